@@ -1,0 +1,219 @@
+//! Settings: a TOML file overridden by environment variables, read once into one typed [`Config`].
+//!
+//! Nothing else reads TUDB's settings from the environment (the AWS SDK reads its own). An unknown key, a bad value or
+//! a placeholder that a client did not expand is a [`ConfigError`] that names key and place; values are never quoted
+//! where they may hold a secret.
+
+mod file;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy;
+
+use crate::error::{Code, ToolError, nearest};
+use crate::limits::Limits;
+use crate::secret::Secret;
+
+/// The environment as the process was started with it: name to value. A map, so that tests need no process state.
+pub type Environment = BTreeMap<String, String>;
+
+/// All settings of a process.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// In the order of the file; never empty.
+    pub sources: Vec<SourceConfig>,
+    pub default_source: String,
+    pub limits: Limits,
+    pub model: ModelConfig,
+    pub audit: AuditConfig,
+    /// `tracing` filter of the log on stderr.
+    pub log: String,
+    /// Where the sample database lives; `None` when the platform names no such directory.
+    pub data_dir: Option<PathBuf>,
+    /// One line for stderr: where the sources came from. Never a value.
+    pub origin: String,
+}
+
+/// One source: a database by name, with its own rules.
+#[derive(Clone, Debug)]
+pub struct SourceConfig {
+    pub name: String,
+    /// `None` is the embedded sample.
+    pub url: Option<Secret>,
+    pub provider: Option<String>,
+    pub password: Option<PasswordFrom>,
+    /// Schemas shown; empty means all but the hidden ones.
+    pub schemas: Vec<String>,
+    pub hidden_schemas: Vec<String>,
+    /// An IANA name; governs timestamptz texts and what "today" means.
+    pub time_zone: String,
+    /// The process's limits with this source's own over them.
+    pub limits: Limits,
+}
+
+/// Where a password comes from when it is not in the URL.
+#[derive(Clone, Debug)]
+pub enum PasswordFrom {
+    File(PathBuf),
+    Command(Vec<String>),
+}
+
+/// Which language model answers questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelChoice {
+    Bedrock,
+    OpenAi,
+    Builtin,
+}
+
+/// Settings of asking.
+#[derive(Clone, Debug)]
+pub struct ModelConfig {
+    pub choice: ModelChoice,
+    /// Why the choice fell as it did, for `doctor` and the log.
+    pub reason: String,
+    pub bedrock_model: String,
+    pub bedrock_region: Option<String>,
+    pub bedrock_profile: Option<String>,
+    /// Identifier and version.
+    pub guardrail: Option<(String, String)>,
+    pub openai_base_url: Option<String>,
+    pub openai_model: Option<String>,
+    pub openai_api_key: Option<Secret>,
+    /// Whether result rows may go to the model.
+    pub send_rows: bool,
+    /// Whether stored values (samples, enum labels) may go to the model.
+    pub send_values: bool,
+}
+
+/// Settings of the audit store.
+#[derive(Clone, Debug)]
+pub struct AuditConfig {
+    /// SQLite file; `None` when the platform names no directory for it.
+    pub path: Option<PathBuf>,
+    /// Whether a call is refused when its intent cannot be written.
+    pub required: bool,
+    /// Whether each intent must survive a power cut.
+    pub power: bool,
+    pub sql: AuditSql,
+    pub mirror: Option<Mirror>,
+}
+
+/// How much of a statement's text a record keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditSql {
+    Full,
+    Fingerprint,
+    Hash,
+}
+
+/// A copy of each record as one JSON line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mirror {
+    Stderr,
+    File(PathBuf),
+}
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the configuration file {path}: {reason}")]
+    File { path: String, reason: String },
+    #[error("{place}: {message}")]
+    Syntax { place: String, message: String },
+    #[error("{place}: unknown setting {key}{suggestion}")]
+    UnknownKey { key: String, place: String, suggestion: String },
+    #[error("{place}: {key} {problem}")]
+    BadValue { key: String, place: String, problem: String },
+    #[error("{place}: {key} still holds a ${{..}} placeholder")]
+    Unexpanded { key: String, place: String },
+}
+
+impl From<ConfigError> for ToolError {
+    fn from(error: ConfigError) -> Self {
+        let hint = match &error {
+            ConfigError::Unexpanded { .. } => {
+                "Your client did not expand the placeholder: write the value itself, or use your client's own form."
+            }
+            _ => "Correct the setting and restart the server; README lists all settings.",
+        };
+        ToolError::new(Code::ConfigError, error.to_string()).hint(hint)
+    }
+}
+
+/// Model id used when none is set: the one all sources agree on.
+pub const DEFAULT_BEDROCK_MODEL: &str = "global.anthropic.claude-sonnet-4-6";
+
+/// Names of database URLs that users already have, in the order they are taken.
+const FOUND_NAMES: [&str; 9] = [
+    "SUPABASE_DB_URL",
+    "NEON_DATABASE_URL",
+    "DATABASE_PUBLIC_URL",
+    "DATABASE_URL_UNPOOLED",
+    "POSTGRES_URL_NON_POOLING",
+    "DIRECT_URL",
+    "DATABASE_URL",
+    "POSTGRES_URL",
+    "POSTGRES_PRISMA_URL",
+];
+
+/// What in the environment says that Bedrock is meant, under `auto`.
+const BEDROCK_SIGNS: [&str; 6] = [
+    "TUDB_BEDROCK_MODEL",
+    "BEDROCK_MODEL_ID",
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_PROFILE",
+    "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+];
+
+/// Variables of TUDB's own that are not keys of the file.
+const NOT_IN_FILE: [&str; 1] = ["TUDB_CONFIG"];
+
+impl Config {
+    /// Reads the file (`explicit`, else `TUDB_CONFIG`, else the platform's place) and the environment over it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a file that is named and cannot be read, and for anything wrong in file or environment.
+    pub fn load(explicit: Option<PathBuf>, env: &Environment) -> Result<Config, ConfigError> {
+        let directories = etcetera::choose_base_strategy().ok().filter(|_| env.contains_key("HOME") || cfg!(windows));
+        let named = explicit.or_else(|| env.get("TUDB_CONFIG").map(PathBuf::from));
+        let implied = directories.as_ref().map(|place| place.config_dir().join("tudb").join("tudb.toml"));
+        let read = |path: &PathBuf| {
+            std::fs::read_to_string(path)
+                .map_err(|error| ConfigError::File { path: path.display().to_string(), reason: error.to_string() })
+        };
+        let (mut keys, place) = match (&named, &implied) {
+            (Some(path), _) => (file::parse(&read(path)?, &path.display().to_string())?, path.display().to_string()),
+            (None, Some(path)) if path.is_file() => {
+                (file::parse(&read(path)?, &path.display().to_string())?, path.display().to_string())
+            }
+            _ => (file::Keys::default(), "the configuration file".to_owned()),
+        };
+        keys.apply_environment(env)?;
+        keys.reject_placeholders(&place)?;
+        let mut config = keys.into_config(env, &place)?;
+        if let Some(place) = &directories {
+            config.data_dir = Some(place.data_dir().join("tudb"));
+            if config.audit.path.is_none() {
+                let state = place.state_dir().unwrap_or_else(|| place.data_dir());
+                config.audit.path = Some(state.join("tudb").join("audit.db"));
+            }
+        }
+        Ok(config)
+    }
+
+    /// A source by name.
+    pub fn source(&self, name: &str) -> Option<&SourceConfig> {
+        self.sources.iter().find(|source| source.name == name)
+    }
+}
+
+fn suggestion<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
+    nearest(key, known, 1).first().map_or(String::new(), |name| format!(" (did you mean {name}?)"))
+}
+
+#[cfg(test)]
+mod tests;

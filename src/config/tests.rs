@@ -1,0 +1,73 @@
+use super::*;
+
+fn env(pairs: &[(&str, &str)]) -> Environment {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn load(text: &str, pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let env = env(pairs);
+    let mut keys = file::parse(text, "tudb.toml")?;
+    keys.apply_environment(&env)?;
+    keys.reject_placeholders("tudb.toml")?;
+    keys.into_config(&env, "tudb.toml")
+}
+
+#[test]
+fn nothing_set_is_the_sample_and_the_builtin_engine() {
+    let config = load("", &[]).unwrap();
+    assert_eq!(config.default_source, "main");
+    assert!(config.sources[0].url.is_none());
+    assert_eq!(config.model.choice, ModelChoice::Builtin);
+    assert_eq!(config.limits, Limits::default());
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let text =
+        "max_rows = 7\n[sources.main]\nurl = 'sqlite://a.db'\n[sources.other]\nurl = 'sqlite://b.db'\nmax_rows = 5\n";
+    let config = load(text, &[("TUDB_MAX_ROWS", "9"), ("TUDB_DATABASE_URL", "sqlite://c.db")]).unwrap();
+    assert_eq!(config.limits.max_rows, 9);
+    assert_eq!(config.source("main").unwrap().url.as_ref().unwrap().reveal(), "sqlite://c.db");
+    assert_eq!(config.source("other").unwrap().limits.max_rows, 5);
+}
+
+#[test]
+fn found_names_are_taken_only_when_nothing_names_a_source() {
+    let found = [("DATABASE_URL", "postgres://u:p@h/d")];
+    assert_eq!(load("", &found).unwrap().origin, "source main from DATABASE_URL");
+    let config = load("[sources.a]\nurl = 'sqlite://a.db'\n", &found).unwrap();
+    assert_eq!(config.sources.len(), 1);
+    assert_eq!(config.default_source, "a");
+}
+
+#[test]
+fn bedrock_is_chosen_only_when_something_says_so() {
+    let choice = |pairs: &[(&str, &str)]| load("", pairs).unwrap().model.choice;
+    assert_eq!(choice(&[("AWS_REGION", "eu-west-1")]), ModelChoice::Builtin);
+    for sign in BEDROCK_SIGNS {
+        assert_eq!(choice(&[(sign, "x")]), ModelChoice::Bedrock, "{sign}");
+    }
+    assert_eq!(choice(&[("AWS_PROFILE", "x"), ("TUDB_MODEL", "builtin")]), ModelChoice::Builtin);
+    assert_eq!(load("[bedrock]\nregion = 'eu-west-1'\n", &[]).unwrap().model.choice, ModelChoice::Bedrock);
+}
+
+#[test]
+fn errors_name_key_and_place_and_never_a_value() {
+    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+        ("max_rowz = 1\n", &[], "tudb.toml, line 1: unknown field `max_rowz`"),
+        ("", &[("TUDB_MAX_ROWZ", "1")], "environment: unknown setting TUDB_MAX_ROWZ (did you mean TUDB_MAX_ROWS?)"),
+        ("", &[("TUDB_MAX_ROWS", "many")], "environment: TUDB_MAX_ROWS must be a whole number"),
+        ("", &[("TUDB_MAX_ROWS", "0")], "max_rows must be from 1 to 10000"),
+        ("", &[("TUDB_DATABASE_URL", "${DB}")], "TUDB_DATABASE_URL still holds a ${..} placeholder"),
+        ("[sources.a]\nurl = '${DB_s3cret}'\n", &[], "sources.a.url still holds a ${..} placeholder"),
+        ("[sources.a]\ndeny = ['x']\n", &[], "sources.a.deny is not served by this version yet"),
+        ("default_source = 'b'\n[sources.a]\n", &[], "default_source names b"),
+        ("", &[("TUDB_MODEL", "gpt")], "model must be one of auto, bedrock, openai, builtin"),
+        ("[audit]\ndurability = 's3cret'\n", &[], "audit.durability must be process or power"),
+    ];
+    for (text, pairs, expected) in cases {
+        let message = load(text, pairs).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+        assert!(!message.contains("s3cret") || text.contains("DB_s3cret"), "{message}");
+    }
+}

@@ -1,0 +1,11 @@
+//! The grammar a source speaks.
+
+use serde::Serialize;
+
+/// SQL dialect of a source: which parser the guard uses and which notes the model gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    Postgresql,
+    Sqlite,
+}

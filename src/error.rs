@@ -1,0 +1,204 @@
+//! What a client is told when a call fails: a stable code, one sentence, and what to do next.
+//!
+//! Every boundary has its own error type (`Rejection`, `DatabaseError`, `ModelError`, `ConfigError`); each becomes a
+//! [`ToolError`] here or beside its definition, and nowhere else. Hosts, users and paths go to the log, secrets nowhere.
+
+use serde::Serialize;
+
+/// The closed list of codes a client may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    InvalidArgument,
+    UnknownSource,
+    UnknownTable,
+    AmbiguousTable,
+    SyntaxError,
+    MultipleStatements,
+    WriteRefused,
+    StatementRefused,
+    FunctionRefused,
+    RelationRefused,
+    ColumnDenied,
+    ColumnMasked,
+    TooLong,
+    TooDeep,
+    SqlError,
+    Timeout,
+    Cancelled,
+    Busy,
+    RateLimited,
+    Unreachable,
+    AuthFailed,
+    TlsFailed,
+    DatabaseMissing,
+    TooManyConnections,
+    UnsafeRole,
+    UserRequired,
+    ConfigError,
+    AuditUnavailable,
+    Internal,
+    ModelCredentials,
+    ModelAccess,
+    ModelId,
+    ModelThrottled,
+    ModelUnavailable,
+    ModelReply,
+    ModelBlocked,
+    Unanswerable,
+    Deadline,
+}
+
+impl Code {
+    /// The code as it stands on the wire and in the audit record.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::InvalidArgument => "invalid_argument",
+            Code::UnknownSource => "unknown_source",
+            Code::UnknownTable => "unknown_table",
+            Code::AmbiguousTable => "ambiguous_table",
+            Code::SyntaxError => "syntax_error",
+            Code::MultipleStatements => "multiple_statements",
+            Code::WriteRefused => "write_refused",
+            Code::StatementRefused => "statement_refused",
+            Code::FunctionRefused => "function_refused",
+            Code::RelationRefused => "relation_refused",
+            Code::ColumnDenied => "column_denied",
+            Code::ColumnMasked => "column_masked",
+            Code::TooLong => "too_long",
+            Code::TooDeep => "too_deep",
+            Code::SqlError => "sql_error",
+            Code::Timeout => "timeout",
+            Code::Cancelled => "cancelled",
+            Code::Busy => "busy",
+            Code::RateLimited => "rate_limited",
+            Code::Unreachable => "unreachable",
+            Code::AuthFailed => "auth_failed",
+            Code::TlsFailed => "tls_failed",
+            Code::DatabaseMissing => "database_missing",
+            Code::TooManyConnections => "too_many_connections",
+            Code::UnsafeRole => "unsafe_role",
+            Code::UserRequired => "user_required",
+            Code::ConfigError => "config_error",
+            Code::AuditUnavailable => "audit_unavailable",
+            Code::Internal => "internal",
+            Code::ModelCredentials => "model_credentials",
+            Code::ModelAccess => "model_access",
+            Code::ModelId => "model_id",
+            Code::ModelThrottled => "model_throttled",
+            Code::ModelUnavailable => "model_unavailable",
+            Code::ModelReply => "model_reply",
+            Code::ModelBlocked => "model_blocked",
+            Code::Unanswerable => "unanswerable",
+            Code::Deadline => "deadline",
+        }
+    }
+}
+
+/// A failed call as the client reads it: the `error` object of a tool result with `isError`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{message}")]
+pub struct ToolError {
+    pub code: Code,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The database's own error class, when the database refused an approved statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    /// 1-based character in the caller's own text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
+}
+
+impl ToolError {
+    /// An error with a code and one sentence.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        ToolError { code, message: message.into(), hint: None, sqlstate: None, position: None }
+    }
+
+    /// The same error with what to do next.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A bad argument of a call.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        ToolError::new(Code::InvalidArgument, message)
+    }
+
+    /// A defect of TUDB itself; details are in the log.
+    pub fn internal() -> Self {
+        ToolError::new(Code::Internal, "TUDB failed inside; the call was not answered")
+            .hint("Try again; if it repeats, look at the server's log on stderr and report it.")
+    }
+
+    /// The `{"error": {..}}` object of a tool result.
+    pub fn to_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            error: &'a ToolError,
+        }
+        serde_json::to_string(&Body { error: self }).unwrap_or_default()
+    }
+}
+
+/// The names nearest to `wanted`, best first, at most `n`: same letters but case, then a small edit distance.
+pub fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>, n: usize) -> Vec<&'a str> {
+    let wanted = wanted.to_lowercase();
+    let limit = (wanted.chars().count() / 3).max(1);
+    let mut scored: Vec<(usize, &str)> = known
+        .filter_map(|name| {
+            let lower = name.to_lowercase();
+            let bare = lower.rsplit('.').next().unwrap_or(&lower);
+            let distance = edit_distance(&wanted, bare).min(edit_distance(&wanted, &lower));
+            // A plural, a prefix or a suffix is nearer than its distance says.
+            let contained = wanted.len() >= 3 && (bare.contains(&wanted) || wanted.contains(bare));
+            (distance <= limit || contained).then_some((distance, name))
+        })
+        .collect();
+    scored.sort();
+    scored.dedup();
+    scored.into_iter().take(n).map(|(_, name)| name).collect()
+}
+
+/// Levenshtein distance over characters.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (cb, above) in b.iter().zip(row.iter().skip(1)) {
+            let cost = diagonal + usize::from(ca != *cb);
+            left = cost.min(above + 1).min(left + 1);
+            diagonal = *above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_names_come_first() {
+        let known = ["orders", "order_items", "customers", "public.users"];
+        assert_eq!(nearest("order", known.into_iter(), 2), ["orders", "order_items"]);
+        assert_eq!(nearest("custmers", known.into_iter(), 2), ["customers"]);
+        assert_eq!(nearest("user", known.into_iter(), 2), ["public.users"]);
+        assert!(nearest("zzzzzz", known.into_iter(), 2).is_empty());
+    }
+
+    #[test]
+    fn codes_read_the_same_in_json_and_in_text() {
+        for code in [Code::WriteRefused, Code::ModelThrottled, Code::InvalidArgument] {
+            assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{}\"", code.as_str()));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Which functions a statement may call, by name, in each dialect. Pure data and one look-up.
+//!
+//! The lists hold what is known to be harmless: functions that compute from their arguments, plus a few that are
+//! volatile and harmless (`random`, `clock_timestamp`). Anything else is refused, user functions included. Left out on
+//! purpose, although PostgreSQL calls them stable: functions that run SQL from text (`query_to_xml`, `ts_stat`, the
+//! two-argument `ts_rewrite`), read settings (`current_setting`), reach other sessions, or assign a transaction id.
+//! Source of the names: `pg_proc` of PostgreSQL 15 and <https://sqlite.org/lang_corefunc.html>.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use crate::dialect::Dialect;
+
+/// Returns whether `name` (lower case, without schema) may be called.
+pub(super) fn is_allowed(dialect: Dialect, name: &str) -> bool {
+    match dialect {
+        Dialect::Postgresql => POSTGRES_SET.contains(name),
+        Dialect::Sqlite => SQLITE_SET.contains(name),
+    }
+}
+
+/// What to do about a refused function.
+pub(super) fn reason(dialect: Dialect, name: &str) -> &'static str {
+    match (dialect, name) {
+        (_, "pg_sleep" | "pg_sleep_for" | "pg_sleep_until") => "It only waits; leave it out.",
+        (_, "nextval" | "setval") => "It changes a sequence; read the sequence's last_value column instead.",
+        (_, "set_config" | "current_setting") => "Settings are not read or changed here.",
+        (_, "load_extension" | "readfile" | "writefile" | "pg_read_file" | "pg_read_binary_file" | "pg_ls_dir") => {
+            "Files of the server are out of reach here."
+        }
+        (Dialect::Postgresql, _) => {
+            "Use built-in functions; a function of your own has to be named in the source's allow_functions."
+        }
+        (Dialect::Sqlite, _) => "Use SQLite's built-in functions.",
+    }
+}
+
+static POSTGRES_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| POSTGRES.split_ascii_whitespace().collect());
+static SQLITE_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| SQLITE.split_ascii_whitespace().collect());
+
+const POSTGRES: &str = "
+abbrev abs acos acosd acosh age any_value area array_agg array_append array_cat array_dims array_fill array_length
+array_lower array_ndims array_position array_positions array_prepend array_remove array_replace array_reverse
+array_sample array_shuffle array_sort array_to_json array_to_string array_to_tsvector array_upper ascii asin asind
+asinh atan atan2 atan2d atand atanh avg
+bit bit_and bit_count bit_length bit_or bit_xor bool bool_and bool_or bound_box box broadcast btrim
+cardinality casefold cbrt ceil ceiling center char char_length character_length chr circle clock_timestamp coalesce
+col_description concat concat_ws convert convert_from convert_to corr cos cosd cosh cot cotd count covar_pop
+covar_samp crc32 crc32c cume_dist current_catalog current_database current_date current_role current_schema
+current_schemas current_time current_timestamp current_user
+date date_add date_bin date_part date_subtract date_trunc datemultirange daterange decode degrees dense_rank
+diagonal diameter div
+encode enum_first enum_last enum_range erf erfc every exp extract
+factorial family first_value float4 float8 floor format format_type
+gamma gcd gen_random_uuid generate_series generate_subscripts get_bit get_byte get_current_ts_config greatest grouping
+height host hostmask
+inet_merge inet_same_family initcap int2 int4 int4multirange int4range int8 int8multirange int8range interval
+is_normalized isclosed isempty isfinite isopen ishorizontal isvertical isparallel isperp
+json json_agg json_agg_strict json_array json_array_elements json_array_elements_text json_array_length json_arrayagg
+json_build_array json_build_object json_each json_each_text json_exists json_extract_path json_extract_path_text
+json_object json_object_agg json_object_agg_strict json_object_agg_unique json_object_agg_unique_strict
+json_object_keys json_objectagg json_populate_record json_populate_recordset json_query json_scalar json_serialize
+json_strip_nulls json_to_record json_to_recordset json_to_tsvector json_typeof json_value
+jsonb_agg jsonb_agg_strict jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array
+jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_insert jsonb_object
+jsonb_object_agg jsonb_object_agg_strict jsonb_object_agg_unique jsonb_object_agg_unique_strict jsonb_object_keys
+jsonb_path_exists jsonb_path_exists_tz jsonb_path_match jsonb_path_match_tz jsonb_path_query jsonb_path_query_array
+jsonb_path_query_array_tz jsonb_path_query_first jsonb_path_query_first_tz jsonb_path_query_tz jsonb_populate_record
+jsonb_populate_recordset jsonb_pretty jsonb_set jsonb_set_lax jsonb_strip_nulls jsonb_to_record jsonb_to_recordset
+jsonb_to_tsvector jsonb_typeof justify_days justify_hours justify_interval
+lag last_value lcm lead least left length lgamma like like_escape line ln localtime localtimestamp log log10 lower
+lower_inc lower_inf lpad lseg ltrim
+macaddr8_set7bit make_date make_interval make_time make_timestamp make_timestamptz masklen max md5 min min_scale mod
+mode multirange
+name netmask network normalize now npoints nth_value ntile nullif num_nonnulls num_nulls numeric nummultirange
+numnode numrange
+obj_description octet_length overlay
+parse_ident path percent_rank percentile_cont percentile_disc pg_client_encoding pg_collation_for pg_column_size
+pg_get_constraintdef pg_get_expr pg_get_indexdef pg_get_viewdef pg_size_pretty pg_table_is_visible pg_typeof
+phraseto_tsquery pi plainto_tsquery point polygon popen position pow power
+quote_ident quote_literal quote_nullable
+radians radius random random_normal range_agg range_intersect_agg range_merge rank regexp_count regexp_instr
+regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array regexp_split_to_table regexp_substr
+regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy repeat replace reverse
+right round row row_number row_to_json rpad rtrim
+scale session_user set_bit set_byte set_masklen setweight sha224 sha256 sha384 sha512 sign sin sind sinh slope
+split_part sqrt starts_with statement_timestamp stddev stddev_pop stddev_samp string_agg string_to_array
+string_to_table strip strpos substr substring sum
+tan tand tanh text timeofday timestamp timestamptz timezone to_ascii to_bin to_char to_date to_hex to_json to_jsonb
+to_number to_oct to_regclass to_regtype to_timestamp to_tsquery to_tsvector transaction_timestamp translate trim
+trim_array trim_scale trunc ts_debug ts_delete ts_filter ts_headline ts_lexize ts_parse ts_rank ts_rank_cd
+ts_token_type tsmultirange tsquery_phrase tsrange tstzmultirange tstzrange tsvector_to_array
+unicode_assigned unistr unnest upper upper_inc upper_inf user uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7
+var_pop var_samp variance varchar version
+websearch_to_tsquery width width_bucket
+xml xml_is_well_formed xml_is_well_formed_content xml_is_well_formed_document xmlagg xmlcomment xmlconcat xmlelement
+xmlexists xmlforest xpath xpath_exists
+";
+
+const SQLITE: &str = "
+abs acos acosh asin asinh atan atan2 atanh avg bm25 ceil ceiling changes char coalesce concat concat_ws cos cosh count
+cume_dist current_date current_time current_timestamp date datetime degrees dense_rank exp first_value floor format
+geopoly_area geopoly_bbox geopoly_contains_point geopoly_json geopoly_overlap geopoly_within glob group_concat hex
+highlight ifnull iif if instr json json_array json_array_length json_each json_error_position json_extract
+json_group_array json_group_object json_insert json_object json_patch json_pretty json_quote json_remove json_replace
+json_set json_tree json_type json_valid jsonb jsonb_array jsonb_extract jsonb_group_array jsonb_group_object
+jsonb_insert jsonb_object jsonb_patch jsonb_remove jsonb_replace jsonb_set julianday lag last_insert_rowid last_value
+lead length like likelihood likely ln log log10 log2 lower ltrim max median min mod nth_value ntile nullif
+octet_length percent_rank percentile percentile_cont percentile_disc pi pow power printf quote radians random
+randomblob rank replace round row_number rtrim sign sin sinh snippet soundex sqlite_version sqrt strftime string_agg
+substr substring subtype sum tan tanh time timediff total total_changes trim trunc typeof unhex unicode unistr
+unistr_quote unixepoch unlikely upper zeroblob
+";

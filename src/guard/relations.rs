@@ -1,0 +1,85 @@
+//! Which relations of the system catalog a statement may read. Pure data and one look-up.
+//!
+//! User relations are the role's business; system relations are refused unless they are on this list, because many
+//! leak secrets, other sessions or server files (`pg_authid`, `pg_stat_activity`, `pg_hba_file_rules`, ..).
+
+use crate::dialect::Dialect;
+
+/// Returns why the relation is refused, or `None` when it may be read. `schema` and `name` are folded to lower case
+/// unless they were quoted.
+pub(super) fn refusal(dialect: Dialect, schema: Option<&str>, name: &str) -> Option<&'static str> {
+    match dialect {
+        Dialect::Postgresql => match schema {
+            Some("information_schema") => None,
+            Some("pg_toast") => Some("it holds other tables' raw values"),
+            Some("pg_catalog") | None if name.starts_with("pg_") || schema.is_some() => {
+                (!CATALOG.contains(&name)).then_some("this system relation can show secrets or other sessions")
+            }
+            Some(_) | None => None,
+        },
+        Dialect::Sqlite => {
+            if matches!(schema, Some(other) if other != "main") {
+                return Some("only the source's own database may be read");
+            }
+            match name {
+                "sqlite_schema" | "sqlite_master" | "sqlite_sequence" | "sqlite_stat1" | "json_each" | "json_tree" => {
+                    None
+                }
+                _ if name.starts_with("sqlite_") => Some("it is internal to SQLite"),
+                _ if name.starts_with("pragma_") && !PRAGMAS.contains(&name) => {
+                    Some("it reaches a setting of the database")
+                }
+                _ => None,
+            }
+        }
+    }
+}
+
+/// Catalog relations that say what exists and nothing about secrets, sessions or files.
+const CATALOG: [&str; 34] = [
+    "pg_aggregate",
+    "pg_am",
+    "pg_attrdef",
+    "pg_attribute",
+    "pg_cast",
+    "pg_class",
+    "pg_collation",
+    "pg_constraint",
+    "pg_conversion",
+    "pg_database",
+    "pg_depend",
+    "pg_description",
+    "pg_enum",
+    "pg_extension",
+    "pg_index",
+    "pg_indexes",
+    "pg_inherits",
+    "pg_language",
+    "pg_matviews",
+    "pg_namespace",
+    "pg_operator",
+    "pg_partitioned_table",
+    "pg_proc",
+    "pg_range",
+    "pg_sequence",
+    "pg_sequences",
+    "pg_stat_user_indexes",
+    "pg_stat_user_tables",
+    "pg_tables",
+    "pg_timezone_names",
+    "pg_timezone_abbrevs",
+    "pg_trigger",
+    "pg_type",
+    "pg_views",
+];
+
+/// Table functions of SQLite that describe the schema.
+const PRAGMAS: [&str; 7] = [
+    "pragma_table_info",
+    "pragma_table_xinfo",
+    "pragma_table_list",
+    "pragma_index_list",
+    "pragma_index_info",
+    "pragma_index_xinfo",
+    "pragma_foreign_key_list",
+];

@@ -1,0 +1,779 @@
+//! The walk over a parsed statement: every query, table, function, operator and type in it, at every position.
+//!
+//! Structs are taken apart field by field and enums without a wildcard wherever something can hide in them, so that a
+//! new version of the parser fails to compile here until someone has looked. What PostgreSQL and SQLite do not have is
+//! refused rather than walked. Pure.
+
+use std::collections::BTreeSet;
+
+use sqlparser::ast::*;
+
+use super::classify::{StatementClass, classify};
+use super::{Rejection, functions, relations};
+use crate::dialect::Dialect;
+
+type Walked = Result<(), Rejection>;
+
+/// Returns the tables the statement names, sorted, or why it is refused.
+pub(super) fn check(statement: &Statement, dialect: Dialect) -> Result<Vec<String>, Rejection> {
+    let mut walk = Walk { dialect, relations: BTreeSet::new(), ctes: BTreeSet::new() };
+    match classify(statement) {
+        StatementClass::Query(query) => walk.query(query)?,
+        StatementClass::Explain(inner) => match classify(inner) {
+            StatementClass::Query(query) => walk.query(query)?,
+            StatementClass::Write(what) => return Err(Rejection::Write { what: format!("EXPLAIN of {what}") }),
+            StatementClass::Explain(_) | StatementClass::Other(_) => {
+                return Err(Rejection::clause("EXPLAIN of anything but a query"));
+            }
+        },
+        StatementClass::Write(what) => return Err(Rejection::Write { what }),
+        StatementClass::Other(what) => return Err(Rejection::clause(what)),
+    }
+    let Walk { relations, ctes, .. } = walk;
+    Ok(relations.difference(&ctes).cloned().collect())
+}
+
+struct Walk {
+    dialect: Dialect,
+    relations: BTreeSet<String>,
+    /// Names of common table expressions, anywhere: used only to leave them out of the list of tables. A CTE never
+    /// makes a refused relation's name readable, because its own body may still mean the real one.
+    ctes: BTreeSet<String>,
+}
+
+impl Walk {
+    fn query(&mut self, query: &Query) -> Walked {
+        let Query {
+            with,
+            body,
+            order_by,
+            limit_clause,
+            fetch,
+            locks,
+            for_clause,
+            settings,
+            format_clause,
+            pipe_operators,
+        } = query;
+        if !locks.is_empty() {
+            return Err(Rejection::Write { what: "a locking clause (FOR UPDATE, FOR SHARE)".into() });
+        }
+        if for_clause.is_some() || settings.is_some() || format_clause.is_some() || !pipe_operators.is_empty() {
+            return Err(Rejection::clause("FOR XML/JSON, SETTINGS, FORMAT or a pipe operator"));
+        }
+        if let Some(With { with_token: _, recursive: _, cte_tables }) = with {
+            for Cte { alias, query, from: _, materialized: _, closing_paren_token: _ } in cte_tables {
+                let name = self.fold(&alias.name);
+                self.ctes.insert(name);
+                self.alias(Some(alias))?;
+                self.query(query)?;
+            }
+        }
+        self.set_expr(body)?;
+        if let Some(OrderBy { kind, interpolate }) = order_by {
+            if interpolate.is_some() {
+                return Err(Rejection::clause("INTERPOLATE"));
+            }
+            match kind {
+                OrderByKind::All(_) => {}
+                OrderByKind::Expressions(list) => self.order(list)?,
+            }
+        }
+        match limit_clause {
+            None => {}
+            Some(LimitClause::LimitOffset { limit, offset, limit_by }) => {
+                self.maybe(limit.as_ref())?;
+                self.maybe(offset.as_ref().map(|offset| &offset.value))?;
+                self.exprs(limit_by)?;
+            }
+            Some(LimitClause::OffsetCommaLimit { offset, limit }) => {
+                self.expr(offset)?;
+                self.expr(limit)?;
+            }
+        }
+        if let Some(Fetch { with_ties: _, percent: _, quantity }) = fetch {
+            self.maybe(quantity.as_ref())?;
+        }
+        Ok(())
+    }
+
+    fn set_expr(&mut self, body: &SetExpr) -> Walked {
+        match body {
+            SetExpr::Select(select) => self.select(select),
+            SetExpr::Query(query) => self.query(query),
+            SetExpr::SetOperation { left, op: _, set_quantifier: _, right } => {
+                self.set_expr(left)?;
+                self.set_expr(right)
+            }
+            SetExpr::Values(Values { explicit_row: _, value_keyword: _, rows }) => {
+                for row in rows {
+                    self.exprs(&row.content)?;
+                }
+                Ok(())
+            }
+            SetExpr::Insert(_) => Err(Rejection::Write { what: "INSERT".into() }),
+            SetExpr::Update(_) => Err(Rejection::Write { what: "UPDATE".into() }),
+            SetExpr::Delete(_) => Err(Rejection::Write { what: "DELETE".into() }),
+            SetExpr::Merge(_) => Err(Rejection::Write { what: "MERGE".into() }),
+            SetExpr::Table(table) => {
+                let Table { table_name, schema_name } = table.as_ref();
+                let fold = |name: &Option<String>| name.as_ref().map(|name| name.to_lowercase());
+                self.relation_name(fold(schema_name).as_deref(), &fold(table_name).unwrap_or_default())
+            }
+        }
+    }
+
+    fn select(&mut self, select: &Select) -> Walked {
+        let Select {
+            select_token: _,
+            optimizer_hints: _,
+            distinct,
+            select_modifiers,
+            top,
+            top_before_distinct: _,
+            projection,
+            exclude,
+            into,
+            from,
+            lateral_views,
+            prewhere,
+            selection,
+            connect_by,
+            group_by,
+            cluster_by,
+            distribute_by,
+            sort_by,
+            having,
+            named_window,
+            qualify,
+            window_before_qualify: _,
+            value_table_mode,
+            flavor: _,
+        } = select;
+        if into.is_some() {
+            return Err(Rejection::Write { what: "SELECT INTO".into() });
+        }
+        let foreign = select_modifiers.is_some()
+            || top.is_some()
+            || exclude.is_some()
+            || !lateral_views.is_empty()
+            || prewhere.is_some()
+            || !connect_by.is_empty()
+            || !cluster_by.is_empty()
+            || !distribute_by.is_empty()
+            || !sort_by.is_empty()
+            || qualify.is_some()
+            || value_table_mode.is_some();
+        if foreign {
+            return Err(Rejection::clause("a clause of another SQL dialect"));
+        }
+        match distinct {
+            None | Some(Distinct::All | Distinct::Distinct) => {}
+            Some(Distinct::On(list)) => self.exprs(list)?,
+        }
+        for item in projection {
+            match item {
+                SelectItem::UnnamedExpr(expr)
+                | SelectItem::ExprWithAlias { expr, alias: _ }
+                | SelectItem::ExprWithAliases { expr, aliases: _ } => self.expr(expr)?,
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(_), options)
+                | SelectItem::Wildcard(options) => self.wildcard(options)?,
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(expr), options) => {
+                    self.expr(expr)?;
+                    self.wildcard(options)?;
+                }
+            }
+        }
+        for table in from {
+            self.table_with_joins(table)?;
+        }
+        self.maybe(selection.as_ref())?;
+        match group_by {
+            GroupByExpr::All(modifiers) => self.group_modifiers(modifiers)?,
+            GroupByExpr::Expressions(list, modifiers) => {
+                self.exprs(list)?;
+                self.group_modifiers(modifiers)?;
+            }
+        }
+        self.maybe(having.as_ref())?;
+        for NamedWindowDefinition(_, window) in named_window {
+            match window {
+                NamedWindowExpr::NamedWindow(_) => {}
+                NamedWindowExpr::WindowSpec(spec) => self.window(spec)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn group_modifiers(&mut self, modifiers: &[GroupByWithModifier]) -> Walked {
+        for modifier in modifiers {
+            match modifier {
+                GroupByWithModifier::Rollup | GroupByWithModifier::Cube | GroupByWithModifier::Totals => {}
+                GroupByWithModifier::GroupingSets(expr) => self.expr(expr)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn wildcard(&mut self, options: &WildcardAdditionalOptions) -> Walked {
+        let WildcardAdditionalOptions {
+            wildcard_token: _,
+            opt_ilike,
+            opt_exclude,
+            opt_except,
+            opt_replace,
+            opt_rename,
+            opt_alias: _,
+        } = options;
+        let foreign = opt_ilike.is_some()
+            || opt_exclude.is_some()
+            || opt_except.is_some()
+            || opt_replace.is_some()
+            || opt_rename.is_some();
+        if foreign { Err(Rejection::clause("a wildcard with options")) } else { Ok(()) }
+    }
+
+    fn table_with_joins(&mut self, table: &TableWithJoins) -> Walked {
+        let TableWithJoins { relation, joins } = table;
+        self.table_factor(relation)?;
+        for Join { relation, global: _, join_operator } in joins {
+            self.table_factor(relation)?;
+            match join_operator {
+                JoinOperator::Join(constraint)
+                | JoinOperator::Inner(constraint)
+                | JoinOperator::Left(constraint)
+                | JoinOperator::LeftOuter(constraint)
+                | JoinOperator::Right(constraint)
+                | JoinOperator::RightOuter(constraint)
+                | JoinOperator::FullOuter(constraint)
+                | JoinOperator::CrossJoin(constraint) => match constraint {
+                    JoinConstraint::On(expr) => self.expr(expr)?,
+                    JoinConstraint::Using(_) | JoinConstraint::Natural | JoinConstraint::None => {}
+                },
+                JoinOperator::Semi(_)
+                | JoinOperator::LeftSemi(_)
+                | JoinOperator::RightSemi(_)
+                | JoinOperator::Anti(_)
+                | JoinOperator::LeftAnti(_)
+                | JoinOperator::RightAnti(_)
+                | JoinOperator::CrossApply
+                | JoinOperator::OuterApply
+                | JoinOperator::AsOf { .. }
+                | JoinOperator::StraightJoin(_)
+                | JoinOperator::ArrayJoin
+                | JoinOperator::LeftArrayJoin
+                | JoinOperator::InnerArrayJoin => return Err(Rejection::clause("a join of another SQL dialect")),
+            }
+        }
+        Ok(())
+    }
+
+    fn table_factor(&mut self, factor: &TableFactor) -> Walked {
+        match factor {
+            TableFactor::Table {
+                name,
+                alias,
+                args,
+                with_hints,
+                version,
+                with_ordinality: _,
+                partitions,
+                json_path,
+                sample,
+                index_hints: _,
+            } => {
+                if !with_hints.is_empty() || version.is_some() || !partitions.is_empty() || json_path.is_some() {
+                    return Err(Rejection::clause("a table with hints, a version or partitions"));
+                }
+                self.alias(alias.as_ref())?;
+                self.sample(sample.as_ref())?;
+                match args {
+                    None => self.relation(name),
+                    Some(TableFunctionArgs { args, settings }) => {
+                        if settings.is_some() {
+                            return Err(Rejection::clause("SETTINGS"));
+                        }
+                        self.table_function(name)?;
+                        self.args(args)
+                    }
+                }
+            }
+            TableFactor::Derived { lateral: _, subquery, alias, sample } => {
+                self.alias(alias.as_ref())?;
+                self.sample(sample.as_ref())?;
+                self.query(subquery)
+            }
+            TableFactor::Function { lateral: _, name, args, with_ordinality: _, alias } => {
+                self.alias(alias.as_ref())?;
+                self.table_function(name)?;
+                self.args(args)
+            }
+            TableFactor::UNNEST { alias, array_exprs, with_offset: _, with_offset_alias: _, with_ordinality: _ } => {
+                self.alias(alias.as_ref())?;
+                self.exprs(array_exprs)
+            }
+            TableFactor::NestedJoin { table_with_joins, alias } => {
+                self.alias(alias.as_ref())?;
+                self.table_with_joins(table_with_joins)
+            }
+            TableFactor::JsonTable { json_expr, json_path: _, columns, alias } => {
+                self.alias(alias.as_ref())?;
+                self.json_table_columns(columns)?;
+                self.expr(json_expr)
+            }
+            TableFactor::XmlTable { namespaces, row_expression, passing, columns, alias } => {
+                self.alias(alias.as_ref())?;
+                for XmlNamespaceDefinition { uri, name: _ } in namespaces {
+                    self.expr(uri)?;
+                }
+                self.expr(row_expression)?;
+                for XmlPassingArgument { expr, alias: _, by_value: _ } in &passing.arguments {
+                    self.expr(expr)?;
+                }
+                for XmlTableColumn { name: _, option } in columns {
+                    match option {
+                        XmlTableColumnOption::ForOrdinality => {}
+                        XmlTableColumnOption::NamedInfo { r#type, path, default, nullable: _ } => {
+                            self.data_type(r#type)?;
+                            self.maybe(path.as_ref())?;
+                            self.maybe(default.as_ref())?;
+                        }
+                    }
+                }
+                Ok(())
+            }
+            TableFactor::TableFunction { .. }
+            | TableFactor::OpenJsonTable { .. }
+            | TableFactor::Pivot { .. }
+            | TableFactor::Unpivot { .. }
+            | TableFactor::UnpivotExpr { .. }
+            | TableFactor::MatchRecognize { .. }
+            | TableFactor::SemanticView { .. } => Err(Rejection::clause("a table expression of another SQL dialect")),
+        }
+    }
+
+    fn json_table_columns(&mut self, columns: &[JsonTableColumn]) -> Walked {
+        for column in columns {
+            match column {
+                JsonTableColumn::Named(named) => self.data_type(&named.r#type)?,
+                JsonTableColumn::ForOrdinality(_) => {}
+                JsonTableColumn::Nested(nested) => self.json_table_columns(&nested.columns)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn sample(&mut self, sample: Option<&TableSampleKind>) -> Walked {
+        let Some(TableSampleKind::BeforeTableAlias(sample) | TableSampleKind::AfterTableAlias(sample)) = sample else {
+            return Ok(());
+        };
+        let TableSample { modifier: _, name, quantity, seed: _, bucket, offset } = sample.as_ref();
+        if bucket.is_some() || offset.is_some() {
+            return Err(Rejection::clause("TABLESAMPLE of another SQL dialect"));
+        }
+        // PostgreSQL's own methods; a method of an extension is a function that runs.
+        match name {
+            None | Some(TableSampleMethod::Bernoulli | TableSampleMethod::System) => {}
+            Some(TableSampleMethod::Row | TableSampleMethod::Block) => {
+                return Err(Rejection::clause("this TABLESAMPLE method"));
+            }
+        }
+        self.maybe(quantity.as_ref().map(|quantity| &quantity.value))
+    }
+
+    /// Column definitions of an alias carry types: `FROM f() AS t(a some_type)`.
+    fn alias(&mut self, alias: Option<&TableAlias>) -> Walked {
+        for TableAliasColumnDef { name: _, data_type } in alias.iter().flat_map(|alias| &alias.columns) {
+            if let Some(data_type) = data_type {
+                self.data_type(data_type)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn relation(&mut self, name: &ObjectName) -> Walked {
+        let parts = self.parts(name)?;
+        match parts.as_slice() {
+            [table] => self.relation_name(None, table),
+            [schema, table] | [_, schema, table] => self.relation_name(Some(schema), table),
+            _ => Err(Rejection::clause("a table name of more than three parts")),
+        }
+    }
+
+    fn relation_name(&mut self, schema: Option<&str>, table: &str) -> Walked {
+        let written = schema.map_or_else(|| table.to_owned(), |schema| format!("{schema}.{table}"));
+        match relations::refusal(self.dialect, schema, table) {
+            Some(reason) => Err(Rejection::Relation { name: written, reason }),
+            None => {
+                self.relations.insert(written);
+                Ok(())
+            }
+        }
+    }
+
+    /// A function in FROM. SQLite's table-valued functions are relations and functions at once.
+    fn table_function(&mut self, name: &ObjectName) -> Walked {
+        if self.dialect == Dialect::Sqlite
+            && let [bare] = self.parts(name)?.as_slice()
+            && bare.starts_with("pragma_")
+        {
+            return self.relation_name(None, bare);
+        }
+        self.function_name(name)
+    }
+
+    fn function_name(&mut self, name: &ObjectName) -> Walked {
+        let parts = self.parts(name)?;
+        let refuse = |name: String, reason| Err(Rejection::Function { name, reason });
+        let bare = match (self.dialect, parts.as_slice()) {
+            (_, [bare]) => bare,
+            (Dialect::Postgresql, [schema, bare]) if schema == "pg_catalog" => bare,
+            (dialect, parts) => return refuse(parts.join("."), functions::reason(dialect, "")),
+        };
+        if functions::is_allowed(self.dialect, bare) {
+            Ok(())
+        } else {
+            refuse(bare.clone(), functions::reason(self.dialect, bare))
+        }
+    }
+
+    fn function(&mut self, function: &Function) -> Walked {
+        let Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment: _, over } =
+            function;
+        if *uses_odbc_syntax || !matches!(parameters, FunctionArguments::None) {
+            return Err(Rejection::clause("a function call of another SQL dialect"));
+        }
+        self.function_name(name)?;
+        match args {
+            FunctionArguments::None => {}
+            FunctionArguments::Subquery(query) => self.query(query)?,
+            FunctionArguments::List(FunctionArgumentList { duplicate_treatment: _, args, clauses }) => {
+                self.args(args)?;
+                for clause in clauses {
+                    match clause {
+                        FunctionArgumentClause::IgnoreOrRespectNulls(_)
+                        | FunctionArgumentClause::Separator(_)
+                        | FunctionArgumentClause::JsonNullClause(_) => {}
+                        FunctionArgumentClause::JsonReturningClause(returning) => {
+                            self.data_type(&returning.data_type)?;
+                        }
+                        FunctionArgumentClause::Where(expr) | FunctionArgumentClause::Limit(expr) => self.expr(expr)?,
+                        FunctionArgumentClause::OrderBy(list) => self.order(list)?,
+                        FunctionArgumentClause::OnOverflow(ListAggOnOverflow::Error) => {}
+                        FunctionArgumentClause::OnOverflow(ListAggOnOverflow::Truncate { filler, with_count: _ }) => {
+                            self.maybe(filler.as_deref())?;
+                        }
+                        FunctionArgumentClause::Having(HavingBound(_, expr)) => self.expr(expr)?,
+                    }
+                }
+            }
+        }
+        self.order(within_group)?;
+        self.maybe(filter.as_deref())?;
+        match over {
+            None | Some(WindowType::NamedWindow(_)) => Ok(()),
+            Some(WindowType::WindowSpec(spec)) => self.window(spec),
+        }
+    }
+
+    fn args(&mut self, args: &[FunctionArg]) -> Walked {
+        for arg in args {
+            let value = match arg {
+                FunctionArg::Named { name: _, arg, operator: _ } | FunctionArg::Unnamed(arg) => arg,
+                FunctionArg::ExprNamed { name, arg, operator: _ } => {
+                    self.expr(name)?;
+                    arg
+                }
+            };
+            match value {
+                FunctionArgExpr::Expr(expr) => self.expr(expr)?,
+                FunctionArgExpr::QualifiedWildcard(_) | FunctionArgExpr::Wildcard => {}
+                FunctionArgExpr::WildcardWithOptions(options) => self.wildcard(options)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn window(&mut self, spec: &WindowSpec) -> Walked {
+        let WindowSpec { window_name: _, partition_by, order_by, window_frame } = spec;
+        self.exprs(partition_by)?;
+        self.order(order_by)?;
+        if let Some(WindowFrame { units: _, start_bound, end_bound }) = window_frame {
+            for bound in std::iter::once(start_bound).chain(end_bound) {
+                match bound {
+                    WindowFrameBound::CurrentRow => {}
+                    WindowFrameBound::Preceding(expr) | WindowFrameBound::Following(expr) => {
+                        self.maybe(expr.as_deref())?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, list: &[OrderByExpr]) -> Walked {
+        for OrderByExpr { expr, options: _, with_fill } in list {
+            if with_fill.is_some() {
+                return Err(Rejection::clause("WITH FILL"));
+            }
+            self.expr(expr)?;
+        }
+        Ok(())
+    }
+
+    fn exprs(&mut self, list: &[Expr]) -> Walked {
+        list.iter().try_for_each(|expr| self.expr(expr))
+    }
+
+    fn maybe(&mut self, expr: Option<&Expr>) -> Walked {
+        expr.map_or(Ok(()), |expr| self.expr(expr))
+    }
+
+    fn expr(&mut self, expr: &Expr) -> Walked {
+        match expr {
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) | Expr::Wildcard(_) => Ok(()),
+            Expr::QualifiedWildcard(_, _) => Ok(()),
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                self.expr(root)?;
+                for access in access_chain {
+                    match access {
+                        AccessExpr::Subscript(Subscript::Index { index }) => self.expr(index)?,
+                        AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride }) => {
+                            self.maybe(lower_bound.as_ref())?;
+                            self.maybe(upper_bound.as_ref())?;
+                            self.maybe(stride.as_ref())?;
+                        }
+                        AccessExpr::Dot(field) => self.field(field)?,
+                    }
+                }
+                Ok(())
+            }
+            Expr::JsonAccess { value, path } => {
+                self.expr(value)?;
+                for element in &path.path {
+                    match element {
+                        JsonPathElem::Dot { key: _, quoted: _ } => {}
+                        JsonPathElem::Bracket { key } | JsonPathElem::ColonBracket { key } => self.expr(key)?,
+                    }
+                }
+                Ok(())
+            }
+            Expr::IsFalse(inner)
+            | Expr::IsNotFalse(inner)
+            | Expr::IsTrue(inner)
+            | Expr::IsNotTrue(inner)
+            | Expr::IsNull(inner)
+            | Expr::IsNotNull(inner)
+            | Expr::IsUnknown(inner)
+            | Expr::IsNotUnknown(inner)
+            | Expr::IsJson { expr: inner, kind: _, unique_keys: _, negated: _ }
+            | Expr::IsNormalized { expr: inner, form: _, negated: _ }
+            | Expr::Extract { field: _, syntax: _, expr: inner }
+            | Expr::Ceil { expr: inner, field: _ }
+            | Expr::Floor { expr: inner, field: _ }
+            | Expr::Nested(inner)
+            | Expr::Collate { expr: inner, collation: _ }
+            | Expr::Prefixed { prefix: _, value: inner }
+            | Expr::Named { expr: inner, name: _ } => self.expr(inner),
+            Expr::UnaryOp { op, expr } => {
+                unary(op)?;
+                self.expr(expr)
+            }
+            Expr::BinaryOp { left, op, right } => {
+                binary(op)?;
+                self.expr(left)?;
+                self.expr(right)
+            }
+            Expr::AnyOp { left, compare_op, right, is_some: _ } | Expr::AllOp { left, compare_op, right } => {
+                binary(compare_op)?;
+                self.expr(left)?;
+                self.expr(right)
+            }
+            Expr::IsDistinctFrom(left, right)
+            | Expr::IsNotDistinctFrom(left, right)
+            | Expr::InUnnest { expr: left, array_expr: right, negated: _ }
+            | Expr::AtTimeZone { timestamp: left, time_zone: right }
+            | Expr::Position { expr: left, r#in: right }
+            | Expr::RLike { negated: _, expr: left, pattern: right, regexp: _ } => {
+                self.expr(left)?;
+                self.expr(right)
+            }
+            Expr::InList { expr, list, negated: _ } => {
+                self.expr(expr)?;
+                self.exprs(list)
+            }
+            Expr::InSubquery { expr, subquery, negated: _ } => {
+                self.expr(expr)?;
+                self.query(subquery)
+            }
+            Expr::Between { expr, negated: _, low, high } => {
+                self.expr(expr)?;
+                self.expr(low)?;
+                self.expr(high)
+            }
+            Expr::Like { negated: _, any: _, expr, pattern, escape_char }
+            | Expr::ILike { negated: _, any: _, expr, pattern, escape_char }
+            | Expr::SimilarTo { negated: _, expr, pattern, escape_char } => {
+                self.expr(expr)?;
+                self.expr(pattern)?;
+                self.maybe(escape_char.as_deref())
+            }
+            Expr::Cast { kind: _, expr, data_type, format: _ } => {
+                self.expr(expr)?;
+                self.data_type(data_type)
+            }
+            Expr::TypedString(TypedString { data_type, value: _, uses_odbc_syntax: _ }) => self.data_type(data_type),
+            Expr::Substring { expr, substring_from, substring_for, special: _, shorthand: _ } => {
+                self.expr(expr)?;
+                self.maybe(substring_from.as_deref())?;
+                self.maybe(substring_for.as_deref())
+            }
+            Expr::Trim { trim_where: _, trim_what, expr, trim_characters } => {
+                self.expr(expr)?;
+                self.maybe(trim_what.as_deref())?;
+                trim_characters.iter().try_for_each(|list| self.exprs(list))
+            }
+            Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+                self.expr(expr)?;
+                self.expr(overlay_what)?;
+                self.expr(overlay_from)?;
+                self.maybe(overlay_for.as_deref())
+            }
+            Expr::Function(function) => self.function(function),
+            Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
+                self.maybe(operand.as_deref())?;
+                for CaseWhen { condition, result } in conditions {
+                    self.expr(condition)?;
+                    self.expr(result)?;
+                }
+                self.maybe(else_result.as_deref())
+            }
+            Expr::Exists { subquery, negated: _ } | Expr::Subquery(subquery) => self.query(subquery),
+            Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
+                sets.iter().try_for_each(|set| self.exprs(set))
+            }
+            Expr::Tuple(list) => self.exprs(list),
+            Expr::Array(Array { elem, named: _ }) => self.exprs(elem),
+            Expr::Interval(Interval {
+                value,
+                leading_field: _,
+                leading_precision: _,
+                last_field: _,
+                fractional_seconds_precision: _,
+            }) => self.expr(value),
+            Expr::Convert { .. }
+            | Expr::Struct { .. }
+            | Expr::Dictionary(_)
+            | Expr::Map(_)
+            | Expr::OuterJoin(_)
+            | Expr::Prior(_)
+            | Expr::Lambda(_)
+            | Expr::MemberOf(_) => Err(Rejection::clause("an expression of another SQL dialect")),
+            Expr::MatchAgainst { .. } => Err(Rejection::clause("MATCH .. AGAINST")),
+        }
+    }
+
+    /// `(expression).name`: PostgreSQL calls the function `name` when no field has that name.
+    fn field(&mut self, field: &Expr) -> Walked {
+        match field {
+            Expr::Identifier(name) => {
+                let name = self.fold(name);
+                if functions::is_allowed(self.dialect, &name) {
+                    return Ok(());
+                }
+                Err(Rejection::Function {
+                    name,
+                    reason: "After a parenthesis a dot may call a function; name the column through a table alias instead.",
+                })
+            }
+            Expr::Function(function) => self.function(function),
+            Expr::Wildcard(_) => Ok(()),
+            _ => Err(Rejection::clause("this field access")),
+        }
+    }
+
+    /// A type in a cast: reading its text runs the type's own input function, so object-identifier types that look
+    /// things up by name are limited to the harmless ones.
+    fn data_type(&mut self, data_type: &DataType) -> Walked {
+        match data_type {
+            DataType::Custom(name, _) => {
+                let parts = self.parts(name)?;
+                let bare = parts.last().map_or("", String::as_str);
+                if bare.starts_with("reg") && !matches!(bare, "regclass" | "regtype" | "regnamespace") {
+                    return Err(Rejection::clause(format!("a cast to {bare}")));
+                }
+                Ok(())
+            }
+            DataType::Array(
+                ArrayElemTypeDef::AngleBracket(inner)
+                | ArrayElemTypeDef::SquareBracket(inner, _)
+                | ArrayElemTypeDef::Parenthesis(inner)
+                | ArrayElemTypeDef::Qualified(inner, _),
+            ) => self.data_type(inner),
+            // The rest are built-in types without a name or an expression inside them.
+            _ => Ok(()),
+        }
+    }
+
+    /// The parts of a name, folded as the database folds them.
+    fn parts(&self, name: &ObjectName) -> Result<Vec<String>, Rejection> {
+        name.0
+            .iter()
+            .map(|part| match part {
+                ObjectNamePart::Identifier(ident) => Ok(self.fold(ident)),
+                ObjectNamePart::Function(_) => Err(Rejection::clause("a computed name")),
+            })
+            .collect()
+    }
+
+    /// PostgreSQL folds what is not quoted; SQLite compares names without case either way.
+    fn fold(&self, ident: &Ident) -> String {
+        match (self.dialect, ident.quote_style) {
+            (Dialect::Postgresql, Some(_)) => ident.value.clone(),
+            (Dialect::Postgresql, None) | (Dialect::Sqlite, _) => ident.value.to_lowercase(),
+        }
+    }
+}
+
+fn unary(op: &UnaryOperator) -> Walked {
+    match op {
+        UnaryOperator::AtDashAt
+        | UnaryOperator::BangNot
+        | UnaryOperator::BitwiseNot
+        | UnaryOperator::DoubleAt
+        | UnaryOperator::Hash
+        | UnaryOperator::Plus
+        | UnaryOperator::Minus
+        | UnaryOperator::Not
+        | UnaryOperator::PGAbs
+        | UnaryOperator::PGCubeRoot
+        | UnaryOperator::PGPostfixFactorial
+        | UnaryOperator::PGPrefixFactorial
+        | UnaryOperator::PGSquareRoot
+        | UnaryOperator::QuestionDash
+        | UnaryOperator::QuestionPipe => Ok(()),
+    }
+}
+
+fn binary(op: &BinaryOperator) -> Walked {
+    use BinaryOperator::*;
+    match op {
+        Plus | Minus | Multiply | Divide | Modulo | StringConcat | Gt | Lt | GtEq | LtEq | Spaceship | Eq | NotEq
+        | And | Or | Xor | BitwiseOr | BitwiseAnd | BitwiseXor | DuckIntegerDivide | MyIntegerDivide | Match
+        | Regexp | Glob | Custom(_) | PGBitwiseXor | PGBitwiseShiftLeft | PGBitwiseShiftRight | PGExp | PGOverlap
+        | PGRegexMatch | PGRegexIMatch | PGRegexNotMatch | PGRegexNotIMatch | PGLikeMatch | PGILikeMatch
+        | PGNotLikeMatch | PGNotILikeMatch | PGStartsWith | Arrow | LongArrow | HashArrow | HashLongArrow | AtAt
+        | AtArrow | ArrowAt | HashMinus | AtQuestion | Question | QuestionAnd | QuestionPipe | Overlaps
+        | DoubleHash | LtDashGt | AndLt | AndGt | LtLtPipe | PipeGtGt | AndLtPipe | PipeAndGt | LtCaret | GtCaret
+        | QuestionHash | QuestionDash | QuestionDashPipe | QuestionDoublePipe | At | TildeEq => Ok(()),
+        PGCustomBinaryOperator(parts) => match parts.as_slice() {
+            [_] => Ok(()),
+            [schema, _] if schema == "pg_catalog" => Ok(()),
+            _ => Err(Rejection::Function {
+                name: parts.join("."),
+                reason: "Operators of other schemas can run functions; use the built-in ones.",
+            }),
+        },
+        Assignment => Err(Rejection::clause("an assignment")),
+    }
+}

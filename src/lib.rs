@@ -1,0 +1,9 @@
+pub mod database {
+    pub mod catalog;
+}
+pub mod config;
+pub mod dialect;
+pub mod error;
+pub mod guard;
+pub mod limits;
+pub mod secret;
