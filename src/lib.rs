@@ -1,6 +1,7 @@
 pub mod database {
     pub mod catalog;
 }
+pub mod audit;
 pub mod config;
 pub mod dialect;
 pub mod error;

@@ -1,0 +1,165 @@
+//! The audit trail: an intent before, an outcome after, for every call and every statement.
+//!
+//! The gateway opens an entry for each call; engines read only with an [`OpenEntry`] in hand, so there is no read
+//! without a record. An entry that is dropped before it is closed (cancelled, timed out, panicked) still writes its
+//! outcome. Records never hold result values or secrets. The store is `store`'s business, reading it `trail`'s.
+
+mod record;
+mod store;
+mod trail;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use record::{Decision, EntryStart, Finished, OutcomeKind};
+pub use trail::{Filter, Trail, Verdict};
+
+use crate::config::AuditConfig;
+use crate::error::{Code, ToolError};
+use store::{Event, Writer};
+
+/// The process's way into the audit store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AuditLog {
+    events: mpsc::UnboundedSender<Event>,
+    required: bool,
+    sql: crate::config::AuditSql,
+}
+
+/// The store did not take the intent; nothing may run under it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the audit store cannot be written: {reason}")]
+pub struct AuditUnavailable {
+    pub reason: String,
+}
+
+impl From<AuditUnavailable> for ToolError {
+    fn from(error: AuditUnavailable) -> Self {
+        ToolError::new(Code::AuditUnavailable, error.to_string())
+            .hint("Point TUDB_AUDIT_DB to a file that can be written, or free the disk; nothing runs without a record.")
+    }
+}
+
+impl AuditLog {
+    /// Starts the writer task. The store itself is opened with the first entry.
+    pub fn start(config: &AuditConfig) -> AuditLog {
+        let (events, receiver) = mpsc::unbounded_channel();
+        tokio::spawn(Writer::new(config.clone()).run(receiver));
+        AuditLog { events, required: config.required, sql: config.sql }
+    }
+
+    /// Hands an intent to the store. What follows may be prepared meanwhile, but nothing of the caller's may be sent
+    /// to a database before [`PendingEntry::committed`] has returned.
+    pub fn begin(&self, mut start: EntryStart) -> PendingEntry {
+        start.sql = start.sql.map(|sql| record::keep_sql(&sql, self.sql));
+        let id = uuid::Uuid::now_v7().to_string();
+        let (written, receiver) = oneshot::channel();
+        let event = Event::Intent { id: id.clone(), start: Box::new(start), written };
+        // A closed channel shows in the receiver: the intent was not written.
+        let _ = self.events.send(event);
+        let entry = Entry { id: id.into(), events: self.events.clone(), started: Instant::now(), open: true };
+        PendingEntry { entry, written: receiver, required: self.required }
+    }
+
+    /// Waits until everything handed over so far is in the store, and writes the end of the process's chain.
+    pub async fn finish(&self) {
+        let (done, finished) = oneshot::channel();
+        if self.events.send(Event::Finish { done }).is_ok() {
+            let _ = finished.await;
+        }
+    }
+}
+
+/// What a pending and an open entry share; writes the outcome when dropped open.
+#[derive(Debug)]
+struct Entry {
+    id: Arc<str>,
+    events: mpsc::UnboundedSender<Event>,
+    started: Instant,
+    open: bool,
+}
+
+impl Entry {
+    fn close(&mut self, mut finished: Finished) {
+        self.open = false;
+        finished.elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let _ = self.events.send(Event::Outcome { id: self.id.to_string(), finished: Box::new(finished) });
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if self.open {
+            self.close(Finished::new(OutcomeKind::Cancelled));
+        }
+    }
+}
+
+/// An intent on its way to the store.
+#[derive(Debug)]
+pub struct PendingEntry {
+    entry: Entry,
+    written: oneshot::Receiver<Result<(), AuditUnavailable>>,
+    required: bool,
+}
+
+impl PendingEntry {
+    /// The record's id, which also marks the statement on the database.
+    pub fn id(&self) -> Arc<str> {
+        Arc::clone(&self.entry.id)
+    }
+
+    /// Waits until the intent is committed.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditUnavailable`] when it cannot be and records are required.
+    pub async fn committed(self) -> Result<OpenEntry, AuditUnavailable> {
+        let PendingEntry { mut entry, written, required } = self;
+        let result = written.await.unwrap_or_else(|_| Err(AuditUnavailable { reason: "its writer has ended".into() }));
+        match result {
+            Ok(()) => Ok(OpenEntry { entry, warning: None }),
+            Err(error) if required => {
+                entry.open = false;
+                Err(error)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "going on without a record, as audit.required = false says");
+                Ok(OpenEntry { entry, warning: Some("this call is not in the audit trail".into()) })
+            }
+        }
+    }
+}
+
+/// The proof that an intent is recorded. Every read of a database takes one.
+#[derive(Debug)]
+pub struct OpenEntry {
+    entry: Entry,
+    warning: Option<String>,
+}
+
+impl OpenEntry {
+    pub fn id(&self) -> &str {
+        &self.entry.id
+    }
+
+    /// What the reply has to say about the record, if anything.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    /// Milliseconds since the entry was begun.
+    pub fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.entry.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Writes the outcome.
+    pub fn close(mut self, finished: Finished) {
+        self.entry.close(finished);
+    }
+}
+
+#[cfg(test)]
+mod tests;

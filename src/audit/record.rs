@@ -1,0 +1,188 @@
+//! What a record holds, and how much of a statement's text. Pure.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::tokenizer::{Token, Tokenizer};
+
+use crate::config::AuditSql;
+use crate::error::{Code, ToolError};
+
+/// The fields known before anything runs.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct EntryStart {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    pub tool: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// Record of the question that this statement belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub question_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+}
+
+/// What was decided about a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    Allowed,
+    Refused,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    Ok,
+    Rejected,
+    Failed,
+    TimedOut,
+    Cancelled,
+}
+
+/// The fields known when a call has ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finished {
+    pub decision: Decision,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    pub outcome: OutcomeKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row_count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_bytes: Option<u64>,
+    pub elapsed_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+}
+
+impl Finished {
+    pub fn new(outcome: OutcomeKind) -> Self {
+        Finished {
+            decision: if outcome == OutcomeKind::Rejected { Decision::Refused } else { Decision::Allowed },
+            code: None,
+            outcome,
+            row_count: None,
+            reply_bytes: None,
+            elapsed_ms: 0,
+            sqlstate: None,
+            engine: None,
+            model: None,
+            input_tokens: None,
+            output_tokens: None,
+        }
+    }
+
+    /// The outcome that a failed call's error tells.
+    pub fn of_error(error: &ToolError) -> Self {
+        let kind = match error.code {
+            Code::Timeout | Code::Deadline => OutcomeKind::TimedOut,
+            Code::Cancelled => OutcomeKind::Cancelled,
+            Code::InvalidArgument
+            | Code::UnknownSource
+            | Code::SyntaxError
+            | Code::MultipleStatements
+            | Code::WriteRefused
+            | Code::StatementRefused
+            | Code::FunctionRefused
+            | Code::RelationRefused
+            | Code::ColumnDenied
+            | Code::ColumnMasked
+            | Code::TooLong
+            | Code::TooDeep
+            | Code::Busy
+            | Code::RateLimited
+            | Code::UnsafeRole
+            | Code::UserRequired
+            | Code::ConfigError => OutcomeKind::Rejected,
+            Code::UnknownTable
+            | Code::AmbiguousTable
+            | Code::SqlError
+            | Code::Unreachable
+            | Code::AuthFailed
+            | Code::TlsFailed
+            | Code::DatabaseMissing
+            | Code::TooManyConnections
+            | Code::AuditUnavailable
+            | Code::Internal
+            | Code::ModelCredentials
+            | Code::ModelAccess
+            | Code::ModelId
+            | Code::ModelThrottled
+            | Code::ModelUnavailable
+            | Code::ModelReply
+            | Code::ModelBlocked
+            | Code::Unanswerable => OutcomeKind::Failed,
+        };
+        let mut finished = Finished::new(kind);
+        finished.code = Some(error.code);
+        finished.sqlstate = error.sqlstate.clone();
+        finished
+    }
+}
+
+/// The part of a statement's text that the record keeps.
+pub(super) fn keep_sql(sql: &str, how: AuditSql) -> String {
+    match how {
+        AuditSql::Full => sql.to_owned(),
+        AuditSql::Hash => format!("sha256:{}", hex(&Sha256::digest(sql))),
+        AuditSql::Fingerprint => fingerprint(sql),
+    }
+}
+
+/// The text with its literals and comments replaced; what cannot be tokenised is kept as a hash alone.
+fn fingerprint(sql: &str) -> String {
+    let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize() else {
+        return keep_sql(sql, AuditSql::Hash);
+    };
+    let mut out = String::with_capacity(sql.len());
+    for token in tokens {
+        match token {
+            Token::Word(_)
+            | Token::Comma
+            | Token::LParen
+            | Token::RParen
+            | Token::Period
+            | Token::SemiColon
+            | Token::Mul
+            | Token::Plus
+            | Token::Minus
+            | Token::Div
+            | Token::Eq
+            | Token::Neq
+            | Token::Lt
+            | Token::Gt
+            | Token::LtEq
+            | Token::GtEq
+            | Token::DoubleColon
+            | Token::StringConcat => out.push_str(&token.to_string()),
+            Token::Whitespace(_) => out.push(' '),
+            // Everything else may carry a value: literals of every kind, dollar quotes, operators of their own.
+            _ => out.push('?'),
+        }
+    }
+    out
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

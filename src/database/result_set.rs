@@ -1,0 +1,455 @@
+//! A result set on its way to a reply: rows are written once, from the wire into the reply's own text, inside the row,
+//! byte and cell limits, and what was left out is told truthfully. Pure.
+
+use std::fmt::Write as _;
+
+use super::value::{Cell, MAX_SAFE_INTEGER, cut, is_json_number, json_escaped_len, push_json_string};
+
+/// How the rows of a reply are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    #[default]
+    Json,
+    /// RFC 4180, with a header line; NULL is empty and an empty string is `""`.
+    Csv,
+    Markdown,
+}
+
+/// Name and type of a result column. The type is unknown for an SQLite expression without a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultColumn {
+    pub name: String,
+    pub type_name: Option<String>,
+}
+
+/// What one reply may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    pub max_rows: u64,
+    /// Bytes of the whole block's JSON.
+    pub max_reply_bytes: usize,
+    pub max_cell_bytes: usize,
+    /// Bytes of the block that the caller adds around the result set's own fields.
+    pub reserved_bytes: usize,
+}
+
+/// Room kept for what follows the rows: counts, flags, the hint.
+const TRAILER_BYTES: usize = 400;
+
+/// A finished result set.
+#[derive(Clone, Debug)]
+pub struct ResultSet {
+    pub columns: Vec<ResultColumn>,
+    pub row_count: u64,
+    /// Which limits left rows out: `rows`, `bytes`; empty when nothing is missing.
+    pub truncated_by: Vec<&'static str>,
+    format: Format,
+    /// JSON: the rows with commas between them. Otherwise the text itself.
+    body: String,
+    cut_cells: Vec<(u64, usize, usize)>,
+    max_rows_ceiling: u64,
+}
+
+/// The column list alone is over the reply's limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderTooLong {
+    pub bytes: usize,
+}
+
+/// Takes cells and keeps the limits. Rows that do not fit whole are not there at all.
+#[derive(Debug)]
+pub struct ResultWriter {
+    set: ResultSet,
+    budget: usize,
+    max_cell_bytes: usize,
+    max_rows: u64,
+    row_start: usize,
+    cells_in_row: usize,
+    cuts_before_row: usize,
+    /// Bytes the body and the list of cut cells take in the reply.
+    encoded_bytes: usize,
+    scratch: String,
+}
+
+impl ResultWriter {
+    /// # Errors
+    ///
+    /// [`HeaderTooLong`] when not even the column list fits.
+    pub fn new(
+        columns: Vec<ResultColumn>,
+        format: Format,
+        budget: Budget,
+        max_rows_ceiling: u64,
+    ) -> Result<Self, HeaderTooLong> {
+        let header: usize = columns
+            .iter()
+            .map(|column| {
+                json_escaped_len(&column.name) + column.type_name.as_deref().map_or(20, json_escaped_len) + 24
+            })
+            .sum();
+        let used = header + budget.reserved_bytes + TRAILER_BYTES;
+        let mut writer = ResultWriter {
+            set: ResultSet {
+                columns,
+                row_count: 0,
+                truncated_by: Vec::new(),
+                format,
+                body: String::new(),
+                cut_cells: Vec::new(),
+                max_rows_ceiling,
+            },
+            budget: budget.max_reply_bytes.saturating_sub(used),
+            max_cell_bytes: budget.max_cell_bytes,
+            max_rows: budget.max_rows,
+            row_start: 0,
+            cells_in_row: 0,
+            cuts_before_row: 0,
+            encoded_bytes: 0,
+            scratch: String::new(),
+        };
+        writer.write_header();
+        if used > budget.max_reply_bytes || writer.encoded_bytes > writer.budget {
+            return Err(HeaderTooLong { bytes: used });
+        }
+        Ok(writer)
+    }
+
+    fn write_header(&mut self) {
+        let names: Vec<String> = self.set.columns.iter().map(|column| column.name.clone()).collect();
+        match self.set.format {
+            Format::Json => return,
+            Format::Csv => {
+                for (index, name) in names.iter().enumerate() {
+                    if index > 0 {
+                        self.set.body.push(',');
+                    }
+                    push_csv(&mut self.set.body, name);
+                }
+                self.set.body.push_str("\r\n");
+            }
+            Format::Markdown => {
+                self.set.body.push('|');
+                for name in &names {
+                    self.set.body.push(' ');
+                    push_markdown(&mut self.set.body, name);
+                    self.set.body.push_str(" |");
+                }
+                self.set.body.push_str("\n|");
+                self.set.body.push_str(&" --- |".repeat(names.len()));
+                self.set.body.push('\n');
+            }
+        }
+        self.encoded_bytes = json_escaped_len(&self.set.body);
+    }
+
+    /// Whether another row may come. False means that the rows limit is reached; a row that arrives all the same is
+    /// told to [`ResultWriter::more_rows`].
+    pub fn wants_row(&self) -> bool {
+        self.set.row_count < self.max_rows
+    }
+
+    /// Says that a row beyond the rows limit exists.
+    pub fn more_rows(&mut self) {
+        self.set.truncated_by.push("rows");
+    }
+
+    /// Begins a row.
+    pub fn begin_row(&mut self) {
+        self.row_start = self.set.body.len();
+        self.cuts_before_row = self.set.cut_cells.len();
+        self.cells_in_row = 0;
+        match self.set.format {
+            Format::Json => {
+                if self.set.row_count > 0 {
+                    self.set.body.push(',');
+                }
+                self.set.body.push('[');
+            }
+            Format::Csv => {}
+            Format::Markdown => self.set.body.push('|'),
+        }
+    }
+
+    /// Writes the row's next cell.
+    pub fn cell(&mut self, cell: Cell<'_>) {
+        let index = self.cells_in_row;
+        self.cells_in_row += 1;
+        let cell = match cell {
+            Cell::Text { text, full_bytes } if full_bytes > self.max_cell_bytes => {
+                self.set.cut_cells.push((self.set.row_count, index, full_bytes));
+                Cell::text(cut(text, self.max_cell_bytes))
+            }
+            other => other,
+        };
+        let out = &mut self.set.body;
+        match self.set.format {
+            Format::Json => {
+                if index > 0 {
+                    out.push(',');
+                }
+                push_json_cell(out, cell);
+            }
+            Format::Csv | Format::Markdown => {
+                self.scratch.clear();
+                let text = plain_text(&mut self.scratch, cell);
+                if self.set.format == Format::Csv {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    if let Some(text) = text {
+                        push_csv(out, text);
+                    }
+                } else {
+                    out.push(' ');
+                    push_markdown(out, text.unwrap_or("NULL"));
+                    out.push_str(" |");
+                }
+            }
+        }
+    }
+
+    /// Ends a row. False means that it did not fit, is gone again, and no more should come.
+    pub fn end_row(&mut self) -> bool {
+        match self.set.format {
+            Format::Json => self.set.body.push(']'),
+            Format::Csv => self.set.body.push_str("\r\n"),
+            Format::Markdown => self.set.body.push('\n'),
+        }
+        let row = self.set.body.get(self.row_start..).unwrap_or_default();
+        let bytes = if self.set.format == Format::Json { row.len() } else { json_escaped_len(row) };
+        // `[row,column,bytes],` with twenty digits at most for each number that can be that long.
+        let cuts = (self.set.cut_cells.len() - self.cuts_before_row) * 32;
+        if self.encoded_bytes + bytes + cuts > self.budget {
+            self.set.body.truncate(self.row_start);
+            self.set.cut_cells.truncate(self.cuts_before_row);
+            self.set.truncated_by.push("bytes");
+            return false;
+        }
+        self.encoded_bytes += bytes + cuts;
+        self.set.row_count += 1;
+        true
+    }
+
+    /// Gives a column the type that only its values tell (SQLite expressions).
+    pub fn column_type(&mut self, index: usize, type_name: &str) {
+        if let Some(column) = self.set.columns.get_mut(index)
+            && column.type_name.is_none()
+        {
+            column.type_name = Some(type_name.to_owned());
+        }
+    }
+
+    pub fn finish(self) -> ResultSet {
+        self.set
+    }
+}
+
+impl ResultSet {
+    /// Whether rows are missing.
+    pub fn is_truncated(&self) -> bool {
+        !self.truncated_by.is_empty()
+    }
+
+    /// Appends the fields of a result set (`"columns":..` to `"hint":..`), without braces.
+    pub fn push_fields(&self, out: &mut String) {
+        out.push_str("\"columns\":[");
+        for (index, column) in self.columns.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            out.push_str("{\"name\":");
+            push_json_string(out, &column.name);
+            if let Some(type_name) = &column.type_name {
+                out.push_str(",\"type\":");
+                push_json_string(out, type_name);
+            }
+            out.push('}');
+        }
+        match self.format {
+            Format::Json => {
+                out.push_str("],\"rows\":[");
+                out.push_str(&self.body);
+                out.push(']');
+            }
+            Format::Csv | Format::Markdown => {
+                out.push_str("],\"format\":\"");
+                out.push_str(if self.format == Format::Csv { "csv" } else { "markdown" });
+                out.push_str("\",\"text\":");
+                push_json_string(out, &self.body);
+            }
+        }
+        let _ = write!(out, ",\"row_count\":{},\"truncated\":{}", self.row_count, self.is_truncated());
+        if self.is_truncated() {
+            let _ = write!(out, ",\"truncated_by\":[\"{}\"]", self.truncated_by.join("\",\""));
+            let _ = write!(out, ",\"hint\":\"{}\"", self.hint());
+        }
+        if !self.cut_cells.is_empty() {
+            out.push_str(",\"cut_cells\":[");
+            for (index, (row, column, bytes)) in self.cut_cells.iter().enumerate() {
+                let comma = if index > 0 { "," } else { "" };
+                let _ = write!(out, "{comma}[{row},{column},{bytes}]");
+            }
+            out.push(']');
+        }
+    }
+
+    fn hint(&self) -> String {
+        if self.truncated_by.contains(&"bytes") {
+            format!(
+                "{} rows fit the reply's byte limit; select fewer columns, aggregate, or page with LIMIT and OFFSET",
+                self.row_count
+            )
+        } else {
+            format!(
+                "{} of more rows; add a WHERE, aggregate, or max_rows up to {}",
+                self.row_count, self.max_rows_ceiling
+            )
+        }
+    }
+
+    /// The rows as a JSON array's text; empty for the other formats.
+    pub fn rows_json(&self) -> String {
+        match self.format {
+            Format::Json => format!("[{}]", self.body),
+            Format::Csv | Format::Markdown => "[]".into(),
+        }
+    }
+
+    /// The text of a CSV or Markdown reply.
+    pub fn text(&self) -> &str {
+        match self.format {
+            Format::Json => "",
+            Format::Csv | Format::Markdown => &self.body,
+        }
+    }
+}
+
+fn push_json_cell(out: &mut String, cell: Cell<'_>) {
+    match cell {
+        Cell::Null => out.push_str("null"),
+        Cell::Bool(value) => out.push_str(if value { "true" } else { "false" }),
+        Cell::Integer(value) if value.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() => {
+            let _ = write!(out, "{value}");
+        }
+        Cell::Integer(value) => {
+            let _ = write!(out, "\"{value}\"");
+        }
+        Cell::Float(text) if is_json_number(text) => out.push_str(text),
+        Cell::Float(text) | Cell::Digits(text) | Cell::Text { text, .. } => push_json_string(out, text),
+    }
+}
+
+/// The cell's text, or `None` for NULL.
+fn plain_text<'a>(scratch: &'a mut String, cell: Cell<'a>) -> Option<&'a str> {
+    match cell {
+        Cell::Null => None,
+        Cell::Bool(value) => Some(if value { "true" } else { "false" }),
+        Cell::Integer(value) => {
+            let _ = write!(scratch, "{value}");
+            Some(scratch)
+        }
+        Cell::Float(text) | Cell::Digits(text) | Cell::Text { text, .. } => Some(text),
+    }
+}
+
+/// RFC 4180: a field with a comma, a quote or a line break is quoted and its quotes are doubled.
+fn push_csv(out: &mut String, text: &str) {
+    if !text.is_empty() && !text.contains(['"', ',', '\r', '\n']) {
+        out.push_str(text);
+        return;
+    }
+    out.push('"');
+    out.push_str(&text.replace('"', "\"\""));
+    out.push('"');
+}
+
+fn push_markdown(out: &mut String, text: &str) {
+    for character in text.chars() {
+        match character {
+            '|' => out.push_str("\\|"),
+            '\n' => out.push_str("<br>"),
+            '\r' => {}
+            other => out.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer(format: Format, max_rows: u64, max_reply_bytes: usize) -> ResultWriter {
+        let columns = vec![
+            ResultColumn { name: "id".into(), type_name: Some("bigint".into()) },
+            ResultColumn { name: "a|b".into(), type_name: None },
+        ];
+        let budget = Budget { max_rows, max_reply_bytes, max_cell_bytes: 4, reserved_bytes: 0 };
+        ResultWriter::new(columns, format, budget, 10_000).unwrap()
+    }
+
+    fn row(writer: &mut ResultWriter, id: i64, text: Cell<'_>) -> bool {
+        writer.begin_row();
+        writer.cell(Cell::Integer(id));
+        writer.cell(text);
+        writer.end_row()
+    }
+
+    fn fields(set: &ResultSet) -> serde_json::Value {
+        let mut out = String::from("{");
+        set.push_fields(&mut out);
+        out.push('}');
+        serde_json::from_str(&out).unwrap()
+    }
+
+    #[test]
+    fn cells_are_exact_and_cuts_are_told() {
+        let mut w = writer(Format::Json, 10, 10_000);
+        assert!(row(&mut w, MAX_SAFE_INTEGER, Cell::text("ok")));
+        assert!(row(&mut w, MAX_SAFE_INTEGER + 1, Cell::text("ééé")));
+        assert!(row(&mut w, -1, Cell::Float("NaN")));
+        assert!(row(&mut w, 0, Cell::Digits("12345.678900")));
+        let json = fields(&w.finish());
+        assert_eq!(
+            json["rows"].to_string(),
+            r#"[[9007199254740992,"ok"],["9007199254740993","éé"],[-1,"NaN"],[0,"12345.678900"]]"#
+        );
+        assert_eq!(json["cut_cells"].to_string(), "[[1,1,6]]");
+        assert_eq!(json["truncated"], false);
+    }
+
+    #[test]
+    fn a_reply_never_passes_its_bytes() {
+        for format in [Format::Json, Format::Csv, Format::Markdown] {
+            for limit in 700..760 {
+                let mut w = writer(format, 1_000, limit);
+                while row(&mut w, 1, Cell::text("\"\n|x long")) {}
+                let set = w.finish();
+                assert_eq!(set.truncated_by, ["bytes"]);
+                let mut out = String::from("{");
+                set.push_fields(&mut out);
+                out.push('}');
+                assert!(out.len() <= limit, "{} > {limit}", out.len());
+                assert!(set.row_count > 0);
+            }
+        }
+    }
+
+    #[test]
+    fn csv_and_markdown_escape() {
+        let mut w = writer(Format::Csv, 10, 10_000);
+        row(&mut w, 1, Cell::text("a,\"b"));
+        row(&mut w, 2, Cell::Null);
+        row(&mut w, 3, Cell::text(""));
+        assert_eq!(w.finish().text(), "id,a|b\r\n1,\"a,\"\"b\"\r\n2,\r\n3,\"\"\r\n");
+        let mut w = writer(Format::Markdown, 10, 10_000);
+        row(&mut w, 1, Cell::text("a|\n"));
+        assert_eq!(w.finish().text(), "| id | a\\|b |\n| --- | --- |\n| 1 | a\\|<br> |\n");
+    }
+
+    #[test]
+    fn a_column_list_over_the_limit_is_an_error() {
+        let columns = vec![ResultColumn { name: "x".repeat(2_000), type_name: None }];
+        let budget = Budget { max_rows: 1, max_reply_bytes: 1_000, max_cell_bytes: 10, reserved_bytes: 0 };
+        assert!(ResultWriter::new(columns, Format::Json, budget, 10).is_err());
+    }
+}
