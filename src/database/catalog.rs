@@ -3,10 +3,10 @@
 //! Engines fill these from their own catalog; tools serialise them as they are (the field order is the contract's).
 //! Nothing here reads a database.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What kind of relation a table is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TableKind {
     Table,
@@ -17,7 +17,7 @@ pub enum TableKind {
 }
 
 /// One line of `list_tables`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TableSummary {
     /// `schema.name` on PostgreSQL, the bare name on SQLite; not quoted.
     pub name: String,
@@ -29,15 +29,15 @@ pub struct TableSummary {
     pub comment: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<i64>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub foreign: bool,
     /// What the search word hit, as `"column total"`; empty without a search.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matched: Vec<String>,
 }
 
 /// Everything known of one table. A schema snapshot holds the same type with the costly fields left empty.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TableDescription {
     /// `schema.name` on PostgreSQL, the bare name on SQLite; not quoted.
     pub name: String,
@@ -47,17 +47,17 @@ pub struct TableDescription {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<i64>,
     pub columns: Vec<Column>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub primary_key: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unique: Vec<Vec<String>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign_keys: Vec<ForeignKey>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub referenced_by: Vec<Reference>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
@@ -65,12 +65,12 @@ pub struct TableDescription {
     pub partition_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<i64>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub row_security: bool,
 }
 
 /// One column, in the table's own order.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     pub name: String,
     /// PostgreSQL: `format_type` spelling without modifier; SQLite: the declared type, possibly empty.
@@ -88,16 +88,16 @@ pub struct Column {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// Enum labels, a CHECK list, or the most frequent values of a column with few of them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub masked: bool,
 }
 
 /// A foreign key of the table at hand.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ForeignKey {
     pub columns: Vec<String>,
     /// Name of the other table, spelled as its `TableDescription::name`.
@@ -106,7 +106,7 @@ pub struct ForeignKey {
 }
 
 /// A foreign key of another table that points at the table at hand.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reference {
     pub table: String,
     pub columns: Vec<String>,

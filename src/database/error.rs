@@ -1,0 +1,90 @@
+//! What can go wrong between TUDB and a database, told apart by what the caller can do about it.
+
+use crate::error::{Code, ToolError};
+
+/// A failed read. Hosts, users and paths are for the log; [`ToolError`] gets the rest.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The database refused an approved statement.
+    #[error("{message}")]
+    Sql { message: String, hint: Option<String>, sqlstate: Option<String>, position: Option<u64> },
+    #[error("the statement ran past its limit of {limit_ms} ms")]
+    Timeout { limit_ms: u64 },
+    #[error("the call was cancelled")]
+    Cancelled,
+    #[error("no connection to source {source_name} became free within {waited_ms} ms")]
+    NoConnection { source_name: String, waited_ms: u64 },
+    #[error("source {source_name} cannot be reached")]
+    Unreachable { source_name: String, hint: String },
+    #[error("source {source_name} refused the login")]
+    AuthFailed { source_name: String },
+    #[error("the encrypted connection to source {source_name} failed: {reason}")]
+    Tls { source_name: String, reason: String },
+    #[error("source {source_name}: {message}")]
+    Missing { source_name: String, message: String },
+    #[error("source {source_name} has no connection slot left")]
+    TooManyConnections { source_name: String },
+    #[error("source {source_name} cannot be used: {problem}")]
+    Config { source_name: String, problem: String },
+    #[error("the reply's column list alone takes {bytes} bytes, over the reply limit")]
+    HeaderTooLong { bytes: usize },
+    #[error("no table {name:?} in source {source_name}")]
+    UnknownTable { name: String, source_name: String, nearest: Vec<String> },
+    #[error("{name:?} is the name of {} tables", matches.len())]
+    AmbiguousTable { name: String, matches: Vec<String> },
+    #[error("{0}")]
+    Invalid(String),
+    /// sqlx said something that has no better place.
+    #[error("the connection to the database failed")]
+    Connection(#[source] sqlx::Error),
+}
+
+impl From<DatabaseError> for ToolError {
+    fn from(error: DatabaseError) -> Self {
+        let message = error.to_string();
+        let new = |code| ToolError::new(code, message.clone());
+        match error {
+            DatabaseError::Sql { hint, sqlstate, position, .. } => {
+                let mut told = new(Code::SqlError);
+                told.hint = hint
+                    .or_else(|| Some("Correct the statement; `describe_table` shows names and types.".to_owned()));
+                told.sqlstate = sqlstate;
+                told.position = position;
+                told
+            }
+            DatabaseError::Timeout { .. } => new(Code::Timeout)
+                .hint("Read less: add a WHERE on an indexed column, aggregate, or look at explain_query."),
+            DatabaseError::Cancelled => new(Code::Cancelled),
+            DatabaseError::NoConnection { .. } => {
+                new(Code::Busy).hint("Other calls hold the connections; try again when they have ended.")
+            }
+            DatabaseError::Unreachable { hint, .. } => new(Code::Unreachable).hint(hint),
+            DatabaseError::AuthFailed { .. } => new(Code::AuthFailed)
+                .hint("Check user and password of the source; a password with special characters must be percent-encoded in a URL."),
+            DatabaseError::Tls { .. } => new(Code::TlsFailed)
+                .hint("Set sslmode to what the server offers, and sslrootcert to its certificate authority for verify-full."),
+            DatabaseError::Missing { .. } => {
+                new(Code::DatabaseMissing).hint("Check the database's name or the file's path in the source's url.")
+            }
+            DatabaseError::TooManyConnections { .. } => {
+                new(Code::TooManyConnections).hint("Close other clients of the database, or use its pooler.")
+            }
+            DatabaseError::Config { .. } => {
+                new(Code::ConfigError).hint("Correct the source's settings and restart the server.")
+            }
+            DatabaseError::HeaderTooLong { .. } => new(Code::TooLong).hint("Select fewer columns."),
+            DatabaseError::UnknownTable { nearest, .. } => new(Code::UnknownTable).hint(match nearest.as_slice() {
+                [] => "`list_tables` shows all tables.".to_owned(),
+                names => format!("Did you mean {}? `list_tables` shows all tables.", names.join(" or ")),
+            }),
+            DatabaseError::AmbiguousTable { matches, .. } => {
+                new(Code::AmbiguousTable).hint(format!("Say which: {}.", matches.join(", ")))
+            }
+            DatabaseError::Invalid(_) => new(Code::InvalidArgument),
+            DatabaseError::Connection(error) => {
+                tracing::warn!(%error, "connection failed");
+                new(Code::Unreachable).hint("Try again; the next call opens a new connection.")
+            }
+        }
+    }
+}

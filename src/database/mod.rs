@@ -1,0 +1,208 @@
+//! The databases: two engines behind one enum. Engines run approved statements and read catalogs; providers only say
+//! how to connect. Nothing here decides what may run (the guard does) or records it (the gateway does), but every read
+//! takes an `&OpenEntry` as proof that it is recorded.
+
+pub mod bootstrap;
+pub mod catalog;
+mod error;
+mod plan;
+mod postgres;
+mod postgres_catalog;
+mod postgres_types;
+mod presets;
+pub mod result_set;
+mod router;
+mod sqlite;
+mod sqlite_catalog;
+mod sqlite_handle;
+mod target;
+pub mod value;
+
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::audit::OpenEntry;
+use crate::dialect::Dialect;
+use crate::guard::ApprovedSql;
+use catalog::{Snapshot, TableDescription, TableSummary};
+use result_set::{Budget, Format, ResultSet};
+
+pub use error::DatabaseError;
+pub use plan::Explanation;
+pub use postgres::PostgresEngine;
+pub use router::Router;
+pub use sqlite::SqliteEngine;
+
+/// What one read may take and how it ends early.
+#[derive(Clone, Debug)]
+pub struct ReadOptions {
+    pub format: Format,
+    pub budget: Budget,
+    pub max_rows_ceiling: u64,
+    /// Limit of the statement, told to the server too.
+    pub timeout: Duration,
+    /// The caller's own end, when it comes before the statement's limit.
+    pub deadline: Option<Instant>,
+    pub cancel: CancellationToken,
+}
+
+impl ReadOptions {
+    /// Time left for a statement that starts now.
+    pub(crate) fn time_left(&self) -> Duration {
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        left.map_or(self.timeout, |left| left.min(self.timeout))
+    }
+}
+
+/// Which part of the table list is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct ListRequest {
+    pub search: Option<String>,
+    pub schema: Option<String>,
+    /// Where the page before ended, as [`ListedTable::cursor`] said.
+    pub after: Option<String>,
+    pub limit: u64,
+}
+
+/// One page of the table list.
+#[derive(Clone, Debug)]
+pub struct TablePage {
+    pub tables: Vec<ListedTable>,
+    /// Tables that match in all.
+    pub total: u64,
+    /// Whether tables follow the last one.
+    pub more: bool,
+}
+
+/// A table and the cursor of a page that begins after it.
+#[derive(Clone, Debug)]
+pub struct ListedTable {
+    pub summary: TableSummary,
+    pub cursor: String,
+}
+
+/// An engine with its connections, ready for reads.
+#[derive(Debug)]
+pub enum Database {
+    Sqlite(SqliteEngine),
+    Postgres(PostgresEngine),
+}
+
+/// A connection made ready for one read: on PostgreSQL inside its read-only transaction.
+pub enum Session<'a> {
+    Sqlite(sqlite::SqliteSession<'a>),
+    Postgres(postgres::PostgresSession<'a>),
+}
+
+impl Database {
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Database::Sqlite(_) => Dialect::Sqlite,
+            Database::Postgres(_) => Dialect::Postgresql,
+        }
+    }
+
+    /// Takes a connection and prepares it, marked with the call's id; nothing of the caller's is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of connecting, and [`DatabaseError::NoConnection`] when none becomes free in time.
+    pub async fn open(&self, call: &str, options: &ReadOptions) -> Result<Session<'_>, DatabaseError> {
+        match self {
+            Database::Sqlite(engine) => Ok(Session::Sqlite(engine.open(options).await?)),
+            Database::Postgres(engine) => Ok(Session::Postgres(engine.open(call, options).await?)),
+        }
+    }
+
+    /// Closes the connections.
+    pub async fn close(&self) {
+        match self {
+            Database::Sqlite(engine) => engine.close().await,
+            Database::Postgres(engine) => engine.close().await,
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Runs an approved statement, wrapped, inside the limits.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::Sql`] when the database refuses it, and those of time and connection.
+    pub async fn run(
+        self,
+        entry: &OpenEntry,
+        sql: &ApprovedSql,
+        options: &ReadOptions,
+    ) -> Result<ResultSet, DatabaseError> {
+        match self {
+            Session::Sqlite(session) => session.run(entry, sql, options).await,
+            Session::Postgres(session) => session.run(entry, sql, options).await,
+        }
+    }
+
+    /// Explains an approved statement; with `analyze` it also runs, inside the limits (PostgreSQL).
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run`].
+    pub async fn explain(
+        self,
+        entry: &OpenEntry,
+        sql: &ApprovedSql,
+        analyze: bool,
+        options: &ReadOptions,
+    ) -> Result<Explanation, DatabaseError> {
+        match self {
+            Session::Sqlite(session) => session.explain(entry, sql, analyze, options).await,
+            Session::Postgres(session) => session.explain(entry, sql, analyze, options).await,
+        }
+    }
+
+    /// One page of the tables that may be read.
+    ///
+    /// # Errors
+    ///
+    /// Those of time and connection.
+    pub async fn list(
+        self,
+        entry: &OpenEntry,
+        request: &ListRequest,
+        options: &ReadOptions,
+    ) -> Result<TablePage, DatabaseError> {
+        match self {
+            Session::Sqlite(session) => session.list(entry, request, options).await,
+            Session::Postgres(session) => session.list(entry, request, options).await,
+        }
+    }
+
+    /// Everything known of one table, by its name as a caller writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::UnknownTable`], [`DatabaseError::AmbiguousTable`], and those of time and connection.
+    pub async fn describe(
+        self,
+        entry: &OpenEntry,
+        table: &str,
+        options: &ReadOptions,
+    ) -> Result<TableDescription, DatabaseError> {
+        match self {
+            Session::Sqlite(session) => session.describe(entry, table, options).await,
+            Session::Postgres(session) => session.describe(entry, table, options).await,
+        }
+    }
+
+    /// All tables that may be read, with keys, comments and known values.
+    ///
+    /// # Errors
+    ///
+    /// Those of time and connection.
+    pub async fn snapshot(self, entry: &OpenEntry, options: &ReadOptions) -> Result<Snapshot, DatabaseError> {
+        match self {
+            Session::Sqlite(session) => session.snapshot(entry, options).await,
+            Session::Postgres(session) => session.snapshot(entry, options).await,
+        }
+    }
+}

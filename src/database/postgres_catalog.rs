@@ -1,0 +1,449 @@
+//! What PostgreSQL says about its tables: literal SQL over `pg_catalog` with bound values, each answer one JSON text.
+//!
+//! `information_schema` is not used: it hides keys from a role that may only SELECT, and its foreign-key join takes
+//! seconds on large catalogs.
+
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{Connection, Row};
+
+use super::catalog::{Snapshot, TableDescription};
+use super::postgres::sql_error;
+use super::{DatabaseError, ListRequest, ListedTable, TablePage};
+use crate::error::nearest;
+
+/// Tables the role may read: $1 hidden schemas, $2 shown schemas (empty = all). Leaf partitions and what extensions
+/// own stay out.
+macro_rules! visible {
+    () => {
+        "WITH visible AS (
+          SELECT c.oid, c.relname, c.relkind, c.reltuples, c.relrowsecurity, n.nspname,
+            quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE c.relkind IN ('r','p','v','m','f') AND NOT c.relispartition
+            AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+            AND n.nspname <> ALL ($1::text[]) AND (cardinality($2::text[]) = 0 OR n.nspname = ANY ($2::text[]))
+            AND has_schema_privilege(n.oid, 'USAGE')
+            AND (has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT'))
+            AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+              WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
+        "
+    };
+}
+
+/// The contract's word for a relation's kind.
+macro_rules! kind {
+    () => {
+        "CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned_table' WHEN 'v' THEN 'view'
+           WHEN 'm' THEN 'materialized_view' ELSE 'foreign_table' END"
+    };
+}
+
+/// The planner's estimate; a partitioned table is not analysed by itself, so its leaves are added up.
+macro_rules! rows {
+    () => {
+        "CASE WHEN c.relkind IN ('r','m','f') AND c.reltuples >= 0 THEN c.reltuples::bigint
+           WHEN c.relkind = 'p' THEN (SELECT sum(greatest(l.reltuples, 0))::bigint
+             FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE t.isleaf) END"
+    };
+}
+
+const LIST: &str = concat!(
+    visible!(),
+    ", hits AS (
+      SELECT v.oid, v.nspname, v.relname, CASE WHEN $3::text IS NULL THEN '{}'::text[] ELSE ARRAY(
+          SELECT hit FROM (
+            SELECT 0 AS place, 'table ' || v.relname AS hit WHERE strpos(lower(v.relname), lower($3)) > 0
+            UNION ALL SELECT 0, 'comment' WHERE strpos(lower(obj_description(v.oid, 'pg_class')), lower($3)) > 0
+            UNION ALL SELECT a.attnum, 'column ' || a.attname FROM pg_catalog.pg_attribute a
+              WHERE a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
+                AND (strpos(lower(a.attname), lower($3)) > 0
+                  OR strpos(lower(col_description(v.oid, a.attnum)), lower($3)) > 0)) h
+          ORDER BY place LIMIT 20) END AS matched
+      FROM visible v WHERE $4::text IS NULL OR v.nspname = $4),
+    wanted AS (SELECT * FROM hits WHERE $3::text IS NULL OR cardinality(matched) > 0),
+    page AS (
+      SELECT * FROM wanted
+      WHERE $5::text IS NULL OR (nspname COLLATE \"C\", relname COLLATE \"C\") > ($5, $6)
+      ORDER BY nspname COLLATE \"C\", relname COLLATE \"C\" LIMIT $7 + 1)
+    SELECT jsonb_build_object(
+      'total', (SELECT count(*) FROM wanted),
+      'tables', coalesce((SELECT jsonb_agg(jsonb_build_object(
+        'schema', p.nspname, 'table', p.relname,
+        'summary', jsonb_strip_nulls(jsonb_build_object(
+          'name', v.name, 'kind', ",
+    kind!(),
+    ", 'rows', ",
+    rows!(),
+    ", 'comment', obj_description(v.oid, 'pg_class'),
+          'partitions', CASE WHEN c.relkind = 'p' THEN (SELECT count(*) FROM pg_catalog.pg_inherits i
+            WHERE i.inhparent = v.oid) END,
+          'foreign', CASE WHEN c.relkind = 'f' THEN true END,
+          'matched', p.matched))) ORDER BY p.nspname COLLATE \"C\", p.relname COLLATE \"C\")
+        FROM page p JOIN visible v USING (oid) JOIN pg_catalog.pg_class c USING (oid)), '[]'))::text"
+);
+
+/// Matches of a name: $1 schema or NULL, $2 table, $3 whether case counts.
+const FIND: &str = "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r','p','v','m','f') AND n.nspname !~ '^pg_toast'
+      AND ($1::text IS NULL AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+        OR n.nspname = $1 OR NOT $3 AND lower(n.nspname) = lower($1))
+      AND (c.relname = $2 OR NOT $3 AND lower(c.relname) = lower($2))
+      AND has_schema_privilege(n.oid, 'USAGE')
+      AND (has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT'))
+    ORDER BY 2 LIMIT 20";
+
+const NAMES: &str = "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r','p','v','m','f') AND NOT c.relispartition AND n.nspname !~ '^pg_'
+      AND n.nspname <> 'information_schema' AND has_schema_privilege(n.oid, 'USAGE')
+      AND has_table_privilege(c.oid, 'SELECT') LIMIT 20000";
+
+/// A type's name without modifier; a user's type with its schema.
+macro_rules! type_name {
+    () => {
+        "CASE WHEN coalesce(en.nspname, tn.nspname) = 'pg_catalog' THEN format_type(t.oid, NULL)
+           WHEN e.oid IS NOT NULL THEN quote_ident(en.nspname) || '.' || quote_ident(e.typname) || '[]'
+           ELSE quote_ident(tn.nspname) || '.' || quote_ident(t.typname) END"
+    };
+}
+
+/// The strings of a CHECK list on one column: `((status = ANY (ARRAY['a'::text, ..])))`.
+macro_rules! check_values {
+    ($table:literal) => {
+        concat!(
+            "(SELECT array_agg(replace(m[1], '''''', '''')) FROM pg_catalog.pg_constraint k,
+               regexp_matches(pg_get_constraintdef(k.oid), '''((?:[^'']|'''')*)''::(?:text|character varying|bpchar)', 'g') m
+             WHERE k.conrelid = ",
+            $table,
+            " AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum]
+               AND pg_get_constraintdef(k.oid) ~ '= ANY \\(')"
+        )
+    };
+}
+
+/// Enum labels, of a domain's base type too.
+const ENUM_LABELS: &str = "(SELECT array_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_catalog.pg_enum l
+    WHERE l.enumtypid = CASE WHEN t.typtype = 'd' THEN t.typbasetype WHEN t.typcategory = 'A' THEN t.typelem ELSE t.oid END)";
+
+/// The planner's most frequent values of a text column with few of them; none where row security applies.
+macro_rules! frequent {
+    ($most:literal) => {
+        concat!(
+            "(SELECT s.most_common_vals::text::text[] FROM pg_catalog.pg_stats s
+             WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
+               AND NOT c.relrowsecurity AND t.typcategory = 'S' AND s.n_distinct BETWEEN 1 AND ",
+            $most,
+            ")"
+        )
+    };
+}
+
+fn describe_query() -> String {
+    let mut text = String::from(
+        "SELECT jsonb_strip_nulls(jsonb_build_object(
+          'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname), 'kind', ",
+    );
+    text.push_str(concat!(
+        kind!(),
+        ", 'comment', obj_description(c.oid, 'pg_class'), 'rows', ",
+        rows!(),
+        ", 'columns', coalesce((SELECT jsonb_agg(jsonb_build_object(
+            'name', a.attname, 'type', ",
+        type_name!(),
+        ", 'nullable', NOT a.attnotnull,
+            'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(f.adbin, f.adrelid) END,
+            'generated', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(f.adbin, f.adrelid) END,
+            'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END,
+            'comment', col_description(c.oid, a.attnum),
+            'values', to_jsonb(coalesce("
+    ));
+    text.push_str(ENUM_LABELS);
+    text.push_str(concat!(", ", check_values!("c.oid"), ", ", frequent!("30"), "))) ORDER BY a.attnum)"));
+    text.push_str(
+        " FROM pg_catalog.pg_attribute a
+          JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+          LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+          LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.typnamespace
+          LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
+        'primary_key', (SELECT jsonb_agg(a.attname ORDER BY u.place) FROM pg_catalog.pg_constraint k,
+          unnest(k.conkey) WITH ORDINALITY u(attnum, place), pg_catalog.pg_attribute a
+          WHERE k.conrelid = c.oid AND k.contype = 'p' AND a.attrelid = c.oid AND a.attnum = u.attnum),
+        'unique', (SELECT jsonb_agg(columns ORDER BY conname) FROM (SELECT k.conname, jsonb_agg(a.attname ORDER BY u.place)
+          AS columns FROM pg_catalog.pg_constraint k, unnest(k.conkey) WITH ORDINALITY u(attnum, place),
+          pg_catalog.pg_attribute a WHERE k.conrelid = c.oid AND k.contype = 'u' AND a.attrelid = c.oid
+          AND a.attnum = u.attnum GROUP BY k.conname) q),
+        'foreign_keys', (SELECT jsonb_agg(jsonb_build_object('columns', q.own, 'references', q.other,
+          'referenced_columns', q.others) ORDER BY q.conname) FROM (SELECT k.conname,
+            jsonb_agg(a.attname ORDER BY u.place) AS own, jsonb_agg(b.attname ORDER BY u.place) AS others,
+            (SELECT quote_ident(rn.nspname) || '.' || quote_ident(r.relname) FROM pg_catalog.pg_class r
+              JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE r.oid = k.confrelid) AS other
+          FROM pg_catalog.pg_constraint k, unnest(k.conkey, k.confkey) WITH ORDINALITY u(own, other, place),
+            pg_catalog.pg_attribute a, pg_catalog.pg_attribute b
+          WHERE k.conrelid = c.oid AND k.contype = 'f' AND a.attrelid = k.conrelid AND a.attnum = u.own
+            AND b.attrelid = k.confrelid AND b.attnum = u.other GROUP BY k.conname, k.confrelid) q),
+        'referenced_by', (SELECT jsonb_agg(jsonb_build_object('table', q.other, 'columns', q.others,
+          'referenced_columns', q.own) ORDER BY q.other, q.conname) FROM (SELECT k.conname,
+            jsonb_agg(b.attname ORDER BY u.place) AS own, jsonb_agg(a.attname ORDER BY u.place) AS others,
+            (SELECT quote_ident(rn.nspname) || '.' || quote_ident(r.relname) FROM pg_catalog.pg_class r
+              JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE r.oid = k.conrelid) AS other
+          FROM pg_catalog.pg_constraint k, unnest(k.conkey, k.confkey) WITH ORDINALITY u(own, other, place),
+            pg_catalog.pg_attribute a, pg_catalog.pg_attribute b
+          WHERE k.confrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0 AND a.attrelid = k.conrelid
+            AND a.attnum = u.own AND b.attrelid = k.confrelid AND b.attnum = u.other
+          GROUP BY k.conname, k.conrelid) q),
+        'indexes', (SELECT jsonb_agg(pg_get_indexdef(i.indexrelid) ORDER BY i.indexrelid) FROM pg_catalog.pg_index i
+          WHERE i.indrelid = c.oid AND i.indisvalid),
+        'checks', (SELECT jsonb_agg(pg_get_constraintdef(k.oid) ORDER BY k.conname) FROM pg_catalog.pg_constraint k
+          WHERE k.conrelid = c.oid AND k.contype = 'c'),
+        'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
+        'partition_key', CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
+        'partitions', CASE WHEN c.relkind = 'p' THEN (SELECT count(*) FROM pg_catalog.pg_inherits i
+          WHERE i.inhparent = c.oid) END,
+        'row_security', CASE WHEN c.relrowsecurity THEN true END))::text
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
+    );
+    text
+}
+
+/// All visible tables in the shape of [`TableDescription`], without what only `describe_table` shows. $3 is the most
+/// values a column may have to be listed.
+fn snapshot_query() -> String {
+    let mut text = String::from(concat!(
+        visible!(),
+        " SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', v.name, 'kind', ",
+        kind!(),
+        ", 'comment', obj_description(c.oid, 'pg_class'), 'rows', ",
+        rows!(),
+        ", 'columns', coalesce(cols.list, '[]'), 'primary_key', keys.list, 'foreign_keys', fks.list))
+          ORDER BY v.nspname COLLATE \"C\", v.relname COLLATE \"C\"), '[]')::text
+        FROM visible v JOIN pg_catalog.pg_class c ON c.oid = v.oid
+        LEFT JOIN (SELECT a.attrelid, jsonb_agg(jsonb_build_object('name', a.attname, 'type', ",
+        type_name!(),
+        ", 'nullable', NOT a.attnotnull, 'comment', col_description(a.attrelid, a.attnum),
+            'values', to_jsonb(coalesce("
+    ));
+    text.push_str(ENUM_LABELS);
+    text.push_str(concat!(
+        ", ",
+        check_values!("a.attrelid"),
+        ", ",
+        frequent!("$3::int"),
+        "))) ORDER BY a.attnum) AS list"
+    ));
+    text.push_str(
+        " FROM visible w JOIN pg_catalog.pg_class c ON c.oid = w.oid
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped
+            JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+            JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+            LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+            LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.typnamespace
+          WHERE has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+          GROUP BY a.attrelid) cols ON cols.attrelid = v.oid
+        LEFT JOIN (SELECT k.conrelid, jsonb_agg(a.attname ORDER BY u.place) AS list FROM pg_catalog.pg_constraint k,
+            unnest(k.conkey) WITH ORDINALITY u(attnum, place), pg_catalog.pg_attribute a
+          WHERE k.contype = 'p' AND a.attrelid = k.conrelid AND a.attnum = u.attnum GROUP BY k.conrelid) keys
+          ON keys.conrelid = v.oid
+        LEFT JOIN (SELECT q.conrelid, jsonb_agg(jsonb_build_object('columns', q.own, 'references', o.name,
+            'referenced_columns', q.others) ORDER BY q.conname) AS list
+          FROM (SELECT k.conname, k.conrelid, k.confrelid, jsonb_agg(a.attname ORDER BY u.place) AS own,
+              jsonb_agg(b.attname ORDER BY u.place) AS others
+            FROM pg_catalog.pg_constraint k, unnest(k.conkey, k.confkey) WITH ORDINALITY u(own, other, place),
+              pg_catalog.pg_attribute a, pg_catalog.pg_attribute b
+            WHERE k.contype = 'f' AND a.attrelid = k.conrelid AND a.attnum = u.own
+              AND b.attrelid = k.confrelid AND b.attnum = u.other GROUP BY k.conname, k.conrelid, k.confrelid) q
+          JOIN visible o ON o.oid = q.confrelid GROUP BY q.conrelid) fks ON fks.conrelid = v.oid",
+    );
+    text
+}
+
+/// Changes whenever a table, its columns or its types do: each of these writes the table's row in pg_class anew.
+const FINGERPRINT: &str = "SELECT md5(string_agg(oid || ':' || xmin, ',' ORDER BY oid)) FROM pg_catalog.pg_class
+    WHERE relkind IN ('r','p','v','m','f','c')";
+
+pub(super) async fn fingerprint(pool: &PgPool) -> Result<String, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin_with("BEGIN READ ONLY").await?;
+    let fingerprint: Option<String> =
+        sqlx::query_scalar(FINGERPRINT).persistent(false).fetch_one(&mut *transaction).await?;
+    transaction.rollback().await?;
+    Ok(fingerprint.unwrap_or_default())
+}
+
+/// TUDB's own statement, put together from literals only.
+fn own(text: String) -> sqlx::AssertSqlSafe<String> {
+    sqlx::AssertSqlSafe(text)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, DatabaseError> {
+    serde_json::from_str(text).map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error.into())))
+}
+
+/// Where a page ended, as the cursor carries it.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Place(String, String);
+
+pub(super) async fn list(
+    connection: &mut PgConnection,
+    hidden: Vec<String>,
+    shown: Vec<String>,
+    request: &ListRequest,
+) -> Result<TablePage, DatabaseError> {
+    #[derive(serde::Deserialize)]
+    struct Listed {
+        schema: String,
+        table: String,
+        summary: super::catalog::TableSummary,
+    }
+    #[derive(serde::Deserialize)]
+    struct Page {
+        total: u64,
+        tables: Vec<Listed>,
+    }
+    let after: Option<Place> = match &request.after {
+        None => None,
+        Some(cursor) => Some(
+            serde_json::from_str(cursor)
+                .map_err(|_| DatabaseError::Invalid("cursor is not one that this tool gave out".into()))?,
+        ),
+    };
+    let (after_schema, after_table) = after.map_or((None, None), |Place(schema, table)| (Some(schema), Some(table)));
+    let limit = i64::try_from(request.limit).unwrap_or(i64::MAX - 1);
+    let text: String = sqlx::query_scalar(LIST)
+        .bind(hidden)
+        .bind(shown)
+        .bind(request.search.clone())
+        .bind(request.schema.clone())
+        .bind(after_schema)
+        .bind(after_table)
+        .bind(limit)
+        .persistent(false)
+        .fetch_one(connection)
+        .await
+        .map_err(|error| sql_error(error, None))?;
+    let mut page: Page = parse(&text)?;
+    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+    let more = page.tables.len() > limit;
+    page.tables.truncate(limit);
+    let tables = page
+        .tables
+        .into_iter()
+        .map(|listed| {
+            let cursor = serde_json::to_string(&Place(listed.schema, listed.table)).unwrap_or_default();
+            ListedTable { summary: listed.summary, cursor }
+        })
+        .collect();
+    Ok(TablePage { tables, total: page.total, more })
+}
+
+pub(super) async fn describe(
+    connection: &mut PgConnection,
+    wanted: &str,
+    source_name: &str,
+) -> Result<TableDescription, DatabaseError> {
+    let (schema, table) = split_name(wanted);
+    let mut matches = Vec::new();
+    for exact in [true, false] {
+        let rows = sqlx::query(FIND)
+            .bind(schema.clone())
+            .bind(table.clone())
+            .bind(exact)
+            .persistent(false)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(|error| sql_error(error, None))?;
+        for row in rows {
+            let oid: sqlx::postgres::types::Oid = row.try_get(0).map_err(DatabaseError::Connection)?;
+            matches.push((oid, row.try_get::<String, _>(1).map_err(DatabaseError::Connection)?));
+        }
+        if !matches.is_empty() {
+            break;
+        }
+    }
+    let oid = match matches.as_slice() {
+        [(oid, _)] => *oid,
+        [] => {
+            let names: Vec<String> = sqlx::query_scalar(NAMES)
+                .persistent(false)
+                .fetch_all(&mut *connection)
+                .await
+                .map_err(|error| sql_error(error, None))?;
+            let near = nearest(&table, names.iter().map(String::as_str), 3);
+            return Err(DatabaseError::UnknownTable {
+                name: wanted.to_owned(),
+                source_name: source_name.to_owned(),
+                nearest: near.into_iter().map(str::to_owned).collect(),
+            });
+        }
+        several => {
+            return Err(DatabaseError::AmbiguousTable {
+                name: wanted.to_owned(),
+                matches: several.iter().map(|(_, name)| name.clone()).collect(),
+            });
+        }
+    };
+    let text: String = sqlx::query_scalar(own(describe_query()))
+        .bind(oid)
+        .persistent(false)
+        .fetch_one(connection)
+        .await
+        .map_err(|error| sql_error(error, None))?;
+    parse(&text)
+}
+
+pub(super) async fn snapshot(
+    connection: &mut PgConnection,
+    hidden: Vec<String>,
+    shown: Vec<String>,
+    sampled: usize,
+) -> Result<Snapshot, DatabaseError> {
+    let text: String = sqlx::query_scalar(own(snapshot_query()))
+        .bind(hidden)
+        .bind(shown)
+        .bind(i32::try_from(sampled).unwrap_or(i32::MAX))
+        .persistent(false)
+        .fetch_one(connection)
+        .await
+        .map_err(|error| sql_error(error, None))?;
+    Ok(Snapshot { tables: parse(&text)? })
+}
+
+/// `schema.name` or `name` with SQL quoting; what is not quoted is taken as written first and folded second.
+fn split_name(wanted: &str) -> (Option<String>, String) {
+    let mut parts = vec![String::new()];
+    let mut quoted = false;
+    let mut characters = wanted.trim().chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' if quoted && characters.peek() == Some(&'"') => {
+                characters.next();
+                if let Some(part) = parts.last_mut() {
+                    part.push('"');
+                }
+            }
+            '"' => quoted = !quoted,
+            '.' if !quoted => parts.push(String::new()),
+            other => {
+                if let Some(part) = parts.last_mut() {
+                    part.push(other);
+                }
+            }
+        }
+    }
+    let table = parts.pop().unwrap_or_default();
+    (parts.pop(), table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_split_with_sql_quoting() {
+        assert_eq!(split_name("orders"), (None, "orders".into()));
+        assert_eq!(split_name("public.\"My.Table\""), (Some("public".into()), "My.Table".into()));
+        assert_eq!(split_name("\"a\"\"b\""), (None, "a\"b".into()));
+    }
+}

@@ -1,0 +1,152 @@
+//! Providers as data: how a host is recognised and what follows from it. Pure; an unknown host is plain PostgreSQL.
+//!
+//! Facts are read from the vendors' documentation; none was tried on the real provider.
+
+use sqlx::postgres::PgSslMode;
+
+/// What a provider changes in how TUDB connects.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Preset {
+    pub name: &'static str,
+    /// TLS when the URL does not say; `None` decides by whether the host is local.
+    pub tls: Option<Tls>,
+    /// Schemas of the provider's own, left out of lists and of the schema context.
+    pub hidden_schemas: &'static [&'static str],
+    /// What to try when the host cannot be reached.
+    pub unreachable: &'static str,
+}
+
+/// The modes presets ask for; [`PgSslMode`] has no equality.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    Require,
+    VerifyFull,
+}
+
+impl From<Tls> for PgSslMode {
+    fn from(tls: Tls) -> Self {
+        match tls {
+            Tls::Require => PgSslMode::Require,
+            Tls::VerifyFull => PgSslMode::VerifyFull,
+        }
+    }
+}
+
+pub static POSTGRES: Preset = Preset {
+    name: "postgres",
+    tls: None,
+    hidden_schemas: &[],
+    unreachable: "Check that PostgreSQL runs and that host and port are right.",
+};
+
+static SUPABASE: Preset = Preset {
+    name: "supabase",
+    // Its own root is not bundled yet, so the certificate is not verified unless sslrootcert is given.
+    tls: Some(Tls::Require),
+    hidden_schemas: &[
+        "auth",
+        "storage",
+        "vault",
+        "realtime",
+        "_realtime",
+        "extensions",
+        "graphql",
+        "graphql_public",
+        "pgsodium",
+        "pgsodium_masks",
+        "supabase_functions",
+        "supabase_migrations",
+        "_analytics",
+        "_supavisor",
+        "pgbouncer",
+        "net",
+        "cron",
+        "pgmq",
+        "tiger",
+        "topology",
+    ],
+    unreachable: "The direct host speaks IPv6 only: use the pooler's host from the dashboard, or wake a paused project.",
+};
+
+static NEON: Preset = Preset {
+    name: "neon",
+    tls: Some(Tls::VerifyFull),
+    hidden_schemas: &["neon", "neon_auth", "neon_control_plane"],
+    unreachable: "The compute may be waking up: try again in a few seconds.",
+};
+
+static RAILWAY: Preset = Preset {
+    name: "railway",
+    tls: Some(Tls::Require),
+    hidden_schemas: &[],
+    unreachable: "A .railway.internal host is reached from inside Railway only: use DATABASE_PUBLIC_URL.",
+};
+
+static RDS: Preset = Preset {
+    name: "rds",
+    // Amazon's roots are not bundled yet; verify-full needs sslrootcert with global-bundle.pem.
+    tls: Some(Tls::Require),
+    hidden_schemas: &["aws_commons", "aws_s3", "aws_lambda"],
+    unreachable: "Check the security group and that the instance is reachable from this network.",
+};
+
+/// The names `TUDB_PROVIDER` takes.
+pub const NAMES: [&str; 6] = ["sqlite", "postgres", "supabase", "neon", "railway", "rds"];
+
+/// The preset by its name, or `None` for `sqlite` and unknown names.
+pub fn by_name(name: &str) -> Option<&'static Preset> {
+    [&POSTGRES, &SUPABASE, &NEON, &RAILWAY, &RDS].into_iter().find(|preset| preset.name == name)
+}
+
+/// The preset that a host name tells.
+pub fn by_host(host: &str) -> &'static Preset {
+    let host = host.to_ascii_lowercase();
+    let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| host.ends_with(suffix));
+    if ends(&[".supabase.co", ".pooler.supabase.com"]) {
+        &SUPABASE
+    } else if ends(&[".neon.tech"]) {
+        &NEON
+    } else if ends(&[".rlwy.net", ".railway.internal", ".railway.app"]) {
+        &RAILWAY
+    } else if ends(&[".rds.amazonaws.com", ".rds.amazonaws.com.cn"]) {
+        &RDS
+    } else {
+        &POSTGRES
+    }
+}
+
+/// Whether host and port name a pooler in transaction mode, where a statement's name outlives its transaction on
+/// another client's connection.
+pub fn is_transaction_pooler(host: &str, port: u16) -> bool {
+    let host = host.to_ascii_lowercase();
+    let supabase = port == 6543 && (host.ends_with(".supabase.com") || host.ends_with(".supabase.co"));
+    let first_label = host.split('.').next().unwrap_or_default();
+    let neon = host.ends_with(".neon.tech") && first_label.ends_with("-pooler");
+    let rds_proxy = host.contains(".proxy-") && host.contains(".rds.amazonaws.com");
+    supabase || neon || rds_proxy || port == 6432
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_tell_their_provider_and_pooler() {
+        let cases = [
+            ("localhost", 5432, "postgres", false),
+            ("localhost", 6432, "postgres", true),
+            ("db.abc.supabase.co", 5432, "supabase", false),
+            ("aws-0-eu-central-1.pooler.supabase.com", 6543, "supabase", true),
+            ("aws-0-eu-central-1.pooler.supabase.com", 5432, "supabase", false),
+            ("ep-cool-1.eu-central-1.aws.neon.tech", 5432, "neon", false),
+            ("ep-cool-1-pooler.eu-central-1.aws.neon.tech", 5432, "neon", true),
+            ("x.proxy.rlwy.net", 40000, "railway", false),
+            ("d.abc.eu-west-1.rds.amazonaws.com", 5432, "rds", false),
+            ("p.proxy-abc.eu-west-1.rds.amazonaws.com", 5432, "rds", true),
+        ];
+        for (host, port, provider, pooler) in cases {
+            assert_eq!(by_host(host).name, provider, "{host}");
+            assert_eq!(is_transaction_pooler(host, port), pooler, "{host}:{port}");
+        }
+    }
+}

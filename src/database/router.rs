@@ -1,0 +1,93 @@
+//! Source name to engine, made on first use: a database that is down never hides the tools.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::target::{self, Target};
+use super::{Database, DatabaseError, PostgresEngine, SqliteEngine, bootstrap};
+use crate::config::{Config, SourceConfig};
+use crate::dialect::Dialect;
+
+/// All configured sources.
+#[derive(Debug)]
+pub struct Router {
+    sources: Vec<Routed>,
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Routed {
+    config: SourceConfig,
+    database: OnceCell<Arc<Database>>,
+}
+
+impl Router {
+    pub fn new(config: &Config) -> Self {
+        let sources =
+            config.sources.iter().map(|source| Routed { config: source.clone(), database: OnceCell::new() }).collect();
+        Router { sources, data_dir: config.data_dir.clone() }
+    }
+
+    /// The engine of a source that is known to exist.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::Config`] for settings that cannot be used; nothing is remembered then.
+    pub async fn database(&self, name: &str) -> Result<Arc<Database>, DatabaseError> {
+        let routed = self.routed(name)?;
+        let database = routed.database.get_or_try_init(async || self.make(&routed.config).await).await?;
+        Ok(Arc::clone(database))
+    }
+
+    /// The grammar a source speaks, known without connecting.
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::database`].
+    pub fn dialect(&self, name: &str) -> Result<Dialect, DatabaseError> {
+        let routed = self.routed(name)?;
+        match self.resolve(&routed.config)? {
+            Target::Sample | Target::Sqlite(_) => Ok(Dialect::Sqlite),
+            Target::Postgres(_) => Ok(Dialect::Postgresql),
+        }
+    }
+
+    fn routed(&self, name: &str) -> Result<&Routed, DatabaseError> {
+        self.sources.iter().find(|source| source.config.name == name).ok_or_else(|| DatabaseError::Config {
+            source_name: name.to_owned(),
+            problem: "it is not configured".into(),
+        })
+    }
+
+    fn resolve(&self, source: &SourceConfig) -> Result<Target, DatabaseError> {
+        target::resolve(source).map_err(|problem| DatabaseError::Config { source_name: source.name.clone(), problem })
+    }
+
+    async fn make(&self, source: &SourceConfig) -> Result<Arc<Database>, DatabaseError> {
+        let limits = source.limits.clone();
+        let database = match self.resolve(source)? {
+            Target::Sample => {
+                let sample =
+                    bootstrap::sample(self.data_dir.as_deref()).await.map_err(|error| DatabaseError::Config {
+                        source_name: source.name.clone(),
+                        problem: format!("the embedded sample could not be made: {error}"),
+                    })?;
+                Database::Sqlite(SqliteEngine::new(&source.name, sample.options, limits, sample.keeper))
+            }
+            Target::Sqlite(options) => Database::Sqlite(SqliteEngine::new(&source.name, options, limits, None)),
+            Target::Postgres(target) => Database::Postgres(PostgresEngine::new(source, *target)),
+        };
+        Ok(Arc::new(database))
+    }
+
+    /// Closes every engine that was opened.
+    pub async fn close(&self) {
+        for source in &self.sources {
+            if let Some(database) = source.database.get() {
+                database.close().await;
+            }
+        }
+    }
+}
