@@ -1,0 +1,594 @@
+//! THE ONE DOOR to the data: open the audit entry, approve, run, close. Tools and asking go through it and hold no pool.
+//!
+//! An intent is committed before anything of the caller's is sent; the commit overlaps taking a connection and opening
+//! its transaction. Refusals and failures are recorded like successes. It builds no reply text but keeps the limits
+//! that a reply has to stay in.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::audit::{AuditLog, EntryStart, Finished, OpenEntry};
+use crate::config::{Config, SourceConfig};
+use crate::database::catalog::{Snapshot, TableDescription};
+use crate::database::result_set::{Budget, Format, ResultSet};
+use crate::database::{Database, DatabaseError, Explanation, ListRequest, ReadOptions, Router, Session, TablePage};
+use crate::dialect::Dialect;
+use crate::error::{Code, ToolError, nearest};
+use crate::guard::{self, ApprovedSql};
+use crate::limits::Limits;
+
+/// Who calls, and how the call may end early.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// Name and version of the client.
+    pub client: Option<String>,
+    pub traceparent: Option<String>,
+    pub cancel: CancellationToken,
+    /// The end of a whole question; a statement's own limit applies too.
+    pub deadline: Option<Instant>,
+    /// Record of the question that statements belong to.
+    pub question_id: Option<String>,
+    /// What the call is doing, for progress notifications.
+    pub stage: Option<watch::Sender<String>>,
+}
+
+impl Caller {
+    /// Says what the call is doing now.
+    pub fn stage(&self, stage: impl Into<String>) {
+        if let Some(sender) = &self.stage {
+            sender.send_replace(stage.into());
+        }
+    }
+}
+
+/// Arguments of `list_tables`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListTables {
+    /// Word to look for in names and comments of tables and columns
+    pub search: Option<String>,
+    /// Only this schema
+    pub schema: Option<String>,
+    /// next_cursor of the page before
+    pub cursor: Option<String>,
+    /// Tables a page
+    pub limit: Option<u64>,
+    /// Source
+    pub source: Option<String>,
+}
+
+/// Arguments of `describe_table`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DescribeTable {
+    /// name or schema.name
+    pub table: String,
+    /// Source
+    pub source: Option<String>,
+}
+
+/// Arguments of `run_sql`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunSql {
+    /// One SELECT, WITH, VALUES or EXPLAIN statement
+    pub sql: String,
+    /// Rows wanted at most
+    pub max_rows: Option<u64>,
+    /// json, csv or markdown
+    pub format: Option<String>,
+    /// User on whose behalf
+    pub user_id: Option<String>,
+    /// Source
+    pub source: Option<String>,
+}
+
+/// Arguments of `explain_query`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainQuery {
+    /// One query
+    pub sql: String,
+    /// Also run it, inside the limits, and report measured rows and time
+    pub analyze: Option<bool>,
+    /// User on whose behalf
+    pub user_id: Option<String>,
+    /// Source
+    pub source: Option<String>,
+}
+
+/// Arguments of `ask_database`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AskDatabase {
+    /// The question, in plain language
+    pub question: String,
+    /// The reading of a choice that an earlier reply offered
+    pub choice: Option<String>,
+    /// Rows wanted at most
+    pub max_rows: Option<u64>,
+    /// Suggest a chart
+    pub chart: Option<bool>,
+    /// User on whose behalf
+    pub user_id: Option<String>,
+    /// Conversation the question belongs to
+    pub session_id: Option<String>,
+    /// Source
+    pub source: Option<String>,
+}
+
+/// What `run_sql` found: rows, or the plan when the statement was an EXPLAIN.
+#[derive(Debug)]
+pub enum Ran {
+    Rows(ResultSet),
+    Plan(Explanation),
+}
+
+/// A finished read whose record is still open, so that the reply's size can go into it.
+#[derive(Debug)]
+pub struct Read<T> {
+    pub source: String,
+    pub dialect: Dialect,
+    pub value: T,
+    /// The statement as it was approved; `None` for catalog reads.
+    pub tables: Vec<String>,
+    entry: OpenEntry,
+}
+
+impl<T> Read<T> {
+    pub fn elapsed_ms(&self) -> u64 {
+        self.entry.elapsed_ms()
+    }
+
+    pub fn warning(&self) -> Option<&str> {
+        self.entry.warning()
+    }
+
+    /// Closes the record as successful.
+    pub fn close(self, row_count: Option<u64>, reply_bytes: usize) -> T {
+        let mut finished = Finished::new(crate::audit::OutcomeKind::Ok);
+        finished.row_count = row_count;
+        finished.reply_bytes = Some(reply_bytes as u64);
+        self.entry.close(finished);
+        self.value
+    }
+}
+
+/// One read, as the engines know it.
+enum Task<'a> {
+    Run(&'a str),
+    Explain(&'a str, bool),
+    List(&'a ListRequest),
+    Describe(&'a str),
+}
+
+enum Found {
+    Rows(ResultSet),
+    Plan(Explanation),
+    Page(TablePage),
+    Table(Box<TableDescription>),
+}
+
+/// The door. One a process.
+#[derive(Debug)]
+pub struct Gateway {
+    config: Arc<Config>,
+    router: Router,
+    audit: AuditLog,
+    slots: HashMap<String, Slots>,
+    snapshots: Mutex<HashMap<String, (Instant, Arc<Snapshot>)>>,
+}
+
+/// Call slots of one source: so many at once, so many waiting.
+#[derive(Debug)]
+struct Slots {
+    running: Semaphore,
+    waiting: AtomicUsize,
+    max_waiting: usize,
+}
+
+impl Slots {
+    async fn take(&self) -> Result<SemaphorePermit<'_>, ToolError> {
+        if let Ok(permit) = self.running.try_acquire() {
+            return Ok(permit);
+        }
+        let busy = || {
+            ToolError::new(Code::Busy, "too many calls wait for this source")
+                .hint("Wait for answers before sending more calls.")
+        };
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.max_waiting {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(busy());
+        }
+        let permit = self.running.acquire().await;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        permit.map_err(|_| busy())
+    }
+}
+
+impl Gateway {
+    pub fn new(config: Arc<Config>, audit: AuditLog) -> Self {
+        let slots = config
+            .sources
+            .iter()
+            .map(|source| {
+                let slots = Slots {
+                    running: Semaphore::new(source.limits.max_calls),
+                    waiting: AtomicUsize::new(0),
+                    max_waiting: source.limits.max_queued_calls,
+                };
+                (source.name.clone(), slots)
+            })
+            .collect();
+        Gateway { router: Router::new(&config), config, audit, slots, snapshots: Mutex::default() }
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The source that a call means.
+    ///
+    /// # Errors
+    ///
+    /// `unknown_source`, with the choices.
+    pub fn source(&self, name: Option<&str>) -> Result<&SourceConfig, ToolError> {
+        let wanted = name.unwrap_or(&self.config.default_source);
+        self.config.source(wanted).ok_or_else(|| {
+            let names: Vec<&str> = self.config.sources.iter().map(|source| source.name.as_str()).collect();
+            ToolError::new(Code::UnknownSource, format!("no source {wanted:?} is configured"))
+                .hint(format!("Sources: {}.", names.join(", ")))
+        })
+    }
+
+    /// The grammar of a source, without connecting to it.
+    ///
+    /// # Errors
+    ///
+    /// `config_error` for settings that cannot be used.
+    pub fn dialect(&self, source: &SourceConfig) -> Result<Dialect, ToolError> {
+        Ok(self.router.dialect(&source.name)?)
+    }
+
+    /// Runs one statement from outside.
+    ///
+    /// # Errors
+    ///
+    /// The guard's refusals, the database's errors, and those of arguments, time and audit.
+    pub async fn run_sql(
+        &self,
+        caller: &Caller,
+        request: &RunSql,
+        reserved_bytes: usize,
+    ) -> Result<Read<Ran>, ToolError> {
+        let start = EntryStart {
+            sql: Some(request.sql.clone()),
+            user_id: request.user_id.clone(),
+            ..self.start(caller, if caller.question_id.is_some() { "ask_database" } else { "run_sql" })
+        };
+        let options = |source: &SourceConfig| {
+            let limits = &source.limits;
+            let format = match request.format.as_deref() {
+                None | Some("json") => Format::Json,
+                Some("csv") => Format::Csv,
+                Some("markdown") => Format::Markdown,
+                Some(_) => return Err(ToolError::invalid("format must be json, csv or markdown")),
+            };
+            let max_rows = wanted_rows(request.max_rows, limits)?;
+            Ok(read_options(caller, limits, format, max_rows, reserved_bytes))
+        };
+        let read = self.read(caller, start, request.source.as_deref(), Task::Run(&request.sql), options).await?;
+        read.map(|found| match found {
+            Found::Rows(rows) => Ok(Ran::Rows(rows)),
+            Found::Plan(plan) => Ok(Ran::Plan(plan)),
+            Found::Page(_) | Found::Table(_) => Err(ToolError::internal()),
+        })
+    }
+
+    /// Explains one statement from outside; with `analyze` it also runs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gateway::run_sql`].
+    pub async fn explain_query(&self, caller: &Caller, request: &ExplainQuery) -> Result<Read<Explanation>, ToolError> {
+        let start = EntryStart {
+            sql: Some(request.sql.clone()),
+            user_id: request.user_id.clone(),
+            ..self.start(caller, "explain_query")
+        };
+        let task = Task::Explain(&request.sql, request.analyze.unwrap_or(false));
+        let read = self.read(caller, start, request.source.as_deref(), task, |s| Ok(plain_options(caller, s))).await?;
+        read.map(|found| match found {
+            Found::Plan(plan) => Ok(plan),
+            Found::Rows(_) | Found::Page(_) | Found::Table(_) => Err(ToolError::internal()),
+        })
+    }
+
+    /// Lists one page of tables.
+    ///
+    /// # Errors
+    ///
+    /// Those of arguments, connection, time and audit.
+    pub async fn list_tables(&self, caller: &Caller, request: &ListTables) -> Result<Read<TablePage>, ToolError> {
+        let start = self.start(caller, "list_tables");
+        let limits = &self.config.limits;
+        let list = ListRequest {
+            search: request.search.clone().filter(|word| !word.is_empty()),
+            schema: request.schema.clone(),
+            after: request.cursor.clone(),
+            limit: request.limit.unwrap_or(limits.list_page),
+        };
+        let ceiling = limits.list_page_ceiling;
+        let options = |source: &SourceConfig| {
+            if !(1..=ceiling).contains(&list.limit) {
+                return Err(ToolError::invalid(format!("limit must be from 1 to {ceiling}")));
+            }
+            Ok(plain_options(caller, source))
+        };
+        let read = self.read(caller, start, request.source.as_deref(), Task::List(&list), options).await?;
+        read.map(|found| match found {
+            Found::Page(page) => Ok(page),
+            Found::Rows(_) | Found::Plan(_) | Found::Table(_) => Err(ToolError::internal()),
+        })
+    }
+
+    /// Describes one table.
+    ///
+    /// # Errors
+    ///
+    /// `unknown_table` with the nearest names, `ambiguous_table` with the matches, and those of connection and audit.
+    pub async fn describe_table(
+        &self,
+        caller: &Caller,
+        request: &DescribeTable,
+    ) -> Result<Read<TableDescription>, ToolError> {
+        let start = self.start(caller, "describe_table");
+        let options = |source: &SourceConfig| {
+            if request.table.trim().is_empty() || request.table.len() > source.limits.max_text_bytes {
+                return Err(ToolError::invalid("table must be a name"));
+            }
+            Ok(plain_options(caller, source))
+        };
+        let task = Task::Describe(&request.table);
+        let read = self.read(caller, start, request.source.as_deref(), task, options).await?;
+        read.map(|found| match found {
+            Found::Table(table) => Ok(*table),
+            Found::Rows(_) | Found::Plan(_) | Found::Page(_) => Err(ToolError::internal()),
+        })
+    }
+
+    /// Opens the record of a question; the statements asked on its behalf carry its id.
+    ///
+    /// # Errors
+    ///
+    /// `audit_unavailable`.
+    pub async fn open_question(&self, caller: &Caller, request: &AskDatabase) -> Result<OpenEntry, ToolError> {
+        let start = EntryStart {
+            source: Some(request.source.clone().unwrap_or_else(|| self.config.default_source.clone())),
+            question: Some(match &request.choice {
+                Some(choice) => format!("{} [{choice}]", request.question),
+                None => request.question.clone(),
+            }),
+            user_id: request.user_id.clone(),
+            session_id: request.session_id.clone(),
+            ..self.start(caller, "ask_database")
+        };
+        Ok(self.audit.begin(start).committed().await?)
+    }
+
+    /// Records a call that was refused before it had a request: unknown tool, unreadable arguments.
+    pub async fn refuse(&self, caller: &Caller, tool: &'static str, error: &ToolError) -> Result<(), ToolError> {
+        let entry = self.audit.begin(self.start(caller, tool)).committed().await?;
+        entry.close(Finished::of_error(error));
+        Ok(())
+    }
+
+    /// The schema snapshot of a source, remembered for a while, read on behalf of an open record.
+    ///
+    /// # Errors
+    ///
+    /// Those of connection and time.
+    pub async fn snapshot(
+        &self,
+        caller: &Caller,
+        source: &SourceConfig,
+        entry: &OpenEntry,
+    ) -> Result<Arc<Snapshot>, ToolError> {
+        let remembered = || self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, snapshot)) = remembered().get(&source.name)
+            && at.elapsed() < Duration::from_millis(source.limits.snapshot_ttl_ms)
+        {
+            return Ok(Arc::clone(snapshot));
+        }
+        let database = self.router.database(&source.name).await?;
+        let options = plain_options(caller, source);
+        let session = database.open(entry.id(), &options).await?;
+        let snapshot = Arc::new(session.snapshot(entry, &options).await?);
+        remembered().insert(source.name.clone(), (Instant::now(), Arc::clone(&snapshot)));
+        Ok(snapshot)
+    }
+
+    /// Ends everything: connections closed, records written.
+    pub async fn close(&self) {
+        self.router.close().await;
+        self.audit.finish().await;
+    }
+
+    fn start(&self, caller: &Caller, tool: &'static str) -> EntryStart {
+        EntryStart {
+            client: caller.client.clone(),
+            tool,
+            traceparent: caller.traceparent.clone(),
+            question_id: caller.question_id.clone(),
+            ..EntryStart::default()
+        }
+    }
+
+    /// The road itself, the same for every read.
+    async fn read(
+        &self,
+        caller: &Caller,
+        mut start: EntryStart,
+        source_name: Option<&str>,
+        task: Task<'_>,
+        options: impl FnOnce(&SourceConfig) -> Result<ReadOptions, ToolError>,
+    ) -> Result<Read<Found>, ToolError> {
+        start.source = Some(source_name.unwrap_or(&self.config.default_source).to_owned());
+        caller.stage("checking");
+        let pending = self.audit.begin(start);
+        let call = pending.id();
+        // The writer commits the intent while this goes on; nothing of the caller's is sent before it has.
+        let prepared = self.prepare(caller, source_name, &task, options).await;
+        let opened = match &prepared {
+            Ok(prepared) => prepared.database.open(&call, &prepared.options).await.map_err(ToolError::from),
+            Err(error) => Err(error.clone()),
+        };
+        let entry = pending.committed().await?;
+        let found = match (&prepared, opened) {
+            (Ok(prepared), Ok(session)) => {
+                caller.stage("running");
+                perform(session, &entry, &task, prepared).await
+            }
+            (_, Err(error)) => Err(error),
+            (Err(error), Ok(_)) => Err(error.clone()),
+        };
+        match (found, prepared) {
+            (Ok(value), Ok(prepared)) => {
+                let tables = prepared.approved.map(|approved| approved.relations().to_vec()).unwrap_or_default();
+                let (source, dialect) = (prepared.source.name.clone(), prepared.dialect);
+                Ok(Read { source, dialect, value, tables, entry })
+            }
+            (Err(error), _) | (Ok(_), Err(error)) => {
+                let error = self.with_names(error, source_name);
+                entry.close(Finished::of_error(&error));
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything before the database: the source, the arguments, the guard, a call slot.
+    async fn prepare(
+        &self,
+        caller: &Caller,
+        source_name: Option<&str>,
+        task: &Task<'_>,
+        options: impl FnOnce(&SourceConfig) -> Result<ReadOptions, ToolError>,
+    ) -> Result<Prepared<'_>, ToolError> {
+        let source = self.source(source_name)?;
+        let options = options(source)?;
+        let dialect = self.dialect(source)?;
+        let approved = match task {
+            Task::Run(sql) | Task::Explain(sql, _) => Some(guard::approve(sql, dialect, &source.limits)?),
+            Task::List(_) | Task::Describe(_) => None,
+        };
+        let slots = self.slots.get(&source.name).ok_or_else(ToolError::internal)?;
+        let permit = tokio::select! {
+            permit = slots.take() => permit?,
+            () = caller.cancel.cancelled() => return Err(DatabaseError::Cancelled.into()),
+        };
+        let database = self.router.database(&source.name).await?;
+        Ok(Prepared { source, options, dialect, approved, _permit: permit, database })
+    }
+
+    /// Adds the nearest known names to an error about a name, from the remembered snapshot if there is one.
+    fn with_names(&self, error: ToolError, source_name: Option<&str>) -> ToolError {
+        let name = source_name.unwrap_or(&self.config.default_source);
+        let about_table = error.sqlstate.as_deref() == Some("42P01") || error.message.starts_with("no such table: ");
+        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((_, snapshot)) = snapshots.get(name).filter(|_| error.code == Code::SqlError) else { return error };
+        // `relation "x" does not exist`, `no such table: x`: the name is the quoted or the last word.
+        let mut quoted = error.message.split('"');
+        let wanted = quoted.nth(1).or_else(|| error.message.rsplit(' ').next()).unwrap_or_default();
+        let near: Vec<&str> = if about_table {
+            nearest(wanted, snapshot.tables.iter().map(|table| table.name.as_str()), 3)
+        } else if error.message.starts_with("no such column: ") {
+            let bare = wanted.rsplit('.').next().unwrap_or_default();
+            let columns = snapshot.tables.iter().flat_map(|table| &table.columns);
+            nearest(bare, columns.map(|column| column.name.as_str()), 3)
+        } else {
+            Vec::new()
+        };
+        if near.is_empty() {
+            return error;
+        }
+        let hint = format!("Did you mean {}?", near.join(" or "));
+        error.hint(hint)
+    }
+}
+
+impl<T> Read<T> {
+    fn map<U>(self, to: impl FnOnce(T) -> Result<U, ToolError>) -> Result<Read<U>, ToolError> {
+        let Read { source, dialect, value, tables, entry } = self;
+        Ok(Read { source, dialect, value: to(value)?, tables, entry })
+    }
+}
+
+/// A read that may run.
+struct Prepared<'a> {
+    source: &'a SourceConfig,
+    options: ReadOptions,
+    dialect: Dialect,
+    approved: Option<ApprovedSql>,
+    database: Arc<Database>,
+    _permit: SemaphorePermit<'a>,
+}
+
+async fn perform(
+    session: Session<'_>,
+    entry: &OpenEntry,
+    task: &Task<'_>,
+    prepared: &Prepared<'_>,
+) -> Result<Found, ToolError> {
+    let options = &prepared.options;
+    Ok(match (task, &prepared.approved) {
+        (Task::Run(_), Some(sql)) if sql.is_explain() => {
+            Found::Plan(session.explain(entry, sql, false, options).await?)
+        }
+        (Task::Run(_), Some(sql)) => Found::Rows(session.run(entry, sql, options).await?),
+        (Task::Explain(_, analyze), Some(sql)) => Found::Plan(session.explain(entry, sql, *analyze, options).await?),
+        (Task::List(request), _) => Found::Page(session.list(entry, request, options).await?),
+        (Task::Describe(table), _) => Found::Table(Box::new(session.describe(entry, table, options).await?)),
+        (Task::Run(_) | Task::Explain(_, _), None) => return Err(ToolError::internal()),
+    })
+}
+
+/// The rows a call may have.
+///
+/// # Errors
+///
+/// `invalid_argument`, naming the bound.
+pub fn wanted_rows(wanted: Option<u64>, limits: &Limits) -> Result<u64, ToolError> {
+    let ceiling = limits.max_rows_ceiling;
+    match wanted {
+        None => Ok(limits.max_rows),
+        Some(rows) if (1..=ceiling).contains(&rows) => Ok(rows),
+        Some(_) => Err(ToolError::invalid(format!("max_rows must be from 1 to {ceiling}"))),
+    }
+}
+
+fn read_options(caller: &Caller, limits: &Limits, format: Format, max_rows: u64, reserved_bytes: usize) -> ReadOptions {
+    ReadOptions {
+        format,
+        budget: Budget {
+            max_rows,
+            max_reply_bytes: limits.max_reply_bytes,
+            max_cell_bytes: limits.max_cell_bytes,
+            reserved_bytes,
+        },
+        max_rows_ceiling: limits.max_rows_ceiling,
+        timeout: limits.statement_timeout(),
+        deadline: caller.deadline,
+        cancel: caller.cancel.clone(),
+    }
+}
+
+fn plain_options(caller: &Caller, source: &SourceConfig) -> ReadOptions {
+    read_options(caller, &source.limits, Format::Json, source.limits.max_rows, 0)
+}

@@ -1,0 +1,57 @@
+//! `explain_query`: how a statement would run, in words first.
+
+use rmcp::model::Tool;
+use serde_json::json;
+
+use super::tool as define;
+use crate::database::Explanation;
+use crate::error::ToolError;
+use crate::gateway::{Caller, ExplainQuery, Gateway};
+
+pub(super) fn tool(gateway: Option<&Gateway>) -> Tool {
+    let description =
+        "Explain how one query would run: the dearest steps in words, cost, estimated rows, indexes that \
+                       may help, and the plan. analyze also runs it, inside all limits (PostgreSQL)."
+            .to_owned();
+    define::<ExplainQuery>("explain_query", "Explain a query", description, false, gateway)
+}
+
+pub(super) async fn call(gateway: &Gateway, caller: &Caller, request: &ExplainQuery) -> Result<String, ToolError> {
+    let read = gateway.explain_query(caller, request).await?;
+    let text = reply(&read.source, &read.value, gateway.config().limits.max_reply_bytes);
+    read.close(None, text.len());
+    Ok(text)
+}
+
+/// The reply's JSON; a plan over the byte limit is left out and said so.
+pub(super) fn reply(source: &str, explanation: &Explanation, max_bytes: usize) -> String {
+    let mut reply = json!({"source": source, "summary": explanation.summary});
+    let Some(fields) = reply.as_object_mut() else { return String::new() };
+    for (name, value) in [
+        ("cost", explanation.cost),
+        ("estimated_rows", explanation.estimated_rows),
+        ("actual_rows", explanation.actual_rows),
+        ("actual_ms", explanation.actual_ms),
+    ] {
+        if let Some(value) = value {
+            fields.insert(name.to_owned(), json!(value));
+        }
+    }
+    if !explanation.candidate_indexes.is_empty() {
+        fields.insert("candidate_indexes".into(), json!(explanation.candidate_indexes));
+    }
+    fields.insert("plan".into(), explanation.plan.clone());
+    fields.insert("truncated".into(), json!(false));
+    let text = reply.to_string();
+    if text.len() <= max_bytes {
+        return text;
+    }
+    if let Some(fields) = reply.as_object_mut() {
+        fields.insert("plan".into(), json!({}));
+        fields.insert("truncated".into(), json!(true));
+        if let Some(summary) = fields.get_mut("summary").and_then(serde_json::Value::as_array_mut) {
+            summary.truncate(20);
+        }
+    }
+    reply.to_string()
+}

@@ -1,0 +1,50 @@
+//! `list_tables`: names first, searchable, paged, inside the reply's byte limit.
+
+use rmcp::model::Tool;
+use serde_json::json;
+
+use super::tool as define;
+use crate::database::catalog::TableSummary;
+use crate::dialect::Dialect;
+use crate::error::ToolError;
+use crate::gateway::{Caller, Gateway, ListTables};
+
+pub(super) fn tool(gateway: Option<&Gateway>) -> Tool {
+    let description = "List the tables and views that can be read, with kind, estimated rows and comment. Use search \
+                       to find a table or column by a word in its name or comment, and cursor for the next page."
+        .to_owned();
+    define::<ListTables>("list_tables", "List tables", description, false, gateway)
+}
+
+pub(super) async fn call(gateway: &Gateway, caller: &Caller, request: &ListTables) -> Result<String, ToolError> {
+    let read = gateway.list_tables(caller, request).await?;
+    let budget = gateway.config().limits.max_reply_bytes.saturating_sub(400);
+    let page = &read.value;
+    let mut kept: Vec<&TableSummary> = Vec::with_capacity(page.tables.len());
+    let mut bytes = 0;
+    let mut next_cursor = None;
+    for (index, table) in page.tables.iter().enumerate() {
+        bytes += serde_json::to_string(&table.summary).map_or(0, |text| text.len() + 1);
+        if bytes > budget && index > 0 {
+            break;
+        }
+        kept.push(&table.summary);
+        let last = index + 1 == page.tables.len();
+        next_cursor = (page.more || !last).then_some(table.cursor.as_str());
+    }
+    let dialect = match read.dialect {
+        Dialect::Postgresql => "postgresql",
+        Dialect::Sqlite => "sqlite",
+    };
+    let mut reply = json!({"source": read.source, "dialect": dialect, "tables": kept, "total": page.total});
+    if let (Some(cursor), Some(reply)) = (next_cursor, reply.as_object_mut()) {
+        let hint =
+            format!("{} of {} tables; pass next_cursor as cursor, or narrow with search", kept.len(), page.total);
+        reply.insert("next_cursor".into(), cursor.into());
+        reply.insert("hint".into(), hint.into());
+    }
+    let text = reply.to_string();
+    let rows = kept.len() as u64;
+    read.close(Some(rows), text.len());
+    Ok(text)
+}

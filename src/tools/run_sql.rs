@@ -1,0 +1,50 @@
+//! `run_sql`: one statement by the whole road.
+
+use std::fmt::Write as _;
+
+use rmcp::model::Tool;
+
+use super::explain_query;
+use super::tool as define;
+use crate::database::value::push_json_string;
+use crate::error::ToolError;
+use crate::gateway::{Caller, Gateway, Ran, Read, RunSql};
+
+pub(super) fn tool(gateway: Option<&Gateway>, policy: &str) -> Tool {
+    let description = format!(
+        "Run one read-only SQL statement (SELECT, WITH, VALUES, TABLE, EXPLAIN) and get columns and rows. Big integers \
+         and decimals come as exact strings. A reply that was cut says truncated and why. {policy}"
+    );
+    define::<RunSql>("run_sql", "Run SQL", description, false, gateway)
+}
+
+pub(super) async fn call(gateway: &Gateway, caller: &Caller, request: &RunSql) -> Result<String, ToolError> {
+    let read = gateway.run_sql(caller, request, 200).await?;
+    let text = reply(&read);
+    let rows = match &read.value {
+        Ran::Rows(rows) => Some(rows.row_count),
+        Ran::Plan(_) => None,
+    };
+    read.close(rows, text.len());
+    Ok(text)
+}
+
+/// The reply's JSON: source, the result set's own fields, time and warnings.
+pub fn reply(read: &Read<Ran>) -> String {
+    let rows = match &read.value {
+        Ran::Rows(rows) => rows,
+        Ran::Plan(plan) => return explain_query::reply(&read.source, plan, usize::MAX),
+    };
+    let mut text = String::from("{\"source\":");
+    push_json_string(&mut text, &read.source);
+    text.push(',');
+    rows.push_fields(&mut text);
+    let _ = write!(text, ",\"elapsed_ms\":{}", read.elapsed_ms());
+    if let Some(warning) = read.warning() {
+        text.push_str(",\"warnings\":[");
+        push_json_string(&mut text, warning);
+        text.push(']');
+    }
+    text.push('}');
+    text
+}
