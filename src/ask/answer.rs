@@ -1,0 +1,136 @@
+//! What becomes of a question, and the reply's JSON for each outcome.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::schema_context::{MatchedValue, RankedTable};
+use super::toolset::{Answer, Choice};
+use crate::database::result_set::ResultSet;
+use crate::database::value::{cut, push_json_string};
+use crate::error::ToolError;
+use crate::model::Usage;
+
+/// How the answer came about.
+#[derive(Clone, Debug, Serialize)]
+pub struct Receipt {
+    pub engine: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    pub model_calls: u32,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub cache_read_tokens: u64,
+    pub elapsed_ms: u64,
+    pub audit_id: String,
+}
+
+impl Receipt {
+    pub(super) fn add(&mut self, usage: Usage) {
+        self.input_tokens += usage.input_tokens;
+        self.output_tokens += usage.output_tokens;
+        self.cache_read_tokens += usage.cache_read_tokens;
+    }
+}
+
+/// The rows of the last statement that succeeded.
+#[derive(Debug)]
+pub(super) struct Success {
+    pub sql: String,
+    pub rows: ResultSet,
+    pub tables: Vec<String>,
+    pub answer: Answer,
+    pub warnings: Vec<String>,
+}
+
+/// No model, and the built-in engine is not sure: everything a capable client needs to write the statement.
+#[derive(Debug, Serialize)]
+pub(super) struct HandBack {
+    pub message: String,
+    pub dialect: &'static str,
+    pub schema: String,
+    pub tables: Vec<RankedTable>,
+    pub values: Vec<MatchedValue>,
+    pub joins: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draft: Option<Draft>,
+    pub next: &'static str,
+}
+
+/// A statement that may be right, and why it may not be.
+#[derive(Debug, Serialize)]
+pub(super) struct Draft {
+    pub sql: String,
+    pub doubts: Vec<String>,
+}
+
+/// The outcomes of asking.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Success(Box<Success>),
+    Clarification {
+        message: String,
+        choices: Vec<Choice>,
+    },
+    HandBack(Box<HandBack>),
+    /// The guard refused what the model insisted on.
+    Blocked {
+        sql: String,
+        error: ToolError,
+    },
+    Failed(ToolError),
+}
+
+/// Bytes of a summary or an explanation; a model that writes more is cut.
+const MAX_WORDS_BYTES: usize = 3_000;
+
+/// Bytes of the reply that a success takes around its result set.
+pub(super) fn reserved_bytes(sql: &str) -> usize {
+    crate::database::value::json_escaped_len(sql) + 2 * MAX_WORDS_BYTES + 3_000
+}
+
+/// The reply's JSON, in the contract's order of fields.
+pub(super) fn to_json(outcome: &Outcome, receipt: &Receipt) -> String {
+    let receipt = serde_json::to_value(receipt).unwrap_or_default();
+    let with_receipt = |mut reply: Value| {
+        if let Some(fields) = reply.as_object_mut() {
+            fields.insert("receipt".into(), receipt.clone());
+        }
+        reply.to_string()
+    };
+    match outcome {
+        Outcome::Success(success) => success_json(success, &receipt),
+        Outcome::Clarification { message, choices } => {
+            with_receipt(json!({"status": "clarification_needed", "message": message, "choices": choices}))
+        }
+        Outcome::HandBack(hand_back) => {
+            let mut reply = json!({"status": "needs_sql"});
+            if let (Some(fields), Ok(Value::Object(more))) = (reply.as_object_mut(), serde_json::to_value(hand_back)) {
+                fields.extend(more);
+            }
+            with_receipt(reply)
+        }
+        Outcome::Blocked { sql, error } => with_receipt(json!({"status": "blocked", "sql": sql, "error": error})),
+        Outcome::Failed(error) => with_receipt(json!({"status": "error", "error": error})),
+    }
+}
+
+fn success_json(success: &Success, receipt: &Value) -> String {
+    let Success { sql, rows, tables, answer, warnings } = success;
+    let mut text = String::from("{\"status\":\"success\",\"summary\":");
+    push_json_string(&mut text, cut(&answer.summary, MAX_WORDS_BYTES));
+    text.push_str(",\"sql\":");
+    push_json_string(&mut text, sql);
+    text.push(',');
+    rows.push_fields(&mut text);
+    text.push_str(",\"explanation\":");
+    push_json_string(&mut text, cut(&answer.explanation, MAX_WORDS_BYTES));
+    let assumptions: Vec<&str> = answer.assumptions.iter().take(10).map(|text| cut(text, 200)).collect();
+    let _ = write!(text, ",\"tables\":{},\"assumptions\":{}", json!(tables), json!(assumptions));
+    if !warnings.is_empty() {
+        let _ = write!(text, ",\"warnings\":{}", json!(warnings));
+    }
+    let _ = write!(text, ",\"receipt\":{receipt}}}");
+    text
+}

@@ -1,0 +1,178 @@
+//! What the model may call. Reads go to the gateway by the same request types as a client's.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::model::ModelTool;
+
+/// A tool use, read and checked.
+#[derive(Debug, PartialEq)]
+pub(super) enum Use {
+    RunSql {
+        sql: String,
+    },
+    DescribeTable {
+        table: String,
+    },
+    SearchSchema {
+        words: String,
+    },
+    Clarify {
+        question: String,
+        choices: Vec<Choice>,
+    },
+    Answer(Answer),
+    CannotAnswer {
+        missing: String,
+    },
+    /// Only the built-in engine says this.
+    HandBack {
+        sql: Option<String>,
+        doubts: Vec<String>,
+    },
+}
+
+/// One reading of an ambiguous question; `reading` is a complete question.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
+pub(super) struct Choice {
+    pub label: String,
+    pub reading: String,
+}
+
+/// The model's words about a result.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct Answer {
+    pub summary: String,
+    #[serde(default)]
+    pub explanation: String,
+    #[serde(default)]
+    pub assumptions: Vec<String>,
+}
+
+/// The tools as the model sees them, always the same.
+pub(super) fn tools() -> Vec<ModelTool> {
+    let tool = |name, description, properties: serde_json::Value, required: &[&str]| ModelTool {
+        name,
+        description,
+        input_schema: json!({"type": "object", "properties": properties, "required": required}),
+    };
+    vec![
+        tool(
+            "run_sql",
+            "Run one read-only SQL statement and get its rows.",
+            json!({"sql": {"type": "string", "description": "One SELECT or WITH statement"}}),
+            &["sql"],
+        ),
+        tool(
+            "describe_table",
+            "Show one table: columns, types, keys, known values, comments.",
+            json!({"table": {"type": "string"}}),
+            &["table"],
+        ),
+        tool(
+            "search_schema",
+            "Find tables and columns by words; try other words for the same thing.",
+            json!({"words": {"type": "string"}}),
+            &["words"],
+        ),
+        tool(
+            "clarify",
+            "Ask the user which of two to four readings of the question is meant.",
+            json!({
+                "question": {"type": "string"},
+                "choices": {"type": "array", "items": {"type": "object", "properties": {
+                    "label": {"type": "string"},
+                    "reading": {"type": "string", "description": "A complete question"}},
+                    "required": ["label", "reading"]}}}),
+            &["question", "choices"],
+        ),
+        tool(
+            "answer",
+            "Finish: say what the last result means.",
+            json!({
+                "summary": {"type": "string"},
+                "explanation": {"type": "string", "description": "How the statement reads the question"},
+                "assumptions": {"type": "array", "items": {"type": "string"}}}),
+            &["summary"],
+        ),
+        tool(
+            "cannot_answer",
+            "Finish: the data cannot answer the question.",
+            json!({"missing": {"type": "string", "description": "What is missing"}}),
+            &["missing"],
+        ),
+    ]
+}
+
+/// Reads a tool use.
+///
+/// # Errors
+///
+/// What is wrong with it, for the model.
+pub(super) fn read(name: &str, input: &serde_json::Value) -> Result<Use, String> {
+    #[derive(Deserialize)]
+    struct Sql {
+        sql: String,
+    }
+    #[derive(Deserialize)]
+    struct Table {
+        table: String,
+    }
+    #[derive(Deserialize)]
+    struct Words {
+        words: String,
+    }
+    #[derive(Deserialize)]
+    struct Clarify {
+        question: String,
+        choices: Vec<Choice>,
+    }
+    #[derive(Deserialize)]
+    struct Missing {
+        missing: String,
+    }
+    #[derive(Deserialize)]
+    struct Draft {
+        sql: Option<String>,
+        #[serde(default)]
+        doubts: Vec<String>,
+    }
+    fn parse<T: serde::de::DeserializeOwned>(name: &str, input: &serde_json::Value) -> Result<T, String> {
+        T::deserialize(input).map_err(|error| format!("{name}: {error}"))
+    }
+    match name {
+        "run_sql" => parse::<Sql>(name, input).map(|Sql { sql }| Use::RunSql { sql }),
+        "describe_table" => parse::<Table>(name, input).map(|Table { table }| Use::DescribeTable { table }),
+        "search_schema" => parse::<Words>(name, input).map(|Words { words }| Use::SearchSchema { words }),
+        "clarify" => {
+            let Clarify { question, choices } = parse(name, input)?;
+            if (2..=4).contains(&choices.len()) {
+                Ok(Use::Clarify { question, choices })
+            } else {
+                Err("clarify: give two to four choices".into())
+            }
+        }
+        "answer" => parse(name, input).map(Use::Answer),
+        "cannot_answer" => parse::<Missing>(name, input).map(|Missing { missing }| Use::CannotAnswer { missing }),
+        "hand_back" => parse::<Draft>(name, input).map(|Draft { sql, doubts }| Use::HandBack { sql, doubts }),
+        other => Err(format!("there is no tool {other:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uses_are_read_and_wrong_ones_say_why() {
+        assert_eq!(read("run_sql", &json!({"sql": "SELECT 1"})), Ok(Use::RunSql { sql: "SELECT 1".into() }));
+        assert!(read("run_sql", &json!({"sql": 1})).unwrap_err().contains("expected a string"));
+        assert!(read("drop_table", &json!({})).unwrap_err().contains("no tool"));
+        assert!(read("clarify", &json!({"question": "?", "choices": []})).unwrap_err().contains("two to four"));
+    }
+
+    #[test]
+    fn the_tools_are_the_same_each_time() {
+        assert_eq!(tools(), tools());
+    }
+}

@@ -1,0 +1,372 @@
+//! The bounded loop: model turn, tool uses through the gateway, results back, until something finishes the question.
+
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+
+use super::answer::{Draft, HandBack, Outcome, Receipt, Success, reserved_bytes};
+use super::prompt;
+use super::schema_context::{self, SchemaContext};
+use super::toolset::{self, Answer, Use};
+use crate::config::SourceConfig;
+use crate::database::catalog::Snapshot;
+use crate::database::result_set::ResultSet;
+use crate::dialect::Dialect;
+use crate::error::{Code, ToolError};
+use crate::gateway::{AskDatabase, Caller, DescribeTable, Gateway, Ran, RunSql};
+use crate::model::{Block, Message, Model, ModelError, StopReason, ToolResult, TurnRequest};
+
+/// Time kept back so that an answer leaves before the deadline.
+const CLOSING_TIME: Duration = Duration::from_millis(500);
+/// Tables in a hand-back.
+const HAND_BACK_TABLES: usize = 10;
+/// Tables a search shows to the model.
+const SEARCH_TABLES: usize = 8;
+
+/// One question on its way through the loop.
+pub(super) struct Question<'a> {
+    pub gateway: &'a Gateway,
+    pub model: &'a Model,
+    /// The client's call; statements carry the question's id and deadline.
+    pub caller: Caller,
+    pub request: &'a AskDatabase,
+    pub source: &'a SourceConfig,
+    pub dialect: Dialect,
+    pub snapshot: &'a Snapshot,
+    pub today: time::Date,
+    pub deadline: Instant,
+}
+
+/// What a run has so far.
+#[derive(Default)]
+struct Progress {
+    /// The last statement that succeeded.
+    found: Option<(String, ResultSet, Vec<String>)>,
+    /// The last statement that failed.
+    refused: Option<(String, ToolError)>,
+    failures: u32,
+    nudged: bool,
+    warnings: Vec<String>,
+}
+
+impl Question<'_> {
+    /// The question as it is to be read: the chosen reading is a complete question.
+    fn reading(&self) -> &str {
+        self.request.choice.as_deref().unwrap_or(&self.request.question)
+    }
+
+    /// Runs the loop and fills in the receipt.
+    pub(super) async fn run(&self, receipt: &mut Receipt) -> Outcome {
+        let limits = &self.source.limits;
+        let config = &self.gateway.config().model;
+        let is_builtin = matches!(self.model, Model::Builtin);
+        let context = schema_context::build(
+            self.snapshot,
+            self.reading(),
+            limits.schema_budget_tokens,
+            limits.ranked_schema_tokens,
+            config.send_values,
+        );
+        let system = prompt::system(self.dialect, config.send_rows);
+        let schema = prompt::schema(&context.text, context.whole);
+        let tools = toolset::tools();
+        let mut messages =
+            vec![Message::User(prompt::question(&self.request.question, self.request.choice.as_deref(), self.today))];
+        let mut progress = Progress::default();
+        for call in 1..=limits.max_model_calls {
+            if !is_builtin {
+                receipt.model_calls = call;
+                self.caller.stage(format!("asking the model, call {call}"));
+            }
+            let request = TurnRequest {
+                system: &system,
+                schema: &schema,
+                tools: &tools,
+                messages: &messages,
+                deadline: self.deadline.checked_sub(CLOSING_TIME).unwrap_or(self.deadline),
+                question: self.reading(),
+                snapshot: self.snapshot,
+                dialect: self.dialect,
+                today: self.today,
+            };
+            let turn = tokio::select! {
+                turn = self.model.turn(&request) => turn,
+                () = self.caller.cancel.cancelled() => {
+                    return Outcome::Failed(ToolError::new(Code::Cancelled, "the call was cancelled"));
+                }
+            };
+            let turn = match turn {
+                Ok(turn) => turn,
+                Err(ModelError::Deadline) => return self.out_of_time(progress),
+                Err(error) => return Outcome::Failed(error.into()),
+            };
+            receipt.add(turn.usage);
+            let uses: Vec<(&String, &String, &serde_json::Value)> = turn
+                .blocks
+                .iter()
+                .filter_map(|block| match block {
+                    Block::ToolUse { id, name, input } => Some((id, name, input)),
+                    Block::Text(_) => None,
+                })
+                .collect();
+            if uses.is_empty() {
+                let said = text_of(&turn.blocks);
+                if progress.found.is_some() && !said.is_empty() && turn.stop != StopReason::MaxTokens {
+                    return self.success(progress, Answer { summary: said, ..Answer::default() });
+                }
+                if progress.nudged || call == limits.max_model_calls {
+                    let error = ModelError::Reply("it called no tool although it was asked to".into());
+                    return Outcome::Failed(error.into());
+                }
+                progress.nudged = true;
+                messages.push(Message::Model { blocks: turn.blocks, raw: turn.raw });
+                messages.push(Message::User(prompt::USE_A_TOOL.into()));
+                continue;
+            }
+            let mut results = Vec::with_capacity(uses.len());
+            for (id, name, input) in uses {
+                let result = if turn.stop == StopReason::MaxTokens {
+                    Err(prompt::CUT_OFF.to_owned())
+                } else {
+                    match toolset::read(name, input) {
+                        Err(problem) => Err(problem),
+                        Ok(used) => match self.perform(used, &mut progress, &context).await {
+                            Step::Result(result) => result,
+                            Step::Finished(outcome) => return *outcome,
+                        },
+                    }
+                };
+                let is_error = result.is_err();
+                let text = result.unwrap_or_else(|problem| problem);
+                results.push(ToolResult { id: id.clone(), text, is_error });
+            }
+            if progress.failures > limits.max_repairs {
+                break;
+            }
+            messages.push(Message::Model { blocks: turn.blocks, raw: turn.raw });
+            messages.push(Message::Results(results));
+        }
+        self.exhausted(progress)
+    }
+
+    async fn perform(&self, used: Use, progress: &mut Progress, context: &SchemaContext) -> Step {
+        match used {
+            Use::RunSql { sql } => Step::Result(self.run_sql(sql, progress).await),
+            Use::DescribeTable { table } => {
+                let request = DescribeTable { table, source: Some(self.source.name.clone()) };
+                Step::Result(match self.gateway.describe_table(&self.caller, &request).await {
+                    Ok(read) => {
+                        let mut table = read.value.clone();
+                        if !self.gateway.config().model.send_values {
+                            for column in &mut table.columns {
+                                column.values.clear();
+                            }
+                        }
+                        let text = serde_json::to_string(&table).unwrap_or_default();
+                        read.close(None, text.len());
+                        Ok(prompt::fence(&text))
+                    }
+                    Err(error) => Err(error.to_json()),
+                })
+            }
+            Use::SearchSchema { words } => {
+                let send_values = self.gateway.config().model.send_values;
+                let ranked = schema_context::ranked_tables(self.snapshot, &words, SEARCH_TABLES);
+                let lines: Vec<String> = ranked
+                    .iter()
+                    .filter_map(|ranked| self.snapshot.tables.iter().find(|table| table.name == ranked.name))
+                    .map(|table| schema_context::line(table, send_values))
+                    .collect();
+                Step::Result(Ok(lines.join("\n")))
+            }
+            Use::Clarify { question, choices } => {
+                Step::Finished(Box::new(Outcome::Clarification { message: question, choices }))
+            }
+            Use::Answer(answer) => match progress.found {
+                Some(_) => Step::Finished(Box::new(self.success(std::mem::take(progress), answer))),
+                None => Step::Result(Err("answer: no statement has succeeded yet; call run_sql first".into())),
+            },
+            Use::CannotAnswer { missing } => {
+                let error = ToolError::new(Code::Unanswerable, format!("the data cannot answer this: {missing}"))
+                    .hint("`list_tables` shows what the data holds.");
+                Step::Finished(Box::new(Outcome::Failed(error)))
+            }
+            Use::HandBack { sql, doubts } if matches!(self.model, Model::Builtin) => {
+                Step::Finished(Box::new(self.hand_back(sql, doubts, context)))
+            }
+            Use::HandBack { .. } => Step::Result(Err("there is no tool \"hand_back\"".into())),
+        }
+    }
+
+    /// Runs a proposed statement by the whole road and says to the model what came of it.
+    async fn run_sql(&self, sql: String, progress: &mut Progress) -> Result<String, String> {
+        let request = RunSql {
+            sql: sql.clone(),
+            max_rows: self.request.max_rows,
+            format: None,
+            user_id: self.request.user_id.clone(),
+            source: Some(self.source.name.clone()),
+        };
+        match self.gateway.run_sql(&self.caller, &request, reserved_bytes(&sql)).await {
+            Ok(read) => {
+                if let Some(warning) = read.warning() {
+                    progress.warnings.push(warning.to_owned());
+                }
+                let tables = read.tables.clone();
+                match &read.value {
+                    Ran::Rows(rows) => {
+                        let shown = self.shown(rows);
+                        let row_count = rows.row_count;
+                        let bytes = rows.rows_json().len();
+                        if let Ran::Rows(rows) = read.close(Some(row_count), bytes) {
+                            progress.found = Some((sql, rows, tables));
+                        }
+                        Ok(shown)
+                    }
+                    Ran::Plan(plan) => {
+                        let text = plan.summary.join("\n");
+                        read.close(None, text.len());
+                        Ok(text)
+                    }
+                }
+            }
+            Err(error) => {
+                progress.failures += 1;
+                let told = error.to_json();
+                progress.refused = Some((sql, error));
+                Err(told)
+            }
+        }
+    }
+
+    /// What the model sees of a result: the first rows, fenced, inside the row and byte limits; with
+    /// `send_rows = false` only how many there are.
+    fn shown(&self, rows: &ResultSet) -> String {
+        let limits = &self.source.limits;
+        let columns: Vec<&str> = rows.columns.iter().map(|column| column.name.as_str()).collect();
+        let counted = |rows_shown: &[Box<RawValue>]| {
+            serde_json::json!({
+                "columns": columns, "row_count": rows.row_count, "more_rows_exist": rows.is_truncated(),
+                "rows": rows_shown,
+            })
+            .to_string()
+        };
+        // The built-in engine is no third party; its templates need the rows.
+        if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
+            return format!("{} rows with columns {}", rows.row_count, columns.join(", "));
+        }
+        let all: Vec<Box<RawValue>> = serde_json::from_str(&rows.rows_json()).unwrap_or_default();
+        let mut bytes = 0;
+        let shown = all
+            .iter()
+            .take(limits.model_rows)
+            .take_while(|row| {
+                bytes += row.get().len() + 1;
+                bytes <= limits.model_result_bytes
+            })
+            .count();
+        prompt::fence(&counted(all.get(..shown).unwrap_or_default()))
+    }
+
+    fn success(&self, mut progress: Progress, mut answer: Answer) -> Outcome {
+        let Some((sql, rows, tables)) = progress.found.take() else {
+            return Outcome::Failed(ToolError::internal());
+        };
+        if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
+            // The model has not seen the rows, so it has nothing to say about them.
+            answer.summary = format!("{} rows.", rows.row_count);
+        }
+        let warnings = std::mem::take(&mut progress.warnings);
+        Outcome::Success(Box::new(Success { sql, rows, tables, answer, warnings }))
+    }
+
+    /// The deadline has come: the rows at hand are the answer, if there are any.
+    fn out_of_time(&self, mut progress: Progress) -> Outcome {
+        match &progress.found {
+            Some((_, rows, _)) => {
+                progress.warnings.push("deadline".into());
+                let summary = format!("{} rows; the time was over before they were put into words.", rows.row_count);
+                self.success(progress, Answer { summary, ..Answer::default() })
+            }
+            None => Outcome::Failed(ModelError::Deadline.into()),
+        }
+    }
+
+    /// All model calls or corrections are used up.
+    fn exhausted(&self, mut progress: Progress) -> Outcome {
+        if let Some((_, rows, _)) = &progress.found {
+            progress.warnings.push("the model did not finish within its calls".into());
+            let summary = format!("{} rows.", rows.row_count);
+            return self.success(progress, Answer { summary, ..Answer::default() });
+        }
+        match progress.refused {
+            Some((sql, error)) if is_refusal(error.code) => Outcome::Blocked { sql, error },
+            Some((_, error)) if error.code == Code::Deadline || Instant::now() >= self.deadline => {
+                Outcome::Failed(ModelError::Deadline.into())
+            }
+            Some((_, error)) => Outcome::Failed(error),
+            None => Outcome::Failed(ModelError::Reply("it did not come to an answer within its calls".into()).into()),
+        }
+    }
+
+    fn hand_back(&self, sql: Option<String>, doubts: Vec<String>, context: &SchemaContext) -> Outcome {
+        let tables = schema_context::ranked_tables(self.snapshot, self.reading(), HAND_BACK_TABLES);
+        let limits = &self.source.limits;
+        let schema = if context.whole && schema_context::tokens(&context.text) <= limits.ranked_schema_tokens {
+            context.text.clone()
+        } else {
+            let ranked = limits.ranked_schema_tokens;
+            schema_context::build(self.snapshot, self.reading(), ranked, ranked, true).text
+        };
+        let dialect = match self.dialect {
+            Dialect::Postgresql => "postgresql",
+            Dialect::Sqlite => "sqlite",
+        };
+        Outcome::HandBack(Box::new(HandBack {
+            message:
+                "No language model is configured and the built-in engine is not sure; write the statement from this."
+                    .into(),
+            dialect,
+            schema,
+            values: schema_context::matched_values(self.snapshot, self.reading(), 20),
+            joins: schema_context::joins(self.snapshot, &tables),
+            tables,
+            draft: sql.map(|sql| Draft { sql, doubts }),
+            next: "Call run_sql with one statement.",
+        }))
+    }
+}
+
+/// What a tool use leads to: a result for the model, or the end.
+enum Step {
+    Result(Result<String, String>),
+    Finished(Box<Outcome>),
+}
+
+fn text_of(blocks: &[Block]) -> String {
+    let texts: Vec<&str> = blocks
+        .iter()
+        .filter_map(|block| match block {
+            Block::Text(text) => Some(text.trim()),
+            Block::ToolUse { .. } => None,
+        })
+        .collect();
+    texts.join("\n")
+}
+
+/// Whether the guard said no, rather than the database.
+fn is_refusal(code: Code) -> bool {
+    matches!(
+        code,
+        Code::MultipleStatements
+            | Code::WriteRefused
+            | Code::StatementRefused
+            | Code::FunctionRefused
+            | Code::RelationRefused
+            | Code::ColumnDenied
+            | Code::ColumnMasked
+            | Code::SyntaxError
+            | Code::TooLong
+            | Code::TooDeep
+    )
+}

@@ -1,0 +1,285 @@
+//! AWS Bedrock through Converse: our messages to its wire form and back, retries, classified failures.
+//!
+//! Sends neither temperature nor thinking nor a forced tool choice, which several models refuse; always sends
+//! maxTokens, which would otherwise be reserved in full against the quota. An `Ok` is not yet an answer: the output
+//! has to be a message with content and a known stop reason.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_bedrockruntime::Client;
+use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_bedrockruntime::operation::converse::{ConverseError, ConverseOutput};
+use aws_sdk_bedrockruntime::types::{
+    AutoToolChoice, CachePointBlock, CachePointType, ContentBlock, ConversationRole, ConverseOutput as Output,
+    GuardrailConfiguration, InferenceConfiguration, Message as WireMessage, StopReason as WireStop, SystemContentBlock,
+    Tool, ToolChoice, ToolConfiguration, ToolInputSchema, ToolResultBlock, ToolResultContentBlock, ToolResultStatus,
+    ToolSpecification, ToolUseBlock,
+};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_types::error::operation::BuildError;
+use tokio::sync::OnceCell;
+
+use super::{Block, Message, ModelError, ModelTool, StopReason, Turn, TurnRequest, Usage, document};
+use crate::config::{Environment, ModelConfig};
+use crate::limits::Limits;
+
+/// Tries for one turn; the question's deadline bounds them together.
+const MAX_ATTEMPTS: u32 = 5;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// The Bedrock client, made on first use.
+#[derive(Debug)]
+pub struct Bedrock {
+    config: ModelConfig,
+    max_tokens: i32,
+    region: Option<String>,
+    /// Whether files under the home directory and instance metadata may be asked for credentials.
+    whole_chain: bool,
+    client: OnceCell<Client>,
+    /// Built once: the SDK's documents are hash maps, and only a clone of one keeps its order on the wire.
+    tools: OnceLock<ToolConfiguration>,
+}
+
+impl Bedrock {
+    pub fn new(config: &ModelConfig, limits: &Limits, env: &Environment) -> Self {
+        let named = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
+        let region =
+            config.bedrock_region.clone().or_else(|| named("AWS_REGION")).or_else(|| named("AWS_DEFAULT_REGION"));
+        let whole_chain =
+            config.reason == "model = bedrock" || config.bedrock_profile.is_some() || named("AWS_PROFILE").is_some();
+        Bedrock {
+            config: config.clone(),
+            max_tokens: limits.max_output_tokens,
+            region,
+            whole_chain,
+            client: OnceCell::new(),
+            tools: OnceLock::new(),
+        }
+    }
+
+    pub fn model_id(&self) -> &str {
+        &self.config.bedrock_model
+    }
+
+    async fn client(&self) -> Result<&Client, ModelError> {
+        self.client
+            .get_or_try_init(async || {
+                let http = aws_smithy_http_client::Builder::new()
+                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                    .build_https();
+                let timeouts = TimeoutConfig::builder()
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                    .build();
+                let mut loader = aws_config::defaults(BehaviorVersion::latest())
+                    .http_client(http)
+                    .timeout_config(timeouts)
+                    .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS));
+                if let Some(profile) = &self.config.bedrock_profile {
+                    loader = loader.profile_name(profile);
+                }
+                if let Some(region) = &self.region {
+                    loader = loader.region(Region::new(region.clone()));
+                } else if !self.whole_chain {
+                    return Err(ModelError::Credentials("no region is set (AWS_REGION)".into()));
+                }
+                if !self.whole_chain {
+                    loader = loader
+                        .credentials_provider(aws_config::environment::EnvironmentVariableCredentialsProvider::new());
+                }
+                let shared = loader.load().await;
+                if shared.region().is_none() {
+                    return Err(ModelError::Credentials("no region is set (AWS_REGION)".into()));
+                }
+                Ok(Client::new(&shared))
+            })
+            .await
+    }
+
+    pub(super) async fn turn(&self, request: &TurnRequest<'_>) -> Result<Turn, ModelError> {
+        let client = self.client().await?;
+        let mut again = true;
+        loop {
+            let left = request.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ModelError::Deadline);
+            }
+            let sending = self.send(client, request)?;
+            match tokio::time::timeout(left, sending).await {
+                Err(_) => return Err(ModelError::Deadline),
+                Ok(Ok(output)) => return read(output),
+                // The SDK does not retry these two; the service's own advice is one more try.
+                Ok(Err(error))
+                    if again && matches!(error.code(), Some("ModelTimeoutException" | "ModelErrorException")) =>
+                {
+                    again = false;
+                }
+                Ok(Err(error)) => return Err(classify(&error)),
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        client: &Client,
+        request: &TurnRequest<'_>,
+    ) -> Result<impl Future<Output = Result<ConverseOutput, SdkError<ConverseError>>> + use<>, ModelError> {
+        let built = |error: BuildError| ModelError::Reply(format!("the request could not be built: {error}"));
+        let tools = match self.tools.get() {
+            Some(tools) => tools.clone(),
+            None => {
+                let tools = tool_configuration(request.tools).map_err(built)?;
+                self.tools.get_or_init(|| tools).clone()
+            }
+        };
+        let cache_point = CachePointBlock::builder().r#type(CachePointType::Default).build().map_err(built)?;
+        let messages = request.messages.iter().map(wire_message).collect::<Result<Vec<_>, _>>().map_err(built)?;
+        let mut call = client
+            .converse()
+            .model_id(&self.config.bedrock_model)
+            .system(SystemContentBlock::Text(request.system.to_owned()))
+            .system(SystemContentBlock::Text(request.schema.to_owned()))
+            .system(SystemContentBlock::CachePoint(cache_point))
+            .set_messages(Some(messages))
+            .tool_config(tools)
+            .inference_config(InferenceConfiguration::builder().max_tokens(self.max_tokens).build())
+            .request_metadata("app", "tudb");
+        if let Some((identifier, version)) = &self.config.guardrail {
+            let guardrail =
+                GuardrailConfiguration::builder().guardrail_identifier(identifier).guardrail_version(version).build();
+            call = call.guardrail_config(guardrail);
+        }
+        Ok(call.send())
+    }
+}
+
+fn tool_configuration(tools: &[ModelTool]) -> Result<ToolConfiguration, BuildError> {
+    let mut configuration =
+        ToolConfiguration::builder().tool_choice(ToolChoice::Auto(AutoToolChoice::builder().build()));
+    for tool in tools {
+        let specification = ToolSpecification::builder()
+            .name(tool.name)
+            .description(tool.description)
+            .input_schema(ToolInputSchema::Json(document::from_json(&tool.input_schema)))
+            .build()?;
+        configuration = configuration.tools(Tool::ToolSpec(specification));
+    }
+    configuration.build()
+}
+
+fn wire_message(message: &Message) -> Result<WireMessage, BuildError> {
+    match message {
+        Message::User(text) => {
+            WireMessage::builder().role(ConversationRole::User).content(ContentBlock::Text(text.clone())).build()
+        }
+        Message::Model { raw: Some(raw), .. } => Ok(raw.as_ref().clone()),
+        Message::Model { blocks, raw: None } => {
+            let mut message = WireMessage::builder().role(ConversationRole::Assistant);
+            for block in blocks {
+                message = message.content(match block {
+                    Block::Text(text) => ContentBlock::Text(text.clone()),
+                    Block::ToolUse { id, name, input } => ContentBlock::ToolUse(
+                        ToolUseBlock::builder().tool_use_id(id).name(name).input(document::from_json(input)).build()?,
+                    ),
+                });
+            }
+            message.build()
+        }
+        Message::Results(results) => {
+            let mut message = WireMessage::builder().role(ConversationRole::User);
+            for result in results {
+                let status = if result.is_error { ToolResultStatus::Error } else { ToolResultStatus::Success };
+                message = message.content(ContentBlock::ToolResult(
+                    ToolResultBlock::builder()
+                        .tool_use_id(&result.id)
+                        .status(status)
+                        .content(ToolResultContentBlock::Text(result.text.clone()))
+                        .build()?,
+                ));
+            }
+            message.build()
+        }
+    }
+}
+
+fn read(output: ConverseOutput) -> Result<Turn, ModelError> {
+    let count = |tokens: i32| u64::try_from(tokens).unwrap_or(0);
+    let usage = output.usage.as_ref().map_or(Usage::default(), |usage| Usage {
+        input_tokens: count(usage.input_tokens),
+        output_tokens: count(usage.output_tokens),
+        cache_read_tokens: count(usage.cache_read_input_tokens.unwrap_or(0)),
+    });
+    let stop = match &output.stop_reason {
+        WireStop::EndTurn | WireStop::StopSequence => StopReason::EndTurn,
+        WireStop::ToolUse => StopReason::ToolUse,
+        WireStop::MaxTokens => StopReason::MaxTokens,
+        WireStop::GuardrailIntervened => return Err(ModelError::Blocked("a guardrail intervened".into())),
+        WireStop::ContentFiltered => return Err(ModelError::Blocked("the content was filtered".into())),
+        other => return Err(ModelError::Reply(format!("it stopped with {other}"))),
+    };
+    let Some(Output::Message(message)) = output.output else {
+        return Err(ModelError::Reply("it holds no message".into()));
+    };
+    let blocks: Vec<Block> = message
+        .content()
+        .iter()
+        .filter_map(|block| match block {
+            ContentBlock::Text(text) if !text.trim().is_empty() => Some(Block::Text(text.clone())),
+            ContentBlock::ToolUse(used) => Some(Block::ToolUse {
+                id: used.tool_use_id().to_owned(),
+                name: used.name().to_owned(),
+                input: document::to_json(used.input()),
+            }),
+            // Reasoning and the rest go back unchanged inside `raw`.
+            _ => None,
+        })
+        .collect();
+    if message.content().is_empty() {
+        return Err(ModelError::Reply("it is empty".into()));
+    }
+    Ok(Turn { blocks, stop, usage, raw: Some(std::sync::Arc::new(message)) })
+}
+
+/// Sorts a failure by its type or code; by its text only where the service gives nothing else.
+fn classify(error: &SdkError<ConverseError>) -> ModelError {
+    let words = match error {
+        SdkError::ServiceError(service) => service.err().message().unwrap_or("no reason was given").to_owned(),
+        other => aws_sdk_bedrockruntime::error::DisplayErrorContext(other).to_string(),
+    };
+    match error {
+        SdkError::ServiceError(service) => match service.err().code() {
+            Some("ThrottlingException" | "ModelNotReadyException" | "ServiceQuotaExceededException") => {
+                ModelError::Throttled(words)
+            }
+            Some("AccessDeniedException") => ModelError::Access(words),
+            Some("ResourceNotFoundException") => ModelError::Id(words),
+            Some("ValidationException")
+                if ["inference profile", "model identifier", "model ID"].iter().any(|part| words.contains(part)) =>
+            {
+                ModelError::Id(words)
+            }
+            Some("ValidationException") => ModelError::Reply(words),
+            Some(
+                "UnrecognizedClientException"
+                | "InvalidSignatureException"
+                | "ExpiredTokenException"
+                | "ExpiredToken"
+                | "MissingAuthenticationTokenException"
+                | "MissingAuthenticationToken",
+            ) => ModelError::Credentials(words),
+            _ => ModelError::Unavailable(words),
+        },
+        SdkError::DispatchFailure(_) if words.contains("credentials") || words.contains("IMDS") => {
+            ModelError::Credentials("no credentials were found in the chain".into())
+        }
+        SdkError::DispatchFailure(_) => ModelError::Unavailable("the service cannot be reached".into()),
+        SdkError::TimeoutError(_) => ModelError::Unavailable("the service did not answer in time".into()),
+        SdkError::ResponseError(_) => ModelError::Unavailable("the answer broke off".into()),
+        _ => ModelError::Unavailable("the request could not be sent".into()),
+    }
+}

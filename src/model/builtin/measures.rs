@@ -1,0 +1,98 @@
+//! Finds the columns that an amount of money, or a quality such as "expensive", is kept in.
+
+use super::schema::{At, Schema};
+use super::sql::Expr;
+use super::text::{Stems, name_words};
+use super::words::Quality;
+
+fn has(schema: Schema, at: At, words: &[&str]) -> bool {
+    name_words(&schema.column(at).name).iter().any(|word| words.contains(&word.as_str()))
+}
+
+/// Quantity times price, when the table has one of each.
+pub(super) fn product(schema: Schema, t: usize) -> Option<(At, At)> {
+    let numbers: Vec<At> =
+        schema.columns(t).map(|(at, _)| at).filter(|at| schema.is_number(*at) && !schema.is_key(*at)).collect();
+    let pick = |words: &[&str]| {
+        let mut hits = numbers.iter().filter(|at| has(schema, **at, words));
+        hits.next().copied().filter(|_| hits.next().is_none())
+    };
+    let quantity = pick(&["quantity", "qty"])?;
+    let price = numbers
+        .iter()
+        .find(|at| matches!(schema.column(**at).name.to_lowercase().as_str(), "unit_price" | "unitprice" | "price"));
+    let price = price.copied().or_else(|| pick(&["price"]))?;
+    // Stock at a price is no sale.
+    let sale = !schema.table(t).foreign_keys.is_empty();
+    (sale && quantity != price).then_some((quantity, price))
+}
+
+/// The one column of the table that holds an amount of money.
+pub(super) fn amount(schema: Schema, t: usize) -> Option<At> {
+    let numbers: Vec<At> =
+        schema.columns(t).map(|(at, _)| at).filter(|at| schema.is_number(*at) && !schema.is_key(*at)).collect();
+    for words in [&["revenue", "turnover"][..], &["amount", "total"][..], &["price", "paid"][..]] {
+        let mut hits = numbers.iter().filter(|at| {
+            let low = &schema.column(**at).name;
+            has(schema, **at, words)
+                && !has(schema, **at, &["tax", "discount", "count", "cost", "shipping", "list", "unit"])
+                && !low.is_empty()
+        });
+        if let Some(first) = hits.next() {
+            return hits.next().is_none().then_some(*first);
+        }
+    }
+    None
+}
+
+/// What one row of the table earns: quantity times price, else its one amount.
+pub(super) fn earning(schema: Schema, t: usize) -> Option<Expr> {
+    match product(schema, t) {
+        Some((quantity, price)) => Some(Expr::Product(quantity, price)),
+        None => amount(schema, t).map(Expr::Number),
+    }
+}
+
+/// Tables whose rows are sales: quantity times price first; else one amount in a table named for sales.
+pub(super) fn sales(schema: Schema) -> Vec<usize> {
+    let base = (0..schema.tables().len()).filter(|t| !schema.is_view(*t));
+    let (products, rest): (Vec<usize>, Vec<usize>) = base.partition(|t| product(schema, *t).is_some());
+    if !products.is_empty() {
+        return products;
+    }
+    let sales: Vec<usize> = rest.iter().copied().filter(|t| amount(schema, *t).is_some()).collect();
+    for tier in [SALES, PAYMENTS] {
+        let named: Vec<usize> = sales.iter().copied().filter(|t| is_named(schema, *t, tier)).collect();
+        if !named.is_empty() {
+            return named;
+        }
+    }
+    sales
+}
+
+const SALES: &[&str] = &["sale", "sales", "order", "orders", "invoice", "invoices", "purchase", "purchases"];
+const PAYMENTS: &[&str] = &["payment", "payments", "transaction", "transactions", "booking", "bookings"];
+
+fn is_named(schema: Schema, t: usize, words: &[&str]) -> bool {
+    name_words(schema.bare(t)).iter().any(|word| words.contains(&word.as_str()))
+}
+
+/// Whether rows of the table record that something was sold or paid.
+pub(super) fn is_sale(schema: Schema, t: usize) -> bool {
+    product(schema, t).is_some() || is_named(schema, t, SALES) || is_named(schema, t, PAYMENTS)
+}
+
+/// The one column of the table that holds the quality; better names win.
+pub(super) fn quality(schema: Schema, t: usize, quality: Quality, stems: &Stems) -> Option<At> {
+    for wanted in quality.stems() {
+        let mut hits = schema.columns(t).map(|(at, _)| at).filter(|at| {
+            schema.is_number(*at)
+                && !schema.is_key(*at)
+                && name_words(&schema.column(*at).name).iter().any(|word| stems.of(word) == *wanted)
+        });
+        if let Some(first) = hits.next() {
+            return hits.next().is_none().then_some(first);
+        }
+    }
+    None
+}

@@ -1,0 +1,182 @@
+//! Answers simple questions on any schema without a language model, and abstains from all others.
+//!
+//! The road of a question: `text` (words) -> `lexicon` (names and values of the schema) with `words` (English) and
+//! `windows` (time) -> `items` -> `parse`, `conditions` (an `intent`) -> `plan`, `compose` over `graph`, `measures`,
+//! `dates` (a query) -> `sql`. Every word must be explained on the way; one that is not makes the engine hand back.
+//! Pure: reads no database, no clock, no model; the same input gives the same verdict.
+
+mod asks;
+mod compose;
+mod conditions;
+mod dates;
+mod filters;
+mod graph;
+mod intent;
+mod items;
+mod lexicon;
+mod measures;
+mod mentions;
+mod moments;
+mod parse;
+mod plan;
+mod rankings;
+mod schema;
+mod sql;
+mod synonyms;
+#[cfg(test)]
+mod tests;
+mod text;
+mod windows;
+mod words;
+
+use crate::database::catalog::Snapshot;
+use crate::dialect::Dialect;
+
+/// What the engine makes of a question.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// One reading explains the whole question.
+    Sure(Reading),
+    /// Two to four readings that would give different results.
+    Ambiguous { message: String, choices: Vec<Choice> },
+    /// Not sure: hand back, with a draft when there is one.
+    Unsure { draft: Option<Draft> },
+}
+
+/// A reading of a question, ready to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// One `SELECT`.
+    pub sql: String,
+    /// One sentence: how the question was read.
+    pub read_as: String,
+    /// The tables read, as the snapshot names them.
+    pub tables: Vec<String>,
+    /// What was taken for granted, one sentence each.
+    pub assumptions: Vec<String>,
+    pub shape: Shape,
+}
+
+/// What the result looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One number: how many.
+    Count,
+    /// One row.
+    Single,
+    /// One row a group.
+    Grouped,
+    /// The first rows by a measure.
+    Ranked,
+    /// Rows.
+    List,
+}
+
+/// One of several readings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    pub label: String,
+    /// A complete question that [`read`] reads in this way alone.
+    pub reading: String,
+}
+
+/// A statement that may be a start, with what is doubtful about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    pub sql: String,
+    pub doubts: Vec<String>,
+}
+
+/// Longest question read, in tokens; longer ones are no simple questions.
+const LONGEST_TOKENS: usize = 80;
+
+/// Longest question looked at, in bytes.
+const LONGEST_BYTES: usize = 4_096;
+
+/// Reads a question against a schema. Any text is allowed; what is not a simple question comes back as unsure.
+pub fn read(question: &str, snapshot: &Snapshot, dialect: Dialect, today: time::Date) -> Verdict {
+    let unsure = Verdict::Unsure { draft: None };
+    if question.len() > LONGEST_BYTES || snapshot.tables.is_empty() {
+        return unsure;
+    }
+    let stems = text::Stems::new();
+    let schema = schema::Schema::new(snapshot);
+    let mut graph = None;
+    let engine = Engine { schema, stems: &stems, dialect, today };
+    let verdict = engine.read(question, &mut graph);
+    let Verdict::Ambiguous { message, choices } = verdict else { return verdict };
+    // A choice counts when its question is read in one way, and not like another choice.
+    let mut statements: Vec<String> = Vec::new();
+    let mut distinct = Vec::new();
+    for choice in choices {
+        if let Verdict::Sure(reading) = engine.read(&choice.reading, &mut graph)
+            && !statements.contains(&reading.sql)
+        {
+            statements.push(reading.sql);
+            distinct.push(choice);
+        }
+    }
+    if distinct.len() < 2 {
+        let doubts = vec![message];
+        return Verdict::Unsure { draft: statements.into_iter().next().map(|sql| Draft { sql, doubts }) };
+    }
+    Verdict::Ambiguous { message, choices: distinct }
+}
+
+/// What stays the same for all readings of one call.
+struct Engine<'a> {
+    schema: schema::Schema<'a>,
+    stems: &'a text::Stems,
+    dialect: Dialect,
+    today: time::Date,
+}
+
+impl Engine<'_> {
+    fn read(&self, question: &str, graph: &mut Option<graph::Graph>) -> Verdict {
+        let unsure = Verdict::Unsure { draft: None };
+        let schema = self.schema;
+        let tokens = text::tokens(question, self.stems);
+        if tokens.is_empty() || tokens.len() > LONGEST_TOKENS {
+            return unsure;
+        }
+        let lexicon = lexicon::Lexicon::new(&schema, &tokens, self.stems);
+        let pieces = items::pieces(&tokens, &lexicon, self.today);
+        let mut intent = parse::parse(&pieces, schema);
+        if intent.tables.is_empty() && intent.project.is_empty() && intent.measures.is_empty() && intent.rank.is_none()
+        {
+            return unsure;
+        }
+        let graph = graph.get_or_insert_with(|| graph::Graph::new(&schema));
+        rankings::settle(&mut intent, schema, graph, self.stems);
+        let planner = plan::Planner {
+            schema,
+            graph,
+            stems: self.stems,
+            intent: &intent,
+            question: question.trim().trim_end_matches(['?', '.', '!', ' ']),
+            doubts: Vec::new(),
+            assumptions: Vec::new(),
+            choices: Vec::new(),
+            said: Vec::new(),
+            prefer: Vec::new(),
+            dated: None,
+        };
+        let Some(plan) = planner.plan().filter(|plan| !plan.select.columns.is_empty()) else { return unsure };
+        if !plan.doubts.is_empty() {
+            let sql = sql::write(&plan.select, schema, self.dialect);
+            return Verdict::Unsure { draft: Some(Draft { sql, doubts: plan.doubts }) };
+        }
+        if let Some((message, _)) = plan.choices.first() {
+            let message = message.clone();
+            let choices: Vec<Choice> = plan.choices.into_iter().map(|(_, choice)| choice).take(4).collect();
+            return Verdict::Ambiguous { message, choices };
+        }
+        Verdict::Sure(Reading {
+            sql: sql::write(&plan.select, schema, self.dialect),
+            read_as: plan.read_as,
+            tables: plan.tables.iter().map(|t| schema.table(*t).name.clone()).collect(),
+            assumptions: plan.assumptions,
+            shape: plan.shape,
+        })
+    }
+}

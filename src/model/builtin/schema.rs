@@ -1,0 +1,249 @@
+//! The snapshot as the engine asks it: what a column holds, and which columns stand for a row.
+//!
+//! Positions (`t`, `c`) come from the lexicon; a position out of range answers like an empty table.
+
+use super::text::name_words;
+use crate::database::catalog::{Column, Snapshot, TableDescription, TableKind};
+
+static NO_TABLE: TableDescription = TableDescription {
+    name: String::new(),
+    kind: TableKind::Table,
+    comment: None,
+    rows: None,
+    columns: Vec::new(),
+    primary_key: Vec::new(),
+    unique: Vec::new(),
+    foreign_keys: Vec::new(),
+    referenced_by: Vec::new(),
+    indexes: Vec::new(),
+    checks: Vec::new(),
+    definition: None,
+    partition_key: None,
+    partitions: None,
+    row_security: false,
+};
+
+static NO_COLUMN: Column = Column {
+    name: String::new(),
+    type_name: String::new(),
+    nullable: true,
+    default: None,
+    identity: None,
+    generated: None,
+    comment: None,
+    values: Vec::new(),
+    check: None,
+    masked: false,
+};
+
+/// A column, by position of its table and in it.
+pub(super) type At = (usize, usize);
+
+/// What a column can be computed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    Number,
+    /// Text whose known values are all numbers: needs a cast.
+    NumberAsText,
+    Date,
+    /// Dates kept as text, as SQLite does.
+    DateAsText,
+    Bool,
+    Text,
+    Other,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Schema<'a> {
+    tables: &'a [TableDescription],
+}
+
+impl<'a> Schema<'a> {
+    pub fn new(snapshot: &'a Snapshot) -> Self {
+        Self { tables: &snapshot.tables }
+    }
+
+    pub fn tables(&self) -> &'a [TableDescription] {
+        self.tables
+    }
+
+    pub fn table(&self, t: usize) -> &'a TableDescription {
+        self.tables.get(t).unwrap_or(&NO_TABLE)
+    }
+
+    pub fn column(&self, (t, c): At) -> &'a Column {
+        self.table(t).columns.get(c).unwrap_or(&NO_COLUMN)
+    }
+
+    pub fn columns(&self, t: usize) -> impl Iterator<Item = (At, &'a Column)> + use<'a> {
+        self.table(t).columns.iter().enumerate().map(move |(c, column)| ((t, c), column))
+    }
+
+    pub fn find(&self, t: usize, name: &str) -> Option<At> {
+        self.table(t).columns.iter().position(|column| column.name.eq_ignore_ascii_case(name)).map(|c| (t, c))
+    }
+
+    /// The name without its schema.
+    pub fn bare(&self, t: usize) -> &'a str {
+        let name = &self.table(t).name;
+        name.split_once('.').map_or(name.as_str(), |(_, bare)| bare)
+    }
+
+    pub fn is_view(&self, t: usize) -> bool {
+        matches!(self.table(t).kind, TableKind::View | TableKind::MaterializedView)
+    }
+
+    pub fn is_key(&self, at: At) -> bool {
+        let table = self.table(at.0);
+        let name = &self.column(at).name;
+        table.primary_key.contains(name) || table.foreign_keys.iter().any(|key| key.columns.contains(name))
+    }
+
+    pub fn holds(&self, at: At) -> Holds {
+        let column = self.column(at);
+        let kind = column.type_name.to_lowercase();
+        let words = name_words(&column.name);
+        let has = |list: &[&str]| list.iter().any(|word| kind.contains(word));
+        if has(&["bool"]) {
+            return Holds::Bool;
+        }
+        if has(&["date", "timestamp"]) {
+            return Holds::Date;
+        }
+        if has(&["interval", "point", "json", "bytea", "blob", "time"]) {
+            return Holds::Other;
+        }
+        if has(&["int", "num", "dec", "real", "double", "float", "money", "serial"]) {
+            return Holds::Number;
+        }
+        if has(&["char", "text", "clob", "enum", "string", "citext"]) || kind.is_empty() {
+            let numbers =
+                !column.values.is_empty() && column.values.iter().all(|value| value.trim().parse::<f64>().is_ok());
+            if numbers {
+                return Holds::NumberAsText;
+            }
+            let dated = words.iter().any(|word| matches!(word.as_str(), "date" | "datetime" | "timestamp"))
+                || words.len() > 1 && words.last().is_some_and(|word| word == "at" || word == "on");
+            let seen = column
+                .values
+                .iter()
+                .all(|value| value.get(..10).is_some_and(|day| super::text::iso_date(day).is_some()));
+            return if dated && seen { Holds::DateAsText } else { Holds::Text };
+        }
+        Holds::Text
+    }
+
+    /// A whole number that says yes or no, by its name: `is_active`, `active`.
+    pub fn is_switch(&self, at: At) -> bool {
+        let column = self.column(at);
+        let low = column.name.to_lowercase();
+        column.type_name.to_lowercase().contains("int")
+            && column.values.is_empty()
+            && (low.starts_with("is_")
+                || low.ends_with("_flag")
+                || matches!(low.as_str(), "active" | "enabled" | "archived" | "deleted"))
+    }
+
+    /// The key and the column that refers to it, when rows of the table stand below others of it.
+    pub fn hierarchy(&self, t: usize) -> Option<(At, At)> {
+        let table = self.table(t);
+        let [key] = table.primary_key.as_slice() else { return None };
+        let own = table.foreign_keys.iter().find(|own| own.references == table.name)?;
+        let [parent] = own.columns.as_slice() else { return None };
+        Some((self.find(t, key)?, self.find(t, parent)?))
+    }
+
+    pub fn is_number(&self, at: At) -> bool {
+        matches!(self.holds(at), Holds::Number | Holds::NumberAsText)
+    }
+
+    pub fn is_date(&self, at: At) -> bool {
+        matches!(self.holds(at), Holds::Date | Holds::DateAsText)
+    }
+
+    /// A column named `year` that holds plain years.
+    pub fn is_year(&self, at: At) -> bool {
+        self.column(at).name.eq_ignore_ascii_case("year") && !self.is_date(at)
+    }
+
+    /// The columns that stand for a row of the table: a name or title, else first and last name, else the first
+    /// text column, else the primary key.
+    pub fn display(&self, t: usize) -> Vec<At> {
+        let visible: Vec<(At, &Column)> = self.columns(t).filter(|(_, column)| !column.masked).collect();
+        let own = singulars(self.bare(t));
+        for wanted in ["name", "title", "label", "full_name", "fullname", "description"] {
+            let hit = visible.iter().find(|(_, column)| {
+                let low = column.name.to_lowercase();
+                low == wanted || low == format!("{own}_{wanted}") || low == format!("{own}{wanted}")
+            });
+            if let Some((at, _)) = hit {
+                return vec![*at];
+            }
+        }
+        let first = visible
+            .iter()
+            .find(|(_, column)| matches!(column.name.to_lowercase().as_str(), "first_name" | "firstname"));
+        let last =
+            visible.iter().find(|(_, column)| matches!(column.name.to_lowercase().as_str(), "last_name" | "lastname"));
+        if let (Some((first, _)), Some((last, _))) = (first, last) {
+            return vec![*first, *last];
+        }
+        let ends = |suffix: &str| {
+            let mut hits = visible.iter().filter(|(at, column)| {
+                !self.is_key(*at) && name_words(&column.name).last().is_some_and(|word| word == suffix)
+            });
+            hits.next().map(|(at, _)| *at).filter(|_| hits.next().is_none())
+        };
+        if let Some(at) = ends("name").or_else(|| ends("title")).or_else(|| ends("description")) {
+            return vec![at];
+        }
+        let keys: Vec<At> = self.table(t).primary_key.iter().filter_map(|name| self.find(t, name)).collect();
+        let key_text = keys.first().is_some_and(|at| self.holds(*at) == Holds::Text);
+        let text = visible.iter().find(|(at, _)| self.holds(*at) == Holds::Text && !self.is_key(*at));
+        match text {
+            Some((at, column)) if !key_text && column.values.is_empty() => vec![*at],
+            _ if !keys.is_empty() => keys,
+            Some((at, _)) => vec![*at],
+            None => visible.iter().take(1).map(|(at, _)| *at).collect(),
+        }
+    }
+}
+
+/// The table's name, its last word in the singular by the simplest rules.
+pub(super) fn singulars(bare: &str) -> String {
+    let low = bare.to_lowercase();
+    if let Some(stem) = low.strip_suffix("ies") {
+        return format!("{stem}y");
+    }
+    for suffix in ["sses", "xes", "ches", "shes"] {
+        if low.ends_with(suffix) {
+            return low.strip_suffix("es").map(str::to_owned).unwrap_or(low);
+        }
+    }
+    if low.ends_with("ss") || low.ends_with("us") {
+        return low;
+    }
+    low.strip_suffix('s').map(str::to_owned).unwrap_or(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_singulars() {
+        for (many, one) in
+            [("categories", "category"), ("orders", "order"), ("boxes", "box"), ("status", "status"), ("dog", "dog")]
+        {
+            assert_eq!(singulars(many), one);
+        }
+    }
+
+    #[test]
+    fn out_of_range_is_empty() {
+        let snapshot = Snapshot::default();
+        let schema = Schema::new(&snapshot);
+        assert_eq!(schema.column((7, 7)).name, "");
+        assert!(schema.display(3).is_empty());
+    }
+}

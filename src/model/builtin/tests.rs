@@ -1,0 +1,374 @@
+//! The engine as its callers see it: questions in, verdicts out, on small schemas made for the purpose.
+
+use time::macros::date;
+
+use super::{Shape, Verdict, read};
+use crate::database::catalog::{Column, ForeignKey, Snapshot, TableDescription, TableKind};
+use crate::dialect::Dialect;
+
+/// A table from `name: type [= value|value]` columns and `column -> table.column` keys; the first column is the key.
+pub(super) fn table(name: &str, columns: &[&str], keys: &[(&str, &str, &str)]) -> TableDescription {
+    let columns: Vec<Column> = columns
+        .iter()
+        .map(|line| {
+            let (head, values) = line.split_once(" = ").unwrap_or((line, ""));
+            let (name, type_name) = head.rsplit_once(' ').unwrap();
+            let values = values.split('|').filter(|value| !value.is_empty()).map(str::to_owned).collect();
+            Column {
+                name: name.into(),
+                type_name: type_name.into(),
+                nullable: false,
+                default: None,
+                identity: None,
+                generated: None,
+                comment: None,
+                values,
+                check: None,
+                masked: false,
+            }
+        })
+        .collect();
+    let foreign_keys = keys
+        .iter()
+        .map(|(column, parent, key)| ForeignKey {
+            columns: vec![(*column).into()],
+            references: (*parent).into(),
+            referenced_columns: vec![(*key).into()],
+        })
+        .collect();
+    TableDescription {
+        name: name.into(),
+        kind: TableKind::Table,
+        comment: None,
+        rows: None,
+        primary_key: vec![columns[0].name.clone()],
+        columns,
+        unique: vec![],
+        foreign_keys,
+        referenced_by: vec![],
+        indexes: vec![],
+        checks: vec![],
+        definition: None,
+        partition_key: None,
+        partitions: None,
+        row_security: false,
+    }
+}
+
+pub(super) fn shop(prefix: &str) -> Snapshot {
+    let name = |bare: &str| format!("{prefix}{bare}");
+    let (customers, products, orders) = (name("customers"), name("products"), name("orders"));
+    let mut items = table(
+        &name("order_items"),
+        &["order_id integer", "product_id integer", "quantity integer", "unit_price numeric", "discount numeric"],
+        &[("order_id", &orders, "id"), ("product_id", &products, "id")],
+    );
+    items.primary_key.push("product_id".into());
+    let mut totals = table(&name("order_totals"), &["order_id integer", "ordered_at text", "revenue numeric"], &[]);
+    totals.kind = TableKind::View;
+    Snapshot {
+        tables: vec![
+            table(&name("categories"), &["id integer", "name text = Books|Garden", "parent_id integer"], &[]),
+            table(
+                &customers,
+                &[
+                    "id integer",
+                    "name text",
+                    "email text",
+                    "city text = Zürich|Bern",
+                    "country text = France|Switzerland",
+                    "signed_up_on text",
+                ],
+                &[],
+            ),
+            items,
+            totals,
+            table(
+                &orders,
+                &[
+                    "id integer",
+                    "customer_id integer",
+                    "ordered_at text",
+                    "status text = pending|cancelled",
+                    "shipped_at text",
+                ],
+                &[("customer_id", &customers, "id")],
+            ),
+            table(
+                &name("payments"),
+                &["id integer", "order_id integer", "method text = card|cash", "amount numeric", "paid_at text"],
+                &[("order_id", &orders, "id")],
+            ),
+            table(
+                &products,
+                &["id integer", "sku text", "name text", "category_id integer", "price numeric"],
+                &[("category_id", &name("categories"), "id")],
+            ),
+            table(
+                &name("reviews"),
+                &["id integer", "product_id integer", "customer_id integer", "rating integer", "written_on text"],
+                &[("product_id", &products, "id"), ("customer_id", &customers, "id")],
+            ),
+        ],
+    }
+}
+
+fn ask(question: &str) -> Verdict {
+    read(question, &shop(""), Dialect::Sqlite, date!(2026 - 11 - 22))
+}
+
+fn sql(question: &str) -> String {
+    match ask(question) {
+        Verdict::Sure(reading) => reading.sql,
+        other => panic!("{question}: {other:?}"),
+    }
+}
+
+#[test]
+fn answers_simple_questions() {
+    for (question, expected) in [
+        (
+            "How many customers are there in Zürich?",
+            "SELECT COUNT(*) AS number_of_customers FROM customers WHERE city = 'Zürich'",
+        ),
+        (
+            "How many French customers are there?",
+            "SELECT COUNT(*) AS number_of_customers FROM customers WHERE country = 'France'",
+        ),
+        (
+            "How many cancelled orders do we have?",
+            "SELECT COUNT(*) AS number_of_orders FROM orders WHERE status = 'cancelled'",
+        ),
+        (
+            "Show the names and emails of customers in Bern or Zürich",
+            "SELECT name, email FROM customers WHERE city IN ('Bern', 'Zürich')",
+        ),
+        ("most expensive product", "SELECT name, price FROM products ORDER BY price DESC, name LIMIT 1"),
+        ("Which product has the highest price?", "SELECT name FROM products ORDER BY price DESC, name LIMIT 1"),
+        (
+            "names of products with a price over 50 sorted by price descending",
+            "SELECT name FROM products WHERE price > 50 ORDER BY price DESC",
+        ),
+        (
+            "total payments by method",
+            "SELECT method, SUM(amount) AS total_payments FROM payments GROUP BY method ORDER BY method",
+        ),
+        ("What are the different countries?", "SELECT DISTINCT country FROM customers"),
+        ("How many different cities are there?", "SELECT COUNT(DISTINCT city) AS number_of_cities FROM customers"),
+        (
+            "average, minimum and maximum price of products",
+            "SELECT AVG(price) AS average_price, MIN(price) AS minimum_price, MAX(price) AS maximum_price FROM products",
+        ),
+    ] {
+        assert_eq!(sql(question), expected, "{question}");
+    }
+}
+
+#[test]
+fn joins_upwards_only() {
+    assert_eq!(
+        sql("average rating per category"),
+        "SELECT c.name, AVG(r.rating) AS average_rating FROM reviews r JOIN products p ON p.id = r.product_id \
+         JOIN categories c ON c.id = p.category_id GROUP BY c.id, c.name ORDER BY c.name"
+    );
+    assert_eq!(
+        sql("names of customers who ordered last month"),
+        "SELECT c.name FROM customers c WHERE EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = c.id \
+         AND o.ordered_at >= '2026-10-01' AND o.ordered_at < '2026-11-01')"
+    );
+    assert_eq!(
+        sql("names of customers with at least 5 orders"),
+        "SELECT c.name FROM customers c WHERE (SELECT COUNT(*) FROM orders o WHERE o.customer_id = c.id) >= 5"
+    );
+}
+
+#[test]
+fn ranks_by_revenue_of_the_event() {
+    let question = "Show me the top 5 products by revenue last month";
+    let Verdict::Sure(reading) = read(question, &shop("public."), Dialect::Postgresql, date!(2026 - 11 - 22)) else {
+        panic!()
+    };
+    assert_eq!(
+        reading.sql,
+        "SELECT p.name, SUM(oi.quantity * oi.unit_price) AS revenue FROM public.order_items oi \
+         JOIN public.products p ON p.id = oi.product_id JOIN public.orders o ON o.id = oi.order_id \
+         WHERE o.ordered_at >= '2026-10-01' AND o.ordered_at < '2026-11-01' GROUP BY p.id, p.name ORDER BY revenue DESC, p.name LIMIT 5"
+    );
+    assert_eq!(reading.shape, Shape::Ranked);
+    assert_eq!(reading.tables, ["public.order_items", "public.products", "public.orders"]);
+    let all = reading.assumptions.join("; ");
+    for part in [
+        "quantity x unit_price of order_items",
+        "discounts not subtracted",
+        "orders of every status",
+        "orders.ordered_at",
+    ] {
+        assert!(all.contains(part), "{all}");
+    }
+}
+
+#[test]
+fn verbs_pick_the_date() {
+    assert!(sql("How many orders were shipped last month?").contains("shipped_at >= '2026-10-01'"));
+    assert!(sql("How many orders were placed last month?").contains("ordered_at >= '2026-10-01'"));
+    assert!(
+        sql("number of orders per status this year")
+            .contains("ordered_at >= '2026-01-01' AND ordered_at < '2027-01-01'")
+    );
+}
+
+#[test]
+fn every_choice_is_sure() {
+    for question in ["best customers", "top 3 products", "Who are our best customers?"] {
+        let Verdict::Ambiguous { choices, .. } = ask(question) else { panic!("{question}") };
+        assert!((2..=4).contains(&choices.len()));
+        for choice in choices {
+            assert!(matches!(ask(&choice.reading), Verdict::Sure(_)), "{}", choice.reading);
+        }
+    }
+}
+
+#[test]
+fn equal_dates_are_a_choice() {
+    let kennel =
+        Snapshot { tables: vec![table("dogs", &["id integer", "name text", "date_in date", "date_out date"], &[])] };
+    let ask = |question: &str| read(question, &kennel, Dialect::Postgresql, date!(2026 - 11 - 22));
+    let Verdict::Ambiguous { choices, .. } = ask("How many dogs last month?") else { panic!() };
+    assert_eq!(choices.iter().map(|choice| choice.label.as_str()).collect::<Vec<_>>(), ["by date in", "by date out"]);
+    let Verdict::Sure(reading) = ask(&choices[1].reading) else { panic!() };
+    assert!(reading.sql.contains("date_out >= '2026-10-01'"), "{}", reading.sql);
+}
+
+#[test]
+fn abstains() {
+    for question in [
+        "How many unicorns are there?",
+        "products without reviews",
+        "Which customers have not ordered?",
+        "Why did sales drop last month?",
+        "What percentage of orders were cancelled?",
+        "customers who bought both Books and Garden",
+        "products more expensive than average",
+        "What is the salary of each customer?",
+        "customers except those in Bern",
+        "What about those in Bern?",
+        "sales trend by month",
+        "How many customers have a newsletter?",
+        "List the phone numbers of customers",
+        "Compare sales this year and last year",
+        "number of products per customer",
+        "Delete all customers",
+        "What is the most expensive product in each category?",
+        "the weather in Zürich",
+        "How many Swiss products were sold?",
+        "How many products were sold?",
+        "How many products are made in Switzerland?",
+        "show customers or products",
+        "second most expensive product",
+        "How many items were sold last month?",
+        "products out of price",
+    ] {
+        assert!(matches!(ask(question), Verdict::Unsure { .. }), "{question}: {:?}", ask(question));
+    }
+}
+
+#[test]
+fn doubts_name_the_unexplained_words() {
+    let Verdict::Unsure { draft: Some(draft) } = ask("How many grumpy customers are there in Bern?") else { panic!() };
+    assert_eq!(draft.sql, "SELECT COUNT(*) AS number_of_customers FROM customers WHERE city = 'Bern'");
+    assert!(draft.doubts.iter().any(|doubt| doubt.contains("grumpy")));
+}
+
+#[test]
+fn quotes_what_needs_quotes() {
+    let odd = Snapshot { tables: vec![table("public.Order", &["id integer", "Full Name text", "select text"], &[])] };
+    let Verdict::Sure(reading) = read("list the full name of orders", &odd, Dialect::Postgresql, date!(2026 - 11 - 22))
+    else {
+        panic!()
+    };
+    assert_eq!(reading.sql, "SELECT \"Full Name\" FROM public.\"Order\"");
+    assert_eq!(sql("customers named \"O'Hara\"").matches("'O''Hara'").count(), 1);
+}
+
+#[test]
+fn survives_any_text() {
+    let long = "customers ".repeat(400);
+    let words = [
+        "",
+        " ",
+        "?",
+        "how",
+        "how many",
+        "number of",
+        "top",
+        "top 5",
+        "by",
+        "between 1 and",
+        "between",
+        "more than",
+        "or",
+        "'",
+        "\"",
+        "of",
+        "customers or",
+        "price",
+        "price between 1 and",
+        "'s",
+        "customers's",
+        "the most",
+        "is",
+        "order by",
+        "most",
+        "most number of",
+        "per",
+        "5",
+        "99999999999999999999",
+        "-1",
+        "in",
+        "in 2014 or",
+        "🦀",
+        "नमस्ते",
+        "before",
+        "or later",
+        "going by",
+        "average",
+        "total",
+        "spent",
+        long.as_str(),
+    ];
+    let snapshots = [Snapshot::default(), shop(""), Snapshot { tables: vec![table("t", &["x "], &[])] }];
+    for snapshot in &snapshots {
+        for one in words {
+            for two in words {
+                for dialect in [Dialect::Sqlite, Dialect::Postgresql] {
+                    let _ = read(&format!("{one} {two} customers"), snapshot, dialect, date!(2026 - 11 - 22));
+                    let _ = read(&format!("{two} {one}"), snapshot, dialect, date!(2026 - 11 - 22));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_thousand_tables_are_read_alike() {
+    let mut snapshot = shop("");
+    for n in 0..1_000 {
+        let columns: Vec<String> = (0..12)
+            .map(|c| {
+                format!(
+                    "field_{c}_{n} text = {}",
+                    (0..30).map(|v| format!("value {v} {n}")).collect::<Vec<_>>().join("|")
+                )
+            })
+            .collect();
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        snapshot.tables.push(table(&format!("archive_{n}"), &columns, &[]));
+    }
+    let question = "Show me the top 5 products by revenue last month";
+    let start = std::time::Instant::now();
+    let verdict = read(question, &snapshot, Dialect::Sqlite, date!(2026 - 11 - 22));
+    let spent = start.elapsed();
+    assert_eq!(verdict, ask(question));
+    // Generous: a debug build on a busy machine.
+    assert!(spent.as_secs() < 5, "{spent:?}");
+}

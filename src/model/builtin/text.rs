@@ -1,0 +1,238 @@
+//! Splits a question, or the name of a table or column, into words and their stems.
+//!
+//! Knows nothing of schemas or of meaning.
+
+use rust_stemmers::{Algorithm, Stemmer};
+use time::{Date, Month};
+
+/// What a token is, before anyone asks what it means.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum TokenKind {
+    Word,
+    Number(f64),
+    Date(Date),
+    Quoted,
+    Comma,
+    /// End of a sentence.
+    End,
+    /// The `'s` of "owner's name".
+    Possessive,
+    /// A sign such as `%` or `+` that says something we do not read.
+    Sign,
+}
+
+/// One token: as written, in lower case, and its stem.
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    pub text: String,
+    pub low: String,
+    pub stem: String,
+    pub kind: TokenKind,
+}
+
+impl Token {
+    fn new(text: String, kind: TokenKind, stems: &Stems) -> Self {
+        let low = text.to_lowercase();
+        let stem = if kind == TokenKind::Word { stems.of(&low) } else { low.clone() };
+        Self { text, low, stem, kind }
+    }
+
+    /// Tells whether the word starts with a capital, as names do.
+    pub fn capital(&self) -> bool {
+        self.text.chars().next().is_some_and(char::is_uppercase)
+    }
+}
+
+/// The English stemmer with the irregular plurals that names of tables use.
+pub(super) struct Stems(Stemmer);
+
+impl Stems {
+    pub fn new() -> Self {
+        Self(Stemmer::create(Algorithm::English))
+    }
+
+    /// Returns the stem of a word in lower case.
+    pub fn of(&self, low: &str) -> String {
+        let regular = match low {
+            "people" | "persons" => "person",
+            "children" => "child",
+            "men" => "man",
+            "women" => "woman",
+            "mice" => "mouse",
+            "feet" => "foot",
+            "wives" => "wife",
+            "statuses" => "status",
+            "e-mail" | "e-mails" | "emails" => "email",
+            other => other,
+        };
+        self.0.stem(regular).into_owned()
+    }
+}
+
+/// Splits a question into tokens. Anything but letters, digits and the marks of [`TokenKind`] separates.
+pub(super) fn tokens(question: &str, stems: &Stems) -> Vec<Token> {
+    let chars: Vec<char> = question.chars().map(plain).collect();
+    let at = |i: usize| chars.get(i).copied().unwrap_or(' ');
+    let mut out = Vec::new();
+    let mut i = 0;
+    while i < chars.len() {
+        let c = at(i);
+        if c == '"' || c == '\'' {
+            let after_word = i > 0 && at(i - 1).is_alphanumeric();
+            if after_word && c == '\'' {
+                if at(i + 1) == 's' && !at(i + 2).is_alphanumeric() {
+                    out.push(Token::new("'s".to_owned(), TokenKind::Possessive, stems));
+                    i += 2;
+                } else if !at(i + 1).is_alphanumeric() {
+                    out.push(Token::new("'".to_owned(), TokenKind::Possessive, stems));
+                    i += 1;
+                } else {
+                    out.push(Token::new("'".to_owned(), TokenKind::Sign, stems));
+                    i += 1;
+                }
+                continue;
+            }
+            if let Some(end) = closing(&chars, i, c) {
+                let inner: String = chars.iter().take(end).skip(i + 1).collect();
+                out.push(Token::new(inner, TokenKind::Quoted, stems));
+                i = end + 1;
+                continue;
+            }
+            i += 1;
+        } else if c.is_numeric() || (c == '-' && at(i + 1).is_ascii_digit() && !at(i.wrapping_sub(1)).is_alphanumeric())
+        {
+            let start = i;
+            i += 1;
+            while at(i).is_alphanumeric()
+                || ((at(i) == '.' || at(i) == ',' || at(i) == '-' || at(i) == ':') && at(i + 1).is_ascii_digit())
+            {
+                i += 1;
+            }
+            let text: String = chars.iter().take(i).skip(start).collect();
+            out.push(numeric(text, stems));
+        } else if c.is_alphabetic() {
+            let start = i;
+            while at(i).is_alphanumeric() || at(i) == '_' || (at(i) == '-' && at(i + 1).is_alphabetic()) {
+                i += 1;
+            }
+            let text: String = chars.iter().take(i).skip(start).collect();
+            let low = text.to_lowercase();
+            if text.contains('-') && low != "e-mail" && low != "e-mails" {
+                for part in text.split('-').filter(|part| !part.is_empty()) {
+                    out.push(Token::new(part.to_owned(), TokenKind::Word, stems));
+                }
+            } else if text.contains('_') {
+                for part in text.split('_').filter(|part| !part.is_empty()) {
+                    out.push(Token::new(part.to_owned(), TokenKind::Word, stems));
+                }
+            } else {
+                out.push(Token::new(text, TokenKind::Word, stems));
+            }
+        } else {
+            let kind = match c {
+                ',' => Some(TokenKind::Comma),
+                '.' | '?' | '!' | ';' | ':' | '\n' => Some(TokenKind::End),
+                c if c.is_whitespace() || "()[]{}`$€£-/".contains(c) => None,
+                _ => Some(TokenKind::Sign),
+            };
+            if let Some(kind) = kind {
+                out.push(Token::new(c.to_string(), kind, stems));
+            }
+            i += 1;
+        }
+    }
+    out
+}
+
+/// Typographic quotes become plain ones.
+fn plain(c: char) -> char {
+    match c {
+        '\u{2018}' | '\u{2019}' | '\u{201b}' => '\'',
+        '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{ab}' | '\u{bb}' => '"',
+        c => c,
+    }
+}
+
+fn closing(chars: &[char], open: usize, mark: char) -> Option<usize> {
+    let mut rest = chars.iter().enumerate().skip(open + 1).take(200);
+    rest.find(|&(i, &c)| c == mark && !chars.get(i + 1).is_some_and(|n| n.is_alphanumeric())).map(|(i, _)| i)
+}
+
+fn numeric(text: String, stems: &Stems) -> Token {
+    if let Some(date) = iso_date(&text) {
+        return Token::new(text, TokenKind::Date(date), stems);
+    }
+    let grouped = text.split(',').skip(1).all(|part| part.split('.').next().is_some_and(|p| p.len() == 3));
+    let digits = text.replace(',', "");
+    let plain_number = digits.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-');
+    match digits.parse::<f64>() {
+        Ok(number) if grouped && plain_number && number.is_finite() => {
+            Token::new(digits, TokenKind::Number(number), stems)
+        }
+        _ => Token::new(text, TokenKind::Word, stems),
+    }
+}
+
+/// Reads `YYYY-MM-DD`.
+pub(super) fn iso_date(text: &str) -> Option<Date> {
+    let mut parts = text.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || year.len() != 4 {
+        return None;
+    }
+    let month = Month::try_from(month.parse::<u8>().ok()?).ok()?;
+    Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok()
+}
+
+/// Splits the name of a table or column into words in lower case: `songName_2` gives `song`, `name`, `2`.
+pub(super) fn name_words(name: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut before = ' ';
+    for c in name.chars() {
+        let hump = before.is_lowercase() && c.is_uppercase() || before.is_alphabetic() && c.is_numeric();
+        if (hump || !c.is_alphanumeric()) && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+        if c.is_alphanumeric() {
+            word.extend(c.to_lowercase());
+        }
+        before = c;
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(question: &str) -> Vec<String> {
+        tokens(question, &Stems::new()).into_iter().map(|token| token.low).collect()
+    }
+
+    #[test]
+    fn splits_quotes_possessives_and_numbers() {
+        assert_eq!(
+            words("Owner's name over 1,000 in 'New York'?"),
+            ["owner", "'s", "name", "over", "1000", "in", "new york", "?"]
+        );
+        assert_eq!(words("since 2026-10-01, e-mail"), ["since", "2026-10-01", ",", "e-mail"]);
+    }
+
+    #[test]
+    fn survives_odd_input() {
+        for text in ["", "'", "''", "\"", "-", "1,", "½", "\u{0}\u{200d}", "a'b", "-5", "🦀🦀", "१२३", "x'"]
+        {
+            let _ = words(text);
+        }
+    }
+
+    #[test]
+    fn splits_names() {
+        assert_eq!(name_words("Song_release_year"), ["song", "release", "year"]);
+        assert_eq!(name_words("orderItems2"), ["order", "items", "2"]);
+    }
+}

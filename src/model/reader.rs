@@ -1,0 +1,68 @@
+//! The built-in engine behind the model's seam: it reads the question itself and speaks in tool uses like any model.
+
+use serde_json::json;
+
+use super::builtin::{self, Reading, Shape, Verdict};
+use super::{Block, Message, StopReason, Turn, TurnRequest, Usage};
+
+/// The built-in engine's turn: first the statement (or a question back, or the hand-back), then the answer.
+pub(super) fn turn(request: &TurnRequest<'_>) -> Turn {
+    let verdict = builtin::read(request.question, request.snapshot, request.dialect, request.today);
+    let outcome = match request.messages.last() {
+        Some(Message::Results(results)) => results.last(),
+        _ => None,
+    };
+    let (name, input) = match (verdict, outcome) {
+        (Verdict::Sure(reading), None) => ("run_sql", json!({"sql": reading.sql})),
+        (Verdict::Sure(reading), Some(result)) if !result.is_error => (
+            "answer",
+            json!({
+                "summary": summary(&reading, &result.text),
+                "explanation": format!("Read as: {}", reading.read_as),
+                "assumptions": reading.assumptions,
+            }),
+        ),
+        (Verdict::Sure(reading), Some(result)) => {
+            let doubt = format!("the database refused it: {}", result.text);
+            ("hand_back", json!({"sql": reading.sql, "doubts": [doubt]}))
+        }
+        (Verdict::Ambiguous { message, choices }, _) => {
+            let choices: Vec<_> =
+                choices.iter().map(|choice| json!({"label": choice.label, "reading": choice.reading})).collect();
+            ("clarify", json!({"question": message, "choices": choices}))
+        }
+        (Verdict::Unsure { draft: Some(draft) }, _) => ("hand_back", json!({"sql": draft.sql, "doubts": draft.doubts})),
+        (Verdict::Unsure { draft: None }, _) => ("hand_back", json!({})),
+    };
+    let block = Block::ToolUse { id: format!("builtin_{}", request.messages.len()), name: name.into(), input };
+    Turn { blocks: vec![block], stop: StopReason::ToolUse, usage: Usage::default(), raw: None }
+}
+
+/// One or two sentences from the rows themselves.
+fn summary(reading: &Reading, shown: &str) -> String {
+    // What the model is shown is a fenced JSON object; its rows are all a template needs.
+    let shown: serde_json::Value = shown
+        .find('{')
+        .zip(shown.rfind('}'))
+        .and_then(|(from, to)| serde_json::from_str(shown.get(from..=to)?).ok())
+        .unwrap_or_default();
+    let rows = shown.get("rows").and_then(serde_json::Value::as_array).map_or(&[][..], Vec::as_slice);
+    let count = shown.get("row_count").and_then(serde_json::Value::as_u64).unwrap_or(rows.len() as u64);
+    let cells = |row: &serde_json::Value| -> Vec<String> {
+        row.as_array()
+            .into_iter()
+            .flatten()
+            .map(|cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned))
+            .collect()
+    };
+    match (reading.shape, rows) {
+        (_, []) => "No rows match.".into(),
+        (Shape::Count | Shape::Single, [row]) => match cells(row).as_slice() {
+            [value] if value == "null" => "There is no value: no rows match.".into(),
+            values => format!("{}.", values.join(", ")),
+        },
+        (Shape::Ranked, [first, ..]) => format!("{count} rows; first: {}.", cells(first).join(", ")),
+        (Shape::Grouped, _) => format!("{count} groups."),
+        (Shape::Count | Shape::Single | Shape::List, _) => format!("{count} rows."),
+    }
+}
