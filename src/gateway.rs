@@ -454,7 +454,8 @@ impl Gateway {
         let found = match (&prepared, opened) {
             (Ok(prepared), Ok(session)) => {
                 caller.stage("running");
-                perform(session, &entry, &task, prepared).await
+                // Boxed: a question nests this future deeper than the compiler likes to lay out.
+                Box::pin(perform(session, &entry, &task, prepared)).await
             }
             (_, Err(error)) => Err(error),
             (Err(error), Ok(_)) => Err(error.clone()),

@@ -1,6 +1,26 @@
-//! TUDB: a read-only MCP server that answers questions and SQL from PostgreSQL and SQLite.
+//! TUDB, "Talk to Your Database": a read-only MCP server that answers questions and SQL from PostgreSQL and SQLite.
+//!
+//! # The road of one request
+//!
+//! client → [`transport`] → [`server`] → [`tools`] → [`gateway`] → [`audit`] opens → [`guard`] approves or refuses →
+//! [`database`] runs → [`audit`] closes → reply. [`ask`] answers a question as one more client of the gateway: each
+//! statement that a [`model`] proposes takes the same road, with the question's id in its record. The [`cli`] starts
+//! all of it, [`config`] reads every setting, [`limits`] holds every bound, [`error`] every code a client may see.
+//!
+//! # Invariants
+//!
+//! - Only `guard` can build an [`guard::ApprovedSql`]; it carries the caller's own text, and engines wrap that text in
+//!   a sub-query and take no other statement from outside. Text rendered from a syntax tree never runs.
+//! - Every read of a database takes an [`audit::OpenEntry`], so there is no read without a committed record; an entry
+//!   that is dropped still writes its outcome.
+//! - Every PostgreSQL statement runs in a read-only transaction whose first query is ours; text from outside never
+//!   reaches the simple protocol. SQLite files are opened read-only.
+//! - `tools` and `ask` hold the gateway and no pool. [`database::bootstrap`] alone writes, and never in a call's road.
+//! - stdout carries JSON-RPC only; secrets live in [`secret::Secret`], which cannot be printed.
+
 pub mod ask;
 pub mod audit;
+pub mod cli;
 pub mod config;
 pub mod database;
 pub mod dialect;
@@ -10,4 +30,6 @@ pub mod guard;
 pub mod limits;
 pub mod model;
 pub mod secret;
+pub mod server;
 pub mod tools;
+pub mod transport;

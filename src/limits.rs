@@ -82,7 +82,7 @@ impl Default for Limits {
             max_text_bytes: 8_000,
             statement_timeout_ms: 30_000,
             ask_timeout_ms: 50_000,
-            acquire_timeout_ms: 20_000,
+            acquire_timeout_ms: 8_000,
             connect_timeout_ms: 20_000,
             cancel_grace_ms: 2_000,
             ping_after_idle_ms: 3_000,

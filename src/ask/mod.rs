@@ -107,7 +107,7 @@ impl Asker {
             deadline,
             caller,
         };
-        Ok(question.run(receipt).await)
+        Ok(Box::pin(question.run(receipt)).await)
     }
 }
 

@@ -531,6 +531,9 @@ impl Walk {
 
     fn expr(&mut self, expr: &Expr) -> Walked {
         match expr {
+            Expr::Value(ValueWithSpan { value: Value::Placeholder(_), span: _ }) => {
+                Err(Rejection::clause("a placeholder ($1, ?); write the value itself"))
+            }
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) | Expr::Wildcard(_) => Ok(()),
             Expr::QualifiedWildcard(_, _) => Ok(()),
             Expr::CompoundFieldAccess { root, access_chain } => {

@@ -1,0 +1,152 @@
+//! `tudb ask`: the same path as the tool, in the terminal.
+
+use std::io::IsTerminal;
+
+use clap::Args;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::{DONE, NO, complain, core, say, table};
+use crate::config::{Config, Environment};
+use crate::gateway::{AskDatabase, Caller};
+
+/// Arguments of `tudb ask`.
+#[derive(Args)]
+pub(super) struct Ask {
+    /// The question, in plain language
+    question: String,
+    /// One of the readings that an earlier answer offered
+    #[arg(long)]
+    choice: Option<String>,
+    /// Source to ask
+    #[arg(long)]
+    source: Option<String>,
+    /// Rows wanted at most
+    #[arg(long)]
+    max_rows: Option<u64>,
+    /// User on whose behalf
+    #[arg(long)]
+    user_id: Option<String>,
+    /// Conversation the question belongs to
+    #[arg(long)]
+    session_id: Option<String>,
+    /// Print the tool's JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Ask {
+    pub(super) async fn run(self, config: Config, env: &Environment) -> u8 {
+        let core = core(config, env);
+        let (stage, mut stages) = watch::channel(String::new());
+        let show = std::io::stderr().is_terminal();
+        let progress = tokio::spawn(async move {
+            while show && stages.changed().await.is_ok() {
+                complain(&format!("… {}", stages.borrow_and_update().clone()));
+            }
+        });
+        let caller = Caller {
+            client: Some(format!("tudb ask/{}", env!("CARGO_PKG_VERSION"))),
+            stage: Some(stage),
+            ..Caller::default()
+        };
+        let request = AskDatabase {
+            question: self.question,
+            choice: self.choice,
+            max_rows: self.max_rows,
+            chart: None,
+            user_id: self.user_id,
+            session_id: self.session_id,
+            source: self.source,
+        };
+        let reply = core.asker.ask(&caller, &request).await;
+        drop(caller);
+        let _ = progress.await;
+        core.gateway.close().await;
+        if self.json {
+            say(&reply.json);
+        } else {
+            say(&words(&serde_json::from_str(&reply.json).unwrap_or_default()));
+        }
+        if reply.is_error { NO } else { DONE }
+    }
+}
+
+/// The reply for a person.
+fn words(reply: &Value) -> String {
+    let text = |name: &str| reply.get(name).and_then(Value::as_str).unwrap_or_default();
+    let list = |name: &str| reply.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let mut parts: Vec<String> = Vec::new();
+    match text("status") {
+        "success" => {
+            parts.push(text("summary").to_owned());
+            parts.extend(table::of_reply(reply));
+            if let Some(hint) = reply.get("hint").and_then(Value::as_str) {
+                parts.push(hint.to_owned());
+            }
+            parts.push(format!("SQL: {}", text("sql")));
+            if !text("explanation").is_empty() {
+                parts.push(text("explanation").to_owned());
+            }
+            for assumption in list("assumptions").iter().filter_map(Value::as_str) {
+                parts.push(format!("Assumed: {assumption}"));
+            }
+        }
+        "clarification_needed" => {
+            parts.push(text("message").to_owned());
+            for choice in list("choices") {
+                let part = |name| choice.get(name).and_then(Value::as_str).unwrap_or_default();
+                parts.push(format!("  {}: --choice {:?}", part("label"), part("reading")));
+            }
+        }
+        "needs_sql" => {
+            parts.push(text("message").to_owned());
+            parts.push(text("schema").to_owned());
+            if let Some(draft) = reply.get("draft") {
+                parts.push(format!("Draft: {}", draft.get("sql").and_then(Value::as_str).unwrap_or_default()));
+                for doubt in draft.get("doubts").and_then(Value::as_array).into_iter().flatten() {
+                    parts.push(format!("Doubt: {}", doubt.as_str().unwrap_or_default()));
+                }
+            }
+            parts.push("Finish it with: tudb sql \"STATEMENT\"".into());
+        }
+        _ => {
+            if !text("sql").is_empty() {
+                parts.push(format!("SQL: {}", text("sql")));
+            }
+            parts.push(error_words(reply));
+        }
+    }
+    if let Some(receipt) = reply.get("receipt") {
+        parts.push(receipt_words(receipt));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n\n")
+}
+
+/// `code: message` and the hint.
+pub(super) fn error_words(reply: &Value) -> String {
+    let part = |name| reply.pointer(&format!("/error/{name}")).and_then(Value::as_str).unwrap_or_default();
+    let mut text = format!("{}: {}", part("code"), part("message"));
+    if !part("hint").is_empty() {
+        text.push_str(&format!("\n{}", part("hint")));
+    }
+    text
+}
+
+fn receipt_words(receipt: &Value) -> String {
+    let number = |name| receipt.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let part = |name| receipt.get(name).and_then(Value::as_str).unwrap_or_default();
+    let mut text = format!("[{}", part("engine"));
+    if !part("model").is_empty() {
+        text.push_str(&format!(
+            " {}, {} calls, {} + {} tokens",
+            part("model"),
+            number("model_calls"),
+            number("input_tokens"),
+            number("output_tokens")
+        ));
+    }
+    text.push_str(&format!(", {} ms, record {}]", number("elapsed_ms"), part("audit_id")));
+    text
+}

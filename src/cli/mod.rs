@@ -1,0 +1,148 @@
+//! The command line: one file a command. The only place that prints to stdout besides the protocol's transport.
+
+mod ask;
+mod audit;
+mod doctor;
+mod sample;
+mod serve;
+mod sql;
+mod table;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::ask::Asker;
+use crate::audit::AuditLog;
+use crate::config::{Config, ConfigError, Environment};
+use crate::gateway::Gateway;
+use crate::model::Model;
+use crate::tools::Core;
+
+/// The work is done.
+const DONE: u8 = 0;
+/// The answer is no: an error, a refusal, something found.
+const NO: u8 = 1;
+/// The command line or the configuration is wrong.
+const USAGE: u8 = 2;
+
+/// Talk to Your Database: a read-only MCP server for PostgreSQL and SQLite.
+#[derive(Parser)]
+#[command(name = "tudb", version = version(), about, disable_help_subcommand = true)]
+struct Arguments {
+    /// Configuration file (TOML)
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve MCP on stdin and stdout (the default)
+    Serve,
+    /// Ask a question in plain language
+    Ask(ask::Ask),
+    /// Run one read-only statement
+    Sql(sql::Sql),
+    /// Check configuration, sources, model and audit store
+    Doctor(doctor::Doctor),
+    /// Read and verify the audit trail
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Create the sample schema in the database that URL names
+    Migrate(sample::Place),
+    /// Load the sample data into the database that URL names
+    Seed(sample::Place),
+}
+
+/// Version, revision, protocol versions.
+fn version() -> &'static str {
+    concat!(
+        env!("CARGO_PKG_VERSION"),
+        " (",
+        env!("TUDB_REVISION"),
+        "), MCP 2024-11-05 2025-03-26 2025-06-18 2025-11-25 2026-07-28"
+    )
+}
+
+/// Runs the command that the arguments name.
+pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { DONE });
+        }
+    };
+    let config = Config::load(arguments.config, &env);
+    start_log(config.as_ref().map_or("warn", |config| config.log.as_str()));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the runtime cannot start");
+            return ExitCode::from(NO);
+        }
+    };
+    let code = runtime.block_on(async {
+        match arguments.command.unwrap_or(Command::Serve) {
+            Command::Serve => serve::run(config, &env).await,
+            Command::Ask(ask) => with(config, async |config| ask.run(config, &env).await).await,
+            Command::Sql(sql) => with(config, async |config| sql.run(config, &env).await).await,
+            Command::Doctor(doctor) => with(config, async |config| doctor.run(config, &env).await).await,
+            Command::Audit(audit) => with(config, async |config| audit.run(config).await).await,
+            Command::Migrate(place) => with(config, async |config| place.migrate(&config).await).await,
+            Command::Seed(place) => with(config, async |config| place.seed(&config).await).await,
+        }
+    });
+    // A read from the terminal cannot be cancelled; do not wait for it.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+async fn with(config: Result<Config, ConfigError>, run: impl AsyncFnOnce(Config) -> u8) -> u8 {
+    match config {
+        Ok(config) => run(config).await,
+        Err(error) => {
+            complain(&format!("config_error: {error}"));
+            USAGE
+        }
+    }
+}
+
+/// Logs go to stderr. Other crates never get below `warn`: at finer levels they print whole requests, results and
+/// headers, and with them rows and secrets.
+fn start_log(filter: &str) {
+    let wanted: Targets = filter.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::WARN));
+    let cap = Targets::new().with_default(LevelFilter::WARN).with_target("tudb", LevelFilter::TRACE);
+    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let subscriber = tracing_subscriber::registry().with(format).with(wanted).with(cap);
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// The gateway, the tools and the asker over one configuration.
+fn core(config: Config, env: &Environment) -> Arc<Core> {
+    let model = Model::new(&config.model, &config.limits, env);
+    let config = Arc::new(config);
+    let audit = AuditLog::start(&config.audit);
+    let gateway = Arc::new(Gateway::new(config, audit));
+    Arc::new(Core { asker: Asker::new(Arc::clone(&gateway), model), gateway })
+}
+
+#[allow(clippy::print_stdout)]
+fn say(text: &str) {
+    use std::io::Write as _;
+    // A closed pipe (`| head`) is the reader's wish, not a failure.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+#[allow(clippy::print_stderr)]
+fn complain(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

@@ -1,0 +1,85 @@
+//! `tudb migrate URL` and `tudb seed URL`: the sample's schema and data in a database of the user's.
+
+use std::io::{BufRead, IsTerminal};
+
+use clap::Args;
+
+use super::{DONE, NO, complain, say};
+use crate::config::{Config, SourceConfig};
+use crate::database::bootstrap::{self, BootstrapError, Done};
+use crate::secret::Secret;
+
+/// Where to write.
+#[derive(Args)]
+pub(super) struct Place {
+    /// postgres://… or sqlite://…
+    url: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Place {
+    pub(super) async fn migrate(self, config: &Config) -> u8 {
+        let source = self.source(config);
+        if !self.confirmed(&format!("Create the sample's tables in {}?", bootstrap::where_to(&source))) {
+            return NO;
+        }
+        report(
+            bootstrap::migrate(&source).await,
+            "the schema is there",
+            "the schema was there already; nothing changed",
+        )
+    }
+
+    pub(super) async fn seed(self, config: &Config) -> u8 {
+        let source = self.source(config);
+        if !self.confirmed(&format!("Load the sample's rows into {}?", bootstrap::where_to(&source))) {
+            return NO;
+        }
+        report(bootstrap::seed(&source).await, "the data is loaded", "the data was there already; nothing changed")
+    }
+
+    fn source(&self, config: &Config) -> SourceConfig {
+        SourceConfig {
+            name: "target".into(),
+            url: Some(Secret::new(self.url.clone())),
+            provider: None,
+            password: None,
+            schemas: Vec::new(),
+            hidden_schemas: Vec::new(),
+            time_zone: "UTC".into(),
+            limits: config.limits.clone(),
+        }
+    }
+
+    fn confirmed(&self, question: &str) -> bool {
+        if self.yes {
+            return true;
+        }
+        if !std::io::stdin().is_terminal() {
+            complain(&format!("{question} Say so with --yes."));
+            return false;
+        }
+        complain(&format!("{question} [y/N]"));
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("y")
+    }
+}
+
+fn report(result: Result<Done, BootstrapError>, changed: &str, already: &str) -> u8 {
+    match result {
+        Ok(Done::Changed) => {
+            say(changed);
+            DONE
+        }
+        Ok(Done::Already) => {
+            say(already);
+            DONE
+        }
+        Err(error) => {
+            complain(&format!("nothing was changed: {error}"));
+            NO
+        }
+    }
+}
