@@ -193,8 +193,10 @@ impl PostgresEngine {
     pub(super) async fn open(&self, call: &str, options: &ReadOptions) -> Result<PostgresSession<'_>, DatabaseError> {
         let application_name = format!("tudb/{} {call}", env!("CARGO_PKG_VERSION"));
         let message = self.opening_message(&application_name, options.time_left());
-        // A connection that broke while it was idle shows here, before anything of the caller's was sent: once more.
-        for attempt in 0..2 {
+        // A connection that broke while it was idle shows here, before anything of the caller's was sent; all of them
+        // may have broken at once.
+        let mut last = None;
+        for _ in 0..=self.limits.max_connections {
             let mut held = Held {
                 connection: Some(self.acquire().await?),
                 pid: None,
@@ -207,18 +209,18 @@ impl PostgresEngine {
                 let pid = row.try_get_raw(0)?.as_str().map_err(sqlx::Error::Decode)?.parse::<i32>();
                 pid.map_err(|error| sqlx::Error::Decode(error.into()))
             };
-            let opening = tokio::time::timeout(Duration::from_millis(self.limits.connect_timeout_ms), opened);
-            match opening.await {
+            let patience = Duration::from_millis(self.limits.connect_timeout_ms);
+            match tokio::time::timeout(patience, opened).await {
                 Ok(Ok(pid)) => {
                     held.pid = Some(pid);
                     return Ok(PostgresSession { engine: self, held });
                 }
-                Ok(Err(sqlx::Error::Io(_))) | Err(_) if attempt == 0 => {}
+                Ok(Err(error)) if is_broken(&error) => last = Some(error),
                 Ok(Err(error)) => return Err(self.connect_error(error)),
                 Err(_) => break,
             }
         }
-        Err(self.unreachable())
+        Err(last.map_or_else(|| self.unreachable(), |error| self.connect_error(error)))
     }
 
     /// TUDB's own text, from configuration and the call's id alone: BEGIN, every setting local to the transaction, and
@@ -246,6 +248,11 @@ impl PostgresEngine {
         set("bytea_output", "'hex'");
         set("extra_float_digits", "'1'");
         set("application_name", &literal(application_name));
+        // From version 14 on the server notices by itself that the client has gone, however it went.
+        text.push_str(
+            ",CASE WHEN current_setting('server_version_num')::int>=140000 \
+             THEN pg_catalog.set_config('client_connection_check_interval','1000',true) END",
+        );
         text
     }
 
@@ -595,6 +602,18 @@ fn approved(text: String) -> AssertSqlSafe<String> {
     AssertSqlSafe(text)
 }
 
+/// Whether the connection is gone rather than the message wrong.
+fn is_broken(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        // admin_shutdown, crash_shutdown, cannot_connect_now, idle session and idle transaction timeouts.
+        sqlx::Error::Database(error) => {
+            matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03"))
+        }
+        _ => false,
+    }
+}
+
 /// Whether the error may come from a table that changed under a remembered shape.
 fn is_about_shape(sqlstate: &str) -> bool {
     // feature_not_supported ("cached plan must not change result type"), undefined column, too many column aliases.
@@ -730,8 +749,7 @@ pub(super) fn sql_error(error: sqlx::Error, sent: Option<(usize, &str)>) -> Data
     let Some(refused) = refused.try_downcast_ref::<PgDatabaseError>() else {
         return DatabaseError::Connection(error);
     };
-    // admin_shutdown, crash_shutdown, cannot_connect_now, idle timeouts: the connection is gone, not the statement wrong.
-    if matches!(refused.code(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03") {
+    if is_broken(&error) {
         return DatabaseError::Connection(error);
     }
     let position = match (refused.position(), sent) {

@@ -70,6 +70,7 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
     // Never sent at start-up: a stock PgBouncer refuses the connection for it.
     let mut options = PgConnectOptions::new_without_pgpass().extra_float_digits(None).application_name("tudb");
     let mut tls = None;
+    let mut pooled = false;
     let mut socket = None;
     for (key, value) in url.query_pairs() {
         match key.as_ref() {
@@ -86,6 +87,8 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
             "port" => port = value.parse().map_err(|_| "its port must be a number".to_owned())?,
             "user" => options = options.username(&value),
             "password" => options = options.password(&value),
+            // How such URLs commonly say that a transaction pooler stands in between.
+            "pgbouncer" => pooled = value == "true",
             "dbname" => options = options.database(&value),
             // Known to libpq or to other clients and without effect here.
             "channel_binding"
@@ -134,7 +137,8 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
     if let Some(directory) = socket {
         options = options.socket(directory);
     }
-    Ok(PostgresTarget { options, preset, pooled: presets::is_transaction_pooler(&host, port) })
+    let pooled = pooled || presets::is_transaction_pooler(&host, port);
+    Ok(PostgresTarget { options, preset, pooled })
 }
 
 /// Undoes percent-encoding; `None` when the result is not UTF-8.

@@ -1,0 +1,104 @@
+//! The audit trail through the binary.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::postgres::server;
+use crate::support::{Home, everything_under, output_of};
+
+#[test]
+fn every_call_of_the_five_tools_has_one_record_without_values() {
+    let home = Home::new("five");
+    let mut server = home.serve();
+    server.call("list_tables", json!({}));
+    server.call("describe_table", json!({"table": "orders"}));
+    server.call("run_sql", json!({"sql": "SELECT name FROM customers WHERE id = 1", "user_id": "u1"}));
+    server.call("explain_query", json!({"sql": "SELECT 1"}));
+    server.call("ask_database", json!({"question": "How many customers are there?", "session_id": "s1"}));
+    server.call("run_sql", json!({"sql": "DROP TABLE customers"}));
+    server.call("run_sql", json!({"sql": 1}));
+    server.call("describe_table", json!({"table": "nothing"}));
+    let name = server.call("run_sql", json!({"sql": "SELECT name FROM customers WHERE id = 1"}))["rows"][0][0].clone();
+    server.finish();
+    let records = home.records();
+    let seen: Vec<(&str, &str)> =
+        records.iter().map(|record| (record["tool"].as_str().unwrap(), record["outcome"].as_str().unwrap())).collect();
+    assert_eq!(
+        seen,
+        [
+            ("list_tables", "ok"),
+            ("describe_table", "ok"),
+            ("run_sql", "ok"),
+            ("explain_query", "ok"),
+            ("ask_database", "ok"),
+            ("ask_database", "ok"),
+            ("run_sql", "rejected"),
+            ("run_sql", "rejected"),
+            ("describe_table", "failed"),
+            ("run_sql", "ok"),
+        ]
+    );
+    assert_eq!((&records[2]["client"], &records[2]["user_id"]), (&json!("harness/1"), &json!("u1")));
+    assert_eq!((&records[2]["row_count"], &records[2]["decision"]), (&json!(1), &json!("allowed")));
+    assert_eq!((&records[4]["session_id"], &records[5]["question_id"]), (&json!("s1"), &records[4]["id"]));
+    assert_eq!((&records[6]["decision"], &records[6]["code"]), (&json!("refused"), &json!("write_refused")));
+    let name = name.as_str().unwrap();
+    assert!(!records.iter().any(|record| record.to_string().contains(name)), "a result value was recorded");
+
+    let verdict: Value = serde_json::from_str(&home.say(&["audit", "verify", "--json"])).unwrap();
+    assert_eq!((&verdict["faults"], &verdict["unfinished"]), (&json!([]), &json!([])));
+    assert_eq!(verdict["events"], 20);
+    let refused = home.say(&["audit", "show", "--decision", "refused", "--json"]);
+    assert_eq!(refused.lines().count(), 2);
+}
+
+#[test]
+fn tampering_is_found_and_a_killed_call_is_listed() {
+    let home = Home::new("tamper");
+    let mut server = home.serve();
+    server.call("run_sql", json!({"sql": "SELECT 1"}));
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+    server.send_call("run_sql", json!({"sql": endless}));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+    let output = home.say(&["audit", "verify"]);
+    assert!(output.contains("unfinished"), "{output}");
+    let change = "UPDATE event SET body = replace(body, 'SELECT 1', 'SELECT 2') WHERE seq = 1";
+    output_of(Command::new("sqlite3").arg(home.audit_path()).arg(change));
+    let output = home.run(&["audit", "verify"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("event 1 (intent of record"));
+}
+
+#[test]
+fn without_a_store_nothing_runs() {
+    let home = Home::new("nostore").set("TUDB_AUDIT_DB", "/proc/nowhere/audit.db");
+    let mut server = home.serve();
+    let reply = server.call("run_sql", json!({"sql": "SELECT 1"}));
+    assert_eq!(reply["error"]["code"], "audit_unavailable", "{reply}");
+    assert!(reply["error"]["hint"].as_str().unwrap().contains("TUDB_AUDIT_DB"));
+    let relaxed = Home::new("relaxed").set("TUDB_AUDIT_DB", "/proc/nowhere/audit.db").set("TUDB_CONFIG", "c.toml");
+    std::fs::write(relaxed.scratch.path("c.toml"), "[audit]\nrequired = false\n").unwrap();
+    let reply = relaxed.serve().call("run_sql", json!({"sql": "SELECT 1"}));
+    assert_eq!(reply["warnings"], json!(["this call is not in the audit trail"]), "{reply}");
+}
+
+#[test]
+fn the_store_belongs_to_its_owner_and_holds_no_password() {
+    use std::os::unix::fs::PermissionsExt;
+    let url = format!("postgres://postgres:planted-pa55@127.0.0.1:{}/postgres?sslmode=disable", server().port);
+    let home = Home::new("password").set("TUDB_DATABASE_URL", url).set("TUDB_LOG", "trace");
+    let mut server = home.serve();
+    server.call("run_sql", json!({"sql": "SELECT 1"}));
+    server.call("run_sql", json!({"sql": "SELECT nothing"}));
+    let stderr = std::sync::Arc::clone(&server.stderr);
+    server.finish();
+    let mode = std::fs::metadata(home.audit_path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let everything = everything_under(&home.scratch.path(""));
+    assert!(!String::from_utf8_lossy(&everything).contains("planted-pa55"));
+    assert!(!stderr.lock().unwrap().contains("planted-pa55"));
+    assert!(!home.say(&["doctor"]).contains("planted-pa55"));
+}

@@ -1,0 +1,269 @@
+//! What the tests share: the server as a child process, throw-away directories and databases, a model endpoint.
+
+pub mod bedrock;
+pub mod postgres;
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Longest wait for one answer. Generous: machines are slow, and a hang has to end all the same.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A directory that is gone when dropped.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("tudb-test-{name}-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A fresh home for one run of the binary: environment, audit store, sample.
+pub struct Home {
+    pub scratch: Scratch,
+    env: Vec<(String, String)>,
+}
+
+impl Home {
+    pub fn new(name: &str) -> Self {
+        let scratch = Scratch::new(name);
+        let env = vec![
+            ("PATH".into(), std::env::var("PATH").unwrap()),
+            ("HOME".into(), scratch.0.display().to_string()),
+            // No test may find credentials or a metadata service of the machine it runs on.
+            ("AWS_EC2_METADATA_DISABLED".into(), "true".into()),
+        ];
+        Home { scratch, env }
+    }
+
+    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+        self.env.push((name.into(), value.to_string()));
+        self
+    }
+
+    pub fn audit_path(&self) -> PathBuf {
+        let named = self.env.iter().find(|(name, _)| name == "TUDB_AUDIT_DB").map(|(_, path)| PathBuf::from(path));
+        named.unwrap_or_else(|| self.scratch.path(".local/state/tudb/audit.db"))
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tudb"));
+        command.env_clear().envs(self.env.iter().cloned()).current_dir(&self.scratch.0);
+        command
+    }
+
+    /// Runs a command of the terminal to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Runs a command that must succeed, and returns what it printed.
+    pub fn say(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The audit records, oldest first.
+    pub fn records(&self) -> Vec<Value> {
+        self.say(&["audit", "export"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub fn serve(&self) -> Server {
+        Server::start(self.command())
+    }
+}
+
+/// The server, started and past its handshake. Every line it writes is checked to be JSON-RPC.
+pub struct Server {
+    pub child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<Value>,
+    early: VecDeque<Value>,
+    pub stderr: Arc<Mutex<String>>,
+    next_id: u64,
+    pub greeting: Value,
+}
+
+impl Server {
+    pub fn start(command: Command) -> Self {
+        let mut server = Self::start_silent(command);
+        let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "harness", "version": "1"}});
+        server.greeting = server.request("initialize", hello);
+        server.notify("notifications/initialized", json!({}));
+        server
+    }
+
+    /// Starts the process and says nothing.
+    pub fn start_silent(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stdout.lines() {
+                let line = line.unwrap();
+                let message: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+                assert_eq!(message["jsonrpc"], "2.0", "{line}");
+                if sender.send(message).is_err() {
+                    return;
+                }
+            }
+        });
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let collected = Arc::clone(&stderr);
+        let mut source = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while source.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+                collected.lock().unwrap().push_str(&line);
+                line.clear();
+            }
+        });
+        let stdin = child.stdin.take();
+        Server { child, stdin, lines, early: VecDeque::new(), stderr, next_id: 0, greeting: Value::Null }
+    }
+
+    pub fn send_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(line.as_bytes()).unwrap();
+        stdin.write_all(b"\n").unwrap();
+        stdin.flush().unwrap();
+    }
+
+    pub fn notify(&mut self, method: &str, params: Value) {
+        self.send_line(&json!({"jsonrpc": "2.0", "method": method, "params": params}).to_string());
+    }
+
+    /// Sends a request and returns its id.
+    pub fn send(&mut self, method: &str, params: Value) -> u64 {
+        self.next_id += 1;
+        let id = self.next_id;
+        self.send_line(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string());
+        id
+    }
+
+    /// The next message, or `None` when none comes in time.
+    pub fn receive(&mut self, patience: Duration) -> Option<Value> {
+        if let Some(message) = self.early.pop_front() {
+            return Some(message);
+        }
+        match self.lines.recv_timeout(patience) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// The answer to a request, whole.
+    pub fn answer(&mut self, id: u64) -> Value {
+        if let Some(at) = self.early.iter().position(|message| message["id"] == id) {
+            return self.early.remove(at).unwrap();
+        }
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(message) if message["id"] == id => return message,
+                Ok(message) => self.early.push_back(message),
+                Err(error) => panic!("no answer to {id}: {error}; stderr: {}", self.stderr.lock().unwrap()),
+            }
+        }
+    }
+
+    /// The result of a request that must not be a protocol error.
+    pub fn request(&mut self, method: &str, params: Value) -> Value {
+        let id = self.send(method, params);
+        let answer = self.answer(id);
+        assert!(answer.get("error").is_none(), "{answer}");
+        answer["result"].clone()
+    }
+
+    pub fn send_call(&mut self, tool: &str, arguments: Value) -> u64 {
+        self.send("tools/call", json!({"name": tool, "arguments": arguments}))
+    }
+
+    /// The structured content of a call; checks that the text block says the same.
+    pub fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        let id = self.send_call(tool, arguments);
+        let answer = self.answer(id);
+        content(&answer)
+    }
+
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Ends the input and waits for the process.
+    pub fn finish(mut self) -> std::process::ExitStatus {
+        self.close_stdin();
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stdin = None;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a call's answer carries, once both blocks are found to say the same.
+pub fn content(answer: &Value) -> Value {
+    let result = &answer["result"];
+    let text: Value =
+        serde_json::from_str(result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"))).unwrap();
+    assert_eq!(text, result["structuredContent"], "the two blocks differ");
+    let failed = text.get("error").is_some();
+    assert_eq!(result["isError"], failed, "{answer}");
+    text
+}
+
+/// Output of a program that must be there and succeed.
+pub fn output_of(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}\n{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A setting that `tests/run` makes.
+pub fn tool_path(variable: &str) -> PathBuf {
+    PathBuf::from(
+        std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: start the tests with tests/run")),
+    )
+}
+
+/// Every byte under a directory, for the search for secrets.
+pub fn everything_under(directory: &Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(everything_under(&path));
+        } else {
+            std::fs::File::open(path).unwrap().read_to_end(&mut all).unwrap();
+        }
+    }
+    all
+}
