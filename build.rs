@@ -8,6 +8,6 @@ fn main() {
         .filter(|output| output.status.success())
         .and_then(|output| String::from_utf8(output.stdout).ok())
         .map_or_else(|| "unknown revision".to_owned(), |text| text.trim().to_owned());
-    println!("cargo::rustc-env=TUDB_REVISION={revision}");
+    println!("cargo::rustc-env=BUILD_REVISION={revision}");
     println!("cargo::rerun-if-changed=.git/HEAD");
 }

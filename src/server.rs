@@ -56,8 +56,7 @@ impl Server {
         let work = AssertUnwindSafe(tools::call(core, &request.name, arguments, &caller)).catch_unwind();
         tokio::pin!(work);
         let mut told = 0.0;
-        let mut ticks = tokio::time::interval(PROGRESS_EVERY);
-        ticks.tick().await;
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
         loop {
             tokio::select! {
                 done = &mut work => {

@@ -66,7 +66,7 @@ fn version() -> &'static str {
     concat!(
         env!("CARGO_PKG_VERSION"),
         " (",
-        env!("TUDB_REVISION"),
+        env!("BUILD_REVISION"),
         "), MCP 2024-11-05 2025-03-26 2025-06-18 2025-11-25 2026-07-28"
     )
 }

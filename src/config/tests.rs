@@ -53,7 +53,8 @@ fn bedrock_is_chosen_only_when_something_says_so() {
 
 #[test]
 fn errors_name_key_and_place_and_never_a_value() {
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let cases: &[Case<'_>] = &[
         ("max_rowz = 1\n", &[], "tudb.toml, line 1: unknown field `max_rowz`"),
         ("", &[("TUDB_MAX_ROWZ", "1")], "environment: unknown setting TUDB_MAX_ROWZ (did you mean TUDB_MAX_ROWS?)"),
         ("", &[("TUDB_MAX_ROWS", "many")], "environment: TUDB_MAX_ROWS must be a whole number"),

@@ -76,7 +76,7 @@ impl Router {
                     })?;
                 Database::Sqlite(SqliteEngine::new(&source.name, sample.options, limits, sample.keeper))
             }
-            Target::Sqlite(options) => Database::Sqlite(SqliteEngine::new(&source.name, options, limits, None)),
+            Target::Sqlite(options) => Database::Sqlite(SqliteEngine::new(&source.name, *options, limits, None)),
             Target::Postgres(target) => Database::Postgres(PostgresEngine::new(source, *target)),
         };
         Ok(Arc::new(database))

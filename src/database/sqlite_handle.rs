@@ -34,10 +34,8 @@ pub(super) fn lower_limits(handle: &mut LockedSqliteHandle<'_>, max_sql_bytes: u
         // SAFETY: `db` is open and locked; sqlite3_limit only stores an integer.
         unsafe { ffi::sqlite3_limit(db, limit, value) };
     }
-    for option in [ffi::SQLITE_DBCONFIG_DEFENSIVE] {
-        // SAFETY: these two options take an int and a pointer that may be null.
-        unsafe { ffi::sqlite3_db_config(db, option, 1 as c_int, std::ptr::null_mut::<c_int>()) };
-    }
+    // SAFETY: this option takes an int and a pointer that may be null.
+    unsafe { ffi::sqlite3_db_config(db, ffi::SQLITE_DBCONFIG_DEFENSIVE, 1 as c_int, std::ptr::null_mut::<c_int>()) };
 }
 
 /// A statement that SQLite would not prepare.

@@ -15,7 +15,7 @@ use crate::secret::Secret;
 pub enum Target {
     /// The embedded sample.
     Sample,
-    Sqlite(SqliteConnectOptions),
+    Sqlite(Box<SqliteConnectOptions>),
     Postgres(Box<PostgresTarget>),
 }
 
@@ -43,9 +43,9 @@ pub fn resolve(source: &SourceConfig) -> Result<Target, String> {
     let text = url.reveal().trim();
     match text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
         Some("postgres" | "postgresql") => postgres(text, source).map(|target| Target::Postgres(Box::new(target))),
-        Some("sqlite" | "file") => Ok(Target::Sqlite(sqlite(text))),
+        Some("sqlite" | "file") => Ok(Target::Sqlite(Box::new(sqlite(text)))),
         _ if source.provider.as_deref() == Some("sqlite") || text.ends_with(".db") || text.ends_with(".sqlite") => {
-            Ok(Target::Sqlite(SqliteConnectOptions::new().filename(text)))
+            Ok(Target::Sqlite(Box::new(SqliteConnectOptions::new().filename(text))))
         }
         _ => Err("its url must begin with postgres://, postgresql:// or sqlite://".into()),
     }
@@ -94,7 +94,6 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
             "channel_binding"
             | "connect_timeout"
             | "application_name"
-            | "pgbouncer"
             | "connection_limit"
             | "pool_timeout"
             | "target_session_attrs"

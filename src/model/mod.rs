@@ -158,7 +158,7 @@ impl From<ModelError> for ToolError {
 /// A model, chosen by configuration.
 #[derive(Debug)]
 pub enum Model {
-    Bedrock(bedrock::Bedrock),
+    Bedrock(Box<bedrock::Bedrock>),
     Builtin,
     #[cfg(test)]
     Scripted(scripted::Scripted),
@@ -172,7 +172,7 @@ impl Model {
     /// One sentence for a choice that this version does not serve.
     pub fn new(config: &ModelConfig, limits: &Limits, env: &crate::config::Environment) -> Result<Model, ToolError> {
         match config.choice {
-            ModelChoice::Bedrock => Ok(Model::Bedrock(bedrock::Bedrock::new(config, limits, env))),
+            ModelChoice::Bedrock => Ok(Model::Bedrock(Box::new(bedrock::Bedrock::new(config, limits, env)))),
             ModelChoice::Builtin => Ok(Model::Builtin),
             ModelChoice::OpenAi => Err(ToolError::new(
                 Code::ConfigError,

@@ -218,7 +218,7 @@ fn a_statement_is_marked_limited_and_cancelled_on_the_server() {
     let records = home.records();
     let call = marked.split(' ').nth(1).unwrap();
     assert!(records.iter().any(|record| record["id"] == call), "the mark names the record");
-    assert_eq!(records.iter().filter(|record| record["outcome"] == "cancelled").count(), 2);
+    assert_eq!(records.iter().filter(|record| record["outcome"] == "cancelled").count(), 2, "{records:#?}");
 }
 
 #[test]

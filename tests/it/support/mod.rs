@@ -97,7 +97,7 @@ impl Home {
 pub struct Server {
     pub child: Child,
     stdin: Option<ChildStdin>,
-    lines: Receiver<Value>,
+    lines: Receiver<String>,
     early: VecDeque<Value>,
     pub stderr: Arc<Mutex<String>>,
     next_id: u64,
@@ -120,10 +120,7 @@ impl Server {
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
             for line in stdout.lines() {
-                let line = line.unwrap();
-                let message: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
-                assert_eq!(message["jsonrpc"], "2.0", "{line}");
-                if sender.send(message).is_err() {
+                if sender.send(line.unwrap()).is_err() {
                     return;
                 }
             }
@@ -161,13 +158,18 @@ impl Server {
         id
     }
 
+    /// The next line as it came, unread: the benchmark's clock stops before it is parsed.
+    pub fn receive_line(&mut self) -> Option<String> {
+        self.lines.recv_timeout(PATIENCE).ok()
+    }
+
     /// The next message, or `None` when none comes in time.
     pub fn receive(&mut self, patience: Duration) -> Option<Value> {
         if let Some(message) = self.early.pop_front() {
             return Some(message);
         }
         match self.lines.recv_timeout(patience) {
-            Ok(message) => Some(message),
+            Ok(line) => Some(message(&line)),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
         }
     }
@@ -178,10 +180,12 @@ impl Server {
             return self.early.remove(at).unwrap();
         }
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(message) if message["id"] == id => return message,
-                Ok(message) => self.early.push_back(message),
-                Err(error) => panic!("no answer to {id}: {error}; stderr: {}", self.stderr.lock().unwrap()),
+            let Some(line) = self.receive_line() else {
+                panic!("no answer to {id}; stderr: {}", self.stderr.lock().unwrap());
+            };
+            match message(&line) {
+                message if message["id"] == id => return message,
+                message => self.early.push_back(message),
             }
         }
     }
@@ -222,6 +226,13 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A line of the server's output, which must be JSON-RPC.
+fn message(line: &str) -> Value {
+    let message: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+    assert_eq!(message["jsonrpc"], "2.0", "{line}");
+    message
 }
 
 /// What a call's answer carries, once both blocks are found to say the same.

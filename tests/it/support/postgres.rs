@@ -61,6 +61,8 @@ pub fn unprivileged_directory(name: &str) -> PathBuf {
 }
 
 impl Postgres {
+    // The shell is waited for by nobody: it ends by itself with this program.
+    #[allow(clippy::zombie_processes)]
     fn start(bin: &Path) -> Self {
         let directory = unprivileged_directory("pg");
         let bin = readable(bin, &directory);
