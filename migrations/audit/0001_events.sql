@@ -18,9 +18,7 @@ CREATE TABLE event (
   body TEXT NOT NULL,              -- JSON, the record's fields that this event knows
   hash TEXT NOT NULL,              -- SHA-256 over the previous event's hash and this event
   PRIMARY KEY (process, seq)
-);
-
-CREATE INDEX event_id_idx ON event (id);
+) WITHOUT ROWID;                   -- one page a write: adding is what must be quick, and reading may sort
 
 -- One row a record, under the names the documentation uses.
 CREATE VIEW record AS

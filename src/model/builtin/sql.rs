@@ -224,6 +224,26 @@ impl Writer<'_> {
         }
     }
 
+    /// Decimal places that a sum has on SQLite, which keeps decimals as binary floats: those of the declared type, such
+    /// as `NUMERIC(10,2)`.
+    fn scale(&self, expr: &Expr) -> Option<u32> {
+        let declared = |at: &At| {
+            let (_, scale) = self.schema.column(*at).type_name.split_once('(')?.1.split_once(',')?;
+            scale.trim_end_matches(')').trim().parse::<u32>().ok()
+        };
+        if self.dialect != Dialect::Sqlite {
+            return None;
+        }
+        match expr {
+            Expr::Number(at) | Expr::Column(at) => declared(at),
+            Expr::Product(one, two) => match (declared(one), declared(two)) {
+                (None, None) => None,
+                (one, two) => Some(one.unwrap_or(0) + two.unwrap_or(0)),
+            },
+            Expr::Count | Expr::CountDistinct(_) | Expr::Aggregate(..) | Expr::Bucket(..) => None,
+        }
+    }
+
     fn expr(&self, expr: &Expr) -> String {
         match expr {
             Expr::Column(at) => self.field(at.0, &self.schema.column(*at).name),
@@ -237,7 +257,13 @@ impl Writer<'_> {
             }
             Expr::Count => "COUNT(*)".to_owned(),
             Expr::CountDistinct(at) => format!("COUNT(DISTINCT {})", self.expr(&Expr::Column(*at))),
-            Expr::Aggregate(function, inner) => format!("{}({})", function.sql(), self.expr(inner)),
+            Expr::Aggregate(function, inner) => {
+                let aggregate = format!("{}({})", function.sql(), self.expr(inner));
+                match self.scale(inner) {
+                    Some(places) if *function == Function::Sum => format!("ROUND({aggregate}, {places})"),
+                    _ => aggregate,
+                }
+            }
             Expr::Product(one, two) => {
                 format!("{} * {}", self.expr(&Expr::Number(*one)), self.expr(&Expr::Number(*two)))
             }
