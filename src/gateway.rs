@@ -24,6 +24,9 @@ use crate::error::{Code, ToolError, nearest};
 use crate::guard::{self, ApprovedSql};
 use crate::limits::Limits;
 
+/// How long closing the connections may take.
+const CLOSING: Duration = Duration::from_millis(300);
+
 /// Who calls, and how the call may end early.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
@@ -203,13 +206,19 @@ impl Slots {
             ToolError::new(Code::Busy, "too many calls wait for this source")
                 .hint("Wait for answers before sending more calls.")
         };
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.max_waiting {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        // Given back when dropped: a call that waits can be cancelled.
+        struct Waiting<'a>(&'a AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        if before >= self.max_waiting {
             return Err(busy());
         }
-        let permit = self.running.acquire().await;
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        permit.map_err(|_| busy())
+        self.running.acquire().await.map_err(|_| busy())
     }
 }
 
@@ -417,7 +426,8 @@ impl Gateway {
 
     /// Ends everything: connections closed, records written.
     pub async fn close(&self) {
-        self.router.close().await;
+        // A connection that does not come back must not keep the records from being written.
+        let _ = tokio::time::timeout(CLOSING, self.router.close()).await;
         self.audit.finish().await;
     }
 
@@ -462,7 +472,7 @@ impl Gateway {
         };
         match (found, prepared) {
             (Ok(value), Ok(prepared)) => {
-                let tables = prepared.approved.map(|approved| approved.relations().to_vec()).unwrap_or_default();
+                let tables = prepared.approved.map(|approved| approved.names().relations.clone()).unwrap_or_default();
                 let (source, dialect) = (prepared.source.name.clone(), prepared.dialect);
                 Ok(Read { source, dialect, value, tables, entry })
             }

@@ -84,7 +84,7 @@ impl Default for Limits {
             ask_timeout_ms: 50_000,
             acquire_timeout_ms: 8_000,
             connect_timeout_ms: 20_000,
-            cancel_grace_ms: 2_000,
+            cancel_grace_ms: 1_000,
             ping_after_idle_ms: 3_000,
             max_connections: 4,
             max_calls: 8,

@@ -232,9 +232,14 @@ impl Question<'_> {
             }
             Err(error) => {
                 progress.failures += 1;
-                let told = error.to_json();
+                let mut told = error.clone();
+                if !self.gateway.config().model.send_rows && error.code == Code::SqlError {
+                    // The database quotes values in its errors.
+                    told.message = "the database refused the statement".into();
+                }
                 progress.refused = Some((sql, error));
-                Err(told)
+                let told = told.to_json();
+                Err(if matches!(self.model, Model::Builtin) { told } else { prompt::fence(&told) })
             }
         }
     }

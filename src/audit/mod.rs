@@ -54,6 +54,11 @@ impl AuditLog {
     /// to a database before [`PendingEntry::committed`] has returned.
     pub fn begin(&self, mut start: EntryStart) -> PendingEntry {
         start.sql = start.sql.map(|sql| record::keep_sql(&sql, self.sql));
+        start.user_id = start.user_id.map(record::keep_text);
+        start.session_id = start.session_id.map(record::keep_text);
+        start.question = start.question.map(record::keep_text);
+        start.client = start.client.map(record::keep_text);
+        start.source = start.source.map(record::keep_text);
         let id = uuid::Uuid::now_v7().to_string();
         let (written, receiver) = oneshot::channel();
         let event = Event::Intent { id: id.clone(), start: Box::new(start), written };

@@ -6,6 +6,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::config::AuditSql;
+use crate::database::value::cut;
 use crate::error::{Code, ToolError};
 
 /// The fields known before anything runs.
@@ -139,8 +140,23 @@ impl Finished {
     }
 }
 
+/// Bytes of a text in a record; what is longer was refused, and its beginning and hash tell which it was.
+const MAX_TEXT_BYTES: usize = 33_000;
+
+/// A text of the caller's, cut to what a record holds.
+pub(super) fn keep_text(text: String) -> String {
+    if text.len() <= MAX_TEXT_BYTES {
+        return text;
+    }
+    let hash = hex(&Sha256::digest(&text));
+    format!("{}… ({} bytes, sha256:{hash})", cut(&text, 1_000), text.len())
+}
+
 /// The part of a statement's text that the record keeps.
 pub(super) fn keep_sql(sql: &str, how: AuditSql) -> String {
+    if sql.len() > MAX_TEXT_BYTES && how == AuditSql::Full {
+        return keep_text(sql.to_owned());
+    }
     match how {
         AuditSql::Full => sql.to_owned(),
         AuditSql::Hash => format!("sha256:{}", hex(&Sha256::digest(sql))),

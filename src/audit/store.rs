@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -18,8 +19,12 @@ use crate::config::{AuditConfig, Mirror};
 const SCHEMA: &str = include_str!("../../migrations/audit/0001_events.sql");
 /// `PRAGMA user_version` of a store that holds [`SCHEMA`].
 const SCHEMA_VERSION: i64 = 1;
+/// How long a locked store is waited for.
+const BUSY: Duration = Duration::from_secs(5);
 /// Events one commit may hold.
 const GROUP: usize = 256;
+/// Outcomes kept for later while the store cannot be written.
+const MAX_LATE: usize = 10_000;
 
 /// What callers hand to the writer.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ pub(super) struct Writer {
     store: Option<SqliteConnection>,
     seq: i64,
     head: String,
+    /// Outcomes that could not be written yet; they go first with the next group.
+    late: Vec<Event>,
     /// Intents whose outcome the mirror still waits for.
     mirrored: HashMap<String, serde_json::Map<String, serde_json::Value>>,
 }
@@ -58,6 +65,7 @@ impl Writer {
             store: None,
             seq: 0,
             head: String::new(),
+            late: Vec::new(),
             mirrored: HashMap::new(),
         }
     }
@@ -75,13 +83,17 @@ impl Writer {
         let mut rows = Vec::with_capacity(group.len());
         let mut written = Vec::new();
         let mut finishing = Vec::new();
-        for event in group {
+        let mut outcomes = Vec::new();
+        for event in std::mem::take(&mut self.late).into_iter().chain(group) {
             match event {
                 Event::Intent { id, start, written: sender } => {
                     rows.push(self.row("intent", id, &start));
                     written.push(sender);
                 }
-                Event::Outcome { id, finished } => rows.push(self.row("outcome", id, &finished)),
+                Event::Outcome { id, finished } => {
+                    rows.push(self.row("outcome", id.clone(), &finished));
+                    outcomes.push((id, finished));
+                }
                 Event::Finish { done } => finishing.push(done),
             }
         }
@@ -92,6 +104,8 @@ impl Writer {
                 // What is not in the store is not in the chain either.
                 (self.seq, self.head) = (seq, head);
                 self.store = None;
+                let late = outcomes.into_iter().map(|(id, finished)| Event::Outcome { id, finished });
+                self.late = late.take(MAX_LATE).collect();
                 tracing::error!(%error, "audit store");
             }
         }
@@ -184,11 +198,7 @@ impl Writer {
         }
         let result = match mirror {
             Mirror::Stderr => std::io::stderr().write_all(lines.as_bytes()),
-            Mirror::File(path) => std::fs::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(path)
-                .and_then(|mut file| file.write_all(lines.as_bytes())),
+            Mirror::File(path) => append_private(path).and_then(|mut file| file.write_all(lines.as_bytes())),
         };
         if let Err(error) = result {
             tracing::warn!(%error, "audit mirror");
@@ -217,17 +227,34 @@ async fn open(config: &AuditConfig, process: &str) -> Result<SqliteConnection, A
         .ok_or_else(|| unavailable("no directory for it is known; set TUDB_AUDIT_DB to a file".into()))?;
     create_private(path).map_err(|error| unavailable(error.to_string()))?;
     let synchronous = if config.power { SqliteSynchronous::Full } else { SqliteSynchronous::Normal };
-    let mut store = SqliteConnectOptions::new()
+    let options = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
-        .busy_timeout(std::time::Duration::from_secs(5))
-        .disable_statement_logging()
-        .connect()
-        .await
-        .map_err(|error| unavailable(reason(&error)))?;
-    prepare(&mut store, process).await.map_err(|error| unavailable(reason(&error)))?;
-    Ok(store)
+        .busy_timeout(BUSY)
+        .disable_statement_logging();
+    // Several processes may open a new store at once; the change to WAL fails at once for all but one of them.
+    let began = Instant::now();
+    loop {
+        let opened = async {
+            let mut store = options.connect().await?;
+            prepare(&mut store, process).await?;
+            Ok::<_, sqlx::Error>(store)
+        };
+        match opened.await {
+            Ok(store) => return Ok(store),
+            Err(error) if is_locked(&error) && began.elapsed() < BUSY => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => return Err(unavailable(reason(&error))),
+        }
+    }
+}
+
+/// SQLITE_BUSY (5) and its extended codes.
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
 /// Migrates the store forward and registers the process.
@@ -258,13 +285,22 @@ async fn prepare(store: &mut SqliteConnection, process: &str) -> Result<(), sqlx
 /// Makes the file and its directory readable by their owner alone; SQLite gives its side files the same mode.
 fn create_private(path: &Path) -> std::io::Result<()> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        std::fs::create_dir_all(directory)?;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(directory)?;
     }
+    append_private(path).map(drop)
+}
+
+/// Opens a file to append to, made for its owner alone.
+fn append_private(path: &Path) -> std::io::Result<std::fs::File> {
     let mut options = std::fs::OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    options.open(path)
 }
 
 fn reason(error: &sqlx::Error) -> String {

@@ -53,7 +53,7 @@ impl Sql {
         let result = core.gateway.run_sql(&caller, &request, 200).await;
         let code = match result {
             Ok(read) => {
-                let reply = run_sql_reply(&read);
+                let reply = run_sql_reply(&read, core.gateway.config().limits.max_reply_bytes);
                 let rows = if let Ran::Rows(rows) = &read.value { Some(rows.row_count) } else { None };
                 read.close(rows, reply.len());
                 let parsed: Value = serde_json::from_str(&reply).unwrap_or_default();

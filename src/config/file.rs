@@ -111,8 +111,16 @@ pub(super) fn parse(text: &str, place: &str) -> Result<Keys, ConfigError> {
 fn toml_error(error: &toml::de::Error, text: &str, place: &str) -> ConfigError {
     let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
     let place = line.map_or_else(|| place.to_owned(), |line| format!("{place}, line {line}"));
-    // serde's message names the key and lists what is known; it quotes keys, never values.
-    ConfigError::Syntax { place, message: error.message().to_owned() }
+    ConfigError::Syntax { place, message: harmless(error) }
+}
+
+/// The reader's own words only where they name a key: about a wrong value they quote it, and it may be a secret.
+fn harmless(error: &toml::de::Error) -> String {
+    let message = error.message();
+    if message.starts_with("unknown field `") || message.starts_with("duplicate key") {
+        return message.to_owned();
+    }
+    "the value has the wrong type, or the line is not TOML".to_owned()
 }
 
 /// A file's key and the variable that stands for it.
@@ -359,7 +367,7 @@ impl Keys {
         for (name, table) in self.sources.take().unwrap_or_default() {
             let keys: SourceKeys = table.try_into().map_err(|error: toml::de::Error| ConfigError::Syntax {
                 place: format!("{place}, [sources.{name}]"),
-                message: error.message().to_owned(),
+                message: harmless(&error),
             })?;
             sources.push(keys.into_config(name, limits, place)?);
         }

@@ -64,6 +64,8 @@ fn errors_name_key_and_place_and_never_a_value() {
         ("[sources.a]\ndeny = ['x']\n", &[], "sources.a.deny is not served by this version yet"),
         ("default_source = 'b'\n[sources.a]\n", &[], "default_source names b"),
         ("", &[("TUDB_MODEL", "gpt")], "model must be one of auto, bedrock, openai, builtin"),
+        ("[sources]\nmain = 'postgres://u:s3cret@h/d'\n", &[], "[sources.main]: the value has the wrong type"),
+        ("max_rows = 's3cret'\n", &[], "line 1: the value has the wrong type"),
         ("[audit]\ndurability = 's3cret'\n", &[], "audit.durability must be process or power"),
     ];
     for (text, pairs, expected) in cases {

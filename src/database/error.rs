@@ -26,7 +26,9 @@ pub enum DatabaseError {
     TooManyConnections { source_name: String },
     #[error("source {source_name} cannot be used: {problem}")]
     Config { source_name: String, problem: String },
-    #[error("the reply's column list alone takes {bytes} bytes, over the reply limit")]
+    #[error("{name} is defined by a user of this database, and its name could be chosen instead of the built-in one")]
+    NotVouched { name: String },
+    #[error("the reply's column list or plan alone takes {bytes} bytes, over the limit")]
     HeaderTooLong { bytes: usize },
     #[error("no table {name:?} in source {source_name}")]
     UnknownTable { name: String, source_name: String, nearest: Vec<String> },
@@ -72,6 +74,8 @@ impl From<DatabaseError> for ToolError {
             DatabaseError::Config { .. } => {
                 new(Code::ConfigError).hint("Correct the source's settings and restart the server.")
             }
+            DatabaseError::NotVouched { .. } => new(Code::FunctionRefused)
+                .hint("Write the built-in function as pg_catalog.name(..), or a column through its table's alias in another spelling."),
             DatabaseError::HeaderTooLong { .. } => new(Code::TooLong).hint("Select fewer columns."),
             DatabaseError::UnknownTable { nearest, .. } => new(Code::UnknownTable).hint(match nearest.as_slice() {
                 [] => "`list_tables` shows all tables.".to_owned(),

@@ -21,7 +21,7 @@ use super::postgres_types::{Kind, TypeNames};
 use super::presets::Preset;
 use super::result_set::{ResultColumn, ResultSet, ResultWriter};
 use super::target::PostgresTarget;
-use super::value::Cell;
+use super::value::{Cell, cut};
 use super::{DatabaseError, Explanation, ListRequest, ReadOptions, TablePage, postgres_catalog};
 use crate::audit::OpenEntry;
 use crate::config::SourceConfig;
@@ -32,6 +32,10 @@ use crate::limits::Limits;
 const SERVER_HEAD_START: Duration = Duration::from_millis(250);
 /// How long a lock may be waited for.
 const LOCK_TIMEOUT_MS: u64 = 5_000;
+/// Bytes of the database's own words that a reply repeats: an error can quote a value of any size.
+pub(super) const MAX_MESSAGE_BYTES: usize = 1_000;
+/// Bytes of a plan that is read at all; a literal of the statement stands in it as often as it is used.
+const MAX_PLAN_BYTES: usize = 4 << 20;
 /// How often the catalog is looked at for changes that make remembered shapes wrong.
 const FINGERPRINT_EVERY: Duration = Duration::from_secs(5);
 
@@ -242,7 +246,7 @@ impl PostgresEngine {
             "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};SET LOCAL lock_timeout={lock_timeout_ms};\
              SET LOCAL idle_in_transaction_session_timeout={idle};SET LOCAL TimeZone={time_zone};\
              SET LOCAL DateStyle='ISO';SET LOCAL IntervalStyle='postgres';SET LOCAL bytea_output='hex';\
-             SET LOCAL extra_float_digits=1;SET LOCAL application_name={application_name};\
+             SET LOCAL extra_float_digits=1;SET LOCAL standard_conforming_strings=on;SET LOCAL application_name={application_name};\
              SELECT pg_catalog.pg_backend_pid(),pg_catalog.set_config('search_path',{search_path},true),\
              CASE WHEN current_setting('server_version_num')::int>=140000 \
              THEN pg_catalog.set_config('client_connection_check_interval','1000',true) END",
@@ -301,10 +305,13 @@ impl PostgresEngine {
     }
 
     /// Names and types of a statement's columns, remembered or asked for.
-    async fn shape(&self, connection: &mut PgConnection, sql: &str) -> Result<Shape, DatabaseError> {
+    async fn shape(&self, connection: &mut PgConnection, approved: &ApprovedSql) -> Result<Shape, DatabaseError> {
+        let sql = approved.text();
         if let Some(shape) = self.shapes.get(sql) {
             return Ok(shape);
         }
+        // Remembered with the shape: what may be chosen for a name changes with the catalog too.
+        postgres_catalog::vouch(connection, approved.names()).await?;
         let columns = if self.pooled { None } else { self.prepare(connection, sql).await? };
         let columns = match columns {
             Some(columns) => columns,
@@ -358,7 +365,7 @@ impl PostgresEngine {
         sql: &ApprovedSql,
         options: &ReadOptions,
     ) -> Result<(ResultSet, bool), DatabaseError> {
-        let shape = self.shape(connection, sql.text()).await?;
+        let shape = self.shape(connection, sql).await?;
         let (mut text, prefix) = wrap(sql.text(), &shape, options.budget.max_cell_bytes);
         let _ = write!(text, " LIMIT {}{}", options.budget.max_rows.saturating_add(1), self.generation_mark());
         let columns = shape
@@ -458,6 +465,7 @@ impl PostgresSession<'_> {
         options: &ReadOptions,
     ) -> Result<Explanation, DatabaseError> {
         self.within(options, async |connection| {
+            postgres_catalog::vouch(connection, sql.names()).await?;
             let opening = if analyze {
                 "EXPLAIN (FORMAT JSON, VERBOSE, ANALYZE) SELECT * FROM ("
             } else {
@@ -470,6 +478,9 @@ impl PostgresSession<'_> {
                 .map_err(|error| sql_error(error, Some((opening.chars().count(), sql.text()))))?;
             let plan = row.try_get_raw(0).map_err(DatabaseError::Connection)?;
             let plan = plan.as_str().map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error)))?;
+            if plan.len() > MAX_PLAN_BYTES {
+                return Err(DatabaseError::HeaderTooLong { bytes: plan.len() });
+            }
             let plan = serde_json::from_str(plan)
                 .map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error.into())))?;
             Ok((Explanation::from_postgres(plan), false))
@@ -537,10 +548,13 @@ impl PostgresSession<'_> {
             match ended {
                 Ok(result) => (result, false),
                 Err(why) => {
-                    if let Some(pid) = pid {
-                        canceller.cancel(pid, &name).await;
-                    }
-                    let back = tokio::time::timeout(canceller.grace, reading).await.is_ok();
+                    let cancelled = async {
+                        if let Some(pid) = pid {
+                            canceller.cancel(pid, &name).await;
+                        }
+                        reading.await
+                    };
+                    let back = tokio::time::timeout(canceller.grace, cancelled).await.is_ok();
                     (Err(why), !back)
                 }
             }
@@ -752,13 +766,13 @@ pub(super) fn sql_error(error: sqlx::Error, sent: Option<(usize, &str)>) -> Data
         }
         _ => None,
     };
-    let mut message = refused.message().to_owned();
+    let mut message = cut(refused.message(), MAX_MESSAGE_BYTES).to_owned();
     if let Some(detail) = refused.detail() {
-        message = format!("{message} ({detail})");
+        message = format!("{message} ({})", cut(detail, MAX_MESSAGE_BYTES));
     }
     DatabaseError::Sql {
         message,
-        hint: refused.hint().map(str::to_owned),
+        hint: refused.hint().map(|hint| cut(hint, MAX_MESSAGE_BYTES).to_owned()),
         sqlstate: Some(refused.code().to_owned()),
         position,
     }

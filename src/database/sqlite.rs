@@ -21,6 +21,8 @@ use crate::audit::OpenEntry;
 use crate::guard::ApprovedSql;
 use crate::limits::Limits;
 
+/// How long the process waits past the progress handler's own limit.
+const OPCODE_HEAD_START: Duration = Duration::from_millis(250);
 /// Virtual-machine steps between two looks at the clock.
 const STEPS_PER_LOOK: i32 = 10_000;
 
@@ -31,7 +33,7 @@ pub struct SqliteEngine {
     options: SqliteConnectOptions,
     limits: Limits,
     idle: Mutex<Vec<Lane>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     /// Keeps a database in memory alive.
     _keeper: Option<SqliteConnection>,
 }
@@ -82,7 +84,7 @@ impl SqliteEngine {
             .pragma("trusted_schema", "off")
             .busy_timeout(Duration::from_secs(5))
             .disable_statement_logging();
-        let permits = Semaphore::new(limits.max_connections as usize);
+        let permits = Arc::new(Semaphore::new(limits.max_connections as usize));
         SqliteEngine {
             source_name: source_name.to_owned(),
             options,
@@ -105,7 +107,7 @@ impl SqliteEngine {
             Some(lane) => lane,
             None => self.connect().await?,
         };
-        Ok(SqliteSession { engine: self, lane: Some(lane), _permit: permit })
+        Ok(SqliteSession { engine: self, lane: Some(lane), permit: Some(permit) })
     }
 
     async fn connect(&self) -> Result<Lane, DatabaseError> {
@@ -142,7 +144,7 @@ impl SqliteEngine {
 pub struct SqliteSession<'a> {
     engine: &'a SqliteEngine,
     lane: Option<Lane>,
-    _permit: SemaphorePermit<'a>,
+    permit: Option<SemaphorePermit<'a>>,
 }
 
 impl Drop for SqliteSession<'_> {
@@ -230,15 +232,15 @@ impl SqliteSession<'_> {
             tokio::pin!(reading);
             tokio::select! {
                 result = &mut reading => result,
-                () = options.cancel.cancelled() => {
-                    stop.now();
-                    // The handler ends the statement within a few thousand steps; what it returns is of no interest.
-                    let grace = Duration::from_millis(self.engine.limits.cancel_grace_ms);
-                    let _ = tokio::time::timeout(grace, reading).await;
-                    return Err(DatabaseError::Cancelled);
-                }
+                () = options.cancel.cancelled() => Err(DatabaseError::Cancelled),
+                () = tokio::time::sleep(left + OPCODE_HEAD_START) => Err(DatabaseError::Timeout { limit_ms }),
             }
         };
+        if matches!(result, Err(DatabaseError::Cancelled | DatabaseError::Timeout { .. })) {
+            stop.now();
+            self.give_up(lane).await;
+            return result;
+        }
         guard.disarm();
         let stopped = !lane.stop.may_go_on();
         lane.stop.0.store(u64::MAX, Ordering::Relaxed);
@@ -248,6 +250,28 @@ impl SqliteSession<'_> {
                 Err(DatabaseError::Timeout { limit_ms })
             }
             other => other,
+        }
+    }
+}
+
+impl SqliteSession<'_> {
+    /// Leaves a connection to its statement, which the progress handler ends within a few thousand steps. One long
+    /// opcode never meets the handler: its thread goes on alone, and its place counts as taken until it has ended.
+    async fn give_up(&mut self, lane: Lane) {
+        let mut closing = tokio::spawn(async move {
+            let _ = lane.connection.close().await;
+        });
+        let grace = Duration::from_millis(self.engine.limits.cancel_grace_ms);
+        if tokio::time::timeout(grace, &mut closing).await.is_ok() {
+            return;
+        }
+        if let Some(permit) = self.permit.take() {
+            permit.forget();
+            let permits = Arc::clone(&self.engine.permits);
+            tokio::spawn(async move {
+                let _ = closing.await;
+                permits.add_permits(1);
+            });
         }
     }
 }

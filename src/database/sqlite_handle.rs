@@ -14,7 +14,7 @@ use super::result_set::ResultColumn;
 
 /// Bytes a string or blob may have inside a statement: one opcode that builds a larger one fails at once, and the
 /// progress handler never sees such an opcode.
-const MAX_LENGTH_BYTES: c_int = 32 << 20;
+const MAX_LENGTH_BYTES: c_int = 16 << 20;
 
 /// Lowers what one connection may do: lengths, depths, no attached databases, defensive mode.
 /// Source: <https://sqlite.org/c3ref/limit.html> and <https://sqlite.org/c3ref/c_dbconfig_defensive.html>.

@@ -126,7 +126,8 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
         Some(name) => presets::by_name(name).ok_or("its provider is sqlite, but its url is PostgreSQL's")?,
         None => presets::by_host(&host),
     };
-    let local = socket.is_some() || host == "localhost" || host == "::1" || host.starts_with("127.");
+    let loopback = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let local = socket.is_some() || host == "localhost" || loopback;
     let tls = tls.unwrap_or_else(|| match preset.tls {
         Some(tls) => tls.into(),
         None if local => PgSslMode::Prefer,

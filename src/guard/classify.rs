@@ -19,8 +19,12 @@ pub(super) fn classify(statement: &Statement) -> StatementClass<'_> {
         Statement::Query(query) => StatementClass::Query(query),
         Statement::Explain { statement, analyze, options, .. } => {
             // `EXPLAIN (ANALYZE)` arrives among the options, `EXPLAIN ANALYZE` in the flag; both execute.
-            let executes =
-                *analyze || options.iter().flatten().any(|option| option.name.value.eq_ignore_ascii_case("analyze"));
+            let asks = |option: &sqlparser::ast::UtilityOption| {
+                let value = option.arg.as_ref().map(|value| value.to_string().to_ascii_lowercase());
+                option.name.value.eq_ignore_ascii_case("analyze")
+                    && !matches!(value.as_deref(), Some("false" | "off" | "0"))
+            };
+            let executes = *analyze || options.iter().flatten().any(asks);
             if executes {
                 StatementClass::Other("EXPLAIN ANALYZE (it runs the statement; use explain_query with analyze)".into())
             } else {

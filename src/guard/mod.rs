@@ -7,6 +7,7 @@
 
 mod classify;
 mod functions;
+mod lexical;
 mod rejection;
 mod relations;
 mod walk;
@@ -35,7 +36,20 @@ const SMALL_SQL_BYTES: usize = 512;
 pub struct ApprovedSql {
     text: String,
     explain: bool,
-    relations: Vec<String>,
+    names: Names,
+}
+
+/// The names a statement uses, for what only the database can decide. Each sorted, without duplicates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Tables, as written, without the statement's own CTEs.
+    pub relations: Vec<String>,
+    /// Functions called without a schema: a user's function of that name could be chosen by the server.
+    pub functions: Vec<String>,
+    /// Last parts of dotted names: without such a column the server looks for a function of that name.
+    pub fields: Vec<String>,
+    /// Operators, which can be defined by users too.
+    pub operators: Vec<String>,
 }
 
 impl ApprovedSql {
@@ -49,9 +63,9 @@ impl ApprovedSql {
         self.explain
     }
 
-    /// The tables it names, as written, without the names of its own CTEs; sorted, each once.
-    pub fn relations(&self) -> &[String] {
-        &self.relations
+    /// The tables, functions, fields and operators it names.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 }
 
@@ -92,6 +106,12 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Re
     if meaningful.all(|token| token.token == Token::SemiColon) {
         return Err(Rejection::Empty);
     }
+    if dialect == Dialect::Postgresql && !lexical::agrees(sql, &tokens) {
+        return Err(Rejection::Statement {
+            what: "a text that PostgreSQL may read differently".into(),
+            hint: "Put spaces around operators and comments, and write each string in one piece.",
+        });
+    }
     let end = query_end(sql, &tokens);
     let mut parser = Parser::new(grammar).with_recursion_limit(limits.max_sql_depth).with_tokens_with_locations(tokens);
     let statements = parser
@@ -103,7 +123,7 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Re
             count => Rejection::MultipleStatements { count },
         });
     };
-    let relations = walk::check(statement, dialect)?;
+    let names = walk::check(statement, dialect)?;
     let text = sql.get(..end).unwrap_or(sql);
     match statement {
         Statement::Explain { .. } => {
@@ -115,7 +135,7 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Re
             }
             Ok(ApprovedSql { explain: true, ..inner })
         }
-        _ => Ok(ApprovedSql { text: text.to_owned(), explain: false, relations }),
+        _ => Ok(ApprovedSql { text: text.to_owned(), explain: false, names }),
     }
 }
 

@@ -10,7 +10,8 @@ use crate::dialect::Dialect;
 pub(super) fn refusal(dialect: Dialect, schema: Option<&str>, name: &str) -> Option<&'static str> {
     match dialect {
         Dialect::Postgresql => match schema {
-            Some("information_schema") => None,
+            Some("information_schema") => (!INFORMATION_SCHEMA.contains(&name))
+                .then_some("this view of information_schema can show secrets or server settings"),
             Some("pg_toast") => Some("it holds other tables' raw values"),
             Some("pg_catalog") | None if name.starts_with("pg_") || schema.is_some() => {
                 (!CATALOG.contains(&name)).then_some("this system relation can show secrets or other sessions")
@@ -25,6 +26,7 @@ pub(super) fn refusal(dialect: Dialect, schema: Option<&str>, name: &str) -> Opt
                 "sqlite_schema" | "sqlite_master" | "sqlite_sequence" | "sqlite_stat1" | "json_each" | "json_tree" => {
                     None
                 }
+                "dbstat" => Some("it shows the pages of the file"),
                 _ if name.starts_with("sqlite_") => Some("it is internal to SQLite"),
                 _ if name.starts_with("pragma_") && !PRAGMAS.contains(&name) => {
                     Some("it reaches a setting of the database")
@@ -36,7 +38,7 @@ pub(super) fn refusal(dialect: Dialect, schema: Option<&str>, name: &str) -> Opt
 }
 
 /// Catalog relations that say what exists and nothing about secrets, sessions or files.
-const CATALOG: [&str; 34] = [
+const CATALOG: [&str; 33] = [
     "pg_aggregate",
     "pg_am",
     "pg_attrdef",
@@ -59,7 +61,6 @@ const CATALOG: [&str; 34] = [
     "pg_namespace",
     "pg_operator",
     "pg_partitioned_table",
-    "pg_proc",
     "pg_range",
     "pg_sequence",
     "pg_sequences",
@@ -71,6 +72,32 @@ const CATALOG: [&str; 34] = [
     "pg_trigger",
     "pg_type",
     "pg_views",
+];
+
+/// Views of the standard's schema that describe what may be read.
+const INFORMATION_SCHEMA: [&str; 22] = [
+    "check_constraints",
+    "columns",
+    "constraint_column_usage",
+    "constraint_table_usage",
+    "domains",
+    "domain_constraints",
+    "element_types",
+    "enabled_roles",
+    "key_column_usage",
+    "parameters",
+    "referential_constraints",
+    "role_column_grants",
+    "role_table_grants",
+    "routines",
+    "schemata",
+    "sequences",
+    "table_constraints",
+    "table_privileges",
+    "tables",
+    "triggers",
+    "view_table_usage",
+    "views",
 ];
 
 /// Table functions of SQLite that describe the schema.

@@ -61,6 +61,18 @@ fn statements_are_judged() {
         (P, "SELECT * FROM pg_catalog.pg_shadow", Some(RelationRefused)),
         (P, "WITH pg_authid AS (SELECT * FROM pg_authid) SELECT * FROM pg_authid", Some(RelationRefused)),
         (P, "SELECT * FROM pg_stat_activity", Some(RelationRefused)),
+        (P, "SELECT 'a' ||/*' */ pg_read_file($$/etc/hostname$$) --'", Some(StatementRefused)),
+        (P, "SELECT E'a'\n'\\' , ' , pg_read_file($$x$$) --'", Some(StatementRefused)),
+        (P, "SELECT s.pg_read_file FROM unnest(ARRAY['/etc/hostname']) s", Some(FunctionRefused)),
+        (P, "SELECT lower.pg_read_file FROM lower('/ETC/HOSTNAME')", Some(FunctionRefused)),
+        (P, "SELECT u.pg_sleep FROM generate_series(1, 2) u(n)", Some(FunctionRefused)),
+        (P, "SELECT u.n, u FROM generate_series(1, 2) u(n)", None),
+        (P, "SELECT j.key, j.value FROM json_each('{}') j", None),
+        (P, "SELECT * FROM information_schema.user_mapping_options", Some(RelationRefused)),
+        (P, "SELECT 'x'::regproc", Some(StatementRefused)),
+        (P, "SELECT to_tsvector('english'::regconfig, 'a')", None),
+        (P, "EXPLAIN (ANALYZE false) SELECT 1", None),
+        (S, "SELECT * FROM dbstat", Some(RelationRefused)),
         (S, "PRAGMA query_only = off", Some(StatementRefused)),
         (S, "ATTACH 'x' AS y", Some(StatementRefused)),
         (S, "VACUUM INTO 'x'", Some(WriteRefused)),
@@ -90,7 +102,7 @@ fn the_callers_own_text_is_kept_without_its_end() {
     assert_eq!(approved("SELECT 'x''''y' -- a\n ;; ").text(), "SELECT 'x''''y' -- a\n ");
     assert_eq!(approved("EXPLAIN (FORMAT JSON) SELECT 1").text(), "SELECT 1");
     assert!(approved("EXPLAIN SELECT 1").is_explain());
-    assert_eq!(approved("WITH a AS (SELECT * FROM b.c) SELECT * FROM a, d").relations(), ["b.c", "d"]);
+    assert_eq!(approved("WITH a AS (SELECT * FROM b.c) SELECT * FROM a, d").names().relations, ["b.c", "d"]);
 }
 
 #[test]

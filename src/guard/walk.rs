@@ -9,14 +9,23 @@ use std::collections::BTreeSet;
 use sqlparser::ast::*;
 
 use super::classify::{StatementClass, classify};
-use super::{Rejection, functions, relations};
+use super::{Names, Rejection, functions, relations};
 use crate::dialect::Dialect;
 
 type Walked = Result<(), Rejection>;
 
-/// Returns the tables the statement names, sorted, or why it is refused.
-pub(super) fn check(statement: &Statement, dialect: Dialect) -> Result<Vec<String>, Rejection> {
-    let mut walk = Walk { dialect, relations: BTreeSet::new(), ctes: BTreeSet::new() };
+/// Returns the names the statement uses, or why it is refused.
+pub(super) fn check(statement: &Statement, dialect: Dialect) -> Result<Names, Rejection> {
+    let mut walk = Walk {
+        dialect,
+        relations: BTreeSet::new(),
+        ctes: BTreeSet::new(),
+        functions: BTreeSet::new(),
+        operators: BTreeSet::new(),
+        dotted: BTreeSet::new(),
+        function_aliases: BTreeSet::new(),
+        known_fields: BTreeSet::new(),
+    };
     match classify(statement) {
         StatementClass::Query(query) => walk.query(query)?,
         StatementClass::Explain(inner) => match classify(inner) {
@@ -29,8 +38,13 @@ pub(super) fn check(statement: &Statement, dialect: Dialect) -> Result<Vec<Strin
         StatementClass::Write(what) => return Err(Rejection::Write { what }),
         StatementClass::Other(what) => return Err(Rejection::clause(what)),
     }
-    let Walk { relations, ctes, .. } = walk;
-    Ok(relations.difference(&ctes).cloned().collect())
+    walk.fields_of_functions()?;
+    Ok(Names {
+        relations: walk.relations.difference(&walk.ctes).cloned().collect(),
+        functions: walk.functions.into_iter().collect(),
+        fields: walk.dotted.into_iter().map(|(_, field)| field).collect::<BTreeSet<_>>().into_iter().collect(),
+        operators: walk.operators.into_iter().collect(),
+    })
 }
 
 struct Walk {
@@ -39,7 +53,20 @@ struct Walk {
     /// Names of common table expressions, anywhere: used only to leave them out of the list of tables. A CTE never
     /// makes a refused relation's name readable, because its own body may still mean the real one.
     ctes: BTreeSet<String>,
+    functions: BTreeSet<String>,
+    operators: BTreeSet<String>,
+    /// Dotted names: first and last part.
+    dotted: BTreeSet<(String, String)>,
+    /// Aliases of functions in FROM, anywhere in the statement. Such an alias can stand for a plain value, and
+    /// PostgreSQL reads `alias.name` as the call `name(value)` when there is no column of that name.
+    function_aliases: BTreeSet<String>,
+    /// Columns that function aliases declare.
+    known_fields: BTreeSet<String>,
 }
+
+/// Columns that functions in FROM return by themselves.
+const FUNCTION_COLUMNS: [&str; 12] =
+    ["ordinality", "key", "value", "type", "atom", "id", "parent", "fullkey", "path", "word", "lexeme", "json"];
 
 impl Walk {
     fn query(&mut self, query: &Query) -> Walked {
@@ -293,6 +320,7 @@ impl Walk {
                         if settings.is_some() {
                             return Err(Rejection::clause("SETTINGS"));
                         }
+                        self.function_alias(alias.as_ref(), Some(name))?;
                         self.table_function(name)?;
                         self.args(args)
                     }
@@ -305,11 +333,13 @@ impl Walk {
             }
             TableFactor::Function { lateral: _, name, args, with_ordinality: _, alias } => {
                 self.alias(alias.as_ref())?;
+                self.function_alias(alias.as_ref(), Some(name))?;
                 self.table_function(name)?;
                 self.args(args)
             }
             TableFactor::UNNEST { alias, array_exprs, with_offset: _, with_offset_alias: _, with_ordinality: _ } => {
                 self.alias(alias.as_ref())?;
+                self.function_alias(alias.as_ref(), None)?;
                 self.exprs(array_exprs)
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
@@ -391,6 +421,49 @@ impl Walk {
         Ok(())
     }
 
+    /// Remembers what a function in FROM is called: its alias, else its own name.
+    fn function_alias(&mut self, alias: Option<&TableAlias>, name: Option<&ObjectName>) -> Walked {
+        match (alias, name) {
+            (Some(alias), _) => {
+                let folded = self.fold(&alias.name);
+                self.known_fields.insert(folded.clone());
+                self.function_aliases.insert(folded);
+                let columns: Vec<String> = alias.columns.iter().map(|column| self.fold(&column.name)).collect();
+                self.known_fields.extend(columns);
+            }
+            (None, Some(name)) => {
+                if let Some(bare) = self.parts(name)?.pop() {
+                    self.known_fields.insert(bare.clone());
+                    self.function_aliases.insert(bare);
+                }
+            }
+            (None, None) => {
+                self.function_aliases.insert("unnest".into());
+                self.known_fields.insert("unnest".into());
+            }
+        }
+        Ok(())
+    }
+
+    /// A dotted name over a function's alias must be a column that is known, or call a function that is allowed.
+    fn fields_of_functions(&self) -> Walked {
+        if self.dialect == Dialect::Sqlite {
+            return Ok(());
+        }
+        for (first, last) in &self.dotted {
+            let known = self.known_fields.contains(last)
+                || FUNCTION_COLUMNS.contains(&last.as_str())
+                || functions::is_allowed(self.dialect, last);
+            if self.function_aliases.contains(first) && !known {
+                return Err(Rejection::Function {
+                    name: format!("{first}.{last}"),
+                    reason: "A dot after a function's alias may call a function: name the columns, as in f(..) AS t(a, b).",
+                });
+            }
+        }
+        Ok(())
+    }
+
     fn relation(&mut self, name: &ObjectName) -> Walked {
         let parts = self.parts(name)?;
         match parts.as_slice() {
@@ -431,6 +504,9 @@ impl Walk {
             (dialect, parts) => return refuse(parts.join("."), functions::reason(dialect, "")),
         };
         if functions::is_allowed(self.dialect, bare) {
+            if parts.len() == 1 {
+                self.functions.insert(bare.clone());
+            }
             Ok(())
         } else {
             refuse(bare.clone(), functions::reason(self.dialect, bare))
@@ -534,7 +610,14 @@ impl Walk {
             Expr::Value(ValueWithSpan { value: Value::Placeholder(_), span: _ }) => {
                 Err(Rejection::clause("a placeholder ($1, ?); write the value itself"))
             }
-            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) | Expr::Wildcard(_) => Ok(()),
+            Expr::CompoundIdentifier(parts) => {
+                if let ([first, ..], Some(last)) = (parts.as_slice(), parts.last()) {
+                    let names = (self.fold(first), self.fold(last));
+                    self.dotted.insert(names);
+                }
+                Ok(())
+            }
+            Expr::Identifier(_) | Expr::Value(_) | Expr::Wildcard(_) => Ok(()),
             Expr::QualifiedWildcard(_, _) => Ok(()),
             Expr::CompoundFieldAccess { root, access_chain } => {
                 self.expr(root)?;
@@ -580,15 +663,18 @@ impl Walk {
             | Expr::Named { expr: inner, name: _ } => self.expr(inner),
             Expr::UnaryOp { op, expr } => {
                 unary(op)?;
+                self.operators.insert(op.to_string());
                 self.expr(expr)
             }
             Expr::BinaryOp { left, op, right } => {
                 binary(op)?;
+                self.operators.insert(op.to_string());
                 self.expr(left)?;
                 self.expr(right)
             }
             Expr::AnyOp { left, compare_op, right, is_some: _ } | Expr::AllOp { left, compare_op, right } => {
                 binary(compare_op)?;
+                self.operators.insert(compare_op.to_string());
                 self.expr(left)?;
                 self.expr(right)
             }
@@ -682,6 +768,7 @@ impl Walk {
             Expr::Identifier(name) => {
                 let name = self.fold(name);
                 if functions::is_allowed(self.dialect, &name) {
+                    self.functions.insert(name);
                     return Ok(());
                 }
                 Err(Rejection::Function {
@@ -702,7 +789,9 @@ impl Walk {
             DataType::Custom(name, _) => {
                 let parts = self.parts(name)?;
                 let bare = parts.last().map_or("", String::as_str);
-                if bare.starts_with("reg") && !matches!(bare, "regclass" | "regtype" | "regnamespace") {
+                let bare = bare.strip_prefix('_').unwrap_or(bare);
+                let harmless = ["regclass", "regtype", "regnamespace", "regconfig", "regdictionary", "regcollation"];
+                if bare.starts_with("reg") && !harmless.contains(&bare) {
                     return Err(Rejection::clause(format!("a cast to {bare}")));
                 }
                 Ok(())

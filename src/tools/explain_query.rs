@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::tool as define;
 use crate::database::Explanation;
+use crate::database::value::cut;
 use crate::error::ToolError;
 use crate::gateway::{Caller, ExplainQuery, Gateway};
 
@@ -49,9 +50,9 @@ pub(super) fn reply(source: &str, explanation: &Explanation, max_bytes: usize) -
     if let Some(fields) = reply.as_object_mut() {
         fields.insert("plan".into(), json!({}));
         fields.insert("truncated".into(), json!(true));
-        if let Some(summary) = fields.get_mut("summary").and_then(serde_json::Value::as_array_mut) {
-            summary.truncate(20);
-        }
+        let sentences: Vec<&str> = explanation.summary.iter().take(10).map(|text| cut(text, 300)).collect();
+        fields.insert("summary".into(), json!(sentences));
+        fields.shift_remove("candidate_indexes");
     }
     reply.to_string()
 }

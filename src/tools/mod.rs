@@ -85,7 +85,12 @@ pub async fn call(core: &Core, name: &str, arguments: JsonObject, caller: &Calle
             Ok(request) => return Some(ask_database::call(core, caller, &request).await),
             Err(error) => Err(error),
         },
-        _ => return None,
+        _ => {
+            let error = ToolError::invalid("unknown tool");
+            // The client gets a protocol error whether or not this can be recorded: nothing ran.
+            let _ = gateway.refuse(caller, "unknown", &error).await;
+            return None;
+        }
     };
     Some(result.map_or_else(Reply::from, Reply::ok))
 }

@@ -20,7 +20,7 @@ pub(super) fn tool(gateway: Option<&Gateway>, policy: &str) -> Tool {
 
 pub(super) async fn call(gateway: &Gateway, caller: &Caller, request: &RunSql) -> Result<String, ToolError> {
     let read = gateway.run_sql(caller, request, 200).await?;
-    let text = reply(&read);
+    let text = reply(&read, gateway.config().limits.max_reply_bytes);
     let rows = match &read.value {
         Ran::Rows(rows) => Some(rows.row_count),
         Ran::Plan(_) => None,
@@ -30,10 +30,10 @@ pub(super) async fn call(gateway: &Gateway, caller: &Caller, request: &RunSql) -
 }
 
 /// The reply's JSON: source, the result set's own fields, time and warnings.
-pub fn reply(read: &Read<Ran>) -> String {
+pub fn reply(read: &Read<Ran>, max_bytes: usize) -> String {
     let rows = match &read.value {
         Ran::Rows(rows) => rows,
-        Ran::Plan(plan) => return explain_query::reply(&read.source, plan, usize::MAX),
+        Ran::Plan(plan) => return explain_query::reply(&read.source, plan, max_bytes),
     };
     let mut text = String::from("{\"source\":");
     push_json_string(&mut text, &read.source);

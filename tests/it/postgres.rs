@@ -213,12 +213,18 @@ fn a_statement_is_marked_limited_and_cancelled_on_the_server() {
 
     server.send_call("run_sql", json!({"sql": slow}));
     wait_for("1");
+    let stderr = std::sync::Arc::clone(&server.stderr);
     assert!(server.finish().success());
     wait_for("0");
     let records = home.records();
     let call = marked.split(' ').nth(1).unwrap();
     assert!(records.iter().any(|record| record["id"] == call), "the mark names the record");
-    assert_eq!(records.iter().filter(|record| record["outcome"] == "cancelled").count(), 2, "{records:#?}");
+    assert_eq!(
+        records.iter().filter(|record| record["outcome"] == "cancelled").count(),
+        2,
+        "{records:#?} {}",
+        stderr.lock().unwrap()
+    );
 }
 
 #[test]
@@ -276,6 +282,14 @@ fn the_connection_survives_what_the_server_does() {
 fn nothing_is_written_and_nothing_outlives_a_call() {
     let postgres = server();
     let (database, url) = dealership(postgres);
+    postgres.script(
+        &database,
+        "CREATE FUNCTION upper(int) RETURNS text LANGUAGE sql AS 'SELECT pg_read_file(''/etc/hostname'')';
+         CREATE FUNCTION peek(cars) RETURNS text LANGUAGE sql AS 'SELECT pg_read_file(''/etc/hostname'')';
+         CREATE FUNCTION at4(int, int) RETURNS text LANGUAGE sql AS 'SELECT pg_read_file(''/etc/hostname'')';
+         CREATE OPERATOR @@@@ (leftarg = int, rightarg = int, function = at4);",
+    );
+    postgres.query(&database, &format!("ALTER DATABASE {database} SET standard_conforming_strings = off"));
     let home = Home::new("pg-refused").set("TUDB_DATABASE_URL", url);
     let mut server = home.serve();
     for (sql, code) in [
@@ -288,16 +302,45 @@ fn nothing_is_written_and_nothing_outlives_a_call() {
         ("SELECT lo_create(1)", "function_refused"),
         ("SELECT query_to_xml('DELETE FROM cars', true, true, '')", "function_refused"),
         ("SELECT * FROM pg_authid", "relation_refused"),
+        // An operator that runs into a comment, a continued escape string, a dot that calls, a user's own names.
+        ("SELECT 'a' ||/*' */ pg_read_file($$/etc/hostname$$) --'", "statement_refused"),
+        ("SELECT E'a'\n'\\' , ' , pg_read_file($$/etc/hostname$$) --'", "statement_refused"),
+        ("SELECT s.pg_read_file FROM unnest(ARRAY['/etc/hostname']) s", "function_refused"),
+        ("SELECT upper(5)", "function_refused"),
+        ("SELECT c.peek FROM cars c", "function_refused"),
+        ("SELECT 1 @@@@ 2", "function_refused"),
+        ("SELECT * FROM information_schema.user_mapping_options", "relation_refused"),
         ("EXPLAIN ANALYZE SELECT 1", "statement_refused"),
         ("SET transaction_read_only = off", "statement_refused"),
     ] {
         let reply = server.call("run_sql", json!({"sql": sql}));
         assert_eq!(reply["error"]["code"], code, "{sql}: {reply}");
     }
+    // With the database's own setting this would be a string that goes on and a call; here it is two strings.
+    let reply = server.call("run_sql", json!({"sql": "SELECT '\\' , ', pg_read_file($$/etc/hostname$$) --'"}));
+    assert_eq!(reply["rows"], json!([["\\", ", pg_read_file($$/etc/hostname$$) --"]]));
     assert_eq!(postgres.query(&database, "SELECT count(*) FROM cars"), "21");
     server.finish();
     let refused = home.records().iter().filter(|record| record["decision"] == "refused").count();
-    assert_eq!(refused, 11);
+    assert_eq!(refused, 16, "all but those that only the database could decide");
+}
+
+#[test]
+fn replies_stay_small_whatever_a_statement_says() {
+    let (_, url) = server().database("small");
+    let home = Home::new("small").set("TUDB_DATABASE_URL", url);
+    let mut server = home.serve();
+    for sql in [
+        "EXPLAIN SELECT repeat('x', 3000000)",
+        "SELECT (repeat('x', 3000000) || 'y')::int",
+        "SELECT repeat('x', 3000000)",
+        "SELECT repeat('x', 1900) FROM generate_series(1, 1000)",
+    ] {
+        let id = server.send_call("run_sql", json!({"sql": sql, "max_rows": 1000}));
+        let answer = server.answer(id);
+        let bytes = answer["result"]["content"][0]["text"].as_str().unwrap().len();
+        assert!(bytes <= 40_000, "{sql}: {bytes}");
+    }
 }
 
 #[test]
