@@ -3,23 +3,44 @@
 //! The parser's tokeniser differs from the server's in places (an operator that runs into a comment, a continued `E''`
 //! string), and text that one takes for a literal the other would run. So every stretch that is opaque to a parser
 //! (string, quoted name, comment, dollar quote) is found here by the server's own rules, and the statement is refused
-//! unless the tokens agree on each of them. Source: "Lexical Structure" in PostgreSQL's manual and its `scan.l`; with
+//! unless the tokens agree on each of them, and on where each operator begins and ends. Source: "Lexical Structure" in PostgreSQL's manual and its `scan.l`; with
 //! `standard_conforming_strings` on, which the engine sets. Pure.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
-/// Whether tokens and server see the same opaque stretches.
-pub(super) fn agrees(sql: &str, tokens: &[TokenWithSpan]) -> bool {
-    stretches(sql).is_some_and(|ours| ours == of_tokens(sql, tokens))
+/// Byte ranges, in order.
+type Ranges = Vec<Range<usize>>;
+
+/// The operators as PostgreSQL reads them, or `None` when tokens and server do not see the same stretches. Where one
+/// run of operator characters ends is compared; how a run is divided is not, since the server's division is returned.
+pub(super) fn operators(sql: &str, tokens: &[TokenWithSpan]) -> Option<Vec<String>> {
+    let (stretches, operators) = stretches(sql)?;
+    if stretches != of_tokens(sql, tokens) {
+        return None;
+    }
+    let texts = operators.into_iter().filter_map(|range| sql.get(range));
+    let texts: BTreeSet<String> = texts.map(str::to_owned).collect();
+    Some(texts.into_iter().collect())
 }
 
-/// The opaque stretches by PostgreSQL's rules, as byte ranges in order; `None` when one does not end.
-fn stretches(sql: &str) -> Option<Vec<Range<usize>>> {
+/// Adds a run of operator characters to the one it touches, if any.
+fn push_run(found: &mut Vec<Range<usize>>, last_is_run: bool, run: Range<usize>) {
+    match found.last_mut() {
+        Some(last) if last_is_run && last.end == run.start => last.end = run.end,
+        _ => found.push(run),
+    }
+}
+
+/// The opaque stretches and operator runs by PostgreSQL's rules, as byte ranges in order, and the operators one by one;
+/// `None` when a stretch does not end.
+fn stretches(sql: &str) -> Option<(Ranges, Ranges)> {
     let bytes = sql.as_bytes();
     let at = |place: usize| bytes.get(place).copied().unwrap_or(0);
     let mut found = Vec::new();
+    let mut operators: Vec<Range<usize>> = Vec::new();
     let mut place = 0;
     // After a string, white space with a line break and another quote go on with it, in the same mode.
     let mut continues: Option<bool> = None;
@@ -96,10 +117,41 @@ fn stretches(sql: &str) -> Option<Vec<Range<usize>>> {
                     continues = Some(escapes);
                 }
             }
+            _ if is_operator(byte) => {
+                place = operator_end(bytes, place);
+                let follows = operators.last().is_some_and(|last| last.end == start);
+                push_run(&mut found, follows, start..place);
+                operators.push(start..place);
+            }
             _ => place += 1,
         }
     }
-    Some(found)
+    Some((found, operators))
+}
+
+fn is_operator(byte: u8) -> bool {
+    b"+-*/<>=~!@#%^&|`?".contains(&byte)
+}
+
+/// The end of an operator: as long as it can be, but a comment ends it, and a longer one ends in `+` or `-` only when
+/// it holds one of the characters that built-in arithmetic does not use.
+fn operator_end(bytes: &[u8], start: usize) -> usize {
+    let at = |place: usize| bytes.get(place).copied().unwrap_or(0);
+    let mut end = start;
+    while is_operator(at(end)) {
+        let comment = (at(end) == b'-' && at(end + 1) == b'-') || (at(end) == b'/' && at(end + 1) == b'*');
+        if comment && end > start {
+            break;
+        }
+        end += 1;
+    }
+    let operator = bytes.get(start..end).unwrap_or_default();
+    if !operator.iter().any(|byte| b"~!@#%^&|`?".contains(byte)) {
+        while end > start + 1 && matches!(at(end - 1), b'+' | b'-') {
+            end -= 1;
+        }
+    }
+    end
 }
 
 /// The end of a quoted stretch whose quote stands at `place`; a doubled quote, and with `escapes` a backslash, goes on.
@@ -107,9 +159,8 @@ fn quoted(bytes: &[u8], mut place: usize, quote: u8, escapes: bool) -> Option<us
     place += 1;
     loop {
         let byte = *bytes.get(place)?;
-        if escapes && byte == b'\\' {
-            place += 2;
-        } else if byte == quote && bytes.get(place + 1) == Some(&quote) {
+        let doubled = byte == quote && bytes.get(place + 1) == Some(&quote);
+        if doubled || (escapes && byte == b'\\') {
             place += 2;
         } else if byte == quote {
             return Some(place + 1);
@@ -141,6 +192,7 @@ fn is_name_start(byte: u8) -> bool {
 fn of_tokens(sql: &str, tokens: &[TokenWithSpan]) -> Vec<Range<usize>> {
     let mut cursor = Cursor { sql, byte: 0, line: 1, column: 1 };
     let mut found = Vec::new();
+    let mut last_is_run = false;
     for token in tokens {
         let is_opaque = match &token.token {
             Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)) => true,
@@ -157,7 +209,11 @@ fn of_tokens(sql: &str, tokens: &[TokenWithSpan]) -> Vec<Range<usize>> {
             _ => false,
         };
         let start = cursor.go_to(token.span.start.line, token.span.start.column);
-        if is_opaque {
+        let is_operator = !is_opaque && sql.as_bytes().get(start).copied().is_some_and(is_operator);
+        if is_operator {
+            let end = cursor.go_to(token.span.end.line, token.span.end.column);
+            push_run(&mut found, last_is_run, start..end);
+        } else if is_opaque {
             let mut end = cursor.go_to(token.span.end.line, token.span.end.column);
             // A line comment's token takes its line break with it.
             if matches!(token.token, Token::Whitespace(Whitespace::SingleLineComment { .. })) {
@@ -166,6 +222,7 @@ fn of_tokens(sql: &str, tokens: &[TokenWithSpan]) -> Vec<Range<usize>> {
             }
             found.push(start..end);
         }
+        last_is_run = is_operator;
     }
     found
 }
@@ -202,8 +259,8 @@ mod tests {
     use sqlparser::dialect::PostgreSqlDialect;
     use sqlparser::tokenizer::Tokenizer;
 
-    fn agree(sql: &str) -> bool {
-        Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().is_ok_and(|tokens| agrees(sql, &tokens))
+    fn read(sql: &str) -> Option<Vec<String>> {
+        operators(sql, &Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().ok()?)
     }
 
     #[test]
@@ -216,8 +273,12 @@ mod tests {
             "SELECT date '2026-01-01' - interval '1 day', \"É\".x, t.\"y\" FROM \"T\" t WHERE a < -1",
             "SELECT 'a' -- it's\n, 'b' /* don't */",
             "SELECT 1\r\n-- x\r\n, 2",
+            "SELECT count(*), t.*, a<=-1, b=-2, c>-3, 2*-1, 1+-1, -(-1), f(x => 1), a[1:2]",
+            "SELECT a <-> b, a <=> b, a <#> b, a ~~* b, a !~~* b, a && b, a &<| b, a @? b, a @@ b, a ?| b, a ?& b",
+            "SELECT a #- b, ||/ 27, |/ 25, a <<| b, a -|- b, a ^@ b, a <% b, a % b, @ -5, ~ 1, a <> b, a != b, !! q",
         ] {
-            assert!(agree(sql), "{sql}: {:?}", stretches(sql));
+            let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().unwrap();
+            assert_eq!(stretches(sql).unwrap().0, of_tokens(sql, &tokens), "{sql}");
         }
     }
 
@@ -229,7 +290,12 @@ mod tests {
             "SELECT E'a'\n'\\' , ' , pg_read_file($$x$$) --'",
             "SELECT 1 &/*' */ pg_sleep(1) --'",
         ] {
-            assert!(!agree(sql), "{sql}");
+            assert_eq!(read(sql), None, "{sql}");
         }
+    }
+
+    #[test]
+    fn operators_are_divided_as_the_server_divides_them() {
+        assert_eq!(read("SELECT 1 @@@@ 2, a>-3, b=-1, -(-1)").unwrap(), ["-", "=", ">", "@@@@"]);
     }
 }

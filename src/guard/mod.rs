@@ -106,12 +106,13 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Re
     if meaningful.all(|token| token.token == Token::SemiColon) {
         return Err(Rejection::Empty);
     }
-    if dialect == Dialect::Postgresql && !lexical::agrees(sql, &tokens) {
-        return Err(Rejection::Statement {
+    let operators = match dialect {
+        Dialect::Postgresql => lexical::operators(sql, &tokens).ok_or(Rejection::Statement {
             what: "a text that PostgreSQL may read differently".into(),
             hint: "Put spaces around operators and comments, and write each string in one piece.",
-        });
-    }
+        })?,
+        Dialect::Sqlite => Vec::new(),
+    };
     let end = query_end(sql, &tokens);
     let mut parser = Parser::new(grammar).with_recursion_limit(limits.max_sql_depth).with_tokens_with_locations(tokens);
     let statements = parser
@@ -123,7 +124,7 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Re
             count => Rejection::MultipleStatements { count },
         });
     };
-    let names = walk::check(statement, dialect)?;
+    let names = Names { operators, ..walk::check(statement, dialect)? };
     let text = sql.get(..end).unwrap_or(sql);
     match statement {
         Statement::Explain { .. } => {

@@ -21,7 +21,6 @@ pub(super) fn check(statement: &Statement, dialect: Dialect) -> Result<Names, Re
         relations: BTreeSet::new(),
         ctes: BTreeSet::new(),
         functions: BTreeSet::new(),
-        operators: BTreeSet::new(),
         dotted: BTreeSet::new(),
         function_aliases: BTreeSet::new(),
         known_fields: BTreeSet::new(),
@@ -43,7 +42,7 @@ pub(super) fn check(statement: &Statement, dialect: Dialect) -> Result<Names, Re
         relations: walk.relations.difference(&walk.ctes).cloned().collect(),
         functions: walk.functions.into_iter().collect(),
         fields: walk.dotted.into_iter().map(|(_, field)| field).collect::<BTreeSet<_>>().into_iter().collect(),
-        operators: walk.operators.into_iter().collect(),
+        operators: Vec::new(),
     })
 }
 
@@ -54,7 +53,6 @@ struct Walk {
     /// makes a refused relation's name readable, because its own body may still mean the real one.
     ctes: BTreeSet<String>,
     functions: BTreeSet<String>,
-    operators: BTreeSet<String>,
     /// Dotted names: first and last part.
     dotted: BTreeSet<(String, String)>,
     /// Aliases of functions in FROM, anywhere in the statement. Such an alias can stand for a plain value, and
@@ -663,18 +661,15 @@ impl Walk {
             | Expr::Named { expr: inner, name: _ } => self.expr(inner),
             Expr::UnaryOp { op, expr } => {
                 unary(op)?;
-                self.operators.insert(op.to_string());
                 self.expr(expr)
             }
             Expr::BinaryOp { left, op, right } => {
                 binary(op)?;
-                self.operators.insert(op.to_string());
                 self.expr(left)?;
                 self.expr(right)
             }
             Expr::AnyOp { left, compare_op, right, is_some: _ } | Expr::AllOp { left, compare_op, right } => {
                 binary(compare_op)?;
-                self.operators.insert(compare_op.to_string());
                 self.expr(left)?;
                 self.expr(right)
             }
