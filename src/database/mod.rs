@@ -7,14 +7,10 @@ pub mod catalog;
 mod error;
 mod plan;
 mod postgres;
-mod postgres_catalog;
-mod postgres_types;
 mod presets;
 pub mod result_set;
 mod router;
 mod sqlite;
-mod sqlite_catalog;
-mod sqlite_handle;
 mod target;
 pub mod value;
 

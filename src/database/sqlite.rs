@@ -4,6 +4,9 @@
 //! handle, and the caller's text stands inside a CTE, where SQLite takes nothing but a query. Fewer connections than
 //! calls wait in line. It approves nothing itself.
 
+mod catalog;
+mod handle;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::catalog::{Snapshot, TableDescription};
 use super::result_set::{ResultColumn, ResultSet, ResultWriter};
 use super::value::Cell;
-use super::{DatabaseError, Explanation, ListRequest, ReadOptions, TablePage, sqlite_catalog, sqlite_handle};
+use super::{DatabaseError, Explanation, ListRequest, ReadOptions, TablePage};
 use crate::audit::OpenEntry;
 use crate::guard::ApprovedSql;
 use crate::limits::Limits;
@@ -114,10 +117,10 @@ impl SqliteEngine {
         let mut connection = self.options.connect().await.map_err(|error| self.connect_error(error))?;
         let stop = Arc::new(Stop(AtomicU64::new(u64::MAX)));
         let watched = Arc::clone(&stop);
-        let mut handle = connection.lock_handle().await.map_err(DatabaseError::Connection)?;
-        handle.set_progress_handler(STEPS_PER_LOOK, move || watched.may_go_on());
-        sqlite_handle::lower_limits(&mut handle, self.limits.max_sql_bytes);
-        drop(handle);
+        let mut locked = connection.lock_handle().await.map_err(DatabaseError::Connection)?;
+        locked.set_progress_handler(STEPS_PER_LOOK, move || watched.may_go_on());
+        handle::lower_limits(&mut locked, self.limits.max_sql_bytes);
+        drop(locked);
         Ok(Lane { connection, stop })
     }
 
@@ -194,8 +197,7 @@ impl SqliteSession<'_> {
         request: &ListRequest,
         options: &ReadOptions,
     ) -> Result<TablePage, DatabaseError> {
-        self.within(options, async |connection| sqlite_catalog::list(connection, request).await.map_err(sql_error))
-            .await
+        self.within(options, async |connection| catalog::list(connection, request).await.map_err(sql_error)).await
     }
 
     pub(super) async fn describe(
@@ -205,13 +207,12 @@ impl SqliteSession<'_> {
         options: &ReadOptions,
     ) -> Result<TableDescription, DatabaseError> {
         let source_name = self.engine.source_name.clone();
-        self.within(options, async |connection| sqlite_catalog::describe(connection, table, &source_name).await).await
+        self.within(options, async |connection| catalog::describe(connection, table, &source_name).await).await
     }
 
     pub(super) async fn snapshot(self, _entry: &OpenEntry, options: &ReadOptions) -> Result<Snapshot, DatabaseError> {
         let sampled = self.engine.limits.sampled_values;
-        self.within(options, async |connection| sqlite_catalog::snapshot(connection, sampled).await.map_err(sql_error))
-            .await
+        self.within(options, async |connection| catalog::snapshot(connection, sampled).await.map_err(sql_error)).await
     }
 
     /// Runs `read` until the deadline, or until the call is cancelled; then the connection goes back.
@@ -298,8 +299,8 @@ fn query(text: String) -> sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite
 
 /// Names and declared types of a statement's columns, without running it.
 async fn shape(connection: &mut SqliteConnection, sql: &str) -> Result<Vec<ResultColumn>, DatabaseError> {
-    let mut handle = connection.lock_handle().await.map_err(DatabaseError::Connection)?;
-    sqlite_handle::columns(&mut handle, sql).map_err(|error| DatabaseError::Sql {
+    let mut locked = connection.lock_handle().await.map_err(DatabaseError::Connection)?;
+    handle::columns(&mut locked, sql).map_err(|error| DatabaseError::Sql {
         position: error.offset.and_then(|offset| sql.get(..offset)).map(|before| before.chars().count() as u64 + 1),
         message: error.message,
         hint: None,
@@ -412,7 +413,7 @@ fn write_cell(writer: &mut ResultWriter, row: &SqliteRow, index: usize, columns:
 }
 
 /// The error of a statement that was already prepared once in the caller's own form: no position.
-pub(super) fn sql_error(error: sqlx::Error) -> DatabaseError {
+fn sql_error(error: sqlx::Error) -> DatabaseError {
     match error {
         sqlx::Error::Database(error) => {
             DatabaseError::Sql { message: error.message().to_owned(), hint: None, sqlstate: None, position: None }

@@ -2,8 +2,9 @@
 
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
-use super::catalog::{Column, ForeignKey, Reference, Snapshot, TableDescription, TableKind, TableSummary};
-use super::{DatabaseError, ListRequest, ListedTable, TablePage, sqlite::sql_error};
+use super::sql_error;
+use crate::database::catalog::{Column, ForeignKey, Reference, Snapshot, TableDescription, TableKind, TableSummary};
+use crate::database::{DatabaseError, ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
 
 /// Tables and views in name order, without SQLite's own and without the shadow tables of virtual ones.

@@ -6,9 +6,9 @@
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Row};
 
-use super::catalog::{Snapshot, TableDescription};
-use super::postgres::sql_error;
-use super::{DatabaseError, ListRequest, ListedTable, TablePage};
+use super::sql_error;
+use crate::database::catalog::{Snapshot, TableDescription, TableSummary};
+use crate::database::{DatabaseError, ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
 use crate::guard::Names;
 
@@ -332,7 +332,7 @@ pub(super) async fn list(
     struct Listed {
         schema: String,
         table: String,
-        summary: super::catalog::TableSummary,
+        summary: TableSummary,
     }
     #[derive(serde::Deserialize)]
     struct Page {

@@ -10,7 +10,7 @@ use std::ffi::{CStr, c_char, c_int};
 use libsqlite3_sys as ffi;
 use sqlx::sqlite::LockedSqliteHandle;
 
-use super::result_set::ResultColumn;
+use crate::database::result_set::ResultColumn;
 
 /// Bytes a string or blob may have inside a statement: one opcode that builds a larger one fails at once, and the
 /// progress handler never sees such an opcode.

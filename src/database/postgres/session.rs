@@ -1,0 +1,228 @@
+//! One read on one connection: the transaction that [`PostgresEngine::open`] began, run to its end, to its deadline or
+//! to its cancellation, and rolled back in each case.
+
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgConnection;
+use sqlx::{Executor, Postgres, Row};
+
+use super::statement::approved;
+use super::{Canceller, PostgresEngine, catalog, sql_error};
+use crate::audit::OpenEntry;
+use crate::database::catalog::{Snapshot, TableDescription};
+use crate::database::result_set::ResultSet;
+use crate::database::{DatabaseError, Explanation, ListRequest, ReadOptions, TablePage};
+use crate::guard::ApprovedSql;
+
+/// How long the process waits past the server's own limit before it cancels by itself.
+const SERVER_HEAD_START: Duration = Duration::from_millis(250);
+
+/// Bytes of a plan that is read at all; a literal of the statement stands in it as often as it is used.
+const MAX_PLAN_BYTES: usize = 4 << 20;
+
+/// A connection in a transaction. Dropped before [`Held::finish`] it is closed, and its statement is cancelled.
+pub(super) struct Held {
+    pub(super) connection: Option<PoolConnection<Postgres>>,
+    pub(super) pid: Option<i32>,
+    pub(super) application_name: String,
+    pub(super) canceller: Canceller,
+}
+
+impl Held {
+    /// Rolls back and gives the connection back, without holding up the reply.
+    fn finish(mut self, unread: bool) {
+        let Some(connection) = self.connection.take() else { return };
+        let (pid, name, canceller) = (self.pid, std::mem::take(&mut self.application_name), self.canceller.clone());
+        tokio::spawn(async move {
+            let mut connection = connection;
+            if let (true, Some(pid)) = (unread, pid) {
+                // The rest of the rows would have to be read first; the server can stop instead.
+                canceller.cancel(pid, &name).await;
+            }
+            let rolled_back = tokio::time::timeout(canceller.grace, connection.execute("ROLLBACK")).await;
+            if !matches!(rolled_back, Ok(Ok(_))) {
+                drop(connection.detach());
+            }
+        });
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        drop(connection.detach());
+        if let (Some(pid), Ok(runtime)) = (self.pid, tokio::runtime::Handle::try_current()) {
+            let (name, canceller) = (std::mem::take(&mut self.application_name), self.canceller.clone());
+            runtime.spawn(async move { canceller.cancel(pid, &name).await });
+        }
+    }
+}
+
+/// A read-only transaction, opened for one read.
+pub struct PostgresSession<'a> {
+    pub(super) engine: &'a PostgresEngine,
+    pub(super) held: Held,
+}
+
+impl PostgresSession<'_> {
+    pub(in crate::database) async fn run(
+        self,
+        _entry: &OpenEntry,
+        sql: &ApprovedSql,
+        options: &ReadOptions,
+    ) -> Result<ResultSet, DatabaseError> {
+        let engine = self.engine;
+        let name = self.held.application_name.clone();
+        let remembered = engine.shapes.get(sql.text()).is_some();
+        let result = self.within(options, async |connection| engine.rows(connection, sql, options).await).await;
+        match result {
+            Err(DatabaseError::Sql { sqlstate: Some(state), .. }) if remembered && is_about_shape(&state) => {
+                // A table has changed since: the shape is asked for again, in a new transaction, once.
+                engine.shapes.forget();
+                let call = name.rsplit(' ').next().unwrap_or_default().to_owned();
+                let session = engine.open(&call, options).await?;
+                session.within(options, async |connection| engine.rows(connection, sql, options).await).await
+            }
+            other => other,
+        }
+    }
+
+    pub(in crate::database) async fn explain(
+        self,
+        _entry: &OpenEntry,
+        sql: &ApprovedSql,
+        analyze: bool,
+        options: &ReadOptions,
+    ) -> Result<Explanation, DatabaseError> {
+        self.within(options, async |connection| {
+            catalog::vouch(connection, sql.names()).await?;
+            let opening = if analyze {
+                "EXPLAIN (FORMAT JSON, VERBOSE, ANALYZE) SELECT * FROM ("
+            } else {
+                "EXPLAIN (FORMAT JSON, VERBOSE) SELECT * FROM ("
+            };
+            let text = format!("{opening}{}\n) q", sql.text());
+            let row = connection
+                .fetch_one(sqlx::query(approved(text)).persistent(false))
+                .await
+                .map_err(|error| sql_error(error, Some((opening.chars().count(), sql.text()))))?;
+            let plan = row.try_get_raw(0).map_err(DatabaseError::Connection)?;
+            let plan = plan.as_str().map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error)))?;
+            if plan.len() > MAX_PLAN_BYTES {
+                return Err(DatabaseError::HeaderTooLong { bytes: plan.len() });
+            }
+            let plan = serde_json::from_str(plan)
+                .map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error.into())))?;
+            Ok((Explanation::from_postgres(plan), false))
+        })
+        .await
+    }
+
+    pub(in crate::database) async fn list(
+        self,
+        _entry: &OpenEntry,
+        request: &ListRequest,
+        options: &ReadOptions,
+    ) -> Result<TablePage, DatabaseError> {
+        let settings = &self.engine.settings;
+        let (hidden, shown) = (settings.hidden_schemas.clone(), settings.schemas.clone());
+        self.within(options, async |connection| {
+            catalog::list(connection, hidden, shown, request).await.map(|page| (page, false))
+        })
+        .await
+    }
+
+    pub(in crate::database) async fn describe(
+        self,
+        _entry: &OpenEntry,
+        table: &str,
+        options: &ReadOptions,
+    ) -> Result<TableDescription, DatabaseError> {
+        let source_name = self.engine.source_name.clone();
+        self.within(options, async |connection| {
+            catalog::describe(connection, table, &source_name).await.map(|table| (table, false))
+        })
+        .await
+    }
+
+    pub(in crate::database) async fn snapshot(
+        self,
+        _entry: &OpenEntry,
+        options: &ReadOptions,
+    ) -> Result<Snapshot, DatabaseError> {
+        let settings = &self.engine.settings;
+        let (hidden, shown) = (settings.hidden_schemas.clone(), settings.schemas.clone());
+        let sampled = self.engine.limits.sampled_values;
+        self.within(options, async |connection| {
+            catalog::snapshot(connection, hidden, shown, sampled).await.map(|snapshot| (snapshot, false))
+        })
+        .await
+    }
+
+    /// Runs `read` until the deadline or until the call is cancelled; then the statement is cancelled on the server,
+    /// the original call is waited for, and a connection that does not come back is closed.
+    async fn within<T>(
+        self,
+        options: &ReadOptions,
+        read: impl AsyncFnOnce(&mut PgConnection) -> Result<(T, bool), DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        let PostgresSession { engine, mut held } = self;
+        let (pid, name, canceller) = (held.pid, held.application_name.clone(), held.canceller.clone());
+        let Some(connection) = held.connection.as_mut() else { return Err(DatabaseError::Cancelled) };
+        let left = options.time_left();
+        let limit_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        let (result, ended_early) = {
+            let reading = read(connection);
+            tokio::pin!(reading);
+            let ended = tokio::select! {
+                result = &mut reading => Ok(result),
+                () = options.cancel.cancelled() => Err(DatabaseError::Cancelled),
+                () = tokio::time::sleep(left + SERVER_HEAD_START) => Err(DatabaseError::Timeout { limit_ms }),
+            };
+            match ended {
+                Ok(result) => (result, false),
+                Err(why) => {
+                    let cancelled = async {
+                        if let Some(pid) = pid {
+                            canceller.cancel(pid, &name).await;
+                        }
+                        reading.await
+                    };
+                    let back = tokio::time::timeout(canceller.grace, cancelled).await.is_ok();
+                    (Err(why), !back)
+                }
+            }
+        };
+        if ended_early {
+            drop(held);
+            return result.map(|(value, _)| value);
+        }
+        match result {
+            Ok((value, unread)) => {
+                held.finish(unread);
+                engine.look_for_changes();
+                Ok(value)
+            }
+            Err(error @ DatabaseError::Connection(_)) => {
+                drop(held);
+                Err(error)
+            }
+            Err(error) => {
+                held.finish(false);
+                Err(match error {
+                    DatabaseError::Sql { sqlstate, .. } if sqlstate.as_deref() == Some("57014") => {
+                        DatabaseError::Timeout { limit_ms }
+                    }
+                    other => other,
+                })
+            }
+        }
+    }
+}
+
+/// Whether the error may come from a table that changed under a remembered shape.
+fn is_about_shape(sqlstate: &str) -> bool {
+    // feature_not_supported ("cached plan must not change result type"), undefined column, too many column aliases.
+    matches!(sqlstate, "0A000" | "42703" | "42P10" | "42804" | "42846")
+}

@@ -1,0 +1,361 @@
+//! The part of the walk below a query's clauses: expressions, function calls, operators and types. Pure.
+
+use sqlparser::ast::*;
+
+use super::{Walk, Walked};
+use crate::dialect::Dialect;
+use crate::guard::{Rejection, functions};
+
+impl Walk {
+    pub(super) fn function_name(&mut self, name: &ObjectName) -> Walked {
+        let parts = self.parts(name)?;
+        let refuse = |name: String, reason| Err(Rejection::Function { name, reason });
+        let bare = match (self.dialect, parts.as_slice()) {
+            (_, [bare]) => bare,
+            (Dialect::Postgresql, [schema, bare]) if schema == "pg_catalog" => bare,
+            (dialect, parts) => return refuse(parts.join("."), functions::reason(dialect, "")),
+        };
+        if functions::is_allowed(self.dialect, bare) {
+            if parts.len() == 1 {
+                self.functions.insert(bare.clone());
+            }
+            Ok(())
+        } else {
+            refuse(bare.clone(), functions::reason(self.dialect, bare))
+        }
+    }
+
+    pub(super) fn function(&mut self, function: &Function) -> Walked {
+        let Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment: _, over } =
+            function;
+        if *uses_odbc_syntax || !matches!(parameters, FunctionArguments::None) {
+            return Err(Rejection::clause("a function call of another SQL dialect"));
+        }
+        self.function_name(name)?;
+        match args {
+            FunctionArguments::None => {}
+            FunctionArguments::Subquery(query) => self.query(query)?,
+            FunctionArguments::List(FunctionArgumentList { duplicate_treatment: _, args, clauses }) => {
+                self.args(args)?;
+                for clause in clauses {
+                    match clause {
+                        FunctionArgumentClause::IgnoreOrRespectNulls(_)
+                        | FunctionArgumentClause::Separator(_)
+                        | FunctionArgumentClause::JsonNullClause(_) => {}
+                        FunctionArgumentClause::JsonReturningClause(returning) => {
+                            self.data_type(&returning.data_type)?;
+                        }
+                        FunctionArgumentClause::Where(expr) | FunctionArgumentClause::Limit(expr) => self.expr(expr)?,
+                        FunctionArgumentClause::OrderBy(list) => self.order(list)?,
+                        FunctionArgumentClause::OnOverflow(ListAggOnOverflow::Error) => {}
+                        FunctionArgumentClause::OnOverflow(ListAggOnOverflow::Truncate { filler, with_count: _ }) => {
+                            self.maybe(filler.as_deref())?;
+                        }
+                        FunctionArgumentClause::Having(HavingBound(_, expr)) => self.expr(expr)?,
+                    }
+                }
+            }
+        }
+        self.order(within_group)?;
+        self.maybe(filter.as_deref())?;
+        match over {
+            None | Some(WindowType::NamedWindow(_)) => Ok(()),
+            Some(WindowType::WindowSpec(spec)) => self.window(spec),
+        }
+    }
+
+    pub(super) fn args(&mut self, args: &[FunctionArg]) -> Walked {
+        for arg in args {
+            let value = match arg {
+                FunctionArg::Named { name: _, arg, operator: _ } | FunctionArg::Unnamed(arg) => arg,
+                FunctionArg::ExprNamed { name, arg, operator: _ } => {
+                    self.expr(name)?;
+                    arg
+                }
+            };
+            match value {
+                FunctionArgExpr::Expr(expr) => self.expr(expr)?,
+                FunctionArgExpr::QualifiedWildcard(_) | FunctionArgExpr::Wildcard => {}
+                FunctionArgExpr::WildcardWithOptions(options) => self.wildcard(options)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn window(&mut self, spec: &WindowSpec) -> Walked {
+        let WindowSpec { window_name: _, partition_by, order_by, window_frame } = spec;
+        self.exprs(partition_by)?;
+        self.order(order_by)?;
+        if let Some(WindowFrame { units: _, start_bound, end_bound }) = window_frame {
+            for bound in std::iter::once(start_bound).chain(end_bound) {
+                match bound {
+                    WindowFrameBound::CurrentRow => {}
+                    WindowFrameBound::Preceding(expr) | WindowFrameBound::Following(expr) => {
+                        self.maybe(expr.as_deref())?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn order(&mut self, list: &[OrderByExpr]) -> Walked {
+        for OrderByExpr { expr, options: _, with_fill } in list {
+            if with_fill.is_some() {
+                return Err(Rejection::clause("WITH FILL"));
+            }
+            self.expr(expr)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn exprs(&mut self, list: &[Expr]) -> Walked {
+        list.iter().try_for_each(|expr| self.expr(expr))
+    }
+
+    pub(super) fn maybe(&mut self, expr: Option<&Expr>) -> Walked {
+        expr.map_or(Ok(()), |expr| self.expr(expr))
+    }
+
+    pub(super) fn expr(&mut self, expr: &Expr) -> Walked {
+        match expr {
+            Expr::Value(ValueWithSpan { value: Value::Placeholder(_), span: _ }) => {
+                Err(Rejection::clause("a placeholder ($1, ?); write the value itself"))
+            }
+            Expr::CompoundIdentifier(parts) => {
+                if let ([first, ..], Some(last)) = (parts.as_slice(), parts.last()) {
+                    let names = (self.fold(first), self.fold(last));
+                    self.dotted.insert(names);
+                }
+                Ok(())
+            }
+            Expr::Identifier(_) | Expr::Value(_) | Expr::Wildcard(_) => Ok(()),
+            Expr::QualifiedWildcard(_, _) => Ok(()),
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                self.expr(root)?;
+                for access in access_chain {
+                    match access {
+                        AccessExpr::Subscript(Subscript::Index { index }) => self.expr(index)?,
+                        AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride }) => {
+                            self.maybe(lower_bound.as_ref())?;
+                            self.maybe(upper_bound.as_ref())?;
+                            self.maybe(stride.as_ref())?;
+                        }
+                        AccessExpr::Dot(field) => self.field(field)?,
+                    }
+                }
+                Ok(())
+            }
+            Expr::JsonAccess { value, path } => {
+                self.expr(value)?;
+                for element in &path.path {
+                    match element {
+                        JsonPathElem::Dot { key: _, quoted: _ } => {}
+                        JsonPathElem::Bracket { key } | JsonPathElem::ColonBracket { key } => self.expr(key)?,
+                    }
+                }
+                Ok(())
+            }
+            Expr::IsFalse(inner)
+            | Expr::IsNotFalse(inner)
+            | Expr::IsTrue(inner)
+            | Expr::IsNotTrue(inner)
+            | Expr::IsNull(inner)
+            | Expr::IsNotNull(inner)
+            | Expr::IsUnknown(inner)
+            | Expr::IsNotUnknown(inner)
+            | Expr::IsJson { expr: inner, kind: _, unique_keys: _, negated: _ }
+            | Expr::IsNormalized { expr: inner, form: _, negated: _ }
+            | Expr::Extract { field: _, syntax: _, expr: inner }
+            | Expr::Ceil { expr: inner, field: _ }
+            | Expr::Floor { expr: inner, field: _ }
+            | Expr::Nested(inner)
+            | Expr::Collate { expr: inner, collation: _ }
+            | Expr::Prefixed { prefix: _, value: inner }
+            | Expr::Named { expr: inner, name: _ } => self.expr(inner),
+            Expr::UnaryOp { op, expr } => {
+                unary(op)?;
+                self.expr(expr)
+            }
+            Expr::BinaryOp { left, op, right } => {
+                binary(op)?;
+                self.expr(left)?;
+                self.expr(right)
+            }
+            Expr::AnyOp { left, compare_op, right, is_some: _ } | Expr::AllOp { left, compare_op, right } => {
+                binary(compare_op)?;
+                self.expr(left)?;
+                self.expr(right)
+            }
+            Expr::IsDistinctFrom(left, right)
+            | Expr::IsNotDistinctFrom(left, right)
+            | Expr::InUnnest { expr: left, array_expr: right, negated: _ }
+            | Expr::AtTimeZone { timestamp: left, time_zone: right }
+            | Expr::Position { expr: left, r#in: right }
+            | Expr::RLike { negated: _, expr: left, pattern: right, regexp: _ } => {
+                self.expr(left)?;
+                self.expr(right)
+            }
+            Expr::InList { expr, list, negated: _ } => {
+                self.expr(expr)?;
+                self.exprs(list)
+            }
+            Expr::InSubquery { expr, subquery, negated: _ } => {
+                self.expr(expr)?;
+                self.query(subquery)
+            }
+            Expr::Between { expr, negated: _, low, high } => {
+                self.expr(expr)?;
+                self.expr(low)?;
+                self.expr(high)
+            }
+            Expr::Like { negated: _, any: _, expr, pattern, escape_char }
+            | Expr::ILike { negated: _, any: _, expr, pattern, escape_char }
+            | Expr::SimilarTo { negated: _, expr, pattern, escape_char } => {
+                self.expr(expr)?;
+                self.expr(pattern)?;
+                self.maybe(escape_char.as_deref())
+            }
+            Expr::Cast { kind: _, expr, data_type, format: _ } => {
+                self.expr(expr)?;
+                self.data_type(data_type)
+            }
+            Expr::TypedString(TypedString { data_type, value: _, uses_odbc_syntax: _ }) => self.data_type(data_type),
+            Expr::Substring { expr, substring_from, substring_for, special: _, shorthand: _ } => {
+                self.expr(expr)?;
+                self.maybe(substring_from.as_deref())?;
+                self.maybe(substring_for.as_deref())
+            }
+            Expr::Trim { trim_where: _, trim_what, expr, trim_characters } => {
+                self.expr(expr)?;
+                self.maybe(trim_what.as_deref())?;
+                trim_characters.iter().try_for_each(|list| self.exprs(list))
+            }
+            Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+                self.expr(expr)?;
+                self.expr(overlay_what)?;
+                self.expr(overlay_from)?;
+                self.maybe(overlay_for.as_deref())
+            }
+            Expr::Function(function) => self.function(function),
+            Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
+                self.maybe(operand.as_deref())?;
+                for CaseWhen { condition, result } in conditions {
+                    self.expr(condition)?;
+                    self.expr(result)?;
+                }
+                self.maybe(else_result.as_deref())
+            }
+            Expr::Exists { subquery, negated: _ } | Expr::Subquery(subquery) => self.query(subquery),
+            Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
+                sets.iter().try_for_each(|set| self.exprs(set))
+            }
+            Expr::Tuple(list) => self.exprs(list),
+            Expr::Array(Array { elem, named: _ }) => self.exprs(elem),
+            Expr::Interval(Interval {
+                value,
+                leading_field: _,
+                leading_precision: _,
+                last_field: _,
+                fractional_seconds_precision: _,
+            }) => self.expr(value),
+            Expr::Convert { .. }
+            | Expr::Struct { .. }
+            | Expr::Dictionary(_)
+            | Expr::Map(_)
+            | Expr::OuterJoin(_)
+            | Expr::Prior(_)
+            | Expr::Lambda(_)
+            | Expr::MemberOf(_) => Err(Rejection::clause("an expression of another SQL dialect")),
+            Expr::MatchAgainst { .. } => Err(Rejection::clause("MATCH .. AGAINST")),
+        }
+    }
+
+    /// `(expression).name`: PostgreSQL calls the function `name` when no field has that name.
+    pub(super) fn field(&mut self, field: &Expr) -> Walked {
+        match field {
+            Expr::Identifier(name) => {
+                let name = self.fold(name);
+                if functions::is_allowed(self.dialect, &name) {
+                    self.functions.insert(name);
+                    return Ok(());
+                }
+                Err(Rejection::Function {
+                    name,
+                    reason: "After a parenthesis a dot may call a function; name the column through a table alias instead.",
+                })
+            }
+            Expr::Function(function) => self.function(function),
+            Expr::Wildcard(_) => Ok(()),
+            _ => Err(Rejection::clause("this field access")),
+        }
+    }
+
+    /// A type in a cast: reading its text runs the type's own input function, so object-identifier types that look
+    /// things up by name are limited to the harmless ones.
+    pub(super) fn data_type(&mut self, data_type: &DataType) -> Walked {
+        match data_type {
+            DataType::Custom(name, _) => {
+                let parts = self.parts(name)?;
+                let bare = parts.last().map_or("", String::as_str);
+                let bare = bare.strip_prefix('_').unwrap_or(bare);
+                let harmless = ["regclass", "regtype", "regnamespace", "regconfig", "regdictionary", "regcollation"];
+                if bare.starts_with("reg") && !harmless.contains(&bare) {
+                    return Err(Rejection::clause(format!("a cast to {bare}")));
+                }
+                Ok(())
+            }
+            DataType::Array(
+                ArrayElemTypeDef::AngleBracket(inner)
+                | ArrayElemTypeDef::SquareBracket(inner, _)
+                | ArrayElemTypeDef::Parenthesis(inner)
+                | ArrayElemTypeDef::Qualified(inner, _),
+            ) => self.data_type(inner),
+            // The rest are built-in types without a name or an expression inside them.
+            _ => Ok(()),
+        }
+    }
+}
+
+fn unary(op: &UnaryOperator) -> Walked {
+    match op {
+        UnaryOperator::AtDashAt
+        | UnaryOperator::BangNot
+        | UnaryOperator::BitwiseNot
+        | UnaryOperator::DoubleAt
+        | UnaryOperator::Hash
+        | UnaryOperator::Plus
+        | UnaryOperator::Minus
+        | UnaryOperator::Not
+        | UnaryOperator::PGAbs
+        | UnaryOperator::PGCubeRoot
+        | UnaryOperator::PGPostfixFactorial
+        | UnaryOperator::PGPrefixFactorial
+        | UnaryOperator::PGSquareRoot
+        | UnaryOperator::QuestionDash
+        | UnaryOperator::QuestionPipe => Ok(()),
+    }
+}
+
+fn binary(op: &BinaryOperator) -> Walked {
+    use BinaryOperator::*;
+    match op {
+        Plus | Minus | Multiply | Divide | Modulo | StringConcat | Gt | Lt | GtEq | LtEq | Spaceship | Eq | NotEq
+        | And | Or | Xor | BitwiseOr | BitwiseAnd | BitwiseXor | DuckIntegerDivide | MyIntegerDivide | Match
+        | Regexp | Glob | Custom(_) | PGBitwiseXor | PGBitwiseShiftLeft | PGBitwiseShiftRight | PGExp | PGOverlap
+        | PGRegexMatch | PGRegexIMatch | PGRegexNotMatch | PGRegexNotIMatch | PGLikeMatch | PGILikeMatch
+        | PGNotLikeMatch | PGNotILikeMatch | PGStartsWith | Arrow | LongArrow | HashArrow | HashLongArrow | AtAt
+        | AtArrow | ArrowAt | HashMinus | AtQuestion | Question | QuestionAnd | QuestionPipe | Overlaps
+        | DoubleHash | LtDashGt | AndLt | AndGt | LtLtPipe | PipeGtGt | AndLtPipe | PipeAndGt | LtCaret | GtCaret
+        | QuestionHash | QuestionDash | QuestionDashPipe | QuestionDoublePipe | At | TildeEq => Ok(()),
+        PGCustomBinaryOperator(parts) => match parts.as_slice() {
+            [_] => Ok(()),
+            [schema, _] if schema == "pg_catalog" => Ok(()),
+            _ => Err(Rejection::Function {
+                name: parts.join("."),
+                reason: "Operators of other schemas can run functions; use the built-in ones.",
+            }),
+        },
+        Assignment => Err(Rejection::clause("an assignment")),
+    }
+}
