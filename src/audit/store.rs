@@ -19,6 +19,8 @@ use crate::config::{AuditConfig, Mirror};
 const SCHEMA: &str = include_str!("../../migrations/audit/0001_events.sql");
 /// `PRAGMA user_version` of a store that holds [`SCHEMA`].
 const SCHEMA_VERSION: i64 = 1;
+/// How long an outcome waits for company.
+const OUTCOME_WAIT: Duration = Duration::from_millis(2);
 /// How long a locked store is waited for.
 const BUSY: Duration = Duration::from_secs(5);
 /// Events one commit may hold.
@@ -74,6 +76,10 @@ impl Writer {
     pub(super) async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>) {
         let mut group = Vec::with_capacity(GROUP);
         while events.recv_many(&mut group, GROUP).await > 0 {
+            // Nobody waits for an outcome, and the next call's intent is likely on its way: one commit for both.
+            if group.iter().all(|event| matches!(event, Event::Outcome { .. })) {
+                let _ = tokio::time::timeout(OUTCOME_WAIT, events.recv_many(&mut group, GROUP)).await;
+            }
             self.write(std::mem::take(&mut group)).await;
         }
     }
@@ -138,26 +144,15 @@ impl Writer {
             Some(store) => store,
             slot => slot.insert(open(&self.config, &self.process).await?),
         };
-        const INSERT: &str = "INSERT INTO event (process, seq, kind, id, at, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?)";
-        let insert = |row: &Row| {
-            sqlx::query(INSERT)
-                .bind(self.process.clone())
-                .bind(row.seq)
-                .bind(row.kind)
-                .bind(row.id.clone())
-                .bind(row.at.clone())
-                .bind(row.body.clone())
-                .bind(row.hash.clone())
-        };
-        if let [row] = rows {
-            insert(row).execute(&mut *store).await.map_err(unavailable)?;
-            return Ok(());
-        }
-        let mut group = store.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;
-        for row in rows {
-            insert(row).execute(&mut *group).await.map_err(unavailable)?;
-        }
-        group.commit().await.map_err(unavailable)
+        // One statement, and so one transaction, for any number of events.
+        const INSERT: &str = "INSERT INTO event (process, seq, kind, id, at, body, hash)
+            SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+            FROM json_each(?2) ORDER BY key";
+        let events: Vec<_> =
+            rows.iter().map(|row| (row.seq, row.kind, &row.id, &row.at, &row.body, &row.hash)).collect();
+        let events = serde_json::to_string(&events).unwrap_or_default();
+        sqlx::query(INSERT).bind(self.process.clone()).bind(events).execute(store).await.map_err(unavailable)?;
+        Ok(())
     }
 
     /// Stores the chain's head, so that a tail cut off later shows.
