@@ -69,7 +69,8 @@ impl Audit {
                             "faults": verdict.faults, "unfinished": verdict.unfinished})
                         .to_string());
                     } else {
-                        say(&format!("{} events of {} processes", verdict.events, verdict.processes));
+                        let found = if verdict.faults.is_empty() { "ok: no fault in" } else { "faults in" };
+                        say(&format!("{found} {} events of {} processes", verdict.events, verdict.processes));
                         verdict.faults.iter().for_each(|fault| say(&format!("FAULT {fault}")));
                         verdict.unfinished.iter().for_each(|id| say(&format!("unfinished {id}")));
                         say(
@@ -97,12 +98,13 @@ fn line(record: &Value) -> String {
         None => String::new(),
     };
     format!(
-        "{} {:<14} {:<8} {:<10} {:>5} rows {:>6} ms  {}{}",
+        "{} {:<14} {:<8} {:<8} {:<10} {:>10} {:>6} ms  {}{}",
         part("started_at"),
         part("tool"),
+        part("source"),
         part("decision"),
         part("outcome"),
-        part("row_count"),
+        if part("row_count").is_empty() { String::new() } else { format!("{} rows", part("row_count")) },
         part("elapsed_ms"),
         part("question"),
         part("sql")

@@ -52,7 +52,7 @@ impl Doctor {
                 }
                 Err(error) => {
                     let hint = error.hint.clone().unwrap_or_default();
-                    Finding { what, ok: false, text: format!("{}: {error} {hint}", error.code.as_str()) }
+                    Finding { what, ok: false, text: format!("{}: {error}. {hint}", error.code.as_str()) }
                 }
             });
         }

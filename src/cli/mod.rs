@@ -127,6 +127,9 @@ fn start_log(filter: &str) {
 
 /// The gateway, the tools and the asker over one configuration.
 fn core(config: Config, env: &Environment) -> Arc<Core> {
+    if config.found_by_name {
+        tracing::warn!("{}; set TUDB_DATABASE_URL to choose", config.origin);
+    }
     let model = Model::new(&config.model, &config.limits, env);
     let config = Arc::new(config);
     let audit = AuditLog::start(&config.audit);

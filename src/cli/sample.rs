@@ -37,7 +37,11 @@ impl Place {
         if !self.confirmed(&format!("Load the sample's rows into {}?", bootstrap::where_to(&source))) {
             return NO;
         }
-        report(bootstrap::seed(&source).await, "the data is loaded", "the data was there already; nothing changed")
+        let result = bootstrap::seed(&source).await;
+        if result.is_err() {
+            complain("The schema has to be there first: tudb migrate URL");
+        }
+        report(result, "the data is loaded", "the data was there already; nothing changed")
     }
 
     fn source(&self, config: &Config) -> SourceConfig {

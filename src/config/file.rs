@@ -13,7 +13,8 @@ pub(super) struct Keys {
     default_source: Option<String>,
     database_url: Option<String>,
     provider: Option<String>,
-    model: Option<ModelKey>,
+    /// `model = "bedrock"` or a `[model]` table.
+    model: Option<toml::Value>,
     bedrock_model: Option<String>,
     openai_base_url: Option<String>,
     openai_model: Option<String>,
@@ -33,14 +34,6 @@ pub(super) struct Keys {
     audit: AuditKeys,
     limits: LimitKeys,
     prices: Option<toml::Table>,
-}
-
-/// `model = "bedrock"` or a `[model]` table.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum ModelKey {
-    Name(String),
-    Table(ModelKeys),
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -156,10 +149,11 @@ impl Keys {
     pub(super) fn apply_environment(&mut self, env: &Environment) -> Result<(), ConfigError> {
         let place = "environment";
         if let Some(name) = env.get("TUDB_MODEL").filter(|name| !name.is_empty()) {
-            let engine = Some(name.clone());
             match &mut self.model {
-                Some(ModelKey::Table(table)) => table.engine = engine,
-                slot => *slot = Some(ModelKey::Name(name.clone())),
+                Some(toml::Value::Table(table)) => {
+                    table.insert("engine".into(), name.clone().into());
+                }
+                slot => *slot = Some(name.clone().into()),
             }
         }
         let known: Vec<&str> =
@@ -220,7 +214,7 @@ impl Keys {
             });
         }
         let log = self.log.take().unwrap_or_else(|| "warn".into());
-        let (sources, origin) = self.source_configs(env, &limits, place)?;
+        let (sources, origin, found_by_name) = self.source_configs(env, &limits, place)?;
         let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         let default_source = match self.default_source {
             Some(name) if names.contains(&name.as_str()) => name,
@@ -234,7 +228,7 @@ impl Keys {
             None if names.contains(&"main") => "main".into(),
             None => names.first().map_or_else(String::new, |name| (*name).to_owned()),
         };
-        Ok(Config { sources, default_source, limits, model, audit, log, data_dir: None, origin })
+        Ok(Config { sources, default_source, limits, model, audit, log, data_dir: None, origin, found_by_name })
     }
 
     fn limits(&self, place: &str) -> Result<Limits, ConfigError> {
@@ -281,8 +275,14 @@ impl Keys {
     fn model_config(&mut self, env: &Environment, place: &str) -> Result<ModelConfig, ConfigError> {
         let (engine, table) = match self.model.take() {
             None => (None, ModelKeys::default()),
-            Some(ModelKey::Name(name)) => (Some(name), ModelKeys::default()),
-            Some(ModelKey::Table(mut table)) => (table.engine.take(), table),
+            Some(toml::Value::String(name)) => (Some(name), ModelKeys::default()),
+            Some(table) => {
+                let mut keys: ModelKeys = table.try_into().map_err(|error: toml::de::Error| ConfigError::Syntax {
+                    place: format!("{place}, [model]"),
+                    message: harmless(&error),
+                })?;
+                (keys.engine.take(), keys)
+            }
         };
         let sign = BEDROCK_SIGNS.into_iter().find(|name| env.get(*name).is_some_and(|value| !value.is_empty()));
         let openai = self.openai_base_url.is_some();
@@ -362,8 +362,9 @@ impl Keys {
         env: &Environment,
         limits: &Limits,
         place: &str,
-    ) -> Result<(Vec<SourceConfig>, String), ConfigError> {
+    ) -> Result<(Vec<SourceConfig>, String, bool), ConfigError> {
         let mut sources = Vec::new();
+        let mut found_by_name = false;
         for (name, table) in self.sources.take().unwrap_or_default() {
             let keys: SourceKeys = table.try_into().map_err(|error: toml::de::Error| ConfigError::Syntax {
                 place: format!("{place}, [sources.{name}]"),
@@ -375,7 +376,10 @@ impl Keys {
         if let Some(url) = self.database_url.take() {
             origin = "source main from TUDB_DATABASE_URL".into();
             match sources.iter_mut().find(|source| source.name == "main") {
-                Some(main) => main.url = Some(Secret::new(url)),
+                Some(main) => {
+                    origin = format!("sources from {place}; the url of main from TUDB_DATABASE_URL");
+                    main.url = Some(Secret::new(url));
+                }
                 None => sources.insert(0, source("main", Some(Secret::new(url)), limits)),
             }
         }
@@ -384,6 +388,7 @@ impl Keys {
             origin = match found {
                 Some((name, url)) => {
                     sources.push(source("main", Some(Secret::new(url.clone())), limits));
+                    found_by_name = true;
                     format!("source main from {name}")
                 }
                 None => {
@@ -397,7 +402,7 @@ impl Keys {
         {
             main.provider = Some(provider);
         }
-        Ok((sources, origin))
+        Ok((sources, origin, found_by_name))
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// One line for stderr: where the sources came from. Never a value.
     pub origin: String,
+    /// Whether the source is a URL that lay about under a name of somebody else's: said aloud, so that nobody reads a
+    /// database by surprise.
+    pub found_by_name: bool,
 }
 
 /// One source: a database by name, with its own rules.

@@ -66,6 +66,7 @@ fn errors_name_key_and_place_and_never_a_value() {
         ("", &[("TUDB_MODEL", "gpt")], "model must be one of auto, bedrock, openai, builtin"),
         ("[sources]\nmain = 'postgres://u:s3cret@h/d'\n", &[], "[sources.main]: the value has the wrong type"),
         ("max_rows = 's3cret'\n", &[], "line 1: the value has the wrong type"),
+        ("[model]\nsend_row = true\n", &[], "tudb.toml, [model]: unknown field `send_row`"),
         ("[audit]\ndurability = 's3cret'\n", &[], "audit.durability must be process or power"),
     ];
     for (text, pairs, expected) in cases {

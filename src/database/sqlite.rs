@@ -250,6 +250,10 @@ impl SqliteSession<'_> {
             Err(DatabaseError::Sql { .. } | DatabaseError::Connection(_)) if stopped => {
                 Err(DatabaseError::Timeout { limit_ms })
             }
+            // SQLITE_NOTADB: seen with the first read only.
+            Err(DatabaseError::Sql { message, .. }) if message == "file is not a database" => {
+                Err(DatabaseError::Missing { source_name: self.engine.source_name.clone(), message })
+            }
             other => other,
         }
     }

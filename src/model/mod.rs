@@ -125,7 +125,7 @@ impl From<ModelError> for ToolError {
             ModelError::Credentials(_) => (
                 Code::ModelCredentials,
                 "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_BEARER_TOKEN_BEDROCK, and \
-                 AWS_REGION, in the server's environment; the other four tools work without.",
+                 AWS_REGION, in the server's environment, or TUDB_MODEL=builtin; the other four tools work without.",
             ),
             ModelError::Access(_) => (
                 Code::ModelAccess,
