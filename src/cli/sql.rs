@@ -11,7 +11,7 @@ use crate::tools::run_sql_reply;
 /// Arguments of `tudb sql`.
 #[derive(Args)]
 pub(super) struct Sql {
-    /// One SELECT, WITH, VALUES, TABLE or EXPLAIN statement
+    /// One SELECT, WITH, VALUES or EXPLAIN statement
     statement: String,
     /// Source to read
     #[arg(long)]

@@ -76,7 +76,8 @@ name netmask network normalize now npoints nth_value ntile nullif num_nonnulls n
 numnode numrange
 obj_description octet_length overlay
 parse_ident path percent_rank percentile_cont percentile_disc pg_client_encoding pg_collation_for pg_column_size
-pg_get_constraintdef pg_get_expr pg_get_indexdef pg_get_viewdef pg_size_pretty pg_table_is_visible pg_typeof
+pg_database_size
+pg_get_constraintdef pg_get_expr pg_get_indexdef pg_get_viewdef pg_indexes_size pg_relation_size pg_size_pretty pg_table_is_visible pg_table_size pg_total_relation_size pg_typeof
 phraseto_tsquery pi plainto_tsquery point polygon popen position pow power
 quote_ident quote_literal quote_nullable
 radians radius random random_normal range_agg range_intersect_agg range_merge rank regexp_count regexp_instr

@@ -96,7 +96,9 @@ fn stretches(sql: &str) -> Option<(Ranges, Ranges)> {
             },
             b'0'..=b'9' => {
                 while at(place).is_ascii_alphanumeric() || matches!(at(place), b'.' | b'_') {
-                    place += 1;
+                    // An exponent takes its sign along: 0.5e-3.
+                    let exponent = matches!(at(place), b'e' | b'E') && matches!(at(place + 1), b'+' | b'-');
+                    place += if exponent && at(place + 2).is_ascii_digit() { 2 } else { 1 };
                 }
             }
             _ if is_name_start(byte) => {
@@ -273,6 +275,7 @@ mod tests {
             "SELECT date '2026-01-01' - interval '1 day', \"É\".x, t.\"y\" FROM \"T\" t WHERE a < -1",
             "SELECT 'a' -- it's\n, 'b' /* don't */",
             "SELECT 1\r\n-- x\r\n, 2",
+            "SELECT B'1010', X'1F', 0.5e-3, 1E+2, .5, 5-3",
             "SELECT count(*), t.*, a<=-1, b=-2, c>-3, 2*-1, 1+-1, -(-1), f(x => 1), a[1:2]",
             "SELECT a <-> b, a <=> b, a <#> b, a ~~* b, a !~~* b, a && b, a &<| b, a @? b, a @@ b, a ?| b, a ?& b",
             "SELECT a #- b, ||/ 27, |/ 25, a <<| b, a -|- b, a ^@ b, a <% b, a % b, @ -5, ~ 1, a <> b, a != b, !! q",

@@ -32,7 +32,7 @@ impl Rejection {
     pub(super) fn clause(what: impl Into<String>) -> Self {
         Rejection::Statement {
             what: what.into(),
-            hint: "Write it as one plain query: SELECT, VALUES, TABLE or WITH .. SELECT.",
+            hint: "Write it as one plain query: SELECT, VALUES or WITH .. SELECT.",
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::gateway::{Caller, Gateway, Ran, Read, RunSql};
 
 pub(super) fn tool(gateway: Option<&Gateway>, policy: &str) -> Tool {
     let description = format!(
-        "Run one read-only SQL statement (SELECT, WITH, VALUES, TABLE, EXPLAIN) and get columns and rows. Big integers \
+        "Run one read-only SQL statement (SELECT, WITH, VALUES, EXPLAIN) and get columns and rows. Big integers \
          and decimals come as exact strings. A reply that was cut says truncated and why. {policy}"
     );
     define::<RunSql>("run_sql", "Run SQL", description, false, gateway)
