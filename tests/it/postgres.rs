@@ -427,7 +427,15 @@ fn a_pooler_in_transaction_mode_swaps_no_answers() {
     std::fs::write(&file, settings).unwrap();
     let program =
         ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].iter().map(std::path::Path::new).find(|path| path.exists());
-    let mut bouncer = {
+    // Ended with the test, however it ends.
+    struct Running(std::process::Child);
+    impl Drop for Running {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+    let bouncer = Running({
         let mut command: Command = unprivileged(program.expect("pgbouncer is installed by tests/run"));
         command
             .arg("-q")
@@ -438,7 +446,7 @@ fn a_pooler_in_transaction_mode_swaps_no_answers() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap()
-    };
+    });
     let url = format!("postgres://postgres@127.0.0.1:{port}/{database}?sslmode=disable&pgbouncer=true");
     let home = Home::new("pooled").set("TUDB_DATABASE_URL", url);
     let mut workers: Vec<_> = (0..4).map(|_| home.serve()).collect();
@@ -454,7 +462,6 @@ fn a_pooler_in_transaction_mode_swaps_no_answers() {
         assert_eq!(reply["rows"], json!([[number, index, "a"]]), "{reply}");
     }
     drop(workers);
-    bouncer.kill().unwrap();
-    bouncer.wait().unwrap();
+    drop(bouncer);
     std::fs::remove_dir_all(directory).unwrap();
 }
