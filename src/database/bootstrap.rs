@@ -122,14 +122,20 @@ async fn stamp_of(options: &SqliteConnectOptions) -> Option<i64> {
 async fn build(connection: &mut SqliteConnection, today: Date) -> Result<(), BootstrapError> {
     let mut transaction = connection.begin().await?;
     sqlx::raw_sql(SQLITE_SCHEMA).execute(&mut *transaction).await?;
-    for (table, csv) in SEEDS {
-        for insert in inserts(table, csv, Dialect::Sqlite, today)? {
-            sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut *transaction).await?;
-        }
-    }
-    sqlx::raw_sql("ANALYZE").execute(&mut *transaction).await?;
+    fill(&mut transaction, today).await?;
     sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA user_version = {}", stamp(today)))).execute(&mut *transaction).await?;
     transaction.commit().await?;
+    Ok(())
+}
+
+/// Loads every table of an SQLite database that has the schema.
+async fn fill(connection: &mut SqliteConnection, today: Date) -> Result<(), BootstrapError> {
+    for (table, csv) in SEEDS {
+        for insert in inserts(table, csv, Dialect::Sqlite, today)? {
+            sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut *connection).await?;
+        }
+    }
+    sqlx::raw_sql("ANALYZE").execute(&mut *connection).await?;
     Ok(())
 }
 
@@ -194,12 +200,7 @@ pub async fn seed(source: &SourceConfig) -> Result<Done, BootstrapError> {
                 return Ok(Done::Already);
             }
             let mut transaction = connection.begin().await?;
-            for (table, csv) in SEEDS {
-                for insert in inserts(table, csv, Dialect::Sqlite, today)? {
-                    sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut *transaction).await?;
-                }
-            }
-            sqlx::raw_sql("ANALYZE").execute(&mut *transaction).await?;
+            fill(&mut transaction, today).await?;
             transaction.commit().await?;
             Ok(Done::Changed)
         }

@@ -1,7 +1,7 @@
 //! Source name to engine, made on first use: a database that is down never hides the tools.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
@@ -20,17 +20,13 @@ pub struct Router {
 #[derive(Debug)]
 struct Routed {
     config: SourceConfig,
-    dialect: OnceLock<Dialect>,
     database: OnceCell<Arc<Database>>,
 }
 
 impl Router {
     pub fn new(config: &Config) -> Self {
-        let sources = config
-            .sources
-            .iter()
-            .map(|source| Routed { config: source.clone(), dialect: OnceLock::new(), database: OnceCell::new() })
-            .collect();
+        let sources =
+            config.sources.iter().map(|source| Routed { config: source.clone(), database: OnceCell::new() }).collect();
         Router { sources, data_dir: config.data_dir.clone() }
     }
 
@@ -52,14 +48,8 @@ impl Router {
     /// As [`Router::database`].
     pub fn dialect(&self, name: &str) -> Result<Dialect, DatabaseError> {
         let routed = self.routed(name)?;
-        if let Some(dialect) = routed.dialect.get() {
-            return Ok(*dialect);
-        }
-        let dialect = match self.resolve(&routed.config)? {
-            Target::Sample | Target::Sqlite(_) => Dialect::Sqlite,
-            Target::Postgres(_) => Dialect::Postgresql,
-        };
-        Ok(*routed.dialect.get_or_init(|| dialect))
+        target::dialect(&routed.config)
+            .map_err(|problem| DatabaseError::Config { source_name: routed.config.name.clone(), problem })
     }
 
     fn routed(&self, name: &str) -> Result<&Routed, DatabaseError> {

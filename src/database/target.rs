@@ -8,6 +8,7 @@ use url::Url;
 
 use super::presets::{self, Preset};
 use crate::config::{PasswordFrom, SourceConfig};
+use crate::dialect::Dialect;
 use crate::secret::Secret;
 
 /// Where a source's data is.
@@ -28,32 +29,49 @@ pub struct PostgresTarget {
     pub pooled: bool,
 }
 
-/// Reads the source's URL and provider.
+/// The grammar that the source's URL and provider tell. Reads no password, so it may be asked at any time.
 ///
 /// # Errors
 ///
 /// One sentence that names what is wrong, without the value.
-pub fn resolve(source: &SourceConfig) -> Result<Target, String> {
+pub fn dialect(source: &SourceConfig) -> Result<Dialect, String> {
     if let Some(provider) = &source.provider
         && !presets::NAMES.contains(&provider.as_str())
     {
         return Err(format!("provider must be one of {}", presets::NAMES.join(", ")));
     }
-    let Some(url) = &source.url else { return Ok(Target::Sample) };
+    let Some(url) = &source.url else { return Ok(Dialect::Sqlite) };
     let text = url.reveal().trim();
     match text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
-        Some("postgres" | "postgresql") => postgres(text, source).map(|target| Target::Postgres(Box::new(target))),
-        Some("sqlite" | "file") => Ok(Target::Sqlite(Box::new(sqlite(text)))),
+        Some("postgres" | "postgresql") => Ok(Dialect::Postgresql),
+        Some("sqlite" | "file") => Ok(Dialect::Sqlite),
         _ if source.provider.as_deref() == Some("sqlite") || text.ends_with(".db") || text.ends_with(".sqlite") => {
-            Ok(Target::Sqlite(Box::new(SqliteConnectOptions::new().filename(text))))
+            Ok(Dialect::Sqlite)
         }
         _ => Err("its url must begin with postgres://, postgresql:// or sqlite://".into()),
     }
 }
 
-/// `sqlite://path`, `sqlite:path`, `file:path`; a query such as `?mode=ro` is not needed and ignored.
+/// Everything that connecting needs, the password included.
+///
+/// # Errors
+///
+/// One sentence that names what is wrong, without the value.
+pub fn resolve(source: &SourceConfig) -> Result<Target, String> {
+    let dialect = dialect(source)?;
+    let Some(url) = &source.url else { return Ok(Target::Sample) };
+    let text = url.reveal().trim();
+    match dialect {
+        Dialect::Postgresql => postgres(text, source).map(|target| Target::Postgres(Box::new(target))),
+        Dialect::Sqlite => Ok(Target::Sqlite(Box::new(sqlite(text)))),
+    }
+}
+
+/// `sqlite://path`, `sqlite:path`, `file:path` or the path itself; a query such as `?mode=ro` is not needed and ignored.
 fn sqlite(text: &str) -> SqliteConnectOptions {
-    let path = text.split_once(':').map_or(text, |(_, rest)| rest);
+    let scheme =
+        text.split_once(':').filter(|(scheme, _)| ["sqlite", "file"].contains(&scheme.to_ascii_lowercase().as_str()));
+    let Some((_, path)) = scheme else { return SqliteConnectOptions::new().filename(text) };
     let path = path.strip_prefix("//").unwrap_or(path);
     let path = path.split('?').next().unwrap_or(path);
     SqliteConnectOptions::new().filename(path)
