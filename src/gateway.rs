@@ -345,7 +345,7 @@ impl Gateway {
         let database = self.router.database(&source.name).await?;
         let options = plain_options(caller, source);
         let session = database.open(entry.id(), &options).await?;
-        let snapshot = Arc::new(session.snapshot(entry, &options).await?);
+        let snapshot = Arc::new(session.snapshot(entry, &options).await?.obey(&source.column_rules));
         remembered().insert(source.name.clone(), (Instant::now(), Arc::clone(&snapshot)));
         Ok(snapshot)
     }
@@ -403,7 +403,11 @@ impl Gateway {
                 Ok(Read { source, dialect, value, tables, entry })
             }
             (Err(error), _) | (Ok(_), Err(error)) => {
-                let error = self.with_names(error, source_name);
+                let mut error = self.with_names(error, source_name);
+                if error.code == Code::SqlError && self.source(source_name).is_ok_and(|s| s.column_rules.denies()) {
+                    // The database's own hint may be the name of a denied column.
+                    error.hint = Some("Correct the statement; `describe_table` shows names and types.".into());
+                }
                 entry.close(Finished::of_error(&error));
                 Err(error)
             }
@@ -484,14 +488,38 @@ async fn perform(
     prepared: &Prepared<'_>,
 ) -> Result<Found, ToolError> {
     let options = &prepared.options;
+    let rules = &prepared.source.column_rules;
     Ok(match (task, &prepared.approved) {
         (Task::Run(_), Some(sql)) if sql.is_explain() => {
             Found::Plan(session.explain(entry, sql, false, options).await?)
         }
         (Task::Run(_), Some(sql)) => Found::Rows(session.run(entry, sql, options).await?),
         (Task::Explain(_, analyze), Some(sql)) => Found::Plan(session.explain(entry, sql, *analyze, options).await?),
+        // The engines page in the database, where the rules are not known.
+        (Task::List(request), _) if !rules.is_empty() => {
+            Found::Page(session.snapshot(entry, options).await?.obey(rules).page(request))
+        }
         (Task::List(request), _) => Found::Page(session.list(entry, request, options).await?),
-        (Task::Describe(table), _) => Found::Table(Box::new(session.describe(entry, table, options).await?)),
+        (Task::Describe(name), _) => {
+            let unknown = |nearest| DatabaseError::UnknownTable {
+                name: (*name).to_owned(),
+                source_name: prepared.source.name.clone(),
+                nearest,
+            };
+            match session.describe(entry, name, options).await {
+                Ok(mut table) => {
+                    if !table.obey(rules) {
+                        return Err(unknown(Vec::new()).into());
+                    }
+                    Found::Table(Box::new(table))
+                }
+                // The nearest names are of all tables.
+                Err(DatabaseError::UnknownTable { .. } | DatabaseError::AmbiguousTable { .. }) if rules.denies() => {
+                    return Err(unknown(Vec::new()).into());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
         (Task::Run(_) | Task::Explain(_, _), None) => return Err(ToolError::internal()),
     })
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use super::{DONE, NO, complain, say};
 use crate::config::{Config, SourceConfig};
 use crate::database::bootstrap::{self, BootstrapError, Done};
+use crate::guard::columns::ColumnRules;
 use crate::secret::Secret;
 
 /// Where to write.
@@ -53,6 +54,9 @@ impl Place {
             schemas: Vec::new(),
             hidden_schemas: Vec::new(),
             time_zone: "UTC".into(),
+            column_rules: ColumnRules::default(),
+            allow_functions: Vec::new(),
+            require_safe_role: false,
             limits: config.limits.clone(),
         }
     }

@@ -83,16 +83,16 @@ struct SourceKeys {
     schemas: Vec<String>,
     hidden_schemas: Vec<String>,
     time_zone: Option<String>,
+    deny: Vec<String>,
+    mask: Vec<String>,
+    allow_functions: Vec<String>,
+    require_safe_role: bool,
     // Known and not served yet: refused by name in `not_yet`, so that no rule is silently without effect.
     auth: Option<IgnoredAny>,
     region: Option<IgnoredAny>,
     profile: Option<IgnoredAny>,
     sign_host: Option<IgnoredAny>,
-    deny: Option<IgnoredAny>,
-    mask: Option<IgnoredAny>,
-    allow_functions: Option<IgnoredAny>,
     allow_foreign_tables: Option<IgnoredAny>,
-    require_safe_role: Option<IgnoredAny>,
     user: Option<IgnoredAny>,
 }
 
@@ -415,6 +415,9 @@ fn source(name: &str, url: Option<Secret>, limits: &Limits) -> SourceConfig {
         schemas: Vec::new(),
         hidden_schemas: Vec::new(),
         time_zone: "UTC".into(),
+        column_rules: ColumnRules::default(),
+        allow_functions: Vec::new(),
+        require_safe_role: false,
         limits: limits.clone(),
     }
 }
@@ -431,11 +434,7 @@ impl SourceKeys {
             ("region", self.region.is_some()),
             ("profile", self.profile.is_some()),
             ("sign_host", self.sign_host.is_some()),
-            ("deny", self.deny.is_some()),
-            ("mask", self.mask.is_some()),
-            ("allow_functions", self.allow_functions.is_some()),
             ("allow_foreign_tables", self.allow_foreign_tables.is_some()),
-            ("require_safe_role", self.require_safe_role.is_some()),
             ("user", self.user.is_some()),
         ];
         if let Some((key, _)) = not_yet.into_iter().find(|(_, given)| *given) {
@@ -462,6 +461,17 @@ impl SourceKeys {
         if time_zone.is_empty() || !time_zone.chars().all(|c| c.is_ascii_alphanumeric() || "/_+-".contains(c)) {
             return Err(bad("time_zone", "must be a time zone name such as UTC or Europe/Zurich"));
         }
+        for function in &self.allow_functions {
+            if function.split('.').filter(|part| !part.is_empty()).count() != 2 {
+                return Err(bad("allow_functions", "must hold names with their schema, such as analytics.score"));
+            }
+        }
+        let mut columns = Vec::new();
+        for (key, patterns, kind) in [("deny", self.deny, RuleKind::Deny), ("mask", self.mask, RuleKind::Mask)] {
+            for pattern in patterns {
+                columns.push(ColumnRule::new(&pattern, kind).map_err(|problem| bad(key, problem))?);
+            }
+        }
         let password = match (self.password_file, self.password_command) {
             (None, None) => None,
             (Some(path), None) => Some(PasswordFrom::File(path)),
@@ -476,6 +486,9 @@ impl SourceKeys {
             schemas: self.schemas,
             hidden_schemas: self.hidden_schemas,
             time_zone,
+            column_rules: ColumnRules::new(columns),
+            allow_functions: self.allow_functions,
+            require_safe_role: self.require_safe_role,
             limits,
             name,
         })

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use etcetera::BaseStrategy;
 
 use crate::error::{Code, ToolError, nearest};
+use crate::guard::columns::{ColumnRule, ColumnRules, RuleKind};
 use crate::limits::Limits;
 use crate::secret::Secret;
 
@@ -51,6 +52,12 @@ pub struct SourceConfig {
     pub hidden_schemas: Vec<String>,
     /// An IANA name; governs timestamptz texts and what "today" means.
     pub time_zone: String,
+    /// Tables and columns that may not be read, or only masked.
+    pub column_rules: ColumnRules,
+    /// Functions of the database's users that may be called, as `schema.name`.
+    pub allow_functions: Vec<String>,
+    /// Refuse to work with a role that could do harm if every guard failed.
+    pub require_safe_role: bool,
     /// The process's limits with this source's own over them.
     pub limits: Limits,
 }

@@ -5,6 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{ListRequest, ListedTable, TablePage};
+use crate::guard::columns::{ColumnRules, RuleKind};
+
 /// What kind of relation a table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -113,8 +116,126 @@ pub struct Reference {
     pub referenced_columns: Vec<String>,
 }
 
+impl TableDescription {
+    /// Takes out what the rules deny and marks what they mask; `false` when the table as a whole is denied.
+    pub fn obey(&mut self, rules: &ColumnRules) -> bool {
+        if rules.is_empty() {
+            return true;
+        }
+        let (schema, table) = split(&self.name);
+        if rules.denies_table(schema, table) {
+            return false;
+        }
+        let mut hidden = Vec::new();
+        self.columns.retain_mut(|column| {
+            let kind = rules.of_column(schema, table, &column.name);
+            column.masked = kind == Some(RuleKind::Mask);
+            if kind.is_some() {
+                hidden.push(column.name.clone());
+            }
+            // A materialized view may hold a masked column's values under any name.
+            if column.masked || self.kind == TableKind::MaterializedView {
+                column.values.clear();
+            }
+            kind != Some(RuleKind::Deny)
+        });
+        let names_hidden = |text: &String| {
+            let words = || text.split(|c: char| !c.is_alphanumeric() && c != '_');
+            hidden
+                .iter()
+                .any(|name| text.contains(name.as_str()) || words().any(|word| word.eq_ignore_ascii_case(name)))
+        };
+        let shows = |list: &Vec<String>| !list.iter().any(|column| hidden.contains(column));
+        for column in &mut self.columns {
+            column.default = column.default.take().filter(|text| !names_hidden(text));
+            column.generated = column.generated.take().filter(|text| !names_hidden(text));
+            column.check = column.check.take().filter(|text| !names_hidden(text));
+        }
+        self.primary_key.retain(|column| !hidden.contains(column));
+        self.unique.retain(shows);
+        self.indexes.retain(|text| !names_hidden(text));
+        self.checks.retain(|text| !names_hidden(text));
+        let denied = |name: &str, columns: &[String]| {
+            let (schema, table) = split(name);
+            rules.denies_table(schema, table)
+                || columns.iter().any(|column| rules.of_column(schema, table, column) == Some(RuleKind::Deny))
+        };
+        self.foreign_keys.retain(|key| shows(&key.columns) && !denied(&key.references, &key.referenced_columns));
+        self.referenced_by.retain(|key| shows(&key.referenced_columns) && !denied(&key.table, &key.columns));
+        // A view's text names whatever it reads.
+        self.definition = None;
+        true
+    }
+}
+
+/// Schema and table of a name as a catalog spells it; the schema is empty on SQLite.
+fn split(name: &str) -> (&str, &str) {
+    name.split_once('.').unwrap_or(("", name))
+}
+
 /// All tables of a source that may be read, in a stable order (by name), with keys, comments and known values.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub tables: Vec<TableDescription>,
+}
+
+impl Snapshot {
+    /// The snapshot without what the rules deny.
+    pub fn obey(mut self, rules: &ColumnRules) -> Self {
+        self.tables.retain_mut(|table| table.obey(rules));
+        self
+    }
+
+    /// One page of the table list, for sources whose rules leave tables out.
+    pub fn page(&self, request: &ListRequest) -> TablePage {
+        let word = request.search.as_deref().map(str::to_lowercase);
+        let matching = self.tables.iter().filter_map(|table| {
+            let (schema, bare) = split(&table.name);
+            if request.schema.as_deref().is_some_and(|wanted| wanted != schema) {
+                return None;
+            }
+            let mut matched = Vec::new();
+            if let Some(word) = &word {
+                let has = |text: &str| text.to_lowercase().contains(word.as_str());
+                if has(bare) {
+                    matched.push(format!("table {bare}"));
+                }
+                if table.comment.as_deref().is_some_and(has) {
+                    matched.push("comment".to_owned());
+                }
+                for column in &table.columns {
+                    if has(&column.name) || column.comment.as_deref().is_some_and(has) {
+                        matched.push(format!("column {}", column.name));
+                    }
+                }
+                if matched.is_empty() {
+                    return None;
+                }
+            }
+            Some((table, matched))
+        });
+        let matching: Vec<(&TableDescription, Vec<String>)> = matching.collect();
+        let total = matching.len() as u64;
+        let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+        let after = |name: &str| request.after.as_deref().is_none_or(|after| name > after);
+        let mut rest: Vec<_> = matching.into_iter().filter(|(table, _)| after(&table.name)).collect();
+        let more = rest.len() > limit;
+        rest.truncate(limit);
+        let tables = rest
+            .into_iter()
+            .map(|(table, matched)| ListedTable {
+                cursor: table.name.clone(),
+                summary: TableSummary {
+                    name: table.name.clone(),
+                    kind: table.kind,
+                    rows: table.rows,
+                    comment: table.comment.clone(),
+                    partitions: table.partitions,
+                    foreign: table.kind == TableKind::ForeignTable,
+                    matched,
+                },
+            })
+            .collect();
+        TablePage { tables, total, more }
+    }
 }

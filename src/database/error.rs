@@ -26,8 +26,12 @@ pub enum DatabaseError {
     TooManyConnections { source_name: String },
     #[error("source {source_name} cannot be used: {problem}")]
     Config { source_name: String, problem: String },
-    #[error("{name} is defined by a user of this database, and its name could be chosen instead of the built-in one")]
-    NotVouched { name: String },
+    /// The catalog gave a name of the statement a meaning that nobody vouches for.
+    #[error("{name} {reason}")]
+    NotVouched { name: String, reason: &'static str, hint: String, is_relation: bool },
+    /// A rule about columns forbids it.
+    #[error(transparent)]
+    Ruled(#[from] crate::guard::Rejection),
     #[error("the reply's column list or plan alone takes {bytes} bytes, over the limit")]
     HeaderTooLong { bytes: usize },
     #[error("no table {name:?} in source {source_name}")]
@@ -74,8 +78,10 @@ impl From<DatabaseError> for ToolError {
             DatabaseError::Config { .. } => {
                 new(Code::ConfigError).hint("Correct the source's settings and restart the server.")
             }
-            DatabaseError::NotVouched { .. } => new(Code::FunctionRefused)
-                .hint("Write the built-in function as pg_catalog.name(..), or a column through its table's alias in another spelling."),
+            DatabaseError::NotVouched { hint, is_relation, .. } => {
+                new(if is_relation { Code::RelationRefused } else { Code::FunctionRefused }).hint(hint)
+            }
+            DatabaseError::Ruled(rejection) => rejection.into(),
             DatabaseError::HeaderTooLong { .. } => new(Code::TooLong).hint("Select fewer columns."),
             DatabaseError::UnknownTable { nearest, .. } => new(Code::UnknownTable).hint(match nearest.as_slice() {
                 [] => "`list_tables` shows all tables.".to_owned(),

@@ -6,9 +6,11 @@
 //! server. It approves nothing itself.
 
 mod catalog;
+mod ruled;
 mod session;
 mod statement;
 mod types;
+mod vouching;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,7 @@ use super::target::PostgresTarget;
 use super::value::cut;
 use super::{DatabaseError, ReadOptions};
 use crate::config::SourceConfig;
+use crate::guard::columns::ColumnRules;
 use crate::limits::Limits;
 
 /// How long a lock may be waited for.
@@ -39,7 +42,7 @@ pub struct PostgresEngine {
     source_name: String,
     pool: PgPool,
     canceller: Canceller,
-    settings: Settings,
+    settings: Box<Settings>,
     limits: Limits,
     preset: &'static Preset,
     pooled: bool,
@@ -54,6 +57,9 @@ struct Settings {
     time_zone: String,
     schemas: Vec<String>,
     hidden_schemas: Vec<String>,
+    /// Functions that the configuration vouches for, as `schema.name`.
+    allow_functions: Vec<String>,
+    column_rules: ColumnRules,
 }
 
 /// Ends statements on the server from a connection of its own.
@@ -119,7 +125,13 @@ impl PostgresEngine {
             source_name: source.name.clone(),
             pool,
             canceller: Canceller { pool: canceller, grace: Duration::from_millis(limits.cancel_grace_ms) },
-            settings: Settings { time_zone: source.time_zone.clone(), schemas: source.schemas.clone(), hidden_schemas },
+            settings: Box::new(Settings {
+                time_zone: source.time_zone.clone(),
+                schemas: source.schemas.clone(),
+                hidden_schemas,
+                allow_functions: source.allow_functions.clone(),
+                column_rules: source.column_rules.clone(),
+            }),
             limits,
             preset: target.preset,
             pooled: target.pooled,
@@ -171,11 +183,11 @@ impl PostgresEngine {
         let lock_timeout_ms = LOCK_TIMEOUT_MS.min(self.limits.statement_timeout_ms);
         let (time_zone, application_name) = (literal(&self.settings.time_zone), literal(application_name));
         let search_path = if self.settings.schemas.is_empty() {
-            "'pg_catalog'||coalesce(', '||nullif(current_setting('search_path'),''),'')".to_owned()
+            "'pg_catalog'||coalesce(', '||nullif(current_setting('search_path'),''),'')||', pg_temp'".to_owned()
         } else {
             let quoted: Vec<String> =
                 self.settings.schemas.iter().map(|schema| format!("\"{}\"", schema.replace('"', "\"\""))).collect();
-            literal(&format!("pg_catalog, {}", quoted.join(", ")))
+            literal(&format!("pg_catalog, {}, pg_temp", quoted.join(", ")))
         };
         // From version 14 on the server notices by itself that the client has gone, however it went.
         format!(

@@ -64,7 +64,6 @@ impl Router {
     }
 
     async fn make(&self, source: &SourceConfig) -> Result<Arc<Database>, DatabaseError> {
-        let limits = source.limits.clone();
         let database = match self.resolve(source)? {
             Target::Sample => {
                 let sample =
@@ -72,9 +71,9 @@ impl Router {
                         source_name: source.name.clone(),
                         problem: format!("the embedded sample could not be made: {error}"),
                     })?;
-                Database::Sqlite(SqliteEngine::new(&source.name, sample.options, limits, sample.keeper))
+                Database::Sqlite(SqliteEngine::new(source, sample.options, sample.keeper))
             }
-            Target::Sqlite(options) => Database::Sqlite(SqliteEngine::new(&source.name, *options, limits, None)),
+            Target::Sqlite(options) => Database::Sqlite(SqliteEngine::new(source, *options, None)),
             Target::Postgres(target) => Database::Postgres(PostgresEngine::new(source, *target)),
         };
         Ok(Arc::new(database))

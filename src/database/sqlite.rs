@@ -7,6 +7,7 @@
 mod catalog;
 mod handle;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,7 +22,9 @@ use super::result_set::{ResultColumn, ResultSet, ResultWriter};
 use super::value::Cell;
 use super::{DatabaseError, Explanation, ListRequest, ReadOptions, TablePage};
 use crate::audit::OpenEntry;
-use crate::guard::ApprovedSql;
+use crate::config::SourceConfig;
+use crate::guard::columns::{self, ColumnRules, MASK, RuleKind, RuledTable};
+use crate::guard::{ApprovedSql, Rejection};
 use crate::limits::Limits;
 
 /// How long the process waits past the progress handler's own limit.
@@ -35,6 +38,7 @@ pub struct SqliteEngine {
     source_name: String,
     options: SqliteConnectOptions,
     limits: Limits,
+    column_rules: ColumnRules,
     idle: Mutex<Vec<Lane>>,
     permits: Arc<Semaphore>,
     /// Keeps a database in memory alive.
@@ -72,12 +76,7 @@ impl Stop {
 
 impl SqliteEngine {
     /// An engine over a file, or over `options` that name a database in memory (`keeper` then holds it).
-    pub fn new(
-        source_name: &str,
-        options: SqliteConnectOptions,
-        limits: Limits,
-        keeper: Option<SqliteConnection>,
-    ) -> Self {
+    pub fn new(source: &SourceConfig, options: SqliteConnectOptions, keeper: Option<SqliteConnection>) -> Self {
         LazyLock::force(&START);
         let in_memory = keeper.is_some();
         let options = options
@@ -87,11 +86,12 @@ impl SqliteEngine {
             .pragma("trusted_schema", "off")
             .busy_timeout(Duration::from_secs(5))
             .disable_statement_logging();
-        let permits = Arc::new(Semaphore::new(limits.max_connections as usize));
+        let permits = Arc::new(Semaphore::new(source.limits.max_connections as usize));
         SqliteEngine {
-            source_name: source_name.to_owned(),
+            source_name: source.name.clone(),
             options,
-            limits,
+            limits: source.limits.clone(),
+            column_rules: source.column_rules.clone(),
             idle: Mutex::new(Vec::new()),
             permits,
             _keeper: keeper,
@@ -165,7 +165,8 @@ impl SqliteSession<'_> {
         sql: &ApprovedSql,
         options: &ReadOptions,
     ) -> Result<ResultSet, DatabaseError> {
-        self.within(options, async |connection| rows(connection, sql, options).await).await
+        let rules = &self.engine.column_rules;
+        self.within(options, async |connection| rows(connection, sql, rules, options).await).await
     }
 
     pub(super) async fn explain(
@@ -178,8 +179,9 @@ impl SqliteSession<'_> {
         if analyze {
             return Err(DatabaseError::Invalid("SQLite has no EXPLAIN ANALYZE; leave analyze out".into()));
         }
+        let rules = &self.engine.column_rules;
         self.within(options, async |connection| {
-            shape(connection, sql.text()).await?;
+            shape(connection, sql, rules).await?;
             let text = format!("EXPLAIN QUERY PLAN SELECT * FROM ({}\n)", sql.text());
             let plan = query(text)
                 .map(|row: SqliteRow| (row.get(0), row.get(1), row.get(3)))
@@ -301,27 +303,86 @@ fn query(text: String) -> sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite
     sqlx::query(AssertSqlSafe(text)).persistent(false)
 }
 
-/// Names and declared types of a statement's columns, without running it.
-async fn shape(connection: &mut SqliteConnection, sql: &str) -> Result<Vec<ResultColumn>, DatabaseError> {
+/// Names and declared types of a statement's columns, without running it, and the places of those to be masked.
+async fn shape(
+    connection: &mut SqliteConnection,
+    sql: &ApprovedSql,
+    rules: &ColumnRules,
+) -> Result<(Vec<ResultColumn>, BTreeSet<usize>), DatabaseError> {
     let mut locked = connection.lock_handle().await.map_err(DatabaseError::Connection)?;
-    handle::columns(&mut locked, sql).map_err(|error| DatabaseError::Sql {
-        position: error.offset.and_then(|offset| sql.get(..offset)).map(|before| before.chars().count() as u64 + 1),
+    let text = sql.text();
+    let shape = handle::columns(&mut locked, text).map_err(|error| DatabaseError::Sql {
+        position: error.offset.and_then(|offset| text.get(..offset)).map(|before| before.chars().count() as u64 + 1),
         message: error.message,
         hint: None,
         sqlstate: None,
-    })
+    })?;
+    drop(locked);
+    if rules.is_empty() {
+        return Ok((shape.columns, BTreeSet::new()));
+    }
+    let ruled = ruled_tables(connection, shape.reads, rules).await?;
+    // What the authorizer saw is exact: a denied column is refused however it is spelt.
+    if let Some(denied) = ruled.iter().find(|table| table.whole || !table.denied.is_empty()) {
+        return Err(denied.refusal().into());
+    }
+    Ok((shape.columns, columns::judge(sql.names().uses.as_ref(), &ruled)?))
+}
+
+/// The tables that a statement reads and a rule touches. `denied` holds only what the statement does read.
+async fn ruled_tables(
+    connection: &mut SqliteConnection,
+    reads: Vec<handle::ColumnRead>,
+    rules: &ColumnRules,
+) -> Result<Vec<RuledTable>, DatabaseError> {
+    let mut found: BTreeMap<String, RuledTable> = BTreeMap::new();
+    for read in reads {
+        let (table, column) = (read.table.to_ascii_lowercase(), read.column.to_ascii_lowercase());
+        if rules.denies() && (table.starts_with("sqlite_") || table.starts_with("pragma_")) {
+            return Err(DatabaseError::Ruled(Rejection::Relation {
+                name: table,
+                reason: "this source denies tables or columns, and the catalog would tell them",
+            }));
+        }
+        let kind = rules.of_column("", &table, &column);
+        let whole = rules.denies_table("", &table);
+        if kind.is_none() && !whole {
+            continue;
+        }
+        let ruled = found.entry(table.clone()).or_insert_with(|| RuledTable { table, ..RuledTable::default() });
+        ruled.whole |= whole || read.inside.is_some();
+        let names = if kind == Some(RuleKind::Deny) { &mut ruled.denied } else { &mut ruled.masked };
+        names.insert(column);
+    }
+    for ruled in found.values_mut() {
+        let columns = catalog::columns(connection, &ruled.table, "").await.map_err(sql_error)?;
+        ruled.columns = columns.iter().map(|column| column.name.to_ascii_lowercase()).collect();
+        if !ruled.denied.is_empty() {
+            let denied = |column: &&String| rules.of_column("", &ruled.table, column) == Some(RuleKind::Deny);
+            ruled.denied = ruled.columns.iter().filter(denied).cloned().collect();
+        }
+        // An integer primary key is the row's number, which has more names.
+        let is_key = columns.iter().any(|column| {
+            ruled.masked.contains(&column.name.to_ascii_lowercase()) && column.type_name.eq_ignore_ascii_case("integer")
+        });
+        if is_key {
+            ruled.masked.extend(["rowid", "_rowid_", "oid"].map(str::to_owned));
+        }
+    }
+    Ok(found.into_values().collect())
 }
 
 async fn rows(
     connection: &mut SqliteConnection,
     sql: &ApprovedSql,
+    rules: &ColumnRules,
     options: &ReadOptions,
 ) -> Result<ResultSet, DatabaseError> {
-    let columns = shape(connection, sql.text()).await?;
+    let (columns, masked) = shape(connection, sql, rules).await?;
     let count = columns.len();
     let untyped: Vec<usize> =
         columns.iter().enumerate().filter(|(_, column)| column.type_name.is_none()).map(|(index, _)| index).collect();
-    let text = wrap(sql.text(), count, options.budget.max_cell_bytes, options.budget.max_rows);
+    let text = wrap(sql.text(), count, &masked, options.budget.max_cell_bytes, options.budget.max_rows);
     let mut writer = ResultWriter::new(columns, options.format, options.budget, options.max_rows_ceiling)
         .map_err(|error| DatabaseError::HeaderTooLong { bytes: error.bytes })?;
     let mut rows = query(text).fetch(connection);
@@ -348,7 +409,7 @@ async fn rows(
 }
 
 /// The caller's text inside a CTE: each column cut on the database, and the length of what was cut beside it.
-fn wrap(sql: &str, columns: usize, max_cell_bytes: usize, max_rows: u64) -> String {
+fn wrap(sql: &str, columns: usize, masked: &BTreeSet<usize>, max_cell_bytes: usize, max_rows: u64) -> String {
     use std::fmt::Write as _;
     // A name that no caller's table has: a CTE that names itself would be taken for a recursive one.
     let mut text = String::with_capacity(sql.len() + 200 * columns + 100);
@@ -359,6 +420,10 @@ fn wrap(sql: &str, columns: usize, max_cell_bytes: usize, max_rows: u64) -> Stri
     }
     let _ = write!(text, ") AS ({sql}\n) SELECT ");
     for index in 1..=columns {
+        if masked.contains(&(index - 1)) {
+            let _ = write!(text, "'{MASK}',");
+            continue;
+        }
         let _ = write!(
             text,
             "CASE WHEN octet_length(c{index})>{max_cell_bytes} AND typeof(c{index}) IN ('text','blob') \
@@ -367,6 +432,10 @@ fn wrap(sql: &str, columns: usize, max_cell_bytes: usize, max_rows: u64) -> Stri
     }
     for index in 1..=columns {
         let comma = if index > 1 { "," } else { "" };
+        if masked.contains(&(index - 1)) {
+            let _ = write!(text, "{comma}NULL");
+            continue;
+        }
         let _ =
             write!(text, "{comma}CASE WHEN octet_length(c{index})>{max_cell_bytes} THEN octet_length(c{index}) END");
     }

@@ -11,34 +11,117 @@ use std::sync::LazyLock;
 
 use crate::dialect::Dialect;
 
-/// Returns whether `name` (lower case, without schema) may be called.
-pub(super) fn is_allowed(dialect: Dialect, name: &str) -> bool {
+/// What is known of a name before any catalog is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// On the list.
+    Harmless,
+    /// Known to be harmful, or not one of SQLite's functions.
+    Refused,
+    /// Not on the list: PostgreSQL's catalog has to say whether it is an immutable built-in, a well-known extension's,
+    /// or one that the configuration vouches for.
+    Unknown,
+}
+
+/// Judges a function by its name (lower case, without schema).
+pub(super) fn judge(dialect: Dialect, name: &str) -> Judgement {
     match dialect {
-        Dialect::Postgresql => POSTGRES_SET.contains(name),
-        Dialect::Sqlite => SQLITE_SET.contains(name),
+        Dialect::Postgresql if POSTGRES_SET.contains(name) => Judgement::Harmless,
+        Dialect::Sqlite if SQLITE_SET.contains(name) => Judgement::Harmless,
+        Dialect::Postgresql if !name.starts_with("pg_") && !REFUSED_SET.contains(name) => Judgement::Unknown,
+        Dialect::Postgresql | Dialect::Sqlite => Judgement::Refused,
     }
 }
 
-/// What to do about a refused function.
-pub(super) fn reason(dialect: Dialect, name: &str) -> &'static str {
+/// Returns whether SQLite's own authorizer may let a function pass.
+pub(crate) fn is_harmless_in_sqlite(name: &str) -> bool {
+    judge(Dialect::Sqlite, name) == Judgement::Harmless
+}
+
+/// Judges a built-in of PostgreSQL that the catalog knows. Beyond the list, an immutable built-in reads nothing but its
+/// arguments, unless these are the server's internals.
+pub(crate) fn is_harmless_builtin(name: &str, is_immutable: bool, takes_internals: bool) -> bool {
+    match judge(Dialect::Postgresql, name) {
+        Judgement::Harmless => true,
+        Judgement::Unknown => is_immutable && !takes_internals,
+        Judgement::Refused => false,
+    }
+}
+
+/// Returns what a refused function does, as a sentence's end, and what to do instead.
+pub(super) fn reason(dialect: Dialect, name: &str) -> (&'static str, &'static str) {
+    let listed = "is not on the list of functions known to be harmless";
     match (dialect, name) {
-        (_, "pg_sleep" | "pg_sleep_for" | "pg_sleep_until") => "It only waits; leave it out.",
-        (_, "nextval" | "setval") => "It changes a sequence; read the sequence's last_value column instead.",
-        (_, "set_config" | "current_setting") => "Settings are not read or changed here.",
-        (_, "load_extension" | "readfile" | "writefile" | "pg_read_file" | "pg_read_binary_file" | "pg_ls_dir") => {
-            "Files of the server are out of reach here."
+        (_, "pg_sleep" | "pg_sleep_for" | "pg_sleep_until") => ("only delays the server", "Leave it out."),
+        (_, "nextval" | "setval") => ("changes a sequence", "Read the sequence's last_value column instead."),
+        (_, "set_config" | "current_setting") => {
+            ("reads or changes settings", "SHOW tells harmless settings; the others are out of reach here.")
+        }
+        (_, "pg_terminate_backend" | "pg_cancel_backend" | "pg_reload_conf" | "pg_rotate_logfile") => {
+            ("acts on the server or other sessions", "Nothing of that is done here.")
+        }
+        (Dialect::Postgresql, name)
+            if name.starts_with("lo_") || name.starts_with("pg_ls_") || name.starts_with("pg_read_") =>
+        {
+            ("reads or writes files of the server", "Read tables and views only.")
+        }
+        (Dialect::Postgresql, name) if name.contains("_to_xml") || name == "ts_stat" || name == "ts_rewrite" => {
+            ("runs SQL from a text", "Write the query itself.")
+        }
+        (Dialect::Postgresql, name) if name.contains("advisory") => ("takes locks", "Leave it out."),
+        (Dialect::Sqlite, "load_extension" | "readfile" | "writefile") => {
+            ("reaches files", "Files of the server are out of reach here.")
         }
         (Dialect::Postgresql, _) => {
-            "Use built-in functions; a function of your own has to be named in the source's allow_functions."
+            (listed, "Use built-in functions; a function of your own has to be named in the source's allow_functions.")
         }
-        (Dialect::Sqlite, _) => "Use SQLite's built-in functions.",
+        (Dialect::Sqlite, _) => (listed, "Use SQLite's built-in functions."),
     }
 }
 
 static POSTGRES_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| POSTGRES.split_ascii_whitespace().collect());
+static REFUSED_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| REFUSED.split_ascii_whitespace().collect());
 static SQLITE_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| SQLITE.split_ascii_whitespace().collect());
 
+/// Functions beside those named `pg_..` that are known to do harm, so that no catalog needs to be asked.
+const REFUSED: &str = "
+crosstab crosstab2 crosstab3 crosstab4 crosstabn current_query current_setting currval cursor_to_xml cursor_to_xmlschema
+database_to_xml database_to_xml_and_xmlschema database_to_xmlschema dblink dblink_connect dblink_connect_u dblink_exec
+dblink_open dblink_send_query inet_client_addr inet_client_port inet_server_addr inet_server_port lastval lo_close
+lo_creat lo_create lo_export lo_from_bytea lo_get lo_import lo_lseek lo_lseek64 lo_open lo_put lo_tell lo_tell64
+lo_truncate lo_truncate64 lo_unlink loread lowrite nextval query_to_xml query_to_xml_and_xmlschema query_to_xmlschema
+schema_to_xml schema_to_xml_and_xmlschema schema_to_xmlschema set_config setseed setval table_to_xml
+table_to_xml_and_xmlschema table_to_xmlschema ts_rewrite ts_stat txid_current txid_status
+";
+
 const POSTGRES: &str = "
+anytextcat array_send
+date_cmp_timestamptz date_eq_timestamptz date_ge_timestamptz date_gt_timestamptz date_le_timestamptz date_lt_timestamptz
+date_ne_timestamptz enum_send getdatabaseencoding has_any_column_privilege has_column_privilege has_database_privilege
+has_function_privilege has_language_privilege has_schema_privilege has_sequence_privilege has_table_privilege
+has_type_privilege in_range interval_pl_timestamptz jsonb_populate_record_valid money multirange_send oidvectortypes
+overlaps pg_basetype pg_char_to_encoding pg_collation_is_visible pg_column_compression pg_column_is_updatable
+pg_column_toast_chunk_id pg_conversion_is_visible pg_current_snapshot pg_describe_object pg_encoding_max_length
+pg_encoding_to_char pg_function_is_visible pg_get_function_arg_default pg_get_function_arguments
+pg_get_function_identity_arguments pg_get_function_result pg_get_keywords pg_get_object_address
+pg_get_partition_constraintdef pg_get_partkeydef pg_get_ruledef pg_get_serial_sequence pg_get_statisticsobjdef
+pg_get_statisticsobjdef_columns pg_get_statisticsobjdef_expressions pg_get_triggerdef pg_get_userbyid pg_has_role
+pg_identify_object pg_identify_object_as_address pg_index_column_has_property pg_index_has_property
+pg_indexam_has_property pg_indexam_progress_phasename pg_is_in_recovery pg_is_other_temp_schema pg_lsn pg_lsn_cmp
+pg_lsn_eq pg_lsn_ge pg_lsn_gt pg_lsn_hash pg_lsn_larger pg_lsn_le pg_lsn_lt pg_lsn_mi pg_lsn_ne pg_lsn_smaller
+pg_my_temp_schema pg_opclass_is_visible pg_operator_is_visible pg_opfamily_is_visible pg_partition_ancestors
+pg_partition_root pg_partition_tree pg_relation_is_updatable pg_sequence_parameters pg_size_bytes pg_snapshot_xip
+pg_snapshot_xmax pg_snapshot_xmin pg_statistics_obj_is_visible pg_timezone_abbrevs pg_timezone_names pg_trigger_depth
+pg_ts_config_is_visible pg_ts_dict_is_visible pg_ts_parser_is_visible pg_ts_template_is_visible pg_type_is_visible
+pg_visible_in_snapshot pg_wal_lsn_diff range_send record_send row_security_active shobj_description system_user
+textanycat time timestamp_cmp_timestamptz timestamp_eq_timestamptz timestamp_ge_timestamptz timestamp_gt_timestamptz
+timestamp_le_timestamptz timestamp_lt_timestamptz timestamp_ne_timestamptz timestamptz_cmp_date
+timestamptz_cmp_timestamp timestamptz_eq_date timestamptz_eq_timestamp timestamptz_ge_date timestamptz_ge_timestamp
+timestamptz_gt_date timestamptz_gt_timestamp timestamptz_le_date timestamptz_le_timestamp timestamptz_lt_date
+timestamptz_lt_timestamp timestamptz_mi_interval timestamptz_ne_date timestamptz_ne_timestamp timestamptz_pl_interval
+timetz to_regcollation to_regnamespace to_regoper to_regoperator to_regproc to_regprocedure to_regtypemod ts_match_tq
+ts_match_tt txid_current_snapshot txid_snapshot_xip txid_snapshot_xmax txid_snapshot_xmin txid_visible_in_snapshot
+xmlconcat2 xmltext
 abbrev abs acos acosd acosh age any_value area array_agg array_append array_cat array_dims array_fill array_length
 array_lower array_ndims array_position array_positions array_prepend array_remove array_replace array_reverse
 array_sample array_shuffle array_sort array_to_json array_to_string array_to_tsvector array_upper ascii asin asind

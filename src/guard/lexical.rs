@@ -1,15 +1,17 @@
-//! A second reader of PostgreSQL's lexical rules, for one question: do the parser's tokens end where PostgreSQL's do?
+//! Do the parser's tokens end where PostgreSQL's do?
 //!
 //! The parser's tokeniser differs from the server's in places (an operator that runs into a comment, a continued `E''`
 //! string), and text that one takes for a literal the other would run. So every stretch that is opaque to a parser
-//! (string, quoted name, comment, dollar quote) is found here by the server's own rules, and the statement is refused
-//! unless the tokens agree on each of them, and on where each operator begins and ends. Source: "Lexical Structure" in PostgreSQL's manual and its `scan.l`; with
-//! `standard_conforming_strings` on, which the engine sets. Pure.
+//! (string, quoted name, comment, dollar quote) is found by the server's own rules too, and the statement is refused
+//! unless the tokens agree on each of them, and on where each operator begins and ends. Pure.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
+
+use super::lexer::{Kind, Lexeme, is_operator, lexemes};
+use crate::dialect::Dialect;
 
 /// Byte ranges, in order.
 type Ranges = Vec<Range<usize>>;
@@ -37,157 +39,21 @@ fn push_run(found: &mut Vec<Range<usize>>, last_is_run: bool, run: Range<usize>)
 /// The opaque stretches and operator runs by PostgreSQL's rules, as byte ranges in order, and the operators one by one;
 /// `None` when a stretch does not end.
 fn stretches(sql: &str) -> Option<(Ranges, Ranges)> {
-    let bytes = sql.as_bytes();
-    let at = |place: usize| bytes.get(place).copied().unwrap_or(0);
     let mut found = Vec::new();
-    let mut operators: Vec<Range<usize>> = Vec::new();
-    let mut place = 0;
-    // After a string, white space with a line break and another quote go on with it, in the same mode.
-    let mut continues: Option<bool> = None;
-    while place < bytes.len() {
-        let start = place;
-        let byte = at(place);
-        let begins_comment = (byte == b'-' && at(place + 1) == b'-') || (byte == b'/' && at(place + 1) == b'*');
-        if byte.is_ascii_whitespace() || byte == 0x0b {
-            place += 1;
-            continue;
-        }
-        if begins_comment && byte == b'-' {
-            while place < bytes.len() && !matches!(at(place), b'\n' | b'\r') {
-                place += 1;
+    let mut operators: Ranges = Vec::new();
+    for Lexeme { kind, range } in lexemes(sql, Dialect::Postgresql)? {
+        match kind {
+            Kind::Operator => {
+                let follows = operators.last().is_some_and(|last| last.end == range.start);
+                push_run(&mut found, follows, range.clone());
+                operators.push(range);
             }
-            found.push(start..place);
-            continue;
-        }
-        if begins_comment {
-            let mut depth = 0usize;
-            loop {
-                match (at(place), at(place + 1)) {
-                    (b'/', b'*') => (depth, place) = (depth + 1, place + 2),
-                    (b'*', b'/') => (depth, place) = (depth - 1, place + 2),
-                    _ if place >= bytes.len() => return None,
-                    _ => place += 1,
-                }
-                if depth == 0 {
-                    break;
-                }
-            }
-            found.push(start..place);
-            continue;
-        }
-        let continued = continues.take();
-        match byte {
-            b'\'' => {
-                let escapes = continued.unwrap_or(false);
-                place = quoted(bytes, place, b'\'', escapes)?;
-                found.push(start..place);
-                continues = Some(escapes);
-            }
-            b'"' => {
-                place = quoted(bytes, place, b'"', false)?;
-                found.push(start..place);
-            }
-            b'$' if !at(place.wrapping_sub(1)).is_ascii_alphanumeric() => match dollar(sql, place) {
-                Some(end) => {
-                    place = end?;
-                    found.push(start..place);
-                }
-                None => place += 1,
-            },
-            b'0'..=b'9' => {
-                while at(place).is_ascii_alphanumeric() || matches!(at(place), b'.' | b'_') {
-                    // An exponent takes its sign along: 0.5e-3.
-                    let exponent = matches!(at(place), b'e' | b'E') && matches!(at(place + 1), b'+' | b'-');
-                    place += if exponent && at(place + 2).is_ascii_digit() { 2 } else { 1 };
-                }
-            }
-            _ if is_name_start(byte) => {
-                while is_name_start(at(place)) || at(place).is_ascii_digit() || at(place) == b'$' {
-                    place += 1;
-                }
-                let prefix = sql.get(start..place).unwrap_or_default();
-                // U&'..' and U&"..": the prefix and the quote stand without a space.
-                let unicode =
-                    prefix.eq_ignore_ascii_case("u") && at(place) == b'&' && matches!(at(place + 1), b'\'' | b'"');
-                if unicode {
-                    place = quoted(bytes, place + 1, at(place + 1), false)?;
-                    found.push(start..place);
-                } else if at(place) == b'\'' && ["e", "b", "x", "n"].iter().any(|p| prefix.eq_ignore_ascii_case(p)) {
-                    let escapes = prefix.eq_ignore_ascii_case("e");
-                    place = quoted(bytes, place, b'\'', escapes)?;
-                    found.push(start..place);
-                    continues = Some(escapes);
-                }
-            }
-            _ if is_operator(byte) => {
-                place = operator_end(bytes, place);
-                let follows = operators.last().is_some_and(|last| last.end == start);
-                push_run(&mut found, follows, start..place);
-                operators.push(start..place);
-            }
-            _ => place += 1,
+            Kind::String | Kind::Quoted | Kind::Comment => found.push(range),
+            Kind::Unreadable if range.len() > 1 => found.push(range),
+            Kind::Word | Kind::Number | Kind::Mark(_) | Kind::Unreadable => {}
         }
     }
     Some((found, operators))
-}
-
-fn is_operator(byte: u8) -> bool {
-    b"+-*/<>=~!@#%^&|`?".contains(&byte)
-}
-
-/// The end of an operator: as long as it can be, but a comment ends it, and a longer one ends in `+` or `-` only when
-/// it holds one of the characters that built-in arithmetic does not use.
-fn operator_end(bytes: &[u8], start: usize) -> usize {
-    let at = |place: usize| bytes.get(place).copied().unwrap_or(0);
-    let mut end = start;
-    while is_operator(at(end)) {
-        let comment = (at(end) == b'-' && at(end + 1) == b'-') || (at(end) == b'/' && at(end + 1) == b'*');
-        if comment && end > start {
-            break;
-        }
-        end += 1;
-    }
-    let operator = bytes.get(start..end).unwrap_or_default();
-    if !operator.iter().any(|byte| b"~!@#%^&|`?".contains(byte)) {
-        while end > start + 1 && matches!(at(end - 1), b'+' | b'-') {
-            end -= 1;
-        }
-    }
-    end
-}
-
-/// The end of a quoted stretch whose quote stands at `place`; a doubled quote, and with `escapes` a backslash, goes on.
-fn quoted(bytes: &[u8], mut place: usize, quote: u8, escapes: bool) -> Option<usize> {
-    place += 1;
-    loop {
-        let byte = *bytes.get(place)?;
-        let doubled = byte == quote && bytes.get(place + 1) == Some(&quote);
-        if doubled || (escapes && byte == b'\\') {
-            place += 2;
-        } else if byte == quote {
-            return Some(place + 1);
-        } else {
-            place += 1;
-        }
-    }
-}
-
-/// The end of a dollar quote that begins at `place`: `None` when none begins there, `Some(None)` when it does not end.
-fn dollar(sql: &str, place: usize) -> Option<Option<usize>> {
-    let rest = sql.get(place..)?;
-    let tag_end = rest.get(1..)?.find('$')? + 2;
-    let tag = rest.get(..tag_end)?;
-    let name = tag.get(1..tag_end - 1)?;
-    let valid =
-        name.bytes().enumerate().all(|(index, byte)| is_name_start(byte) || (index > 0 && byte.is_ascii_digit()));
-    if !valid {
-        return None;
-    }
-    Some(rest.get(tag_end..)?.find(tag).map(|end| place + tag_end + end + tag.len()))
-}
-
-fn is_name_start(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
 }
 
 /// The opaque stretches as the parser's tokens tell them.

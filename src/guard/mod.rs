@@ -6,17 +6,25 @@
 //! role may read is the database's business, and the engines' own locks stand behind it.
 
 mod classify;
-mod functions;
+pub mod columns;
+pub(crate) mod extensions;
+pub(crate) mod functions;
+mod lexer;
 mod lexical;
+mod reader;
 mod rejection;
-mod relations;
+pub(crate) mod relations;
+mod settings;
 mod walk;
 
-use sqlparser::ast::Statement;
+use std::collections::BTreeSet;
+
 use sqlparser::dialect::{PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Tokenizer};
 
+use columns::ColumnUses;
+use lexer::{Kind, Lexeme};
 pub use rejection::Rejection;
 
 use crate::dialect::Dialect;
@@ -39,23 +47,54 @@ pub struct ApprovedSql {
     names: Names,
 }
 
-/// The names a statement uses, for what only the database can decide. Each sorted, without duplicates.
+/// The names a statement uses, for what only the database can decide. Each sorted, without duplicates. From the second
+/// reader they are too many rather than too few.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Tables, as written, without the statement's own CTEs.
+    /// Tables, as written, without the statement's own CTEs: for the record and the reply.
     pub relations: Vec<String>,
-    /// Functions called without a schema: a user's function of that name could be chosen by the server.
+    /// Schema and name of every relation that may be meant.
+    pub reads: Vec<(Option<String>, String)>,
+    /// Allowed functions called without a schema: a user's function of that name could be chosen by the server.
     pub functions: Vec<String>,
+    /// Functions that are not on the list: the catalog must vouch for them.
+    pub unknown: Vec<(Option<String>, String)>,
     /// Last parts of dotted names: without such a column the server looks for a function of that name.
     pub fields: Vec<String>,
     /// Operators, which can be defined by users too.
     pub operators: Vec<String>,
+    /// Types that are named; a user's type may run functions when a value becomes one.
+    pub types: Vec<String>,
+    /// Whether a value is cast to another type.
+    pub casts: bool,
+    /// Byte offsets of functions that are called by a bare name and may be written with a schema instead.
+    pub calls: Vec<(usize, String)>,
+    /// What it does with columns; `None` from the second reader, which does not know.
+    pub uses: Option<ColumnUses>,
+}
+
+impl Names {
+    /// Whether every bare call of this function can be written with its schema.
+    pub fn can_be_qualified(&self, function: &str) -> bool {
+        self.calls.iter().any(|(_, name)| name == function)
+    }
 }
 
 impl ApprovedSql {
     /// The query, exactly as the caller wrote it (without a closing semicolon, and without a leading `EXPLAIN`).
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The same text with `pg_catalog.` written before each bare call of these functions, which nothing else changes.
+    pub fn with_builtins(&self, functions: &BTreeSet<String>) -> String {
+        let mut text = self.text.clone();
+        for (offset, _) in self.names.calls.iter().rev().filter(|(_, name)| functions.contains(name)) {
+            if text.is_char_boundary(*offset) {
+                text.insert_str(*offset, "pg_catalog.");
+            }
+        }
+        text
     }
 
     /// Whether the caller wrote `EXPLAIN` before the query.
@@ -95,16 +134,58 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Re
         Dialect::Postgresql => &postgres,
         Dialect::Sqlite => &sqlite,
     };
-    let tokens = Tokenizer::new(grammar, sql).tokenize_with_location().map_err(|error| Rejection::Syntax {
-        position: character(sql, error.location.line, error.location.column),
-        message: error.message,
+    let (text, start) = match lexer::lexemes(sql, dialect) {
+        Some(lexemes) => {
+            let lexemes: Vec<Lexeme> = lexemes.into_iter().filter(|lexeme| lexeme.kind != Kind::Comment).collect();
+            if lexemes.len() > limits.max_sql_tokens {
+                return Err(Rejection::TooManyTokens { limit: limits.max_sql_tokens });
+            }
+            if lexemes.iter().any(|lexeme| lexeme.kind == Kind::Unreadable && lexeme.range.len() > 1) {
+                return Err(Rejection::Statement {
+                    what: "a name written as U&\"..\"".into(),
+                    hint: "Write the name's characters themselves between double quotes.",
+                });
+            }
+            let end = lexemes.iter().rposition(|lexeme| lexeme.kind != Kind::Mark(b';')).ok_or(Rejection::Empty)?;
+            let statement = lexemes.get(..=end).unwrap_or_default();
+            if let Some(shown) = shown_setting(sql, statement, dialect)? {
+                return Ok(ApprovedSql { text: shown, explain: false, names: Names::default() });
+            }
+            let start = explained(sql, statement)?;
+            // Closing semicolons would break the wrapping query.
+            let end = statement.last().map_or(sql.len(), |lexeme| lexeme.range.end);
+            (sql.get(start.unwrap_or(0)..end).unwrap_or(sql), start)
+        }
+        None => (sql, None),
+    };
+    // Positions are told in the caller's own text.
+    let place = start.and_then(|start| sql.get(..start)).map_or(0, |before| before.chars().count() as u64);
+    let names = names(text, dialect, grammar, limits).map_err(|rejection| match rejection {
+        Rejection::Syntax { message, position } => {
+            Rejection::Syntax { message, position: position.map(|position| position + place) }
+        }
+        other => other,
     })?;
-    let mut meaningful = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
-    if meaningful.clone().count() > limits.max_sql_tokens {
+    Ok(ApprovedSql { text: text.to_owned(), explain: start.is_some(), names })
+}
+
+/// The names of one statement that may run.
+fn names(
+    sql: &str,
+    dialect: Dialect,
+    grammar: &dyn sqlparser::dialect::Dialect,
+    limits: &Limits,
+) -> Result<Names, Rejection> {
+    let tokens = match Tokenizer::new(grammar, sql).tokenize_with_location() {
+        Ok(tokens) => tokens,
+        Err(error) => {
+            let position = character(sql, error.location.line, error.location.column);
+            return reader::check(sql, dialect, Rejection::Syntax { message: error.message, position });
+        }
+    };
+    let meaningful = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+    if meaningful.count() > limits.max_sql_tokens {
         return Err(Rejection::TooManyTokens { limit: limits.max_sql_tokens });
-    }
-    if meaningful.all(|token| token.token == Token::SemiColon) {
-        return Err(Rejection::Empty);
     }
     let operators = match dialect {
         Dialect::Postgresql => lexical::operators(sql, &tokens).ok_or(Rejection::Statement {
@@ -113,73 +194,79 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Re
         })?,
         Dialect::Sqlite => Vec::new(),
     };
-    let end = query_end(sql, &tokens);
     let mut parser = Parser::new(grammar).with_recursion_limit(limits.max_sql_depth).with_tokens_with_locations(tokens);
-    let statements = parser
-        .parse_statements()
-        .map_err(|error| opening_keyword(sql, grammar).unwrap_or_else(|| syntax(sql, error, limits)))?;
-    let [statement] = statements.as_slice() else {
-        return Err(match statements.len() {
-            0 => Rejection::Empty,
-            count => Rejection::MultipleStatements { count },
-        });
-    };
-    let names = Names { operators, ..walk::check(statement, dialect)? };
-    let text = sql.get(..end).unwrap_or(sql);
-    match statement {
-        Statement::Explain { .. } => {
-            let query = after_explain(text, grammar).ok_or_else(|| Rejection::clause("this form of EXPLAIN"))?;
-            // The rest must stand as a statement of its own: it is what will run inside our EXPLAIN.
-            let inner = check(query, dialect, limits)?;
-            if inner.explain {
-                return Err(Rejection::clause("EXPLAIN of an EXPLAIN"));
+    match parser.parse_statements() {
+        Ok(statements) => match statements.as_slice() {
+            [statement] => {
+                let parsed = Names { operators, ..walk::check(statement, dialect)? };
+                reader::complete(sql, dialect, parsed)
             }
-            Ok(ApprovedSql { explain: true, ..inner })
+            [] => Err(Rejection::Empty),
+            several => Err(Rejection::MultipleStatements { count: several.len() }),
+        },
+        Err(ParserError::RecursionLimitExceeded) => Err(Rejection::TooDeep { limit: limits.max_sql_depth }),
+        Err(error) => {
+            let unread = opening_keyword(sql, grammar).unwrap_or_else(|| syntax(sql, error));
+            reader::check(sql, dialect, unread)
         }
-        _ => Ok(ApprovedSql { text: text.to_owned(), explain: false, names }),
     }
 }
 
-/// Byte where the statement ends: before its closing semicolons, which would break the wrapping query.
-fn query_end(sql: &str, tokens: &[sqlparser::tokenizer::TokenWithSpan]) -> usize {
-    let mut end = sql.len();
-    for token in tokens.iter().rev() {
-        match token.token {
-            Token::Whitespace(_) => {}
-            Token::SemiColon => {
-                end = byte_offset(sql, token.span.start.line, token.span.start.column).unwrap_or(end);
+/// TUDB's own statement in place of `SHOW name`.
+fn shown_setting(sql: &str, lexemes: &[Lexeme], dialect: Dialect) -> Result<Option<String>, Rejection> {
+    let words: Vec<&str> = lexemes.iter().filter_map(|lexeme| sql.get(lexeme.range.clone())).collect();
+    let name = match words.as_slice() {
+        [show, rest @ ..] if show.eq_ignore_ascii_case("show") && dialect == Dialect::Postgresql => match rest {
+            [time, zone] if time.eq_ignore_ascii_case("time") && zone.eq_ignore_ascii_case("zone") => "TimeZone",
+            [name] => name,
+            _ => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    settings::show(name).map(Some).ok_or_else(|| Rejection::Statement {
+        what: format!("SHOW {name}"),
+        hint: "SHOW tells settings that say how to read results: TimeZone, server_version, search_path and the like.",
+    })
+}
+
+/// Where the statement begins that an `EXPLAIN` explains; `None` when there is none.
+fn explained(sql: &str, lexemes: &[Lexeme]) -> Result<Option<usize>, Rejection> {
+    let word = |at: usize| {
+        let lexeme = lexemes.get(at)?;
+        let is_word = lexeme.kind == Kind::Word;
+        sql.get(lexeme.range.clone()).filter(|_| is_word).map(str::to_ascii_uppercase)
+    };
+    let is = |at: usize, mark: u8| lexemes.get(at).is_some_and(|lexeme| lexeme.kind == Kind::Mark(mark));
+    if word(0).as_deref() != Some("EXPLAIN") {
+        return Ok(None);
+    }
+    let analyze = || Rejection::Statement {
+        what: "EXPLAIN ANALYZE (it runs the statement)".into(),
+        hint: "Call explain_query with analyze, which runs it inside the limits.",
+    };
+    let mut at = 1;
+    // `EXPLAIN (ANALYZE, ..) SELECT`, unless the parenthesis is the query's own.
+    let opens_query = matches!(word(2).as_deref(), Some("SELECT" | "WITH" | "VALUES" | "TABLE")) || is(2, b'(');
+    if is(1, b'(') && !opens_query {
+        let close =
+            (1..lexemes.len()).find(|at| is(*at, b')')).ok_or_else(|| Rejection::clause("this form of EXPLAIN"))?;
+        for option in 2..close {
+            let off = matches!(word(option + 1).as_deref(), Some("FALSE" | "OFF"));
+            if matches!(word(option).as_deref(), Some("ANALYZE" | "ANALYSE")) && !off {
+                return Err(analyze());
             }
+        }
+        at = close + 1;
+    }
+    loop {
+        match word(at).as_deref() {
+            Some("ANALYZE" | "ANALYSE") => return Err(analyze()),
+            Some("VERBOSE" | "QUERY" | "PLAN") => at += 1,
+            Some("EXPLAIN") => return Err(Rejection::clause("EXPLAIN of an EXPLAIN")),
             _ => break,
         }
     }
-    end
-}
-
-/// The text after `EXPLAIN` and its options, or `None` when it does not begin that way.
-fn after_explain<'a>(sql: &'a str, grammar: &dyn sqlparser::dialect::Dialect) -> Option<&'a str> {
-    let tokens = Tokenizer::new(grammar, sql).tokenize_with_location().ok()?;
-    let mut depth = 0usize;
-    for token in &tokens {
-        let word = match &token.token {
-            Token::Whitespace(_) => continue,
-            Token::LParen => {
-                depth += 1;
-                // `EXPLAIN (SELECT ..)`: the parenthesis belongs to the query when a query follows.
-                continue;
-            }
-            Token::RParen => {
-                depth = depth.saturating_sub(1);
-                continue;
-            }
-            Token::Word(word) => word.value.to_ascii_uppercase(),
-            _ => continue,
-        };
-        if depth == 0 && matches!(word.as_str(), "SELECT" | "WITH" | "VALUES" | "TABLE") {
-            let start = byte_offset(sql, token.span.start.line, token.span.start.column)?;
-            return sql.get(start..);
-        }
-    }
-    None
+    lexemes.get(at).map(|lexeme| Some(lexeme.range.start)).ok_or_else(|| Rejection::clause("this form of EXPLAIN"))
 }
 
 /// A statement that does not parse and does not begin as a query either is better named by its keyword.
@@ -201,9 +288,9 @@ fn opening_keyword(sql: &str, grammar: &dyn sqlparser::dialect::Dialect) -> Opti
     }
 }
 
-fn syntax(sql: &str, error: ParserError, limits: &Limits) -> Rejection {
+fn syntax(sql: &str, error: ParserError) -> Rejection {
     match error {
-        ParserError::RecursionLimitExceeded => Rejection::TooDeep { limit: limits.max_sql_depth },
+        ParserError::RecursionLimitExceeded => Rejection::clause("a statement nested this deep"),
         ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
             let (text, place) = match message.rsplit_once(" at Line: ") {
                 Some((text, place)) => (text.to_owned(), place.to_owned()),

@@ -1,5 +1,7 @@
 //! Why a statement was refused: a stable code, one sentence, a hint. Part of the guard; pure.
 
+use super::functions;
+use crate::dialect::Dialect;
 use crate::error::{Code, ToolError};
 
 /// A refusal by the guard. Nothing of the statement was sent to the database.
@@ -21,8 +23,10 @@ pub enum Rejection {
     Write { what: String },
     #[error("{what} is not taken here")]
     Statement { what: String, hint: &'static str },
-    #[error("function {name} is not on the list of functions known to be harmless")]
-    Function { name: String, reason: &'static str },
+    #[error("function {name} is refused: it {does}")]
+    Function { name: String, does: &'static str, hint: &'static str },
+    #[error("{column} {}", if *is_denied { "may not be read" } else { "is masked and may only stand plainly in the select list" })]
+    Column { column: String, is_denied: bool, allowed: Vec<String> },
     #[error("{name} is refused: {reason}")]
     Relation { name: String, reason: &'static str },
 }
@@ -32,7 +36,31 @@ impl Rejection {
     pub(super) fn clause(what: impl Into<String>) -> Self {
         Rejection::Statement {
             what: what.into(),
-            hint: "Write it as one plain query: SELECT, VALUES or WITH .. SELECT.",
+            hint: "Write it as one plain query: SELECT, VALUES, TABLE or WITH .. SELECT.",
+        }
+    }
+
+    /// A function that is known to do harm, or that nobody vouches for.
+    pub(super) fn function(dialect: Dialect, name: &str) -> Self {
+        let (does, hint) = functions::reason(dialect, name);
+        Rejection::Function { name: name.to_owned(), does, hint }
+    }
+
+    /// A function that `value.name` would call.
+    pub(super) fn function_by_dot(name: &str) -> Self {
+        Rejection::Function {
+            name: name.to_owned(),
+            does: "may be called by a dot after a value",
+            hint: "Name the column through a table's alias, or the function's columns as in f(..) AS t(a, b).",
+        }
+    }
+
+    /// An operator that is written with a schema other than the catalog's.
+    pub(super) fn foreign_operator(name: String) -> Self {
+        Rejection::Function {
+            name,
+            does: "is an operator of another schema, and operators run functions",
+            hint: "Write the operator without a schema; a well-known extension's is found all the same.",
         }
     }
 }
@@ -61,7 +89,17 @@ impl From<Rejection> for ToolError {
             Rejection::Write { .. } => ToolError::new(Code::WriteRefused, message)
                 .hint("Ask for the rows with SELECT; changes have to be made with another tool."),
             Rejection::Statement { hint, .. } => ToolError::new(Code::StatementRefused, message).hint(hint),
-            Rejection::Function { reason, .. } => ToolError::new(Code::FunctionRefused, message).hint(reason),
+            Rejection::Function { hint, .. } => ToolError::new(Code::FunctionRefused, message).hint(hint),
+            Rejection::Column { is_denied, allowed, .. } => {
+                let code = if is_denied { Code::ColumnDenied } else { Code::ColumnMasked };
+                ToolError::new(code, message).hint(match allowed.as_slice() {
+                    [] => "`list_tables` shows what may be read.".to_owned(),
+                    columns => format!(
+                        "Name the columns you need, each with its table's alias; free to use are: {}.",
+                        columns.join(", ")
+                    ),
+                })
+            }
             Rejection::Relation { .. } => {
                 ToolError::new(Code::RelationRefused, message).hint("`list_tables` shows what may be read.")
             }

@@ -7,7 +7,7 @@ use crate::dialect::Dialect;
 
 /// Returns why the relation is refused, or `None` when it may be read. `schema` and `name` are folded to lower case
 /// unless they were quoted.
-pub(super) fn refusal(dialect: Dialect, schema: Option<&str>, name: &str) -> Option<&'static str> {
+pub(crate) fn refusal(dialect: Dialect, schema: Option<&str>, name: &str) -> Option<&'static str> {
     match dialect {
         Dialect::Postgresql => match schema {
             Some("information_schema") => (!INFORMATION_SCHEMA.contains(&name))

@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 use sqlparser::ast::*;
 
 use super::classify::{StatementClass, classify};
-use super::{Names, Rejection, functions, relations};
+use super::columns::{ColumnName, ColumnUses, PlainItem, TableName, Wildcard};
+use super::functions::{self, Judgement};
+use super::{Names, Rejection, relations};
 use crate::dialect::Dialect;
 
 type Walked = Result<(), Rejection>;
@@ -23,19 +25,18 @@ pub(super) fn check(statement: &Statement, dialect: Dialect) -> Result<Names, Re
         relations: BTreeSet::new(),
         ctes: BTreeSet::new(),
         functions: BTreeSet::new(),
+        unknown: BTreeSet::new(),
+        types: BTreeSet::new(),
+        reads: BTreeSet::new(),
+        casts: false,
+        uses: ColumnUses::default(),
+        level: 0,
         dotted: BTreeSet::new(),
         function_aliases: BTreeSet::new(),
         known_fields: BTreeSet::new(),
     };
     match classify(statement) {
         StatementClass::Query(query) => walk.query(query)?,
-        StatementClass::Explain(inner) => match classify(inner) {
-            StatementClass::Query(query) => walk.query(query)?,
-            StatementClass::Write(what) => return Err(Rejection::Write { what: format!("EXPLAIN of {what}") }),
-            StatementClass::Explain(_) | StatementClass::Other(_) => {
-                return Err(Rejection::clause("EXPLAIN of anything but a query"));
-            }
-        },
         StatementClass::Write(what) => return Err(Rejection::Write { what }),
         StatementClass::Other(what) => return Err(Rejection::clause(what)),
     }
@@ -45,7 +46,49 @@ pub(super) fn check(statement: &Statement, dialect: Dialect) -> Result<Names, Re
         functions: walk.functions.into_iter().collect(),
         fields: walk.dotted.into_iter().map(|(_, field)| field).collect::<BTreeSet<_>>().into_iter().collect(),
         operators: Vec::new(),
+        unknown: walk.unknown.into_iter().collect(),
+        types: walk.types.into_iter().collect(),
+        reads: walk.reads.into_iter().collect(),
+        casts: walk.casts,
+        calls: Vec::new(),
+        uses: Some(walk.uses),
     })
+}
+
+/// A name as the database folds it: PostgreSQL folds the ASCII letters of what is not quoted and cuts every name at 63
+/// bytes; SQLite compares names without case either way.
+pub(super) fn fold(dialect: Dialect, name: &str, is_quoted: bool) -> String {
+    match dialect {
+        Dialect::Sqlite => name.to_ascii_lowercase(),
+        Dialect::Postgresql => {
+            let name = name.get(..name.floor_char_boundary(63)).unwrap_or(name);
+            if is_quoted { name.to_owned() } else { name.to_ascii_lowercase() }
+        }
+    }
+}
+
+/// Refuses the object-identifier types that look up what may be secret or runs: `regproc`, `regrole` and the like.
+pub(super) fn object_type_refusal(name: &str) -> Walked {
+    let bare = name.strip_prefix('_').unwrap_or(name);
+    match bare {
+        "regproc" | "regprocedure" | "regoper" | "regoperator" | "regrole" => {
+            Err(Rejection::clause(format!("a cast to {bare}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a text that names, as `regclass`, a relation which may not be read.
+pub(super) fn regclass_refusal(text: &str) -> Walked {
+    let folded = text.replace('"', "").to_lowercase();
+    let (schema, name) = match folded.split_once('.') {
+        Some((schema, name)) => (Some(schema), name),
+        None => (None, folded.as_str()),
+    };
+    match relations::refusal(Dialect::Postgresql, schema, name) {
+        Some(reason) => Err(Rejection::Relation { name: text.to_owned(), reason }),
+        None => Ok(()),
+    }
 }
 
 struct Walk {
@@ -55,6 +98,15 @@ struct Walk {
     /// makes a refused relation's name readable, because its own body may still mean the real one.
     ctes: BTreeSet<String>,
     functions: BTreeSet<String>,
+    /// Functions that only the catalog can judge.
+    unknown: BTreeSet<(Option<String>, String)>,
+    types: BTreeSet<String>,
+    /// Every relation, those that a CTE may hide included.
+    reads: BTreeSet<(Option<String>, String)>,
+    casts: bool,
+    uses: ColumnUses,
+    /// How deep the query at hand is nested; set operations count as a level.
+    level: usize,
     /// Dotted names: first and last part.
     dotted: BTreeSet<(String, String)>,
     /// Aliases of functions in FROM, anywhere in the statement. Such an alias can stand for a plain value, and
@@ -70,6 +122,13 @@ const FUNCTION_COLUMNS: [&str; 12] =
 
 impl Walk {
     fn query(&mut self, query: &Query) -> Walked {
+        self.level += 1;
+        let walked = self.query_inside(query);
+        self.level -= 1;
+        walked
+    }
+
+    fn query_inside(&mut self, query: &Query) -> Walked {
         let Query {
             with,
             body,
@@ -102,8 +161,11 @@ impl Walk {
                 return Err(Rejection::clause("INTERPOLATE"));
             }
             match kind {
-                OrderByKind::All(_) => {}
-                OrderByKind::Expressions(list) => self.order(list)?,
+                OrderByKind::All(_) => self.uses.by_place = true,
+                OrderByKind::Expressions(list) => {
+                    self.places(list.iter().map(|order| &order.expr));
+                    self.order(list)?;
+                }
             }
         }
         match limit_clause {
@@ -129,8 +191,11 @@ impl Walk {
             SetExpr::Select(select) => self.select(select),
             SetExpr::Query(query) => self.query(query),
             SetExpr::SetOperation { left, op: _, set_quantifier: _, right } => {
+                self.level += 1;
                 self.set_expr(left)?;
-                self.set_expr(right)
+                self.set_expr(right)?;
+                self.level -= 1;
+                Ok(())
             }
             SetExpr::Values(Values { explicit_row: _, value_keyword: _, rows }) => {
                 for row in rows {
@@ -145,7 +210,12 @@ impl Walk {
             SetExpr::Table(table) => {
                 let Table { table_name, schema_name } = table.as_ref();
                 let fold = |name: &Option<String>| name.as_ref().map(|name| name.to_lowercase());
-                self.relation_name(fold(schema_name).as_deref(), &fold(table_name).unwrap_or_default())
+                let (schema, table) = (fold(schema_name), fold(table_name).unwrap_or_default());
+                let name = TableName { schema: schema.clone(), table: table.clone(), known_as: table.clone() };
+                let place = (self.level == 1).then_some(0);
+                self.uses.wildcards.push(Wildcard { of: None, from: vec![Some(name.clone())], place });
+                self.uses.tables.push(name);
+                self.relation_name(schema.as_deref(), &table)
             }
         }
     }
@@ -196,15 +266,25 @@ impl Walk {
         }
         match distinct {
             None | Some(Distinct::All | Distinct::Distinct) => {}
-            Some(Distinct::On(list)) => self.exprs(list)?,
+            Some(Distinct::On(list)) => {
+                self.places(list.iter());
+                self.exprs(list)?;
+            }
         }
-        for item in projection {
+        for (place, item) in projection.iter().enumerate() {
             match item {
-                SelectItem::UnnamedExpr(expr)
-                | SelectItem::ExprWithAlias { expr, alias: _ }
-                | SelectItem::ExprWithAliases { expr, aliases: _ } => self.expr(expr)?,
-                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(_), options)
-                | SelectItem::Wildcard(options) => self.wildcard(options)?,
+                SelectItem::UnnamedExpr(expr) => self.item(expr, None, place)?,
+                SelectItem::ExprWithAlias { expr, alias } => self.item(expr, Some(alias), place)?,
+                SelectItem::ExprWithAliases { expr, aliases: _ } => self.expr(expr)?,
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
+                    let of = self.parts(name)?.pop();
+                    self.note_wildcard(of, from, place);
+                    self.wildcard(options)?;
+                }
+                SelectItem::Wildcard(options) => {
+                    self.note_wildcard(None, from, place);
+                    self.wildcard(options)?;
+                }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(expr), options) => {
                     self.expr(expr)?;
                     self.wildcard(options)?;
@@ -216,8 +296,12 @@ impl Walk {
         }
         self.maybe(selection.as_ref())?;
         match group_by {
-            GroupByExpr::All(modifiers) => self.group_modifiers(modifiers)?,
+            GroupByExpr::All(modifiers) => {
+                self.uses.by_place = true;
+                self.group_modifiers(modifiers)?;
+            }
             GroupByExpr::Expressions(list, modifiers) => {
+                self.places(list.iter());
                 self.exprs(list)?;
                 self.group_modifiers(modifiers)?;
             }
@@ -230,6 +314,60 @@ impl Walk {
             }
         }
         Ok(())
+    }
+
+    /// One item of a select list: a column that stands plainly in the outermost one is noted as such.
+    fn item(&mut self, expr: &Expr, alias: Option<&Ident>, place: usize) -> Walked {
+        let before = self.uses.uses.len();
+        self.expr(expr)?;
+        let is_plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) && self.level == 1;
+        if is_plain
+            && self.uses.uses.len() == before + 1
+            && let Some(name) = self.uses.uses.pop()
+        {
+            let alias = alias.map(|alias| self.fold(alias));
+            self.uses.plain.push(PlainItem { place, name, alias });
+        }
+        Ok(())
+    }
+
+    /// Notes a wildcard with the tables it may stand for.
+    fn note_wildcard(&mut self, of: Option<String>, from: &[TableWithJoins], place: usize) {
+        let mut tables = Vec::new();
+        for TableWithJoins { relation, joins } in from {
+            self.tables_of(relation, &mut tables);
+            for join in joins {
+                self.tables_of(&join.relation, &mut tables);
+            }
+        }
+        let place = (self.level == 1).then_some(place);
+        self.uses.wildcards.push(Wildcard { of, from: tables, place });
+    }
+
+    fn tables_of(&self, factor: &TableFactor, into: &mut Vec<Option<TableName>>) {
+        match factor {
+            TableFactor::Table { name, alias, args: None, .. } => into.push(self.table_name(name, alias.as_ref())),
+            TableFactor::NestedJoin { table_with_joins, alias: _ } => {
+                self.tables_of(&table_with_joins.relation, into);
+                for join in &table_with_joins.joins {
+                    self.tables_of(&join.relation, into);
+                }
+            }
+            // A sub-query or a function: its own columns are noted where it is walked.
+            _ => into.push(None),
+        }
+    }
+
+    fn table_name(&self, name: &ObjectName, alias: Option<&TableAlias>) -> Option<TableName> {
+        let mut parts = self.parts(name).ok()?;
+        let table = parts.pop()?;
+        let known_as = alias.map_or_else(|| table.clone(), |alias| self.fold(&alias.name));
+        Some(TableName { schema: parts.pop(), table, known_as })
+    }
+
+    /// Notes that the outermost query sorts or groups by the place of a column.
+    fn places<'e>(&mut self, mut list: impl Iterator<Item = &'e Expr>) {
+        self.uses.by_place |= self.level == 1 && list.any(|expr| matches!(expr, Expr::Value(_)));
     }
 
     fn group_modifiers(&mut self, modifiers: &[GroupByWithModifier]) -> Walked {
@@ -275,7 +413,14 @@ impl Walk {
                 | JoinOperator::FullOuter(constraint)
                 | JoinOperator::CrossJoin(constraint) => match constraint {
                     JoinConstraint::On(expr) => self.expr(expr)?,
-                    JoinConstraint::Using(_) | JoinConstraint::Natural | JoinConstraint::None => {}
+                    JoinConstraint::Using(columns) => {
+                        for column in columns {
+                            let column = self.parts(column)?.pop().unwrap_or_default();
+                            self.uses.uses.push(ColumnName { table: None, column });
+                        }
+                    }
+                    JoinConstraint::Natural => self.uses.renames = true,
+                    JoinConstraint::None => {}
                 },
                 JoinOperator::Semi(_)
                 | JoinOperator::LeftSemi(_)
@@ -315,7 +460,13 @@ impl Walk {
                 self.alias(alias.as_ref())?;
                 self.sample(sample.as_ref())?;
                 match args {
-                    None => self.relation(name),
+                    None => {
+                        if let Some(name) = self.table_name(name, alias.as_ref()) {
+                            self.uses.tables.push(name);
+                        }
+                        self.uses.renames |= alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
+                        self.relation(name)
+                    }
                     Some(TableFunctionArgs { args, settings }) => {
                         if settings.is_some() {
                             return Err(Rejection::clause("SETTINGS"));
@@ -445,20 +596,22 @@ impl Walk {
         Ok(())
     }
 
-    /// A dotted name over a function's alias must be a column that is known, or call a function that is allowed.
-    fn fields_of_functions(&self) -> Walked {
+    /// A dotted name over a function's alias is a column that is known, or may call a function.
+    fn fields_of_functions(&mut self) -> Walked {
         if self.dialect == Dialect::Sqlite {
             return Ok(());
         }
         for (first, last) in &self.dotted {
-            let known = self.known_fields.contains(last)
-                || FUNCTION_COLUMNS.contains(&last.as_str())
-                || functions::is_allowed(self.dialect, last);
-            if self.function_aliases.contains(first) && !known {
-                return Err(Rejection::Function {
-                    name: format!("{first}.{last}"),
-                    reason: "A dot after a function's alias may call a function: name the columns, as in f(..) AS t(a, b).",
-                });
+            let known = self.known_fields.contains(last) || FUNCTION_COLUMNS.contains(&last.as_str());
+            if !self.function_aliases.contains(first) || known {
+                continue;
+            }
+            match functions::judge(self.dialect, last) {
+                Judgement::Harmless => {}
+                Judgement::Unknown => {
+                    self.unknown.insert((None, last.clone()));
+                }
+                Judgement::Refused => return Err(Rejection::function_by_dot(last)),
             }
         }
         Ok(())
@@ -478,6 +631,7 @@ impl Walk {
         match relations::refusal(self.dialect, schema, table) {
             Some(reason) => Err(Rejection::Relation { name: written, reason }),
             None => {
+                self.reads.insert((schema.map(str::to_owned), table.to_owned()));
                 self.relations.insert(written);
                 Ok(())
             }
@@ -506,11 +660,7 @@ impl Walk {
             .collect()
     }
 
-    /// PostgreSQL folds what is not quoted; SQLite compares names without case either way.
     fn fold(&self, ident: &Ident) -> String {
-        match (self.dialect, ident.quote_style) {
-            (Dialect::Postgresql, Some(_)) => ident.value.clone(),
-            (Dialect::Postgresql, None) | (Dialect::Sqlite, _) => ident.value.to_lowercase(),
-        }
+        fold(self.dialect, &ident.value, ident.quote_style.is_some())
     }
 }

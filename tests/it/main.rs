@@ -1,7 +1,7 @@
 //! Tests through the real binary: one program of modules. `tests/run` installs what they need and starts them.
 
 // A test ends by panicking; what is denied in the program is how tests speak.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod ask_wire;
 mod audit;
@@ -10,5 +10,6 @@ mod command_line;
 mod documents;
 mod postgres;
 mod protocol;
+mod safety;
 mod sample;
 mod support;

@@ -303,8 +303,8 @@ fn nothing_is_written_and_nothing_outlives_a_call() {
         ("SELECT query_to_xml('DELETE FROM cars', true, true, '')", "function_refused"),
         ("SELECT * FROM pg_authid", "relation_refused"),
         // An operator that runs into a comment, a continued escape string, a dot that calls, a user's own names.
-        ("SELECT 'a' ||/*' */ pg_read_file($$/etc/hostname$$) --'", "statement_refused"),
-        ("SELECT E'a'\n'\\' , ' , pg_read_file($$/etc/hostname$$) --'", "statement_refused"),
+        ("SELECT 'a' ||/*' */ pg_read_file($$/etc/hostname$$) --'", "function_refused"),
+        ("SELECT E'a'\n'\\' , ' , pg_read_file($$/etc/hostname$$) --'", "function_refused"),
         ("SELECT s.pg_read_file FROM unnest(ARRAY['/etc/hostname']) s", "function_refused"),
         ("SELECT upper(5)", "function_refused"),
         ("SELECT c.peek FROM cars c", "function_refused"),

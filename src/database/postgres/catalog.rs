@@ -10,7 +10,6 @@ use super::sql_error;
 use crate::database::catalog::{Snapshot, TableDescription, TableSummary};
 use crate::database::{DatabaseError, ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
-use crate::guard::Names;
 
 /// Tables the role may read: $1 hidden schemas, $2 shown schemas (empty = all). Leaf partitions and what extensions
 /// own stay out.
@@ -263,42 +262,12 @@ fn snapshot_query() -> String {
 /// Changes whenever a table, its columns or its types do: each of these writes the table's row in pg_class anew.
 const FINGERPRINT: &str = "SELECT md5(string_agg(oid || ':' || xmin, ',' ORDER BY oid)) || ':' ||
       (SELECT count(*) || ':' || max(oid) || ':' || max(xmin::text::bigint) FROM pg_catalog.pg_proc) || ':' ||
-      (SELECT count(*) || ':' || max(oid) FROM pg_catalog.pg_operator)
+      (SELECT count(*) || ':' || max(oid) FROM pg_catalog.pg_operator) || ':' ||
+      (SELECT count(*) || ':' || max(oid) FROM pg_catalog.pg_cast) || ':' ||
+      (SELECT count(*) || ':' || max(oid) || ':' || max(xmin::text::bigint) FROM pg_catalog.pg_rewrite) || ':' ||
+      (SELECT count(*) || ':' || max(oid) || ':' || max(xmin::text::bigint) FROM pg_catalog.pg_type) || ':' ||
+      (SELECT count(*) || ':' || max(oid) FROM pg_catalog.pg_constraint WHERE contypid <> 0)
     FROM pg_catalog.pg_class WHERE relkind IN ('r','p','v','m','f','c')";
-
-/// What the names of a statement could mean beside the built-in: $1 functions, $2 fields, $3 operators. Extensions are
-/// vouched for by whoever installed them. A field can only call a function that takes a row or any type.
-const NOT_VOUCHED: &str = "SELECT what FROM (
-      SELECT 'function ' || p.oid::regprocedure AS what FROM pg_catalog.pg_proc p
-        WHERE (p.proname = ANY ($1) OR p.proname = ANY ($2) AND p.pronargs - p.pronargdefaults <= 1 AND EXISTS (
-            SELECT 1 FROM pg_catalog.pg_type t WHERE t.oid = p.proargtypes[0] AND t.typtype IN ('c', 'p')))
-          AND p.pronamespace <> 'pg_catalog'::regnamespace AND p.pronamespace <> 'information_schema'::regnamespace
-          AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
-            WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
-      UNION ALL
-      SELECT 'operator ' || o.oid::regoperator FROM pg_catalog.pg_operator o
-        WHERE o.oprname = ANY ($3) AND o.oprnamespace <> 'pg_catalog'::regnamespace
-          AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
-            WHERE d.classid = 'pg_catalog.pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e')) found LIMIT 1";
-
-/// Makes sure that no function or operator of a user's could be chosen for a name of the statement.
-pub(super) async fn vouch(connection: &mut PgConnection, names: &Names) -> Result<(), DatabaseError> {
-    if names.functions.is_empty() && names.fields.is_empty() && names.operators.is_empty() {
-        return Ok(());
-    }
-    let found: Option<String> = sqlx::query_scalar(NOT_VOUCHED)
-        .bind(names.functions.clone())
-        .bind(names.fields.clone())
-        .bind(names.operators.clone())
-        .persistent(false)
-        .fetch_optional(connection)
-        .await
-        .map_err(|error| sql_error(error, None))?;
-    match found {
-        Some(name) => Err(DatabaseError::NotVouched { name }),
-        None => Ok(()),
-    }
-}
 
 pub(super) async fn fingerprint(pool: &PgPool) -> Result<String, sqlx::Error> {
     let mut connection = pool.acquire().await?;

@@ -7,7 +7,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Postgres, Row};
 
-use super::statement::approved;
+use super::statement::{approved, shadowed};
 use super::{Canceller, PostgresEngine, catalog, sql_error};
 use crate::audit::OpenEntry;
 use crate::database::catalog::{Snapshot, TableDescription};
@@ -95,18 +95,23 @@ impl PostgresSession<'_> {
         analyze: bool,
         options: &ReadOptions,
     ) -> Result<Explanation, DatabaseError> {
+        let engine = self.engine;
         self.within(options, async |connection| {
-            catalog::vouch(connection, sql.names()).await?;
-            let opening = if analyze {
-                "EXPLAIN (FORMAT JSON, VERBOSE, ANALYZE) SELECT * FROM ("
-            } else {
-                "EXPLAIN (FORMAT JSON, VERBOSE) SELECT * FROM ("
+            let text = engine.vouched(connection, sql).await?;
+            engine.obey_rules(connection, sql).await?;
+            // A verbose plan names every column that a scan reads, denied ones too.
+            let verbose = engine.settings.column_rules.is_empty();
+            let opening = match (verbose, analyze) {
+                (true, true) => "EXPLAIN (FORMAT JSON, VERBOSE, ANALYZE) SELECT * FROM (",
+                (true, false) => "EXPLAIN (FORMAT JSON, VERBOSE) SELECT * FROM (",
+                (false, true) => "EXPLAIN (FORMAT JSON, ANALYZE) SELECT * FROM (",
+                (false, false) => "EXPLAIN (FORMAT JSON) SELECT * FROM (",
             };
-            let text = format!("{opening}{}\n) q", sql.text());
-            let row = connection
-                .fetch_one(sqlx::query(approved(text)).persistent(false))
-                .await
-                .map_err(|error| sql_error(error, Some((opening.chars().count(), sql.text()))))?;
+            let sent = format!("{opening}{text}\n) q");
+            let row = connection.fetch_one(sqlx::query(approved(sent)).persistent(false)).await.map_err(|error| {
+                let place = (text == sql.text()).then_some((opening.chars().count(), sql.text()));
+                shadowed(sql_error(error, place), &text, sql)
+            })?;
             let plan = row.try_get_raw(0).map_err(DatabaseError::Connection)?;
             let plan = plan.as_str().map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error)))?;
             if plan.len() > MAX_PLAN_BYTES {

@@ -1,7 +1,7 @@
 //! The caller's statement on its way to the server and back: its shape (names and types of its columns), the wrapped
 //! text, and its rows written into the reply.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,12 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, ValueRef};
 
 use super::types::Kind;
-use super::{PostgresEngine, catalog, sql_error};
+use super::{PostgresEngine, catalog, ruled, sql_error, vouching};
 use crate::database::result_set::{ResultColumn, ResultSet, ResultWriter};
 use crate::database::value::Cell;
 use crate::database::{DatabaseError, ReadOptions};
 use crate::guard::ApprovedSql;
+use crate::guard::columns::{self, MASK};
 
 /// How often the catalog is looked at for changes that make remembered shapes wrong.
 const FINGERPRINT_EVERY: Duration = Duration::from_secs(5);
@@ -27,25 +28,33 @@ pub(super) struct ShapeColumn {
     name: String,
     type_name: String,
     kind: Kind,
+    /// Whether `***` stands in place of its values.
+    masked: bool,
 }
 
-pub(super) type Shape = Arc<[ShapeColumn]>;
+/// What is remembered of a statement.
+#[derive(Debug)]
+pub(super) struct Shape {
+    columns: Vec<ShapeColumn>,
+    /// The text that runs: the caller's, with `pg_catalog.` before calls that a user's function could be chosen for.
+    text: String,
+}
 
 /// Shapes of statements seen before, for as long as the catalog's fingerprint stands.
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
-    known: Mutex<HashMap<String, Shape>>,
+    known: Mutex<HashMap<String, Arc<Shape>>>,
     /// Part of every text that the server remembers by name, so that a new generation is prepared anew.
     generation: AtomicU64,
     fingerprint: Mutex<(Option<Instant>, String)>,
 }
 
 impl Shapes {
-    pub(super) fn get(&self, sql: &str) -> Option<Shape> {
+    pub(super) fn get(&self, sql: &str) -> Option<Arc<Shape>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
     }
 
-    fn insert(&self, sql: &str, shape: &Shape, most: usize) {
+    fn insert(&self, sql: &str, shape: &Arc<Shape>, most: usize) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= most {
             known.clear();
@@ -81,27 +90,61 @@ impl Shapes {
 
 impl PostgresEngine {
     /// Names and types of a statement's columns, remembered or asked for.
-    async fn shape(&self, connection: &mut PgConnection, approved: &ApprovedSql) -> Result<Shape, DatabaseError> {
-        let sql = approved.text();
-        if let Some(shape) = self.shapes.get(sql) {
+    async fn shape(&self, connection: &mut PgConnection, approved: &ApprovedSql) -> Result<Arc<Shape>, DatabaseError> {
+        if let Some(shape) = self.shapes.get(approved.text()) {
             return Ok(shape);
         }
         // Remembered with the shape: what may be chosen for a name changes with the catalog too.
-        catalog::vouch(connection, approved.names()).await?;
-        let columns = if self.pooled { None } else { self.prepare(connection, sql).await? };
-        let columns = match columns {
-            Some(columns) => columns,
-            None => probe(connection, sql).await?,
+        let sql = self.vouched(connection, approved).await?;
+        let masked = self.obey_rules(connection, approved).await?;
+        let described = async {
+            let columns = if self.pooled { None } else { self.prepare(connection, &sql).await? };
+            match columns {
+                Some(columns) => Ok(columns),
+                None => probe(connection, &sql).await,
+            }
         };
+        let columns = described.await.map_err(|error| shadowed(error, &sql, approved))?;
         let oids: Vec<u32> = columns.iter().map(|(_, oid)| *oid).collect();
         let names = self.types.names(connection, &oids).await.map_err(|error| sql_error(error, None))?;
-        let shape: Shape = columns
+        let columns = columns
             .into_iter()
             .zip(names)
-            .map(|((name, oid), type_name)| ShapeColumn { name, type_name, kind: Kind::of(oid) })
+            .enumerate()
+            .map(|(index, ((name, oid), type_name))| {
+                let masked = masked.contains(&index);
+                let kind = if masked { Kind::Short } else { Kind::of(oid) };
+                ShapeColumn { name, type_name, kind, masked }
+            })
             .collect();
-        self.shapes.insert(sql, &shape, self.limits.remembered_shapes);
+        let shape = Arc::new(Shape { columns, text: sql });
+        self.shapes.insert(approved.text(), &shape, self.limits.remembered_shapes);
         Ok(shape)
+    }
+
+    /// The text that may run, once the catalog has vouched for its names.
+    pub(super) async fn vouched(
+        &self,
+        connection: &mut PgConnection,
+        approved: &ApprovedSql,
+    ) -> Result<String, DatabaseError> {
+        let shadowed =
+            vouching::vouch(connection, approved.names(), &self.settings.allow_functions, !self.pooled).await?;
+        Ok(approved.with_builtins(&shadowed))
+    }
+
+    /// Refuses what the source's column rules forbid; returns the places of the columns to be masked.
+    pub(super) async fn obey_rules(
+        &self,
+        connection: &mut PgConnection,
+        approved: &ApprovedSql,
+    ) -> Result<BTreeSet<usize>, DatabaseError> {
+        let rules = &self.settings.column_rules;
+        if rules.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let ruled = ruled::tables(connection, approved.names(), rules).await?;
+        Ok(columns::judge(approved.names().uses.as_ref(), &ruled)?)
     }
 
     /// One prepare of the caller's own text. `None` when the driver cannot name a type of it (multiranges).
@@ -142,22 +185,25 @@ impl PostgresEngine {
         options: &ReadOptions,
     ) -> Result<(ResultSet, bool), DatabaseError> {
         let shape = self.shape(connection, sql).await?;
-        let (mut text, prefix) = wrap(sql.text(), &shape, options.budget.max_cell_bytes);
+        let (mut text, prefix) = wrap(&shape.text, &shape.columns, options.budget.max_cell_bytes);
         let _ = write!(text, " LIMIT {}{}", options.budget.max_rows.saturating_add(1), self.generation_mark());
         let columns = shape
+            .columns
             .iter()
             .map(|column| ResultColumn { name: column.name.clone(), type_name: Some(column.type_name.clone()) })
             .collect();
         let mut writer = ResultWriter::new(columns, options.format, options.budget, options.max_rows_ceiling)
             .map_err(|error| DatabaseError::HeaderTooLong { bytes: error.bytes })?;
+        // Positions are told in the caller's own text.
+        let place = (shape.text == sql.text()).then_some((prefix, sql.text()));
         let mut rows = connection.fetch(sqlx::query(approved(text)).persistent(!self.pooled));
         let mut unread = false;
-        while let Some(row) = rows.try_next().await.map_err(|error| sql_error(error, Some((prefix, sql.text()))))? {
+        while let Some(row) = rows.try_next().await.map_err(|error| sql_error(error, place))? {
             if !writer.wants_row() {
                 writer.more_rows();
                 break;
             }
-            if !write_row(&mut writer, &row, &shape)? {
+            if !write_row(&mut writer, &row, &shape.columns)? {
                 unread = true;
                 break;
             }
@@ -183,6 +229,21 @@ impl PostgresEngine {
     }
 }
 
+/// Says of a call that only a user's function could have answered that it is not vouched for.
+pub(super) fn shadowed(error: DatabaseError, sent: &str, approved: &ApprovedSql) -> DatabaseError {
+    match error {
+        DatabaseError::Sql { sqlstate: Some(state), message, .. } if state == "42883" && sent != approved.text() => {
+            DatabaseError::NotVouched {
+                name: message.replace(" does not exist", ""),
+                reason: "is no built-in, and a user's function of that name is not vouched for",
+                hint: "Its administrator can list it as \"schema.name\" in the source's allow_functions.".into(),
+                is_relation: false,
+            }
+        }
+        other => other,
+    }
+}
+
 /// The one place where text from outside becomes a statement of this engine. `text` is built from an [`ApprovedSql`].
 pub(super) fn approved(text: String) -> AssertSqlSafe<String> {
     AssertSqlSafe(text)
@@ -195,6 +256,10 @@ fn wrap(sql: &str, shape: &[ShapeColumn], max_cell_bytes: usize) -> (String, usi
     for (index, column) in shape.iter().enumerate() {
         let comma = if index > 0 { "," } else { "" };
         let n = index + 1;
+        if column.masked {
+            let _ = write!(text, "{comma}'{MASK}'::text");
+            continue;
+        }
         let _ = match column.kind {
             Kind::Bool | Kind::Int2 | Kind::Int4 | Kind::Int8 => write!(text, "{comma}c{n}"),
             Kind::Float | Kind::Digits | Kind::Short => write!(text, "{comma}c{n}::text"),

@@ -243,7 +243,11 @@ async fn table(
 }
 
 /// The columns, with remarks and CHECK lists read from the table's own text when it is given.
-async fn columns(connection: &mut SqliteConnection, table: &str, sql: &str) -> Result<Vec<Column>, sqlx::Error> {
+pub(super) async fn columns(
+    connection: &mut SqliteConnection,
+    table: &str,
+    sql: &str,
+) -> Result<Vec<Column>, sqlx::Error> {
     let rows = sqlx::query(COLUMNS).bind(table.to_owned()).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {

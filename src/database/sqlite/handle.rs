@@ -1,16 +1,22 @@
-//! The few calls on SQLite's raw handle that sqlx does not offer: limits, and a statement's shape without running it.
+//! The few calls on SQLite's raw handle that sqlx does not offer: limits, the authorizer, and a statement's shape without
+//! running it.
+//!
+//! The authorizer is worth its few lines: SQLite asks it about every table, column and function of a statement while
+//! it compiles it, views and triggers included, so that it is a second guard with the real grammar, and the exact
+//! source of what a statement reads. It holds no state of its own.
 //!
 //! The only module with `unsafe` code. Each block holds the connection's lock (`LockedSqliteHandle`), so the worker
 //! thread makes no call at the same time, and every pointer comes from SQLite and is used before the next call.
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 use libsqlite3_sys as ffi;
 use sqlx::sqlite::LockedSqliteHandle;
 
 use crate::database::result_set::ResultColumn;
+use crate::guard::functions;
 
 /// Bytes a string or blob may have inside a statement: one opcode that builds a larger one fails at once, and the
 /// progress handler never sees such an opcode.
@@ -34,8 +40,75 @@ pub(super) fn lower_limits(handle: &mut LockedSqliteHandle<'_>, max_sql_bytes: u
         // SAFETY: `db` is open and locked; sqlite3_limit only stores an integer.
         unsafe { ffi::sqlite3_limit(db, limit, value) };
     }
+    // SAFETY: the callback needs no state and lives as long as the program.
+    unsafe { ffi::sqlite3_set_authorizer(db, Some(authorize), std::ptr::null_mut()) };
     // SAFETY: this option takes an int and a pointer that may be null.
     unsafe { ffi::sqlite3_db_config(db, ffi::SQLITE_DBCONFIG_DEFENSIVE, 1 as c_int, std::ptr::null_mut::<c_int>()) };
+}
+
+/// Pragmas that describe the schema; TUDB's own catalog reads use them.
+const PRAGMAS: [&str; 7] =
+    ["table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list"];
+
+/// What a statement may contain: reads, functions of the guard's list and the operators that are functions inside. An
+/// R-tree prepares writes to tables of its own when it is opened; that they never run is the read-only file's part.
+fn is_harmless(action: c_int, first: &str, second: &str) -> bool {
+    match action {
+        ffi::SQLITE_SELECT | ffi::SQLITE_READ | ffi::SQLITE_RECURSIVE => true,
+        ffi::SQLITE_FUNCTION => {
+            let name = second.to_ascii_lowercase();
+            matches!(name.as_str(), "->" | "->>" | "match" | "rtreecheck") || functions::is_harmless_in_sqlite(&name)
+        }
+        ffi::SQLITE_PRAGMA => PRAGMAS.contains(&first.to_ascii_lowercase().as_str()),
+        ffi::SQLITE_INSERT | ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => {
+            ["_node", "_rowid", "_parent"].iter().any(|ending| first.ends_with(ending))
+        }
+        _ => false,
+    }
+}
+
+/// SQLite's callback. Source: <https://sqlite.org/c3ref/set_authorizer.html>.
+///
+/// # Safety
+///
+/// Called by SQLite with texts that are null or live until this returns; `reads` is null or the list of [`columns`].
+unsafe extern "C" fn authorize(
+    reads: *mut c_void,
+    action: c_int,
+    first: *const c_char,
+    second: *const c_char,
+    _database: *const c_char,
+    accessor: *const c_char,
+) -> c_int {
+    // SAFETY: SQLite's promise about its texts.
+    let (first, second, accessor) = unsafe { (text(first), text(second), text(accessor)) };
+    let (first, second) = (first.unwrap_or_default(), second.unwrap_or_default());
+    if !is_harmless(action, &first, &second) {
+        return ffi::SQLITE_DENY;
+    }
+    if action == ffi::SQLITE_READ && !reads.is_null() {
+        // SAFETY: `columns` gave the address of its list and waits for SQLite to return.
+        let reads = unsafe { &mut *reads.cast::<Vec<ColumnRead>>() };
+        reads.push(ColumnRead { table: first, column: second, inside: accessor });
+    }
+    ffi::SQLITE_OK
+}
+
+/// A column that a statement reads, as SQLite resolved it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ColumnRead {
+    pub table: String,
+    /// Empty when the table is read without any column.
+    pub column: String,
+    /// The view or CTE that reads it on behalf of the statement.
+    pub inside: Option<String>,
+}
+
+/// A statement's columns, and everything it reads.
+#[derive(Debug)]
+pub(super) struct Shape {
+    pub columns: Vec<ResultColumn>,
+    pub reads: Vec<ColumnRead>,
 }
 
 /// A statement that SQLite would not prepare.
@@ -46,16 +119,18 @@ pub(super) struct PrepareError {
     pub offset: Option<usize>,
 }
 
-/// Prepares `sql`, reads its column names and declared types, and drops it again. Nothing runs.
-pub(super) fn columns(handle: &mut LockedSqliteHandle<'_>, sql: &str) -> Result<Vec<ResultColumn>, PrepareError> {
+/// Prepares `sql`, notes its column names, declared types and everything it reads, and drops it again. Nothing runs.
+pub(super) fn columns(handle: &mut LockedSqliteHandle<'_>, sql: &str) -> Result<Shape, PrepareError> {
     let db = handle.as_raw_handle().as_ptr();
     let Ok(length) = c_int::try_from(sql.len()) else {
         return Err(PrepareError { message: "statement too long".into(), offset: None });
     };
+    let mut reads: Vec<ColumnRead> = Vec::new();
     let mut statement: *mut ffi::sqlite3_stmt = std::ptr::null_mut();
     // SAFETY: the text's pointer and length are given; SQLite copies what it keeps. The error text and every name are
     // copied before the next call on the handle, and the statement is finalized on each path.
     unsafe {
+        ffi::sqlite3_set_authorizer(db, Some(authorize), (&raw mut reads).cast::<c_void>());
         let code = ffi::sqlite3_prepare_v2(
             db,
             sql.as_ptr().cast::<c_char>(),
@@ -63,6 +138,7 @@ pub(super) fn columns(handle: &mut LockedSqliteHandle<'_>, sql: &str) -> Result<
             &raw mut statement,
             std::ptr::null_mut(),
         );
+        ffi::sqlite3_set_authorizer(db, Some(authorize), std::ptr::null_mut());
         if code != ffi::SQLITE_OK {
             let message = text(ffi::sqlite3_errmsg(db)).unwrap_or_default();
             let offset = usize::try_from(ffi::sqlite3_error_offset(db)).ok();
@@ -76,7 +152,7 @@ pub(super) fn columns(handle: &mut LockedSqliteHandle<'_>, sql: &str) -> Result<
             })
             .collect();
         ffi::sqlite3_finalize(statement);
-        Ok(columns)
+        Ok(Shape { columns, reads })
     }
 }
 

@@ -2,27 +2,37 @@
 
 use sqlparser::ast::*;
 
-use super::{Walk, Walked};
+use super::{Walk, Walked, object_type_refusal, regclass_refusal};
 use crate::dialect::Dialect;
-use crate::guard::{Rejection, functions};
+use crate::guard::Rejection;
+use crate::guard::columns::{ColumnName, Wildcard};
+use crate::guard::functions::{self, Judgement};
 
 impl Walk {
     pub(super) fn function_name(&mut self, name: &ObjectName) -> Walked {
         let parts = self.parts(name)?;
-        let refuse = |name: String, reason| Err(Rejection::Function { name, reason });
-        let bare = match (self.dialect, parts.as_slice()) {
-            (_, [bare]) => bare,
-            (Dialect::Postgresql, [schema, bare]) if schema == "pg_catalog" => bare,
-            (dialect, parts) => return refuse(parts.join("."), functions::reason(dialect, "")),
+        let (schema, bare) = match (self.dialect, parts.as_slice()) {
+            (_, [bare]) => (None, bare),
+            (Dialect::Postgresql, [schema, bare]) => (Some(schema.as_str()), bare),
+            (dialect, parts) => return Err(Rejection::function(dialect, &parts.join("."))),
         };
-        if functions::is_allowed(self.dialect, bare) {
-            if parts.len() == 1 {
+        // Another client of a pooled session may have left functions there.
+        if schema.is_some_and(|schema| schema.starts_with("pg_") && schema != "pg_catalog") {
+            return Err(Rejection::function(self.dialect, &parts.join(".")));
+        }
+        match (schema, functions::judge(self.dialect, bare)) {
+            (None | Some("pg_catalog"), Judgement::Refused) => return Err(Rejection::function(self.dialect, bare)),
+            (Some("pg_catalog"), Judgement::Harmless) => {}
+            (None, Judgement::Harmless) => {
                 self.functions.insert(bare.clone());
             }
-            Ok(())
-        } else {
-            refuse(bare.clone(), functions::reason(self.dialect, bare))
+            (_, Judgement::Harmless | Judgement::Unknown | Judgement::Refused) => {
+                self.unknown.insert((schema.map(str::to_owned), bare.clone()));
+            }
         }
+        // PostgreSQL takes `name(x)` for a cast when there is a type and no function of that name.
+        self.types.insert(bare.clone());
+        Ok(())
     }
 
     pub(super) fn function(&mut self, function: &Function) -> Walked {
@@ -75,7 +85,11 @@ impl Walk {
             };
             match value {
                 FunctionArgExpr::Expr(expr) => self.expr(expr)?,
-                FunctionArgExpr::QualifiedWildcard(_) | FunctionArgExpr::Wildcard => {}
+                FunctionArgExpr::QualifiedWildcard(name) => {
+                    let of = self.parts(name)?.pop();
+                    self.uses.wildcards.push(Wildcard { of, from: Vec::new(), place: None });
+                }
+                FunctionArgExpr::Wildcard => {}
                 FunctionArgExpr::WildcardWithOptions(options) => self.wildcard(options)?,
             }
         }
@@ -126,11 +140,30 @@ impl Walk {
                 if let ([first, ..], Some(last)) = (parts.as_slice(), parts.last()) {
                     let names = (self.fold(first), self.fold(last));
                     self.dotted.insert(names);
+                    let table = parts.len().checked_sub(2).and_then(|at| parts.get(at)).map(|part| self.fold(part));
+                    self.uses.uses.push(ColumnName { table, column: self.fold(last) });
+                    // `alias.column.field`: the column may be any but the last part.
+                    for pair in parts.windows(2).take(parts.len().saturating_sub(2)) {
+                        if let [table, column] = pair {
+                            let (table, column) = (self.fold(table), self.fold(column));
+                            self.uses.uses.push(ColumnName { table: Some(table), column: column.clone() });
+                            self.uses.uses.push(ColumnName { table: None, column });
+                        }
+                    }
                 }
                 Ok(())
             }
-            Expr::Identifier(_) | Expr::Value(_) | Expr::Wildcard(_) => Ok(()),
-            Expr::QualifiedWildcard(_, _) => Ok(()),
+            Expr::Identifier(name) => {
+                let column = self.fold(name);
+                self.uses.uses.push(ColumnName { table: None, column });
+                Ok(())
+            }
+            Expr::Value(_) | Expr::Wildcard(_) => Ok(()),
+            Expr::QualifiedWildcard(name, _) => {
+                let of = self.parts(name)?.pop();
+                self.uses.wildcards.push(Wildcard { of, from: Vec::new(), place: None });
+                Ok(())
+            }
             Expr::CompoundFieldAccess { root, access_chain } => {
                 self.expr(root)?;
                 for access in access_chain {
@@ -218,9 +251,20 @@ impl Walk {
             }
             Expr::Cast { kind: _, expr, data_type, format: _ } => {
                 self.expr(expr)?;
+                self.casts = true;
+                if let (DataType::Regclass, Expr::Value(text)) = (data_type, expr.as_ref())
+                    && let Some(text) = text.value.clone().into_string()
+                {
+                    regclass_refusal(&text)?;
+                }
                 self.data_type(data_type)
             }
-            Expr::TypedString(TypedString { data_type, value: _, uses_odbc_syntax: _ }) => self.data_type(data_type),
+            Expr::TypedString(TypedString { data_type, value, uses_odbc_syntax: _ }) => {
+                if let (DataType::Regclass, Some(text)) = (data_type, value.value.clone().into_string()) {
+                    regclass_refusal(&text)?;
+                }
+                self.data_type(data_type)
+            }
             Expr::Substring { expr, substring_from, substring_for, special: _, shorthand: _ } => {
                 self.expr(expr)?;
                 self.maybe(substring_from.as_deref())?;
@@ -276,43 +320,160 @@ impl Walk {
         match field {
             Expr::Identifier(name) => {
                 let name = self.fold(name);
-                if functions::is_allowed(self.dialect, &name) {
-                    self.functions.insert(name);
-                    return Ok(());
-                }
-                Err(Rejection::Function {
-                    name,
-                    reason: "After a parenthesis a dot may call a function; name the column through a table alias instead.",
-                })
+                self.uses.uses.push(ColumnName { table: None, column: name.clone() });
+                match functions::judge(self.dialect, &name) {
+                    Judgement::Harmless => self.functions.insert(name),
+                    Judgement::Unknown => self.unknown.insert((None, name)),
+                    Judgement::Refused => return Err(Rejection::function_by_dot(&name)),
+                };
+                Ok(())
             }
             Expr::Function(function) => self.function(function),
+            // `(row).*` is every field of it.
             Expr::Wildcard(_) => Ok(()),
             _ => Err(Rejection::clause("this field access")),
         }
     }
 
-    /// A type in a cast: reading its text runs the type's own input function, so object-identifier types that look
-    /// things up by name are limited to the harmless ones.
+    /// A type in a cast: reading its text runs the type's own input function and a domain's checks, so that its name is
+    /// told to the catalog; object-identifier types look things up by name, and only the harmless ones pass.
     pub(super) fn data_type(&mut self, data_type: &DataType) -> Walked {
+        use DataType::*;
         match data_type {
-            DataType::Custom(name, _) => {
-                let parts = self.parts(name)?;
-                let bare = parts.last().map_or("", String::as_str);
-                let bare = bare.strip_prefix('_').unwrap_or(bare);
-                let harmless = ["regclass", "regtype", "regnamespace", "regconfig", "regdictionary", "regcollation"];
-                if bare.starts_with("reg") && !harmless.contains(&bare) {
-                    return Err(Rejection::clause(format!("a cast to {bare}")));
+            Custom(name, _) => {
+                if let Some(bare) = self.parts(name)?.pop() {
+                    object_type_refusal(&bare)?;
+                    self.types.insert(bare);
                 }
                 Ok(())
             }
-            DataType::Array(
+            Array(
                 ArrayElemTypeDef::AngleBracket(inner)
                 | ArrayElemTypeDef::SquareBracket(inner, _)
                 | ArrayElemTypeDef::Parenthesis(inner)
                 | ArrayElemTypeDef::Qualified(inner, _),
             ) => self.data_type(inner),
-            // The rest are built-in types without a name or an expression inside them.
-            _ => Ok(()),
+            Character(..)
+            | Char(..)
+            | CharacterVarying(..)
+            | CharVarying(..)
+            | Varchar(..)
+            | Nvarchar(..)
+            | Uuid
+            | CharacterLargeObject(..)
+            | CharLargeObject(..)
+            | Clob(..)
+            | Binary(..)
+            | Varbinary(..)
+            | Blob(..)
+            | TinyBlob
+            | MediumBlob
+            | LongBlob
+            | Bytes(..)
+            | Numeric(..)
+            | Decimal(..)
+            | DecimalUnsigned(..)
+            | BigNumeric(..)
+            | BigDecimal(..)
+            | Dec(..)
+            | DecUnsigned(..)
+            | Float(..)
+            | FloatUnsigned(..)
+            | TinyInt(..)
+            | TinyIntUnsigned(..)
+            | UTinyInt
+            | Int2(..)
+            | Int2Unsigned(..)
+            | SmallInt(..)
+            | SmallIntUnsigned(..)
+            | USmallInt
+            | MediumInt(..)
+            | MediumIntUnsigned(..)
+            | Int(..)
+            | Int4(..)
+            | Int8(..)
+            | Int16
+            | Int32
+            | Int64
+            | Int128
+            | Int256
+            | Integer(..)
+            | IntUnsigned(..)
+            | Int4Unsigned(..)
+            | IntegerUnsigned(..)
+            | HugeInt
+            | UHugeInt
+            | UInt8
+            | UInt16
+            | UInt32
+            | UInt64
+            | UInt128
+            | UInt256
+            | BigInt(..)
+            | BigIntUnsigned(..)
+            | UBigInt
+            | Int8Unsigned(..)
+            | Signed
+            | SignedInteger
+            | Unsigned
+            | UnsignedInteger
+            | Float4
+            | Float32
+            | Float64
+            | Real
+            | RealUnsigned
+            | Float8
+            | Double(..)
+            | DoubleUnsigned(..)
+            | DoublePrecision
+            | DoublePrecisionUnsigned
+            | Bool
+            | Boolean
+            | Date
+            | Date32
+            | Time(..)
+            | Datetime(..)
+            | Datetime64(..)
+            | Timestamp(..)
+            | TimestampNtz(..)
+            | Interval { .. }
+            | JSON
+            | JSONB
+            | Regclass
+            | Text
+            | TinyText
+            | MediumText
+            | LongText
+            | String(..)
+            | FixedString(..)
+            | Bytea
+            | Bit(..)
+            | BitVarying(..)
+            | VarBit(..)
+            | GeometricType(..)
+            | TsVector
+            | TsQuery => {
+                // A keyword of another dialect may be a user's type here: it is told by its first word.
+                let words = data_type.to_string().to_lowercase();
+                let word = words.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+                self.types.insert(word.to_owned());
+                Ok(())
+            }
+            Array(ArrayElemTypeDef::None)
+            | Table(_)
+            | NamedTable { .. }
+            | Map(..)
+            | Tuple(_)
+            | Nested(_)
+            | Enum(..)
+            | Set(_)
+            | Struct(..)
+            | Union(_)
+            | Nullable(_)
+            | LowCardinality(_)
+            | Unspecified
+            | Trigger
+            | AnyType => Err(Rejection::clause("a type of another SQL dialect")),
         }
     }
 }
@@ -351,10 +512,7 @@ fn binary(op: &BinaryOperator) -> Walked {
         PGCustomBinaryOperator(parts) => match parts.as_slice() {
             [_] => Ok(()),
             [schema, _] if schema == "pg_catalog" => Ok(()),
-            _ => Err(Rejection::Function {
-                name: parts.join("."),
-                reason: "Operators of other schemas can run functions; use the built-in ones.",
-            }),
+            _ => Err(Rejection::foreign_operator(parts.join("."))),
         },
         Assignment => Err(Rejection::clause("an assignment")),
     }

@@ -113,7 +113,8 @@ impl Postgres {
         server
     }
 
-    fn psql(&self, database: &str) -> Command {
+    /// The client, as the superuser.
+    pub fn psql(&self, database: &str) -> Command {
         let mut command = Command::new(self.bin.join("psql"));
         command.args(["-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres"]);
         command.args(["-p", &self.port.to_string(), "-d", database]).stdin(Stdio::null());
@@ -131,6 +132,25 @@ impl Postgres {
             self.psql(database).args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         psql.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
         assert!(psql.wait().unwrap().success());
+    }
+
+    /// Runs a script whose last part may fail for want of an extension.
+    pub fn script_best_effort(&self, database: &str, sql: &str) {
+        let mut psql = self
+            .psql(database)
+            .args(["-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        psql.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
+        psql.wait().unwrap();
+    }
+
+    /// The server's own log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(std::env::temp_dir().join(format!("tudb-pg-{}.log", self.port))).unwrap()
     }
 
     /// A database of this test's own, and its URL.

@@ -1,0 +1,101 @@
+//! Which of a statement's tables the column rules touch, as the catalog knows them: by name, by inheritance and
+//! partitions in both directions, and through views and materialized views of any depth.
+
+use std::collections::BTreeMap;
+
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+
+use super::sql_error;
+use crate::database::DatabaseError;
+use crate::guard::columns::{ColumnRules, RuleKind, RuledTable};
+use crate::guard::{Names, Rejection};
+
+/// $1 and $2: schemas and names of relations. Rows: the relation that is named (schema, name, columns in order), one that
+/// it reaches, whether by a view, and the columns of that one which may come through. A view that takes a whole row
+/// lets every column through; one in a rule's tree is a variable without a column number.
+const REACHED: &str = r#"
+WITH RECURSIVE
+  named AS (SELECT DISTINCT to_regclass(CASE WHEN s IS NULL THEN '' ELSE quote_ident(s) || '.' END || quote_ident(n))::oid AS oid
+    FROM unnest($1::text[], $2::text[]) u(s, n)),
+  reach AS (SELECT oid AS root, oid, false AS viewed FROM named WHERE oid IS NOT NULL
+    UNION
+    SELECT r.root, x.oid, r.viewed OR x.viewed FROM reach r, LATERAL (
+      SELECT m[1]::oid AS oid, true AS viewed FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid,
+        LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m
+        WHERE c.oid = r.oid AND c.relkind IN ('v', 'm') AND c.relnamespace NOT IN
+          ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+      UNION ALL SELECT i.inhparent, false FROM pg_inherits i WHERE i.inhrelid = r.oid
+      UNION ALL SELECT i.inhrelid, false FROM pg_inherits i WHERE i.inhparent = r.oid) x),
+  views AS (SELECT r.root, w.oid AS rule, w.ev_action::text ~ ':varattno 0 ' AS whole
+    FROM reach r JOIN pg_class c ON c.oid = r.oid AND c.relkind IN ('v', 'm') JOIN pg_rewrite w ON w.ev_class = c.oid)
+SELECT rn.nspname::text, rc.relname::text,
+    (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
+      WHERE a.attrelid = rc.oid AND a.attnum > 0 AND NOT a.attisdropped),
+    n.nspname::text, c.relname::text, bool_or(r.viewed) AND NOT bool_or(NOT r.viewed),
+    (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
+      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        AND (bool_or(NOT r.viewed) OR EXISTS (SELECT 1 FROM views v WHERE v.root = rc.oid AND (v.whole OR EXISTS (
+          SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_rewrite'::regclass AND d.objid = v.rule
+            AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid = a.attnum)))))
+  FROM reach r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_class rc ON rc.oid = r.root JOIN pg_namespace rn ON rn.oid = rc.relnamespace
+  GROUP BY rc.oid, rn.nspname, rc.relname, c.oid, n.nspname, c.relname
+"#;
+
+/// The tables of a statement that a rule touches.
+///
+/// # Errors
+///
+/// [`DatabaseError::Ruled`] for a relation of the catalog, which would tell what is denied.
+pub(super) async fn tables(
+    connection: &mut PgConnection,
+    names: &Names,
+    rules: &ColumnRules,
+) -> Result<Vec<RuledTable>, DatabaseError> {
+    let (schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
+    let rows = sqlx::query(REACHED)
+        .bind(schemas)
+        .bind(relations)
+        .persistent(false)
+        .fetch_all(connection)
+        .await
+        .map_err(|error| sql_error(error, None))?;
+    let mut found: BTreeMap<(String, String), RuledTable> = BTreeMap::new();
+    for row in rows {
+        let text = |at: usize| row.try_get::<String, _>(at).map_err(DatabaseError::Connection);
+        let list = |at: usize| row.try_get::<Vec<String>, _>(at).map_err(DatabaseError::Connection);
+        let (schema, table) = (text(0)?, text(1)?);
+        if rules.denies() && matches!(schema.as_str(), "pg_catalog" | "information_schema") {
+            return Err(DatabaseError::Ruled(Rejection::Relation {
+                name: format!("{schema}.{table}"),
+                reason: "this source denies tables or columns, and the catalog would tell them",
+            }));
+        }
+        let ruled = found.entry((schema.clone(), table.clone())).or_insert_with(|| RuledTable {
+            schema,
+            table,
+            ..RuledTable::default()
+        });
+        ruled.columns = list(2)?;
+        let (schema, table) = (text(3)?, text(4)?);
+        let viewed: bool = row.try_get(5).map_err(DatabaseError::Connection)?;
+        ruled.whole |= rules.denies_table(&schema, &table);
+        for column in list(6)? {
+            match rules.of_column(&schema, &table, &column) {
+                Some(_) if viewed => ruled.whole = true,
+                Some(RuleKind::Deny) => {
+                    ruled.denied.insert(column);
+                }
+                Some(RuleKind::Mask) => {
+                    ruled.masked.insert(column);
+                }
+                None => {}
+            }
+        }
+    }
+    Ok(found
+        .into_values()
+        .filter(|table| table.whole || !table.denied.is_empty() || !table.masked.is_empty())
+        .collect())
+}

@@ -1,0 +1,340 @@
+//! Rules about tables and columns: `deny` and `mask` of a source, and what a statement does with the columns they name.
+//!
+//! The walk notes every use of a column ([`ColumnUses`]); the engine says which of the statement's tables a rule
+//! touches ([`RuledTable`]); [`judge`] compares the two. A name that could mean a ruled column counts as one, so that an
+//! unclear lineage is refused. Pure.
+
+use std::collections::BTreeSet;
+
+use super::Rejection;
+
+/// What stands in place of a masked value.
+pub const MASK: &str = "***";
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleKind {
+    Deny,
+    Mask,
+}
+
+/// One pattern of `deny` or `mask`: `table`, `table.column`, `schema.table` or `schema.table.column`, where `*` stands for
+/// any characters of a part. Two parts are read both ways, because a SQLite table has no schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnRule {
+    parts: Vec<String>,
+    kind: RuleKind,
+}
+
+impl ColumnRule {
+    /// # Errors
+    ///
+    /// What is wrong with the pattern.
+    pub fn new(pattern: &str, kind: RuleKind) -> Result<Self, &'static str> {
+        let parts: Vec<String> = pattern.split('.').map(str::to_lowercase).collect();
+        if parts.len() > 3 || parts.iter().any(|part| part.trim().is_empty()) {
+            return Err("must hold patterns such as \"hr.*\", \"users.ssn\" or \"public.users.ssn\"");
+        }
+        if kind == RuleKind::Mask && parts.len() == 1 {
+            return Err("names columns, such as \"users.email\"");
+        }
+        Ok(ColumnRule { parts, kind })
+    }
+
+    fn covers_table(&self, schema: &str, table: &str) -> bool {
+        self.kind == RuleKind::Deny
+            && match self.parts.as_slice() {
+                [name] => is_like(name, table),
+                [first, second] => is_like(first, schema) && is_like(second, table),
+                _ => false,
+            }
+    }
+
+    fn covers_column(&self, schema: &str, table: &str, column: &str) -> bool {
+        match self.parts.as_slice() {
+            [first, second] => is_like(first, table) && is_like(second, column),
+            [first, second, third] => is_like(first, schema) && is_like(second, table) && is_like(third, column),
+            _ => false,
+        }
+    }
+}
+
+/// Compares without case; `*` stands for any characters.
+fn is_like(pattern: &str, name: &str) -> bool {
+    let name = name.to_lowercase();
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut left) = name.strip_prefix(head) else { return false };
+    let mut pieces: Vec<&str> = rest.split('*').collect();
+    let last = pieces.pop().unwrap_or_default();
+    for piece in pieces {
+        let Some(at) = left.find(piece) else { return false };
+        left = left.get(at + piece.len()..).unwrap_or_default();
+    }
+    left.ends_with(last)
+}
+
+/// All rules of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ColumnRules(Vec<ColumnRule>);
+
+impl ColumnRules {
+    pub fn new(rules: Vec<ColumnRule>) -> Self {
+        ColumnRules(rules)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether anything is denied: the catalog then tells too much.
+    pub fn denies(&self) -> bool {
+        self.0.iter().any(|rule| rule.kind == RuleKind::Deny)
+    }
+
+    /// Whether the table as a whole is denied. `schema` is empty on SQLite.
+    pub fn denies_table(&self, schema: &str, table: &str) -> bool {
+        self.0.iter().any(|rule| rule.covers_table(schema, table))
+    }
+
+    /// What applies to a column of a table that is not denied itself; a denial comes first.
+    pub fn of_column(&self, schema: &str, table: &str, column: &str) -> Option<RuleKind> {
+        let kinds = self.0.iter().filter(|rule| rule.covers_column(schema, table, column)).map(|rule| rule.kind);
+        kinds.fold(None, |found, kind| if found == Some(RuleKind::Deny) { found } else { Some(kind) })
+    }
+}
+
+/// A table of the statement that a rule touches, as the database describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuledTable {
+    /// Empty on SQLite.
+    pub schema: String,
+    pub table: String,
+    /// Its columns, in order.
+    pub columns: Vec<String>,
+    pub denied: BTreeSet<String>,
+    pub masked: BTreeSet<String>,
+    /// Denied as a whole, or a view whose columns cannot be told from ruled ones.
+    pub whole: bool,
+}
+
+impl RuledTable {
+    fn is_named(&self, schema: Option<&str>, table: &str) -> bool {
+        self.table == table && schema.is_none_or(|schema| schema == self.schema)
+    }
+
+    fn allowed(&self) -> Vec<String> {
+        if self.whole {
+            return Vec::new();
+        }
+        let ruled = |column: &&String| !self.denied.contains(*column) && !self.masked.contains(*column);
+        self.columns.iter().filter(ruled).cloned().collect()
+    }
+
+    /// The refusal of a table of which denied columns are read.
+    pub fn refusal(&self) -> Rejection {
+        self.refuse(self.denied.first().map_or("*", String::as_str))
+    }
+
+    fn refuse(&self, column: &str) -> Rejection {
+        let table = if self.schema.is_empty() { self.table.clone() } else { format!("{}.{}", self.schema, self.table) };
+        let is_denied = self.whole || column == "*" && !self.denied.is_empty() || self.denied.contains(column);
+        Rejection::Column { column: format!("{table}.{column}"), is_denied, allowed: self.allowed() }
+    }
+}
+
+/// A column as a statement names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnName {
+    /// The last part before the column's own: a table or its alias.
+    pub table: Option<String>,
+    pub column: String,
+}
+
+/// A table as a statement names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName {
+    pub schema: Option<String>,
+    pub table: String,
+    /// Its alias, else its own name.
+    pub known_as: String,
+}
+
+/// A `*` and the tables it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wildcard {
+    /// `t` of `t.*`.
+    pub of: Option<String>,
+    /// Tables in FROM of the same SELECT, in order; `None` stands for a sub-query, a function or a join by names, after
+    /// which the places of columns are not known.
+    pub from: Vec<Option<TableName>>,
+    /// Place in the outermost select list; `None` for a wildcard elsewhere.
+    pub place: Option<usize>,
+}
+
+/// A column that stands plainly in the outermost select list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainItem {
+    pub place: usize,
+    pub name: ColumnName,
+    pub alias: Option<String>,
+}
+
+/// Everything a statement does with columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ColumnUses {
+    pub tables: Vec<TableName>,
+    /// Uses other than [`ColumnUses::plain`].
+    pub uses: Vec<ColumnName>,
+    pub plain: Vec<PlainItem>,
+    pub wildcards: Vec<Wildcard>,
+    /// Whether something joins by the names of columns that are not written, or gives a table's columns new names.
+    pub renames: bool,
+    /// Whether the outermost query sorts or groups by the place of a column.
+    pub by_place: bool,
+}
+
+/// Returns the places of the result's columns that have to be masked.
+///
+/// # Errors
+///
+/// [`Rejection::Column`] for the first use that a rule forbids.
+pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet<usize>, Rejection> {
+    let Some(uses) = uses else {
+        return match ruled.first() {
+            None => Ok(BTreeSet::new()),
+            Some(table) => Err(table.refuse("*")),
+        };
+    };
+    let mut masked = BTreeSet::new();
+    // Places before a wildcard that is not resolved are known; those after it have to wait for it.
+    for table in ruled {
+        if table.whole {
+            return Err(table.refuse("*"));
+        }
+        let names: BTreeSet<&str> = uses
+            .tables
+            .iter()
+            .filter(|name| table.is_named(name.schema.as_deref(), &name.table))
+            .map(|name| name.known_as.as_str())
+            .collect();
+        if names.is_empty() {
+            // The database met it by a way that the text does not show.
+            return Err(table.refuse("*"));
+        }
+        if uses.renames {
+            return Err(table.refuse("*"));
+        }
+        let means = |name: &ColumnName| {
+            let is_ruled = table.denied.contains(&name.column) || table.masked.contains(&name.column);
+            is_ruled && name.table.as_deref().is_none_or(|of| names.contains(of) || of == table.table)
+        };
+        for name in &uses.uses {
+            // A table's own name as a value is the whole row.
+            if name.table.is_none() && names.contains(name.column.as_str()) {
+                return Err(table.refuse("*"));
+            }
+            if means(name) {
+                return Err(table.refuse(&name.column));
+            }
+        }
+        for wildcard in &uses.wildcards {
+            let covers = match &wildcard.of {
+                Some(of) => names.contains(of.as_str()),
+                None => wildcard.from.iter().flatten().any(|name| table.is_named(name.schema.as_deref(), &name.table)),
+            };
+            if covers && (!table.denied.is_empty() || wildcard.place.is_none()) {
+                return Err(table.refuse("*"));
+            }
+        }
+        for item in &uses.plain {
+            if table.denied.contains(&item.name.column) && means(&item.name) {
+                return Err(table.refuse(&item.name.column));
+            }
+        }
+    }
+    // What is left are masked columns that stand plainly, by name or by a wildcard over one table.
+    let mut shift = 0usize;
+    let mut items: Vec<(usize, Item<'_>)> = uses.plain.iter().map(|item| (item.place, Item::Plain(item))).collect();
+    items.extend(uses.wildcards.iter().filter_map(|wildcard| Some((wildcard.place?, Item::Wildcard(wildcard)))));
+    items.sort_by_key(|(place, _)| *place);
+    let find = |name: &TableName| ruled.iter().find(|table| table.is_named(name.schema.as_deref(), &name.table));
+    for (place, item) in items {
+        match item {
+            Item::Plain(item) => {
+                let owner = ruled.iter().find(|table| {
+                    let of_table = |of: &str| {
+                        of == table.table
+                            || uses
+                                .tables
+                                .iter()
+                                .any(|name| name.known_as == of && table.is_named(name.schema.as_deref(), &name.table))
+                    };
+                    table.masked.contains(&item.name.column) && item.name.table.as_deref().is_none_or(of_table)
+                });
+                let Some(owner) = owner else { continue };
+                let alias = item.alias.as_ref().unwrap_or(&item.name.column);
+                let sorted =
+                    uses.by_place || uses.uses.iter().any(|name| name.table.is_none() && name.column == *alias);
+                if sorted {
+                    return Err(owner.refuse(&item.name.column));
+                }
+                masked.insert(place + shift);
+            }
+            Item::Wildcard(wildcard) => {
+                let Some(first) = ruled.first() else { continue };
+                let tables: Vec<&Option<TableName>> = match &wildcard.of {
+                    Some(of) => wildcard
+                        .from
+                        .iter()
+                        .filter(|name| name.as_ref().is_some_and(|name| name.known_as == *of))
+                        .collect(),
+                    None => wildcard.from.iter().collect(),
+                };
+                // Only a wildcard over one ruled table has places that are known; anything else is refused.
+                let [Some(name)] = tables.as_slice() else { return Err(first.refuse("*")) };
+                let Some(table) = find(name) else { return Err(first.refuse("*")) };
+                if uses.by_place && !table.masked.is_empty() {
+                    return Err(table.refuse("*"));
+                }
+                for (at, column) in table.columns.iter().enumerate() {
+                    if table.masked.contains(column) {
+                        masked.insert(place + shift + at);
+                    }
+                }
+                shift += table.columns.len().saturating_sub(1);
+            }
+        }
+    }
+    Ok(masked)
+}
+
+enum Item<'a> {
+    Plain(&'a PlainItem),
+    Wildcard(&'a Wildcard),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_read_both_ways() {
+        let rules = ColumnRules::new(
+            [
+                ("hr.*", RuleKind::Deny),
+                ("users.ssn", RuleKind::Deny),
+                ("*.e*mail", RuleKind::Mask),
+                ("sec*", RuleKind::Deny),
+            ]
+            .map(|(pattern, kind)| ColumnRule::new(pattern, kind).unwrap())
+            .to_vec(),
+        );
+        assert!(rules.denies_table("hr", "pay") && rules.denies_table("public", "Secrets"));
+        assert!(!rules.denies_table("public", "users"));
+        assert_eq!(rules.of_column("public", "users", "SSN"), Some(RuleKind::Deny));
+        assert_eq!(rules.of_column("public", "users", "e_mail"), Some(RuleKind::Mask));
+        assert_eq!(rules.of_column("", "hr", "any"), Some(RuleKind::Deny));
+        assert_eq!(rules.of_column("public", "users", "id"), None);
+        assert!(ColumnRule::new("a..b", RuleKind::Deny).is_err() && ColumnRule::new("a", RuleKind::Mask).is_err());
+    }
+}

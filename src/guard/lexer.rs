@@ -1,0 +1,253 @@
+//! The databases' own lexical rules: a text cut into lexemes as PostgreSQL or SQLite cuts it.
+//!
+//! Independent of the parser, so that it can be compared with it ([`super::lexical`]) and can stand in where the
+//! parser does not know a clause ([`super::reader`]). What a server reads differently from one version to another, or
+//! what this does not know, is no lexeme: the whole text is given up. Sources: "Lexical Structure" in PostgreSQL's
+//! manual and its `scan.l`, with `standard_conforming_strings` on, which the engine sets; SQLite's `tokenize.c`. Pure.
+
+use std::ops::Range;
+
+use crate::dialect::Dialect;
+
+/// What a lexeme is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A keyword or a name without quotes.
+    Word,
+    /// A name in quotes.
+    Quoted,
+    /// A string, of any spelling.
+    String,
+    Number,
+    /// A run of operator characters, as long as the server takes it.
+    Operator,
+    /// One of `( ) [ ] , ; . : {`, or any other byte.
+    Mark(u8),
+    Comment,
+    /// `$1`, `?`, `:name`, `@name`; or `U&".."`, whose meaning depends on a clause that may follow.
+    Unreadable,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lexeme {
+    pub(super) kind: Kind,
+    /// Bytes of the text.
+    pub(super) range: Range<usize>,
+}
+
+/// Cuts `sql` up; `None` when a stretch does not end or cannot be read one way only.
+pub(super) fn lexemes(sql: &str, dialect: Dialect) -> Option<Vec<Lexeme>> {
+    let mut lexer = Lexer { sql, bytes: sql.as_bytes(), dialect, continues: None };
+    let mut found = Vec::new();
+    let mut place = 0;
+    while place < sql.len() {
+        if is_space(lexer.at(place)) {
+            place += 1;
+            continue;
+        }
+        let (kind, end) = lexer.next(place)?;
+        found.push(Lexeme { kind, range: place..end });
+        place = end;
+    }
+    Some(found)
+}
+
+struct Lexer<'a> {
+    sql: &'a str,
+    bytes: &'a [u8],
+    dialect: Dialect,
+    /// After a string of PostgreSQL, white space with a line break and another quote go on with it, in the same mode.
+    continues: Option<bool>,
+}
+
+impl Lexer<'_> {
+    fn at(&self, place: usize) -> u8 {
+        self.bytes.get(place).copied().unwrap_or(0)
+    }
+
+    fn next(&mut self, start: usize) -> Option<(Kind, usize)> {
+        let byte = self.at(start);
+        if let Some(end) = self.comment(start) {
+            return Some((Kind::Comment, end?));
+        }
+        let continued = self.continues.take();
+        let postgres = self.dialect == Dialect::Postgresql;
+        Some(match byte {
+            b'\'' => {
+                let escapes = continued.unwrap_or(false);
+                self.continues = Some(escapes);
+                (Kind::String, self.quoted(start, b'\'', escapes)?)
+            }
+            b'"' => (Kind::Quoted, self.quoted(start, b'"', false)?),
+            b'`' if !postgres => (Kind::Quoted, self.quoted(start, b'`', false)?),
+            b'[' if !postgres => (Kind::Quoted, start + self.sql.get(start..)?.find(']')? + 1),
+            b'$' if postgres => match dollar(self.sql, start) {
+                Some(end) => (Kind::String, end?),
+                None => (Kind::Unreadable, start + 1),
+            },
+            b'?' | b'$' | b'@' | b'#' | b':' if !postgres => (Kind::Unreadable, start + 1),
+            b'0'..=b'9' => (Kind::Number, self.number(start)?),
+            b'.' if self.at(start + 1).is_ascii_digit() => (Kind::Number, self.number(start)?),
+            _ if is_name_start(byte) => self.word(start)?,
+            _ if is_operator(byte) => (Kind::Operator, operator_end(self.bytes, start)),
+            other => (Kind::Mark(other), start + 1),
+        })
+    }
+
+    /// The end of a comment that begins at `start`: `None` when none begins there, `Some(None)` when it does not end.
+    fn comment(&self, start: usize) -> Option<Option<usize>> {
+        match (self.at(start), self.at(start + 1)) {
+            (b'-', b'-') => {
+                // PostgreSQL ends the comment at a carriage return too, SQLite only at a line feed.
+                let ends = |byte: &u8| *byte == b'\n' || (*byte == b'\r' && self.dialect == Dialect::Postgresql);
+                let length = self.bytes.get(start..)?.iter().position(ends);
+                Some(Some(length.map_or(self.bytes.len(), |length| start + length)))
+            }
+            (b'/', b'*') if self.dialect == Dialect::Sqlite => {
+                let end = self.sql.get(start + 2..).and_then(|rest| rest.find("*/"));
+                Some(end.map(|end| start + end + 4))
+            }
+            (b'/', b'*') => {
+                let (mut depth, mut place) = (0usize, start);
+                loop {
+                    match (self.at(place), self.at(place + 1)) {
+                        (b'/', b'*') => (depth, place) = (depth + 1, place + 2),
+                        (b'*', b'/') => (depth, place) = (depth - 1, place + 2),
+                        _ if place >= self.bytes.len() => return Some(None),
+                        _ => place += 1,
+                    }
+                    if depth == 0 {
+                        return Some(Some(place));
+                    }
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn word(&mut self, start: usize) -> Option<(Kind, usize)> {
+        let mut end = start;
+        while is_name_start(self.at(end)) || self.at(end).is_ascii_digit() || self.at(end) == b'$' {
+            end += 1;
+        }
+        let prefix = self.sql.get(start..end)?;
+        let is = |letter: &str| prefix.eq_ignore_ascii_case(letter);
+        let next = self.at(end);
+        if self.dialect == Dialect::Sqlite {
+            let blob = is("x") && next == b'\'';
+            return Some(if blob { (Kind::String, self.quoted(end, next, false)?) } else { (Kind::Word, end) });
+        }
+        // U&'..' and U&"..": the prefix and the quote stand without a space.
+        if is("u") && next == b'&' && matches!(self.at(end + 1), b'\'' | b'"') {
+            let quote = self.at(end + 1);
+            let end = self.quoted(end + 1, quote, false)?;
+            self.continues = (quote == b'\'').then_some(false);
+            return Some((if quote == b'"' { Kind::Unreadable } else { Kind::String }, end));
+        }
+        if next == b'\'' && ["e", "b", "x", "n"].into_iter().any(is) {
+            let escapes = is("e");
+            self.continues = Some(escapes);
+            return Some((Kind::String, self.quoted(end, b'\'', escapes)?));
+        }
+        Some((Kind::Word, end))
+    }
+
+    /// The end of a number. A letter or a dollar sign that touches it is read differently from version to version.
+    fn number(&self, start: usize) -> Option<usize> {
+        let digits = |mut place: usize, is_digit: fn(&u8) -> bool| {
+            let separates = |place: usize| self.at(place) == b'_' && is_digit(&self.at(place + 1));
+            while is_digit(&self.at(place)) || separates(place) {
+                place += 1;
+            }
+            place
+        };
+        let radix: Option<fn(&u8) -> bool> = match (self.at(start), self.at(start + 1).to_ascii_lowercase()) {
+            (b'0', b'x') => Some(u8::is_ascii_hexdigit),
+            (b'0', b'o') => Some(|byte| matches!(byte, b'0'..=b'7')),
+            (b'0', b'b') => Some(|byte| matches!(byte, b'0' | b'1')),
+            _ => None,
+        };
+        let end = match radix {
+            Some(is_digit) => digits(start + 2, is_digit),
+            None => {
+                let mut end = digits(start, u8::is_ascii_digit);
+                if self.at(end) == b'.' {
+                    end = digits(end + 1, u8::is_ascii_digit);
+                }
+                if matches!(self.at(end), b'e' | b'E') {
+                    let sign = usize::from(matches!(self.at(end + 1), b'+' | b'-'));
+                    if self.at(end + 1 + sign).is_ascii_digit() {
+                        end = digits(end + 1 + sign, u8::is_ascii_digit);
+                    }
+                }
+                end
+            }
+        };
+        let next = self.at(end);
+        (!is_name_start(next) && !next.is_ascii_digit() && next != b'$').then_some(end)
+    }
+
+    /// The end of a quoted stretch whose quote stands at `place`; a doubled quote, and with `escapes` a backslash,
+    /// goes on.
+    fn quoted(&self, mut place: usize, quote: u8, escapes: bool) -> Option<usize> {
+        place += 1;
+        loop {
+            let byte = *self.bytes.get(place)?;
+            let doubled = byte == quote && self.bytes.get(place + 1) == Some(&quote);
+            if doubled || (escapes && byte == b'\\') {
+                place += 2;
+            } else if byte == quote {
+                return Some(place + 1);
+            } else {
+                place += 1;
+            }
+        }
+    }
+}
+
+/// The end of a dollar quote that begins at `place`: `None` when none begins there, `Some(None)` when it does not end.
+fn dollar(sql: &str, place: usize) -> Option<Option<usize>> {
+    let rest = sql.get(place..)?;
+    let tag_end = rest.get(1..)?.find('$')? + 2;
+    let tag = rest.get(..tag_end)?;
+    let name = tag.get(1..tag_end - 1)?;
+    let valid =
+        name.bytes().enumerate().all(|(index, byte)| is_name_start(byte) || (index > 0 && byte.is_ascii_digit()));
+    if !valid {
+        return None;
+    }
+    Some(rest.get(tag_end..)?.find(tag).map(|end| place + tag_end + end + tag.len()))
+}
+
+/// The end of an operator: as long as it can be, but a comment ends it, and a longer one ends in `+` or `-` only when
+/// it holds one of the characters that built-in arithmetic does not use.
+fn operator_end(bytes: &[u8], start: usize) -> usize {
+    let at = |place: usize| bytes.get(place).copied().unwrap_or(0);
+    let mut end = start;
+    while is_operator(at(end)) {
+        let comment = (at(end) == b'-' && at(end + 1) == b'-') || (at(end) == b'/' && at(end + 1) == b'*');
+        if comment && end > start {
+            break;
+        }
+        end += 1;
+    }
+    let operator = bytes.get(start..end).unwrap_or_default();
+    if !operator.iter().any(|byte| b"~!@#%^&|`?".contains(byte)) {
+        while end > start + 1 && matches!(at(end - 1), b'+' | b'-') {
+            end -= 1;
+        }
+    }
+    end
+}
+
+fn is_space(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0x0b
+}
+
+pub(super) fn is_operator(byte: u8) -> bool {
+    b"+-*/<>=~!@#%^&|`?".contains(&byte)
+}
+
+fn is_name_start(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
+}

@@ -1,0 +1,447 @@
+//! The second reader: judges a statement by its lexemes alone.
+//!
+//! The parser knows less than the server (clauses that do not parse) and sometimes something else (`FROM ONLY t` is a
+//! table named `only` to it, `type 'x'` a column with an alias). So every statement is read here too: names that the
+//! parser missed are added to its own, and what does not parse is judged here alone, more strictly. It needs no grammar, because the server has one: what does not parse there never runs. It only has to see every name
+//! that could do harm, and sees too many rather than too few. In both databases a function called by name is a name
+//! before a parenthesis; what changes data, takes locks or names a table to be made is a keyword; and a second statement
+//! needs a semicolon. So every name before a parenthesis is a call that must be known, each refused word is refused
+//! wherever it stands without quotes, and every other name is taken for a table, a type and a field at once. A few
+//! honest statements are refused for that (a column alias named `into`), and none of the parser's mistakes can pass.
+//! Pure.
+
+use std::collections::BTreeSet;
+
+use super::functions::{self, Judgement};
+use super::lexer::{Kind, Lexeme, lexemes};
+use super::walk::{fold, object_type_refusal};
+use super::{Names, Rejection, relations};
+use crate::dialect::Dialect;
+
+/// Keywords that open an expression or a list, not a call, when a parenthesis follows. Those which PostgreSQL does not
+/// reserve could be functions of a user too: they are told to the catalog as well.
+const BEFORE_PARENTHESIS: &str = "
+all and any array as asymmetric between by case cast collate columns cross cube distinct else end escape except exists
+fetch filter first following for from full group groups having ilike in inner intersect interval is isnull join
+json json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize json_table
+json_value keys last lateral left like limit materialized natural nested next not notnull nulls offset on only or order
+outer over partition passing path preceding range recursive repeatable right rollup row rows select sets setof similar
+some symmetric table then to treat union unique using value values variadic when where window with within xmlnamespaces
+xmlparse xmlpi xmlroot xmlserialize xmltable zone
+";
+
+/// Keywords that PostgreSQL takes as functions or types with a syntax of their own, and not after a schema.
+const OWN_SYNTAX: &str = "
+bigint bit boolean char character coalesce dec decimal extract float greatest grouping inout int integer least
+merge_action national nchar none normalize nullif numeric out overlay position precision real smallint substring time
+timestamp trim varchar xmlattributes xmlconcat xmlelement xmlexists xmlforest
+";
+
+/// Words that no query needs and that change, lock or make something.
+const REFUSED_WORDS: [&str; 5] = ["insert", "update", "delete", "merge", "into"];
+
+/// Words that may follow `FOR` in a locking clause.
+const LOCKS: [&str; 4] = ["update", "share", "no", "key"];
+
+/// Reads `sql`, one statement without its closing semicolons, which the parser could not read.
+///
+/// # Errors
+///
+/// A [`Rejection`] for anything that is not known to be harmless; `unread` when the text cannot be cut into lexemes.
+pub(super) fn check(sql: &str, dialect: Dialect, unread: Rejection) -> Result<Names, Rejection> {
+    match Reader::new(sql, dialect, true) {
+        Some(reader) => reader.check(unread),
+        None => Err(unread),
+    }
+}
+
+/// Reads `sql` after the parser, and adds the names that it sees beside the parser's.
+///
+/// # Errors
+///
+/// A [`Rejection`] for what the parser took for something else.
+pub(super) fn complete(sql: &str, dialect: Dialect, parsed: Names) -> Result<Names, Rejection> {
+    let unread = Rejection::Statement {
+        what: "a text that the database may read differently".into(),
+        hint: "Put spaces around operators, numbers and comments, and write each string in one piece.",
+    };
+    let Some(reader) = Reader::new(sql, dialect, false) else { return Err(unread) };
+    let seen = reader.check(unread)?;
+    fn union<T: Ord>(one: Vec<T>, other: Vec<T>) -> Vec<T> {
+        one.into_iter().chain(other).collect::<BTreeSet<T>>().into_iter().collect()
+    }
+    Ok(Names {
+        reads: union(parsed.reads, seen.reads),
+        functions: union(parsed.functions, seen.functions),
+        unknown: union(parsed.unknown, seen.unknown),
+        fields: union(parsed.fields, seen.fields),
+        operators: union(parsed.operators, seen.operators),
+        types: union(parsed.types, seen.types),
+        calls: seen.calls,
+        ..parsed
+    })
+}
+
+/// The place of each parenthesis' partner.
+fn pairs(words: &[Lexeme]) -> Vec<Option<usize>> {
+    let mut partner = vec![None; words.len()];
+    let mut open = Vec::new();
+    for (at, lexeme) in words.iter().enumerate() {
+        match lexeme.kind {
+            Kind::Mark(b'(') => open.push(at),
+            Kind::Mark(b')') => {
+                if let Some(start) = open.pop()
+                    && let Some(place) = partner.get_mut(start)
+                {
+                    *place = Some(at);
+                    if let Some(place) = partner.get_mut(at) {
+                        *place = Some(start);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    partner
+}
+
+struct Reader<'a> {
+    sql: &'a str,
+    dialect: Dialect,
+    words: Vec<Lexeme>,
+    /// Partner of the parenthesis at each place.
+    closing: Vec<Option<usize>>,
+    /// Whether this is the only reader.
+    alone: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn new(sql: &'a str, dialect: Dialect, alone: bool) -> Option<Self> {
+        let words: Vec<Lexeme> =
+            lexemes(sql, dialect)?.into_iter().filter(|lexeme| lexeme.kind != Kind::Comment).collect();
+        let closing = pairs(&words);
+        Some(Reader { sql, dialect, words, closing, alone })
+    }
+
+    fn kind(&self, at: usize) -> Option<Kind> {
+        self.words.get(at).map(|lexeme| lexeme.kind)
+    }
+
+    fn text(&self, at: usize) -> &str {
+        self.words.get(at).and_then(|lexeme| self.sql.get(lexeme.range.clone())).unwrap_or_default()
+    }
+
+    fn is(&self, at: usize, mark: u8) -> bool {
+        self.kind(at) == Some(Kind::Mark(mark))
+    }
+
+    /// The keyword at a place, in lower case; empty for anything else.
+    fn keyword(&self, at: usize) -> String {
+        if self.kind(at) == Some(Kind::Word) { self.text(at).to_ascii_lowercase() } else { String::new() }
+    }
+
+    /// The name at a place, folded as the database folds it.
+    fn name(&self, at: usize) -> Option<String> {
+        let text = self.text(at);
+        match self.kind(at)? {
+            Kind::Word => Some(fold(self.dialect, text, false)),
+            Kind::Quoted => Some(fold(self.dialect, &unquoted(text), true)),
+            _ => None,
+        }
+    }
+
+    fn check(&self, unread: Rejection) -> Result<Names, Rejection> {
+        let first = (0..self.words.len()).find(|at| !self.is(*at, b'(')).map_or(String::new(), |at| self.keyword(at));
+        if self.alone && !matches!(first.as_str(), "select" | "with" | "values" | "table") {
+            return Err(unread);
+        }
+        let mut names = Collected::default();
+        for at in 0..self.words.len() {
+            match self.kind(at) {
+                Some(Kind::Mark(b';')) => return Err(Rejection::MultipleStatements { count: 2 }),
+                // The parser's own words are better than "this cannot be read".
+                Some(Kind::Unreadable | Kind::Mark(b'\\' | b'{' | b'}')) => return Err(unread),
+                Some(Kind::Operator) => {
+                    names.operators.insert(self.text(at).to_owned());
+                }
+                Some(Kind::Word | Kind::Quoted) => self.word(at, &mut names)?,
+                Some(Kind::String | Kind::Number | Kind::Comment | Kind::Mark(_)) | None => {}
+            }
+        }
+        self.regclass_texts(&names)?;
+        let Collected { functions, unknown, fields, operators, all } = names;
+        Ok(Names {
+            relations: self.after_from(),
+            reads: all.iter().flat_map(|(schema, name)| [(schema.clone(), name.clone())]).collect(),
+            types: all.into_iter().map(|(_, name)| name).collect(),
+            functions: functions.into_iter().collect(),
+            unknown: unknown.into_iter().collect(),
+            fields: fields.into_iter().collect(),
+            operators: operators.into_iter().collect(),
+            casts: true,
+            calls: self.bare_calls(),
+            uses: None,
+        })
+    }
+
+    fn word(&self, at: usize, names: &mut Collected) -> Result<(), Rejection> {
+        let keyword = self.keyword(at);
+        let dotted = at > 0 && self.is(at - 1, b'.');
+        if !dotted && self.writes(at, &keyword) {
+            return Err(Rejection::Write { what: keyword.to_ascii_uppercase() });
+        }
+        if keyword == "for" && LOCKS.contains(&self.keyword(at + 1).as_str()) {
+            return Err(Rejection::Write { what: "a locking clause (FOR UPDATE, FOR SHARE)".into() });
+        }
+        if keyword == "operator" && self.is(at + 1, b'(') {
+            let inner = self.text(at + 2).to_ascii_lowercase();
+            let built_in = inner == "pg_catalog" && self.is(at + 3, b'.');
+            if !built_in && self.kind(at + 2) != Some(Kind::Operator) {
+                return Err(Rejection::foreign_operator(inner));
+            }
+            return Ok(());
+        }
+        let Some(name) = self.name(at) else { return Ok(()) };
+        let schema = if dotted { at.checked_sub(2).and_then(|before| self.name(before)) } else { None };
+        if self.is(at + 1, b'(') {
+            return self.call(at, schema, name, dotted, names);
+        }
+        if dotted {
+            self.field(at, &name, names)?;
+        }
+        if let Some(reason) = self.relation_refusal(schema.as_deref(), &name, dotted) {
+            let written = schema.map_or_else(|| name.clone(), |schema| format!("{schema}.{name}"));
+            return Err(Rejection::Relation { name: written, reason });
+        }
+        object_type_refusal(&name)?;
+        names.all.insert((schema, name));
+        Ok(())
+    }
+
+    /// Whether a keyword changes something. A column may be called `delete`, so that beside the parser a word counts
+    /// only where a statement can begin.
+    fn writes(&self, at: usize, keyword: &str) -> bool {
+        if self.alone || keyword == "into" {
+            return REFUSED_WORDS.contains(&keyword);
+        }
+        let begins = at == 0 || self.is(at - 1, b'(') || self.is(at - 1, b')');
+        let next = self.keyword(at + 1);
+        begins
+            && match keyword {
+                "delete" => next == "from",
+                "insert" | "merge" => next == "into",
+                "update" => self.name(at + 1).is_some() && !matches!(next.as_str(), "is" | "in" | "as" | "and" | "or"),
+                _ => false,
+            }
+    }
+
+    /// A dotted name is a column of a table everywhere but in FROM, so that only names that are a system relation's are
+    /// judged as relations.
+    fn relation_refusal(&self, schema: Option<&str>, name: &str, dotted: bool) -> Option<&'static str> {
+        match self.dialect {
+            Dialect::Postgresql
+                if dotted && !matches!(schema, Some("pg_catalog" | "pg_toast" | "information_schema")) =>
+            {
+                None
+            }
+            // A schema's own name, before a dot.
+            Dialect::Postgresql if matches!(name, "pg_catalog" | "pg_temp") => None,
+            Dialect::Postgresql => relations::refusal(self.dialect, schema, name),
+            Dialect::Sqlite => relations::refusal(self.dialect, None, name),
+        }
+    }
+
+    fn call(
+        &self,
+        at: usize,
+        schema: Option<String>,
+        name: String,
+        dotted: bool,
+        names: &mut Collected,
+    ) -> Result<(), Rejection> {
+        let is_word = self.kind(at) == Some(Kind::Word) && !dotted;
+        if is_word && BEFORE_PARENTHESIS.split_ascii_whitespace().any(|keyword| keyword == name) {
+            names.functions.insert(name);
+            return Ok(());
+        }
+        if !dotted && self.is_declaration(at) {
+            names.all.insert((None, name));
+            return Ok(());
+        }
+        if self.keyword(at.wrapping_sub(1)) == "tablesample" && matches!(name.as_str(), "bernoulli" | "system") {
+            return Ok(());
+        }
+        match (self.dialect, schema.as_deref()) {
+            (Dialect::Sqlite, None) if name.starts_with("pragma_") => {
+                return match relations::refusal(self.dialect, None, &name) {
+                    Some(reason) => Err(Rejection::Relation { name, reason }),
+                    None => Ok(()),
+                };
+            }
+            // `(expression).name(` and `a.b.name(` have no schema of their own.
+            (_, None) if dotted => return Err(Rejection::function(self.dialect, &name)),
+            (Dialect::Sqlite, Some(_)) => return Err(Rejection::function(self.dialect, &name)),
+            _ => {}
+        }
+        let three_parts = schema.is_some() && at >= 3 && self.is(at - 3, b'.');
+        if three_parts || schema.as_deref().is_some_and(|schema| schema.starts_with("pg_") && schema != "pg_catalog") {
+            return Err(Rejection::function(self.dialect, &name));
+        }
+        names.all.insert((None, name.clone()));
+        match (schema.as_deref(), functions::judge(self.dialect, &name)) {
+            (None | Some("pg_catalog"), Judgement::Refused) => Err(Rejection::function(self.dialect, &name)),
+            (None, Judgement::Harmless) => {
+                names.functions.insert(name);
+                Ok(())
+            }
+            (Some("pg_catalog"), Judgement::Harmless) => Ok(()),
+            (_, Judgement::Harmless | Judgement::Unknown | Judgement::Refused) => {
+                names.unknown.insert((schema, name));
+                Ok(())
+            }
+        }
+    }
+
+    /// Calls by a bare name that may be written with a schema. A name of which one call is a keyword's own syntax
+    /// (`substring(a FROM b)`) is left out altogether.
+    fn bare_calls(&self) -> Vec<(usize, String)> {
+        let mut found = Vec::new();
+        let mut special = BTreeSet::new();
+        for at in 0..self.words.len() {
+            let dotted = at > 0 && self.is(at - 1, b'.');
+            let Some(name) = self.name(at).filter(|_| self.is(at + 1, b'(') && !dotted) else { continue };
+            let keyword = self.keyword(at);
+            let is_keyword = |list: &str| list.split_ascii_whitespace().any(|word| word == keyword);
+            if is_keyword(BEFORE_PARENTHESIS) || is_keyword(OWN_SYNTAX) {
+                special.insert(name);
+            } else if !self.is_declaration(at)
+                && let Some(lexeme) = self.words.get(at)
+            {
+                found.push((lexeme.range.start, name));
+            }
+        }
+        found.retain(|(_, name)| !special.contains(name));
+        found
+    }
+
+    /// A name that only gives columns names or a type a length: `AS t(a, b)`, `::numeric(10, 2)`, `WITH q(a) AS (SELECT`.
+    fn is_declaration(&self, at: usize) -> bool {
+        let Some(before) = at.checked_sub(1) else { return false };
+        let is_cast = self.is(before, b':') && before > 0 && self.is(before - 1, b':');
+        let previous = self.keyword(before);
+        if is_cast || previous == "as" {
+            return true;
+        }
+        if !(matches!(previous.as_str(), "with" | "recursive") || self.is(before, b',')) {
+            return false;
+        }
+        // A common table expression: only names between the parentheses, then a query. `f() AS (values int)` is a
+        // function with its columns, and has a type after the first name.
+        let Some(close) = self.closing.get(at + 1).copied().flatten() else { return false };
+        let names = at + 2..close;
+        let plain = !names.is_empty() && names.clone().all(|at| self.name(at).is_some() || self.is(at, b','));
+        let mut next = close + 1;
+        if self.keyword(next) != "as" {
+            return false;
+        }
+        next += 1;
+        while matches!(self.keyword(next).as_str(), "not" | "materialized") {
+            next += 1;
+        }
+        let opens = self.is(next, b'(');
+        let query = matches!(self.keyword(next + 1).as_str(), "select" | "with" | "table")
+            || (self.keyword(next + 1) == "values" && self.is(next + 2, b'('))
+            || self.is(next + 1, b'(');
+        plain && opens && query
+    }
+
+    /// `alias.name` calls the function `name` when there is no such column: on PostgreSQL the catalog is asked for
+    /// functions that take a row; over a value (a parenthesis, a function's alias) the name must be harmless itself.
+    fn field(&self, at: usize, name: &str, names: &mut Collected) -> Result<(), Rejection> {
+        if self.dialect == Dialect::Sqlite {
+            return Ok(());
+        }
+        names.fields.insert(name.to_owned());
+        let owner = at.saturating_sub(2);
+        let over_value = match self.name(owner) {
+            None => true,
+            Some(owner) => self.is_function_alias(&owner),
+        };
+        if !over_value || self.is(at + 1, b'.') {
+            return Ok(());
+        }
+        match functions::judge(self.dialect, name) {
+            Judgement::Harmless => {}
+            Judgement::Unknown => {
+                names.unknown.insert((None, name.to_owned()));
+            }
+            Judgement::Refused => return Err(Rejection::function_by_dot(name)),
+        }
+        Ok(())
+    }
+
+    /// Whether `owner` may be what a function in FROM is called: its own name, or a word after a closing parenthesis
+    /// that does not close a query.
+    fn is_function_alias(&self, owner: &str) -> bool {
+        (0..self.words.len()).filter(|at| self.name(*at).as_deref() == Some(owner)).any(|at| {
+            if self.is(at + 1, b'(') && !self.is_declaration(at) {
+                return true;
+            }
+            let mut before = at;
+            while before > 0 && matches!(self.keyword(before - 1).as_str(), "as" | "ordinality" | "with") {
+                before -= 1;
+            }
+            let Some(close) = before.checked_sub(1).filter(|close| self.is(*close, b')')) else { return false };
+            let Some(open) = self.closing.get(close).copied().flatten() else { return true };
+            !matches!(self.keyword(open + 1).as_str(), "select" | "with" | "values" | "table")
+                && !self.is(open + 1, b'(')
+        })
+    }
+
+    /// A text that is cast to `regclass` names a relation as much as FROM does.
+    fn regclass_texts(&self, names: &Collected) -> Result<(), Rejection> {
+        if !names.all.iter().any(|(_, name)| name == "regclass") {
+            return Ok(());
+        }
+        for at in 0..self.words.len() {
+            if self.kind(at) == Some(Kind::String) {
+                super::walk::regclass_refusal(self.text(at).trim_matches('\''))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Names that stand where tables stand, for the record and the reply: what follows FROM, JOIN or TABLE.
+    fn after_from(&self) -> Vec<String> {
+        let mut found = BTreeSet::new();
+        for at in 0..self.words.len() {
+            if !matches!(self.keyword(at).as_str(), "from" | "join" | "table" | "only") {
+                continue;
+            }
+            if let Some(name) = self.name(at + 1).filter(|_| !self.is(at + 2, b'(')) {
+                let table = self.name(at + 3).filter(|_| self.is(at + 2, b'.'));
+                found.insert(table.map_or_else(|| name.clone(), |table| format!("{name}.{table}")));
+            }
+        }
+        found.into_iter().collect()
+    }
+}
+
+#[derive(Default)]
+struct Collected {
+    functions: BTreeSet<String>,
+    unknown: BTreeSet<(Option<String>, String)>,
+    fields: BTreeSet<String>,
+    operators: BTreeSet<String>,
+    /// Every other name, with the one before its dot.
+    all: BTreeSet<(Option<String>, String)>,
+}
+
+/// A quoted name without its quotes.
+fn unquoted(text: &str) -> String {
+    let (Some(open), Some(inner)) = (text.chars().next(), text.get(1..text.len().saturating_sub(1))) else {
+        return String::new();
+    };
+    let close = if open == '[' { ']' } else { open };
+    inner.replace(&format!("{close}{close}"), &close.to_string())
+}
