@@ -18,7 +18,9 @@ use crate::audit::{AuditLog, EntryStart, Finished, OpenEntry};
 use crate::config::{Config, SourceConfig};
 use crate::database::catalog::{Snapshot, TableDescription};
 use crate::database::result_set::{Budget, Format, ResultSet};
-use crate::database::{Database, DatabaseError, Explanation, ListRequest, ReadOptions, Router, Session, TablePage};
+use crate::database::{
+    Database, DatabaseError, Explanation, ListRequest, ReadOptions, RoleReport, Router, Session, TablePage,
+};
 use crate::dialect::Dialect;
 use crate::error::{Code, ToolError, nearest};
 use crate::guard::{self, ApprovedSql};
@@ -348,6 +350,11 @@ impl Gateway {
         let snapshot = Arc::new(session.snapshot(entry, &options).await?.obey(&source.column_rules));
         remembered().insert(source.name.clone(), (Instant::now(), Arc::clone(&snapshot)));
         Ok(snapshot)
+    }
+
+    /// What the login role of a source could do besides reading, once a call has connected.
+    pub async fn role(&self, source: &SourceConfig) -> Option<RoleReport> {
+        self.router.database(&source.name).await.ok()?.role().cloned()
     }
 
     /// Ends everything: connections closed, records written.

@@ -274,6 +274,7 @@ mod tests {
         };
         TableDescription {
             name: name.into(),
+            kin: Vec::new(),
             kind: TableKind::Table,
             comment: None,
             rows: None,

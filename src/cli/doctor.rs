@@ -55,6 +55,14 @@ impl Doctor {
                     Finding { what, ok: false, text: format!("{}: {error}. {hint}", error.code.as_str()) }
                 }
             });
+            if let Some(role) = core.gateway.role(source).await {
+                let remedy = if role.is_safe() { String::new() } else { format!(". A safe role: {}", role.remedy()) };
+                findings.push(Finding {
+                    what: format!("role of {}", source.name),
+                    ok: role.is_safe() || !source.require_safe_role,
+                    text: role.summary() + &remedy,
+                });
+            }
         }
         let chosen = match model.choice {
             ModelChoice::Bedrock => format!("Bedrock {} ({})", model.bedrock_model, model.reason),

@@ -45,6 +45,10 @@ pub struct TableDescription {
     /// `schema.name` on PostgreSQL, the bare name on SQLite; not quoted.
     pub name: String,
     pub kind: TableKind,
+    /// Schema and name, without quotes, of the table and of all others in its inheritance tree; the schema is empty on
+    /// SQLite. For the rules only.
+    #[serde(default, skip_serializing)]
+    pub kin: Vec<(String, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,13 +126,19 @@ impl TableDescription {
         if rules.is_empty() {
             return true;
         }
-        let (schema, table) = split(&self.name);
-        if rules.denies_table(schema, table) {
+        if self.kin.iter().any(|(schema, table)| rules.denies_table(schema, table)) {
             return false;
         }
+        let of_column = |column: &str| {
+            let kinds = self.kin.iter().filter_map(|(schema, table)| rules.of_column(schema, table, column));
+            kinds.fold(None, |found, kind| if found == Some(RuleKind::Deny) { found } else { Some(kind) })
+        };
+        let is_ruled = self.columns.iter().any(|column| of_column(&column.name).is_some());
         let mut hidden = Vec::new();
         self.columns.retain_mut(|column| {
-            let kind = rules.of_column(schema, table, &column.name);
+            // What is computed from a ruled column may tell it.
+            let computed = (is_ruled && column.generated.is_some()).then_some(RuleKind::Deny);
+            let kind = of_column(&column.name).or(computed);
             column.masked = kind == Some(RuleKind::Mask);
             if kind.is_some() {
                 hidden.push(column.name.clone());
@@ -157,8 +167,8 @@ impl TableDescription {
         self.checks.retain(|text| !names_hidden(text));
         let denied = |name: &str, columns: &[String]| {
             let (schema, table) = split(name);
-            rules.denies_table(schema, table)
-                || columns.iter().any(|column| rules.of_column(schema, table, column) == Some(RuleKind::Deny))
+            rules.denies_table(&schema, &table)
+                || columns.iter().any(|column| rules.of_column(&schema, &table, column) == Some(RuleKind::Deny))
         };
         self.foreign_keys.retain(|key| shows(&key.columns) && !denied(&key.references, &key.referenced_columns));
         self.referenced_by.retain(|key| shows(&key.referenced_columns) && !denied(&key.table, &key.columns));
@@ -168,9 +178,21 @@ impl TableDescription {
     }
 }
 
-/// Schema and table of a name as a catalog spells it; the schema is empty on SQLite.
-fn split(name: &str) -> (&str, &str) {
-    name.split_once('.').unwrap_or(("", name))
+/// Schema and table of a name as a catalog spells it, without their quotes; the schema is empty on SQLite.
+fn split(name: &str) -> (String, String) {
+    let unquote = |part: &str| {
+        let inner = part.strip_prefix('"').and_then(|part| part.strip_suffix('"'));
+        inner.map_or_else(|| part.to_owned(), |inner| inner.replace("\"\"", "\""))
+    };
+    let mut quoted = false;
+    let dot = name.char_indices().find(|(_, character)| {
+        quoted ^= *character == '"';
+        *character == '.' && !quoted
+    });
+    match dot {
+        Some((at, _)) => (unquote(name.get(..at).unwrap_or_default()), unquote(name.get(at + 1..).unwrap_or_default())),
+        None => (String::new(), unquote(name)),
+    }
 }
 
 /// All tables of a source that may be read, in a stable order (by name), with keys, comments and known values.
@@ -191,6 +213,7 @@ impl Snapshot {
         let word = request.search.as_deref().map(str::to_lowercase);
         let matching = self.tables.iter().filter_map(|table| {
             let (schema, bare) = split(&table.name);
+            let bare = bare.as_str();
             if request.schema.as_deref().is_some_and(|wanted| wanted != schema) {
                 return None;
             }
@@ -217,8 +240,11 @@ impl Snapshot {
         let matching: Vec<(&TableDescription, Vec<String>)> = matching.collect();
         let total = matching.len() as u64;
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-        let after = |name: &str| request.after.as_deref().is_none_or(|after| name > after);
-        let mut rest: Vec<_> = matching.into_iter().filter(|(table, _)| after(&table.name)).collect();
+        // The order is the snapshot's own, in which quotes do not count.
+        let after = request.after.as_ref();
+        let start =
+            after.and_then(|after| matching.iter().position(|(table, _)| table.name == *after)).map_or(0, |at| at + 1);
+        let mut rest: Vec<_> = matching.into_iter().skip(start).collect();
         let more = rest.len() > limit;
         rest.truncate(limit);
         let tables = rest

@@ -26,6 +26,8 @@ pub enum DatabaseError {
     TooManyConnections { source_name: String },
     #[error("source {source_name} cannot be used: {problem}")]
     Config { source_name: String, problem: String },
+    #[error("source {source_name} asks for a safe role: {summary}")]
+    UnsafeRole { source_name: String, summary: String, remedy: String },
     /// The catalog gave a name of the statement a meaning that nobody vouches for.
     #[error("{name} {reason}")]
     NotVouched { name: String, reason: &'static str, hint: String, is_relation: bool },
@@ -77,6 +79,9 @@ impl From<DatabaseError> for ToolError {
             }
             DatabaseError::Config { .. } => {
                 new(Code::ConfigError).hint("Correct the source's settings and restart the server.")
+            }
+            DatabaseError::UnsafeRole { remedy, .. } => {
+                new(Code::UnsafeRole).hint(format!("Connect as a role that can only read: {remedy}"))
             }
             DatabaseError::NotVouched { hint, is_relation, .. } => {
                 new(if is_relation { Code::RelationRefused } else { Code::FunctionRefused }).hint(hint)

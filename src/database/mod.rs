@@ -5,6 +5,8 @@
 pub mod bootstrap;
 pub mod catalog;
 mod error;
+#[cfg(test)]
+mod lock_tests;
 mod plan;
 mod postgres;
 mod presets;
@@ -26,9 +28,11 @@ use result_set::{Budget, Format, ResultSet};
 
 pub use error::DatabaseError;
 pub use plan::Explanation;
-pub use postgres::PostgresEngine;
+pub use postgres::{PostgresEngine, RoleReport};
 pub use router::Router;
 pub use sqlite::SqliteEngine;
+#[cfg(test)]
+pub(crate) use sqlite::reads_only as sqlite_reads_only;
 
 /// What one read may take and how it ends early.
 #[derive(Clone, Debug)]
@@ -96,6 +100,14 @@ impl Database {
         match self {
             Database::Sqlite(_) => Dialect::Sqlite,
             Database::Postgres(_) => Dialect::Postgresql,
+        }
+    }
+
+    /// What the login role could do besides reading; `None` on SQLite, and before the first connection.
+    pub fn role(&self) -> Option<&RoleReport> {
+        match self {
+            Database::Sqlite(_) => None,
+            Database::Postgres(engine) => engine.role(),
         }
     }
 

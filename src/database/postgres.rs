@@ -6,19 +6,21 @@
 //! server. It approves nothing itself.
 
 mod catalog;
+mod role;
 mod ruled;
 mod session;
 mod statement;
 mod types;
 mod vouching;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, Postgres, Row};
 
+pub use self::role::RoleReport;
 use self::session::Held;
 pub use self::session::PostgresSession;
 use self::statement::Shapes;
@@ -48,6 +50,7 @@ pub struct PostgresEngine {
     pooled: bool,
     connect: sqlx::postgres::PgConnectOptions,
     shapes: Arc<Shapes>,
+    role: OnceLock<RoleReport>,
     types: TypeNames,
 }
 
@@ -60,6 +63,7 @@ struct Settings {
     /// Functions that the configuration vouches for, as `schema.name`.
     allow_functions: Vec<String>,
     column_rules: ColumnRules,
+    require_safe_role: bool,
 }
 
 /// Ends statements on the server from a connection of its own.
@@ -131,12 +135,14 @@ impl PostgresEngine {
                 hidden_schemas,
                 allow_functions: source.allow_functions.clone(),
                 column_rules: source.column_rules.clone(),
+                require_safe_role: source.require_safe_role,
             }),
             limits,
             preset: target.preset,
             pooled: target.pooled,
             connect: target.options,
             shapes: Arc::default(),
+            role: OnceLock::new(),
             types: TypeNames::default(),
         }
     }
@@ -165,6 +171,7 @@ impl PostgresEngine {
             match tokio::time::timeout(patience, opened).await {
                 Ok(Ok(pid)) => {
                     held.pid = Some(pid);
+                    self.look_at_role(&mut held).await?;
                     return Ok(PostgresSession { engine: self, held });
                 }
                 Ok(Err(error)) if is_broken(&error) => last = Some(error),
@@ -173,6 +180,38 @@ impl PostgresEngine {
             }
         }
         Err(last.map_or_else(|| self.unreachable(), |error| self.connect_error(error)))
+    }
+
+    /// Says once what the login role could do, and refuses it where the configuration wants a safe one.
+    async fn look_at_role(&self, held: &mut Held) -> Result<(), DatabaseError> {
+        let report = match (self.role.get(), held.connection.as_mut()) {
+            (Some(report), _) => report,
+            (None, None) => return Ok(()),
+            (None, Some(connection)) => {
+                let report = RoleReport::read(connection).await?;
+                if !report.is_safe() {
+                    tracing::warn!(
+                        source = self.source_name,
+                        "{}. `tudb doctor` prints the SQL for a role that can only read",
+                        report.summary()
+                    );
+                }
+                self.role.get_or_init(|| report)
+            }
+        };
+        if self.settings.require_safe_role && !report.is_safe() {
+            return Err(DatabaseError::UnsafeRole {
+                source_name: self.source_name.clone(),
+                summary: report.summary(),
+                remedy: report.remedy(),
+            });
+        }
+        Ok(())
+    }
+
+    /// What the login role could do; known after the first connection.
+    pub fn role(&self) -> Option<&RoleReport> {
+        self.role.get()
     }
 
     /// TUDB's own text, from configuration and the call's id alone: BEGIN, every setting local to the transaction, and

@@ -6,8 +6,10 @@
 
 mod catalog;
 mod handle;
+#[cfg(test)]
+pub(crate) use handle::reads_only;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -139,6 +141,32 @@ impl SqliteEngine {
         for lane in lanes {
             let _ = lane.connection.close().await;
         }
+    }
+}
+
+#[cfg(test)]
+impl SqliteEngine {
+    /// Each lock of a connection, met without the wrapper and without the others where they would come first.
+    pub(super) async fn locks_one_by_one(&self) {
+        let refusal = async |connection: &mut SqliteConnection, sql: &str| {
+            let result = sqlx::query(AssertSqlSafe(sql.to_owned())).execute(connection).await;
+            result.expect_err(sql).to_string()
+        };
+        // The authorizer comes first, while a statement is compiled.
+        let mut lane = self.connect().await.unwrap();
+        for sql in
+            ["DELETE FROM t", "PRAGMA query_only = off", "ATTACH ':memory:' AS x", "CREATE TEMP TABLE x (a)", "BEGIN"]
+        {
+            assert!(refusal(&mut lane.connection, sql).await.contains("not authorized"), "{sql}");
+        }
+        // Without it: query_only, and the limit on attached databases.
+        handle::forget_authorizer(&mut lane.connection.lock_handle().await.unwrap());
+        assert!(refusal(&mut lane.connection, "DELETE FROM t").await.contains("readonly"));
+        assert!(refusal(&mut lane.connection, "ATTACH ':memory:' AS x").await.contains("too many attached"));
+        // Without that too: the file is open read-only.
+        sqlx::query("PRAGMA query_only = off").execute(&mut lane.connection).await.unwrap();
+        assert!(refusal(&mut lane.connection, "DELETE FROM t").await.contains("readonly"));
+        lane.connection.close().await.unwrap();
     }
 }
 
@@ -321,56 +349,88 @@ async fn shape(
     if rules.is_empty() {
         return Ok((shape.columns, BTreeSet::new()));
     }
-    let ruled = ruled_tables(connection, shape.reads, rules).await?;
-    // What the authorizer saw is exact: a denied column is refused however it is spelt.
-    if let Some(denied) = ruled.iter().find(|table| table.whole || !table.denied.is_empty()) {
-        return Err(denied.refusal().into());
+    let ruled = ruled_tables(connection, sql, &shape.reads, rules).await?;
+    // A denied column that the authorizer saw is refused however it is spelt. What it does not see (columns that two
+    // tables are joined by) stands in the text, which is judged with all ruled columns of the tables in it.
+    for read in &shape.reads {
+        let (table, column) = (read.table.to_ascii_lowercase(), read.column.to_ascii_lowercase());
+        let found = ruled.iter().find(|ruled| ruled.table == table);
+        if let Some(ruled) = found.filter(|ruled| ruled.whole || ruled.denied.contains(&column)) {
+            return Err(ruled.refusal(&column).into());
+        }
     }
     Ok((shape.columns, columns::judge(sql.names().uses.as_ref(), &ruled)?))
 }
 
-/// The tables that a statement reads and a rule touches. `denied` holds only what the statement does read.
+/// The tables of a statement that a rule touches, by the authorizer and by every name in the text.
 async fn ruled_tables(
     connection: &mut SqliteConnection,
-    reads: Vec<handle::ColumnRead>,
+    sql: &ApprovedSql,
+    reads: &[handle::ColumnRead],
     rules: &ColumnRules,
 ) -> Result<Vec<RuledTable>, DatabaseError> {
-    let mut found: BTreeMap<String, RuledTable> = BTreeMap::new();
-    for read in reads {
-        let (table, column) = (read.table.to_ascii_lowercase(), read.column.to_ascii_lowercase());
+    let mut named: BTreeSet<String> = sql.names().reads.iter().map(|(_, name)| name.clone()).collect();
+    named.extend(reads.iter().map(|read| read.table.to_ascii_lowercase()));
+    let mut found = Vec::new();
+    for table in named {
         if rules.denies() && (table.starts_with("sqlite_") || table.starts_with("pragma_")) {
             return Err(DatabaseError::Ruled(Rejection::Relation {
                 name: table,
                 reason: "this source denies tables or columns, and the catalog would tell them",
             }));
         }
-        let kind = rules.of_column("", &table, &column);
-        let whole = rules.denies_table("", &table);
-        if kind.is_none() && !whole {
+        let base = SHADOWS.iter().find_map(|ending| table.strip_suffix(ending));
+        let is_shadow = base.is_some_and(|base| rules.touches("", base));
+        if !is_shadow && !rules.touches("", &table) {
             continue;
         }
-        let ruled = found.entry(table.clone()).or_insert_with(|| RuledTable { table, ..RuledTable::default() });
-        ruled.whole |= whole || read.inside.is_some();
-        let names = if kind == Some(RuleKind::Deny) { &mut ruled.denied } else { &mut ruled.masked };
-        names.insert(column);
-    }
-    for ruled in found.values_mut() {
-        let columns = catalog::columns(connection, &ruled.table, "").await.map_err(sql_error)?;
-        ruled.columns = columns.iter().map(|column| column.name.to_ascii_lowercase()).collect();
-        if !ruled.denied.is_empty() {
-            let denied = |column: &&String| rules.of_column("", &ruled.table, column) == Some(RuleKind::Deny);
-            ruled.denied = ruled.columns.iter().filter(denied).cloned().collect();
+        let columns = catalog::columns(connection, &table, "").await.map_err(sql_error)?;
+        let mut ruled = RuledTable { table, ..RuledTable::default() };
+        for column in &columns {
+            let name = column.name.to_ascii_lowercase();
+            match rules.of_column("", &ruled.table, &name) {
+                Some(RuleKind::Deny) => {
+                    ruled.denied.insert(name.clone());
+                }
+                Some(RuleKind::Mask) => {
+                    ruled.masked.insert(name.clone());
+                    // An integer primary key is the row's number, which has more names.
+                    if column.type_name.eq_ignore_ascii_case("integer") {
+                        ruled.masked.extend(["rowid", "_rowid_", "oid"].map(str::to_owned));
+                    }
+                }
+                None => {}
+            }
+            ruled.columns.push(name);
         }
-        // An integer primary key is the row's number, which has more names.
-        let is_key = columns.iter().any(|column| {
-            ruled.masked.contains(&column.name.to_ascii_lowercase()) && column.type_name.eq_ignore_ascii_case("integer")
+        let has_rule = !ruled.denied.is_empty() || !ruled.masked.is_empty();
+        if has_rule {
+            // What is computed from a ruled column may tell it.
+            let computed = columns.iter().filter(|column| column.generated.is_some());
+            ruled.denied.extend(computed.map(|column| column.name.to_ascii_lowercase()));
+        }
+        let mine = |read: &&handle::ColumnRead| read.table.eq_ignore_ascii_case(&ruled.table);
+        // A view in between, or a full-text table's own functions, hide which column is told.
+        let hidden = reads.iter().filter(mine).any(|read| {
+            let column = read.column.to_ascii_lowercase();
+            let is_ruled = ruled.denied.contains(&column) || ruled.masked.contains(&column);
+            has_rule && (column == ruled.table || (read.inside.is_some() && is_ruled))
         });
-        if is_key {
-            ruled.masked.extend(["rowid", "_rowid_", "oid"].map(str::to_owned));
+        let exists = !columns.is_empty();
+        ruled.whole = (exists && (is_shadow || rules.denies_table("", &ruled.table))) || hidden;
+        // A view's own column names say nothing of where they come from: the reads inside of it do.
+        let is_read = reads.iter().any(|read| read.table.eq_ignore_ascii_case(&ruled.table) && read.inside.is_none());
+        let is_named = sql.names().reads.iter().any(|(_, name)| *name == ruled.table);
+        if ruled.whole || (has_rule && (is_read || is_named)) {
+            found.push(ruled);
         }
     }
-    Ok(found.into_values().collect())
+    Ok(found)
 }
+
+/// Endings of the tables in which full-text and R-tree tables keep their rows.
+const SHADOWS: [&str; 11] =
+    ["_content", "_data", "_idx", "_docsize", "_config", "_node", "_rowid", "_parent", "_segments", "_segdir", "_stat"];
 
 async fn rows(
     connection: &mut SqliteConnection,

@@ -42,6 +42,7 @@ impl ColumnRule {
     }
 
     fn covers_table(&self, schema: &str, table: &str) -> bool {
+        let schema = if schema.is_empty() { "main" } else { schema };
         self.kind == RuleKind::Deny
             && match self.parts.as_slice() {
                 [name] => is_like(name, table),
@@ -50,7 +51,19 @@ impl ColumnRule {
             }
     }
 
+    /// Whether the rule says anything of the table or a column of it.
+    fn touches(&self, schema: &str, table: &str) -> bool {
+        let schema = if schema.is_empty() { "main" } else { schema };
+        match self.parts.as_slice() {
+            [name] => is_like(name, table),
+            [first, second] => is_like(first, table) || (is_like(first, schema) && is_like(second, table)),
+            [first, second, _] => is_like(first, schema) && is_like(second, table),
+            _ => false,
+        }
+    }
+
     fn covers_column(&self, schema: &str, table: &str, column: &str) -> bool {
+        let schema = if schema.is_empty() { "main" } else { schema };
         match self.parts.as_slice() {
             [first, second] => is_like(first, table) && is_like(second, column),
             [first, second, third] => is_like(first, schema) && is_like(second, table) && is_like(third, column),
@@ -96,6 +109,11 @@ impl ColumnRules {
         self.0.iter().any(|rule| rule.covers_table(schema, table))
     }
 
+    /// Whether a rule says anything of the table or a column of it.
+    pub fn touches(&self, schema: &str, table: &str) -> bool {
+        self.0.iter().any(|rule| rule.touches(schema, table))
+    }
+
     /// What applies to a column of a table that is not denied itself; a denial comes first.
     pub fn of_column(&self, schema: &str, table: &str, column: &str) -> Option<RuleKind> {
         let kinds = self.0.iter().filter(|rule| rule.covers_column(schema, table, column)).map(|rule| rule.kind);
@@ -130,9 +148,9 @@ impl RuledTable {
         self.columns.iter().filter(ruled).cloned().collect()
     }
 
-    /// The refusal of a table of which denied columns are read.
-    pub fn refusal(&self) -> Rejection {
-        self.refuse(self.denied.first().map_or("*", String::as_str))
+    /// The refusal of one column.
+    pub fn refusal(&self, column: &str) -> Rejection {
+        self.refuse(if self.denied.contains(column) { column } else { "*" })
     }
 
     fn refuse(&self, column: &str) -> Rejection {
@@ -185,6 +203,8 @@ pub struct ColumnUses {
     pub tables: Vec<TableName>,
     /// Uses other than [`ColumnUses::plain`].
     pub uses: Vec<ColumnName>,
+    /// Names of CTEs, sub-queries and functions in FROM, whose columns are made elsewhere in the statement.
+    pub derived: BTreeSet<String>,
     pub plain: Vec<PlainItem>,
     pub wildcards: Vec<Wildcard>,
     /// Whether something joins by the names of columns that are not written, or gives a table's columns new names.
@@ -221,25 +241,26 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
             // The database met it by a way that the text does not show.
             return Err(table.refuse("*"));
         }
-        if uses.renames {
+        // A CTE of the table's name makes it unclear which of the two a name means.
+        if uses.renames || uses.derived.contains(&table.table) {
             return Err(table.refuse("*"));
         }
+        let means_table = |of: &str| uses.may_mean(of, table);
         let means = |name: &ColumnName| {
             let is_ruled = table.denied.contains(&name.column) || table.masked.contains(&name.column);
-            is_ruled && name.table.as_deref().is_none_or(|of| names.contains(of) || of == table.table)
+            is_ruled && name.table.as_deref().is_none_or(means_table)
         };
-        for name in &uses.uses {
-            // A table's own name as a value is the whole row.
-            if name.table.is_none() && names.contains(name.column.as_str()) {
-                return Err(table.refuse("*"));
-            }
-            if means(name) {
-                return Err(table.refuse(&name.column));
-            }
+        let rows = uses.uses.iter().chain(uses.plain.iter().map(|item| &item.name));
+        // A table's own name as a value is the whole row.
+        if rows.clone().any(|name| name.table.is_none() && names.contains(name.column.as_str())) {
+            return Err(table.refuse("*"));
+        }
+        if let Some(name) = uses.uses.iter().find(|name| means(name)) {
+            return Err(table.refuse(&name.column));
         }
         for wildcard in &uses.wildcards {
             let covers = match &wildcard.of {
-                Some(of) => names.contains(of.as_str()),
+                Some(of) => means_table(of),
                 None => wildcard.from.iter().flatten().any(|name| table.is_named(name.schema.as_deref(), &name.table)),
             };
             if covers && (!table.denied.is_empty() || wildcard.place.is_none()) {
@@ -253,7 +274,8 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
         }
     }
     // What is left are masked columns that stand plainly, by name or by a wildcard over one table.
-    let mut shift = 0usize;
+    // Places after a wildcard are known only when its table is.
+    let mut shift = Some(0usize);
     let mut items: Vec<(usize, Item<'_>)> = uses.plain.iter().map(|item| (item.place, Item::Plain(item))).collect();
     items.extend(uses.wildcards.iter().filter_map(|wildcard| Some((wildcard.place?, Item::Wildcard(wildcard)))));
     items.sort_by_key(|(place, _)| *place);
@@ -262,50 +284,55 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
         match item {
             Item::Plain(item) => {
                 let owner = ruled.iter().find(|table| {
-                    let of_table = |of: &str| {
-                        of == table.table
-                            || uses
-                                .tables
-                                .iter()
-                                .any(|name| name.known_as == of && table.is_named(name.schema.as_deref(), &name.table))
-                    };
-                    table.masked.contains(&item.name.column) && item.name.table.as_deref().is_none_or(of_table)
+                    table.masked.contains(&item.name.column)
+                        && item.name.table.as_deref().is_none_or(|of| uses.may_mean(of, table))
                 });
                 let Some(owner) = owner else { continue };
                 let alias = item.alias.as_ref().unwrap_or(&item.name.column);
                 let sorted =
                     uses.by_place || uses.uses.iter().any(|name| name.table.is_none() && name.column == *alias);
-                if sorted {
-                    return Err(owner.refuse(&item.name.column));
-                }
-                masked.insert(place + shift);
+                match shift.filter(|_| !sorted) {
+                    Some(shift) => masked.insert(place + shift),
+                    None => return Err(owner.refuse(&item.name.column)),
+                };
             }
             Item::Wildcard(wildcard) => {
-                let Some(first) = ruled.first() else { continue };
-                let tables: Vec<&Option<TableName>> = match &wildcard.of {
-                    Some(of) => wildcard
-                        .from
-                        .iter()
-                        .filter(|name| name.as_ref().is_some_and(|name| name.known_as == *of))
-                        .collect(),
-                    None => wildcard.from.iter().collect(),
+                let stands_for = |name: &&Option<TableName>| match (&wildcard.of, name) {
+                    (None, _) => true,
+                    (Some(of), Some(name)) => name.known_as == *of,
+                    (Some(_), None) => false,
                 };
-                // Only a wildcard over one ruled table has places that are known; anything else is refused.
-                let [Some(name)] = tables.as_slice() else { return Err(first.refuse("*")) };
-                let Some(table) = find(name) else { return Err(first.refuse("*")) };
-                if uses.by_place && !table.masked.is_empty() {
-                    return Err(table.refuse("*"));
-                }
-                for (at, column) in table.columns.iter().enumerate() {
-                    if table.masked.contains(column) {
-                        masked.insert(place + shift + at);
+                let tables: Vec<&Option<TableName>> = wildcard.from.iter().filter(stands_for).collect();
+                let ruled_one = match tables.as_slice() {
+                    [Some(name)] => find(name),
+                    _ => None,
+                };
+                let Some(table) = ruled_one else {
+                    let covered = tables.iter().filter_map(|name| name.as_ref()).find_map(find);
+                    if let Some(table) = covered {
+                        return Err(table.refuse("*"));
                     }
-                }
-                shift += table.columns.len().saturating_sub(1);
+                    shift = None;
+                    continue;
+                };
+                let Some(before) = shift.filter(|_| !uses.by_place) else { return Err(table.refuse("*")) };
+                let places = table.columns.iter().enumerate().filter(|(_, column)| table.masked.contains(*column));
+                masked.extend(places.map(|(at, _)| place + before + at));
+                shift = Some(before + table.columns.len().saturating_sub(1));
             }
         }
     }
     Ok(masked)
+}
+
+impl ColumnUses {
+    /// Whether a qualifier may stand for the table: it does not, when it is known to stand for another one.
+    fn may_mean(&self, of: &str, table: &RuledTable) -> bool {
+        let named = |name: &&TableName| name.known_as == of;
+        let is_this = |name: &TableName| table.is_named(name.schema.as_deref(), &name.table);
+        let mut meant = self.tables.iter().filter(named).peekable();
+        if meant.peek().is_some() { meant.any(is_this) } else { !self.derived.contains(of) }
+    }
 }
 
 enum Item<'a> {

@@ -26,7 +26,7 @@ fetch filter first following for from full group groups having ilike in inner in
 json json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize json_table
 json_value keys last lateral left like limit materialized natural nested next not notnull nulls offset on only or order
 outer over partition passing path preceding range recursive repeatable right rollup row rows select sets setof similar
-some symmetric table then to treat union unique using value values variadic when where window with within xmlnamespaces
+some symmetric table then to union unique using value values variadic when where window with within xmlnamespaces
 xmlparse xmlpi xmlroot xmlserialize xmltable zone
 ";
 
@@ -36,6 +36,23 @@ bigint bit boolean char character coalesce dec decimal extract float greatest gr
 merge_action national nchar none normalize nullif numeric out overlay position precision real smallint substring time
 timestamp trim varchar xmlattributes xmlconcat xmlelement xmlexists xmlforest
 ";
+
+/// Functions that PostgreSQL calls by a keyword alone, in FROM too.
+const VALUES_WITHOUT_PARENTHESES: [&str; 13] = [
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_schema",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "localtime",
+    "localtimestamp",
+    "session_user",
+    "system_user",
+    "user",
+    "default",
+];
 
 /// Words that no query needs and that change, lock or make something.
 const REFUSED_WORDS: [&str; 5] = ["insert", "update", "delete", "merge", "into"];
@@ -61,12 +78,8 @@ pub(super) fn check(sql: &str, dialect: Dialect, unread: Rejection) -> Result<Na
 ///
 /// A [`Rejection`] for what the parser took for something else.
 pub(super) fn complete(sql: &str, dialect: Dialect, parsed: Names) -> Result<Names, Rejection> {
-    let unread = Rejection::Statement {
-        what: "a text that the database may read differently".into(),
-        hint: "Put spaces around operators, numbers and comments, and write each string in one piece.",
-    };
-    let Some(reader) = Reader::new(sql, dialect, false) else { return Err(unread) };
-    let seen = reader.check(unread)?;
+    let Some(reader) = Reader::new(sql, dialect, false) else { return Err(Rejection::differently()) };
+    let seen = reader.check(Rejection::differently())?;
     fn union<T: Ord>(one: Vec<T>, other: Vec<T>) -> Vec<T> {
         one.into_iter().chain(other).collect::<BTreeSet<T>>().into_iter().collect()
     }
@@ -155,6 +168,10 @@ impl<'a> Reader<'a> {
         if self.alone && !matches!(first.as_str(), "select" | "with" | "values" | "table") {
             return Err(unread);
         }
+        let is_mark = |at: &usize| self.is(*at, b'(') || self.is(*at, b')');
+        if (0..self.words.len()).filter(is_mark).any(|at| self.closing.get(at).copied().flatten().is_none()) {
+            return Err(unread);
+        }
         let mut names = Collected::default();
         for at in 0..self.words.len() {
             match self.kind(at) {
@@ -193,7 +210,11 @@ impl<'a> Reader<'a> {
         if keyword == "for" && LOCKS.contains(&self.keyword(at + 1).as_str()) {
             return Err(Rejection::Write { what: "a locking clause (FOR UPDATE, FOR SHARE)".into() });
         }
-        if keyword == "operator" && self.is(at + 1, b'(') {
+        // TREAT(x AS name) is the call name(x).
+        if keyword == "treat" && !dotted && self.is(at + 1, b'(') && self.dialect == Dialect::Postgresql {
+            return Err(Rejection::clause("TREAT"));
+        }
+        if keyword == "operator" && !dotted && self.operator_closes(at + 1) {
             let inner = self.text(at + 2).to_ascii_lowercase();
             let built_in = inner == "pg_catalog" && self.is(at + 3, b'.');
             if !built_in && self.kind(at + 2) != Some(Kind::Operator) {
@@ -216,6 +237,15 @@ impl<'a> Reader<'a> {
         object_type_refusal(&name)?;
         names.all.insert((schema, name));
         Ok(())
+    }
+
+    /// Whether the parenthesis at `open` holds an operator with or without a schema, and nothing else.
+    fn operator_closes(&self, open: usize) -> bool {
+        let Some(close) = self.closing.get(open).copied().flatten().filter(|_| self.is(open, b'(')) else {
+            return false;
+        };
+        close.checked_sub(1).is_some_and(|last| self.kind(last) == Some(Kind::Operator))
+            && (open + 1..close.saturating_sub(1)).all(|at| self.name(at).is_some() || self.is(at, b'.'))
     }
 
     /// Whether a keyword changes something. A column may be called `delete`, so that beside the parser a word counts
@@ -244,8 +274,13 @@ impl<'a> Reader<'a> {
             {
                 None
             }
-            // A schema's own name, before a dot.
-            Dialect::Postgresql if matches!(name, "pg_catalog" | "pg_temp") => None,
+            // A schema's own name before a dot, a type, a column that is called as the function it came from.
+            Dialect::Postgresql
+                if matches!(name, "pg_catalog" | "pg_temp" | "pg_snapshot")
+                    || functions::judge(self.dialect, name) == Judgement::Harmless =>
+            {
+                None
+            }
             Dialect::Postgresql => relations::refusal(self.dialect, schema, name),
             Dialect::Sqlite => relations::refusal(self.dialect, None, name),
         }
@@ -270,6 +305,11 @@ impl<'a> Reader<'a> {
         }
         if self.keyword(at.wrapping_sub(1)) == "tablesample" && matches!(name.as_str(), "bernoulli" | "system") {
             return Ok(());
+        }
+        if self.dialect == Dialect::Postgresql && matches!(name.as_str(), "pg_input_is_valid" | "pg_input_error_info") {
+            names
+                .all
+                .insert((None, self.type_in_text(at + 1).ok_or_else(|| Rejection::function(self.dialect, &name))?));
         }
         match (self.dialect, schema.as_deref()) {
             (Dialect::Sqlite, None) if name.starts_with("pragma_") => {
@@ -303,13 +343,20 @@ impl<'a> Reader<'a> {
     }
 
     /// Calls by a bare name that may be written with a schema. A name of which one call is a keyword's own syntax
-    /// (`substring(a FROM b)`) is left out altogether.
+    /// (`substring(a FROM b)`) or stands after a dot is left out altogether.
     fn bare_calls(&self) -> Vec<(usize, String)> {
         let mut found = Vec::new();
         let mut special = BTreeSet::new();
         for at in 0..self.words.len() {
             let dotted = at > 0 && self.is(at - 1, b'.');
-            let Some(name) = self.name(at).filter(|_| self.is(at + 1, b'(') && !dotted) else { continue };
+            let Some(name) = self.name(at) else { continue };
+            if dotted && self.is_over_value(at) {
+                special.insert(name);
+                continue;
+            }
+            if dotted || !self.is(at + 1, b'(') {
+                continue;
+            }
             let keyword = self.keyword(at);
             let is_keyword = |list: &str| list.split_ascii_whitespace().any(|word| word == keyword);
             if is_keyword(BEFORE_PARENTHESIS) || is_keyword(OWN_SYNTAX) {
@@ -322,6 +369,17 @@ impl<'a> Reader<'a> {
         }
         found.retain(|(_, name)| !special.contains(name));
         found
+    }
+
+    /// The type that a call names in a text, as its last argument; the parenthesis stands at `open`. `None` when it is
+    /// computed.
+    fn type_in_text(&self, open: usize) -> Option<String> {
+        let close = self.closing.get(open).copied().flatten()?;
+        let last = close.checked_sub(1)?;
+        let is_plain = self.kind(last) == Some(Kind::String) && self.is(last.checked_sub(1)?, b',');
+        let text = self.text(last).strip_prefix('\'')?.strip_suffix('\'')?;
+        let name = text.rsplit('.').next()?.split(['(', '[']).next()?.trim().trim_matches('"');
+        is_plain.then(|| name.to_owned())
     }
 
     /// A name that only gives columns names or a type a length: `AS t(a, b)`, `::numeric(10, 2)`, `WITH q(a) AS (SELECT`.
@@ -356,22 +414,19 @@ impl<'a> Reader<'a> {
     }
 
     /// `alias.name` calls the function `name` when there is no such column: on PostgreSQL the catalog is asked for
-    /// functions that take a row; over a value (a parenthesis, a function's alias) the name must be harmless itself.
+    /// functions that take a row; over a value (a parenthesis, a function's alias) the name is judged as a call.
     fn field(&self, at: usize, name: &str, names: &mut Collected) -> Result<(), Rejection> {
         if self.dialect == Dialect::Sqlite {
             return Ok(());
         }
         names.fields.insert(name.to_owned());
-        let owner = at.saturating_sub(2);
-        let over_value = match self.name(owner) {
-            None => true,
-            Some(owner) => self.is_function_alias(&owner),
-        };
-        if !over_value || self.is(at + 1, b'.') {
+        if !self.is_over_value(at) {
             return Ok(());
         }
         match functions::judge(self.dialect, name) {
-            Judgement::Harmless => {}
+            Judgement::Harmless => {
+                names.functions.insert(name.to_owned());
+            }
             Judgement::Unknown => {
                 names.unknown.insert((None, name.to_owned()));
             }
@@ -380,8 +435,21 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether `owner` may be what a function in FROM is called: its own name, or a word after a closing parenthesis
-    /// that does not close a query.
+    /// Whether the dotted name at `at` hangs, over any number of dots, on a value rather than on a table.
+    fn is_over_value(&self, at: usize) -> bool {
+        let mut at = at;
+        while at >= 2 && self.is(at - 1, b'.') {
+            match self.name(at - 2) {
+                None => return true,
+                Some(owner) if self.is_function_alias(&owner) => return true,
+                Some(_) => at -= 2,
+            }
+        }
+        false
+    }
+
+    /// Whether `owner` may be what a function in FROM is called: its own name, or a word after one that takes no
+    /// parentheses, or after a closing parenthesis that does not close a query or a join.
     fn is_function_alias(&self, owner: &str) -> bool {
         (0..self.words.len()).filter(|at| self.name(*at).as_deref() == Some(owner)).any(|at| {
             if self.is(at + 1, b'(') && !self.is_declaration(at) {
@@ -391,10 +459,20 @@ impl<'a> Reader<'a> {
             while before > 0 && matches!(self.keyword(before - 1).as_str(), "as" | "ordinality" | "with") {
                 before -= 1;
             }
-            let Some(close) = before.checked_sub(1).filter(|close| self.is(*close, b')')) else { return false };
+            let Some(close) = before.checked_sub(1) else { return false };
+            if VALUES_WITHOUT_PARENTHESES.contains(&self.keyword(close).as_str()) {
+                return true;
+            }
+            if !self.is(close, b')') {
+                return false;
+            }
             let Some(open) = self.closing.get(close).copied().flatten() else { return true };
-            !matches!(self.keyword(open + 1).as_str(), "select" | "with" | "values" | "table")
-                && !self.is(open + 1, b'(')
+            let Some(opener) = open.checked_sub(1) else { return false };
+            let rows_from = self.keyword(opener) == "from" && self.keyword(opener.wrapping_sub(1)) == "rows";
+            let opens_query = matches!(self.keyword(opener).as_str(), "from" | "join" | "lateral")
+                || self.is(opener, b',')
+                || self.is(opener, b'(');
+            rows_from || !opens_query
         })
     }
 

@@ -40,6 +40,14 @@ impl Rejection {
         }
     }
 
+    /// A text that the database may cut up in another way.
+    pub(super) fn differently() -> Self {
+        Rejection::Statement {
+            what: "a text that the database may read differently".into(),
+            hint: "Put spaces around operators, numbers and comments, and write each string in one piece.",
+        }
+    }
+
     /// A function that is known to do harm, or that nobody vouches for.
     pub(super) fn function(dialect: Dialect, name: &str) -> Self {
         let (does, hint) = functions::reason(dialect, name);

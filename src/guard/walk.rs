@@ -6,17 +6,20 @@
 
 mod expressions;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use sqlparser::ast::*;
 
 use super::classify::{StatementClass, classify};
 use super::columns::{ColumnName, ColumnUses, PlainItem, TableName, Wildcard};
-use super::functions::{self, Judgement};
 use super::{Names, Rejection, relations};
 use crate::dialect::Dialect;
 
 type Walked = Result<(), Rejection>;
+
+/// Queries that one SQLite statement may become when its CTEs are put in place; a chain of CTEs that each name the one
+/// before twice doubles with each link.
+pub(super) const MAX_EXPANSIONS: u64 = 1_000;
 
 /// Returns the names the statement uses, or why it is refused.
 pub(super) fn check(statement: &Statement, dialect: Dialect) -> Result<Names, Rejection> {
@@ -30,21 +33,20 @@ pub(super) fn check(statement: &Statement, dialect: Dialect) -> Result<Names, Re
         reads: BTreeSet::new(),
         casts: false,
         uses: ColumnUses::default(),
+        expansions: 1,
+        weights: HashMap::new(),
         level: 0,
-        dotted: BTreeSet::new(),
-        function_aliases: BTreeSet::new(),
-        known_fields: BTreeSet::new(),
+        fields: BTreeSet::new(),
     };
     match classify(statement) {
         StatementClass::Query(query) => walk.query(query)?,
         StatementClass::Write(what) => return Err(Rejection::Write { what }),
         StatementClass::Other(what) => return Err(Rejection::clause(what)),
     }
-    walk.fields_of_functions()?;
     Ok(Names {
         relations: walk.relations.difference(&walk.ctes).cloned().collect(),
         functions: walk.functions.into_iter().collect(),
-        fields: walk.dotted.into_iter().map(|(_, field)| field).collect::<BTreeSet<_>>().into_iter().collect(),
+        fields: walk.fields.into_iter().collect(),
         operators: Vec::new(),
         unknown: walk.unknown.into_iter().collect(),
         types: walk.types.into_iter().collect(),
@@ -64,6 +66,19 @@ pub(super) fn fold(dialect: Dialect, name: &str, is_quoted: bool) -> String {
             let name = name.get(..name.floor_char_boundary(63)).unwrap_or(name);
             if is_quoted { name.to_owned() } else { name.to_ascii_lowercase() }
         }
+    }
+}
+
+/// Whether an item of ORDER BY or GROUP BY may be the number of a column.
+fn is_place(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) => true,
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, op: _ } | Expr::Collate { expr: inner, collation: _ } => {
+            is_place(inner)
+        }
+        Expr::Tuple(list) => list.iter().any(is_place),
+        Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => sets.iter().flatten().any(is_place),
+        _ => false,
     }
 }
 
@@ -105,20 +120,14 @@ struct Walk {
     reads: BTreeSet<(Option<String>, String)>,
     casts: bool,
     uses: ColumnUses,
+    /// Queries that the one at hand becomes once each CTE stands in its references' place, and the same of each CTE.
+    expansions: u64,
+    weights: HashMap<String, u64>,
     /// How deep the query at hand is nested; set operations count as a level.
     level: usize,
-    /// Dotted names: first and last part.
-    dotted: BTreeSet<(String, String)>,
-    /// Aliases of functions in FROM, anywhere in the statement. Such an alias can stand for a plain value, and
-    /// PostgreSQL reads `alias.name` as the call `name(value)` when there is no column of that name.
-    function_aliases: BTreeSet<String>,
-    /// Columns that function aliases declare.
-    known_fields: BTreeSet<String>,
+    /// Last parts of dotted names.
+    fields: BTreeSet<String>,
 }
-
-/// Columns that functions in FROM return by themselves.
-const FUNCTION_COLUMNS: [&str; 12] =
-    ["ordinality", "key", "value", "type", "atom", "id", "parent", "fullkey", "path", "word", "lexeme", "json"];
 
 impl Walk {
     fn query(&mut self, query: &Query) -> Walked {
@@ -150,9 +159,14 @@ impl Walk {
         if let Some(With { with_token: _, recursive: _, cte_tables }) = with {
             for Cte { alias, query, from: _, materialized: _, closing_paren_token: _ } in cte_tables {
                 let name = self.fold(&alias.name);
-                self.ctes.insert(name);
+                self.uses.derived.insert(name.clone());
+                self.ctes.insert(name.clone());
                 self.alias(Some(alias))?;
+                // SQLite puts a CTE's body in the place of each of its references while it compiles.
+                let outside = std::mem::replace(&mut self.expansions, 1);
                 self.query(query)?;
+                let inside = std::mem::replace(&mut self.expansions, outside);
+                self.weights.insert(name, inside);
             }
         }
         self.set_expr(body)?;
@@ -211,7 +225,11 @@ impl Walk {
                 let Table { table_name, schema_name } = table.as_ref();
                 let fold = |name: &Option<String>| name.as_ref().map(|name| name.to_lowercase());
                 let (schema, table) = (fold(schema_name), fold(table_name).unwrap_or_default());
-                let name = TableName { schema: schema.clone(), table: table.clone(), known_as: table.clone() };
+                let name = TableName {
+                    schema: self.written_schema(schema.clone()),
+                    table: table.clone(),
+                    known_as: table.clone(),
+                };
                 let place = (self.level == 1).then_some(0);
                 self.uses.wildcards.push(Wildcard { of: None, from: vec![Some(name.clone())], place });
                 self.uses.tables.push(name);
@@ -265,7 +283,9 @@ impl Walk {
             return Err(Rejection::clause("a clause of another SQL dialect"));
         }
         match distinct {
-            None | Some(Distinct::All | Distinct::Distinct) => {}
+            None | Some(Distinct::All) => {}
+            // How many rows are left tells which values are equal.
+            Some(Distinct::Distinct) => self.uses.by_place |= self.level == 1,
             Some(Distinct::On(list)) => {
                 self.places(list.iter());
                 self.exprs(list)?;
@@ -358,16 +378,29 @@ impl Walk {
         }
     }
 
+    /// Notes the alias of something whose own columns are walked where they are made.
+    fn derived(&mut self, alias: Option<&TableAlias>) {
+        if let Some(alias) = alias {
+            let name = self.fold(&alias.name);
+            self.uses.derived.insert(name);
+        }
+    }
+
     fn table_name(&self, name: &ObjectName, alias: Option<&TableAlias>) -> Option<TableName> {
         let mut parts = self.parts(name).ok()?;
         let table = parts.pop()?;
         let known_as = alias.map_or_else(|| table.clone(), |alias| self.fold(&alias.name));
-        Some(TableName { schema: parts.pop(), table, known_as })
+        Some(TableName { schema: self.written_schema(parts.pop()), table, known_as })
+    }
+
+    /// SQLite's one schema is no part of a table's name.
+    fn written_schema(&self, schema: Option<String>) -> Option<String> {
+        schema.filter(|schema| self.dialect == Dialect::Postgresql || schema != "main")
     }
 
     /// Notes that the outermost query sorts or groups by the place of a column.
     fn places<'e>(&mut self, mut list: impl Iterator<Item = &'e Expr>) {
-        self.uses.by_place |= self.level == 1 && list.any(|expr| matches!(expr, Expr::Value(_)));
+        self.uses.by_place |= self.level == 1 && list.any(is_place);
     }
 
     fn group_modifiers(&mut self, modifiers: &[GroupByWithModifier]) -> Walked {
@@ -459,6 +492,8 @@ impl Walk {
                 }
                 self.alias(alias.as_ref())?;
                 self.sample(sample.as_ref())?;
+                // `ONLY t` and `ONLY (t)` are read as a table or a function of that name.
+                self.uses.renames |= self.parts(name)?.last().is_some_and(|name| name == "only");
                 match args {
                     None => {
                         if let Some(name) = self.table_name(name, alias.as_ref()) {
@@ -471,30 +506,32 @@ impl Walk {
                         if settings.is_some() {
                             return Err(Rejection::clause("SETTINGS"));
                         }
-                        self.function_alias(alias.as_ref(), Some(name))?;
+                        self.derived(alias.as_ref());
                         self.table_function(name)?;
                         self.args(args)
                     }
                 }
             }
             TableFactor::Derived { lateral: _, subquery, alias, sample } => {
+                self.derived(alias.as_ref());
                 self.alias(alias.as_ref())?;
                 self.sample(sample.as_ref())?;
                 self.query(subquery)
             }
             TableFactor::Function { lateral: _, name, args, with_ordinality: _, alias } => {
+                self.derived(alias.as_ref());
                 self.alias(alias.as_ref())?;
-                self.function_alias(alias.as_ref(), Some(name))?;
                 self.table_function(name)?;
                 self.args(args)
             }
             TableFactor::UNNEST { alias, array_exprs, with_offset: _, with_offset_alias: _, with_ordinality: _ } => {
                 self.alias(alias.as_ref())?;
-                self.function_alias(alias.as_ref(), None)?;
                 self.exprs(array_exprs)
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
                 self.alias(alias.as_ref())?;
+                // Its alias stands for the columns of all its tables.
+                self.uses.renames |= alias.is_some();
                 self.table_with_joins(table_with_joins)
             }
             TableFactor::JsonTable { json_expr, json_path: _, columns, alias } => {
@@ -572,51 +609,6 @@ impl Walk {
         Ok(())
     }
 
-    /// Remembers what a function in FROM is called: its alias, else its own name.
-    fn function_alias(&mut self, alias: Option<&TableAlias>, name: Option<&ObjectName>) -> Walked {
-        match (alias, name) {
-            (Some(alias), _) => {
-                let folded = self.fold(&alias.name);
-                self.known_fields.insert(folded.clone());
-                self.function_aliases.insert(folded);
-                let columns: Vec<String> = alias.columns.iter().map(|column| self.fold(&column.name)).collect();
-                self.known_fields.extend(columns);
-            }
-            (None, Some(name)) => {
-                if let Some(bare) = self.parts(name)?.pop() {
-                    self.known_fields.insert(bare.clone());
-                    self.function_aliases.insert(bare);
-                }
-            }
-            (None, None) => {
-                self.function_aliases.insert("unnest".into());
-                self.known_fields.insert("unnest".into());
-            }
-        }
-        Ok(())
-    }
-
-    /// A dotted name over a function's alias is a column that is known, or may call a function.
-    fn fields_of_functions(&mut self) -> Walked {
-        if self.dialect == Dialect::Sqlite {
-            return Ok(());
-        }
-        for (first, last) in &self.dotted {
-            let known = self.known_fields.contains(last) || FUNCTION_COLUMNS.contains(&last.as_str());
-            if !self.function_aliases.contains(first) || known {
-                continue;
-            }
-            match functions::judge(self.dialect, last) {
-                Judgement::Harmless => {}
-                Judgement::Unknown => {
-                    self.unknown.insert((None, last.clone()));
-                }
-                Judgement::Refused => return Err(Rejection::function_by_dot(last)),
-            }
-        }
-        Ok(())
-    }
-
     fn relation(&mut self, name: &ObjectName) -> Walked {
         let parts = self.parts(name)?;
         match parts.as_slice() {
@@ -631,6 +623,15 @@ impl Walk {
         match relations::refusal(self.dialect, schema, table) {
             Some(reason) => Err(Rejection::Relation { name: written, reason }),
             None => {
+                if let (None, Some(weight)) = (schema, self.weights.get(table)) {
+                    self.expansions = self.expansions.saturating_add(*weight);
+                    if self.dialect == Dialect::Sqlite && self.expansions > MAX_EXPANSIONS {
+                        return Err(Rejection::Statement {
+                            what: format!("a WITH whose queries refer to each other more than {MAX_EXPANSIONS} times"),
+                            hint: "Refer to each query of the WITH once or a few times.",
+                        });
+                    }
+                }
                 self.reads.insert((schema.map(str::to_owned), table.to_owned()));
                 self.relations.insert(written);
                 Ok(())

@@ -10,6 +10,7 @@ mod command_line;
 mod documents;
 mod postgres;
 mod protocol;
+mod rules;
 mod safety;
 mod sample;
 mod support;

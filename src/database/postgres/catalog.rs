@@ -139,12 +139,27 @@ macro_rules! frequent {
     };
 }
 
+/// The table and every other one of its inheritance or partition tree, as [schema, table]: rules about one hold for all.
+macro_rules! kin {
+    () => {
+        "CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) THEN
+          (WITH RECURSIVE kin AS (SELECT c.oid AS oid UNION SELECT x.oid FROM kin, LATERAL (
+            SELECT i.inhparent AS oid FROM pg_catalog.pg_inherits i WHERE i.inhrelid = kin.oid
+            UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = kin.oid) x)
+          SELECT jsonb_agg(jsonb_build_array(kn.nspname, kc.relname)) FROM kin
+            JOIN pg_catalog.pg_class kc ON kc.oid = kin.oid JOIN pg_catalog.pg_namespace kn ON kn.oid = kc.relnamespace)
+          ELSE jsonb_build_array(jsonb_build_array(n.nspname, c.relname)) END"
+    };
+}
+
 fn describe_query() -> String {
     let mut text = String::from(
         "SELECT jsonb_strip_nulls(jsonb_build_object(
-          'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname), 'kind', ",
+          'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname), 'kin', ",
     );
     text.push_str(concat!(
+        kin!(),
+        ", 'kind', ",
         kind!(),
         ", 'comment', obj_description(c.oid, 'pg_class'), 'rows', ",
         rows!(),
@@ -212,13 +227,16 @@ fn describe_query() -> String {
 fn snapshot_query() -> String {
     let mut text = String::from(concat!(
         visible!(),
-        " SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', v.name, 'kind', ",
+        " SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', v.name, 'kin', ",
+        kin!(),
+        ", 'kind', ",
         kind!(),
         ", 'comment', obj_description(c.oid, 'pg_class'), 'rows', ",
         rows!(),
         ", 'columns', coalesce(cols.list, '[]'), 'primary_key', keys.list, 'foreign_keys', fks.list))
           ORDER BY v.nspname COLLATE \"C\", v.relname COLLATE \"C\"), '[]')::text
         FROM visible v JOIN pg_catalog.pg_class c ON c.oid = v.oid
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN (SELECT a.attrelid, jsonb_agg(jsonb_build_object('name', a.attname, 'type', ",
         type_name!(),
         ", 'nullable', NOT a.attnotnull, 'comment', col_description(a.attrelid, a.attnum),
@@ -259,15 +277,17 @@ fn snapshot_query() -> String {
     text
 }
 
-/// Changes whenever a table, its columns or its types do: each of these writes the table's row in pg_class anew.
-const FINGERPRINT: &str = "SELECT md5(string_agg(oid || ':' || xmin, ',' ORDER BY oid)) || ':' ||
-      (SELECT count(*) || ':' || max(oid) || ':' || max(xmin::text::bigint) FROM pg_catalog.pg_proc) || ':' ||
-      (SELECT count(*) || ':' || max(oid) FROM pg_catalog.pg_operator) || ':' ||
-      (SELECT count(*) || ':' || max(oid) FROM pg_catalog.pg_cast) || ':' ||
-      (SELECT count(*) || ':' || max(oid) || ':' || max(xmin::text::bigint) FROM pg_catalog.pg_rewrite) || ':' ||
-      (SELECT count(*) || ':' || max(oid) || ':' || max(xmin::text::bigint) FROM pg_catalog.pg_type) || ':' ||
-      (SELECT count(*) || ':' || max(oid) FROM pg_catalog.pg_constraint WHERE contypid <> 0)
-    FROM pg_catalog.pg_class WHERE relkind IN ('r','p','v','m','f','c')";
+/// Changes whenever a table, its columns or anything else that names could mean does: each writes its row anew.
+const FINGERPRINT: &str = "SELECT md5(string_agg(part, ',' ORDER BY part)) FROM (
+    SELECT 'c' || oid || ':' || xmin AS part FROM pg_catalog.pg_class WHERE relkind IN ('r','p','v','m','f','c') AND oid >= 16384
+    UNION ALL SELECT 'p' || oid || ':' || xmin FROM pg_catalog.pg_proc WHERE oid >= 16384
+    UNION ALL SELECT 'o' || oid || ':' || xmin FROM pg_catalog.pg_operator WHERE oid >= 16384
+    UNION ALL SELECT 'k' || oid || ':' || xmin FROM pg_catalog.pg_cast WHERE oid >= 16384
+    UNION ALL SELECT 'r' || oid || ':' || xmin FROM pg_catalog.pg_rewrite WHERE oid >= 16384
+    UNION ALL SELECT 't' || oid || ':' || xmin FROM pg_catalog.pg_type WHERE oid >= 16384
+    UNION ALL SELECT 'd' || oid || ':' || xmin FROM pg_catalog.pg_constraint WHERE contypid <> 0
+    UNION ALL SELECT 'a' || oid || ':' || xmin FROM pg_catalog.pg_amproc WHERE oid >= 16384
+    UNION ALL SELECT 'i' || inhrelid || ':' || inhparent FROM pg_catalog.pg_inherits) parts";
 
 pub(super) async fn fingerprint(pool: &PgPool) -> Result<String, sqlx::Error> {
     let mut connection = pool.acquire().await?;

@@ -32,12 +32,16 @@ WITH RECURSIVE
 SELECT rn.nspname::text, rc.relname::text,
     (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
       WHERE a.attrelid = rc.oid AND a.attnum > 0 AND NOT a.attisdropped),
+    (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
+      WHERE a.attrelid = rc.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> ''),
     n.nspname::text, c.relname::text, bool_or(r.viewed) AND NOT bool_or(NOT r.viewed),
     (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
       WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         AND (bool_or(NOT r.viewed) OR EXISTS (SELECT 1 FROM views v WHERE v.root = rc.oid AND (v.whole OR EXISTS (
-          SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_rewrite'::regclass AND d.objid = v.rule
-            AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid = a.attnum)))))
+          SELECT 1 FROM pg_depend d JOIN pg_attribute da ON da.attrelid = d.refobjid AND da.attnum = d.refobjsubid
+          WHERE d.classid = 'pg_rewrite'::regclass AND d.objid = v.rule AND d.refclassid = 'pg_class'::regclass
+            AND da.attname = a.attname AND (d.refobjid = c.oid
+              OR EXISTS (SELECT 1 FROM pg_inherits i WHERE d.refobjid IN (i.inhrelid, i.inhparent))))))))
   FROM reach r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_class rc ON rc.oid = r.root JOIN pg_namespace rn ON rn.oid = rc.relnamespace
   GROUP BY rc.oid, rn.nspname, rc.relname, c.oid, n.nspname, c.relname
@@ -61,6 +65,14 @@ pub(super) async fn tables(
         .fetch_all(connection)
         .await
         .map_err(|error| sql_error(error, None))?;
+    let called = names.functions.iter().chain(names.unknown.iter().map(|(_, name)| name));
+    if let Some(function) = called.filter(|_| rules.denies()).find(|name| tells_of_catalog(name)) {
+        return Err(DatabaseError::Ruled(Rejection::Relation {
+            name: function.clone(),
+            reason: "this source denies tables or columns, and the function would tell them",
+        }));
+    }
+    let mut generated: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     let mut found: BTreeMap<(String, String), RuledTable> = BTreeMap::new();
     for row in rows {
         let text = |at: usize| row.try_get::<String, _>(at).map_err(DatabaseError::Connection);
@@ -78,10 +90,11 @@ pub(super) async fn tables(
             ..RuledTable::default()
         });
         ruled.columns = list(2)?;
-        let (schema, table) = (text(3)?, text(4)?);
-        let viewed: bool = row.try_get(5).map_err(DatabaseError::Connection)?;
+        generated.insert((ruled.schema.clone(), ruled.table.clone()), list(3)?);
+        let (schema, table) = (text(4)?, text(5)?);
+        let viewed: bool = row.try_get(6).map_err(DatabaseError::Connection)?;
         ruled.whole |= rules.denies_table(&schema, &table);
-        for column in list(6)? {
+        for column in list(7)? {
             match rules.of_column(&schema, &table, &column) {
                 Some(_) if viewed => ruled.whole = true,
                 Some(RuleKind::Deny) => {
@@ -94,8 +107,23 @@ pub(super) async fn tables(
             }
         }
     }
+    for (name, ruled) in &mut found {
+        if !ruled.denied.is_empty() || !ruled.masked.is_empty() {
+            // What is computed from a ruled column may tell it.
+            ruled.denied.extend(generated.remove(name).unwrap_or_default());
+        }
+    }
     Ok(found
         .into_values()
         .filter(|table| table.whole || !table.denied.is_empty() || !table.masked.is_empty())
         .collect())
+}
+
+/// Whether a function says what exists in the catalog by a name or a number.
+fn tells_of_catalog(name: &str) -> bool {
+    let prefixes = ["pg_get_", "pg_describe_", "pg_identify_", "pg_column_is", "pg_relation_", "to_reg", "has_"];
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
+        || name.ends_with("_size")
+        || name.ends_with("_description")
+        || name.starts_with("pg_partition_")
 }

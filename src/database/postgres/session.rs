@@ -97,8 +97,7 @@ impl PostgresSession<'_> {
     ) -> Result<Explanation, DatabaseError> {
         let engine = self.engine;
         self.within(options, async |connection| {
-            let text = engine.vouched(connection, sql).await?;
-            engine.obey_rules(connection, sql).await?;
+            let (text, _) = engine.look_up(connection, sql).await?;
             // A verbose plan names every column that a scan reads, denied ones too.
             let verbose = engine.settings.column_rules.is_empty();
             let opening = match (verbose, analyze) {

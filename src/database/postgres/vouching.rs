@@ -39,11 +39,14 @@ WITH RECURSIVE
   types AS (SELECT t.oid FROM pg_type t
       WHERE (t.typname = ANY ($7) OR t.typname = ANY (ARRAY(SELECT '_' || x FROM unnest($7::text[]) x)))
         AND t.typnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      UNION SELECT m[1]::oid FROM trees, LATERAL regexp_matches(tree, ':resulttype (\d+)', 'g') m
+      UNION SELECT m[1]::oid FROM trees, LATERAL regexp_matches(tree,
+        ':(?:resulttype|consttype|funcresulttype|row_typeid) (\d+)', 'g') m
+      UNION SELECT unnest(string_to_array(m[1], ' '))::oid FROM trees,
+        LATERAL regexp_matches(tree, ':(?:funccoltypes|coltypes) \(o ([\d ]+)\)', 'g') m
     UNION
     SELECT part.oid FROM types x JOIN pg_type t ON t.oid = x.oid, LATERAL (
       SELECT t.typelem AS oid WHERE t.typelem <> 0 UNION ALL SELECT t.typbasetype WHERE t.typbasetype <> 0
-      UNION ALL SELECT g.rngsubtype FROM pg_range g WHERE g.rngtypid = t.oid
+      UNION ALL SELECT g.rngsubtype FROM pg_range g WHERE t.oid IN (g.rngtypid, g.rngmultitypid)
       UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0
         AND NOT a.attisdropped) part),
   typed AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM types),
@@ -53,7 +56,7 @@ WITH RECURSIVE
     UNION
     SELECT part.oid FROM have x JOIN pg_type t ON t.oid = x.oid AND (t.oid >= 16384 OR t.typelem >= 16384), LATERAL (
       SELECT t.typelem AS oid WHERE t.typelem <> 0 UNION ALL SELECT t.typbasetype WHERE t.typbasetype <> 0
-      UNION ALL SELECT g.rngsubtype FROM pg_range g WHERE g.rngtypid = t.oid
+      UNION ALL SELECT g.rngsubtype FROM pg_range g WHERE t.oid IN (g.rngtypid, g.rngmultitypid)
       UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0
         AND NOT a.attisdropped) part),
   -- Types of values that the statement can meet; those below 16384 come with the server.
@@ -65,25 +68,36 @@ WITH RECURSIVE
     UNION SELECT p.oid, 'function of a schema' FROM unnest($2::text[], $10::text[]) q(schema, name)
       JOIN pg_proc p ON p.proname = q.name JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname = q.schema
     UNION SELECT p.oid, 'function of a row' FROM pg_proc p WHERE p.proname = ANY ($3)
-      AND p.pronargs - p.pronargdefaults <= 1 AND p.pronamespace <> 'pg_catalog'::regnamespace AND EXISTS (
-        SELECT 1 FROM pg_type t WHERE t.oid = p.proargtypes[0] AND t.typtype IN ('c', 'p'))
+      AND p.pronargs - p.pronargdefaults <= 1 AND p.oid >= 16384 AND (p.provariadic <> 0 OR EXISTS (
+        SELECT 1 FROM pg_type t WHERE t.oid = p.proargtypes[0] AND t.typtype IN ('c', 'p', 'd')))
     UNION SELECT m[1]::oid, 'function inside' FROM (SELECT tree FROM trees UNION ALL SELECT tree FROM checks) t,
       LATERAL regexp_matches(tree, ':(?:funcid|aggfnoid|winfnoid) (\d+)', 'g') m
     UNION SELECT m[1]::oid, 'operator inside' FROM (SELECT tree FROM trees UNION ALL SELECT tree FROM checks) t,
       LATERAL regexp_matches(tree, ':opfuncid (\d+)', 'g') m
+    UNION SELECT g.rngcanonical, 'function inside' FROM pg_range g
+      WHERE (g.rngtypid = ANY ((SELECT oids FROM typed)::oid[]) OR g.rngmultitypid = ANY ((SELECT oids FROM typed)::oid[]))
+        AND g.rngcanonical <> 0
     UNION SELECT o.oprcode, 'operator' FROM pg_operator o
-      WHERE o.oprnamespace <> 'pg_catalog'::regnamespace AND (o.oprname = ANY ($4) OR o.oprname = ANY ($9) AND (
+      WHERE o.oid >= 16384 AND (o.oprname = ANY ($4) OR o.oprname = ANY ($9) AND (
         o.oprleft BETWEEN 1 AND 16383 OR o.oprleft = ANY ((SELECT oids FROM met)::oid[])
         OR o.oprright BETWEEN 1 AND 16383 OR o.oprright = ANY ((SELECT oids FROM met)::oid[])))
+    UNION SELECT a.amproc, 'operator class' FROM pg_amproc a
+      WHERE a.amproc >= 16384 AND (a.amproclefttype < 16384 OR a.amproclefttype = ANY ((SELECT oids FROM met)::oid[]))
+        AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = a.amproc AND d.deptype = 'e')
     UNION SELECT k.castfunc, 'cast' FROM pg_cast k JOIN pg_type t ON t.oid = k.casttarget
       WHERE k.castfunc >= 16384
         AND (k.casttarget < 16384 OR k.casttarget = ANY ((SELECT oids FROM met)::oid[]))
         AND (k.castsource < 16384 OR k.castsource = ANY ((SELECT oids FROM met)::oid[])
           OR $8 AND t.typname = ANY ($7))
         AND ($8 OR k.castcontext = 'i'))
-SELECT c.what, n.nspname::text, p.proname::text,
+SELECT c.what, CASE WHEN p.oid >= 16384 AND n.nspname IN ('pg_catalog', 'information_schema') THEN 'user in ' ELSE '' END
+      || n.nspname, p.proname::text,
     n.nspname || '.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', e.extname::text,
-    p.provolatile::text, l.lanname::text,
+    p.provolatile::text,
+    CASE WHEN l.lanname = 'internal' AND p.provolatile = 'i' AND EXISTS (SELECT 1 FROM pg_proc b
+        WHERE b.pronamespace = 'pg_catalog'::regnamespace AND b.prolang = p.prolang AND b.prosrc = p.prosrc
+          AND b.provolatile = 'i' AND p.oid >= 16384)
+      THEN 'alias' ELSE l.lanname END::text,
     p.proargtypes::oid[] && ARRAY['internal'::regtype::oid, 'cstring'::regtype::oid]
       OR p.prorettype IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype, 'cstring'::regtype)
   FROM called c JOIN pg_proc p ON p.oid = c.oid JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -150,6 +164,12 @@ pub(super) async fn vouch(
     }
     let operators = names.operators.iter().filter(|name| !OPERATORS_OF_KEYWORDS.contains(&name.as_str()));
     let operators: Vec<String> = operators.cloned().collect();
+    // Patterns are matched by words that the second reader has seen, if at all.
+    let says = |word: &str| names.types.iter().any(|name| name == word);
+    let matches_patterns =
+        says("like") || says("ilike") || says("similar") || names.operators.iter().any(|o| o.contains('~'));
+    let of_keywords = OPERATORS_OF_KEYWORDS.iter().filter(|name| matches_patterns || !name.contains('~'));
+    let of_keywords: Vec<String> = of_keywords.map(|name| (*name).to_owned()).collect();
     let (schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
     let rows = sqlx::query(REACHED)
         .bind(bare)
@@ -160,7 +180,7 @@ pub(super) async fn vouch(
         .bind(relations)
         .bind(names.types.clone())
         .bind(names.casts)
-        .bind(OPERATORS_OF_KEYWORDS.map(str::to_owned).to_vec())
+        .bind(of_keywords)
         .bind(qualified)
         .persistent(keep_plan)
         .fetch_all(connection)
@@ -217,6 +237,8 @@ impl Finding {
             // compute.
             "operator inside" if system => self.volatility != "v",
             _ if system => functions::is_harmless_builtin(&self.name, self.volatility == "i", self.takes_internals),
+            // Another name for a built-in, as every range type makes some.
+            _ if self.language == "alias" && !self.takes_internals => true,
             _ => match extension {
                 Some(extension) => {
                     extensions::permits(extension, &self.name, self.volatility == "v", &self.language)
@@ -237,6 +259,7 @@ impl Finding {
                 _ if listed => "is in allow_functions, but is declared VOLATILE: it may change data",
                 "cast" => "is run by a cast between these types",
                 "operator" => "is run by an operator of this name",
+                "operator class" => "is run by comparisons of its type",
                 "function inside" | "operator inside" => {
                     "is run inside a view or a domain of the statement, and is not known to be harmless"
                 }

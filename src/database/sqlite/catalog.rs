@@ -176,6 +176,7 @@ async fn table(
     primary.sort();
     let mut description = TableDescription {
         name: name.to_owned(),
+        kin: vec![(String::new(), name.to_owned())],
         kind,
         comment: sql.lines().next().and_then(remark),
         rows: None,

@@ -46,9 +46,17 @@ pub(super) fn lower_limits(handle: &mut LockedSqliteHandle<'_>, max_sql_bytes: u
     unsafe { ffi::sqlite3_db_config(db, ffi::SQLITE_DBCONFIG_DEFENSIVE, 1 as c_int, std::ptr::null_mut::<c_int>()) };
 }
 
-/// Pragmas that describe the schema; TUDB's own catalog reads use them.
-const PRAGMAS: [&str; 7] =
-    ["table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list"];
+/// Pragmas that describe the schema, which TUDB's own catalog reads use, and one that full-text tables ask.
+const PRAGMAS: [&str; 8] = [
+    "data_version",
+    "table_info",
+    "table_xinfo",
+    "table_list",
+    "index_list",
+    "index_info",
+    "index_xinfo",
+    "foreign_key_list",
+];
 
 /// What a statement may contain: reads, functions of the guard's list and the operators that are functions inside. An
 /// R-tree prepares writes to tables of its own when it is opened; that they never run is the read-only file's part.
@@ -89,9 +97,43 @@ unsafe extern "C" fn authorize(
     if action == ffi::SQLITE_READ && !reads.is_null() {
         // SAFETY: `columns` gave the address of its list and waits for SQLite to return.
         let reads = unsafe { &mut *reads.cast::<Vec<ColumnRead>>() };
-        reads.push(ColumnRead { table: first, column: second, inside: accessor });
+        let read = ColumnRead { table: first, column: second, inside: accessor };
+        // A view that reads itself many times is told of each time.
+        if !reads.contains(&read) {
+            reads.push(read);
+        }
     }
     ffi::SQLITE_OK
+}
+
+/// Whether SQLite itself, without any lock of ours, says that a statement only reads (or cannot prepare it), and that
+/// nothing follows it.
+#[cfg(test)]
+pub(crate) fn reads_only(sql: &str) -> bool {
+    let schema = c"CREATE TABLE canary (id, v); CREATE TABLE orders (id, total, status, customer_id, note);
+        CREATE TABLE customers (id, name, email, country, balance, profile, created_at); CREATE VIEW paid AS SELECT 1;";
+    let mut db: *mut ffi::sqlite3 = std::ptr::null_mut();
+    let mut statement: *mut ffi::sqlite3_stmt = std::ptr::null_mut();
+    let mut rest: *const c_char = std::ptr::null();
+    let sql = std::ffi::CString::new(sql).unwrap();
+    // SAFETY: a database in memory of this function's own; every pointer lives until it is closed.
+    unsafe {
+        ffi::sqlite3_open(c":memory:".as_ptr(), &raw mut db);
+        ffi::sqlite3_exec(db, schema.as_ptr(), None, std::ptr::null_mut(), std::ptr::null_mut());
+        let code = ffi::sqlite3_prepare_v2(db, sql.as_ptr(), -1, &raw mut statement, &raw mut rest);
+        let reads = code != ffi::SQLITE_OK || statement.is_null() || ffi::sqlite3_stmt_readonly(statement) != 0;
+        let follows = code == ffi::SQLITE_OK && !CStr::from_ptr(rest).to_bytes().iter().all(u8::is_ascii_whitespace);
+        ffi::sqlite3_finalize(statement);
+        ffi::sqlite3_close(db);
+        reads && !follows
+    }
+}
+
+/// Takes the authorizer off, for the tests of the locks behind it.
+#[cfg(test)]
+pub(super) fn forget_authorizer(handle: &mut LockedSqliteHandle<'_>) {
+    // SAFETY: `db` is open and locked; no callback is one SQLite never calls.
+    unsafe { ffi::sqlite3_set_authorizer(handle.as_raw_handle().as_ptr(), None, std::ptr::null_mut()) };
 }
 
 /// A column that a statement reads, as SQLite resolved it.

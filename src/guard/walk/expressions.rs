@@ -137,17 +137,16 @@ impl Walk {
                 Err(Rejection::clause("a placeholder ($1, ?); write the value itself"))
             }
             Expr::CompoundIdentifier(parts) => {
-                if let ([first, ..], Some(last)) = (parts.as_slice(), parts.last()) {
-                    let names = (self.fold(first), self.fold(last));
-                    self.dotted.insert(names);
+                if let Some(last) = parts.last() {
+                    let field = self.fold(last);
+                    self.fields.insert(field);
                     let table = parts.len().checked_sub(2).and_then(|at| parts.get(at)).map(|part| self.fold(part));
                     self.uses.uses.push(ColumnName { table, column: self.fold(last) });
                     // `alias.column.field`: the column may be any but the last part.
                     for pair in parts.windows(2).take(parts.len().saturating_sub(2)) {
                         if let [table, column] = pair {
                             let (table, column) = (self.fold(table), self.fold(column));
-                            self.uses.uses.push(ColumnName { table: Some(table), column: column.clone() });
-                            self.uses.uses.push(ColumnName { table: None, column });
+                            self.uses.uses.push(ColumnName { table: Some(table), column });
                         }
                     }
                 }

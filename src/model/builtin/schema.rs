@@ -7,6 +7,7 @@ use crate::database::catalog::{Column, Snapshot, TableDescription, TableKind};
 
 static NO_TABLE: TableDescription = TableDescription {
     name: String::new(),
+    kin: Vec::new(),
     kind: TableKind::Table,
     comment: None,
     rows: None,

@@ -38,6 +38,7 @@ pub(super) fn table(name: &str, columns: &[&str], keys: &[(&str, &str, &str)]) -
         .collect();
     TableDescription {
         name: name.into(),
+        kin: Vec::new(),
         kind: TableKind::Table,
         comment: None,
         rows: None,

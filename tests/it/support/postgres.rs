@@ -1,5 +1,8 @@
 //! Throw-away PostgreSQL servers, one of each major version, shared by all tests of the program.
 
+// The tests of the engines' locks include this file and use a part of it.
+#![allow(dead_code)]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -1,0 +1,1 @@
+//! Fuzz targets of the guard; see `tests/guard.rs`.

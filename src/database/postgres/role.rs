@@ -1,0 +1,74 @@
+//! What the login role could do if every guard failed, read once a source, and the SQL that makes a safe role.
+
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+
+use super::sql_error;
+use crate::database::DatabaseError;
+
+/// $1: the rights as names, then whether the role has each. Server roles that an older version lacks are left out.
+const RIGHTS: &str = r#"
+SELECT current_user::text, current_database()::text, (SELECT coalesce(array_agg(name ORDER BY place), '{}') FROM (
+    SELECT 1 AS place, 'SUPERUSER' AS name FROM pg_roles WHERE rolname = current_user AND rolsuper
+    UNION ALL SELECT 2, 'CREATEROLE' FROM pg_roles WHERE rolname = current_user AND rolcreaterole
+    UNION ALL SELECT 3, 'CREATEDB' FROM pg_roles WHERE rolname = current_user AND rolcreatedb
+    UNION ALL SELECT 4, 'REPLICATION' FROM pg_roles WHERE rolname = current_user AND rolreplication
+    UNION ALL SELECT 5, 'BYPASSRLS' FROM pg_roles WHERE rolname = current_user AND rolbypassrls
+    UNION ALL SELECT 6, rolname::text FROM pg_roles WHERE rolname IN ('pg_read_server_files', 'pg_write_server_files',
+      'pg_execute_server_program', 'pg_signal_backend', 'pg_write_all_data', 'pg_checkpoint', 'pg_maintain',
+      'pg_create_subscription') AND pg_has_role(current_user, oid, 'USAGE')
+    UNION ALL SELECT 7, 'writing to ' || n.nspname || '.' || c.relname FROM (
+      SELECT c.relname, c.relnamespace FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+        AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') LIMIT 1) c
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+    UNION ALL SELECT 8, 'creating objects in schema ' || nspname FROM (SELECT nspname FROM pg_namespace
+      WHERE nspname NOT LIKE 'pg\_%' AND has_schema_privilege(oid, 'CREATE') LIMIT 1) s
+    UNION ALL SELECT 9, 'creating schemas' WHERE has_database_privilege(current_database(), 'CREATE')) rights)
+"#;
+
+/// The role and what it could do besides reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleReport {
+    pub role: String,
+    pub database: String,
+    /// Attributes, memberships and rights that go beyond reading; empty for a safe role.
+    pub dangers: Vec<String>,
+}
+
+impl RoleReport {
+    pub(super) async fn read(connection: &mut PgConnection) -> Result<Self, DatabaseError> {
+        let row = sqlx::query(RIGHTS)
+            .persistent(false)
+            .fetch_one(connection)
+            .await
+            .map_err(|error| sql_error(error, None))?;
+        let text = |at: usize| row.try_get::<String, _>(at).map_err(DatabaseError::Connection);
+        let dangers = row.try_get(2).map_err(DatabaseError::Connection)?;
+        Ok(RoleReport { role: text(0)?, database: text(1)?, dangers })
+    }
+
+    pub fn is_safe(&self) -> bool {
+        self.dangers.is_empty()
+    }
+
+    /// One sentence.
+    pub fn summary(&self) -> String {
+        if self.is_safe() {
+            return format!("role {} can only read", self.role);
+        }
+        format!("role {} could do more than read if every guard failed: {}", self.role, self.dangers.join(", "))
+    }
+
+    /// The statements that make a role which can only read.
+    pub fn remedy(&self) -> String {
+        let database = self.database.replace('"', "\"\"");
+        format!(
+            "CREATE ROLE tudb_reader LOGIN PASSWORD '<choose one>' NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS; \
+             ALTER ROLE tudb_reader SET default_transaction_read_only = on; \
+             GRANT CONNECT ON DATABASE \"{database}\" TO tudb_reader; GRANT USAGE ON SCHEMA public TO tudb_reader; \
+             GRANT SELECT ON ALL TABLES IN SCHEMA public TO tudb_reader; \
+             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO tudb_reader;"
+        )
+    }
+}

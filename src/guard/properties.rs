@@ -1,0 +1,130 @@
+//! What holds for every text: nothing panics or aborts, and what is approved only reads. Texts are made by cutting and
+//! joining statements of the safety corpora, so that most of them are nearly right.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+
+use super::*;
+
+/// All statements of the corpora, cut at their spaces and marks.
+static PIECES: LazyLock<Vec<Vec<String>>> = LazyLock::new(|| {
+    let corpora = [include_str!("../../tests/safety/corpus.jsonl"), include_str!("../../tests/safety/own.jsonl")];
+    let cases = corpora.iter().flat_map(|corpus| corpus.lines());
+    let texts = cases.filter_map(|line| {
+        let case: serde_json::Value = serde_json::from_str(line).unwrap();
+        case["sql"].as_str().map(str::to_owned)
+    });
+    texts.map(|text| text.split_inclusive([' ', '(', ')', ',', ';', '.', '\'']).map(str::to_owned).collect()).collect()
+});
+
+const FRAGMENTS: &[&str] = &[
+    "'",
+    "\"",
+    "$$",
+    "$a$",
+    "E'",
+    "\\'",
+    "--",
+    "/*",
+    "*/",
+    ";",
+    "(",
+    ")",
+    "::",
+    ".",
+    " AS ",
+    " FROM ",
+    " ONLY ",
+    "\n",
+    " INTO ",
+    " FOR UPDATE",
+    "U&\"",
+    "pg_sleep(1)",
+    "f_write()",
+    "1e",
+    "0x",
+    "é",
+    "\u{0}",
+    "[",
+    "]",
+    "`",
+    "@",
+    "?",
+    "$1",
+    " EXCLUDE TIES",
+    " BETWEEN SYMMETRIC ",
+    "EXPLAIN ",
+    "SHOW ",
+    "TABLE ",
+    "DELETE FROM canary",
+    "1+",
+    "((((",
+    "NOT ",
+];
+
+/// Parts of up to four statements, with fragments between them.
+fn text() -> impl Strategy<Value = String> {
+    let part =
+        (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0usize..12).prop_map(|(which, from, length)| {
+            let pieces = which.get(&PIECES);
+            let from = if pieces.is_empty() { 0 } else { from.index(pieces.len()) };
+            pieces.iter().skip(from).take(length).map(String::as_str).collect::<String>()
+        });
+    let fragment = prop::sample::select(FRAGMENTS).prop_map(str::to_owned);
+    prop::collection::vec(prop_oneof![4 => part, 1 => fragment], 1..6).prop_map(|parts| parts.concat())
+}
+
+fn cases(count: u32) -> Config {
+    Config { failure_persistence: None, cases: count, ..Config::default() }
+}
+
+proptest! {
+    #![proptest_config(cases(4_000))]
+
+    #[test]
+    fn nothing_panics_and_the_text_stays_the_callers_own(sql in text()) {
+        for dialect in [Dialect::Postgresql, Dialect::Sqlite] {
+            if let Ok(approved) = approve(&sql, dialect, &Limits::default()) {
+                let shown = sql.trim_start().get(..4).is_some_and(|word| word.eq_ignore_ascii_case("show"));
+                prop_assert!(shown || sql.contains(approved.text()), "{}", approved.text());
+            }
+        }
+    }
+
+    /// Every name that the parser's tree holds is seen by the lexemes too: they are the ground of the second reader.
+    #[test]
+    fn the_second_reader_sees_what_the_parser_sees(sql in text()) {
+        let grammar = PostgreSqlDialect {};
+        let parsed = Parser::parse_sql(&grammar, &sql).ok().filter(|statements| statements.len() == 1);
+        let Some(statements) = parsed else { return Ok(()) };
+        let tokens = Tokenizer::new(&grammar, &sql).tokenize_with_location().unwrap();
+        let agree = lexical::operators(&sql, &tokens).is_some();
+        let (Ok(walked), true) = (walk::check(&statements[0], Dialect::Postgresql), agree) else { return Ok(()) };
+        let Ok(read) = reader::check(&sql, Dialect::Postgresql, Rejection::Empty) else { return Ok(()) };
+        let seen = |name: &str| {
+            read.types.iter().any(|other| other == name)
+                || read.functions.iter().any(|other| other == name)
+                || read.unknown.iter().any(|(_, other)| other == name)
+        };
+        for (_, name) in walked.unknown.iter().chain(&walked.reads) {
+            prop_assert!(seen(name), "{name} in {sql}");
+        }
+        for name in &walked.fields {
+            prop_assert!(read.fields.contains(name), "{name} in {sql}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(3_000))]
+
+    /// SQLite is at hand and has the last word: an approved statement that it can prepare is one that only reads.
+    #[test]
+    fn what_is_approved_is_no_write_to_sqlite(sql in text()) {
+        if let Ok(approved) = approve(&sql, Dialect::Sqlite, &Limits::default()) {
+            prop_assert!(crate::database::sqlite_reads_only(approved.text()), "{}", approved.text());
+        }
+    }
+}

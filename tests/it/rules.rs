@@ -1,0 +1,293 @@
+//! Rules for columns (`deny`, `mask`), the role's report and functions that the configuration vouches for.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::postgres::{Postgres, server, servers};
+use crate::support::{Home, Server, output_of};
+
+const SCHEMA: &str = "
+CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, email TEXT, ssn TEXT, age INTEGER);
+INSERT INTO users VALUES (1, 'Ann', 'ann@example.org', 'PLANTED-111', 30), (2, 'Bob', 'bob@example.org', 'PLANTED-222', 40);
+CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER REFERENCES users, total INTEGER);
+INSERT INTO orders VALUES (1, 1, 10), (2, 2, 20);
+CREATE TABLE vault (k TEXT, v TEXT);
+INSERT INTO vault VALUES ('key', 'PLANTED-VAULT');
+CREATE VIEW people AS SELECT id, name FROM users;
+CREATE VIEW telling AS SELECT id, ssn AS s FROM users;
+CREATE VIEW writing AS SELECT id, email AS e FROM users;
+CREATE VIEW deeper AS SELECT id, s AS t FROM telling;
+";
+
+/// Statements and the code they must be refused with, on both engines.
+const REFUSED: &[(&str, &str)] = &[
+    ("SELECT ssn FROM users", "column_denied"),
+    ("SELECT u.ssn FROM users u", "column_denied"),
+    ("SELECT * FROM users", "column_denied"),
+    ("SELECT u.* FROM orders o JOIN users u ON u.id = o.user_id", "column_denied"),
+    ("SELECT count(ssn) FROM users", "column_denied"),
+    ("SELECT id FROM users WHERE ssn LIKE 'P%'", "column_denied"),
+    ("SELECT id FROM users ORDER BY ssn", "column_denied"),
+    ("SELECT id FROM users GROUP BY id, ssn", "column_denied"),
+    ("WITH q AS (SELECT * FROM users) SELECT id FROM q", "column_denied"),
+    ("WITH q AS (SELECT id, ssn AS s FROM users) SELECT s FROM q", "column_denied"),
+    ("SELECT (SELECT ssn FROM users LIMIT 1)", "column_denied"),
+    ("SELECT id FROM orders WHERE EXISTS (SELECT 1 FROM users WHERE ssn > 'P')", "column_denied"),
+    ("SELECT x.s FROM (SELECT 1 AS i) y, LATERAL_users x", "unknown"),
+    ("SELECT s FROM telling", "column_denied"),
+    ("SELECT t FROM deeper", "column_denied"),
+    ("SELECT * FROM users NATURAL JOIN (SELECT 'PLANTED-111' AS ssn) g", "column_denied"),
+    ("SELECT id FROM users JOIN (SELECT 'PLANTED-111' AS ssn) g USING (ssn)", "column_denied"),
+    ("SELECT j.ssn FROM (users u CROSS JOIN (SELECT 1 AS one) o) AS j", "column_denied"),
+    ("SELECT id FROM users UNION SELECT ssn FROM users", "column_denied"),
+    ("SELECT * FROM vault", "column_denied"),
+    ("SELECT count(*) FROM vault", "column_denied"),
+    ("SELECT k, v FROM vault NATURAL JOIN (SELECT 'key' AS k) g", "column_denied"),
+    ("SELECT upper(email) FROM users", "column_masked"),
+    ("SELECT id FROM users WHERE email LIKE 'a%'", "column_masked"),
+    ("SELECT id, email FROM users ORDER BY email", "column_masked"),
+    ("SELECT id, email FROM users ORDER BY 2", "column_masked"),
+    ("SELECT id, email FROM users ORDER BY (2)", "column_masked"),
+    ("SELECT id, email AS e FROM users ORDER BY e", "column_masked"),
+    ("SELECT DISTINCT email FROM users", "column_masked"),
+    ("SELECT email FROM users UNION SELECT email FROM users", "column_masked"),
+    ("SELECT e FROM (SELECT email AS e FROM users) q", "column_masked"),
+    ("SELECT min(email) FROM users", "column_masked"),
+    ("WITH users AS (SELECT 1 AS a) SELECT users.*, u.email FROM users, users u", "any"),
+];
+
+/// Only PostgreSQL has these.
+const REFUSED_POSTGRES: &[(&str, &str)] = &[
+    ("SELECT u FROM users u", "column_denied"),
+    ("SELECT users FROM users", "column_denied"),
+    ("SELECT row_to_json(u) FROM users u", "column_denied"),
+    ("SELECT u::text FROM users u", "column_denied"),
+    ("SELECT (u).ssn FROM users u", "column_denied"),
+    ("SELECT (u).* FROM users u", "column_denied"),
+    ("SELECT u FROM users AS u(a, b, c, d, e)", "column_denied"),
+    ("SELECT b FROM users AS u(a, b, c, d, e)", "column_denied"),
+    ("TABLE users", "column_denied"),
+    ("SELECT x.ssn FROM users c0, ONLY (users) x", "column_denied"),
+    ("SELECT to_jsonb(users) FROM users c0, ONLY users", "column_denied"),
+    ("SELECT ssn FROM users_child", "column_denied"),
+    ("SELECT s FROM child_view", "column_denied"),
+    ("SELECT * FROM copied", "column_denied"),
+    ("SELECT v FROM hr.\"Pay\"", "column_denied"),
+    ("SELECT attname FROM pg_attribute WHERE attrelid = 'users'::regclass", "relation_refused"),
+    ("SELECT column_name FROM information_schema.columns", "relation_refused"),
+    ("SELECT pg_get_viewdef('telling'::regclass)", "relation_refused"),
+    ("SELECT to_regclass('vault')", "relation_refused"),
+    ("SELECT twice FROM users_made", "column_denied"),
+];
+
+const REFUSED_SQLITE: &[(&str, &str)] = &[
+    ("SELECT sql FROM sqlite_schema", "relation_refused"),
+    ("SELECT name FROM pragma_table_info('users')", "relation_refused"),
+    ("SELECT x.email || '' FROM main.users x", "column_masked"),
+    ("SELECT c0 FROM notes_content", "column_denied"),
+];
+
+/// Statements that must run, and their first row.
+fn honest() -> Vec<(&'static str, Value)> {
+    vec![
+        ("SELECT id, email FROM users ORDER BY id", json!([1, "***"])),
+        ("SELECT u.email AS mail, u.id FROM users u WHERE u.age > 35", json!(["***", 2])),
+        ("SELECT id, name FROM people ORDER BY id", json!([1, "Ann"])),
+        ("SELECT o.*, u.name FROM orders o JOIN users u ON u.id = o.user_id ORDER BY o.id", json!([1, 1, 10, "Ann"])),
+        ("WITH q AS (SELECT id, name FROM users) SELECT * FROM q ORDER BY q.id", json!([1, "Ann"])),
+        ("SELECT count(*) FROM users", json!([2])),
+        ("SELECT id FROM users WHERE name = 'Bob'", json!([2])),
+    ]
+}
+
+fn check(server: &mut Server, refused: &[&[(&str, &str)]]) {
+    let mut wrong = Vec::new();
+    for (sql, code) in refused.iter().copied().flatten() {
+        for tool in ["run_sql", "explain_query"] {
+            let reply = server.call(tool, json!({"sql": sql}));
+            let found = reply["error"]["code"].as_str().unwrap_or("none");
+            let expected = match *code {
+                "any" => found.starts_with("column_") || found == "sql_error",
+                "unknown" => found == "sql_error",
+                code => found == code,
+            };
+            if !expected || reply.to_string().contains("PLANTED") && !sql.contains("PLANTED") {
+                wrong.push(format!("{tool} {sql}: {reply}"));
+            }
+        }
+    }
+    for (sql, row) in honest() {
+        let reply = server.call("run_sql", json!({"sql": sql}));
+        if reply["rows"][0] != row {
+            wrong.push(format!("{sql}: {reply}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let list = server.call("list_tables", json!({}));
+    let names: Vec<&str> =
+        list["tables"].as_array().unwrap().iter().map(|table| table["name"].as_str().unwrap()).collect();
+    assert!(
+        names.iter().any(|name| name.ends_with("users")) && !names.iter().any(|name| name.contains("vault")),
+        "{list}"
+    );
+    assert_eq!(server.call("list_tables", json!({"search": "ssn"}))["total"], 0);
+    assert_eq!(server.call("describe_table", json!({"table": "vault"}))["error"]["code"], "unknown_table");
+    let users = server.call("describe_table", json!({"table": "users"}));
+    let columns: Vec<_> = users["columns"].as_array().unwrap().iter().map(|column| column["name"].clone()).collect();
+    assert_eq!(columns, ["id", "name", "email", "age"]);
+    assert_eq!(users["columns"][2]["masked"], true);
+    assert!(users["columns"][2].get("values").is_none() && !users.to_string().contains("ssn"), "{users}");
+}
+
+fn config(home: &Home, url: &str, more: &str) {
+    let text = format!(
+        "[sources.main]\nurl = \"{url}\"\ndeny = [\"users.ssn\", \"vault\", \"hr.*\", \"notes.body\", \"users_made.pin\"]\nmask = [\"users.email\"]\n{more}"
+    );
+    std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
+}
+
+fn serve(home: Home) -> (Home, Server) {
+    let path = home.scratch.path("tudb.toml");
+    let home = home.set("TUDB_CONFIG", path.display());
+    let server = home.serve();
+    (home, server)
+}
+
+#[test]
+fn denied_and_masked_columns_are_out_of_reach_on_postgres() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("rules");
+        postgres.script(&database, SCHEMA);
+        postgres.script(
+            &database,
+            "CREATE TABLE users_child () INHERITS (users); INSERT INTO users_child VALUES (3, 'Cy', 'cy@example.org', 'PLANTED-333', 50);
+             DELETE FROM users_child;
+             CREATE VIEW child_view AS SELECT ssn AS s FROM users_child;
+             CREATE MATERIALIZED VIEW copied AS SELECT id, ssn AS n FROM users;
+             CREATE SCHEMA hr; CREATE TABLE hr.\"Pay\" (v text); INSERT INTO hr.\"Pay\" SELECT 'PLANTED-PAY' FROM generate_series(1, 50);
+             CREATE TABLE users_made (id int, pin text, twice text GENERATED ALWAYS AS (pin || pin) STORED);
+             ANALYZE;",
+        );
+        let home = Home::new("rules");
+        config(&home, &url, "");
+        let (_home, mut server) = serve(home);
+        check(&mut server, &[REFUSED, REFUSED_POSTGRES]);
+        for table in ["hr.\"Pay\"", "users_child", "copied"] {
+            let reply = server.call("describe_table", json!({"table": table}));
+            assert!(!reply.to_string().contains("PLANTED"), "{reply}");
+        }
+        // A rule is looked up anew although the statement ran before.
+        let statement = json!({"sql": "SELECT e FROM later"});
+        postgres.query(&database, "CREATE VIEW later AS SELECT name AS e FROM users");
+        assert_eq!(server.call("run_sql", statement.clone())["row_count"], 2);
+        postgres.query(&database, "CREATE OR REPLACE VIEW later AS SELECT ssn AS e FROM users");
+        assert_eq!(server.call("run_sql", statement)["error"]["code"], "column_denied");
+    }
+}
+
+#[test]
+fn denied_and_masked_columns_are_out_of_reach_on_sqlite() {
+    let home = Home::new("rules-sqlite");
+    let path = home.scratch.path("main.db");
+    sqlite(&path, SCHEMA);
+    sqlite(
+        &path,
+        "CREATE VIRTUAL TABLE notes USING fts5(title, body); INSERT INTO notes VALUES ('a', 'PLANTED-NOTE');",
+    );
+    config(&home, &format!("sqlite://{}", path.display()), "");
+    let (_home, mut server) = serve(home);
+    check(&mut server, &[REFUSED, REFUSED_SQLITE]);
+    let reply = server
+        .call("run_sql", json!({"sql": "SELECT highlight(notes, 1, '', '') FROM notes WHERE notes MATCH 'planted'"}));
+    assert_eq!(reply["error"]["code"], "column_denied", "{reply}");
+}
+
+fn sqlite(path: &Path, script: &str) {
+    output_of(Command::new("sqlite3").arg(path).arg(script));
+}
+
+/// A chain of CTEs that each name the one before twice doubles with each link while SQLite compiles it.
+#[test]
+fn a_chain_of_ctes_does_not_explode() {
+    let home = Home::new("ctes");
+    let mut server = home.serve();
+    let links: Vec<String> =
+        (1..=24).map(|n| format!("a{n} AS (SELECT p.x FROM a{0} p, a{0} q LIMIT 5)", n - 1)).collect();
+    let sql = format!("WITH a0 AS (SELECT 1 x), {} SELECT count(*) FROM a24", links.join(", "));
+    assert_eq!(server.call("run_sql", json!({"sql": sql}))["error"]["code"], "statement_refused");
+    let sql = "WITH a AS (SELECT 1 x), b AS (SELECT p.x FROM a p, a q) SELECT count(*) FROM b p, b q";
+    assert_eq!(server.call("run_sql", json!({"sql": sql}))["rows"], json!([[1]]));
+}
+
+fn reader_url(postgres: &Postgres, database: &str) -> String {
+    postgres.script(
+        database,
+        "DO $$ BEGIN CREATE ROLE tudb_rules_reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+         REVOKE CREATE ON SCHEMA public FROM PUBLIC; GRANT SELECT ON ALL TABLES IN SCHEMA public TO tudb_rules_reader;",
+    );
+    format!("postgres://tudb_rules_reader@127.0.0.1:{}/{database}?sslmode=disable", postgres.port)
+}
+
+#[test]
+fn the_role_is_reported_and_may_be_refused() {
+    let postgres = server();
+    let (database, url) = postgres.database("role");
+    postgres.script(&database, "CREATE TABLE t (a int)");
+    let safe = reader_url(postgres, &database);
+    let config = |home: &Home, url: &str, required: bool| {
+        let text = format!("[sources.main]\nurl = \"{url}\"\nrequire_safe_role = {required}\n");
+        std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
+    };
+
+    let home = Home::new("role");
+    config(&home, &url, false);
+    let (home, mut server) = serve(home);
+    server.call("run_sql", json!({"sql": "SELECT 1"}));
+    server.call("run_sql", json!({"sql": "SELECT 2"}));
+    let said = server.stderr.lock().unwrap().clone();
+    assert_eq!(said.matches("could do more than read if every guard failed: SUPERUSER").count(), 1, "{said}");
+    server.finish();
+    let doctor = home.say(&["doctor"]);
+    assert!(
+        doctor.contains("role of main: role postgres could do more") && doctor.contains("CREATE ROLE tudb_reader"),
+        "{doctor}"
+    );
+
+    config(&home, &url, true);
+    let mut server = home.serve();
+    let reply = server.call("run_sql", json!({"sql": "SELECT 1"}));
+    assert_eq!(reply["error"]["code"], "unsafe_role");
+    assert!(reply["error"]["hint"].as_str().unwrap().contains("CREATE ROLE tudb_reader"));
+    assert_eq!(home.run(&["doctor"]).status.code(), Some(1));
+
+    config(&home, &safe, true);
+    let mut server = home.serve();
+    assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1 AS n"}))["rows"], json!([[1]]));
+    assert!(home.say(&["doctor"]).contains("role tudb_rules_reader can only read"));
+}
+
+#[test]
+fn functions_run_when_the_configuration_vouches_for_them() {
+    let postgres = server();
+    let (database, url) = postgres.database("allowed");
+    postgres.script(
+        &database,
+        "CREATE SCHEMA tools; CREATE FUNCTION tools.score(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'select $1 * 2';
+         CREATE FUNCTION tools.noisy(int) RETURNS int LANGUAGE sql VOLATILE AS 'select $1';
+         CREATE FUNCTION other(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'select $1';
+         CREATE VIEW scored AS SELECT tools.score(g) AS s FROM generate_series(1, 2) g;",
+    );
+    let home = Home::new("allowed");
+    let text = format!("[sources.main]\nurl = \"{url}\"\nallow_functions = [\"tools.score\", \"tools.noisy\"]\n");
+    std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
+    let (_home, mut server) = serve(home);
+    assert_eq!(server.call("run_sql", json!({"sql": "SELECT tools.score(4)"}))["rows"], json!([[8]]));
+    assert_eq!(server.call("run_sql", json!({"sql": "SELECT s FROM scored"}))["rows"], json!([[2], [4]]));
+    let volatile = server.call("run_sql", json!({"sql": "SELECT tools.noisy(4)"}));
+    assert!(volatile["error"]["message"].as_str().unwrap().contains("VOLATILE"), "{volatile}");
+    let other = server.call("run_sql", json!({"sql": "SELECT other(4)"}));
+    assert_eq!(other["error"]["code"], "function_refused");
+    assert!(other["error"]["hint"].as_str().unwrap().contains("public.other"), "{other}");
+}
