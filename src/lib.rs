@@ -10,7 +10,8 @@
 //! # Invariants
 //!
 //! - Only `guard` can build an [`guard::ApprovedSql`]; it carries the caller's own text, and engines wrap that text in
-//!   a sub-query and take no other statement from outside. Text rendered from a syntax tree never runs.
+//!   a sub-query and take no other statement from outside. Text rendered from a syntax tree never runs. On PostgreSQL
+//!   the catalog has to vouch for its names first, and nothing is ever put into the text but `pg_catalog.` before a call.
 //! - Every read of a database takes an [`audit::OpenEntry`], so there is no read without a committed record; an entry
 //!   that is dropped still writes its outcome.
 //! - Every PostgreSQL statement runs in a read-only transaction whose first query is ours; text from outside never

@@ -2,8 +2,9 @@
 //!
 //! In the flow it stands between the gateway and an engine: text goes in, and either an [`ApprovedSql`] or a
 //! [`Rejection`] comes out. It allows what it knows and refuses the rest: one statement, a query, known functions at
-//! every position, no relation of the system catalog beyond a short list. It does not look into the database; what a
-//! role may read is the database's business, and the engines' own locks stand behind it.
+//! every position, no relation of the system catalog beyond a list. Two readers see each statement: `walk` the parser's
+//! tree, `reader` the lexemes alone. It does not look into the database; what only a catalog can decide it hands on as
+//! [`Names`], for the engine to ask about, and the engines' own locks stand behind it.
 
 mod classify;
 pub mod columns;

@@ -90,8 +90,10 @@ impl Wrong {
 }
 
 /// Runs all cases through one server, in order; what must be contained beside calls that must be answered meanwhile.
-fn run(server: &mut Server, cases: &[Case], fill: impl Fn(&str) -> String, markers: &[&str]) -> Wrong {
+/// Returns the statements that were approved and ran, too.
+fn run(server: &mut Server, cases: &[Case], fill: impl Fn(&str) -> String, markers: &[&str]) -> (Wrong, Vec<String>) {
     let mut wrong = Wrong::default();
+    let mut approved = Vec::new();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for case in cases {
         let sql = fill(&case.sql.put_together());
@@ -118,6 +120,9 @@ fn run(server: &mut Server, cases: &[Case], fill: impl Fn(&str) -> String, marke
             ("allow", _) => {
                 // A server may be built without XML.
                 let no_xml = reply["error"]["message"].as_str().is_some_and(|text| text.contains("unsupported XML"));
+                if code.is_none() {
+                    approved.push(sql.clone());
+                }
                 if code.is_some() && !no_xml {
                     wrong.add(case, &sql, "is honest and was refused", &reply);
                 }
@@ -146,7 +151,7 @@ fn run(server: &mut Server, cases: &[Case], fill: impl Fn(&str) -> String, marke
         *counts.entry(kind).or_default() += 1;
     }
     eprintln!("{counts:?}");
-    wrong
+    (wrong, approved)
 }
 
 /// Most memory the process ever held, in kB.
@@ -260,6 +265,8 @@ fn postgres_holds_against_the_corpora() {
         let extensions = postgres.query(&database, "SELECT string_agg(extname, ' ') FROM pg_extension");
         let files = unprivileged_directory("safety");
         std::fs::write(files.join("secret.txt"), "CANARY-FILE").unwrap();
+        let twin = format!("{database}_twin");
+        postgres.query("postgres", &format!("CREATE DATABASE {twin} TEMPLATE {database}"));
         let mut victim = Victim::start(postgres, &database);
 
         let home = Home::new("safety");
@@ -280,11 +287,20 @@ fn postgres_holds_against_the_corpora() {
         let before = (postgres.query(&database, STATE), data(postgres, &database));
         let log_before = postgres.log();
         let markers = ["CANARY-FILE", "SCRAM-SHA-256", "CANARY-FDW-PASSWORD", "CANARY-LARGE-OBJECT", "CANARY-PASSWORD"];
-        let wrong = run(&mut server, &cases, fill, &markers);
+        let (wrong, approved) = run(&mut server, &cases, fill, &markers);
 
         assert!(wrong.0.is_empty(), "PostgreSQL {}:\n{}", postgres.version, wrong.0.join("\n"));
         let after = (postgres.query(&database, STATE), data(postgres, &database));
         assert_eq!(before, after, "the database changed");
+        // Without a read-only transaction round it, nothing that was approved changes anything either.
+        let before = (postgres.query(&twin, STATE), data(postgres, &twin));
+        let mut psql = postgres.psql(&twin);
+        psql.env("PGOPTIONS", "-c statement_timeout=5s").args(["-v", "ON_ERROR_STOP=0"]).stdout(Stdio::null());
+        for sql in &approved {
+            psql.args(["-c", sql]);
+        }
+        psql.stderr(Stdio::null()).status().unwrap();
+        assert_eq!(before, (postgres.query(&twin, STATE), data(postgres, &twin)), "an approved statement writes");
         assert_eq!(session_before, session_state(&mut server), "a connection changed");
         assert!(victim.is_alive(), "another session was ended");
         let left: Vec<_> = std::fs::read_dir(&files).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -323,9 +339,17 @@ fn sqlite_holds_against_the_corpus() {
     let cases = cases(&["sqlite", "mysql"]);
     let scratch = files.path("").display().to_string();
     let fill = |sql: &str| sql.replace("{{SCRATCH}}", scratch.trim_end_matches('/'));
-    let wrong = run(&mut server, &cases, fill, &["CANARY-FILE"]);
+    let (wrong, approved) = run(&mut server, &cases, fill, &["CANARY-FILE"]);
     assert!(wrong.0.is_empty(), "{}", wrong.0.join("\n"));
     assert!(before == std::fs::read(&path).unwrap(), "the file changed");
+    // On a copy that may be written, nothing that was approved writes either.
+    let copy = home.scratch.path("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    for sql in &approved {
+        let status = Command::new("sqlite3").arg(&copy).arg(sql).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.unwrap();
+    }
+    assert!(before == std::fs::read(&copy).unwrap(), "an approved statement writes");
     let mut left: Vec<_> = std::fs::read_dir(files.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["main.db", "secret.txt"], "a file was made");

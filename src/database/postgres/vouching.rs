@@ -82,7 +82,12 @@ WITH RECURSIVE
         o.oprleft BETWEEN 1 AND 16383 OR o.oprleft = ANY ((SELECT oids FROM met)::oid[])
         OR o.oprright BETWEEN 1 AND 16383 OR o.oprright = ANY ((SELECT oids FROM met)::oid[])))
     UNION SELECT a.amproc, 'operator class' FROM pg_amproc a
-      WHERE a.amproc >= 16384 AND (a.amproclefttype < 16384 OR a.amproclefttype = ANY ((SELECT oids FROM met)::oid[]))
+      WHERE a.amproc >= 16384 AND (a.amproclefttype = ANY ((SELECT oids FROM met)::oid[])
+          OR a.amprocfamily IN (SELECT o.opcfamily FROM pg_opclass o WHERE o.oid = ANY (ARRAY(
+            SELECT unnest(i.indclass::oid[]) FROM pg_index i WHERE i.indrelid = ANY ((SELECT oids FROM reached)::oid[])
+            UNION ALL SELECT unnest(t.partclass::oid[]) FROM pg_partitioned_table t
+              WHERE t.partrelid = ANY ((SELECT oids FROM reached)::oid[])
+            UNION ALL SELECT g.rngsubopc FROM pg_range g WHERE g.rngtypid = ANY ((SELECT oids FROM typed)::oid[])))))
         AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = a.amproc AND d.deptype = 'e')
     UNION SELECT k.castfunc, 'cast' FROM pg_cast k JOIN pg_type t ON t.oid = k.casttarget
       WHERE k.castfunc >= 16384

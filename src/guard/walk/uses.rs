@@ -1,0 +1,89 @@
+//! The part of the walk that notes what a statement does with columns, for the rules about them. It refuses nothing.
+
+use sqlparser::ast::*;
+
+use super::{Walk, Walked};
+use crate::dialect::Dialect;
+use crate::guard::columns::{PlainItem, TableName, Wildcard};
+
+impl Walk {
+    /// One item of a select list: a column that stands plainly in the outermost one is noted as such.
+    pub(super) fn item(&mut self, expr: &Expr, alias: Option<&Ident>, place: usize) -> Walked {
+        let before = self.uses.uses.len();
+        self.expr(expr)?;
+        let is_plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) && self.level == 1;
+        if is_plain
+            && self.uses.uses.len() == before + 1
+            && let Some(name) = self.uses.uses.pop()
+        {
+            let alias = alias.map(|alias| self.fold(alias));
+            self.uses.plain.push(PlainItem { place, name, alias });
+        }
+        Ok(())
+    }
+
+    /// Notes a wildcard with the tables it may stand for.
+    pub(super) fn note_wildcard(&mut self, of: Option<String>, from: &[TableWithJoins], place: usize) {
+        let mut tables = Vec::new();
+        for TableWithJoins { relation, joins } in from {
+            self.tables_of(relation, &mut tables);
+            for join in joins {
+                self.tables_of(&join.relation, &mut tables);
+            }
+        }
+        let place = (self.level == 1).then_some(place);
+        self.uses.wildcards.push(Wildcard { of, from: tables, place });
+    }
+
+    fn tables_of(&self, factor: &TableFactor, into: &mut Vec<Option<TableName>>) {
+        match factor {
+            TableFactor::Table { name, alias, args: None, .. } => into.push(self.table_name(name, alias.as_ref())),
+            TableFactor::NestedJoin { table_with_joins, alias: _ } => {
+                self.tables_of(&table_with_joins.relation, into);
+                for join in &table_with_joins.joins {
+                    self.tables_of(&join.relation, into);
+                }
+            }
+            // A sub-query or a function: its own columns are noted where it is walked.
+            _ => into.push(None),
+        }
+    }
+
+    /// Notes the alias of something whose own columns are walked where they are made.
+    pub(super) fn derived(&mut self, alias: Option<&TableAlias>) {
+        if let Some(alias) = alias {
+            let name = self.fold(&alias.name);
+            self.uses.derived.insert(name);
+        }
+    }
+
+    pub(super) fn table_name(&self, name: &ObjectName, alias: Option<&TableAlias>) -> Option<TableName> {
+        let mut parts = self.parts(name).ok()?;
+        let table = parts.pop()?;
+        let known_as = alias.map_or_else(|| table.clone(), |alias| self.fold(&alias.name));
+        Some(TableName { schema: self.written_schema(parts.pop()), table, known_as })
+    }
+
+    /// SQLite's one schema is no part of a table's name.
+    pub(super) fn written_schema(&self, schema: Option<String>) -> Option<String> {
+        schema.filter(|schema| self.dialect == Dialect::Postgresql || schema != "main")
+    }
+
+    /// Notes that the outermost query sorts or groups by the place of a column.
+    pub(super) fn places<'e>(&mut self, mut list: impl Iterator<Item = &'e Expr>) {
+        self.uses.by_place |= self.level == 1 && list.any(is_place);
+    }
+}
+
+/// Whether an item of ORDER BY or GROUP BY may be the number of a column.
+fn is_place(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) => true,
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, op: _ } | Expr::Collate { expr: inner, collation: _ } => {
+            is_place(inner)
+        }
+        Expr::Tuple(list) => list.iter().any(is_place),
+        Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => sets.iter().flatten().any(is_place),
+        _ => false,
+    }
+}
