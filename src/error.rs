@@ -50,6 +50,23 @@ pub enum Code {
 }
 
 impl Code {
+    /// Whether the guard refused a statement: nothing of it ran.
+    pub fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Code::SyntaxError
+                | Code::MultipleStatements
+                | Code::WriteRefused
+                | Code::StatementRefused
+                | Code::FunctionRefused
+                | Code::RelationRefused
+                | Code::ColumnDenied
+                | Code::ColumnMasked
+                | Code::TooLong
+                | Code::TooDeep
+        )
+    }
+
     /// The code as it stands on the wire and in the audit record.
     pub fn as_str(self) -> &'static str {
         match self {

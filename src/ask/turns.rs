@@ -305,7 +305,7 @@ impl Question<'_> {
             return self.success(progress, Answer { summary, ..Answer::default() });
         }
         match progress.refused {
-            Some((sql, error)) if is_refusal(error.code) => Outcome::Blocked { sql, error },
+            Some((sql, error)) if error.code.is_refusal() => Outcome::Blocked { sql, error },
             Some((_, error)) if error.code == Code::Deadline || Instant::now() >= self.deadline => {
                 Outcome::Failed(ModelError::Deadline.into())
             }
@@ -357,21 +357,4 @@ fn text_of(blocks: &[Block]) -> String {
         })
         .collect();
     texts.join("\n")
-}
-
-/// Whether the guard said no, rather than the database.
-fn is_refusal(code: Code) -> bool {
-    matches!(
-        code,
-        Code::MultipleStatements
-            | Code::WriteRefused
-            | Code::StatementRefused
-            | Code::FunctionRefused
-            | Code::RelationRefused
-            | Code::ColumnDenied
-            | Code::ColumnMasked
-            | Code::SyntaxError
-            | Code::TooLong
-            | Code::TooDeep
-    )
 }

@@ -7,7 +7,6 @@ use clap::Args;
 use super::{DONE, NO, complain, say};
 use crate::config::{Config, SourceConfig};
 use crate::database::bootstrap::{self, BootstrapError, Done};
-use crate::guard::columns::ColumnRules;
 use crate::secret::Secret;
 
 /// Where to write.
@@ -46,19 +45,7 @@ impl Place {
     }
 
     fn source(&self, config: &Config) -> SourceConfig {
-        SourceConfig {
-            name: "target".into(),
-            url: Some(Secret::new(self.url.clone())),
-            provider: None,
-            password: None,
-            schemas: Vec::new(),
-            hidden_schemas: Vec::new(),
-            time_zone: "UTC".into(),
-            column_rules: ColumnRules::default(),
-            allow_functions: Vec::new(),
-            require_safe_role: false,
-            limits: config.limits.clone(),
-        }
+        SourceConfig::new("target", Some(Secret::new(self.url.clone())), &config.limits)
     }
 
     fn confirmed(&self, question: &str) -> bool {

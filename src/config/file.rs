@@ -380,19 +380,19 @@ impl Keys {
                     origin = format!("sources from {place}; the url of main from TUDB_DATABASE_URL");
                     main.url = Some(Secret::new(url));
                 }
-                None => sources.insert(0, source("main", Some(Secret::new(url)), limits)),
+                None => sources.insert(0, SourceConfig::new("main", Some(Secret::new(url)), limits)),
             }
         }
         if sources.is_empty() {
             let found = FOUND_NAMES.into_iter().find_map(|name| Some((name, env.get(name).filter(|v| !v.is_empty())?)));
             origin = match found {
                 Some((name, url)) => {
-                    sources.push(source("main", Some(Secret::new(url.clone())), limits));
+                    sources.push(SourceConfig::new("main", Some(Secret::new(url.clone())), limits));
                     found_by_name = true;
                     format!("source main from {name}")
                 }
                 None => {
-                    sources.push(source("main", None, limits));
+                    sources.push(SourceConfig::new("main", None, limits));
                     "source main is the embedded sample".into()
                 }
             };
@@ -403,22 +403,6 @@ impl Keys {
             main.provider = Some(provider);
         }
         Ok((sources, origin, found_by_name))
-    }
-}
-
-fn source(name: &str, url: Option<Secret>, limits: &Limits) -> SourceConfig {
-    SourceConfig {
-        name: name.into(),
-        url,
-        provider: None,
-        password: None,
-        schemas: Vec::new(),
-        hidden_schemas: Vec::new(),
-        time_zone: "UTC".into(),
-        column_rules: ColumnRules::default(),
-        allow_functions: Vec::new(),
-        require_safe_role: false,
-        limits: limits.clone(),
     }
 }
 

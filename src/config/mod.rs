@@ -62,6 +62,25 @@ pub struct SourceConfig {
     pub limits: Limits,
 }
 
+impl SourceConfig {
+    /// A source with nothing set but where it is; `None` is the embedded sample.
+    pub fn new(name: &str, url: Option<Secret>, limits: &Limits) -> Self {
+        SourceConfig {
+            name: name.into(),
+            url,
+            provider: None,
+            password: None,
+            schemas: Vec::new(),
+            hidden_schemas: Vec::new(),
+            time_zone: "UTC".into(),
+            column_rules: ColumnRules::default(),
+            allow_functions: Vec::new(),
+            require_safe_role: false,
+            limits: limits.clone(),
+        }
+    }
+}
+
 /// Where a password comes from when it is not in the URL.
 #[derive(Clone, Debug)]
 pub enum PasswordFrom {

@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::audit::{AuditLog, EntryStart};
 use crate::config::{AuditConfig, AuditSql, SourceConfig};
-use crate::guard::columns::ColumnRules;
 use crate::limits::Limits;
 use crate::secret::Secret;
 
@@ -27,19 +26,8 @@ fn tool_path(variable: &str) -> PathBuf {
 }
 
 fn source(url: &str) -> SourceConfig {
-    SourceConfig {
-        name: "main".into(),
-        url: Some(Secret::new(url.to_owned())),
-        provider: None,
-        password: None,
-        schemas: Vec::new(),
-        hidden_schemas: Vec::new(),
-        time_zone: "UTC".into(),
-        column_rules: ColumnRules::default(),
-        allow_functions: Vec::new(),
-        require_safe_role: false,
-        limits: Limits { statement_timeout_ms: 1_500, max_connections: 1, ..Limits::default() },
-    }
+    let limits = Limits { statement_timeout_ms: 1_500, max_connections: 1, ..Limits::default() };
+    SourceConfig::new("main", Some(Secret::new(url.to_owned())), &limits)
 }
 
 fn options(source: &SourceConfig) -> ReadOptions {

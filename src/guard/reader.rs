@@ -10,7 +10,7 @@
 //! honest statements are refused for that (a column alias named `into`), and none of the parser's mistakes can pass.
 //! Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::functions::{self, Judgement};
 use super::lexer::{Kind, Lexeme, lexemes};
@@ -126,6 +126,8 @@ struct Reader<'a> {
     closing: Vec<Option<usize>>,
     /// Whether this is the only reader.
     alone: bool,
+    /// What functions in FROM may be called.
+    aliases: HashSet<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -133,7 +135,9 @@ impl<'a> Reader<'a> {
         let words: Vec<Lexeme> =
             lexemes(sql, dialect)?.into_iter().filter(|lexeme| lexeme.kind != Kind::Comment).collect();
         let closing = pairs(&words);
-        Some(Reader { sql, dialect, words, closing, alone })
+        let mut reader = Reader { sql, dialect, words, closing, alone, aliases: HashSet::new() };
+        reader.aliases = reader.function_aliases();
+        Some(reader)
     }
 
     fn kind(&self, at: usize) -> Option<Kind> {
@@ -441,39 +445,44 @@ impl<'a> Reader<'a> {
         while at >= 2 && self.is(at - 1, b'.') {
             match self.name(at - 2) {
                 None => return true,
-                Some(owner) if self.is_function_alias(&owner) => return true,
+                Some(owner) if self.aliases.contains(&owner) => return true,
                 Some(_) => at -= 2,
             }
         }
         false
     }
 
-    /// Whether `owner` may be what a function in FROM is called: its own name, or a word after one that takes no
-    /// parentheses, or after a closing parenthesis that does not close a query or a join.
-    fn is_function_alias(&self, owner: &str) -> bool {
-        (0..self.words.len()).filter(|at| self.name(*at).as_deref() == Some(owner)).any(|at| {
-            if self.is(at + 1, b'(') && !self.is_declaration(at) {
-                return true;
-            }
-            let mut before = at;
-            while before > 0 && matches!(self.keyword(before - 1).as_str(), "as" | "ordinality" | "with") {
-                before -= 1;
-            }
-            let Some(close) = before.checked_sub(1) else { return false };
-            if VALUES_WITHOUT_PARENTHESES.contains(&self.keyword(close).as_str()) {
-                return true;
-            }
-            if !self.is(close, b')') {
-                return false;
-            }
-            let Some(open) = self.closing.get(close).copied().flatten() else { return true };
-            let Some(opener) = open.checked_sub(1) else { return false };
-            let rows_from = self.keyword(opener) == "from" && self.keyword(opener.wrapping_sub(1)) == "rows";
-            let opens_query = matches!(self.keyword(opener).as_str(), "from" | "join" | "lateral")
-                || self.is(opener, b',')
-                || self.is(opener, b'(');
-            rows_from || !opens_query
-        })
+    /// What a function in FROM may be called: its own name, or a word after one that takes no parentheses, or after a
+    /// closing parenthesis that does not close a query or a join.
+    fn function_aliases(&self) -> HashSet<String> {
+        (0..self.words.len()).filter(|at| self.may_stand_for_function(*at)).filter_map(|at| self.name(at)).collect()
+    }
+
+    fn may_stand_for_function(&self, at: usize) -> bool {
+        if !matches!(self.kind(at), Some(Kind::Word | Kind::Quoted)) {
+            return false;
+        }
+        if self.is(at + 1, b'(') && !self.is_declaration(at) {
+            return true;
+        }
+        let mut before = at;
+        while before > 0 && matches!(self.keyword(before - 1).as_str(), "as" | "ordinality" | "with") {
+            before -= 1;
+        }
+        let Some(close) = before.checked_sub(1) else { return false };
+        if VALUES_WITHOUT_PARENTHESES.contains(&self.keyword(close).as_str()) {
+            return true;
+        }
+        if !self.is(close, b')') {
+            return false;
+        }
+        let Some(open) = self.closing.get(close).copied().flatten() else { return true };
+        let Some(opener) = open.checked_sub(1) else { return false };
+        let rows_from = self.keyword(opener) == "from" && self.keyword(opener.wrapping_sub(1)) == "rows";
+        let opens_query = matches!(self.keyword(opener).as_str(), "from" | "join" | "lateral")
+            || self.is(opener, b',')
+            || self.is(opener, b'(');
+        rows_from || !opens_query
     }
 
     /// A text that is cast to `regclass` names a relation as much as FROM does.
