@@ -176,6 +176,10 @@ impl<'a> Reader<'a> {
         if (0..self.words.len()).filter(is_mark).any(|at| self.closing.get(at).copied().flatten().is_none()) {
             return Err(unread);
         }
+        // SQLite puts CTEs in their references' places; how often is counted on the parser's tree alone.
+        if self.alone && self.dialect == Dialect::Sqlite && (0..self.words.len()).any(|at| self.keyword(at) == "with") {
+            return Err(unread);
+        }
         let mut names = Collected::default();
         for at in 0..self.words.len() {
             match self.kind(at) {
