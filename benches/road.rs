@@ -58,7 +58,7 @@ fn main() {
         .set("TUDB_MAX_REPLY_BYTES", 100_000_000);
     let mut tudb = home.serve();
     let dsn = url.replace("?sslmode=disable", "");
-    let mut driver = Command::new(support::tool_path("TEST_PYTHON"))
+    let mut driver = Command::new(support::tool_path("TEST_CLIENTS").join("python-mcp/bin/python"))
         .args(["-c", DRIVER, &dsn])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -5,7 +5,7 @@
 //! client → [`transport`] → [`server`] → [`tools`] → [`gateway`] → [`audit`] opens → [`guard`] approves or refuses →
 //! [`database`] runs → [`audit`] closes → reply. [`ask`] answers a question as one more client of the gateway: each
 //! statement that a [`model`] proposes takes the same road, with the question's id in its record. The [`cli`] starts
-//! all of it, [`config`] reads every setting, [`limits`] holds every bound, [`error`] every code a client may see.
+//! all of it; [`resources`] and [`prompts`] are what a person picks from a client's menu. [`config`] reads every setting, [`limits`] holds every bound, [`error`] every code a client may see.
 //!
 //! # Invariants
 //!
@@ -30,6 +30,8 @@ pub mod gateway;
 pub mod guard;
 pub mod limits;
 pub mod model;
+pub mod prompts;
+pub mod resources;
 pub mod secret;
 pub mod server;
 pub mod tools;

@@ -43,6 +43,8 @@ pub struct Limits {
     pub max_queued_calls: usize,
     /// Bytes of one JSON-RPC line.
     pub max_line_bytes: usize,
+    /// Bytes of answers that the client has not read; over it nothing more is read from the client.
+    pub max_unread_bytes: usize,
     /// Model calls a question.
     pub max_model_calls: u32,
     /// Failed statements a question may repair.
@@ -90,6 +92,7 @@ impl Default for Limits {
             max_calls: 8,
             max_queued_calls: 2_000,
             max_line_bytes: 4 << 20,
+            max_unread_bytes: 64 << 20,
             max_model_calls: 6,
             max_repairs: 2,
             max_output_tokens: 4_096,

@@ -1,5 +1,5 @@
-//! The MCP face: who the server is, the five tools, and the one choke point that every call passes: panics become
-//! results, progress is told when asked for, and a cancelled call reaches the database.
+//! The MCP face: who the server is, its tools, resources and prompts, and the one choke point that all work passes:
+//! panics become results, progress is told when asked for, and a cancelled call reaches the database.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -8,19 +8,26 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation, ListToolsResult,
-    PaginatedRequestParams, ProgressNotificationParam, ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult, CompletionInfo,
+    ContentBlock, CustomRequest, CustomResult, ErrorCode, ErrorData, GetPromptRequestParams, GetPromptResponse,
+    Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ProgressNotificationParam, ReadResourceRequestParams, ReadResourceResponse,
+    ReadResourceResult, ResourceContents, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ToolError;
-use crate::gateway::Caller;
+use crate::gateway::{Caller, Gateway};
 use crate::tools::{self, Core, Reply};
+use crate::{prompts, resources};
 
 /// At least so often progress is told to a client that asked for it.
 const PROGRESS_EVERY: Duration = Duration::from_secs(4);
+
+/// How long a client may keep the lists of tools, resources and prompts: they stay as they are while the server runs.
+const UNCHANGED_MS: u64 = 3_600_000;
 
 /// The server behind the protocol. A broken configuration still serves: each call then says what is wrong.
 #[derive(Clone)]
@@ -37,11 +44,13 @@ impl Server {
         Server { core, end, tools }
     }
 
-    async fn call(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Option<Reply> {
-        let core = match &self.core {
-            Ok(core) => core,
-            Err(error) => return Some(error.clone().into()),
-        };
+    /// One piece of work for a client: its end, its progress and its panics are seen to here. `None` after a panic.
+    async fn attend<T>(
+        &self,
+        what: &str,
+        context: &RequestContext<RoleServer>,
+        work: impl AsyncFnOnce(&Caller) -> T,
+    ) -> Option<T> {
         let token = context.meta.get_progress_token();
         let (stage, mut stages) = watch::channel(String::from("starting"));
         let caller = Caller {
@@ -52,19 +61,13 @@ impl Server {
             question_id: None,
             stage: token.is_some().then_some(stage),
         };
-        let arguments = request.arguments.unwrap_or_default();
-        let work = AssertUnwindSafe(tools::call(core, &request.name, arguments, &caller)).catch_unwind();
+        let work = caught(what, work(&caller));
         tokio::pin!(work);
         let mut told = 0.0;
         let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
         loop {
             tokio::select! {
-                done = &mut work => {
-                    return done.unwrap_or_else(|_| {
-                        tracing::error!(tool = %request.name, "a tool panicked");
-                        Some(ToolError::internal().into())
-                    });
-                }
+                done = &mut work => return done,
                 () = context.ct.cancelled(), if !caller.cancel.is_cancelled() => caller.cancel.cancel(),
                 _ = ticks.tick(), if token.is_some() => {}
                 Ok(()) = stages.changed(), if token.is_some() => {}
@@ -77,12 +80,53 @@ impl Server {
             }
         }
     }
+
+    async fn call(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Option<Reply> {
+        let core = match &self.core {
+            Ok(core) => core,
+            Err(error) => return Some(error.clone().into()),
+        };
+        let arguments = request.arguments.unwrap_or_default();
+        let called = self
+            .attend(&request.name, &context, async |caller| tools::call(core, &request.name, arguments, caller).await)
+            .await;
+        called.unwrap_or_else(|| Some(ToolError::internal().into()))
+    }
+
+    fn gateway(&self) -> Result<&Gateway, ToolError> {
+        self.core.as_ref().map(|core| core.gateway.as_ref()).map_err(Clone::clone)
+    }
+}
+
+/// Turns a panic of the work into `None`, said on stderr.
+async fn caught<T>(what: &str, work: impl Future<Output = T>) -> Option<T> {
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    done.inspect_err(|_| tracing::error!(what, "a call panicked")).ok()
+}
+
+/// A failed read as the protocol's error, with the address that was asked for.
+fn protocol_error(error: &ToolError, uri: &str) -> ErrorData {
+    let message = match &error.hint {
+        Some(hint) => format!("{}: {}. {hint}", error.code.as_str(), error.message),
+        None => format!("{}: {}", error.code.as_str(), error.message),
+    };
+    if resources::is_missing(error) {
+        ErrorData::resource_not_found(message, Some(serde_json::json!({"uri": uri})))
+    } else {
+        ErrorData::internal_error(message, None)
+    }
 }
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let implementation = Implementation::new("tudb", env!("CARGO_PKG_VERSION")).with_title("Talk to Your Database");
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_resources()
+            .enable_prompts()
+            .enable_completions()
+            .build();
+        ServerConfig::new(capabilities)
             .with_server_info(implementation)
             .with_instructions(tools::instructions(self.core.as_ref().ok().map(Arc::as_ref)))
     }
@@ -92,7 +136,7 @@ impl ServerHandler for Server {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.tools.as_ref().clone()))
+        Ok(ListToolsResult::with_all_items(self.tools.as_ref().clone()).with_ttl_ms(UNCHANGED_MS))
     }
 
     async fn call_tool(
@@ -109,5 +153,98 @@ impl ServerHandler for Server {
         let content = vec![ContentBlock::text(reply.json)];
         let result = if reply.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
         Ok(result.into())
+    }
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Ok(ListResourcesResult::with_all_items(resources::list()).with_ttl_ms(UNCHANGED_MS))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let templates = resources::templates(self.gateway().ok());
+        Ok(ListResourceTemplatesResult::with_all_items(templates).with_ttl_ms(UNCHANGED_MS))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let told = |error: ToolError| protocol_error(&error, &request.uri);
+        let gateway = self.gateway().map_err(told)?;
+        let read = self
+            .attend("resource", &context, async |caller| resources::read(gateway, caller, &request.uri).await)
+            .await
+            .unwrap_or_else(|| Err(ToolError::internal()));
+        let text = read.map_err(told)?;
+        let contents = ResourceContents::text(text, request.uri).with_mime_type("application/json");
+        Ok(ReadResourceResult::new(vec![contents]).into())
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(prompts::list()).with_ttl_ms(UNCHANGED_MS))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let prompt = prompts::get(&request.name, &request.arguments.unwrap_or_default());
+        Ok(prompt.map_err(|message| ErrorData::invalid_params(message, None))?.into())
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let mut names = Vec::new();
+        if request.argument.name == "table"
+            && let Ok(gateway) = self.gateway()
+        {
+            let source = request.context.and_then(|context| context.arguments?.remove("source"));
+            let typed = &request.argument.value;
+            let found = self.attend("completion", &context, async |caller| {
+                resources::complete_table(gateway, caller, typed, source).await
+            });
+            // A completion helps while somebody types; what is wrong is told when the document is read.
+            names = found.await.and_then(Result::ok).unwrap_or_default();
+        }
+        let names =
+            CompletionInfo::with_all_values(names).map_err(|message| ErrorData::internal_error(message, None))?;
+        Ok(CompleteResult::new(names))
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {}", request.method), None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_one_call_only() {
+        assert_eq!(caught("test", async { 7 }).await, Some(7));
+        #[allow(clippy::panic)]
+        let panicking = async { panic!("inside") };
+        assert_eq!(caught::<()>("test", panicking).await, None);
     }
 }

@@ -1,14 +1,24 @@
 //! Standard input and output as rmcp sees them: one JSON-RPC message a line.
 //!
-//! It works round three habits of the SDK: a notification before the handshake would end the server, a line that cannot
-//! be parsed or is too long would get no answer, and a result's `structuredContent` would be built as a tree and
-//! serialised a second time. A tool's reply is JSON text already, so that text is put into both blocks here. Two
-//! threads own the pipes, so that no worker of the runtime ever blocks on them; end of input cancels everything.
+//! It works round habits of the SDK, each seen in its source (rmcp 3.11, `service/server.rs`):
+//! - a session keeps the era that opened it, and clients mix both on one pipe: so two sessions share the pipe, and each
+//!   message goes to the one whose era it speaks ([`Switch`]);
+//! - a notification before the handshake ends the server: it is dropped here;
+//! - a line that cannot be parsed or is too long gets no answer: it is answered here, with its id where one can be read;
+//! - a result's `structuredContent` is built as a tree and serialised a second time: a tool's reply is JSON text
+//!   already, and that text is put into both blocks here.
+//!
+//! Two threads own the pipes, so that no worker of the runtime ever blocks on them; the end of either cancels
+//! everything. The process's own descriptors 0 and 1 are put out of reach of dependencies and child processes.
 
-use std::io::{BufRead, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use rmcp::RoleServer;
-use rmcp::model::{ClientRequest, ContentBlock, GetMeta, JsonRpcMessage, RequestId, ServerResult};
+use rmcp::model::{
+    ClientNotification, ClientRequest, ContentBlock, GetMeta, JsonRpcMessage, ProtocolVersion, RequestId, ServerResult,
+};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde::Deserialize;
@@ -17,135 +27,258 @@ use tokio_util::sync::CancellationToken;
 
 use crate::database::value::push_json_string;
 
-/// Lines read ahead of the service.
-const LINES_AHEAD: usize = 64;
+/// Messages read ahead of a session.
+const MESSAGES_AHEAD: usize = 64;
 
-/// The process's own pipes.
-pub struct Stdio {
-    lines: mpsc::Receiver<Line>,
-    out: std::sync::mpsc::Sender<String>,
-    /// Whether a session has begun; before that, notifications would end the SDK's loop.
-    opened: bool,
-}
+/// Methods that are served.
+const METHODS: [&str; 11] = [
+    "initialize",
+    "ping",
+    "server/discover",
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "prompts/list",
+    "prompts/get",
+    "completion/complete",
+];
 
-enum Line {
-    Text(Vec<u8>),
-    TooLong(usize),
-}
+const NOT_OPENED: &str = "no session is open: send initialize first, or put io.modelcontextprotocol/protocolVersion \
+                          and io.modelcontextprotocol/clientCapabilities into _meta of each request";
+
+type Message = RxJsonRpcMessage<RoleServer>;
 
 /// Writing to a closed pipe.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output is closed")]
 pub struct Closed;
 
-/// Waits until everything written so far is in the pipe.
-pub struct Flushed(std::thread::JoinHandle<()>);
+/// The two sessions of one pipe, and the handle that waits for what they wrote.
+pub struct Pipes {
+    /// `initialize`, 2024-11-05 to 2025-11-25.
+    pub handshake: Session,
+    /// `_meta` on each request, from 2026-07-28 on.
+    pub inline: Session,
+    pub flushed: Flushed,
+}
 
-impl Flushed {
-    pub fn wait(self) {
-        let _ = self.0.join();
+/// What one service of the SDK reads and writes.
+pub struct Session {
+    messages: mpsc::Receiver<Message>,
+    out: Out,
+}
+
+/// Lines on their way to the client, shared by all that write.
+#[derive(Clone)]
+struct Out {
+    /// `None` ends the writing.
+    lines: std::sync::mpsc::Sender<Option<String>>,
+    unread: Arc<Unread>,
+}
+
+/// Bytes that the client has not taken yet. Over the limit nothing more is read from it.
+struct Unread {
+    bytes: Mutex<usize>,
+    fell: Condvar,
+    limit: usize,
+}
+
+impl Unread {
+    fn change(&self, by: impl FnOnce(usize) -> usize) {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        *bytes = by(*bytes);
+        if *bytes <= self.limit {
+            self.fell.notify_all();
+        }
+    }
+
+    fn wait(&self) {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.fell.wait_while(bytes, |bytes| *bytes > self.limit));
     }
 }
 
-impl Stdio {
-    /// Takes standard input and output. `end` is cancelled at the end of input.
-    pub fn new(max_line_bytes: usize, end: CancellationToken) -> (Stdio, Flushed) {
-        let (sender, lines) = mpsc::channel(LINES_AHEAD);
-        std::thread::spawn(move || {
-            read_lines(std::io::stdin().lock(), max_line_bytes, |line| sender.blocking_send(line).is_ok());
-            end.cancel();
+/// Waits until everything written so far is in the pipe.
+pub struct Flushed {
+    out: Out,
+    writer: std::thread::JoinHandle<()>,
+}
+
+impl Flushed {
+    pub fn wait(self) {
+        let _ = self.out.lines.send(None);
+        let _ = self.writer.join();
+    }
+}
+
+/// Takes standard input and output. `end` is cancelled when either has come to its end.
+pub fn open(max_line_bytes: usize, max_unread_bytes: usize, end: CancellationToken) -> Pipes {
+    let (input, output) = descriptors();
+    let (lines, outgoing) = std::sync::mpsc::channel();
+    let unread = Arc::new(Unread { bytes: Mutex::new(0), fell: Condvar::new(), limit: max_unread_bytes });
+    let out = Out { lines, unread: Arc::clone(&unread) };
+    let (handshake, for_handshake) = mpsc::channel(MESSAGES_AHEAD);
+    let (inline, for_inline) = mpsc::channel(MESSAGES_AHEAD);
+    let ended = end.clone();
+    let mut switch = Switch { handshake, inline, has_handshake: false, has_inline: false, out: out.clone() };
+    std::thread::spawn(move || {
+        read_lines(BufReader::with_capacity(64 << 10, input), max_line_bytes, |line| {
+            switch.out.unread.wait();
+            switch.take(line)
         });
-        let (out, outgoing) = std::sync::mpsc::channel::<String>();
-        let writer = std::thread::spawn(move || {
-            let mut stdout = std::io::stdout().lock();
-            while let Ok(line) = outgoing.recv() {
-                // A client that has gone away shows as end of input too.
-                if stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).is_err() {
-                    break;
-                }
-            }
-        });
-        (Stdio { lines, out, opened: false }, Flushed(writer))
+        ended.cancel();
+    });
+    let writer = std::thread::spawn(move || {
+        write_lines(output, &outgoing, &unread);
+        // A client that does not read any more has gone; nobody waits for its answers, nor for it.
+        unread.change(|_| 0);
+        end.cancel();
+    });
+    Pipes {
+        handshake: Session { messages: for_handshake, out: out.clone() },
+        inline: Session { messages: for_inline, out: out.clone() },
+        flushed: Flushed { out, writer },
+    }
+}
+
+/// Standard input and output under descriptors of their own. What a dependency prints goes to stderr from here on, and
+/// a child process (a password command) finds an empty input.
+#[cfg(unix)]
+fn descriptors() -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
+    use std::os::fd::AsFd;
+    let moved = || -> std::io::Result<(File, File)> {
+        let input = std::io::stdin().as_fd().try_clone_to_owned()?;
+        let output = std::io::stdout().as_fd().try_clone_to_owned()?;
+        rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+        rustix::stdio::dup2_stdout(std::io::stderr())?;
+        Ok((File::from(input), File::from(output)))
+    };
+    match moved() {
+        Ok((input, output)) => (Box::new(input), Box::new(output)),
+        Err(error) => {
+            tracing::warn!(%error, "standard input and output stay where they are");
+            (Box::new(std::io::stdin()), Box::new(std::io::stdout()))
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn descriptors() -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
+    (Box::new(std::io::stdin()), Box::new(std::io::stdout()))
+}
+
+impl Out {
+    fn send(&self, line: String) -> Result<(), Closed> {
+        self.unread.change(|bytes| bytes + line.len());
+        self.lines.send(Some(line)).map_err(|_| Closed)
     }
 
-    fn answer_error(&self, id: Option<RequestId>, code: i32, message: &str) {
+    fn error(&self, id: Option<RequestId>, code: i32, message: &str) {
         let id = id.and_then(|id| serde_json::to_string(&id).ok()).unwrap_or_else(|| "null".into());
         let mut line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":");
         push_json_string(&mut line, message);
         line.push_str("}}\n");
-        let _ = self.out.send(line);
+        let _ = self.send(line);
     }
+}
 
-    /// The message of a line, or `None` when the line is answered or dropped here.
-    fn message(&mut self, line: Line) -> Option<RxJsonRpcMessage<RoleServer>> {
+/// Sends each message to the session of its era.
+struct Switch {
+    handshake: mpsc::Sender<Message>,
+    inline: mpsc::Sender<Message>,
+    /// Whether each session has begun; before that a notification would end it.
+    has_handshake: bool,
+    has_inline: bool,
+    out: Out,
+}
+
+impl Switch {
+    /// False when nobody listens any more.
+    fn take(&mut self, line: Line) -> bool {
         let bytes = match line {
-            Line::TooLong(bytes) => {
-                self.answer_error(None, -32600, &format!("the message has {bytes} bytes or more, which is too long"));
-                return None;
+            Line::TooLong { id, bytes, limit } => {
+                let message =
+                    format!("the message has {bytes} bytes and the limit is {limit}; send less in one message");
+                self.out.error(id, -32600, &message);
+                return true;
             }
             Line::Text(bytes) => bytes,
         };
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).trim_ascii();
         if text.is_empty() {
-            return None;
+            return true;
         }
-        let message: RxJsonRpcMessage<RoleServer> = match serde_json::from_slice(text) {
-            Ok(message) => message,
+        match serde_json::from_slice::<Message>(text) {
+            Ok(message) => self.route(message),
             Err(error) => {
-                #[derive(Deserialize)]
-                struct OnlyId {
-                    id: Option<RequestId>,
-                }
                 match serde_json::from_slice::<OnlyId>(text) {
-                    Ok(OnlyId { id }) => self.answer_error(id, -32600, &format!("not a request: {error}")),
+                    Ok(OnlyId { id }) => self.out.error(id, -32600, &format!("not a request: {error}")),
                     Err(_) if text.first() == Some(&b'[') => {
-                        self.answer_error(
-                            None,
-                            -32600,
-                            "batches are not part of the protocol; send one message a line",
-                        );
+                        self.out.error(None, -32600, "batches are not served; send one message a line");
                     }
-                    Err(_) => self.answer_error(None, -32700, "the line is not a JSON-RPC message"),
+                    Err(_) => self.out.error(None, -32700, "the line is not a JSON-RPC message"),
                 }
-                return None;
-            }
-        };
-        if !self.opened {
-            match &message {
-                JsonRpcMessage::Request(request) => {
-                    self.opened = match &request.request {
-                        ClientRequest::InitializeRequest(_) => true,
-                        ClientRequest::PingRequest(_) | ClientRequest::DiscoverRequest(_) => false,
-                        other => other.get_meta().protocol_version().is_some(),
-                    };
-                }
-                JsonRpcMessage::Notification(_) | JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {
-                    return None;
-                }
+                true
             }
         }
-        Some(message)
+    }
+
+    fn route(&mut self, message: Message) -> bool {
+        match &message {
+            JsonRpcMessage::Request(request) => match &request.request {
+                ClientRequest::InitializeRequest(_) => {
+                    self.has_handshake = true;
+                    self.handshake.blocking_send(message).is_ok()
+                }
+                ClientRequest::DiscoverRequest(_) => self.inline.blocking_send(message).is_ok(),
+                // So the SDK takes a method of its own whose parameters it cannot read.
+                ClientRequest::CustomRequest(custom) if METHODS.contains(&custom.method.as_str()) => {
+                    let message = format!("the parameters of {} are not those of the protocol", custom.method);
+                    self.out.error(Some(request.id.clone()), -32602, &message);
+                    true
+                }
+                other => match other.get_meta().protocol_version() {
+                    None if !self.has_handshake && !matches!(other, ClientRequest::PingRequest(_)) => {
+                        self.out.error(Some(request.id.clone()), -32602, NOT_OPENED);
+                        true
+                    }
+                    None => self.handshake.blocking_send(message).is_ok(),
+                    Some(version) => {
+                        // What the SDK asks of the request that opens a session.
+                        self.has_inline |= ProtocolVersion::KNOWN_VERSIONS.contains(&version)
+                            && other.get_meta().missing_required_keys(&ProtocolVersion::V_2026_07_28).is_empty();
+                        self.inline.blocking_send(message).is_ok()
+                    }
+                },
+            },
+            // The request may be of either era; ids are unique in both together.
+            JsonRpcMessage::Notification(notification)
+                if matches!(notification.notification, ClientNotification::CancelledNotification(_)) =>
+            {
+                (!self.has_inline || self.inline.blocking_send(message.clone()).is_ok())
+                    && (!self.has_handshake || self.handshake.blocking_send(message).is_ok())
+            }
+            JsonRpcMessage::Notification(_) | JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {
+                !self.has_handshake || self.handshake.blocking_send(message).is_ok()
+            }
+        }
     }
 }
 
-impl Transport<RoleServer> for Stdio {
+impl Transport<RoleServer> for Session {
     type Error = Closed;
 
     fn send(
         &mut self,
         item: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = Result<(), Closed>> + Send + 'static {
-        let result = self.out.send(to_line(&item)).map_err(|_| Closed);
-        std::future::ready(result)
+        std::future::ready(self.out.send(to_line(&item)))
     }
 
-    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
-        loop {
-            let line = self.lines.recv().await?;
-            if let Some(message) = self.message(line) {
-                return Some(message);
-            }
-        }
+    async fn receive(&mut self) -> Option<Message> {
+        self.messages.recv().await
     }
 
     fn close(&mut self) -> impl Future<Output = Result<(), Closed>> + Send {
@@ -184,36 +317,77 @@ fn to_line(message: &TxJsonRpcMessage<RoleServer>) -> String {
     line
 }
 
-/// Reads lines until the end of input or until `take` says no. A line over the limit is skipped to its end.
-fn read_lines(mut input: impl BufRead, max_bytes: usize, mut take: impl FnMut(Line) -> bool) {
-    let mut line = Vec::new();
-    let mut skipping = false;
+fn write_lines(mut output: impl Write, lines: &std::sync::mpsc::Receiver<Option<String>>, unread: &Unread) {
+    while let Ok(Some(line)) = lines.recv() {
+        if output.write_all(line.as_bytes()).and_then(|()| output.flush()).is_err() {
+            return;
+        }
+        unread.change(|bytes| bytes.saturating_sub(line.len()));
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Line {
+    Text(Vec<u8>),
+    TooLong { id: Option<RequestId>, bytes: usize, limit: usize },
+}
+
+#[derive(Deserialize)]
+struct OnlyId {
+    id: Option<RequestId>,
+}
+
+/// Reads lines until the end of input or until `take` says no. Of a line over the limit only the id is kept.
+fn read_lines(mut input: impl BufRead, limit: usize, mut take: impl FnMut(Line) -> bool) {
     loop {
-        let (used, ended) = match input.fill_buf() {
-            Ok([]) | Err(_) => return,
-            Ok(available) => {
-                let end = available.iter().position(|byte| *byte == b'\n');
-                let part = available.get(..end.unwrap_or(available.len())).unwrap_or_default();
-                if !skipping {
-                    line.extend_from_slice(part);
-                }
-                (part.len() + usize::from(end.is_some()), end.is_some())
+        let mut line = Vec::new();
+        let most = limit as u64 + 1;
+        if input.by_ref().take(most).read_until(b'\n', &mut line).is_err() {
+            return;
+        }
+        let line = if line.pop_if(|last| *last == b'\n').is_some() {
+            Line::Text(line)
+        } else if line.len() as u64 == most {
+            let mut rest = RestOfLine { input: &mut input, bytes: 0, ended: false };
+            // The id may stand last. Nothing of what is skipped is kept in memory.
+            let whole = BufReader::new(line.as_slice().chain(&mut rest));
+            let id = serde_json::from_reader(whole).ok().and_then(|only: OnlyId| only.id);
+            if std::io::copy(&mut rest, &mut std::io::sink()).is_err() || !rest.ended {
+                return;
             }
+            Line::TooLong { id, bytes: line.len() + rest.bytes, limit }
+        } else {
+            // The input ended; what stands after its last line break is not a message.
+            return;
         };
-        input.consume(used);
-        if line.len() > max_bytes && !skipping {
-            skipping = true;
-            if !take(Line::TooLong(line.len())) {
-                return;
-            }
-            line = Vec::new();
+        if !take(line) {
+            return;
         }
-        if ended {
-            let whole = std::mem::take(&mut line);
-            if !std::mem::take(&mut skipping) && !take(Line::Text(whole)) {
-                return;
-            }
+    }
+}
+
+/// What is left of a line, without its line break.
+struct RestOfLine<R> {
+    input: R,
+    bytes: usize,
+    ended: bool,
+}
+
+impl<R: BufRead> Read for RestOfLine<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.ended {
+            return Ok(0);
         }
+        let available = self.input.fill_buf()?;
+        // One byte more than fits, so that a line break right behind is seen.
+        let near = available.get(..=into.len()).unwrap_or(available);
+        let end = near.iter().position(|byte| *byte == b'\n');
+        let mut part = near.get(..end.unwrap_or(near.len())).unwrap_or_default();
+        let read = part.read(into)?;
+        self.ended = end == Some(read);
+        self.input.consume(read + usize::from(self.ended));
+        self.bytes += read;
+        Ok(read)
     }
 }
 
@@ -222,15 +396,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_split_and_bounded() {
-        let mut seen = Vec::new();
-        read_lines(&b"one\n\nlonger than ten bytes\ntwo\npartial"[..], 10, |line| {
-            seen.push(match line {
-                Line::Text(bytes) => String::from_utf8(bytes).unwrap(),
-                Line::TooLong(_) => "too long".into(),
+    fn lines_are_split_and_bounded_and_a_long_one_keeps_its_id() {
+        let long = r#"{"method":"m","params":{"id":1,"x":["yyyyyyyyyyyyyyyyyyyyyyyyyyyyy"]},"id":"seven"}"#;
+        let input = format!("one\n\n{long}\ntwo\n{} not JSON\nthree\npartial", "x".repeat(40));
+        for capacity in [1, 7, 4_096] {
+            let mut seen = Vec::new();
+            read_lines(BufReader::with_capacity(capacity, input.as_bytes()), 20, |line| {
+                seen.push(line);
+                true
             });
-            true
-        });
-        assert_eq!(seen, ["one", "", "too long", "two"]);
+            let text = |text: &str| Line::Text(text.into());
+            let id = Some(RequestId::String("seven".into()));
+            assert_eq!(
+                seen,
+                [
+                    text("one"),
+                    text(""),
+                    Line::TooLong { id, bytes: long.len(), limit: 20 },
+                    text("two"),
+                    Line::TooLong { id: None, bytes: 49, limit: 20 },
+                    text("three")
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn reading_waits_for_a_client_that_does_not_read() {
+        let unread = Arc::new(Unread { bytes: Mutex::new(0), fell: Condvar::new(), limit: 10 });
+        unread.change(|bytes| bytes + 11);
+        let waiting = Arc::clone(&unread);
+        let waiter = std::thread::spawn(move || waiting.wait());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(!waiter.is_finished());
+        unread.change(|bytes| bytes - 1);
+        waiter.join().unwrap();
     }
 }

@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use rmcp::ServiceExt;
+use rmcp::service::ServerInitializeError;
 use tokio_util::sync::CancellationToken;
 
 use super::{DONE, NO, core};
 use crate::config::{Config, ConfigError, Environment};
 use crate::limits::Limits;
 use crate::server::Server;
-use crate::transport::Stdio;
+use crate::transport::{self, Session};
 
 /// After the end of input the process ends within this time, whatever still hangs.
 const LAST_MOMENT: Duration = Duration::from_millis(1_500);
 
 pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) -> u8 {
     let end = CancellationToken::new();
-    let max_line_bytes =
-        config.as_ref().map_or(Limits::default().max_line_bytes, |config| config.limits.max_line_bytes);
-    let (transport, flushed) = Stdio::new(max_line_bytes, end.clone());
+    let limits = config.as_ref().map_or_else(|_| Limits::default(), |config| config.limits.clone());
+    let pipes = transport::open(limits.max_line_bytes, limits.max_unread_bytes, end.clone());
     let core = match config {
         Ok(config) => {
             tracing::info!(origin = config.origin, model = config.model.reason, "starting");
@@ -32,21 +32,19 @@ pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) 
     let server = Server::new(core.clone(), end.clone());
     stop_on_signals(end.clone());
     last_moment(end.clone());
-    let served = match server.serve_with_ct(transport, end).await {
-        Ok(running) => running.waiting().await.map(drop).map_err(|error| error.to_string()),
-        // Input ended before a session began: nothing was asked.
-        Err(
-            rmcp::service::ServerInitializeError::ConnectionClosed(_) | rmcp::service::ServerInitializeError::Cancelled,
-        ) => Ok(()),
-        Err(error) => Err(error.to_string()),
-    };
+    let handshake = tokio::spawn(serve(server.clone(), pipes.handshake, end.clone()));
+    let inline = tokio::spawn(serve(server, pipes.inline, end));
+    let mut served = Ok(());
+    for session in [handshake, inline] {
+        served = served.and(session.await.unwrap_or_else(|error| Err(error.to_string())));
+    }
     if let Ok(core) = &core {
         core.gateway.close().await;
     }
     drop(core);
     match served {
         Ok(()) => {
-            tokio::task::spawn_blocking(move || flushed.wait()).await.unwrap_or_default();
+            tokio::task::spawn_blocking(move || pipes.flushed.wait()).await.unwrap_or_default();
             DONE
         }
         Err(error) => {
@@ -54,6 +52,21 @@ pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) 
             NO
         }
     }
+}
+
+/// One session, to its end.
+async fn serve(server: Server, session: Session, end: CancellationToken) -> Result<(), String> {
+    let served = match server.serve_with_ct(session, end.clone()).await {
+        Ok(running) => running.waiting().await.map(drop).map_err(|error| error.to_string()),
+        // Input ended before this session began: nothing was asked of it.
+        Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    };
+    if served.is_err() {
+        // Nobody listens to this era any more: the other one ends too, so that the client sees it.
+        end.cancel();
+    }
+    served
 }
 
 fn stop_on_signals(end: CancellationToken) {

@@ -16,7 +16,7 @@ pub(super) fn tool(gateway: Option<&Gateway>) -> Tool {
     define::<DescribeTable>("describe_table", "Describe a table", description, false, gateway)
 }
 
-pub(super) async fn call(gateway: &Gateway, caller: &Caller, request: &DescribeTable) -> Result<String, ToolError> {
+pub(crate) async fn call(gateway: &Gateway, caller: &Caller, request: &DescribeTable) -> Result<String, ToolError> {
     #[derive(Serialize)]
     struct Body<'a> {
         source: &'a str,

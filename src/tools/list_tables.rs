@@ -16,7 +16,7 @@ pub(super) fn tool(gateway: Option<&Gateway>) -> Tool {
     define::<ListTables>("list_tables", "List tables", description, false, gateway)
 }
 
-pub(super) async fn call(gateway: &Gateway, caller: &Caller, request: &ListTables) -> Result<String, ToolError> {
+pub(crate) async fn call(gateway: &Gateway, caller: &Caller, request: &ListTables) -> Result<String, ToolError> {
     let read = gateway.list_tables(caller, request).await?;
     let budget = gateway.config().limits.max_reply_bytes.saturating_sub(400);
     let page = &read.value;

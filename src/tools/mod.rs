@@ -2,9 +2,9 @@
 //! puts that text into both blocks of the result. Tools hold the gateway and no pool.
 
 mod ask_database;
-mod describe_table;
+pub(crate) mod describe_table;
 mod explain_query;
-mod list_tables;
+pub(crate) mod list_tables;
 mod run_sql;
 
 use std::sync::Arc;

@@ -1,10 +1,12 @@
 //! The protocol's face: handshakes, the tools as clients see them, faults on the pipe, the end of the process.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Home, Server, content};
+use crate::support::{Home, Server, content, output_of};
 
 #[test]
 fn the_tools_stay_as_clients_know_them() {
@@ -32,15 +34,47 @@ fn the_tools_stay_as_clients_know_them() {
     }
 }
 
+/// `_meta` of the era without a handshake.
+fn meta() -> Value {
+    json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {}, "io.modelcontextprotocol/clientInfo": {"name": "h", "version": "1"}})
+}
+
+fn hello(version: &str) -> Value {
+    json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "h", "version": "1"}})
+}
+
+/// A call in the handshake's era works.
+fn legacy_call_works(server: &mut Server) {
+    assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]));
+}
+
+/// A call with its own `_meta` works.
+fn modern_call_works(server: &mut Server) {
+    let id = server.send("tools/call", json!({"_meta": meta(), "name": "run_sql", "arguments": {"sql": "SELECT 1"}}));
+    let answer = server.answer(id);
+    assert_eq!(answer["result"]["resultType"], "complete", "{answer}");
+    assert_eq!(content(&answer)["rows"], json!([[1]]));
+}
+
+/// A request is refused with a protocol error of this code.
+fn refused(server: &mut Server, method: &str, params: Value, code: i64) -> Value {
+    let id = server.send(method, params);
+    let answer = server.answer(id);
+    assert_eq!(answer["error"]["code"], code, "{answer}");
+    answer["error"].clone()
+}
+
 #[test]
 fn every_known_handshake_works() {
     for version in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
         let home = Home::new("handshake");
         let mut server = Server::start_silent(home.command());
-        let hello =
-            json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "h", "version": "1"}});
-        assert_eq!(server.request("initialize", hello)["protocolVersion"], version);
-        assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]));
+        let greeting = server.request("initialize", hello(version));
+        assert_eq!(greeting["protocolVersion"], version);
+        // Calls right after the answer need no initialized notification.
+        legacy_call_works(&mut server);
+        assert!(server.request("tools/list", json!({})).get("resultType").is_none());
     }
 }
 
@@ -48,49 +82,113 @@ fn every_known_handshake_works() {
 fn a_session_without_handshake_works() {
     let home = Home::new("modern");
     let mut server = Server::start_silent(home.command());
-    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {}, "io.modelcontextprotocol/clientInfo": {"name": "h", "version": "1"}});
-    let found = server.request("server/discover", json!({"_meta": meta}));
-    assert!(found.to_string().contains("2026-07-28"), "{found}");
-    let tools = server.request("tools/list", json!({"_meta": meta}));
-    assert_eq!(tools["resultType"], "complete");
-    assert_eq!(tools["tools"].as_array().unwrap().len(), 5);
-    let id = server.send("tools/call", json!({"_meta": meta, "name": "run_sql", "arguments": {"sql": "SELECT 1"}}));
-    let answer = server.answer(id);
-    assert_eq!(answer["result"]["resultType"], "complete");
-    assert_eq!(content(&answer)["rows"], json!([[1]]));
+    let found = server.request("server/discover", json!({"_meta": meta()}));
+    assert!(found["supportedVersions"].as_array().unwrap().contains(&json!("2026-07-28")), "{found}");
+    for method in ["tools/list", "resources/list", "resources/templates/list", "prompts/list"] {
+        let list = server.request(method, json!({"_meta": meta()}));
+        assert_eq!((&list["resultType"], &list["cacheScope"]), (&json!("complete"), &json!("private")), "{list}");
+        assert!(list["ttlMs"].as_u64().unwrap() > 0, "{list}");
+    }
+    modern_call_works(&mut server);
+}
+
+#[test]
+fn both_eras_share_the_pipe_in_any_order() {
+    let home = Home::new("eras");
+    // What two real clients do: discover, then the handshake, then calls without _meta.
+    let mut server = Server::start_silent(home.command());
+    server.request("server/discover", json!({"_meta": meta()}));
+    server.request("initialize", hello("2025-11-25"));
+    server.notify("notifications/initialized", json!({}));
+    legacy_call_works(&mut server);
+    modern_call_works(&mut server);
+    // Calls with _meta first, the handshake after them.
+    let mut server = Server::start_silent(home.command());
+    modern_call_works(&mut server);
+    server.request("initialize", hello("2025-06-18"));
+    legacy_call_works(&mut server);
+    modern_call_works(&mut server);
+    // A handshake, and a second one.
+    let mut server = Server::start_silent(home.command());
+    server.request("initialize", hello("2024-11-05"));
+    modern_call_works(&mut server);
+    server.request("initialize", hello("2025-11-25"));
+    legacy_call_works(&mut server);
+}
+
+#[test]
+fn wrong_openings_are_answered_and_the_session_still_opens() {
+    let home = Home::new("openings");
+    let mut server = Server::start_silent(home.command());
+    server.notify("notifications/initialized", json!({}));
+    server.request("ping", json!({}));
+    let error = refused(&mut server, "tools/list", json!({}), -32602);
+    assert!(error["message"].as_str().unwrap().contains("send initialize first"), "{error}");
+    refused(&mut server, "initialize", json!({"protocolVersion": 5}), -32602);
+    refused(&mut server, "server/discover", json!({}), -32602);
+    let mut other = meta();
+    other["io.modelcontextprotocol/protocolVersion"] = json!("2099-01-01");
+    refused(&mut server, "tools/list", json!({"_meta": other}), -32022);
+    let incomplete = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"});
+    refused(&mut server, "tools/list", json!({"_meta": incomplete}), -32602);
+    // An unknown version of the handshake gets a known one.
+    let greeting = server.request("initialize", hello("2099-01-01"));
+    assert_eq!(greeting["protocolVersion"], "2025-11-25");
+    legacy_call_works(&mut server);
+    modern_call_works(&mut server);
 }
 
 #[test]
 fn faults_on_the_pipe_are_answered_and_survived() {
     let home = Home::new("faults");
     let mut server = Server::start_silent(home.command());
-    server.send_line("this is not JSON");
-    server.send_line(r#"{"jsonrpc":"2.0","method":"notifications/whatever"}"#);
-    server.send_line("");
-    let error = server.receive(Duration::from_secs(10)).unwrap();
-    assert_eq!(error["error"]["code"], -32700);
-    let hello =
-        json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "h", "version": "1"}});
-    server.request("initialize", hello);
-    server.send_line("[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]");
-    let error = server.receive(Duration::from_secs(10)).unwrap();
-    assert_eq!(error["error"]["code"], -32600, "{error}");
+    let fault = |server: &mut Server, line: &str, id: Value, code: i64| {
+        server.send_line(line);
+        let error = server.receive(Duration::from_secs(20)).unwrap();
+        assert_eq!((&error["id"], &error["error"]["code"]), (&id, &json!(code)), "{error}");
+    };
+    let all = |server: &mut Server| {
+        fault(server, "this is not JSON", Value::Null, -32700);
+        server.send_line(r#"{"jsonrpc":"2.0","method":"notifications/whatever"}"#);
+        server.send_line("");
+        fault(server, "null", Value::Null, -32700);
+        fault(server, "{}", Value::Null, -32600);
+        fault(server, r#"{"jsonrpc":"2.0","id":7}"#, json!(7), -32600);
+        fault(server, r#"{"id":"a","method":"ping"}"#, json!("a"), -32600);
+        fault(server, r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, Value::Null, -32600);
+        // 20 MB, with the id before and behind what is too long.
+        let long = "y".repeat(20 << 20);
+        fault(
+            server,
+            &format!(r#"{{"jsonrpc":"2.0","id":9,"method":"ping","params":{{"x":"{long}"}}}}"#),
+            json!(9),
+            -32600,
+        );
+        let line = format!(r#"{{"method":"ping","params":{{"id":1,"x":"{long}"}},"jsonrpc":"2.0","id":"b"}}"#);
+        fault(server, &line, json!("b"), -32600);
+        fault(server, &long, Value::Null, -32600);
+    };
+    all(&mut server);
     server.send_line(&format!(
-        "{{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"ping\",\"params\":{{\"x\":\"{}\"}}}}",
-        "y".repeat(5 << 20)
+        "\u{feff}{}",
+        json!({"jsonrpc": "2.0", "id": "first", "method": "initialize", "params": hello("2025-06-18")})
     ));
-    let error = server.receive(Duration::from_secs(10)).unwrap();
-    assert_eq!(error["error"]["code"], -32600, "{error}");
-    let id = server.send("tools/call", json!({"name": "drop_everything", "arguments": {}}));
-    assert_eq!(server.answer(id)["error"]["code"], -32602);
+    assert_eq!(server.receive(Duration::from_secs(10)).unwrap()["id"], "first");
+    all(&mut server);
+    refused(&mut server, "no/such/method", json!({}), -32601);
+    refused(&mut server, "tools/call", json!({"name": 5}), -32602);
+    refused(&mut server, "tools/call", json!({"name": "drop_everything", "arguments": {}}), -32602);
+    server.notify("notifications/cancelled", json!({"requestId": 4711}));
     let bad = server.call("run_sql", json!({"sql": 7}));
+    assert_eq!(bad["error"]["code"], "invalid_argument");
+    let bad = server.call("run_sql", json!({}));
     assert_eq!(bad["error"]["code"], "invalid_argument");
     let bad = server.call("run_sql", json!({"sql": "SELECT 1", "maxrows": 7}));
     assert!(bad["error"]["message"].as_str().unwrap().contains("maxrows"), "{bad}");
     let bad = server.call("run_sql", json!({"sql": "SELECT 1", "source": "other"}));
     assert_eq!(bad["error"]["code"], "unknown_source");
-    assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]));
+    legacy_call_works(&mut server);
+    modern_call_works(&mut server);
 }
 
 #[test]
@@ -105,27 +203,134 @@ fn pipelined_calls_are_all_answered_once() {
     assert!(server.receive(Duration::from_millis(200)).is_none());
 }
 
+const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+
+/// The outcomes that the records of a home tell, oldest first.
+fn outcomes(home: &Home) -> Vec<Value> {
+    home.records().iter().map(|record| record["outcome"].clone()).collect()
+}
+
 #[test]
 fn the_end_of_input_ends_the_process() {
     let home = Home::new("eof");
     let mut server = home.serve();
-    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
-    server.send_call("run_sql", json!({"sql": endless}));
+    server.send_call("run_sql", json!({"sql": ENDLESS}));
     std::thread::sleep(Duration::from_millis(300));
     let began = Instant::now();
     let status = server.finish();
+    println!("end of input to exit, SQLite busy: {:?}", began.elapsed());
     assert!(status.success());
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
-    let outcomes: Vec<Value> = home.records().iter().map(|record| record["outcome"].clone()).collect();
-    assert_eq!(outcomes, ["cancelled"]);
+    assert_eq!(outcomes(&home), ["cancelled"]);
+}
+
+#[test]
+fn a_signal_ends_the_process_like_the_end_of_input() {
+    let home = Home::new("sigterm");
+    let mut server = home.serve();
+    server.send_call("run_sql", json!({"sql": ENDLESS}));
+    std::thread::sleep(Duration::from_millis(300));
+    let began = Instant::now();
+    output_of(Command::new("kill").args(["-TERM", &server.child.id().to_string()]));
+    assert!(server.child.wait().unwrap().success());
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert_eq!(outcomes(&home), ["cancelled"]);
+}
+
+#[test]
+fn a_killed_parent_leaves_no_orphan() {
+    let home = Home::new("orphan");
+    let program = "import subprocess, sys, time; child = subprocess.Popen(sys.argv[1], stdin=subprocess.PIPE); \
+                   child.stdin.write(sys.argv[2].encode()); child.stdin.flush(); print(child.pid, flush=True); time.sleep(600)";
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"_meta": meta(), "name": "run_sql", "arguments": {"sql": ENDLESS}}});
+    let mut parent = Command::new("python3")
+        .args(["-c", program, env!("CARGO_BIN_EXE_tudb"), &format!("{call}\n")])
+        .env("HOME", home.scratch.path(""))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pid = String::new();
+    BufReader::new(parent.stdout.as_mut().unwrap()).read_line(&mut pid).unwrap();
+    let pid = pid.trim().to_owned();
+    std::thread::sleep(Duration::from_millis(500));
+    // SIGKILL: the parent can do nothing for its child.
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    let began = Instant::now();
+    // A dead child that nobody waited for is a zombie until init sees to it.
+    let lives = || {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !state.is_empty() && !state.contains(") Z ")
+    };
+    while lives() {
+        assert!(began.elapsed() < Duration::from_secs(10), "the server outlives its parent");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(outcomes(&home), ["cancelled"]);
+}
+
+#[test]
+fn what_a_dependency_prints_never_reaches_stdout() {
+    let home = Home::new("stray");
+    let source = home.scratch.path("stray.c");
+    std::fs::write(
+        &source,
+        "#include <pthread.h>\n#include <unistd.h>\n
+         static void *babble(void *x) { for (;;) { usleep(20000); (void)!write(1, \"stray words\\n\", 12); } return x; }
+         __attribute__((constructor)) static void begin(void) { pthread_t t; usleep(1000); pthread_create(&t, 0, babble, 0); }",
+    )
+    .unwrap();
+    let library = home.scratch.path("stray.so");
+    output_of(Command::new("cc").args(["-shared", "-fPIC", "-pthread", "-o"]).arg(&library).arg(&source));
+    let home = home.set("LD_PRELOAD", library.display());
+    // The harness fails on a line that is not JSON-RPC.
+    let mut server = home.serve();
+    for _ in 0..10 {
+        legacy_call_works(&mut server);
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    assert!(server.stderr.lock().unwrap().contains("stray words"));
+}
+
+#[test]
+fn a_fast_call_is_not_stuck_behind_slow_ones() {
+    let home = Home::new("fast").set("TUDB_STATEMENT_TIMEOUT_MS", 20_000);
+    let mut server = home.serve();
+    for _ in 0..3 {
+        server.send_call("run_sql", json!({"sql": ENDLESS}));
+    }
+    let began = Instant::now();
+    legacy_call_works(&mut server);
+    server.call("list_tables", json!({}));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_client_that_does_not_read_is_waited_for() {
+    let home = Home::new("deaf");
+    let mut server = Server::start_unread(home.command());
+    server.send_line(
+        &json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello("2025-11-25")}).to_string(),
+    );
+    // 40 MB of replies that nobody reads: memory holds them, and each is there when the client comes back.
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000) SELECT i, printf('%.30c', 'x') FROM n";
+    let call = json!({"name": "run_sql", "arguments": {"sql": sql, "max_rows": 1_000}});
+    for id in 1..=500 {
+        server.send_line(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call}).to_string());
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    server.read_now();
+    for id in 1..=500 {
+        assert!(server.answer(id)["result"]["content"][0]["text"].as_str().unwrap().len() > 10_000);
+    }
 }
 
 #[test]
 fn a_cancelled_call_has_no_answer_and_a_record() {
     let home = Home::new("cancel");
     let mut server = home.serve();
-    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
-    let id = server.send_call("run_sql", json!({"sql": endless}));
+    let id = server.send_call("run_sql", json!({"sql": ENDLESS}));
     std::thread::sleep(Duration::from_millis(300));
     server.notify("notifications/cancelled", json!({"requestId": id}));
     assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]));

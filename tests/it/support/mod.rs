@@ -114,10 +114,16 @@ impl Server {
     }
 
     /// Starts the process and says nothing.
-    pub fn start_silent(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    pub fn start_silent(command: Command) -> Self {
+        let mut server = Self::start_unread(command);
+        server.read_now();
+        server
+    }
+
+    /// Reads the process's output from here on.
+    pub fn read_now(&mut self) {
         let (sender, lines) = channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stdout = BufReader::new(self.child.stdout.take().unwrap());
         std::thread::spawn(move || {
             for line in stdout.lines() {
                 if sender.send(line.unwrap()).is_err() {
@@ -125,6 +131,12 @@ impl Server {
                 }
             }
         });
+        self.lines = lines;
+    }
+
+    /// Starts the process and leaves its output unread.
+    pub fn start_unread(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = Arc::new(Mutex::new(String::new()));
         let collected = Arc::clone(&stderr);
         let mut source = BufReader::new(child.stderr.take().unwrap());
@@ -136,6 +148,7 @@ impl Server {
             }
         });
         let stdin = child.stdin.take();
+        let lines = channel().1;
         Server { child, stdin, lines, early: VecDeque::new(), stderr, next_id: 0, greeting: Value::Null }
     }
 

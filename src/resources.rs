@@ -1,0 +1,81 @@
+//! The schema as resources, for clients that let a person attach one: an overview and one document a table. They are
+//! the replies of `list_tables` and `describe_table` under an address, by the same road.
+
+use rmcp::model::{Resource, ResourceTemplate};
+use url::Url;
+
+use crate::error::{Code, ToolError};
+use crate::gateway::{Caller, DescribeTable, Gateway, ListTables};
+use crate::tools::{describe_table, list_tables};
+
+const OVERVIEW: &str = "tudb://schema";
+const JSON: &str = "application/json";
+
+/// Names that a completion may offer (the protocol's own limit).
+const COMPLETIONS: u64 = 100;
+
+pub fn list() -> Vec<Resource> {
+    let overview = Resource::new(OVERVIEW, "schema")
+        .with_title("Schema overview")
+        .with_description("The tables and views of the default source, with kind, estimated rows and comment")
+        .with_mime_type(JSON);
+    vec![overview]
+}
+
+pub fn templates(gateway: Option<&Gateway>) -> Vec<ResourceTemplate> {
+    let several = gateway.is_some_and(|gateway| gateway.config().sources.len() > 1);
+    let uri = if several { "tudb://schema/{table}{?source}" } else { "tudb://schema/{table}" };
+    let table = ResourceTemplate::new(uri, "table")
+        .with_title("Table")
+        .with_description("Columns, keys, comments, known values and indexes of one table; name or schema.name")
+        .with_mime_type(JSON);
+    vec![table]
+}
+
+/// The document under an address.
+///
+/// # Errors
+///
+/// `invalid_argument` for an address of another form, and those of `list_tables` and `describe_table`.
+pub async fn read(gateway: &Gateway, caller: &Caller, uri: &str) -> Result<String, ToolError> {
+    let unknown = || ToolError::invalid("the resources are tudb://schema and tudb://schema/{table}");
+    let url = Url::parse(uri).map_err(|_| unknown())?;
+    if url.scheme() != "tudb" || url.host_str() != Some("schema") {
+        return Err(unknown());
+    }
+    let source = url.query_pairs().find(|(name, _)| name == "source").map(|(_, value)| value.into_owned());
+    let path = url.path().trim_start_matches('/');
+    let table = percent_encoding::percent_decode_str(path).decode_utf8().map_err(|_| unknown())?;
+    if table.is_empty() {
+        return list_tables::call(gateway, caller, &ListTables { source, ..ListTables::default() }).await;
+    }
+    describe_table::call(gateway, caller, &DescribeTable { table: table.into_owned(), source }).await
+}
+
+/// Names of tables that contain what was typed so far, and how many there are in all.
+///
+/// # Errors
+///
+/// Those of `list_tables`.
+pub async fn complete_table(
+    gateway: &Gateway,
+    caller: &Caller,
+    typed: &str,
+    source: Option<String>,
+) -> Result<Vec<String>, ToolError> {
+    let request =
+        ListTables { search: Some(typed.to_owned()), limit: Some(COMPLETIONS), source, ..ListTables::default() };
+    let read = gateway.list_tables(caller, &request).await?;
+    let typed = typed.to_lowercase();
+    // The search also finds tables by their columns and comments.
+    let names = read.value.tables.iter().map(|table| table.summary.name.clone());
+    let names: Vec<String> = names.filter(|name| name.to_lowercase().contains(&typed)).collect();
+    let bytes = names.iter().map(String::len).sum();
+    read.close(Some(names.len() as u64), bytes);
+    Ok(names)
+}
+
+/// Whether a failed read means that there is no such resource, rather than that it could not be read now.
+pub fn is_missing(error: &ToolError) -> bool {
+    matches!(error.code, Code::InvalidArgument | Code::UnknownTable | Code::AmbiguousTable | Code::UnknownSource)
+}
