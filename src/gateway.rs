@@ -16,13 +16,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::{AuditLog, EntryStart, Finished, OpenEntry};
 use crate::config::{Config, SourceConfig};
+use crate::database::advice;
 use crate::database::catalog::{Snapshot, TableDescription};
 use crate::database::result_set::{Budget, Format, ResultSet};
 use crate::database::{
     Database, DatabaseError, Explanation, ListRequest, ReadOptions, RoleReport, Router, Session, TablePage,
 };
 use crate::dialect::Dialect;
-use crate::error::{Code, ToolError, nearest};
+use crate::error::{Code, ToolError};
 use crate::guard::{self, ApprovedSql};
 use crate::limits::Limits;
 
@@ -409,12 +410,12 @@ impl Gateway {
                 let (source, dialect) = (prepared.source.name.clone(), prepared.dialect);
                 Ok(Read { source, dialect, value, tables, entry })
             }
-            (Err(error), _) | (Ok(_), Err(error)) => {
-                let mut error = self.with_names(error, source_name);
-                if error.code == Code::SqlError && self.source(source_name).is_ok_and(|s| s.column_rules.denies()) {
-                    // The database's own hint may be the name of a denied column.
-                    error.hint = Some("Correct the statement; `describe_table` shows names and types.".into());
-                }
+            (Err(error), Ok(prepared)) => {
+                let error = self.explained(caller, &prepared, error, &entry).await;
+                entry.close(Finished::of_error(&error));
+                Err(error)
+            }
+            (_, Err(error)) => {
                 entry.close(Finished::of_error(&error));
                 Err(error)
             }
@@ -445,29 +446,32 @@ impl Gateway {
         Ok(Prepared { source, options, dialect, approved, _permit: permit, database })
     }
 
-    /// Adds the nearest known names to an error about a name, from the remembered snapshot if there is one.
-    fn with_names(&self, error: ToolError, source_name: Option<&str>) -> ToolError {
-        let name = source_name.unwrap_or(&self.config.default_source);
-        let about_table = error.sqlstate.as_deref() == Some("42P01") || error.message.starts_with("no such table: ");
-        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((_, snapshot)) = snapshots.get(name).filter(|_| error.code == Code::SqlError) else { return error };
-        // `relation "x" does not exist`, `no such table: x`: the name is the quoted or the last word.
-        let mut quoted = error.message.split('"');
-        let wanted = quoted.nth(1).or_else(|| error.message.rsplit(' ').next()).unwrap_or_default();
-        let near: Vec<&str> = if about_table {
-            nearest(wanted, snapshot.tables.iter().map(|table| table.name.as_str()), 3)
-        } else if error.message.starts_with("no such column: ") {
-            let bare = wanted.rsplit('.').next().unwrap_or_default();
-            let columns = snapshot.tables.iter().flat_map(|table| &table.columns);
-            nearest(bare, columns.map(|column| column.name.as_str()), 3)
-        } else {
-            Vec::new()
-        };
-        if near.is_empty() {
+    /// An error of the database with what its source allows to be said, and with the names that could be meant.
+    async fn explained(
+        &self,
+        caller: &Caller,
+        prepared: &Prepared<'_>,
+        error: ToolError,
+        entry: &OpenEntry,
+    ) -> ToolError {
+        if error.code != Code::SqlError {
             return error;
         }
-        let hint = format!("Did you mean {}?", near.join(" or "));
-        error.hint(hint)
+        let source = prepared.source;
+        let mut error = error;
+        if source.column_rules.denies() {
+            // The database's own hint may be the name of a denied column.
+            error.hint = Some("Correct the statement; `describe_table` shows names and types.".into());
+        }
+        let tables = prepared.approved.as_ref().map(|approved| approved.names().relations.as_slice());
+        if !advice::is_about_names(&error) {
+            return error;
+        }
+        let snapshot = self.snapshot(caller, source, entry);
+        match tokio::time::timeout(Duration::from_millis(source.limits.advice_timeout_ms), snapshot).await {
+            Ok(Ok(snapshot)) => advice::with_names(error, prepared.dialect, &snapshot, tables.unwrap_or_default()),
+            Ok(Err(_)) | Err(_) => error,
+        }
     }
 }
 

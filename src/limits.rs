@@ -67,6 +67,8 @@ pub struct Limits {
     pub sampled_values: usize,
     /// How long a schema snapshot is used before the catalog is asked again.
     pub snapshot_ttl_ms: u64,
+    /// Reading the schema in order to explain an error of the database.
+    pub advice_timeout_ms: u64,
     /// Shapes of statements remembered, a source.
     pub remembered_shapes: usize,
 }
@@ -104,6 +106,7 @@ impl Default for Limits {
             list_page_ceiling: 1_000,
             sampled_values: 50,
             snapshot_ttl_ms: 30_000,
+            advice_timeout_ms: 2_000,
             remembered_shapes: 256,
         }
     }

@@ -2,6 +2,7 @@
 //! how to connect. Nothing here decides what may run (the guard does) or records it (the gateway does), but every read
 //! takes an `&OpenEntry` as proof that it is recorded.
 
+pub mod advice;
 pub mod bootstrap;
 pub mod catalog;
 mod error;

@@ -15,14 +15,19 @@ pub struct Explanation {
     pub plan: Value,
 }
 
-/// A node's share of the whole cost below which it is not worth a sentence.
+/// A node's share of the whole below which it is not worth a sentence.
 const WORTH_SAYING: f64 = 0.05;
 
+/// A scan's share of the whole from which on an index may be worth its keep.
+const WORTH_AN_INDEX: f64 = 0.3;
+
+/// Factor between estimated and found rows from which on the planner is told to be wrong.
+const FAR_OFF: f64 = 10.0;
+
 impl Explanation {
-    /// Reads what `EXPLAIN (FORMAT JSON)` of PostgreSQL returns.
+    /// Reads what `EXPLAIN (FORMAT JSON)` of PostgreSQL returns, with or without ANALYZE.
     pub fn from_postgres(explained: Value) -> Self {
         let plan = explained.get(0).and_then(|first| first.get("Plan")).cloned().unwrap_or_default();
-        let total = number(&plan, "Total Cost").unwrap_or(0.0);
         let mut explanation = Explanation {
             cost: number(&plan, "Total Cost"),
             estimated_rows: number(&plan, "Plan Rows"),
@@ -30,17 +35,20 @@ impl Explanation {
             actual_ms: explained.get(0).and_then(|first| number(first, "Execution Time")),
             ..Explanation::default()
         };
-        let mut said: Vec<(f64, String)> = Vec::new();
-        describe(&plan, total, &mut said, &mut explanation.candidate_indexes);
-        said.sort_by(|a, b| b.0.total_cmp(&a.0));
-        explanation.summary = said.into_iter().map(|(_, sentence)| sentence).collect();
+        let mut reader = PlanReader { whole: weight(&plan), said: Vec::new(), candidates: Vec::new() };
+        reader.read(&plan);
+        reader.said.sort_by(|a, b| b.0.total_cmp(&a.0));
+        explanation.summary = std::iter::once(outcome(&explanation))
+            .chain(reader.said.into_iter().map(|(_, sentence)| sentence))
+            .collect();
+        explanation.candidate_indexes = reader.candidates;
         explanation.plan = plan;
         explanation
     }
 
     /// Reads the rows of SQLite's `EXPLAIN QUERY PLAN`: id, parent, detail.
     pub fn from_sqlite(rows: Vec<(i64, i64, String)>) -> Self {
-        let summary = rows.iter().map(|(_, _, detail)| detail.clone()).collect();
+        let summary = rows.iter().filter_map(|(_, _, detail)| sqlite_step(detail)).collect();
         let plan = rows
             .into_iter()
             .map(|(id, parent, detail)| serde_json::json!({"id": id, "parent": parent, "detail": detail}))
@@ -57,90 +65,302 @@ fn text<'a>(node: &'a Value, key: &str) -> Option<&'a str> {
     node.get(key).and_then(Value::as_str)
 }
 
-fn describe(node: &Value, total: f64, said: &mut Vec<(f64, String)>, candidates: &mut Vec<String>) {
-    let children = node.get("Plans").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let below: f64 = children.iter().filter_map(|child| number(child, "Total Cost")).sum();
-    let own = (number(node, "Total Cost").unwrap_or(0.0) - below).max(0.0);
-    let share = if total > 0.0 { own / total } else { 0.0 };
-    let kind = text(node, "Node Type").unwrap_or("step");
-    let relation = text(node, "Relation Name").map(|name| match text(node, "Schema") {
-        Some(schema) => format!("{schema}.{name}"),
-        None => name.to_owned(),
-    });
-    if share >= WORTH_SAYING || children.is_empty() {
-        let mut sentence = match kind {
-            "Seq Scan" => "Sequential scan".to_owned(),
-            other => other.to_owned(),
-        };
-        if let Some(relation) = &relation {
-            sentence.push_str(&format!(" of {relation}"));
+fn children(node: &Value) -> &[Value] {
+    node.get("Plans").and_then(Value::as_array).map_or(&[][..], Vec::as_slice)
+}
+
+/// What a node and all below it take: measured milliseconds when the query ran, else the planner's cost.
+fn weight(node: &Value) -> f64 {
+    let measured = number(node, "Actual Total Time").map(|ms| ms * number(node, "Actual Loops").unwrap_or(1.0));
+    measured.or_else(|| number(node, "Total Cost")).unwrap_or(0.0)
+}
+
+/// The first sentence: what comes out, and what it takes.
+fn outcome(explanation: &Explanation) -> String {
+    let rows = |n: f64| if n == 1.0 { "1 row".to_owned() } else { format!("{n:.0} rows") };
+    let cost = explanation.cost.unwrap_or(0.0);
+    let estimated = rows(explanation.estimated_rows.unwrap_or(0.0));
+    match (explanation.actual_rows, explanation.actual_ms) {
+        (Some(found), Some(ms)) => {
+            format!("{} in {ms:.1} ms; the planner expected {estimated} at a cost of {cost:.0}", rows(found))
         }
-        if let Some(index) = text(node, "Index Name") {
-            sentence.push_str(&format!(" by index {index}"));
-        }
-        if let Some(rows) = number(node, "Plan Rows") {
-            sentence.push_str(&format!(", {rows:.0} rows"));
-        }
-        if let Some(actual) = number(node, "Actual Rows") {
-            sentence.push_str(&format!(" estimated, {actual:.0} found"));
-        }
-        for (key, word) in [("Filter", "filter"), ("Index Cond", "condition"), ("Hash Cond", "condition")] {
-            if let Some(condition) = text(node, key) {
-                sentence.push_str(&format!(
-                    ", {word} {}",
-                    condition.strip_prefix('(').and_then(|c| c.strip_suffix(')')).unwrap_or(condition)
-                ));
-            }
-        }
-        sentence.push_str(&format!(": {:.0} % of the cost", share * 100.0));
-        said.push((share, sentence));
-    }
-    if kind == "Seq Scan"
-        && share >= 0.3
-        && let (Some(relation), Some(column)) = (&relation, text(node, "Filter").and_then(filtered_column))
-    {
-        let candidate = format!("CREATE INDEX ON {relation} ({column})");
-        if !candidates.contains(&candidate) {
-            candidates.push(candidate);
-        }
-    }
-    for child in children {
-        describe(child, total, said, candidates);
+        _ => format!("About {estimated} expected, at a cost of {cost:.0}"),
     }
 }
 
-/// The column of a filter that compares one plain column, such as `(total > 5)` or `((status)::text = 'x'::text)`.
-fn filtered_column(filter: &str) -> Option<&str> {
-    let inner = filter.trim_start_matches('(');
-    let end = inner.find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
+/// Walks a plan and collects a sentence for each node that matters.
+struct PlanReader {
+    whole: f64,
+    said: Vec<(f64, String)>,
+    candidates: Vec<String>,
+}
+
+impl PlanReader {
+    fn read(&mut self, node: &Value) {
+        let below: f64 = children(node).iter().map(weight).sum();
+        let share = if self.whole > 0.0 { ((weight(node) - below).max(0.0) / self.whole).min(1.0) } else { 0.0 };
+        if share >= WORTH_SAYING || children(node).is_empty() || spills(node) || misjudged(node).is_some() {
+            self.said.push((share, sentence(node, share)));
+        }
+        if text(node, "Node Type") == Some("Seq Scan") && share >= WORTH_AN_INDEX {
+            self.suggest_index(node);
+        }
+        children(node).iter().for_each(|child| self.read(child));
+    }
+
+    fn suggest_index(&mut self, node: &Value) {
+        let columns =
+            text(node, "Filter").map(|filter| filtered_columns(filter, text(node, "Alias"))).unwrap_or_default();
+        let (Some(relation), false) = (relation(node), columns.is_empty()) else { return };
+        let candidate = format!("CREATE INDEX ON {relation} ({})", columns.join(", "));
+        if !self.candidates.contains(&candidate) {
+            self.candidates.push(candidate);
+        }
+    }
+}
+
+fn relation(node: &Value) -> Option<String> {
+    let name = quoted(text(node, "Relation Name")?);
+    Some(text(node, "Schema").map_or_else(|| name.clone(), |schema| format!("{}.{name}", quoted(schema))))
+}
+
+/// A name as SQL writes it.
+fn quoted(name: &str) -> String {
+    let plain = |c: char| c == '_' || c.is_ascii_digit() || c.is_ascii_lowercase();
+    if name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
+
+/// One node in words: what it does, to what, by which condition, with how many rows, and its share of the whole.
+fn sentence(node: &Value, share: f64) -> String {
+    let kind = text(node, "Node Type").unwrap_or("step");
+    let mut said = match kind {
+        "Seq Scan" => "Sequential scan".to_owned(),
+        "Nested Loop" | "Hash Join" | "Merge Join" => match text(node, "Join Type") {
+            None | Some("Inner") => kind.to_owned(),
+            Some(join) => format!("{kind} ({})", join.to_lowercase()),
+        },
+        "Aggregate" => match text(node, "Strategy") {
+            Some("Hashed") => "Aggregate by hashing".to_owned(),
+            Some("Sorted") => "Aggregate of sorted rows".to_owned(),
+            _ => "Aggregate".to_owned(),
+        },
+        other => other.to_owned(),
+    };
+    let object = relation(node).or_else(|| {
+        ["Function Name", "CTE Name", "Subplan Name"].iter().find_map(|key| text(node, key)).map(str::to_owned)
+    });
+    if let Some(object) = object {
+        said.push_str(&format!(" of {object}"));
+    }
+    if let Some(index) = text(node, "Index Name") {
+        said.push_str(&format!(" by index {index}"));
+    }
+    match (number(node, "Plan Rows"), number(node, "Actual Rows")) {
+        (Some(estimated), Some(found)) => {
+            let loops = number(node, "Actual Loops").unwrap_or(1.0);
+            said.push_str(&format!(", {found:.0} rows"));
+            if loops > 1.0 {
+                said.push_str(&format!(", {loops:.0} times"));
+            }
+            match misjudged(node) {
+                Some(factor) => said.push_str(&format!(
+                    " ({estimated:.0} expected: {factor:.0} times off, so ANALYZE or better statistics may help)"
+                )),
+                None => said.push_str(&format!(" ({estimated:.0} expected)")),
+            }
+        }
+        (Some(estimated), None) => said.push_str(&format!(", {estimated:.0} rows")),
+        (None, _) => {}
+    }
+    for (key, word) in [
+        ("Index Cond", "condition"),
+        ("Hash Cond", "condition"),
+        ("Merge Cond", "condition"),
+        ("Join Filter", "join filter"),
+        ("Filter", "filter"),
+    ] {
+        if let Some(condition) = text(node, key) {
+            said.push_str(&format!(", {word} {}", without_parentheses(condition)));
+        }
+    }
+    if let Some(removed) = number(node, "Rows Removed by Filter").filter(|removed| *removed >= 1.0) {
+        said.push_str(&format!(", {removed:.0} rows read for nothing"));
+    }
+    for (key, word) in [("Sort Key", "by"), ("Group Key", "for each")] {
+        if let Some(keys) = node.get(key).and_then(Value::as_array) {
+            let keys: Vec<&str> = keys.iter().filter_map(Value::as_str).collect();
+            said.push_str(&format!(" {word} {}", keys.join(", ")));
+        }
+    }
+    if spills(node) {
+        said.push_str(", on disk for want of work_mem");
+    }
+    let of = if number(node, "Actual Total Time").is_some() { "time" } else { "cost" };
+    said.push_str(&format!(": {:.0} % of the {of}", share * 100.0));
+    said
+}
+
+/// Whether a sort or a hash did not fit into memory (known only after it ran).
+fn spills(node: &Value) -> bool {
+    text(node, "Sort Space Type") == Some("Disk") || number(node, "Hash Batches").is_some_and(|batches| batches > 1.0)
+}
+
+/// How many times the found rows are more or fewer than the expected ones, when that is far off.
+fn misjudged(node: &Value) -> Option<f64> {
+    let (estimated, found) = (number(node, "Plan Rows")?.max(1.0), number(node, "Actual Rows")?);
+    if number(node, "Actual Loops")? < 1.0 {
+        return None;
+    }
+    let found = found.max(1.0);
+    let factor = (found / estimated).max(estimated / found);
+    (factor >= FAR_OFF).then_some(factor)
+}
+
+fn without_parentheses(condition: &str) -> &str {
+    condition.strip_prefix('(').and_then(|c| c.strip_suffix(')')).unwrap_or(condition)
+}
+
+/// The plain columns that a filter compares, equalities first: `((o.status = 'new'::text) AND (o.total > 5))` gives
+/// status and total. None when any part is not a plain comparison, because an index would not serve it.
+fn filtered_columns(filter: &str, alias: Option<&str>) -> Vec<String> {
+    let (mut equal, mut ranges) = (Vec::new(), Vec::new());
+    if filter.contains(" OR ") {
+        return Vec::new();
+    }
+    for part in without_parentheses(filter).split(" AND ") {
+        let Some((column, operator)) = compared_column(part, alias) else { return Vec::new() };
+        let list = if operator == '=' { &mut equal } else { &mut ranges };
+        if !list.contains(&column) {
+            list.push(column);
+        }
+    }
+    // One range column: behind it an index orders nothing any more.
+    equal.extend(ranges.into_iter().take(1));
+    equal
+}
+
+/// Column and operator of a comparison of one plain column, such as `(total > 5)` or `((status)::text = 'x'::text)`.
+fn compared_column(comparison: &str, alias: Option<&str>) -> Option<(String, char)> {
+    let inner = comparison.trim_start_matches('(');
+    let inner = alias.and_then(|alias| inner.strip_prefix(alias)?.strip_prefix('.')).unwrap_or(inner);
+    let end = match inner.strip_prefix('"') {
+        Some(rest) => rest.find('"')? + 2,
+        None => inner.find(|c: char| !(c.is_alphanumeric() || c == '_'))?,
+    };
     let column = inner.get(..end).filter(|column| !column.is_empty())?;
     let rest = inner.get(end..)?.trim_start_matches(')');
     let rest = rest.strip_prefix("::").map_or(rest, |cast| cast.trim_start_matches(|c: char| c.is_alphanumeric()));
-    let operator = rest.trim_start_matches(')').trim_start();
-    operator.starts_with(['=', '<', '>']).then_some(column)
+    let rest = rest.trim_start_matches(')').trim_start();
+    let operator = rest.chars().next().filter(|operator| matches!(operator, '=' | '<' | '>'))?;
+    (!rest.starts_with("<>")).then(|| (column.to_owned(), operator))
+}
+
+/// A step of SQLite's plan in words; `None` for what says nothing to a reader.
+fn sqlite_step(detail: &str) -> Option<String> {
+    let mut words = detail.splitn(3, ' ');
+    let (verb, object, how) = (words.next()?, words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let by = |how: &str| how.strip_prefix("USING ").map(str::to_owned);
+    Some(match verb {
+        "SCAN" if how.is_empty() && !object.starts_with('(') => format!("Full scan of {object}"),
+        "SCAN" => match by(how) {
+            Some(how) => format!("Full scan of {object} in the order of its {}", how),
+            None => format!("Full scan of {object} {how}").trim_end().to_owned(),
+        },
+        "SEARCH" if how.contains("AUTOMATIC") => {
+            let columns = how
+                .rsplit('(')
+                .next()
+                .unwrap_or_default()
+                .trim_end_matches(')')
+                .replace("=?", "")
+                .replace(" AND ", ", ");
+            format!("Look-up in {object} by an index made for this one query: a permanent one on ({columns}) may help")
+        }
+        "SEARCH" => format!("Look-up in {object} by {}", by(how).unwrap_or_else(|| how.to_owned())),
+        "USE" => format!(
+            "Sort in a temporary B-tree {}",
+            detail.strip_prefix("USE TEMP B-TREE ").unwrap_or(detail).to_lowercase()
+        ),
+        "CO-ROUTINE" | "MATERIALIZE" => return None,
+        _ => detail.to_owned(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_sequential_scan_is_named_with_its_filter_and_index() {
-        let explained = serde_json::json!([{"Plan": {
-            "Node Type": "Seq Scan", "Relation Name": "orders", "Schema": "public", "Total Cost": 4100.0,
-            "Plan Rows": 12, "Filter": "((status)::text = 'new'::text)"}}]);
+        let explained = json!([{"Plan": {
+            "Node Type": "Seq Scan", "Relation Name": "orders", "Schema": "public", "Alias": "o", "Total Cost": 4100.0,
+            "Plan Rows": 12, "Filter": "((o.total > '5'::numeric) AND ((o.status)::text = 'new'::text))"}}]);
         let explanation = Explanation::from_postgres(explained);
         assert_eq!(
             explanation.summary,
-            ["Sequential scan of public.orders, 12 rows, filter (status)::text = 'new'::text: 100 % of the cost"]
+            [
+                "About 12 rows expected, at a cost of 4100",
+                "Sequential scan of public.orders, 12 rows, filter (o.total > '5'::numeric) AND ((o.status)::text = \
+                 'new'::text): 100 % of the cost"
+            ]
         );
-        assert_eq!(explanation.candidate_indexes, ["CREATE INDEX ON public.orders (status)"]);
+        assert_eq!(explanation.candidate_indexes, ["CREATE INDEX ON public.orders (status, total)"]);
+    }
+
+    #[test]
+    fn what_ran_is_told_by_its_time_and_its_errors() {
+        let explained = json!([{"Execution Time": 40.06, "Plan": {
+            "Node Type": "Sort", "Total Cost": 500.0, "Plan Rows": 10, "Actual Rows": 5000.0, "Actual Loops": 1,
+            "Actual Total Time": 40.0, "Sort Key": ["o.total DESC"], "Sort Space Type": "Disk",
+            "Plans": [{"Node Type": "Index Scan", "Relation Name": "Orders", "Schema": "public", "Index Name": "i",
+                "Index Cond": "(o.id > 5)", "Total Cost": 490.0, "Plan Rows": 10, "Actual Rows": 12.0,
+                "Actual Loops": 4, "Actual Total Time": 2.0, "Rows Removed by Filter": 90}]}}]);
+        let explanation = Explanation::from_postgres(explained);
+        assert_eq!(
+            explanation.summary,
+            [
+                "5000 rows in 40.1 ms; the planner expected 10 rows at a cost of 500",
+                "Sort, 5000 rows (10 expected: 500 times off, so ANALYZE or better statistics may help) by o.total \
+                 DESC, on disk for want of work_mem: 80 % of the time",
+                "Index Scan of public.\"Orders\" by index i, 12 rows, 4 times (10 expected), condition o.id > 5, 90 \
+                 rows read for nothing: 20 % of the time",
+            ]
+        );
+        assert!(explanation.candidate_indexes.is_empty());
     }
 
     #[test]
     fn only_plain_comparisons_suggest_an_index() {
-        assert_eq!(filtered_column("(total > 5)"), Some("total"));
-        assert_eq!(filtered_column("(lower(name) = 'x')"), None);
-        assert_eq!(filtered_column("(a IS NULL)"), None);
+        assert_eq!(filtered_columns("(total > 5)", None), ["total"]);
+        assert_eq!(filtered_columns("((a = 1) AND (b > 2) AND (c < 3) AND (\"D\" = 4))", None), ["a", "\"D\"", "b"]);
+        assert!(filtered_columns("(lower(name) = 'x')", None).is_empty());
+        assert!(filtered_columns("(a IS NULL)", None).is_empty());
+        assert!(filtered_columns("(a <> 1)", None).is_empty());
+        assert!(filtered_columns("((a = 1) OR (b = 2))", None).is_empty());
+        assert!(filtered_columns("((a = 1) AND ((b = 2) OR (c = 3)))", None).is_empty());
+    }
+
+    #[test]
+    fn sqlites_steps_are_told_in_words() {
+        let steps = [
+            ("SCAN o", "Full scan of o"),
+            ("SCAN o USING COVERING INDEX i", "Full scan of o in the order of its COVERING INDEX i"),
+            ("SEARCH c USING INTEGER PRIMARY KEY (rowid=?)", "Look-up in c by INTEGER PRIMARY KEY (rowid=?)"),
+            (
+                "SEARCH c USING AUTOMATIC COVERING INDEX (a=? AND b=?)",
+                "Look-up in c by an index made for this one query: a permanent one on (a, b) may help",
+            ),
+            ("USE TEMP B-TREE FOR ORDER BY", "Sort in a temporary B-tree for order by"),
+            ("COMPOUND QUERY", "COMPOUND QUERY"),
+        ];
+        for (detail, sentence) in steps {
+            assert_eq!(sqlite_step(detail).as_deref(), Some(sentence));
+        }
+        assert_eq!(sqlite_step("CO-ROUTINE x"), None);
     }
 }

@@ -30,6 +30,7 @@ use super::target::PostgresTarget;
 use super::value::cut;
 use super::{DatabaseError, ReadOptions};
 use crate::config::SourceConfig;
+use crate::guard::QualifiedSql;
 use crate::guard::columns::ColumnRules;
 use crate::limits::Limits;
 
@@ -309,9 +310,9 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// The database's own words about a statement. `sent` is the number of characters before the caller's text, and the
-/// text, so that a position can be told in the caller's own text.
-fn sql_error(error: sqlx::Error, sent: Option<(usize, &str)>) -> DatabaseError {
+/// The database's own words about a statement. `sent` is the number of characters before the caller's text, and that
+/// text as it was sent, so that a position can be told in the caller's own.
+fn sql_error(error: sqlx::Error, sent: Option<(usize, &QualifiedSql)>) -> DatabaseError {
     let sqlx::Error::Database(refused) = &error else { return DatabaseError::Connection(error) };
     let Some(refused) = refused.try_downcast_ref::<PgDatabaseError>() else {
         return DatabaseError::Connection(error);
@@ -321,7 +322,7 @@ fn sql_error(error: sqlx::Error, sent: Option<(usize, &str)>) -> DatabaseError {
     }
     let position = match (refused.position(), sent) {
         (Some(PgErrorPosition::Original(at)), Some((before, sql))) => {
-            at.checked_sub(before).filter(|at| (1..=sql.chars().count() + 1).contains(at)).map(|at| at as u64)
+            at.checked_sub(before).and_then(|at| sql.original_position(at)).map(|at| at as u64)
         }
         _ => None,
     };

@@ -5,6 +5,7 @@
 //! calls wait in line. It approves nothing itself.
 
 mod catalog;
+mod created;
 mod handle;
 #[cfg(test)]
 pub(crate) use handle::reads_only;
@@ -384,7 +385,7 @@ async fn ruled_tables(
         if !is_shadow && !rules.touches("", &table) {
             continue;
         }
-        let columns = catalog::columns(connection, &table, "").await.map_err(sql_error)?;
+        let columns = catalog::columns(connection, &table, &created::Created::default()).await.map_err(sql_error)?;
         let mut ruled = RuledTable { table, ..RuledTable::default() };
         for column in &columns {
             let name = column.name.to_ascii_lowercase();

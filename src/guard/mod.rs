@@ -74,6 +74,44 @@ pub struct Names {
     pub uses: Option<ColumnUses>,
 }
 
+/// What is written before a call so that it can only mean the built-in.
+const BUILTIN: &str = "pg_catalog.";
+
+/// An approved text as it is sent: the caller's own, with the schema of built-in functions where it had to be said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QualifiedSql {
+    text: String,
+    /// Characters of the caller's text before each insertion, in order.
+    inserted: Vec<usize>,
+}
+
+impl QualifiedSql {
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it differs from the caller's text.
+    pub fn is_changed(&self) -> bool {
+        !self.inserted.is_empty()
+    }
+
+    /// The place in the caller's text of a place in this one, both 1-based characters; `None` outside of it.
+    pub fn original_position(&self, sent: usize) -> Option<usize> {
+        if sent == 0 || sent > self.text.chars().count() + 1 {
+            return None;
+        }
+        let mut at = sent;
+        for before in &self.inserted {
+            if at > before + BUILTIN.len() {
+                at -= BUILTIN.len();
+            } else if at > *before {
+                at = before + 1;
+            }
+        }
+        Some(at)
+    }
+}
+
 impl Names {
     /// Whether every bare call of this function can be written with its schema.
     pub fn can_be_qualified(&self, function: &str) -> bool {
@@ -94,14 +132,15 @@ impl ApprovedSql {
     }
 
     /// The same text with `pg_catalog.` written before each bare call of these functions, which nothing else changes.
-    pub fn with_builtins(&self, functions: &BTreeSet<String>) -> String {
-        let mut text = self.text.clone();
+    pub fn with_builtins(&self, functions: &BTreeSet<String>) -> QualifiedSql {
+        let mut qualified = QualifiedSql { text: self.text.clone(), inserted: Vec::new() };
         for (offset, _) in self.names.calls.iter().rev().filter(|(_, name)| functions.contains(name)) {
-            if text.is_char_boundary(*offset) {
-                text.insert_str(*offset, "pg_catalog.");
+            if let Some(before) = self.text.get(..*offset) {
+                qualified.text.insert_str(*offset, BUILTIN);
+                qualified.inserted.insert(0, before.chars().count());
             }
         }
-        text
+        qualified
     }
 
     /// Whether the caller wrote `EXPLAIN` before the query.

@@ -224,3 +224,17 @@ fn a_syntax_error_names_its_character() {
     };
     assert_eq!(position, Some(24));
 }
+
+#[test]
+fn a_position_is_told_in_the_callers_own_text() {
+    let sql = "SELECT upper('é'), lower(x), nope FROM t";
+    let approved = approve(sql, Dialect::Postgresql, &Limits::default()).unwrap();
+    let functions = ["upper", "lower"].map(str::to_owned).into_iter().collect();
+    let sent = approved.with_builtins(&functions);
+    assert_eq!(sent.text(), "SELECT pg_catalog.upper('é'), pg_catalog.lower(x), nope FROM t");
+    for word in ["SELECT", "upper", "lower", "nope", "FROM"] {
+        let place = |text: &str| text.find(word).map(|at| text[..at].chars().count() + 1).unwrap();
+        assert_eq!(sent.original_position(place(sent.text())), Some(place(sql)), "{word}");
+    }
+    assert_eq!(sent.original_position(sent.text().chars().count() + 2), None);
+}

@@ -1,31 +1,158 @@
-//! `describe_table`: one table with everything a statement about it needs.
+//! `describe_table`: one table with everything a statement about it needs, inside the reply's byte limit.
 
 use rmcp::model::Tool;
 use serde::Serialize;
 
 use super::tool as define;
 use crate::database::catalog::TableDescription;
+use crate::database::value::cut;
 use crate::error::ToolError;
 use crate::gateway::{Caller, DescribeTable, Gateway};
 
 pub(super) fn tool(gateway: Option<&Gateway>) -> Tool {
-    let description =
-        "Show one table or view: columns with types, keys both ways, comments, known values (enum labels, \
-                       CHECK lists), indexes, checks, a view's definition. Use it before writing SQL."
-            .to_owned();
+    let description = "Show one table or view: columns with types, keys both ways, comments, known values (enum \
+                       labels, CHECK lists), indexes, checks, a view's definition. Use it before writing SQL."
+        .to_owned();
     define::<DescribeTable>("describe_table", "Describe a table", description, false, gateway)
 }
 
 pub(crate) async fn call(gateway: &Gateway, caller: &Caller, request: &DescribeTable) -> Result<String, ToolError> {
+    let read = gateway.describe_table(caller, request).await?;
+    let text = reply(&read.source, read.value.clone(), gateway.config().limits.max_reply_bytes);
+    read.close(None, text.len());
+    Ok(text)
+}
+
+/// What is given up for the reply to fit, in this order: a step, and what the hint calls it.
+const STEPS: [(fn(&mut TableDescription), &str); 5] = [
+    (cut_texts, "long texts are cut"),
+    (keep_few, "at most 5 values a column and 20 keys, checks and indexes of a kind are shown"),
+    (drop_values, "values, defaults, checks and comments of columns are left out"),
+    (drop_rest, "keys of other tables, indexes, checks and the definition are left out"),
+    (drop_keys, "keys are left out"),
+];
+
+/// The reply's JSON.
+fn reply(source: &str, mut table: TableDescription, max_bytes: usize) -> String {
+    let text = written(source, &table, None);
+    if text.len() <= max_bytes {
+        return text;
+    }
+    let mut given_up: Vec<&str> = Vec::new();
+    for (step, name) in STEPS {
+        step(&mut table);
+        given_up.push(name);
+        let text = written(source, &table, Some(&hint(&given_up, None)));
+        if text.len() <= max_bytes {
+            return text;
+        }
+    }
+    let all = table.columns.len();
+    loop {
+        // At least one column goes each time, and about as many as are too much.
+        let text = written(source, &table, Some(&hint(&given_up, Some((table.columns.len(), all)))));
+        if text.len() <= max_bytes || table.columns.is_empty() {
+            return text;
+        }
+        let kept = table.columns.len() * max_bytes / text.len();
+        table.columns.truncate(kept.min(table.columns.len() - 1));
+    }
+}
+
+fn hint(given_up: &[&str], columns: Option<(usize, usize)>) -> String {
+    let columns = columns.map_or_else(String::new, |(shown, all)| format!("; {shown} of {all} columns are shown"));
+    format!("To fit the reply's byte limit (TUDB_MAX_REPLY_BYTES), {}{columns}.", given_up.join("; "))
+}
+
+fn written(source: &str, table: &TableDescription, hint: Option<&str>) -> String {
     #[derive(Serialize)]
     struct Body<'a> {
         source: &'a str,
         #[serde(flatten)]
         table: &'a TableDescription,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        truncated: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<&'a str>,
     }
-    let read = gateway.describe_table(caller, request).await?;
-    let text =
-        serde_json::to_string(&Body { source: &read.source, table: &read.value }).map_err(|_| ToolError::internal())?;
-    read.close(None, text.len());
-    Ok(text)
+    serde_json::to_string(&Body { source, table, truncated: hint.is_some(), hint }).unwrap_or_default()
+}
+
+/// Bytes that a long text keeps: a definition, and any other.
+const LONG_TEXT_BYTES: [usize; 2] = [4_000, 200];
+
+fn cut_texts(table: &mut TableDescription) {
+    let [definition, other] = LONG_TEXT_BYTES;
+    let shorten = |text: &mut String, most: usize| *text = cut(text, most).to_owned();
+    table.definition.iter_mut().for_each(|text| shorten(text, definition));
+    table.comment.iter_mut().for_each(|text| shorten(text, other));
+    table.partition_key.iter_mut().for_each(|text| shorten(text, other));
+    table.indexes.iter_mut().chain(&mut table.checks).for_each(|text| shorten(text, other));
+    for column in &mut table.columns {
+        let texts = [&mut column.default, &mut column.generated, &mut column.comment, &mut column.check];
+        texts.into_iter().flatten().chain(&mut column.values).for_each(|text| shorten(text, other));
+    }
+}
+
+fn keep_few(table: &mut TableDescription) {
+    table.columns.iter_mut().for_each(|column| column.values.truncate(5));
+    table.indexes.truncate(20);
+    table.checks.truncate(20);
+    table.unique.truncate(20);
+    table.foreign_keys.truncate(20);
+    table.referenced_by.truncate(20);
+}
+
+fn drop_values(table: &mut TableDescription) {
+    for column in &mut table.columns {
+        column.values.clear();
+        (column.default, column.generated, column.comment, column.check) = (None, None, None, None);
+    }
+}
+
+fn drop_rest(table: &mut TableDescription) {
+    table.indexes.clear();
+    table.checks.clear();
+    table.referenced_by.clear();
+    table.definition = None;
+}
+
+fn drop_keys(table: &mut TableDescription) {
+    table.unique.clear();
+    table.foreign_keys.clear();
+    table.comment = None;
+    table.partition_key = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wide_table_fits_any_limit_and_says_what_is_missing() {
+        let columns: Vec<serde_json::Value> = (0..400)
+            .map(|n| {
+                serde_json::json!({"name": format!("column_{n}"), "type": "public.mood", "nullable": true,
+                    "comment": "é".repeat(300), "values": ["one", "two", "three", "four", "five", "six"]})
+            })
+            .collect();
+        let table: TableDescription =
+            serde_json::from_value(serde_json::json!({"name": "public.wide", "kind": "table",
+            "columns": columns, "comment": "x".repeat(9_000), "indexes": vec!["CREATE INDEX"; 90]}))
+            .unwrap();
+        let whole = reply("main", table.clone(), usize::MAX);
+        assert!(!whole.contains("truncated"));
+        assert_eq!(reply("main", table.clone(), whole.len()), whole);
+        for limit in [whole.len() - 1, 100_000, 40_000, 20_000, 5_000, 1_000] {
+            let text = reply("main", table.clone(), limit);
+            assert!(text.len() <= limit, "{} bytes of {limit}", text.len());
+            let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(json["truncated"], true);
+            let shown = json["columns"].as_array().unwrap().len();
+            assert!(
+                shown == 400 || json["hint"].as_str().unwrap().contains(&format!("{shown} of 400 columns")),
+                "{json}"
+            );
+        }
+    }
 }

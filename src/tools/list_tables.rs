@@ -5,9 +5,13 @@ use serde_json::json;
 
 use super::tool as define;
 use crate::database::catalog::TableSummary;
+use crate::database::value::cut;
 use crate::dialect::Dialect;
 use crate::error::ToolError;
 use crate::gateway::{Caller, Gateway, ListTables};
+
+/// Bytes of a comment that a page shows.
+const COMMENT_BYTES: usize = 300;
 
 pub(super) fn tool(gateway: Option<&Gateway>) -> Tool {
     let description = "List the tables and views that can be read, with kind, estimated rows and comment. Use search \
@@ -19,7 +23,13 @@ pub(super) fn tool(gateway: Option<&Gateway>) -> Tool {
 pub(crate) async fn call(gateway: &Gateway, caller: &Caller, request: &ListTables) -> Result<String, ToolError> {
     let read = gateway.list_tables(caller, request).await?;
     let budget = gateway.config().limits.max_reply_bytes.saturating_sub(400);
-    let page = &read.value;
+    // A page is for choosing tables: describe_table has the whole comment.
+    let mut page = read.value.clone();
+    for table in &mut page.tables {
+        if let Some(comment) = table.summary.comment.as_mut().filter(|comment| comment.len() > COMMENT_BYTES) {
+            *comment = format!("{}…", cut(comment, COMMENT_BYTES));
+        }
+    }
     let mut kept: Vec<&TableSummary> = Vec::with_capacity(page.tables.len());
     let mut bytes = 0;
     let mut next_cursor = None;

@@ -14,3 +14,4 @@ mod rules;
 mod safety;
 mod sample;
 mod support;
+mod values;

@@ -171,6 +171,8 @@ fn describe_query() -> String {
             'generated', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(f.adbin, f.adrelid) END,
             'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END,
             'comment', col_description(c.oid, a.attnum),
+            'check', (SELECT string_agg(substr(pg_get_constraintdef(k.oid), 7), ' AND ' ORDER BY k.conname)
+              FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum]),
             'values', to_jsonb(coalesce("
     ));
     text.push_str(ENUM_LABELS);
@@ -211,7 +213,7 @@ fn describe_query() -> String {
         'indexes', (SELECT jsonb_agg(pg_get_indexdef(i.indexrelid) ORDER BY i.indexrelid) FROM pg_catalog.pg_index i
           WHERE i.indrelid = c.oid AND i.indisvalid),
         'checks', (SELECT jsonb_agg(pg_get_constraintdef(k.oid) ORDER BY k.conname) FROM pg_catalog.pg_constraint k
-          WHERE k.conrelid = c.oid AND k.contype = 'c'),
+          WHERE k.conrelid = c.oid AND k.contype = 'c' AND cardinality(k.conkey) IS DISTINCT FROM 1),
         'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
         'partition_key', CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
         'partitions', CASE WHEN c.relkind = 'p' THEN (SELECT count(*) FROM pg_catalog.pg_inherits i

@@ -106,11 +106,11 @@ impl PostgresSession<'_> {
                 (false, true) => "EXPLAIN (FORMAT JSON, ANALYZE) SELECT * FROM (",
                 (false, false) => "EXPLAIN (FORMAT JSON) SELECT * FROM (",
             };
-            let sent = format!("{opening}{text}\n) q");
-            let row = connection.fetch_one(sqlx::query(approved(sent)).persistent(false)).await.map_err(|error| {
-                let place = (text == sql.text()).then_some((opening.chars().count(), sql.text()));
-                shadowed(sql_error(error, place), &text, sql)
-            })?;
+            let sent = format!("{opening}{}\n) q", text.text());
+            let row = connection
+                .fetch_one(sqlx::query(approved(sent)).persistent(false))
+                .await
+                .map_err(|error| shadowed(sql_error(error, Some((opening.chars().count(), &text))), &text))?;
             let plan = row.try_get_raw(0).map_err(DatabaseError::Connection)?;
             let plan = plan.as_str().map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error)))?;
             if plan.len() > MAX_PLAN_BYTES {

@@ -16,8 +16,8 @@ use super::{PostgresEngine, catalog, ruled, sql_error, vouching};
 use crate::database::result_set::{ResultColumn, ResultSet, ResultWriter};
 use crate::database::value::Cell;
 use crate::database::{DatabaseError, ReadOptions};
-use crate::guard::ApprovedSql;
 use crate::guard::columns::{self, MASK};
+use crate::guard::{ApprovedSql, QualifiedSql};
 
 /// How often the catalog is looked at for changes that make remembered shapes wrong.
 const FINGERPRINT_EVERY: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ pub(super) struct ShapeColumn {
 pub(super) struct Shape {
     columns: Vec<ShapeColumn>,
     /// The text that runs: the caller's, with `pg_catalog.` before calls that a user's function could be chosen for.
-    text: String,
+    text: QualifiedSql,
 }
 
 /// Shapes of statements seen before, for as long as the catalog's fingerprint stands.
@@ -106,7 +106,7 @@ impl PostgresEngine {
                 None => probe(connection, &sql).await,
             }
         };
-        let columns = described.await.map_err(|error| shadowed(error, &sql, approved))?;
+        let columns = described.await.map_err(|error| shadowed(error, &sql))?;
         let oids: Vec<u32> = columns.iter().map(|(_, oid)| *oid).collect();
         let names = self.types.names(connection, &oids).await.map_err(|error| sql_error(error, None))?;
         let columns = columns
@@ -129,7 +129,7 @@ impl PostgresEngine {
         &self,
         connection: &mut PgConnection,
         approved: &ApprovedSql,
-    ) -> Result<(String, BTreeSet<usize>), DatabaseError> {
+    ) -> Result<(QualifiedSql, BTreeSet<usize>), DatabaseError> {
         let own = |error| sql_error(error, None);
         // The look-ups take milliseconds, and compiling them by the planner's estimate took two seconds.
         connection.execute("SET LOCAL jit = off").await.map_err(own)?;
@@ -158,9 +158,9 @@ impl PostgresEngine {
     async fn prepare(
         &self,
         connection: &mut PgConnection,
-        sql: &str,
+        sql: &QualifiedSql,
     ) -> Result<Option<Vec<(String, u32)>>, DatabaseError> {
-        let text = format!("{sql}{}", self.generation_mark());
+        let text = format!("{}{}", sql.text(), self.generation_mark());
         match connection.prepare(approved(text).into_sql_str()).await {
             Ok(statement) => {
                 let columns = statement.columns().iter();
@@ -192,7 +192,7 @@ impl PostgresEngine {
         options: &ReadOptions,
     ) -> Result<(ResultSet, bool), DatabaseError> {
         let shape = self.shape(connection, sql).await?;
-        let (mut text, prefix) = wrap(&shape.text, &shape.columns, options.budget.max_cell_bytes);
+        let (mut text, prefix) = wrap(shape.text.text(), &shape.columns, options.budget.max_cell_bytes);
         let _ = write!(text, " LIMIT {}{}", options.budget.max_rows.saturating_add(1), self.generation_mark());
         let columns = shape
             .columns
@@ -201,8 +201,7 @@ impl PostgresEngine {
             .collect();
         let mut writer = ResultWriter::new(columns, options.format, options.budget, options.max_rows_ceiling)
             .map_err(|error| DatabaseError::HeaderTooLong { bytes: error.bytes })?;
-        // Positions are told in the caller's own text.
-        let place = (shape.text == sql.text()).then_some((prefix, sql.text()));
+        let place = Some((prefix, &shape.text));
         let mut rows = connection.fetch(sqlx::query(approved(text)).persistent(!self.pooled));
         let mut unread = false;
         while let Some(row) = rows.try_next().await.map_err(|error| sql_error(error, place))? {
@@ -237,9 +236,9 @@ impl PostgresEngine {
 }
 
 /// Says of a call that only a user's function could have answered that it is not vouched for.
-pub(super) fn shadowed(error: DatabaseError, sent: &str, approved: &ApprovedSql) -> DatabaseError {
+pub(super) fn shadowed(error: DatabaseError, sent: &QualifiedSql) -> DatabaseError {
     match error {
-        DatabaseError::Sql { sqlstate: Some(state), message, .. } if state == "42883" && sent != approved.text() => {
+        DatabaseError::Sql { sqlstate: Some(state), message, .. } if state == "42883" && sent.is_changed() => {
             DatabaseError::NotVouched {
                 name: message.replace(" does not exist", ""),
                 reason: "is no built-in, and a user's function of that name is not vouched for",
@@ -330,9 +329,9 @@ fn big_endian(bytes: &[u8]) -> i64 {
 
 /// Names, then types, by two unnamed statements that return built-in types only and run nothing: the join on false
 /// makes the planner drop the sub-query. For poolers, and for types that the driver cannot look up.
-async fn probe(connection: &mut PgConnection, sql: &str) -> Result<Vec<(String, u32)>, DatabaseError> {
+async fn probe(connection: &mut PgConnection, sql: &QualifiedSql) -> Result<Vec<(String, u32)>, DatabaseError> {
     let opening = "SELECT row_to_json(r)::text FROM (SELECT t.* FROM (SELECT 1) d LEFT JOIN (";
-    let text = format!("{opening}{sql}\n) t ON false) r");
+    let text = format!("{opening}{}\n) t ON false) r", sql.text());
     let row = connection
         .fetch_one(sqlx::query(approved(text)).persistent(false))
         .await
@@ -345,7 +344,7 @@ async fn probe(connection: &mut PgConnection, sql: &str) -> Result<Vec<(String, 
     }
     let list = |item: &dyn Fn(usize) -> String| (1..=names.len()).map(item).collect::<Vec<_>>().join(",");
     let opening = format!("SELECT ARRAY[{}] FROM (SELECT 1) d LEFT JOIN (", list(&|n| format!("pg_typeof(c{n})::oid")));
-    let text = format!("{opening}{sql}\n) t({}) ON false", list(&|n| format!("c{n}")));
+    let text = format!("{opening}{}\n) t({}) ON false", sql.text(), list(&|n| format!("c{n}")));
     let row = connection
         .fetch_one(sqlx::query(approved(text)).persistent(false))
         .await

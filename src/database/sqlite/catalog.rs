@@ -2,15 +2,20 @@
 
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
+use super::created::Created;
 use super::sql_error;
 use crate::database::catalog::{Column, ForeignKey, Reference, Snapshot, TableDescription, TableKind, TableSummary};
 use crate::database::{DatabaseError, ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
 
 /// Tables and views in name order, without SQLite's own and without the shadow tables of virtual ones.
-const NAMES: &str = "SELECT name, type FROM pragma_table_list
-    WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-    ORDER BY name COLLATE BINARY";
+const NAMES: &str = "SELECT l.name, l.type, (SELECT s.sql FROM sqlite_schema AS s WHERE s.name = l.name)
+    FROM pragma_table_list AS l
+    WHERE l.schema = 'main' AND l.type IN ('table', 'view', 'virtual') AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+    ORDER BY l.name COLLATE BINARY";
+
+/// Hits of a search that a table shows.
+const MATCHES: usize = 20;
 
 const COLUMNS: &str = "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1)
     WHERE hidden <> 1 ORDER BY cid";
@@ -32,23 +37,29 @@ pub(super) async fn list(connection: &mut SqliteConnection, request: &ListReques
     let estimates = estimates(connection).await;
     let mut matching = Vec::new();
     if request.schema.as_deref().is_none_or(|schema| schema == "main") {
-        for (name, kind) in names(connection).await? {
+        for Named { name, kind, created, .. } in names(connection).await? {
             let mut matched = Vec::new();
             if let Some(word) = request.search.as_deref().map(str::to_lowercase) {
-                if name.to_lowercase().contains(&word) {
+                let has = |text: &str| text.to_lowercase().contains(&word);
+                if has(&name) {
                     matched.push(format!("table {name}"));
                 }
-                for column in columns(connection, &name, "").await? {
-                    if column.name.to_lowercase().contains(&word) {
+                if created.comment.as_deref().is_some_and(has) {
+                    matched.push("comment".to_owned());
+                }
+                for column in columns(connection, &name, &created).await? {
+                    if has(&column.name) || column.comment.as_deref().is_some_and(has) {
                         matched.push(format!("column {}", column.name));
                     }
                 }
                 if matched.is_empty() {
                     continue;
                 }
+                matched.truncate(MATCHES);
             }
             let rows = estimates.iter().find(|(table, _)| *table == name).map(|(_, rows)| *rows);
-            matching.push(TableSummary { name, kind, rows, comment: None, partitions: None, foreign: false, matched });
+            let comment = created.comment;
+            matching.push(TableSummary { name, kind, rows, comment, partitions: None, foreign: false, matched });
         }
     }
     let total = matching.len() as u64;
@@ -72,17 +83,17 @@ pub(super) async fn describe(
     let bare = unquote(wanted);
     let found = names
         .iter()
-        .find(|(name, _)| *name == bare)
-        .or_else(|| names.iter().find(|(name, _)| name.eq_ignore_ascii_case(&bare)));
-    let Some((name, kind)) = found else {
-        let near = nearest(&bare, names.iter().map(|(name, _)| name.as_str()), 3);
+        .find(|table| table.name == bare)
+        .or_else(|| names.iter().find(|table| table.name.eq_ignore_ascii_case(&bare)));
+    let Some(found) = found else {
+        let near = nearest(&bare, names.iter().map(|table| table.name.as_str()), 3);
         return Err(DatabaseError::UnknownTable {
             name: bare.clone(),
             source_name: source_name.to_owned(),
             nearest: near.into_iter().map(str::to_owned).collect(),
         });
     };
-    table(connection, name, *kind, true).await.map_err(sql_error)
+    table(connection, found, true).await.map_err(sql_error)
 }
 
 /// `main.name`, `"name"`, `[name]` and `` `name` `` all mean `name`.
@@ -99,12 +110,12 @@ fn unquote(wanted: &str) -> String {
 
 pub(super) async fn snapshot(connection: &mut SqliteConnection, sampled: usize) -> Result<Snapshot, sqlx::Error> {
     let mut snapshot = Snapshot::default();
-    for (name, kind) in names(connection).await? {
-        let mut table = table(connection, &name, kind, false).await?;
-        if kind == TableKind::Table {
+    for named in names(connection).await? {
+        let mut table = table(connection, &named, false).await?;
+        if named.kind == TableKind::Table {
             for column in &mut table.columns {
                 if column.values.is_empty() && is_text(&column.type_name) {
-                    column.values = sample(connection, &name, &column.name, sampled).await?;
+                    column.values = sample(connection, &named.name, &column.name, sampled).await?;
                 }
             }
         }
@@ -139,14 +150,31 @@ fn is_text(declared: &str) -> bool {
     ["CHAR", "TEXT", "CLOB"].iter().any(|word| declared.contains(word))
 }
 
-async fn names(connection: &mut SqliteConnection) -> Result<Vec<(String, TableKind)>, sqlx::Error> {
+/// A table or view, with what its CREATE statement says.
+struct Named {
+    name: String,
+    kind: TableKind,
+    sql: String,
+    created: Created,
+}
+
+async fn names(connection: &mut SqliteConnection) -> Result<Vec<Named>, sqlx::Error> {
     let rows = sqlx::query(NAMES).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
             let kind: String = row.try_get(1)?;
-            Ok((row.try_get(0)?, if kind == "view" { TableKind::View } else { TableKind::Table }))
+            let sql: String = row.try_get::<Option<String>, _>(2)?.unwrap_or_default();
+            let kind = if kind == "view" { TableKind::View } else { TableKind::Table };
+            Ok(Named { name: row.try_get(0)?, kind, created: Created::read(&sql), sql })
         })
         .collect()
+}
+
+async fn primary_key(connection: &mut SqliteConnection, table: &str) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk")
+        .bind(table.to_owned())
+        .fetch_all(connection)
+        .await
 }
 
 async fn estimates(connection: &mut SqliteConnection) -> Vec<(String, i64)> {
@@ -155,18 +183,8 @@ async fn estimates(connection: &mut SqliteConnection) -> Vec<(String, i64)> {
     rows.iter().filter_map(|row| Some((row.try_get(0).ok()?, row.try_get(1).ok()?))).collect()
 }
 
-async fn table(
-    connection: &mut SqliteConnection,
-    name: &str,
-    kind: TableKind,
-    whole: bool,
-) -> Result<TableDescription, sqlx::Error> {
-    let sql: Option<String> = sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE name = ?1")
-        .bind(name.to_owned())
-        .fetch_optional(&mut *connection)
-        .await?
-        .flatten();
-    let sql = sql.unwrap_or_default();
+async fn table(connection: &mut SqliteConnection, named: &Named, whole: bool) -> Result<TableDescription, sqlx::Error> {
+    let Named { name, kind, sql, created } = named;
     let keys = sqlx::query(COLUMNS).bind(name.to_owned()).fetch_all(&mut *connection).await?;
     let mut primary: Vec<(i64, String)> = keys
         .iter()
@@ -177,29 +195,28 @@ async fn table(
     let mut description = TableDescription {
         name: name.to_owned(),
         kin: vec![(String::new(), name.to_owned())],
-        kind,
-        comment: sql.lines().next().and_then(remark),
+        kind: *kind,
+        comment: created.comment.clone(),
         rows: None,
-        columns: columns(connection, name, &sql).await?,
+        columns: columns(connection, name, created).await?,
         primary_key: primary.into_iter().map(|(_, column)| column).collect(),
         unique: Vec::new(),
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),
         indexes: Vec::new(),
-        checks: Vec::new(),
+        checks: if whole { created.checks.clone() } else { Vec::new() },
         definition: None,
         partition_key: None,
         partitions: None,
         row_security: false,
     };
-    if kind == TableKind::View {
+    if *kind == TableKind::View {
         description.definition = whole.then(|| sql.clone());
         return Ok(description);
     }
     let mut last = None;
     for row in sqlx::query(FOREIGN_KEYS).bind(name.to_owned()).fetch_all(&mut *connection).await? {
         let (id, references, from): (i64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        // A key without named columns points at the other table's primary key.
         let to: Option<String> = row.try_get(3)?;
         if last.replace(id) != Some(id) {
             description.foreign_keys.push(ForeignKey { columns: vec![], references, referenced_columns: vec![] });
@@ -207,6 +224,12 @@ async fn table(
         if let Some(key) = description.foreign_keys.last_mut() {
             key.columns.push(from);
             key.referenced_columns.extend(to);
+        }
+    }
+    for key in &mut description.foreign_keys {
+        // A key without named columns points at the other table's primary key.
+        if key.referenced_columns.is_empty() {
+            key.referenced_columns = primary_key(connection, &key.references).await?;
         }
     }
     if whole {
@@ -233,6 +256,11 @@ async fn table(
                 reference.referenced_columns.extend(to);
             }
         }
+        for reference in &mut description.referenced_by {
+            if reference.referenced_columns.is_empty() {
+                reference.referenced_columns.clone_from(&description.primary_key);
+            }
+        }
         description.indexes = sqlx::query_scalar(
             "SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1 AND sql IS NOT NULL ORDER BY name",
         )
@@ -243,28 +271,27 @@ async fn table(
     Ok(description)
 }
 
-/// The columns, with remarks and CHECK lists read from the table's own text when it is given.
+/// The columns, with what the table's own text says of them when it is given.
 pub(super) async fn columns(
     connection: &mut SqliteConnection,
     table: &str,
-    sql: &str,
+    created: &Created,
 ) -> Result<Vec<Column>, sqlx::Error> {
     let rows = sqlx::query(COLUMNS).bind(table.to_owned()).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
             let name: String = row.try_get("name")?;
-            let line =
-                sql.lines().skip(1).find(|line| first_word(line).eq_ignore_ascii_case(&name)).unwrap_or_default();
-            let hidden: i64 = row.try_get("hidden")?;
+            let created = created.column(&name);
+            let is_generated = row.try_get::<i64, _>("hidden")? > 1;
             Ok(Column {
                 type_name: row.try_get("type")?,
                 nullable: !row.try_get::<bool, _>("notnull")? && row.try_get::<i64, _>("pk")? == 0,
                 default: row.try_get("dflt_value")?,
                 identity: None,
-                generated: (hidden > 1).then(|| "generated".to_owned()),
-                comment: remark(line),
-                values: check_list(line, &name),
-                check: None,
+                generated: is_generated.then(|| created.generated.unwrap_or_else(|| "generated".to_owned())),
+                comment: created.comment,
+                values: created.values,
+                check: created.check,
                 masked: false,
                 name,
             })
@@ -272,46 +299,13 @@ pub(super) async fn columns(
         .collect()
 }
 
-fn first_word(line: &str) -> &str {
-    line.trim_start().trim_start_matches(['"', '`', '[']).split(['"', '`', ']', ' ', '\t']).next().unwrap_or_default()
-}
-
-/// The text of a `--` remark at a line's end.
-fn remark(line: &str) -> Option<String> {
-    let (_, remark) = line.split_once("-- ")?;
-    Some(remark.trim().to_owned()).filter(|remark| !remark.is_empty())
-}
-
-/// The strings of `CHECK (column IN ('a', 'b'))` on the column's own line.
-fn check_list(line: &str, column: &str) -> Vec<String> {
-    let Some((_, check)) = line.split_once("CHECK") else { return Vec::new() };
-    let inner = check.trim_start().trim_start_matches('(').trim_start().trim_start_matches(['"', '`', '[']);
-    let Some(rest) =
-        inner.get(..column.len()).filter(|head| head.eq_ignore_ascii_case(column)).and(inner.get(column.len()..))
-    else {
-        return Vec::new();
-    };
-    let rest = rest.trim_start_matches(['"', '`', ']']).trim_start();
-    let Some(list) = rest.strip_prefix("IN").or_else(|| rest.strip_prefix("in")) else { return Vec::new() };
-    let Some((list, _)) = list.trim_start().trim_start_matches('(').split_once(')') else { return Vec::new() };
-    list.split(',')
-        .map(|value| value.trim().strip_prefix('\'').and_then(|value| value.strip_suffix('\'')))
-        .map(|value| value.map(|value| value.replace("''", "'")))
-        .collect::<Option<Vec<String>>>()
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn check_lists_and_remarks_are_read_from_a_columns_line() {
-        let line = "  status TEXT NOT NULL CHECK (status IN ('new', 'paid')), -- where it stands";
-        assert_eq!(check_list(line, "status"), ["new", "paid"]);
-        assert_eq!(remark(line).as_deref(), Some("where it stands"));
-        assert!(check_list("  n INTEGER CHECK (n IN (0, 1))", "n").is_empty());
-        assert!(check_list("  n INTEGER CHECK (n > 0)", "n").is_empty());
+    fn a_name_may_be_quoted_in_every_way() {
         assert_eq!(unquote("main.\"a\"\"b\""), "a\"b");
+        assert_eq!(unquote("[a b]"), "a b");
     }
 }

@@ -1,0 +1,232 @@
+//! What to do about a database's error: the nearest names that there are, and how to write them. Pure.
+//!
+//! The reader is often a model that tries once more, so a hint holds what the next statement needs. Names come from the
+//! schema snapshot, which leaves out what the source's rules deny.
+
+use std::fmt::Write as _;
+
+use super::catalog::{Snapshot, TableDescription};
+use crate::dialect::Dialect;
+use crate::error::{ToolError, nearest};
+
+/// Names in one hint.
+const MOST_NAMES: usize = 3;
+
+/// Bytes of a list of columns in a hint.
+const MOST_LIST_BYTES: usize = 500;
+
+/// What an error is about.
+#[derive(Debug, PartialEq, Eq)]
+enum About<'a> {
+    /// There is no such table, as written without its quotes.
+    Table(&'a str),
+    /// There is no such column, without its table and its quotes.
+    Column(&'a str),
+    /// A column that several tables of the statement have.
+    Ambiguous(&'a str),
+}
+
+/// Whether the schema can help with this error.
+pub fn is_about_names(error: &ToolError) -> bool {
+    about(error).is_some()
+}
+
+/// The error with a hint made from the schema. `tables` are those that the statement names, as it writes them.
+pub fn with_names(error: ToolError, dialect: Dialect, snapshot: &Snapshot, tables: &[String]) -> ToolError {
+    let Some(about) = about(&error) else { return error };
+    let own = error.hint.clone().filter(|hint| hint.starts_with("Perhaps") || hint.starts_with("There is"));
+    let read: Vec<&TableDescription> =
+        snapshot.tables.iter().filter(|table| tables.iter().any(|name| is_same_table(name, &table.name))).collect();
+    let hint = match about {
+        About::Table(wanted) => {
+            let near = nearest(wanted, snapshot.tables.iter().map(|table| table.name.as_str()), MOST_NAMES);
+            match near.as_slice() {
+                [] => "`list_tables` shows all tables; its search finds one by a word.".to_owned(),
+                names => format!("Did you mean {}?{}", names.join(" or "), quoting(dialect, wanted, names)),
+            }
+        }
+        About::Column(wanted) => {
+            let columns = read.iter().flat_map(|table| &table.columns).map(|column| column.name.as_str());
+            let near = nearest(wanted, columns, MOST_NAMES);
+            let written: Vec<String> = near.iter().map(|name| quote(dialect, name)).collect();
+            let mut hint = match (near.as_slice(), own) {
+                ([], Some(own)) => own,
+                ([], None) => String::new(),
+                (names, _) => format!("Did you mean {}?{}", written.join(" or "), quoting(dialect, wanted, names)),
+            };
+            if near.is_empty() {
+                push_elsewhere(&mut hint, dialect, snapshot, wanted);
+            }
+            for table in &read {
+                push_columns(&mut hint, dialect, table);
+            }
+            hint.trim().to_owned()
+        }
+        About::Ambiguous(wanted) => {
+            let having = read.iter().filter(|table| table.columns.iter().any(|column| column.name == wanted));
+            let names: Vec<&str> = having.map(|table| table.name.as_str()).collect();
+            format!(
+                "Write the table or its alias before the column; {} have {}.",
+                names.join(" and "),
+                quote(dialect, wanted)
+            )
+        }
+    };
+    if hint.is_empty() { error } else { error.hint(hint) }
+}
+
+fn about(error: &ToolError) -> Option<About<'_>> {
+    let message = error.message.as_str();
+    let quoted = || message.split('"').nth(1);
+    // `o.id`, `main.t`: the last part is the name itself.
+    let last = |name: &'_ str| -> usize { name.rfind('.').map_or(0, |at| at + 1) };
+    match error.sqlstate.as_deref() {
+        Some("42P01") if message.starts_with("relation \"") => quoted().map(About::Table),
+        // `column "x" does not exist`, `column o.x does not exist`, `column "x" of relation ..`.
+        Some("42703") => {
+            let rest = message.strip_prefix("column ")?;
+            let name = rest.strip_suffix(" does not exist").unwrap_or(rest);
+            let name = name.split(" of relation ").next()?;
+            Some(About::Column(name.get(last(name)..)?.trim_matches('"')))
+        }
+        Some("42702") if message.starts_with("column reference \"") => quoted().map(About::Ambiguous),
+        _ => {
+            if let Some(name) = message.strip_prefix("no such table: ") {
+                return Some(About::Table(name));
+            }
+            if let Some(name) = message.strip_prefix("no such column: ") {
+                // SQLite adds a remark to a name in double quotes.
+                let name = name.split(" - ").next()?;
+                return Some(About::Column(name.get(last(name)..)?.trim_matches('"')));
+            }
+            let name = message.strip_prefix("ambiguous column name: ")?;
+            name.get(last(name)..).map(About::Ambiguous)
+        }
+    }
+}
+
+/// Whether a name as a statement writes it means the table that the catalog spells so.
+fn is_same_table(written: &str, known: &str) -> bool {
+    let bare = |name: &str| name.replace('"', "").to_lowercase();
+    let (written, known) = (bare(written), bare(known));
+    written == known
+        || known.rsplit('.').next() == written.rsplit('.').next() && !written.contains('.')
+        || written.rsplit_once('.').is_some_and(|(_, table)| table == known)
+}
+
+/// A column as a statement has to write it.
+fn quote(dialect: Dialect, name: &str) -> String {
+    let plain = |c: char| {
+        c == '_' || c.is_ascii_digit() || c.is_ascii_lowercase() || dialect == Dialect::Sqlite && c.is_ascii_uppercase()
+    };
+    if name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty() {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
+
+/// The advice on capitals, when nothing but them keeps a name from being found.
+fn quoting(dialect: Dialect, wanted: &str, near: &[&str]) -> &'static str {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().replace('"', "");
+    let differs_in_case = near.iter().any(|name| {
+        let (name, wanted) = (last(name), last(wanted));
+        name != wanted && name.eq_ignore_ascii_case(&wanted) && name.chars().any(|c| c.is_uppercase())
+    });
+    if dialect == Dialect::Postgresql && differs_in_case {
+        " Names with capitals need double quotes: without them PostgreSQL reads lower case."
+    } else {
+        ""
+    }
+}
+
+/// ` total is in public.invoices.`: the same name in tables that the statement does not read.
+fn push_elsewhere(hint: &mut String, dialect: Dialect, snapshot: &Snapshot, wanted: &str) {
+    let has = |table: &&TableDescription| table.columns.iter().any(|column| column.name.eq_ignore_ascii_case(wanted));
+    let tables: Vec<&str> =
+        snapshot.tables.iter().filter(has).map(|table| table.name.as_str()).take(MOST_NAMES).collect();
+    if !tables.is_empty() {
+        let _ = write!(hint, " {} is in {}.", quote(dialect, wanted), tables.join(", "));
+    }
+}
+
+/// ` public.orders has id, total.`, as many columns as fit.
+fn push_columns(hint: &mut String, dialect: Dialect, table: &TableDescription) {
+    if hint.len() > MOST_LIST_BYTES {
+        return;
+    }
+    let _ = write!(hint, " {} has ", table.name);
+    for (index, column) in table.columns.iter().enumerate() {
+        if hint.len() > MOST_LIST_BYTES {
+            let _ = write!(hint, ", and {} more: see describe_table", table.columns.len() - index);
+            break;
+        }
+        let comma = if index > 0 { ", " } else { "" };
+        let _ = write!(hint, "{comma}{}", quote(dialect, &column.name));
+    }
+    hint.push('.');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+
+    fn snapshot() -> Snapshot {
+        let table = |name: &str, columns: &[&str]| {
+            let columns: Vec<_> = columns
+                .iter()
+                .map(|column| serde_json::json!({"name": column, "type": "text", "nullable": true}))
+                .collect();
+            serde_json::from_value(serde_json::json!({"name": name, "kind": "table", "columns": columns})).unwrap()
+        };
+        Snapshot {
+            tables: vec![
+                table("public.\"Invoice\"", &["Id", "totalAmount"]),
+                table("public.customers", &["id", "name"]),
+                table("public.orders", &["id", "customer_id", "total"]),
+            ],
+        }
+    }
+
+    fn hint(state: &str, message: &str, tables: &[&str]) -> String {
+        let mut error = ToolError::new(Code::SqlError, message);
+        error.sqlstate = Some(state.to_owned()).filter(|state| !state.is_empty());
+        let dialect = if state.is_empty() { Dialect::Sqlite } else { Dialect::Postgresql };
+        let tables: Vec<String> = tables.iter().map(|table| (*table).to_owned()).collect();
+        with_names(error, dialect, &snapshot(), &tables).hint.unwrap_or_default()
+    }
+
+    #[test]
+    fn tables_and_columns_are_suggested_as_they_must_be_written() {
+        assert_eq!(hint("42P01", "relation \"order\" does not exist", &["order"]), "Did you mean public.orders?");
+        assert_eq!(
+            hint("42P01", "relation \"invoice\" does not exist", &["invoice"]),
+            "Did you mean public.\"Invoice\"? Names with capitals need double quotes: without them PostgreSQL reads \
+             lower case."
+        );
+        assert_eq!(
+            hint("42703", "column \"totalamount\" does not exist", &["\"Invoice\""]),
+            "Did you mean \"totalAmount\"? Names with capitals need double quotes: without them PostgreSQL reads lower \
+             case. public.\"Invoice\" has \"Id\", \"totalAmount\"."
+        );
+        assert_eq!(
+            hint("42703", "column o.totl does not exist", &["public.orders"]),
+            "Did you mean total? public.orders has id, customer_id, total."
+        );
+        assert_eq!(
+            hint("42702", "column reference \"id\" is ambiguous", &["orders", "customers"]),
+            "Write the table or its alias before the column; public.customers and public.orders have id."
+        );
+        assert_eq!(hint("", "no such table: custmers", &["custmers"]), "Did you mean public.customers?");
+        assert_eq!(hint("", "no such column: o.zzz", &["orders"]), "public.orders has id, customer_id, total.");
+        assert_eq!(
+            hint("42703", "column c.total does not exist", &["customers"]),
+            "total is in public.orders. public.customers has id, name."
+        );
+        assert!(hint("42P01", "relation \"zzzzzz\" does not exist", &[]).contains("list_tables"));
+        // What the schema cannot help with keeps its own words.
+        assert_eq!(hint("22012", "division by zero", &["orders"]), "");
+        assert_eq!(hint("42P01", "missing FROM-clause entry for table \"o\"", &["orders"]), "");
+    }
+}
