@@ -96,4 +96,101 @@ fn main() {
     }
     drop(to_driver);
     driver.wait().unwrap();
+    many_rows(&database, &url);
+    ends(&database, &url);
+}
+
+/// A SELECT of 3,000,000 rows under the usual limits beside psql's `LIMIT 101` of the same table.
+fn many_rows(database: &str, url: &str) {
+    let postgres = server();
+    postgres.query(
+        database,
+        "CREATE UNLOGGED TABLE many AS SELECT i AS id, md5(i::text) AS word FROM generate_series(1, 3000000) i",
+    );
+    let home = Home::new("many").set("TUDB_DATABASE_URL", url);
+    let mut tudb = home.serve();
+    let (mut ours, mut psql) = (Vec::new(), Vec::new());
+    for _ in 0..30 {
+        let began = Instant::now();
+        postgres.query(database, "SELECT * FROM many LIMIT 101");
+        psql.push(began.elapsed());
+        let began = Instant::now();
+        tudb.call("run_sql", json!({"sql": "SELECT * FROM many"}));
+        ours.push(began.elapsed());
+    }
+    ours.sort_unstable();
+    psql.sort_unstable();
+    println!(
+        "3,000,000 rows selected: {:.2}x psql's process with LIMIT 101 at the median; peak memory {} MB",
+        ours[15].as_secs_f64() / psql[15].as_secs_f64(),
+        support::peak_memory_kb(&tudb.child) / 1_024
+    );
+}
+
+/// How long a statement lives on after a cancel, a deadline and the end of input.
+fn ends(database: &str, url: &str) {
+    let postgres = server();
+    let slow = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b";
+    let active = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND state = 'active' AND query LIKE '%generate_series%'"
+    );
+    let until = |count: &str| {
+        let began = Instant::now();
+        while postgres.query("postgres", &active) != count {
+            assert!(began.elapsed().as_secs() < 20);
+        }
+        began.elapsed()
+    };
+    let home = Home::new("ends").set("TUDB_DATABASE_URL", url);
+    let mut worst = [std::time::Duration::ZERO; 4];
+    for _ in 0..10 {
+        let mut tudb = home.serve();
+        let id = tudb.send_call("run_sql", json!({"sql": slow}));
+        until("1");
+        tudb.notify("notifications/cancelled", json!({"requestId": id}));
+        worst[0] = worst[0].max(until("0"));
+        tudb.send_call("run_sql", json!({"sql": slow}));
+        until("1");
+        tudb.close_stdin();
+        worst[1] = worst[1].max(until("0"));
+        let began = Instant::now();
+        tudb.finish();
+        worst[2] = worst[2].max(began.elapsed());
+        let limited = Home::new("limited").set("TUDB_DATABASE_URL", url).set("TUDB_STATEMENT_TIMEOUT_MS", 300);
+        let mut tudb = limited.serve();
+        let began = Instant::now();
+        tudb.call("run_sql", json!({"sql": slow}));
+        until("0");
+        worst[3] = worst[3].max(began.elapsed().saturating_sub(std::time::Duration::from_millis(300)));
+    }
+    println!(
+        "a statement on PostgreSQL is gone at the latest {:?} after a cancel, {:?} after the end of input (the process {:?} \
+         later), {:?} after its deadline (10 times each, seen through psql)",
+        worst[0], worst[1], worst[2], worst[3]
+    );
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+    let cpu = |child: &std::process::Child| -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        stat.rsplit(") ").next().unwrap().split(' ').nth(11).unwrap().parse().unwrap()
+    };
+    let (mut burnt, mut gone) = (0, std::time::Duration::ZERO);
+    for _ in 0..10 {
+        let mut tudb = Home::new("lite").serve();
+        let id = tudb.send_call("run_sql", json!({"sql": endless}));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        tudb.notify("notifications/cancelled", json!({"requestId": id}));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let before = cpu(&tudb.child);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        burnt = burnt.max(cpu(&tudb.child) - before);
+        tudb.send_call("run_sql", json!({"sql": endless}));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let began = Instant::now();
+        tudb.finish();
+        gone = gone.max(began.elapsed());
+    }
+    println!(
+        "on SQLite: {burnt} clock ticks of CPU in the 300 ms that begin 100 ms after a cancel; the process is gone at the \
+         latest {gone:?} after the end of input (10 times each)"
+    );
 }

@@ -161,7 +161,8 @@ impl ToolError {
     }
 }
 
-/// The names nearest to `wanted`, best first, at most `n`: same letters but case, then a small edit distance.
+/// The names nearest to `wanted`, best first, at most `n`: same letters but case, then a small edit
+/// distance (two letters swapped count once).
 pub fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>, n: usize) -> Vec<&'a str> {
     let wanted = wanted.to_lowercase();
     let limit = (wanted.chars().count() / 3).max(1);
@@ -169,34 +170,15 @@ pub fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>, n: usize)
         .filter_map(|name| {
             let lower = name.to_lowercase();
             let bare = lower.rsplit('.').next().unwrap_or(&lower);
-            let distance = edit_distance(&wanted, bare).min(edit_distance(&wanted, &lower));
+            let distance = strsim::osa_distance(&wanted, bare).min(strsim::osa_distance(&wanted, &lower));
             // A plural, a prefix or a suffix is nearer than its distance says.
-            let contained = wanted.len() >= 3 && (bare.contains(&wanted) || wanted.contains(bare));
+            let contained = wanted.len().min(bare.len()) >= 3 && (bare.contains(&wanted) || wanted.contains(bare));
             (distance <= limit || contained).then_some((distance, name))
         })
         .collect();
     scored.sort();
     scored.dedup();
     scored.into_iter().take(n).map(|(_, name)| name).collect()
-}
-
-/// Levenshtein distance over characters.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (cb, above) in b.iter().zip(row.iter().skip(1)) {
-            let cost = diagonal + usize::from(ca != *cb);
-            left = cost.min(above + 1).min(left + 1);
-            diagonal = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -438,6 +438,9 @@ impl Gateway {
             Task::List(_) | Task::Describe(_) => None,
         };
         let slots = self.slots.get(&source.name).ok_or_else(ToolError::internal)?;
+        if slots.running.available_permits() == 0 {
+            caller.stage("waiting for other calls");
+        }
         let permit = tokio::select! {
             permit = slots.take() => permit?,
             () = caller.cancel.cancelled() => return Err(DatabaseError::Cancelled.into()),
@@ -562,6 +565,7 @@ fn read_options(caller: &Caller, limits: &Limits, format: Format, max_rows: u64,
         timeout: limits.statement_timeout(),
         deadline: caller.deadline,
         cancel: caller.cancel.clone(),
+        stage: caller.stage.clone(),
     }
 }
 

@@ -63,8 +63,9 @@ impl Server {
         };
         let work = caught(what, work(&caller));
         tokio::pin!(work);
+        let began = tokio::time::Instant::now();
         let mut told = 0.0;
-        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
+        let mut ticks = tokio::time::interval_at(began + PROGRESS_EVERY, PROGRESS_EVERY);
         loop {
             tokio::select! {
                 done = &mut work => return done,
@@ -74,7 +75,10 @@ impl Server {
             }
             if let Some(token) = &token {
                 told += 1.0;
-                let message = stages.borrow_and_update().clone();
+                let mut message = stages.borrow_and_update().clone();
+                if began.elapsed() >= PROGRESS_EVERY {
+                    message = format!("{message}, {} s", began.elapsed().as_secs());
+                }
                 let progress = ProgressNotificationParam::new(token.clone(), told).with_message(message);
                 let _ = context.peer.notify_progress(progress).await;
             }

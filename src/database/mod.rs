@@ -19,6 +19,7 @@ pub mod value;
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::OpenEntry;
@@ -46,9 +47,21 @@ pub struct ReadOptions {
     /// The caller's own end, when it comes before the statement's limit.
     pub deadline: Option<Instant>,
     pub cancel: CancellationToken,
+    /// What the read is doing, for progress notifications.
+    pub stage: Option<watch::Sender<String>>,
 }
 
+/// Rows between two words about them.
+const TELL_EVERY: u64 = 1_000;
+
 impl ReadOptions {
+    /// Says how many rows have come, now and then.
+    pub(crate) fn tell_rows(&self, rows: u64) {
+        if let Some(stage) = self.stage.as_ref().filter(|_| rows > 0 && rows.is_multiple_of(TELL_EVERY)) {
+            stage.send_replace(format!("running, {rows} rows"));
+        }
+    }
+
     /// Time left for a statement that starts now.
     pub(crate) fn time_left(&self) -> Duration {
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

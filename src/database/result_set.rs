@@ -148,6 +148,11 @@ impl ResultWriter {
         self.set.row_count < self.max_rows
     }
 
+    /// Rows written so far.
+    pub fn row_count(&self) -> u64 {
+        self.set.row_count
+    }
+
     /// Says that a row beyond the rows limit exists.
     pub fn more_rows(&mut self) {
         self.set.truncated_by.push("rows");

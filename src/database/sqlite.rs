@@ -459,6 +459,7 @@ async fn rows(
         if !writer.end_row() {
             break;
         }
+        options.tell_rows(writer.row_count());
         for index in &untyped {
             let value = row.try_get_raw(*index).map_err(DatabaseError::Connection)?;
             if !value.is_null() {

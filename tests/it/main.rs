@@ -13,5 +13,6 @@ mod protocol;
 mod rules;
 mod safety;
 mod sample;
+mod schema;
 mod support;
 mod values;

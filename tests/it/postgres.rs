@@ -65,23 +65,6 @@ fn the_five_tools_on_the_car_dealership() {
 }
 
 #[test]
-fn errors_teach() {
-    let (_, url) = dealership(server());
-    let home = Home::new("errors").set("TUDB_DATABASE_URL", url);
-    let mut server = home.serve();
-    let error = server.call("run_sql", json!({"sql": "SELECT é.make, makee FROM cars é"}))["error"].clone();
-    assert_eq!(
-        (&error["code"], &error["sqlstate"], &error["position"]),
-        (&json!("sql_error"), &json!("42703"), &json!(16))
-    );
-    assert!(error["hint"].as_str().unwrap().contains("make"), "{error}");
-    let error = server.call("run_sql", json!({"sql": "SELECT 1/0"}))["error"].clone();
-    assert_eq!(error["sqlstate"], "22012");
-    let error = server.call("run_sql", json!({"sql": "SELECT * FROM carz"}))["error"].clone();
-    assert_eq!(error["sqlstate"], "42P01");
-}
-
-#[test]
 fn a_statement_is_marked_limited_and_cancelled_on_the_server() {
     let postgres = server();
     let (database, url) = postgres.database("cancel");

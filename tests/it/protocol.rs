@@ -362,6 +362,51 @@ fn progress_comes_only_when_asked_for() {
 }
 
 #[test]
+fn a_long_call_is_heard_of_again_and_again() {
+    let home = Home::new("long").set("TUDB_STATEMENT_TIMEOUT_MS", 9_000).set("TUDB_MAX_REPLY_BYTES", 10_000_000);
+    let mut server = home.serve();
+    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000) SELECT i FROM n";
+    // Three thousand rows, then none for as long as the limit lets it.
+    let sql = format!("SELECT * FROM ({rows}) UNION ALL SELECT * FROM ({ENDLESS})");
+    let arguments = json!({"sql": sql, "max_rows": 10_000});
+    let call = json!({"name": "run_sql", "arguments": arguments, "_meta": {"progressToken": 7}});
+    let id = server.send("tools/call", call);
+    let (mut messages, mut last, mut longest, mut heard) = (Vec::new(), 0.0, Duration::ZERO, Instant::now());
+    loop {
+        let message = server.receive(Duration::from_secs(30)).unwrap();
+        longest = longest.max(heard.elapsed());
+        heard = Instant::now();
+        if message["id"] == id {
+            assert_eq!(content(&message)["error"]["code"], "timeout");
+            break;
+        }
+        assert_eq!(message["params"]["progressToken"], 7);
+        let progress = message["params"]["progress"].as_f64().unwrap();
+        assert!(progress > last);
+        last = progress;
+        messages.push(message["params"]["message"].as_str().unwrap().to_owned());
+    }
+    assert!(longest < Duration::from_secs(6), "{longest:?} of silence: {messages:?}");
+    assert!(messages.iter().any(|message| message.ends_with("4 s")), "{messages:?}");
+    assert!(messages.iter().any(|message| message.contains("000 rows")), "{messages:?}");
+}
+
+#[test]
+fn a_full_queue_is_said_at_once() {
+    let home = Home::new("busy");
+    let path = home.scratch.path("tudb.toml");
+    std::fs::write(&path, "statement_timeout_ms = 2000\n[limits]\nmax_calls = 1\nmax_queued_calls = 2\n").unwrap();
+    let home = home.set("TUDB_CONFIG", path.display());
+    let mut server = home.serve();
+    let ids: Vec<u64> = (0..6).map(|_| server.send_call("run_sql", json!({"sql": ENDLESS}))).collect();
+    let answers: Vec<Value> = ids.into_iter().map(|id| content(&server.answer(id))["error"].clone()).collect();
+    let of = |code: &str| answers.iter().filter(|error| error["code"] == code).count();
+    assert_eq!((of("timeout"), of("busy")), (3, 3), "{answers:?}");
+    assert!(answers.iter().any(|error| error["hint"].as_str().unwrap().contains("Wait for answers")), "{answers:?}");
+    legacy_call_works(&mut server);
+}
+
+#[test]
 fn a_broken_configuration_still_serves_and_says_what_is_wrong() {
     let home = Home::new("broken").set("TUDB_MAX_ROWZ", 1);
     let mut server = home.serve();

@@ -154,13 +154,6 @@ fn run(server: &mut Server, cases: &[Case], fill: impl Fn(&str) -> String, marke
     (wrong, approved)
 }
 
-/// Most memory the process ever held, in kB.
-fn peak_memory_kb(child: &Child) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 fn config(home: &Home, main: &str, other: &str) -> std::path::PathBuf {
     let path = home.scratch.path("tudb.toml");
     let text = format!(
@@ -311,7 +304,7 @@ fn postgres_holds_against_the_corpora() {
             assert!(!log.contains(sign), "{sign} in the server's log");
         }
         assert!(server.child.try_wait().unwrap().is_none(), "the process died");
-        let peak = peak_memory_kb(&server.child);
+        let peak = crate::support::peak_memory_kb(&server.child);
         eprintln!("PostgreSQL {}: {} cases, peak {} MB", postgres.version, cases.len(), peak / 1024);
         assert!(peak < MAX_MEMORY_KB, "the process took {peak} kB");
     }
@@ -353,7 +346,7 @@ fn sqlite_holds_against_the_corpus() {
     let mut left: Vec<_> = std::fs::read_dir(files.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["main.db", "secret.txt"], "a file was made");
-    let peak = peak_memory_kb(&server.child);
+    let peak = crate::support::peak_memory_kb(&server.child);
     eprintln!("SQLite: {} cases, peak {} MB", cases.len(), peak / 1024);
     assert!(peak < MAX_MEMORY_KB, "the process took {peak} kB");
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::Home;
-use crate::support::postgres::servers;
+use crate::support::postgres::{server, servers};
+use crate::support::{Home, peak_memory_kb};
 
 #[test]
 fn every_type_comes_as_its_exact_text() {
@@ -365,6 +365,32 @@ fn csv_and_markdown_carry_the_same_values() {
     assert_eq!(csv["columns"].as_array().unwrap().len(), 5);
     let bad = server.call("run_sql", json!({"sql": sql, "format": "xml"}));
     assert!(bad["error"]["message"].as_str().unwrap().contains("json, csv or markdown"), "{bad}");
+}
+
+#[test]
+fn three_million_rows_stay_inside_the_budgets() {
+    let postgres = server();
+    let (database, url) = postgres.database("many");
+    postgres.query(
+        &database,
+        "CREATE UNLOGGED TABLE many AS SELECT i AS id, md5(i::text) AS word, i * 1.5 AS price FROM generate_series(1, 3000000) i",
+    );
+    for (max_rows, reply_bytes) in [(100, 40_000), (10_000, 40_000), (10_000, 1_000_000)] {
+        let home = Home::new("many").set("TUDB_DATABASE_URL", &url).set("TUDB_MAX_REPLY_BYTES", reply_bytes);
+        let mut server = home.serve();
+        for sql in
+            ["SELECT * FROM many", "SELECT * FROM many ORDER BY word", "SELECT a.word, b.word FROM many a, many b"]
+        {
+            let id = server.send_call("run_sql", json!({"sql": sql, "max_rows": max_rows}));
+            let answer = server.answer(id);
+            let block = answer["result"]["content"][0]["text"].as_str().unwrap();
+            assert!(block.len() <= reply_bytes, "{} bytes", block.len());
+            assert_eq!(crate::support::content(&answer)["truncated"], true);
+        }
+        let peak = peak_memory_kb(&server.child);
+        println!("3,000,000 rows, {max_rows} wanted, {reply_bytes} bytes allowed: peak memory {} MB", peak / 1_024);
+        assert!(peak < 60 * 1_024, "{peak} kB");
+    }
 }
 
 #[test]

@@ -213,6 +213,7 @@ impl PostgresEngine {
                 unread = true;
                 break;
             }
+            options.tell_rows(writer.row_count());
         }
         Ok((writer.finish(), unread))
     }

@@ -278,6 +278,13 @@ pub fn tool_path(variable: &str) -> PathBuf {
     )
 }
 
+/// Most memory the process ever held, in kB.
+pub fn peak_memory_kb(child: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
 /// Every byte under a directory, for the search for secrets.
 pub fn everything_under(directory: &Path) -> Vec<u8> {
     let mut all = Vec::new();
