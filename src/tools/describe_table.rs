@@ -23,8 +23,11 @@ pub(crate) async fn call(gateway: &Gateway, caller: &Caller, request: &DescribeT
     Ok(text)
 }
 
-/// What is given up for the reply to fit, in this order: a step, and what the hint calls it.
-const STEPS: [(fn(&mut TableDescription), &str); 5] = [
+/// One thing that is given up for a reply to fit, and what the hint calls it.
+type Step = (fn(&mut TableDescription), &'static str);
+
+/// What is given up, in this order.
+const STEPS: [Step; 5] = [
     (cut_texts, "long texts are cut"),
     (keep_few, "at most 5 values a column and 20 keys, checks and indexes of a kind are shown"),
     (drop_values, "values, defaults, checks and comments of columns are left out"),

@@ -18,6 +18,9 @@ use crate::guard::ApprovedSql;
 /// How long the process waits past the server's own limit before it cancels by itself.
 const SERVER_HEAD_START: Duration = Duration::from_millis(250);
 
+/// Between two attempts to cancel a statement that has not come back.
+const CANCEL_AGAIN: Duration = Duration::from_millis(50);
+
 /// Bytes of a plan that is read at all; a literal of the statement stands in it as often as it is used.
 const MAX_PLAN_BYTES: usize = 4 << 20;
 
@@ -187,14 +190,20 @@ impl PostgresSession<'_> {
             match ended {
                 Ok(result) => (result, false),
                 Err(why) => {
-                    let cancelled = async {
-                        if let Some(pid) = pid {
+                    // Again and again: a cancel that comes between two statements of the read hits neither.
+                    let cancelling = async {
+                        while let Some(pid) = pid {
                             canceller.cancel(pid, &name).await;
+                            tokio::time::sleep(CANCEL_AGAIN).await;
                         }
-                        reading.await
+                        std::future::pending().await
                     };
-                    let back = tokio::time::timeout(canceller.grace, cancelled).await.is_ok();
-                    (Err(why), !back)
+                    let is_back = tokio::select! {
+                        _ = &mut reading => true,
+                        () = cancelling => false,
+                        () = tokio::time::sleep(canceller.grace) => false,
+                    };
+                    (Err(why), !is_back)
                 }
             }
         };
