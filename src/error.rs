@@ -5,6 +5,8 @@
 
 use serde::Serialize;
 
+use crate::database::value::{cut, json_escaped_len};
+
 /// The closed list of codes a client may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -112,6 +114,9 @@ impl Code {
     }
 }
 
+/// Bytes of a message and of a hint: both can repeat what the caller or the database wrote.
+const MAX_TEXT_BYTES: usize = 2_000;
+
 /// A failed call as the client reads it: the `error` object of a tool result with `isError`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{message}")]
@@ -157,18 +162,30 @@ impl ToolError {
         struct Body<'a> {
             error: &'a ToolError,
         }
-        serde_json::to_string(&Body { error: self }).unwrap_or_default()
+        let shorten = |text: &str| {
+            let mut most = MAX_TEXT_BYTES;
+            // What JSON escapes takes up to six times the room.
+            while most > 0 && json_escaped_len(cut(text, most)) > MAX_TEXT_BYTES {
+                most /= 2;
+            }
+            if text.len() > most { format!("{}…", cut(text, most)) } else { text.to_owned() }
+        };
+        let told =
+            ToolError { message: shorten(&self.message), hint: self.hint.as_deref().map(shorten), ..self.clone() };
+        serde_json::to_string(&Body { error: &told }).unwrap_or_default()
     }
 }
 
 /// The names nearest to `wanted`, best first, at most `n`: same letters but case, then a small edit
 /// distance (two letters swapped count once).
 pub fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>, n: usize) -> Vec<&'a str> {
-    let wanted = wanted.to_lowercase();
+    // Quotes are how a name is written, not what it is.
+    let bare = |name: &str| name.to_lowercase().replace('"', "");
+    let wanted = bare(wanted);
     let limit = (wanted.chars().count() / 3).max(1);
     let mut scored: Vec<(usize, &str)> = known
         .filter_map(|name| {
-            let lower = name.to_lowercase();
+            let lower = bare(name);
             let bare = lower.rsplit('.').next().unwrap_or(&lower);
             let distance = strsim::osa_distance(&wanted, bare).min(strsim::osa_distance(&wanted, &lower));
             // A plural, a prefix or a suffix is nearer than its distance says.
@@ -192,6 +209,14 @@ mod tests {
         assert_eq!(nearest("custmers", known.into_iter(), 2), ["customers"]);
         assert_eq!(nearest("user", known.into_iter(), 2), ["public.users"]);
         assert!(nearest("zzzzzz", known.into_iter(), 2).is_empty());
+    }
+
+    #[test]
+    fn an_error_never_grows_with_what_it_repeats() {
+        for text in ["x".repeat(1 << 20), "\u{1}".repeat(1 << 20), "é".repeat(1 << 20)] {
+            let json = ToolError::invalid(text.clone()).hint(text).to_json();
+            assert!(json.len() < 5_000, "{}", json.len());
+        }
     }
 
     #[test]

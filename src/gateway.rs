@@ -255,18 +255,42 @@ impl Gateway {
     ///
     /// Those of arguments, connection, time and audit.
     pub async fn list_tables(&self, caller: &Caller, request: &ListTables) -> Result<Read<TablePage>, ToolError> {
+        self.list(caller, request, false).await
+    }
+
+    /// The tables whose names hold what was typed so far.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gateway::list_tables`].
+    pub async fn complete_table(&self, caller: &Caller, request: &ListTables) -> Result<Read<TablePage>, ToolError> {
+        self.list(caller, request, true).await
+    }
+
+    async fn list(
+        &self,
+        caller: &Caller,
+        request: &ListTables,
+        names_only: bool,
+    ) -> Result<Read<TablePage>, ToolError> {
         let start = self.start(caller, "list_tables");
         let limits = &self.config.limits;
         let list = ListRequest {
             search: request.search.clone().filter(|word| !word.is_empty()),
+            names_only,
             schema: request.schema.clone(),
             after: request.cursor.clone(),
             limit: request.limit.unwrap_or(limits.list_page),
         };
+        let given = [&request.search, &request.schema, &request.cursor];
         let ceiling = limits.list_page_ceiling;
         let options = |source: &SourceConfig| {
             if !(1..=ceiling).contains(&list.limit) {
                 return Err(ToolError::invalid(format!("limit must be from 1 to {ceiling}")));
+            }
+            if given.into_iter().flatten().any(|text| text.contains('\0') || text.len() > source.limits.max_text_bytes)
+            {
+                return Err(ToolError::invalid("search, schema and cursor must be short texts without NUL"));
             }
             Ok(plain_options(caller, source))
         };
@@ -289,7 +313,8 @@ impl Gateway {
     ) -> Result<Read<TableDescription>, ToolError> {
         let start = self.start(caller, "describe_table");
         let options = |source: &SourceConfig| {
-            if request.table.trim().is_empty() || request.table.len() > source.limits.max_text_bytes {
+            let table = &request.table;
+            if table.trim().is_empty() || table.contains('\0') || table.len() > source.limits.max_text_bytes {
                 return Err(ToolError::invalid("table must be a name"));
             }
             Ok(plain_options(caller, source))

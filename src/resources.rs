@@ -62,17 +62,15 @@ pub async fn complete_table(
     caller: &Caller,
     typed: &str,
     source: Option<String>,
-) -> Result<Vec<String>, ToolError> {
+) -> Result<(Vec<String>, u64), ToolError> {
     let request =
         ListTables { search: Some(typed.to_owned()), limit: Some(COMPLETIONS), source, ..ListTables::default() };
-    let read = gateway.list_tables(caller, &request).await?;
-    let typed = typed.to_lowercase();
-    // The search also finds tables by their columns and comments.
-    let names = read.value.tables.iter().map(|table| table.summary.name.clone());
-    let names: Vec<String> = names.filter(|name| name.to_lowercase().contains(&typed)).collect();
+    let read = gateway.complete_table(caller, &request).await?;
+    let names: Vec<String> = read.value.tables.iter().map(|table| table.summary.name.clone()).collect();
+    let total = read.value.total;
     let bytes = names.iter().map(String::len).sum();
     read.close(Some(names.len() as u64), bytes);
-    Ok(names)
+    Ok((names, total))
 }
 
 /// Whether a failed read means that there is no such resource, rather than that it could not be read now.

@@ -18,6 +18,7 @@ use rmcp::service::{RequestContext, RoleServer};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::database::value::cut;
 use crate::error::ToolError;
 use crate::gateway::{Caller, Gateway};
 use crate::tools::{self, Core, Reply};
@@ -151,7 +152,10 @@ impl ServerHandler for Server {
         let name = request.name.clone();
         let Some(reply) = self.call(request, context).await else {
             let known = tools::NAMES.join(", ");
-            return Err(ErrorData::invalid_params(format!("unknown tool {name:?}; the tools are {known}"), None));
+            return Err(ErrorData::invalid_params(
+                format!("unknown tool {:?}; the tools are {known}", cut(&name, 200)),
+                None,
+            ));
         };
         // The transport writes this one text into both blocks.
         let content = vec![ContentBlock::text(reply.json)];
@@ -214,7 +218,7 @@ impl ServerHandler for Server {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        let mut names = Vec::new();
+        let (mut names, mut total) = (Vec::new(), 0);
         if request.argument.name == "table"
             && let Ok(gateway) = self.gateway()
         {
@@ -224,10 +228,11 @@ impl ServerHandler for Server {
                 resources::complete_table(gateway, caller, typed, source).await
             });
             // A completion helps while somebody types; what is wrong is told when the document is read.
-            names = found.await.and_then(Result::ok).unwrap_or_default();
+            (names, total) = found.await.and_then(Result::ok).unwrap_or_default();
         }
-        let names =
-            CompletionInfo::with_all_values(names).map_err(|message| ErrorData::internal_error(message, None))?;
+        let more = total > names.len() as u64;
+        let names = CompletionInfo::with_pagination(names, u32::try_from(total).ok(), more)
+            .map_err(|message| ErrorData::internal_error(message, None))?;
         Ok(CompleteResult::new(names))
     }
 
@@ -236,7 +241,11 @@ impl ServerHandler for Server {
         request: CustomRequest,
         _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {}", request.method), None))
+        Err(ErrorData::new(
+            ErrorCode::METHOD_NOT_FOUND,
+            format!("there is no method {}", cut(&request.method, 200)),
+            None,
+        ))
     }
 }
 

@@ -14,6 +14,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use rmcp::RoleServer;
 use rmcp::model::{
@@ -29,6 +30,9 @@ use crate::database::value::push_json_string;
 
 /// Messages read ahead of a session.
 const MESSAGES_AHEAD: usize = 64;
+
+/// How often a client that does not read is looked at, whether it is still there.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Methods that are served.
 const METHODS: [&str; 11] = [
@@ -94,9 +98,17 @@ impl Unread {
         }
     }
 
-    fn wait(&self) {
-        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.fell.wait_while(bytes, |bytes| *bytes > self.limit));
+    /// Waits until the client has read; false when it has gone instead.
+    fn wait(&self, has_gone: impl Fn() -> bool) -> bool {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        while *bytes > self.limit {
+            let waited = self.fell.wait_timeout(bytes, LOOK_AGAIN).unwrap_or_else(PoisonError::into_inner);
+            bytes = waited.0;
+            if waited.1.timed_out() && has_gone() {
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -124,9 +136,10 @@ pub fn open(max_line_bytes: usize, max_unread_bytes: usize, end: CancellationTok
     let ended = end.clone();
     let mut switch = Switch { handshake, inline, has_handshake: false, has_inline: false, out: out.clone() };
     std::thread::spawn(move || {
+        let Ok(input) = input else { return ended.cancel() };
+        let watched = watched(&input);
         read_lines(BufReader::with_capacity(64 << 10, input), max_line_bytes, |line| {
-            switch.out.unread.wait();
-            switch.take(line)
+            switch.out.unread.wait(|| has_gone(watched.as_ref())) && switch.take(line)
         });
         ended.cancel();
     });
@@ -146,27 +159,56 @@ pub fn open(max_line_bytes: usize, max_unread_bytes: usize, end: CancellationTok
 /// Standard input and output under descriptors of their own. What a dependency prints goes to stderr from here on, and
 /// a child process (a password command) finds an empty input.
 #[cfg(unix)]
-fn descriptors() -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
+fn descriptors() -> (std::io::Result<File>, Box<dyn Write + Send>) {
     use std::os::fd::AsFd;
-    let moved = || -> std::io::Result<(File, File)> {
-        let input = std::io::stdin().as_fd().try_clone_to_owned()?;
-        let output = std::io::stdout().as_fd().try_clone_to_owned()?;
+    let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
+    // Without an input there is nothing to serve: an empty one ends the process at once.
+    let input = own(std::io::stdin().as_fd()).or_else(|_| File::open("/dev/null"));
+    let moved = || -> std::io::Result<File> {
+        let output = own(std::io::stdout().as_fd())?;
         rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
         rustix::stdio::dup2_stdout(std::io::stderr())?;
-        Ok((File::from(input), File::from(output)))
+        Ok(output)
     };
-    match moved() {
-        Ok((input, output)) => (Box::new(input), Box::new(output)),
+    let output: Box<dyn Write + Send> = match moved() {
+        Ok(output) => Box::new(output),
         Err(error) => {
-            tracing::warn!(%error, "standard input and output stay where they are");
-            (Box::new(std::io::stdin()), Box::new(std::io::stdout()))
+            tracing::warn!(%error, "standard output stays where it is");
+            Box::new(std::io::stdout())
         }
-    }
+    };
+    (input, output)
+}
+
+/// The input to look at while it is not read.
+#[cfg(unix)]
+fn watched(input: &File) -> Option<File> {
+    input.try_clone().ok()
+}
+
+/// Whether the other end of the input is closed, whatever is still in it.
+#[cfg(unix)]
+fn has_gone(input: Option<&File>) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let Some(input) = input else { return false };
+    let mut looked = [PollFd::new(input, PollFlags::empty())];
+    poll(&mut looked, Some(&Timespec::default())).is_ok()
+        && looked.iter().any(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR))
 }
 
 #[cfg(not(unix))]
-fn descriptors() -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
-    (Box::new(std::io::stdin()), Box::new(std::io::stdout()))
+fn descriptors() -> (std::io::Result<std::io::Stdin>, Box<dyn Write + Send>) {
+    (Ok(std::io::stdin()), Box::new(std::io::stdout()))
+}
+
+#[cfg(not(unix))]
+fn watched(_input: &std::io::Stdin) -> Option<File> {
+    None
+}
+
+#[cfg(not(unix))]
+fn has_gone(_input: Option<&File>) -> bool {
+    false
 }
 
 impl Out {
@@ -218,7 +260,10 @@ impl Switch {
                     Err(_) if text.first() == Some(&b'[') => {
                         self.out.error(None, -32600, "batches are not served; send one message a line");
                     }
-                    Err(_) => self.out.error(None, -32700, "the line is not a JSON-RPC message"),
+                    Err(_) if serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok() => {
+                        self.out.error(None, -32600, "not a request: its id must be a string or a whole number");
+                    }
+                    Err(_) => self.out.error(None, -32700, "the line is not JSON"),
                 }
                 true
             }
@@ -426,10 +471,12 @@ mod tests {
         let unread = Arc::new(Unread { bytes: Mutex::new(0), fell: Condvar::new(), limit: 10 });
         unread.change(|bytes| bytes + 11);
         let waiting = Arc::clone(&unread);
-        let waiter = std::thread::spawn(move || waiting.wait());
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        let waiter = std::thread::spawn(move || waiting.wait(|| false));
+        std::thread::sleep(Duration::from_millis(50));
         assert!(!waiter.is_finished());
         unread.change(|bytes| bytes - 1);
-        waiter.join().unwrap();
+        assert!(waiter.join().unwrap());
+        unread.change(|bytes| bytes + 1);
+        assert!(!unread.wait(|| true), "the client has gone");
     }
 }

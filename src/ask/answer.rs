@@ -65,6 +65,45 @@ pub(super) struct Draft {
     pub doubts: Vec<String>,
 }
 
+impl HandBack {
+    /// The hand-back inside so many bytes: a long draft, columns, the schema's end, joins and values go first.
+    pub(super) fn within(mut self, max_bytes: usize) -> Self {
+        let size = |hand_back: &HandBack| serde_json::to_string(hand_back).map_or(0, |text| text.len());
+        if size(&self) <= max_bytes {
+            return self;
+        }
+        self.draft = self.draft.filter(|draft| draft.sql.len() <= max_bytes / 4);
+        for table in &mut self.tables {
+            table.columns.truncate(HAND_BACK_COLUMNS);
+        }
+        while size(&self) > max_bytes {
+            if self.schema.len() > SCHEMA_END.len() {
+                let kept = cut(&self.schema, self.schema.len() / 2);
+                let whole_lines = kept.rfind('\n').and_then(|at| kept.get(..at)).unwrap_or_default();
+                self.schema = whole_lines.to_owned();
+                if !self.schema.is_empty() {
+                    self.schema.push_str(SCHEMA_END);
+                }
+            } else if !self.joins.is_empty() || !self.values.is_empty() {
+                self.joins.truncate(self.joins.len() / 2);
+                self.values.truncate(self.values.len() / 2);
+            } else if self.tables.len() > 1 {
+                self.tables.truncate(self.tables.len() / 2);
+            } else {
+                self.tables.clear();
+                break;
+            }
+        }
+        self
+    }
+}
+
+/// Columns of a table that a hand-back over its limit names.
+const HAND_BACK_COLUMNS: usize = 20;
+
+/// What stands in place of a schema's end.
+const SCHEMA_END: &str = "\n(more: see list_tables and describe_table)";
+
 /// The outcomes of asking.
 #[derive(Debug)]
 pub(super) enum Outcome {

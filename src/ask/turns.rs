@@ -16,6 +16,9 @@ use crate::error::{Code, ToolError};
 use crate::gateway::{AskDatabase, Caller, DescribeTable, Gateway, Ran, RunSql};
 use crate::model::{Block, Message, Model, ModelError, StopReason, ToolResult, TurnRequest};
 
+/// Bytes of a reply that status and receipt take.
+const RECEIPT_BYTES: usize = 500;
+
 /// Time kept back so that an answer leaves before the deadline.
 const CLOSING_TIME: Duration = Duration::from_millis(500);
 /// Tables in a hand-back.
@@ -327,7 +330,7 @@ impl Question<'_> {
             Dialect::Postgresql => "postgresql",
             Dialect::Sqlite => "sqlite",
         };
-        Outcome::HandBack(Box::new(HandBack {
+        let hand_back = HandBack {
             message:
                 "No language model is configured and the built-in engine is not sure; write the statement from this."
                     .into(),
@@ -338,7 +341,8 @@ impl Question<'_> {
             tables,
             draft: sql.map(|sql| Draft { sql, doubts }),
             next: "Call run_sql with one statement.",
-        }))
+        };
+        Outcome::HandBack(Box::new(hand_back.within(limits.max_reply_bytes.saturating_sub(RECEIPT_BYTES))))
     }
 }
 

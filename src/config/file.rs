@@ -384,10 +384,14 @@ impl Keys {
             }
         }
         if sources.is_empty() {
-            let found = FOUND_NAMES.into_iter().find_map(|name| Some((name, env.get(name).filter(|v| !v.is_empty())?)));
+            let set = |name: &'static str| Some((name, env.get(name).filter(|value| !value.is_empty())?.clone()));
+            let found = FOUND_NAMES.into_iter().find_map(set);
+            // An empty string leaves everything to these variables.
+            let found =
+                found.or_else(|| PG_NAMES.into_iter().find_map(set).map(|(name, _)| (name, "postgres://".into())));
             origin = match found {
                 Some((name, url)) => {
-                    sources.push(SourceConfig::new("main", Some(Secret::new(url.clone())), limits));
+                    sources.push(SourceConfig::new("main", Some(Secret::new(url)), limits));
                     found_by_name = true;
                     format!("source main from {name}")
                 }
@@ -467,6 +471,7 @@ impl SourceKeys {
             url: self.url,
             provider: self.provider,
             password,
+            pg_environment: PgEnvironment::default(),
             schemas: self.schemas,
             hidden_schemas: self.hidden_schemas,
             time_zone,

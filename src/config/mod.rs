@@ -19,6 +19,46 @@ use crate::secret::Secret;
 /// The environment as the process was started with it: name to value. A map, so that tests need no process state.
 pub type Environment = BTreeMap<String, String>;
 
+/// What of the environment a connection string may leave to it: `PG*` variables and where the home directory is. Its
+/// values cannot be printed.
+#[derive(Clone, Debug, Default)]
+pub struct PgEnvironment {
+    values: BTreeMap<String, Secret>,
+    /// Whether sockets of servers on this machine are looked for; not in tests of the strings.
+    sockets: bool,
+}
+
+impl PgEnvironment {
+    pub fn new(env: &Environment) -> Self {
+        let known = |name: &str| name.starts_with("PG") || ["HOME", "USER", "LOGNAME"].contains(&name);
+        let values = env
+            .iter()
+            .filter(|(name, value)| known(name) && !value.is_empty())
+            .map(|(name, value)| (name.clone(), Secret::new(value.clone())))
+            .collect();
+        PgEnvironment { values, sockets: true }
+    }
+
+    pub fn get(&self, name: &str) -> Option<String> {
+        self.values.get(name).map(|value| value.reveal().to_owned())
+    }
+
+    /// A file of the home directory.
+    pub fn home(&self, name: &str) -> Option<PathBuf> {
+        self.get("HOME").map(|home| PathBuf::from(home).join(name))
+    }
+
+    pub fn looks_for_sockets(&self) -> bool {
+        self.sockets
+    }
+
+    #[cfg(test)]
+    pub(crate) fn without_sockets(mut self) -> Self {
+        self.sockets = false;
+        self
+    }
+}
+
 /// All settings of a process.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -47,6 +87,7 @@ pub struct SourceConfig {
     pub url: Option<Secret>,
     pub provider: Option<String>,
     pub password: Option<PasswordFrom>,
+    pub pg_environment: PgEnvironment,
     /// Schemas shown; empty means all but the hidden ones.
     pub schemas: Vec<String>,
     pub hidden_schemas: Vec<String>,
@@ -70,6 +111,7 @@ impl SourceConfig {
             url,
             provider: None,
             password: None,
+            pg_environment: PgEnvironment::default(),
             schemas: Vec::new(),
             hidden_schemas: Vec::new(),
             time_zone: "UTC".into(),
@@ -187,6 +229,9 @@ const FOUND_NAMES: [&str; 9] = [
     "POSTGRES_PRISMA_URL",
 ];
 
+/// libpq's own variables that name a database by themselves.
+const PG_NAMES: [&str; 4] = ["PGSERVICE", "PGHOST", "PGHOSTADDR", "PGDATABASE"];
+
 /// What in the environment says that Bedrock is meant, under `auto`.
 const BEDROCK_SIGNS: [&str; 6] = [
     "TUDB_BEDROCK_MODEL",
@@ -224,6 +269,10 @@ impl Config {
         keys.apply_environment(env)?;
         keys.reject_placeholders(&place)?;
         let mut config = keys.into_config(env, &place)?;
+        let pg_environment = PgEnvironment::new(env);
+        for source in &mut config.sources {
+            source.pg_environment = pg_environment.clone();
+        }
         if let Some(place) = &directories {
             config.data_dir = Some(place.data_dir().join("tudb"));
             if config.audit.path.is_none() {

@@ -42,7 +42,10 @@ pub fn with_names(error: ToolError, dialect: Dialect, snapshot: &Snapshot, table
             let near = nearest(wanted, snapshot.tables.iter().map(|table| table.name.as_str()), MOST_NAMES);
             match near.as_slice() {
                 [] => "`list_tables` shows all tables; its search finds one by a word.".to_owned(),
-                names => format!("Did you mean {}?{}", names.join(" or "), quoting(dialect, wanted, names)),
+                names => {
+                    let written: Vec<String> = names.iter().map(|name| table(dialect, name)).collect();
+                    format!("Did you mean {}?{}", written.join(" or "), quoting(dialect, wanted, names))
+                }
             }
         }
         About::Column(wanted) => {
@@ -57,14 +60,14 @@ pub fn with_names(error: ToolError, dialect: Dialect, snapshot: &Snapshot, table
             if near.is_empty() {
                 push_elsewhere(&mut hint, dialect, snapshot, wanted);
             }
-            for table in &read {
-                push_columns(&mut hint, dialect, table);
+            for found in &read {
+                push_columns(&mut hint, dialect, found);
             }
             hint.trim().to_owned()
         }
         About::Ambiguous(wanted) => {
             let having = read.iter().filter(|table| table.columns.iter().any(|column| column.name == wanted));
-            let names: Vec<&str> = having.map(|table| table.name.as_str()).collect();
+            let names: Vec<String> = having.map(|found| table(dialect, &found.name)).collect();
             format!(
                 "Write the table or its alias before the column; {} have {}.",
                 names.join(" and "),
@@ -114,16 +117,34 @@ fn is_same_table(written: &str, known: &str) -> bool {
         || written.rsplit_once('.').is_some_and(|(_, table)| table == known)
 }
 
-/// A column as a statement has to write it.
+/// Words that are no names without quotes, in PostgreSQL's grammar or in SQLite's.
+const RESERVED: &str = "\
+    abort add all alter analyse analyze and any array as asc asymmetric between both case cast check \
+    collate collation column commit concurrently constraint create cross current_catalog current_date \
+    current_role current_schema current_time current_timestamp current_user default deferrable delete \
+    desc distinct do drop else end escape except exists false fetch for foreign freeze from full grant \
+    group having ilike in index indexed initially inner insert intersect into is isnull join lateral \
+    leading left like limit localtime localtimestamp natural not nothing notnull null offset on only or \
+    order outer over overlaps placing primary references returning right select session_user set similar \
+    some symmetric system_user table tablesample then to trailing transaction true union unique update \
+    user using values variadic verbose when where window with";
+
+/// A name as a statement has to write it.
 fn quote(dialect: Dialect, name: &str) -> String {
     let plain = |c: char| {
         c == '_' || c.is_ascii_digit() || c.is_ascii_lowercase() || dialect == Dialect::Sqlite && c.is_ascii_uppercase()
     };
-    if name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty() {
+    let is_plain = name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty();
+    if is_plain && !RESERVED.split(' ').any(|word| name.eq_ignore_ascii_case(word)) {
         name.to_owned()
     } else {
         format!("\"{}\"", name.replace('"', "\"\""))
     }
+}
+
+/// A table as a statement has to write it: PostgreSQL's catalog says so itself.
+fn table(dialect: Dialect, name: &str) -> String {
+    if dialect == Dialect::Sqlite { quote(dialect, name) } else { name.to_owned() }
 }
 
 /// The advice on capitals, when nothing but them keeps a name from being found.
@@ -155,7 +176,7 @@ fn push_columns(hint: &mut String, dialect: Dialect, table: &TableDescription) {
     if hint.len() > MOST_LIST_BYTES {
         return;
     }
-    let _ = write!(hint, " {} has ", table.name);
+    let _ = write!(hint, " {} has ", self::table(dialect, &table.name));
     for (index, column) in table.columns.iter().enumerate() {
         if hint.len() > MOST_LIST_BYTES {
             let _ = write!(hint, ", and {} more: see describe_table", table.columns.len() - index);
@@ -172,7 +193,7 @@ mod tests {
     use super::*;
     use crate::error::Code;
 
-    fn snapshot() -> Snapshot {
+    fn snapshot(dialect: Dialect) -> Snapshot {
         let table = |name: &str, columns: &[&str]| {
             let columns: Vec<_> = columns
                 .iter()
@@ -180,6 +201,11 @@ mod tests {
                 .collect();
             serde_json::from_value(serde_json::json!({"name": name, "kind": "table", "columns": columns})).unwrap()
         };
+        if dialect == Dialect::Sqlite {
+            let tables =
+                [("customers", &["id", "name"][..]), ("orders", &["id", "total"]), ("order", &["group", "user"])];
+            return Snapshot { tables: tables.into_iter().map(|(name, columns)| table(name, columns)).collect() };
+        }
         Snapshot {
             tables: vec![
                 table("public.\"Invoice\"", &["Id", "totalAmount"]),
@@ -194,7 +220,7 @@ mod tests {
         error.sqlstate = Some(state.to_owned()).filter(|state| !state.is_empty());
         let dialect = if state.is_empty() { Dialect::Sqlite } else { Dialect::Postgresql };
         let tables: Vec<String> = tables.iter().map(|table| (*table).to_owned()).collect();
-        with_names(error, dialect, &snapshot(), &tables).hint.unwrap_or_default()
+        with_names(error, dialect, &snapshot(dialect), &tables).hint.unwrap_or_default()
     }
 
     #[test]
@@ -218,13 +244,18 @@ mod tests {
             hint("42702", "column reference \"id\" is ambiguous", &["orders", "customers"]),
             "Write the table or its alias before the column; public.customers and public.orders have id."
         );
-        assert_eq!(hint("", "no such table: custmers", &["custmers"]), "Did you mean public.customers?");
-        assert_eq!(hint("", "no such column: o.zzz", &["orders"]), "public.orders has id, customer_id, total.");
+        assert_eq!(hint("", "no such table: custmers", &["custmers"]), "Did you mean customers?");
+        assert_eq!(hint("", "no such column: o.zzz", &["orders"]), "orders has id, total.");
         assert_eq!(
             hint("42703", "column c.total does not exist", &["customers"]),
             "total is in public.orders. public.customers has id, name."
         );
         assert!(hint("42P01", "relation \"zzzzzz\" does not exist", &[]).contains("list_tables"));
+        assert_eq!(
+            hint("", "no such column: usr", &["order"]),
+            "Did you mean \"user\"? \"order\" has \"group\", \"user\"."
+        );
+        assert_eq!(hint("", "no such table: ordr", &[]), "Did you mean \"order\"?");
         // What the schema cannot help with keeps its own words.
         assert_eq!(hint("22012", "division by zero", &["orders"]), "");
         assert_eq!(hint("42P01", "missing FROM-clause entry for table \"o\"", &["orders"]), "");

@@ -9,7 +9,6 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
 use time::{Date, Duration, OffsetDateTime};
 
-use super::presets;
 use super::target::{self, Target};
 use crate::config::SourceConfig;
 use crate::dialect::Dialect;
@@ -169,7 +168,7 @@ pub async fn migrate(source: &SourceConfig) -> Result<Done, BootstrapError> {
             Ok(Done::Changed)
         }
         Target::Postgres(target) => {
-            let mut connection = PgConnection::connect_with(&target.options).await?;
+            let mut connection = PgConnection::connect_with(target.first()).await?;
             let there: bool =
                 sqlx::query_scalar("SELECT to_regclass('customers') IS NOT NULL").fetch_one(&mut connection).await?;
             if there {
@@ -205,7 +204,7 @@ pub async fn seed(source: &SourceConfig) -> Result<Done, BootstrapError> {
             Ok(Done::Changed)
         }
         Target::Postgres(target) => {
-            let mut connection = PgConnection::connect_with(&target.options).await?;
+            let mut connection = PgConnection::connect_with(target.first()).await?;
             let rows: i64 = sqlx::query_scalar(SEEDED).fetch_one(&mut connection).await?;
             if rows > 0 {
                 return Ok(Done::Already);
@@ -229,12 +228,9 @@ pub async fn seed(source: &SourceConfig) -> Result<Done, BootstrapError> {
 pub fn where_to(source: &SourceConfig) -> String {
     match target::resolve(source) {
         Ok(Target::Postgres(target)) => {
-            let database = target.options.get_database().unwrap_or("its default database").to_owned();
-            format!(
-                "{database} on {} ({})",
-                target.options.get_host(),
-                presets::by_host(target.options.get_host()).name
-            )
+            let way = target.first();
+            let database = way.get_database().unwrap_or("its default database");
+            format!("{database} on {} ({})", way.get_host(), target.preset.name)
         }
         Ok(Target::Sqlite(options)) => options.get_filename().display().to_string(),
         Ok(Target::Sample) | Err(_) => "an unknown place".into(),

@@ -223,10 +223,10 @@ impl Snapshot {
                 if has(bare) {
                     matched.push(format!("table {bare}"));
                 }
-                if table.comment.as_deref().is_some_and(has) {
+                if !request.names_only && table.comment.as_deref().is_some_and(has) {
                     matched.push("comment".to_owned());
                 }
-                for column in &table.columns {
+                for column in table.columns.iter().filter(|_| !request.names_only) {
                     if has(&column.name) || column.comment.as_deref().is_some_and(has) {
                         matched.push(format!("column {}", column.name));
                     }

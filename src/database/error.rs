@@ -17,9 +17,9 @@ pub enum DatabaseError {
     #[error("source {source_name} cannot be reached")]
     Unreachable { source_name: String, hint: String },
     #[error("source {source_name} refused the login")]
-    AuthFailed { source_name: String },
+    AuthFailed { source_name: String, remedy: String },
     #[error("the encrypted connection to source {source_name} failed: {reason}")]
-    Tls { source_name: String, reason: String },
+    Tls { source_name: String, reason: String, remedy: String },
     #[error("source {source_name}: {message}")]
     Missing { source_name: String, message: String },
     #[error("source {source_name} has no connection slot left")]
@@ -54,8 +54,8 @@ impl From<DatabaseError> for ToolError {
         match error {
             DatabaseError::Sql { hint, sqlstate, position, .. } => {
                 let mut told = new(Code::SqlError);
-                told.hint = hint
-                    .or_else(|| Some("Correct the statement; `describe_table` shows names and types.".to_owned()));
+                told.hint =
+                    hint.or_else(|| Some("Correct the statement; `describe_table` shows names and types.".to_owned()));
                 told.sqlstate = sqlstate;
                 told.position = position;
                 told
@@ -67,10 +67,8 @@ impl From<DatabaseError> for ToolError {
                 new(Code::Busy).hint("Other calls hold the connections; try again when they have ended.")
             }
             DatabaseError::Unreachable { hint, .. } => new(Code::Unreachable).hint(hint),
-            DatabaseError::AuthFailed { .. } => new(Code::AuthFailed)
-                .hint("Check user and password of the source; a password with special characters must be percent-encoded in a URL."),
-            DatabaseError::Tls { .. } => new(Code::TlsFailed)
-                .hint("Set sslmode to what the server offers, and sslrootcert to its certificate authority for verify-full."),
+            DatabaseError::AuthFailed { remedy, .. } => new(Code::AuthFailed).hint(remedy),
+            DatabaseError::Tls { remedy, .. } => new(Code::TlsFailed).hint(remedy),
             DatabaseError::Missing { .. } => {
                 new(Code::DatabaseMissing).hint("Check the database's name or the file's path in the source's url.")
             }

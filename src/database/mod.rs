@@ -5,6 +5,7 @@
 pub mod advice;
 pub mod bootstrap;
 pub mod catalog;
+mod dsn;
 mod error;
 #[cfg(test)]
 mod lock_tests;
@@ -73,6 +74,8 @@ impl ReadOptions {
 #[derive(Clone, Debug, Default)]
 pub struct ListRequest {
     pub search: Option<String>,
+    /// Whether the search looks at the names of tables alone.
+    pub names_only: bool,
     pub schema: Option<String>,
     /// Where the page before ended, as [`ListedTable::cursor`] said.
     pub after: Option<String>,

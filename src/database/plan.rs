@@ -46,7 +46,10 @@ impl Explanation {
 
     /// Reads the rows of SQLite's `EXPLAIN QUERY PLAN`: id, parent, detail.
     pub fn from_sqlite(rows: Vec<(i64, i64, String)>) -> Self {
-        let summary = rows.iter().filter_map(|(_, _, detail)| sqlite_step(detail)).collect();
+        let mut summary: Vec<String> = rows.iter().filter_map(|(_, _, detail)| sqlite_step(detail)).collect();
+        if summary.is_empty() {
+            summary.push("No table is read".to_owned());
+        }
         let plan = rows
             .into_iter()
             .map(|(id, parent, detail)| serde_json::json!({"id": id, "parent": parent, "detail": detail}))
@@ -216,7 +219,7 @@ fn filtered_columns(filter: &str, alias: Option<&str>) -> Vec<String> {
     if filter.contains(" OR ") {
         return Vec::new();
     }
-    for part in without_parentheses(filter).split(" AND ") {
+    for part in parts(without_parentheses(filter)) {
         let Some((column, operator)) = compared_column(part, alias) else { return Vec::new() };
         let list = if operator == '=' { &mut equal } else { &mut ranges };
         if !list.contains(&column) {
@@ -228,6 +231,20 @@ fn filtered_columns(filter: &str, alias: Option<&str>) -> Vec<String> {
     equal
 }
 
+/// The parts of a conjunction; an AND inside of a string is not one.
+fn parts(filter: &str) -> Vec<&str> {
+    let (mut found, mut start, mut quoted) = (Vec::new(), 0, false);
+    for (at, character) in filter.char_indices() {
+        quoted ^= character == '\'';
+        if !quoted && filter.get(at..).is_some_and(|rest| rest.starts_with(" AND ")) {
+            found.extend(filter.get(start..at));
+            start = at + " AND ".len();
+        }
+    }
+    found.extend(filter.get(start..));
+    found
+}
+
 /// Column and operator of a comparison of one plain column, such as `(total > 5)` or `((status)::text = 'x'::text)`.
 fn compared_column(comparison: &str, alias: Option<&str>) -> Option<(String, char)> {
     let inner = comparison.trim_start_matches('(');
@@ -236,41 +253,48 @@ fn compared_column(comparison: &str, alias: Option<&str>) -> Option<(String, cha
         Some(rest) => rest.find('"')? + 2,
         None => inner.find(|c: char| !(c.is_alphanumeric() || c == '_'))?,
     };
-    let column = inner.get(..end).filter(|column| !column.is_empty())?;
+    let column = inner.get(..end)?;
+    // Keywords and constants are no columns: the server writes names in lower case or in quotes.
+    let first = column.chars().next()?;
+    if !(first == '"' || first == '_' || first.is_lowercase()) {
+        return None;
+    }
+    // Nothing but a change to text may stand between column and operator: of varchar it is none.
     let rest = inner.get(end..)?.trim_start_matches(')');
-    let rest = rest.strip_prefix("::").map_or(rest, |cast| cast.trim_start_matches(|c: char| c.is_alphanumeric()));
-    let rest = rest.trim_start_matches(')').trim_start();
-    let operator = rest.chars().next().filter(|operator| matches!(operator, '=' | '<' | '>'))?;
-    (!rest.starts_with("<>")).then(|| (column.to_owned(), operator))
+    let rest = rest.strip_prefix("::text").unwrap_or(rest).trim_start_matches(')').trim_start();
+    let (operator, _) = rest.split_once(' ')?;
+    matches!(operator, "=" | "<" | "<=" | ">" | ">=")
+        .then(|| (column.to_owned(), if operator == "=" { '=' } else { '<' }))
 }
 
 /// A step of SQLite's plan in words; `None` for what says nothing to a reader.
 fn sqlite_step(detail: &str) -> Option<String> {
-    let mut words = detail.splitn(3, ' ');
-    let (verb, object, how) = (words.next()?, words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let by = |how: &str| how.strip_prefix("USING ").map(str::to_owned);
+    let (verb, rest) = detail.split_once(' ').unwrap_or((detail, ""));
+    let rest = rest.strip_suffix(" LEFT-JOIN").unwrap_or(rest);
+    // A name may hold spaces; what follows it begins with one of these.
+    let (object, how) = match rest.split_once(" USING ") {
+        Some((object, how)) => (object, how),
+        None => rest.split_once(" VIRTUAL TABLE INDEX ").unwrap_or((rest, "")),
+    };
+    let is_virtual = rest.contains(" VIRTUAL TABLE INDEX ");
     Some(match verb {
-        "SCAN" if how.is_empty() && !object.starts_with('(') => format!("Full scan of {object}"),
-        "SCAN" => match by(how) {
-            Some(how) => format!("Full scan of {object} in the order of its {}", how),
-            None => format!("Full scan of {object} {how}").trim_end().to_owned(),
-        },
+        // The wrapper round the caller's statement, and sub-queries, whose own steps are told.
+        "SCAN" if object.starts_with('(') || object == "CONSTANT ROW" => return None,
+        "CO-ROUTINE" | "MATERIALIZE" => return None,
+        "SCAN" | "SEARCH" if is_virtual => format!("Read of the virtual table {object} by its own plan {how}"),
+        "SCAN" if how.is_empty() => format!("Full scan of {object}"),
+        "SCAN" => format!("Full scan of {object} in the order of its {how}"),
         "SEARCH" if how.contains("AUTOMATIC") => {
-            let columns = how
-                .rsplit('(')
-                .next()
-                .unwrap_or_default()
-                .trim_end_matches(')')
-                .replace("=?", "")
-                .replace(" AND ", ", ");
+            let columns = how.rsplit('(').next().unwrap_or_default().trim_end_matches(')');
+            let columns = columns.replace("=?", "").replace(" AND ", ", ");
             format!("Look-up in {object} by an index made for this one query: a permanent one on ({columns}) may help")
         }
-        "SEARCH" => format!("Look-up in {object} by {}", by(how).unwrap_or_else(|| how.to_owned())),
-        "USE" => format!(
-            "Sort in a temporary B-tree {}",
-            detail.strip_prefix("USE TEMP B-TREE ").unwrap_or(detail).to_lowercase()
-        ),
-        "CO-ROUTINE" | "MATERIALIZE" => return None,
+        "SEARCH" if how.is_empty() => format!("Look-up in {object}"),
+        "SEARCH" => format!("Look-up in {object} by {how}"),
+        "USE" => {
+            let purpose = detail.strip_prefix("USE TEMP B-TREE ").unwrap_or(detail).to_lowercase();
+            format!("Sort in a temporary B-tree {purpose}")
+        }
         _ => detail.to_owned(),
     })
 }
@@ -322,7 +346,18 @@ mod tests {
         assert_eq!(filtered_columns("(\"My o\".total > 5)", Some("My o")), ["total"]);
         assert!(filtered_columns("(lower(name) = 'x')", None).is_empty());
         assert!(filtered_columns("(a IS NULL)", None).is_empty());
-        assert!(filtered_columns("(a <> 1)", None).is_empty());
+        for filter in [
+            "(a <> 1)",
+            "(5 < total)",
+            "(CURRENT_DATE > d)",
+            "((created_at)::date = CURRENT_DATE)",
+            "((num)::integer = 5)",
+            "(r <@ '[1,5)'::int4range)",
+            "(a <-> b)",
+        ] {
+            assert!(filtered_columns(filter, None).is_empty(), "{filter}");
+        }
+        assert_eq!(filtered_columns("(note = 'x AND y = z'::text)", None), ["note"]);
         assert!(filtered_columns("((a = 1) OR (b = 2))", None).is_empty());
         assert!(filtered_columns("((a = 1) AND ((b = 2) OR (c = 3)))", None).is_empty());
     }
@@ -338,11 +373,19 @@ mod tests {
                 "Look-up in c by an index made for this one query: a permanent one on (a, b) may help",
             ),
             ("USE TEMP B-TREE FOR ORDER BY", "Sort in a temporary B-tree for order by"),
+            (
+                "SEARCH c USING AUTOMATIC COVERING INDEX (k=?) LEFT-JOIN",
+                "Look-up in c by an index made for this one query: a permanent one on (k) may help",
+            ),
+            ("SEARCH order items USING INDEX oi (q=?)", "Look-up in order items by INDEX oi (q=?)"),
+            ("SCAN ft VIRTUAL TABLE INDEX 0:M1", "Read of the virtual table ft by its own plan 0:M1"),
+            ("SEARCH c LEFT-JOIN", "Look-up in c"),
             ("COMPOUND QUERY", "COMPOUND QUERY"),
         ];
         for (detail, sentence) in steps {
             assert_eq!(sqlite_step(detail).as_deref(), Some(sentence));
         }
         assert_eq!(sqlite_step("CO-ROUTINE x"), None);
+        assert_eq!(sqlite_step("SCAN (subquery-1)"), None);
     }
 }

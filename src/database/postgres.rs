@@ -6,18 +6,20 @@
 //! server. It approves nothing itself.
 
 mod catalog;
+mod refused;
 mod role;
 mod ruled;
 mod session;
 mod statement;
 mod types;
 mod vouching;
+mod ways;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, Postgres, Row};
 
 pub use self::role::RoleReport;
@@ -25,8 +27,9 @@ use self::session::Held;
 pub use self::session::PostgresSession;
 use self::statement::Shapes;
 use self::types::TypeNames;
+use self::ways::{NoWay, Ways};
 use super::presets::Preset;
-use super::target::PostgresTarget;
+use super::target::{PostgresTarget, ServerRole};
 use super::value::cut;
 use super::{DatabaseError, ReadOptions};
 use crate::config::SourceConfig;
@@ -49,7 +52,8 @@ pub struct PostgresEngine {
     limits: Limits,
     preset: &'static Preset,
     pooled: bool,
-    connect: sqlx::postgres::PgConnectOptions,
+    has_password: bool,
+    ways: Ways,
     shapes: Arc<Shapes>,
     role: OnceLock<RoleReport>,
     types: TypeNames,
@@ -118,12 +122,12 @@ impl PostgresEngine {
                     Ok(matches!(tokio::time::timeout(Duration::from_secs(1), connection.ping()).await, Ok(Ok(()))))
                 })
             })
-            .connect_lazy_with(target.options.clone());
+            .connect_lazy_with(target.first().clone());
         let canceller = PgPoolOptions::new()
             .max_connections(1)
             .idle_timeout(Duration::from_secs(10))
             .acquire_timeout(Duration::from_millis(limits.cancel_grace_ms))
-            .connect_lazy_with(target.options.clone());
+            .connect_lazy_with(target.first().clone());
         let mut hidden_schemas = source.hidden_schemas.clone();
         hidden_schemas.extend(target.preset.hidden_schemas.iter().map(|schema| (*schema).to_owned()));
         PostgresEngine {
@@ -138,13 +142,19 @@ impl PostgresEngine {
                 column_rules: source.column_rules.clone(),
                 require_safe_role: source.require_safe_role,
             }),
-            limits,
             preset: target.preset,
             pooled: target.pooled,
-            connect: target.options,
+            has_password: target.has_password,
+            ways: Ways::new(
+                target.ways,
+                target.role,
+                target.choose_first,
+                Duration::from_millis(limits.connect_timeout_ms),
+            ),
             shapes: Arc::default(),
             role: OnceLock::new(),
             types: TypeNames::default(),
+            limits,
         }
     }
 
@@ -242,49 +252,60 @@ impl PostgresEngine {
         )
     }
 
+    /// A connection of the pool, by another way when the one in use does not work any more.
     async fn acquire(&self) -> Result<PoolConnection<Postgres>, DatabaseError> {
-        match self.pool.acquire().await {
-            Ok(connection) => Ok(connection),
-            Err(sqlx::Error::PoolTimedOut) => Err(self.why_no_connection().await),
-            Err(error) => Err(self.connect_error(error)),
+        if self.ways.is_open() {
+            self.choose_way().await?;
         }
-    }
-
-    /// The pool tells a server that refuses connections and a pool in use the same way; one more try tells which.
-    async fn why_no_connection(&self) -> DatabaseError {
-        if self.pool.size() >= self.limits.max_connections && self.pool.num_idle() == 0 {
-            return DatabaseError::NoConnection {
+        let error = match self.pool.acquire().await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => error,
+        };
+        let in_use = self.pool.size() >= self.limits.max_connections && self.pool.num_idle() == 0;
+        if matches!(error, sqlx::Error::PoolTimedOut) && in_use {
+            return Err(DatabaseError::NoConnection {
                 source_name: self.source_name.clone(),
                 waited_ms: self.limits.acquire_timeout_ms,
-            };
+            });
         }
-        let attempt = PgConnection::connect_with(&self.connect);
-        match tokio::time::timeout(Duration::from_secs(2), attempt).await {
-            Ok(Err(error)) => self.connect_error(error),
-            Ok(Ok(_)) | Err(_) => self.unreachable(),
+        // The pool tells a server that refuses connections and one that is silent the same way: one more try tells
+        // which, and whether another way works.
+        if ways::is_password(&error) || !matches!(error, sqlx::Error::PoolTimedOut) && !self.ways.are_several() {
+            return Err(self.connect_error(error));
+        }
+        self.choose_way().await?;
+        self.pool.acquire().await.map_err(|error| match error {
+            sqlx::Error::PoolTimedOut => self.unreachable(),
+            error => self.connect_error(error),
+        })
+    }
+
+    /// Chooses the way that new connections take.
+    async fn choose_way(&self) -> Result<(), DatabaseError> {
+        match self.ways.choose().await {
+            Ok(way) => {
+                self.pool.set_connect_options(way.clone());
+                self.canceller.pool.set_connect_options(way.clone());
+                Ok(())
+            }
+            Err(NoWay::Failed(error)) => Err(self.connect_error(error)),
+            Err(NoWay::Silent) => Err(self.unreachable()),
+            Err(NoWay::WrongRole(role)) => Err(DatabaseError::Unreachable {
+                source_name: self.source_name.clone(),
+                hint: format!(
+                    "Servers of its list answer, but none is a {}, which target_session_attrs asks for.",
+                    if role == ServerRole::Standby { "standby" } else { "primary" }
+                ),
+            }),
         }
     }
 
     fn unreachable(&self) -> DatabaseError {
-        DatabaseError::Unreachable { source_name: self.source_name.clone(), hint: self.preset.unreachable.to_owned() }
+        refused::unreachable(self.source_name.clone(), self.preset.unreachable)
     }
 
     fn connect_error(&self, error: sqlx::Error) -> DatabaseError {
-        let source_name = self.source_name.clone();
-        tracing::warn!(source = source_name, %error, "cannot connect");
-        match &error {
-            sqlx::Error::Database(refused) => match refused.code().as_deref() {
-                Some("28P01" | "28000") => DatabaseError::AuthFailed { source_name },
-                Some("3D000") => DatabaseError::Missing { source_name, message: "the database does not exist".into() },
-                Some("53300") => DatabaseError::TooManyConnections { source_name },
-                Some("57P03") => self.unreachable(),
-                _ => sql_error(error, None),
-            },
-            sqlx::Error::Tls(reason) => DatabaseError::Tls { source_name, reason: reason.to_string() },
-            sqlx::Error::Configuration(problem) => DatabaseError::Config { source_name, problem: problem.to_string() },
-            sqlx::Error::Io(_) => self.unreachable(),
-            _ => DatabaseError::Connection(error),
-        }
+        refused::explain(error, &self.source_name, self.preset, self.has_password)
     }
 
     pub(super) async fn close(&self) {

@@ -2,34 +2,16 @@
 //!
 //! Facts are read from the vendors' documentation; none was tried on the real provider.
 
-use sqlx::postgres::PgSslMode;
-
 /// What a provider changes in how TUDB connects.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Preset {
     pub name: &'static str,
-    /// TLS when the URL does not say; `None` decides by whether the host is local.
-    pub tls: Option<Tls>,
+    /// The `sslmode` when nothing else says it; `None` decides by whether the host is local.
+    pub tls: Option<&'static str>,
     /// Schemas of the provider's own, left out of lists and of the schema context.
     pub hidden_schemas: &'static [&'static str],
     /// What to try when the host cannot be reached.
     pub unreachable: &'static str,
-}
-
-/// The modes presets ask for; [`PgSslMode`] has no equality.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tls {
-    Require,
-    VerifyFull,
-}
-
-impl From<Tls> for PgSslMode {
-    fn from(tls: Tls) -> Self {
-        match tls {
-            Tls::Require => PgSslMode::Require,
-            Tls::VerifyFull => PgSslMode::VerifyFull,
-        }
-    }
 }
 
 pub static POSTGRES: Preset = Preset {
@@ -42,7 +24,7 @@ pub static POSTGRES: Preset = Preset {
 static SUPABASE: Preset = Preset {
     name: "supabase",
     // Its own root is not bundled yet, so the certificate is not verified unless sslrootcert is given.
-    tls: Some(Tls::Require),
+    tls: Some("require"),
     hidden_schemas: &[
         "auth",
         "storage",
@@ -70,14 +52,14 @@ static SUPABASE: Preset = Preset {
 
 static NEON: Preset = Preset {
     name: "neon",
-    tls: Some(Tls::VerifyFull),
+    tls: Some("verify-full"),
     hidden_schemas: &["neon", "neon_auth", "neon_control_plane"],
     unreachable: "The compute may be waking up: try again in a few seconds.",
 };
 
 static RAILWAY: Preset = Preset {
     name: "railway",
-    tls: Some(Tls::Require),
+    tls: Some("require"),
     hidden_schemas: &[],
     unreachable: "A .railway.internal host is reached from inside Railway only: use DATABASE_PUBLIC_URL.",
 };
@@ -85,7 +67,7 @@ static RAILWAY: Preset = Preset {
 static RDS: Preset = Preset {
     name: "rds",
     // Amazon's roots are not bundled yet; verify-full needs sslrootcert with global-bundle.pem.
-    tls: Some(Tls::Require),
+    tls: Some("require"),
     hidden_schemas: &["aws_commons", "aws_s3", "aws_lambda"],
     unreachable: "Check the security group and that the instance is reachable from this network.",
 };

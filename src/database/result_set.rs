@@ -368,12 +368,15 @@ fn push_csv(out: &mut String, text: &str) {
     out.push('"');
 }
 
+/// What would end a cell, a row or an escape is escaped; a line break of any kind is `<br>`.
 fn push_markdown(out: &mut String, text: &str) {
-    for character in text.chars() {
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
         match character {
             '|' => out.push_str("\\|"),
-            '\n' => out.push_str("<br>"),
-            '\r' => {}
+            '\\' => out.push_str("\\\\"),
+            '\r' if characters.peek() == Some(&'\n') => {}
+            '\n' | '\r' => out.push_str("<br>"),
             other => out.push(other),
         }
     }

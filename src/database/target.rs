@@ -1,13 +1,15 @@
 //! From a source's settings to an engine's connect options. Pure, but for reading a password file or running a
 //! password command. Never shows a value: errors name the part that is wrong.
 
+use std::path::PathBuf;
+
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::sqlite::SqliteConnectOptions;
-use url::Url;
 
+use super::dsn::{self, Dsn};
 use super::presets::{self, Preset};
-use crate::config::{PasswordFrom, SourceConfig};
+use crate::config::{PasswordFrom, PgEnvironment, SourceConfig};
 use crate::dialect::Dialect;
 use crate::secret::Secret;
 
@@ -23,10 +25,53 @@ pub enum Target {
 /// A PostgreSQL server and what its provider says about it.
 #[derive(Debug)]
 pub struct PostgresTarget {
-    pub options: PgConnectOptions,
+    /// Ways to connect, in the order in which they are tried: hosts of a list, and what `allow` and `prefer` fall back to.
+    pub ways: Vec<PgConnectOptions>,
+    /// Whether a way is chosen before the first use, because the first one may be the wrong server.
+    pub choose_first: bool,
+    pub role: ServerRole,
     pub preset: &'static Preset,
     /// Behind a pooler in transaction mode.
     pub pooled: bool,
+    pub has_password: bool,
+    /// The first way in words, for `doctor` and the log: no secret.
+    pub place: String,
+}
+
+impl PostgresTarget {
+    /// The first way, for what is done once and by hand.
+    pub fn first(&self) -> &PgConnectOptions {
+        // `postgres` below makes at least one.
+        static NONE: std::sync::LazyLock<PgConnectOptions> =
+            std::sync::LazyLock::new(PgConnectOptions::new_without_pgpass);
+        self.ways.first().unwrap_or(&NONE)
+    }
+}
+
+/// Which servers of a list are wanted: libpq's `target_session_attrs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerRole {
+    Any,
+    Primary,
+    Standby,
+    PreferStandby,
+}
+
+impl ServerRole {
+    fn of(text: Option<&str>) -> Result<Self, String> {
+        Ok(match text.unwrap_or("any") {
+            "any" => ServerRole::Any,
+            // Everything is read here: what counts is whether the server is the one that is written to.
+            "read-write" | "primary" => ServerRole::Primary,
+            "read-only" | "standby" => ServerRole::Standby,
+            "prefer-standby" => ServerRole::PreferStandby,
+            _ => {
+                return Err("its target_session_attrs must be any, read-write, read-only, primary, standby or \
+                            prefer-standby"
+                    .into());
+            }
+        })
+    }
 }
 
 /// The grammar that the source's URL and provider tell. Reads no password, so it may be asked at any time.
@@ -42,13 +87,18 @@ pub fn dialect(source: &SourceConfig) -> Result<Dialect, String> {
     }
     let Some(url) = &source.url else { return Ok(Dialect::Sqlite) };
     let text = url.reveal().trim();
+    if dsn::is_dsn(text) {
+        return Ok(Dialect::Postgresql);
+    }
     match text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
-        Some("postgres" | "postgresql") => Ok(Dialect::Postgresql),
         Some("sqlite" | "file") => Ok(Dialect::Sqlite),
         _ if source.provider.as_deref() == Some("sqlite") || text.ends_with(".db") || text.ends_with(".sqlite") => {
             Ok(Dialect::Sqlite)
         }
-        _ => Err("its url must begin with postgres://, postgresql:// or sqlite://".into()),
+        _ => {
+            Err("its url must begin with postgres://, postgresql:// or sqlite://, or be keywords such as host=db"
+                .into())
+        }
     }
 }
 
@@ -78,104 +128,133 @@ fn sqlite(text: &str) -> SqliteConnectOptions {
 }
 
 fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String> {
-    let url = Url::parse(text).map_err(|_| {
-        "its url cannot be read; percent-encode special characters of user and password (@ is %40, # is %23, / is %2F)"
-            .to_owned()
-    })?;
-    let mut host = url.host_str().unwrap_or("localhost").trim_matches(['[', ']']).to_owned();
-    let mut port = url.port().unwrap_or(5432);
-    let decoded = |part: &str| urlencoding(part).ok_or_else(|| "its url holds a broken percent-encoding".to_owned());
-    // Never sent at start-up: a stock PgBouncer refuses the connection for it.
-    let mut options = PgConnectOptions::new_without_pgpass().extra_float_digits(None).application_name("tudb");
-    let mut tls = None;
-    let mut pooled = false;
-    let mut socket = None;
-    for (key, value) in url.query_pairs() {
-        match key.as_ref() {
-            "sslmode" | "ssl-mode" => {
-                tls = Some(value.parse::<PgSslMode>().map_err(|_| {
-                    "its sslmode must be disable, allow, prefer, require, verify-ca or verify-full".to_owned()
-                })?);
-            }
-            "sslrootcert" | "ssl-root-cert" => options = options.ssl_root_cert(value.as_ref()),
-            "sslcert" => options = options.ssl_client_cert(value.as_ref()),
-            "sslkey" => options = options.ssl_client_key(value.as_ref()),
-            "host" if value.starts_with('/') => socket = Some(value.into_owned()),
-            "host" | "hostaddr" => host = value.into_owned(),
-            "port" => port = value.parse().map_err(|_| "its port must be a number".to_owned())?,
-            "user" => options = options.username(&value),
-            "password" => options = options.password(&value),
-            // How such URLs commonly say that a transaction pooler stands in between.
-            "pgbouncer" => pooled = value == "true",
-            "dbname" => options = options.database(&value),
-            // Known to libpq or to other clients and without effect here.
-            "channel_binding"
-            | "connect_timeout"
-            | "application_name"
-            | "connection_limit"
-            | "pool_timeout"
-            | "target_session_attrs"
-            | "gssencmode"
-            | "sslnegotiation"
-            | "schema"
-            | "supa"
-            | "uselibpqcompat"
-            | "workaround"
-            | "options" => {
-                tracing::info!(source = source.name, key = key.as_ref(), "this url parameter has no effect");
-            }
-            _ => tracing::warn!(source = source.name, key = key.as_ref(), "unknown url parameter"),
-        }
+    let env = &source.pg_environment;
+    let dsn = dsn::read(text, env)?;
+    for key in &dsn.unknown {
+        tracing::warn!(source = source.name, key, "unknown parameter of the connection string");
     }
-    if !url.username().is_empty() {
-        options = options.username(&decoded(url.username())?);
+    for key in &dsn.without_effect {
+        tracing::info!(source = source.name, key, "this parameter of the connection string has no effect");
     }
-    if let Some(password) = url.password() {
-        options = options.password(&decoded(password)?);
-    }
-    let database = decoded(url.path().trim_start_matches('/'))?;
-    if !database.is_empty() {
-        options = options.database(&database);
-    }
-    if let Some(password) = source.password.as_ref().map(read_password).transpose()? {
-        options = options.password(password.reveal());
-    }
+    let password = source.password.as_ref().map(read_password).transpose()?.or_else(|| dsn.password.clone());
+    let first = dsn.hosts.first().ok_or("it names no host")?;
     let preset = match &source.provider {
         Some(name) => presets::by_name(name).ok_or("its provider is sqlite, but its url is PostgreSQL's")?,
-        None => presets::by_host(&host),
+        None => presets::by_host(&first.name),
     };
-    let loopback = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    let local = socket.is_some() || host == "localhost" || loopback;
-    let tls = tls.unwrap_or_else(|| match preset.tls {
-        Some(tls) => tls.into(),
-        None if local => PgSslMode::Prefer,
-        None => PgSslMode::Require,
-    });
-    options = options.host(&host).port(port).ssl_mode(tls).disable_statement_logging();
-    if let Some(directory) = socket {
-        options = options.socket(directory);
-    }
-    let pooled = pooled || presets::is_transaction_pooler(&host, port);
-    Ok(PostgresTarget { options, preset, pooled })
-}
-
-/// Undoes percent-encoding; `None` when the result is not UTF-8.
-fn urlencoding(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        rest = tail;
-        if *first == b'%'
-            && let Some((digits, tail)) = tail.split_at_checked(2)
-            && let Some(byte) = std::str::from_utf8(digits).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok())
-        {
-            bytes.push(byte);
-            rest = tail;
-        } else {
-            bytes.push(*first);
+    let tls = Tls::of(&dsn, preset, env)?;
+    let mut ways = Vec::new();
+    for host in &dsn.hosts {
+        for mode in tls.modes() {
+            // Never sent at start-up: a stock PgBouncer refuses the connection for it.
+            let mut way = PgConnectOptions::new_without_pgpass().extra_float_digits(None).application_name("tudb");
+            way = way.host(&host.name).port(host.port).username(&dsn.user).database(&dsn.database).ssl_mode(mode);
+            if host.is_socket() {
+                way = way.socket(&host.name);
+            }
+            if let Some(password) = &password {
+                way = way.password(password.reveal());
+            }
+            if let Some(root) = &tls.root {
+                way = way.ssl_root_cert(root);
+            }
+            if let Some((certificate, key)) = &tls.client {
+                way = way.ssl_client_cert(certificate).ssl_client_key(key);
+            }
+            ways.push(way.disable_statement_logging());
         }
     }
-    String::from_utf8(bytes).ok()
+    let role = ServerRole::of(dsn.value("target_session_attrs"))?;
+    // How such URLs commonly say that a transaction pooler stands in between.
+    let said = dsn.value("pgbouncer").map(|value| value == "true");
+    let pooled = said.unwrap_or_else(|| presets::is_transaction_pooler(&first.name, first.port));
+    let place = format!(
+        "{}:{} database {} as {}, sslmode {}, {} ({})",
+        first.name,
+        first.port,
+        dsn.database,
+        dsn.user,
+        tls.mode,
+        if pooled { "transaction pooler" } else { "direct" },
+        preset.name
+    );
+    let choose_first = dsn.hosts.len() > 1 || role != ServerRole::Any;
+    Ok(PostgresTarget { ways, choose_first, role, preset, pooled, has_password: password.is_some(), place })
+}
+
+/// What libpq means by the TLS keys of a connection string.
+#[derive(Debug, PartialEq, Eq)]
+struct Tls {
+    mode: &'static str,
+    root: Option<PathBuf>,
+    client: Option<(PathBuf, PathBuf)>,
+}
+
+impl Tls {
+    fn of(dsn: &Dsn, preset: &Preset, env: &PgEnvironment) -> Result<Tls, String> {
+        const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+        let existing = |path: Option<PathBuf>| path.filter(|path| path.is_file());
+        let is_local = dsn.hosts.iter().all(|host| {
+            host.is_socket()
+                || host.name == "localhost"
+                || host.name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        });
+        let mut mode = match dsn.value("sslmode") {
+            Some(given) => *MODES
+                .iter()
+                .find(|mode| **mode == given)
+                .ok_or("its sslmode must be disable, allow, prefer, require, verify-ca or verify-full")?,
+            None => preset.tls.unwrap_or(if is_local { "prefer" } else { "require" }),
+        };
+        let root = match dsn.value("sslrootcert") {
+            // The public roots, which are always there; a certificate of them says something only with its name.
+            Some("system") => {
+                if ["disable", "allow", "prefer", "require", "verify-ca"].contains(&mode)
+                    && dsn.value("sslmode").is_some()
+                {
+                    return Err("its sslrootcert=system goes with sslmode=verify-full only".into());
+                }
+                mode = "verify-full";
+                None
+            }
+            Some(path) => {
+                let path = PathBuf::from(path);
+                if mode.starts_with("verify") && !path.is_file() {
+                    return Err("the file of its sslrootcert cannot be found".into());
+                }
+                existing(Some(path))
+            }
+            None => existing(env.home(".postgresql/root.crt")),
+        };
+        // With a root at hand `require` verifies it, as libpq does; the driver would not look at it.
+        if mode == "require" && root.is_some() {
+            mode = "verify-ca";
+        }
+        let path = |key: &str, name: &str| match dsn.value(key) {
+            Some(path) => Some(PathBuf::from(path)),
+            None => existing(env.home(name)),
+        };
+        let client = match (path("sslcert", ".postgresql/postgresql.crt"), path("sslkey", ".postgresql/postgresql.key"))
+        {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            (Some(_), None) => return Err("its sslcert needs an sslkey".into()),
+            (None, Some(_)) => return Err("its sslkey needs an sslcert".into()),
+        };
+        Ok(Tls { mode, root, client })
+    }
+
+    /// What is tried, in this order.
+    fn modes(&self) -> Vec<PgSslMode> {
+        match self.mode {
+            "disable" => vec![PgSslMode::Disable],
+            "allow" => vec![PgSslMode::Disable, PgSslMode::Require],
+            "prefer" => vec![PgSslMode::Prefer, PgSslMode::Disable],
+            "require" => vec![PgSslMode::Require],
+            "verify-ca" => vec![PgSslMode::VerifyCa],
+            _ => vec![PgSslMode::VerifyFull],
+        }
+    }
 }
 
 fn read_password(from: &PasswordFrom) -> Result<Secret, String> {
@@ -229,21 +308,16 @@ mod tests {
         ];
         for (url, host, port, user, database, tls) in cases {
             let Target::Postgres(target) = resolve(&source(url)).unwrap() else { panic!("{url}") };
-            assert_eq!(target.options.get_host(), host);
-            assert_eq!(target.options.get_port(), port);
-            assert_eq!(target.options.get_username(), user);
-            assert_eq!(target.options.get_database(), database);
-            assert_eq!(format!("{:?}", target.options.get_ssl_mode()), tls, "{url}");
+            let way = &target.ways[0];
+            assert_eq!(way.get_host(), host);
+            assert_eq!(way.get_port(), port);
+            assert_eq!(way.get_username(), user);
+            assert_eq!(way.get_database(), database);
+            assert_eq!(format!("{:?}", way.get_ssl_mode()), tls, "{url}");
         }
         assert!(matches!(resolve(&source("sqlite:///tmp/a.db")).unwrap(), Target::Sqlite(_)));
         assert!(matches!(resolve(&source("/tmp/a.db")).unwrap(), Target::Sqlite(_)));
         let error = resolve(&source("mysql://u:s3cret@h/d")).unwrap_err();
         assert!(!error.contains("s3cret"), "{error}");
-    }
-
-    #[test]
-    fn percent_encoding_is_undone() {
-        assert_eq!(urlencoding("a%40%C3%A9%zz%").as_deref(), Some("a@é%zz%"));
-        assert_eq!(urlencoding("%ff"), None);
     }
 }

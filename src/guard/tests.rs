@@ -13,6 +13,13 @@ fn statements_are_judged() {
     use Dialect::{Postgresql as P, Sqlite as S};
     let cases: &[(Dialect, &str, Option<Code>)] = &[
         (P, "SELECT 1", None),
+        // The second reader alone takes no WITH here: only the parser counts how often SQLite expands it.
+        (
+            S,
+            "WITH t(a) AS (SELECT 1) SELECT sum(a) OVER (ORDER BY a ROWS UNBOUNDED PRECEDING EXCLUDE TIES) FROM t",
+            Some(SyntaxError),
+        ),
+        (S, "SELECT sum(a) OVER (ORDER BY a ROWS UNBOUNDED PRECEDING EXCLUDE TIES) FROM (SELECT 1 AS a)", None),
         (P, "SELECT 1;", None),
         (P, "select count(*) filter (where a > 1) over (partition by b order by c) from t", None),
         (P, "WITH x AS (SELECT 1 a) SELECT * FROM x UNION ALL VALUES (2)", None),

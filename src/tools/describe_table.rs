@@ -122,6 +122,7 @@ fn drop_rest(table: &mut TableDescription) {
 
 fn drop_keys(table: &mut TableDescription) {
     table.unique.clear();
+    table.primary_key.clear();
     table.foreign_keys.clear();
     table.comment = None;
     table.partition_key = None;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::tool as define;
 use crate::database::catalog::TableSummary;
-use crate::database::value::cut;
+use crate::database::value::{cut, json_escaped_len};
 use crate::dialect::Dialect;
 use crate::error::ToolError;
 use crate::gateway::{Caller, Gateway, ListTables};
@@ -35,7 +35,8 @@ pub(crate) async fn call(gateway: &Gateway, caller: &Caller, request: &ListTable
     let mut next_cursor = None;
     for (index, table) in page.tables.iter().enumerate() {
         bytes += serde_json::to_string(&table.summary).map_or(0, |text| text.len() + 1);
-        if bytes > budget && index > 0 {
+        // The cursor of the last table stands in the reply too.
+        if bytes + json_escaped_len(&table.cursor) > budget && index > 0 {
             break;
         }
         kept.push(&table.summary);

@@ -7,6 +7,7 @@ mod ask_wire;
 mod audit;
 mod clients;
 mod command_line;
+mod connecting;
 mod documents;
 mod postgres;
 mod protocol;

@@ -151,7 +151,8 @@ fn faults_on_the_pipe_are_answered_and_survived() {
         fault(server, "this is not JSON", Value::Null, -32700);
         server.send_line(r#"{"jsonrpc":"2.0","method":"notifications/whatever"}"#);
         server.send_line("");
-        fault(server, "null", Value::Null, -32700);
+        fault(server, "null", Value::Null, -32600);
+        fault(server, r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, Value::Null, -32600);
         fault(server, "{}", Value::Null, -32600);
         fault(server, r#"{"jsonrpc":"2.0","id":7}"#, json!(7), -32600);
         fault(server, r#"{"id":"a","method":"ping"}"#, json!("a"), -32600);
@@ -323,6 +324,27 @@ fn a_client_that_does_not_read_is_waited_for() {
     server.read_now();
     for id in 1..=500 {
         assert!(server.answer(id)["result"]["content"][0]["text"].as_str().unwrap().len() > 10_000);
+    }
+}
+
+#[test]
+fn a_client_that_never_reads_and_goes_leaves_no_process() {
+    let home = Home::new("gone").set("TUDB_MAX_REPLY_BYTES", 20_000_000).set("TUDB_MAX_CELL_BYTES", 10_000_000);
+    let mut server = Server::start_unread(home.command());
+    let open = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello("2025-11-25")});
+    server.send_line(&open.to_string());
+    let call = json!({"name": "run_sql", "arguments": {"sql": "SELECT hex(zeroblob(2500000)) AS a"}});
+    for id in 1..=12 {
+        server.send_line(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call}).to_string());
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    server.send_line(&json!({"jsonrpc": "2.0", "id": 99, "method": "ping"}).to_string());
+    std::thread::sleep(Duration::from_millis(200));
+    server.close_stdin();
+    let began = Instant::now();
+    while server.child.try_wait().unwrap().is_none() {
+        assert!(began.elapsed() < Duration::from_secs(10), "the process does not end");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

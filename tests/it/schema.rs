@@ -328,3 +328,56 @@ fn sqlite_tells_what_only_its_text_knows() {
         ])
     );
 }
+
+#[test]
+fn what_sqlite_cannot_read_itself_hides_nothing_else() {
+    let home = Home::new("broken");
+    let file = home.scratch.path("broken.db");
+    output_of(std::process::Command::new("sqlite3").arg(&file).arg(
+        "PRAGMA encoding = 'UTF-16le'; CREATE TABLE t (a); CREATE VIEW gone AS SELECT * FROM t; DROP TABLE t;
+         CREATE TABLE u (word TEXT); CREATE VIEW odd AS SELECT unknown_function(word) AS x FROM u; CREATE TABLE Āb (a);
+         CREATE TABLE zz (a); CREATE TABLE 😀 (a); CREATE TRIGGER same AFTER INSERT ON u BEGIN SELECT 1; END;
+         CREATE VIEW same AS SELECT word FROM u; INSERT INTO u VALUES ('x');",
+    ));
+    let home = home.set("TUDB_DATABASE_URL", format!("sqlite://{}", file.display()));
+    let mut server = home.serve();
+    let (mut seen, mut cursor) = (Vec::new(), Value::Null);
+    loop {
+        let page = server.call(
+            "list_tables",
+            if cursor.is_null() { json!({"limit": 2}) } else { json!({"limit": 2, "cursor": cursor}) },
+        );
+        seen.extend(page["tables"].as_array().unwrap().iter().map(|table| table["name"].as_str().unwrap().to_owned()));
+        cursor = page["next_cursor"].clone();
+        if cursor.is_null() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["gone", "odd", "same", "u", "zz", "Āb", "😀"]);
+    assert_eq!(server.call("list_tables", json!({"search": "word"}))["tables"][1]["name"], "u");
+    let gone = server.call("describe_table", json!({"table": "gone"}));
+    assert!(gone["comment"].as_str().unwrap().contains("no such table: main.t"), "{gone}");
+    assert!(gone["definition"].as_str().unwrap().contains("SELECT * FROM t"), "{gone}");
+    let same = server.call("describe_table", json!({"table": "same"}));
+    assert!(same["definition"].as_str().unwrap().starts_with("CREATE VIEW"), "{same}");
+    assert_eq!(server.call("ask_database", json!({"question": "How many u are there?"}))["row_count"], 1);
+    let hint = server.call("run_sql", json!({"sql": "SELECT wrod FROM u"}))["error"]["hint"].clone();
+    assert!(hint.as_str().unwrap().contains("Did you mean word?"), "{hint}");
+    drop(server);
+    // A catalog that is not UTF-8.
+    let file = home.scratch.path("latin.db");
+    output_of(
+        std::process::Command::new("sqlite3")
+            .arg(&file)
+            .arg("CREATE TABLE u (a TEXT, -- grXXe\n b INT); CREATE TABLE v (b TEXT);"),
+    );
+    let mut bytes = std::fs::read(&file).unwrap();
+    let at = bytes.windows(5).position(|window| window == b"grXXe").unwrap();
+    bytes[at + 2..at + 4].copy_from_slice(b"\xf6\xdf");
+    std::fs::write(&file, bytes).unwrap();
+    let home = Home::new("latin").set("TUDB_DATABASE_URL", format!("sqlite://{}", file.display()));
+    let mut server = home.serve();
+    assert_eq!(server.call("list_tables", json!({}))["total"], 2);
+    assert_eq!(server.call("describe_table", json!({"table": "v"}))["columns"][0]["name"], "b");
+    assert_eq!(server.call("describe_table", json!({"table": "u"}))["columns"].as_array().unwrap().len(), 2);
+}

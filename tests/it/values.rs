@@ -411,6 +411,7 @@ fn budgets_hold_to_the_byte_and_say_what_is_missing() {
             assert!(reply["hint"].as_str().unwrap().contains("fewer columns"), "{reply}");
         }
         for (tool, arguments) in [
+            ("ask_database", json!({"question": "Why did revenue drop in the north?"})),
             ("list_tables", json!({})),
             ("describe_table", json!({"table": "orders"})),
             (

@@ -53,9 +53,9 @@ const LIST: &str = concat!(
       SELECT v.oid, v.nspname, v.relname, CASE WHEN $3::text IS NULL THEN '{}'::text[] ELSE ARRAY(
           SELECT hit FROM (
             SELECT 0 AS place, 'table ' || v.relname AS hit WHERE strpos(lower(v.relname), lower($3)) > 0
-            UNION ALL SELECT 0, 'comment' WHERE strpos(lower(obj_description(v.oid, 'pg_class')), lower($3)) > 0
+            UNION ALL SELECT 0, 'comment' WHERE NOT $8 AND strpos(lower(obj_description(v.oid, 'pg_class')), lower($3)) > 0
             UNION ALL SELECT a.attnum, 'column ' || a.attname FROM pg_catalog.pg_attribute a
-              WHERE a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
+              WHERE NOT $8 AND a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
                 AND (strpos(lower(a.attname), lower($3)) > 0
                   OR strpos(lower(col_description(v.oid, a.attnum)), lower($3)) > 0)) h
           ORDER BY place LIMIT 20) END AS matched
@@ -347,6 +347,7 @@ pub(super) async fn list(
         .bind(after_schema)
         .bind(after_table)
         .bind(limit)
+        .bind(request.names_only)
         .persistent(false)
         .fetch_one(connection)
         .await

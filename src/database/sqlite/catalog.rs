@@ -1,18 +1,20 @@
 //! What SQLite says about its tables, read with literal SQL and bound names.
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::created::Created;
 use super::sql_error;
 use crate::database::catalog::{Column, ForeignKey, Reference, Snapshot, TableDescription, TableKind, TableSummary};
+use crate::database::value::cut;
 use crate::database::{DatabaseError, ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
 
 /// Tables and views in name order, without SQLite's own and without the shadow tables of virtual ones.
-const NAMES: &str = "SELECT l.name, l.type, (SELECT s.sql FROM sqlite_schema AS s WHERE s.name = l.name)
+const NAMES: &str = "SELECT l.name, l.type, (SELECT s.sql FROM sqlite_schema AS s
+      WHERE s.name = l.name AND s.type IN ('table', 'view'))
     FROM pragma_table_list AS l
-    WHERE l.schema = 'main' AND l.type IN ('table', 'view', 'virtual') AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-    ORDER BY l.name COLLATE BINARY";
+    WHERE l.schema = 'main' AND l.type IN ('table', 'view', 'virtual') AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
 
 /// Hits of a search that a table shows.
 const MATCHES: usize = 20;
@@ -44,10 +46,15 @@ pub(super) async fn list(connection: &mut SqliteConnection, request: &ListReques
                 if has(&name) {
                     matched.push(format!("table {name}"));
                 }
-                if created.comment.as_deref().is_some_and(has) {
+                if !request.names_only && created.comment.as_deref().is_some_and(has) {
                     matched.push("comment".to_owned());
                 }
-                for column in columns(connection, &name, &created).await? {
+                let columns = if request.names_only {
+                    Vec::new()
+                } else {
+                    readable(columns(connection, &name, &created).await, &mut None)?
+                };
+                for column in columns {
                     if has(&column.name) || column.comment.as_deref().is_some_and(has) {
                         matched.push(format!("column {}", column.name));
                     }
@@ -115,7 +122,8 @@ pub(super) async fn snapshot(connection: &mut SqliteConnection, sampled: usize) 
         if named.kind == TableKind::Table {
             for column in &mut table.columns {
                 if column.values.is_empty() && is_text(&column.type_name) {
-                    column.values = sample(connection, &named.name, &column.name, sampled).await?;
+                    let values = sample(connection, &named.name, &column.name, sampled).await;
+                    column.values = readable(values, &mut None)?;
                 }
             }
         }
@@ -158,16 +166,41 @@ struct Named {
     created: Created,
 }
 
+/// In the order of the names' UTF-8, which is the cursor's too, whatever the encoding of the file.
 async fn names(connection: &mut SqliteConnection) -> Result<Vec<Named>, sqlx::Error> {
     let rows = sqlx::query(NAMES).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            let kind: String = row.try_get(1)?;
-            let sql: String = row.try_get::<Option<String>, _>(2)?.unwrap_or_default();
-            let kind = if kind == "view" { TableKind::View } else { TableKind::Table };
-            Ok(Named { name: row.try_get(0)?, kind, created: Created::read(&sql), sql })
-        })
-        .collect()
+    let mut names = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let (name, sql) = (text(row, 0)?, text(row, 2)?);
+        let kind = if text(row, 1)? == "view" { TableKind::View } else { TableKind::Table };
+        names.push(Named { name, kind, created: Created::read(&sql), sql });
+    }
+    names.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(names)
+}
+
+/// A text of the catalog; what is not UTF-8 in it is replaced, NULL is empty.
+fn text(row: &SqliteRow, index: usize) -> Result<String, sqlx::Error> {
+    match row.try_get_unchecked::<Option<String>, _>(index) {
+        Ok(text) => Ok(text.unwrap_or_default()),
+        Err(_) => {
+            let bytes: Option<Vec<u8>> = row.try_get_unchecked(index)?;
+            Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
+        }
+    }
+}
+
+/// What SQLite says of a table that it cannot read itself (a view over a table that is gone, a module that is not
+/// loaded): nothing, and why. A read that was stopped is an error all the same.
+fn readable<T: Default>(read: Result<T, sqlx::Error>, problem: &mut Option<String>) -> Result<T, sqlx::Error> {
+    const INTERRUPTED: &str = "9";
+    match read {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() != Some(INTERRUPTED) => {
+            *problem = Some(format!("it cannot be read: {}", cut(error.message(), 200)));
+            Ok(T::default())
+        }
+        other => other,
+    }
 }
 
 async fn primary_key(connection: &mut SqliteConnection, table: &str) -> Result<Vec<String>, sqlx::Error> {
@@ -185,7 +218,9 @@ async fn estimates(connection: &mut SqliteConnection) -> Vec<(String, i64)> {
 
 async fn table(connection: &mut SqliteConnection, named: &Named, whole: bool) -> Result<TableDescription, sqlx::Error> {
     let Named { name, kind, sql, created } = named;
-    let keys = sqlx::query(COLUMNS).bind(name.to_owned()).fetch_all(&mut *connection).await?;
+    let mut problem = None;
+    let keys = sqlx::query(COLUMNS).bind(name.to_owned()).fetch_all(&mut *connection).await;
+    let keys = readable(keys, &mut problem)?;
     let mut primary: Vec<(i64, String)> = keys
         .iter()
         .filter_map(|row| Some((row.try_get::<i64, _>("pk").ok()?, row.try_get("name").ok()?)))
@@ -198,7 +233,7 @@ async fn table(connection: &mut SqliteConnection, named: &Named, whole: bool) ->
         kind: *kind,
         comment: created.comment.clone(),
         rows: None,
-        columns: columns(connection, name, created).await?,
+        columns: readable(columns(connection, name, created).await, &mut problem)?,
         primary_key: primary.into_iter().map(|(_, column)| column).collect(),
         unique: Vec::new(),
         foreign_keys: Vec::new(),
@@ -210,6 +245,14 @@ async fn table(connection: &mut SqliteConnection, named: &Named, whole: bool) ->
         partitions: None,
         row_security: false,
     };
+    if let Some(problem) = problem {
+        description.comment = Some(match description.comment {
+            Some(comment) => format!("{comment} ({problem})"),
+            None => problem,
+        });
+        description.definition = whole.then(|| sql.clone());
+        return Ok(description);
+    }
     if *kind == TableKind::View {
         description.definition = whole.then(|| sql.clone());
         return Ok(description);
@@ -280,13 +323,13 @@ pub(super) async fn columns(
     let rows = sqlx::query(COLUMNS).bind(table.to_owned()).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
-            let name: String = row.try_get("name")?;
+            let name = text(row, 0)?;
             let created = created.column(&name);
             let is_generated = row.try_get::<i64, _>("hidden")? > 1;
             Ok(Column {
-                type_name: row.try_get("type")?,
+                type_name: text(row, 1)?,
                 nullable: !row.try_get::<bool, _>("notnull")? && row.try_get::<i64, _>("pk")? == 0,
-                default: row.try_get("dflt_value")?,
+                default: Some(text(row, 3)?).filter(|default| !default.is_empty()),
                 identity: None,
                 generated: is_generated.then(|| created.generated.unwrap_or_else(|| "generated".to_owned())),
                 comment: created.comment,

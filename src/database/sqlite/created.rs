@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use sqlparser::ast::{ColumnDef, ColumnOption, Expr, Statement, TableConstraint, Value};
 use sqlparser::dialect::SQLiteDialect;
 use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 
 /// Bytes of a CREATE statement that is read at all.
 const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -33,7 +34,7 @@ pub(super) struct CreatedColumn {
 
 impl Created {
     pub(super) fn read(sql: &str) -> Self {
-        let mut created = Created { comment: sql.lines().next().and_then(remark), ..Created::default() };
+        let mut created = Created::default();
         if sql.len() > MAX_TEXT_BYTES {
             return created;
         }
@@ -50,9 +51,24 @@ impl Created {
                 })
                 .collect();
         }
-        for line in sql.lines().skip(1) {
-            if let Some(comment) = remark(line) {
-                created.columns.entry(key(first_word(line))).or_default().comment = Some(comment);
+        let (mut line, mut first_word) = (0, None);
+        for token in Tokenizer::new(&SQLiteDialect {}, sql).tokenize_with_location().unwrap_or_default() {
+            if token.span.start.line != line {
+                (line, first_word) = (token.span.start.line, None);
+            }
+            match token.token {
+                Token::Word(word) => first_word = first_word.or(Some(word.value)),
+                Token::Whitespace(Whitespace::SingleLineComment { comment, .. }) => {
+                    let Some(comment) = Some(comment.trim().to_owned()).filter(|text| !text.is_empty()) else {
+                        continue;
+                    };
+                    match &first_word {
+                        _ if line == 1 => created.comment = Some(comment),
+                        Some(name) => created.columns.entry(key(name)).or_default().comment = Some(comment),
+                        None => {}
+                    }
+                }
+                _ => {}
             }
         }
         created
@@ -74,7 +90,8 @@ fn read_column(column: &ColumnDef) -> CreatedColumn {
         match &option.option {
             ColumnOption::Check(check) => {
                 read.values = listed(&check.expr, &column.name.value);
-                read.check = Some(format!("({})", check.expr));
+                let own = format!("({})", check.expr);
+                read.check = Some(read.check.map_or_else(|| own.clone(), |other| format!("{other} AND {own}")));
             }
             ColumnOption::Generated { generation_expr: Some(expression), .. } => {
                 read.generated = Some(expression.to_string());
@@ -99,16 +116,6 @@ fn listed(check: &Expr, column: &str) -> Vec<String> {
     strings.collect::<Option<Vec<String>>>().filter(|_| is_column).unwrap_or_default()
 }
 
-fn first_word(line: &str) -> &str {
-    line.trim_start().trim_start_matches(['"', '`', '[']).split(['"', '`', ']', ' ', '\t']).next().unwrap_or_default()
-}
-
-/// The text of a `--` remark at a line's end.
-fn remark(line: &str) -> Option<String> {
-    let (_, remark) = line.split_once("-- ")?;
-    Some(remark.trim().to_owned()).filter(|remark| !remark.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +137,16 @@ mod tests {
         assert!(created.column("flag").values.is_empty());
         assert_eq!(created.column("total").generated.as_deref(), Some("n * 2"));
         assert_eq!(created.column("none"), CreatedColumn::default());
+    }
+
+    #[test]
+    fn only_real_remarks_count_and_every_check() {
+        let created = Created::read("CREATE TABLE d (x TEXT DEFAULT 'a -- b', y INT CHECK (y > 0) CHECK (y < 5))");
+        assert_eq!(created.comment, None);
+        assert_eq!(created.column("y").check.as_deref(), Some("(y > 0) AND (y < 5)"));
+        let created = Created::read("CREATE TABLE m (\n my INT, -- first\n \"my col\" TEXT -- second\n)");
+        assert_eq!(created.column("my").comment.as_deref(), Some("first"));
+        assert_eq!(created.column("my col").comment.as_deref(), Some("second"));
     }
 
     #[test]

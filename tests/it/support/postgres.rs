@@ -64,9 +64,19 @@ pub fn unprivileged_directory(name: &str) -> PathBuf {
 }
 
 impl Postgres {
+    fn start(bin: &Path) -> Self {
+        Self::start_with(bin, &[])
+    }
+
+    /// A server of the oldest version with settings of its own.
+    pub fn with_settings(settings: &[(&str, &str)]) -> Self {
+        let list = super::tool_path("TEST_POSTGRES");
+        Self::start_with(&std::env::split_paths(&list).next().unwrap(), settings)
+    }
+
     // The shell is waited for by nobody: it ends by itself with this program.
     #[allow(clippy::zombie_processes)]
-    fn start(bin: &Path) -> Self {
+    fn start_with(bin: &Path, settings: &[(&str, &str)]) -> Self {
         let directory = unprivileged_directory("pg");
         let bin = readable(bin, &directory);
         let data = directory.join("data");
@@ -90,6 +100,9 @@ impl Postgres {
             "track_activity_query_size=4096".into(),
         ] {
             server.args(["-c", &setting]);
+        }
+        for (name, value) in settings {
+            server.args(["-c", &format!("{name}={value}")]);
         }
         let log = std::fs::File::create(std::env::temp_dir().join(format!("tudb-pg-{port}.log"))).unwrap();
         let mut child = server

@@ -1,0 +1,378 @@
+//! What libpq would make of a connection string: URL or keywords and values, then the service file, then `PG*` variables,
+//! then defaults, then the password file. Reads files, connects to nothing, and never shows a value.
+//!
+//! It takes one thing more than libpq: a password with raw special characters in a URL (`@ / # ? :`), where libpq's own
+//! reading gives no host.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::config::PgEnvironment;
+use crate::secret::Secret;
+
+/// Where one server of a list listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// A name, an address, or the directory of a Unix socket.
+    pub name: String,
+    pub port: u16,
+}
+
+impl Host {
+    pub fn is_socket(&self) -> bool {
+        self.name.starts_with('/')
+    }
+}
+
+/// A connection as its string, its service, the environment and the defaults tell it.
+#[derive(Debug)]
+pub struct Dsn {
+    /// At least one, in the order in which they are tried.
+    pub hosts: Vec<Host>,
+    pub user: String,
+    pub database: String,
+    pub password: Option<Secret>,
+    /// The other keys that have an effect: `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `target_session_attrs`, `pgbouncer`.
+    values: BTreeMap<String, Secret>,
+    /// Keys that are known and have no effect here, and keys that nobody knows.
+    pub without_effect: Vec<String>,
+    pub unknown: Vec<String>,
+}
+
+impl Dsn {
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(Secret::reveal).filter(|value| !value.is_empty())
+    }
+}
+
+/// libpq's keys that are used here, and the variables that stand for them.
+const USED: [(&str, &str); 11] = [
+    ("host", "PGHOST"),
+    ("hostaddr", "PGHOSTADDR"),
+    ("port", "PGPORT"),
+    ("user", "PGUSER"),
+    ("password", "PGPASSWORD"),
+    ("dbname", "PGDATABASE"),
+    ("sslmode", "PGSSLMODE"),
+    ("sslrootcert", "PGSSLROOTCERT"),
+    ("sslcert", "PGSSLCERT"),
+    ("sslkey", "PGSSLKEY"),
+    ("target_session_attrs", "PGTARGETSESSIONATTRS"),
+];
+
+/// libpq's other keys (version 18), and those that other clients' URLs carry. They are taken and have no effect.
+const WITHOUT_EFFECT: &str = "\
+    application_name channel_binding client_encoding connect_timeout connection_limit \
+    fallback_application_name gssdelegation gssencmode gsslib keepalives keepalives_count \
+    keepalives_idle keepalives_interval krbsrvname load_balance_hosts max_protocol_version \
+    min_protocol_version oauth_client_id oauth_client_secret oauth_issuer oauth_scope options \
+    pool_timeout prepared_statements replication require_auth requirepeer schema scram_client_key \
+    scram_server_key servicefile ssl_max_protocol_version ssl_min_protocol_version sslaccept sslcertmode \
+    sslcompression sslcrl sslcrldir sslkeylogfile sslnegotiation sslpassword sslsni statement_cache_size \
+    supa tcp_user_timeout uselibpqcompat workaround";
+
+fn has_no_effect(key: &str) -> bool {
+    WITHOUT_EFFECT.split(' ').any(|known| known == key)
+}
+
+/// Keys that say where to look, or that are this program's own.
+const SPECIAL: [&str; 3] = ["service", "passfile", "pgbouncer"];
+
+/// One sentence that names what is wrong, without the value.
+type Problem = String;
+
+/// Whether a text is a connection string of PostgreSQL's rather than a path or another database's URL.
+pub fn is_dsn(text: &str) -> bool {
+    let text = text.trim_start();
+    without_scheme(text).is_some() || keyword(text).is_some()
+}
+
+fn without_scheme(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once("://")?;
+    ["postgres", "postgresql"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(rest)
+}
+
+/// The first keyword of `keyword = value`.
+fn keyword(text: &str) -> Option<&str> {
+    let (name, _) = text.split_once('=')?;
+    let name = name.trim();
+    let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+    (!name.is_empty() && name.chars().all(plain)).then_some(name)
+}
+
+/// Reads a connection string with everything around it.
+///
+/// # Errors
+///
+/// What is wrong with the string or with the service that it names.
+pub fn read(text: &str, env: &PgEnvironment) -> Result<Dsn, Problem> {
+    let text = text.trim();
+    let mut given = match without_scheme(text) {
+        Some(rest) => url(rest)?,
+        None => keywords(text)?,
+    };
+    let unknown = |key: &String| {
+        !USED.iter().any(|(known, _)| known == key) && !has_no_effect(key) && !SPECIAL.contains(&key.as_str())
+    };
+    let service = given.remove("service").filter(|name| !name.is_empty()).or_else(|| env.get("PGSERVICE"));
+    if let Some(service) = service {
+        for (key, value) in service_of(&service, env)? {
+            given.entry(key).or_insert(value);
+        }
+    }
+    // A host from the string is not to be dialled at an address from the environment.
+    let has_host = given.contains_key("host") || given.contains_key("hostaddr");
+    for (key, variable) in USED {
+        if has_host && ["host", "hostaddr"].contains(&key) {
+            continue;
+        }
+        if let Some(value) = env.get(variable) {
+            given.entry(key.to_owned()).or_insert(value);
+        }
+    }
+    let mut take = |key: &str| given.remove(key).filter(|value| !value.is_empty());
+    let hosts = hosts(take("host"), take("hostaddr"), take("port"), env)?;
+    let system_user = || env.get("USER").or_else(|| env.get("LOGNAME"));
+    let user = take("user").or_else(system_user).ok_or("it names no user, and the system's is not known")?;
+    let database = take("dbname").unwrap_or_else(|| user.clone());
+    let passfile = take("passfile").or_else(|| env.get("PGPASSFILE")).map(PathBuf::from);
+    let password = match take("password") {
+        Some(password) => Some(Secret::new(password)),
+        None => password_of(passfile.or_else(|| env.home(".pgpass")), &hosts, &user, &database),
+    };
+    let unknown: Vec<String> = given.keys().filter(|key| unknown(key)).cloned().collect();
+    let without_effect = given.keys().filter(|key| has_no_effect(key)).cloned().collect();
+    let values = given.into_iter().map(|(key, value)| (key, Secret::new(value))).collect();
+    Ok(Dsn { hosts, user, database, password, values, without_effect, unknown })
+}
+
+type Given = BTreeMap<String, String>;
+
+/// A URL without its scheme: `[user[:password]@][host[:port],..][/dbname][?key=value&..]`.
+fn url(rest: &str) -> Result<Given, Problem> {
+    let candidates = std::iter::once(None).chain(rest.match_indices('@').map(|(at, _)| Some(at)));
+    // libpq ends the credentials at the first @ before any slash; the first reading that makes sense is the same one
+    // unless the password holds raw special characters.
+    let split = |at: Option<usize>| match at {
+        None => ("", rest),
+        Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at + 1..).unwrap_or_default()),
+    };
+    let makes_sense = |at: &Option<usize>| {
+        let (_, behind) = split(*at);
+        let (server, rest) = behind.split_at(behind.find(['/', '?']).unwrap_or(behind.len()));
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let plain = |key: &str| key.chars().all(|c| c.is_ascii_alphanumeric() || "_-%.".contains(c));
+        let is_query = query.split('&').all(|pair| plain(pair.split('=').next().unwrap_or_default()));
+        is_query && server.split(',').all(is_server) && !path.contains('@') && (at.is_some() || !server.contains('@'))
+    };
+    let at = candidates.clone().find(makes_sense);
+    let Some(at) = at else {
+        return Err("its url cannot be read; percent-encode special characters of user and password (@ is %40, # is \
+                    %23, / is %2F)"
+            .into());
+    };
+    let (credentials, behind) = split(at);
+    let mut given = Given::new();
+    let mut put = |key: &str, value: &str| -> Result<(), Problem> {
+        if !value.is_empty() {
+            given.insert(key.to_owned(), decoded(value)?);
+        }
+        Ok(())
+    };
+    let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+    put("user", user)?;
+    put("password", password)?;
+    let (servers, rest) = behind.split_at(behind.find(['/', '?']).unwrap_or(behind.len()));
+    let (mut names, mut ports) = (Vec::new(), Vec::new());
+    for server in servers.split(',') {
+        let (name, port) = match server.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, port)) => (address, port.strip_prefix(':').unwrap_or_default()),
+            None => server.split_once(':').unwrap_or((server, "")),
+        };
+        names.push(name);
+        ports.push(port);
+    }
+    put("host", &names.join(","))?;
+    if ports.iter().any(|port| !port.is_empty()) {
+        put("port", &ports.join(","))?;
+    }
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    put("dbname", path.strip_prefix('/').unwrap_or_default())?;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').ok_or("a parameter of its url has no value")?;
+        let (key, value) = (decoded(key)?, decoded(value)?);
+        match (key.as_str(), value.as_str()) {
+            // Java's spelling, which libpq takes too.
+            ("ssl", "true") => given.insert("sslmode".into(), "require".into()),
+            ("ssl-mode", _) => given.insert("sslmode".into(), value),
+            ("ssl-root-cert", _) => given.insert("sslrootcert".into(), value),
+            _ => given.insert(key, value),
+        };
+    }
+    Ok(given)
+}
+
+/// Whether a text can be a host with a port: a name, an address in brackets, or an encoded socket directory.
+fn is_server(text: &str) -> bool {
+    let (name, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => {
+            return address.parse::<std::net::Ipv6Addr>().is_ok()
+                && (port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok()));
+        }
+        None => text.split_once(':').unwrap_or((text, "")),
+    };
+    let plain = |c: char| c.is_alphanumeric() || "._-%".contains(c);
+    name.chars().all(plain) && (port.is_empty() || port.parse::<u16>().is_ok())
+}
+
+/// Undoes percent-encoding; a `%` that begins no code stands for itself.
+fn decoded(text: &str) -> Result<String, Problem> {
+    let bytes = percent_encoding::percent_decode_str(text);
+    bytes.decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| "its url holds a broken percent-encoding".into())
+}
+
+/// `keyword = 'value' ..`, with a backslash before a quote or a backslash.
+fn keywords(text: &str) -> Result<Given, Problem> {
+    let mut given = Given::new();
+    let mut characters = text.chars().peekable();
+    loop {
+        while characters.next_if(|c| c.is_whitespace()).is_some() {}
+        let mut key = String::new();
+        while let Some(c) = characters.next_if(|c| !c.is_whitespace() && *c != '=') {
+            key.push(c);
+        }
+        if key.is_empty() && characters.peek().is_none() {
+            return Ok(given);
+        }
+        while characters.next_if(|c| c.is_whitespace()).is_some() {}
+        if characters.next() != Some('=') {
+            return Err("a keyword of its connection string has no = behind it".into());
+        }
+        while characters.next_if(|c| c.is_whitespace()).is_some() {}
+        let quoted = characters.next_if_eq(&'\'').is_some();
+        let mut value = String::new();
+        loop {
+            match characters.peek() {
+                None if quoted => return Err("a quoted value of its connection string does not end".into()),
+                None => break,
+                Some('\'') if quoted => {
+                    characters.next();
+                    break;
+                }
+                Some(c) if !quoted && c.is_whitespace() => break,
+                Some(_) => match characters.next() {
+                    Some('\\') => value.extend(characters.next()),
+                    other => value.extend(other),
+                },
+            }
+        }
+        given.insert(key, value);
+    }
+}
+
+/// Hosts with their ports, in order. Without one: a local socket when a server has made it, else localhost.
+fn hosts(
+    names: Option<String>,
+    addresses: Option<String>,
+    ports: Option<String>,
+    env: &PgEnvironment,
+) -> Result<Vec<Host>, Problem> {
+    // An address replaces the name only for dialling; without a name it is the name.
+    let named = names.or(addresses).unwrap_or_default();
+    let ports: Vec<&str> = ports.as_deref().map(|ports| ports.split(',').map(str::trim).collect()).unwrap_or_default();
+    let names: Vec<&str> = named.split(',').map(str::trim).collect();
+    if ports.len() > 1 && ports.len() != names.len() {
+        return Err(format!("it has {} ports for {} hosts", ports.len(), names.len()));
+    }
+    let host = |(index, name): (usize, &&str)| {
+        let port = ports.get(index).or(ports.first()).copied().filter(|port| !port.is_empty());
+        let port = port.map_or(Ok(5432), |port| {
+            port.parse::<u16>().ok().filter(|port| *port > 0).ok_or("its port must be a number from 1 to 65535")
+        })?;
+        Ok(Host { name: if name.is_empty() { default_host(port, env) } else { (*name).to_owned() }, port })
+    };
+    names.iter().enumerate().map(host).collect()
+}
+
+/// The directory where a server of this machine has its socket, else localhost.
+fn default_host(port: u16, env: &PgEnvironment) -> String {
+    let has_socket = |directory: &&str| std::path::Path::new(directory).join(format!(".s.PGSQL.{port}")).exists();
+    let directory = ["/var/run/postgresql", "/tmp"].into_iter().filter(|_| env.looks_for_sockets()).find(has_socket);
+    directory.unwrap_or("localhost").to_owned()
+}
+
+/// The section of a service file: the user's own, else the system's.
+fn service_of(service: &str, env: &PgEnvironment) -> Result<Given, Problem> {
+    let own = env.get("PGSERVICEFILE").map(PathBuf::from).or_else(|| env.home(".pg_service.conf"));
+    let system = env.get("PGSYSCONFDIR").map(|directory| PathBuf::from(directory).join("pg_service.conf"));
+    for path in own.into_iter().chain(system) {
+        let Ok(text) = std::fs::read_to_string(path) else { continue };
+        let mut found = None;
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                if found.is_some() {
+                    break;
+                }
+                found = (name == service).then(Given::new);
+            } else if let (Some(found), Some((key, value))) = (&mut found, line.split_once('=')) {
+                found.entry(key.trim().to_owned()).or_insert_with(|| value.trim().to_owned());
+            }
+        }
+        if let Some(found) = found {
+            return Ok(found);
+        }
+    }
+    Err(format!("no service file defines the service {service:?}"))
+}
+
+/// The password of the first line of the password file that fits; `localhost` stands for sockets too.
+fn password_of(path: Option<PathBuf>, hosts: &[Host], user: &str, database: &str) -> Option<Secret> {
+    let path = path?;
+    let text = std::fs::read_to_string(&path).ok()?;
+    if !is_private(&path) {
+        tracing::warn!("the password file can be read by others and is not used; set its permissions to 0600");
+        return None;
+    }
+    let host = hosts.first()?;
+    let name = if host.is_socket() { "localhost" } else { host.name.as_str() };
+    let wanted = [name, &host.port.to_string(), database, user];
+    text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
+        let fields = fields(line);
+        let (password, place) = fields.split_last()?;
+        let fits = place.len() == wanted.len()
+            && place.iter().zip(wanted).all(|(field, wanted)| field == "*" || field == wanted);
+        fits.then(|| Secret::new(password.clone()))
+    })
+}
+
+/// The fields of a line, where a backslash takes the next character as it is. The fifth holds all that is left.
+fn fields(line: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            ':' if fields.len() < 5 => fields.push(String::new()),
+            character => {
+                let character = if character == '\\' { characters.next() } else { Some(character) };
+                if let Some(field) = fields.last_mut() {
+                    field.extend(character);
+                }
+            }
+        }
+    }
+    fields
+}
+
+#[cfg(unix)]
+fn is_private(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 == 0)
+}
+
+#[cfg(not(unix))]
+fn is_private(_path: &std::path::Path) -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests;

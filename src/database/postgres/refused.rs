@@ -1,0 +1,127 @@
+//! Why a connection could not be made, told apart by what the reader can do about it: one sentence and one remedy each.
+
+use rustls::{CertificateError, Error as TlsError};
+
+use crate::database::DatabaseError;
+use crate::database::presets::Preset;
+
+/// A failed connection as the caller is told of it. The error itself, which may name hosts and users, is for the log.
+pub(super) fn explain(error: sqlx::Error, source_name: &str, preset: &Preset, has_password: bool) -> DatabaseError {
+    let source_name = source_name.to_owned();
+    tracing::warn!(source = source_name, %error, "cannot connect");
+    let tls = |reason: &str, remedy: &str| DatabaseError::Tls {
+        source_name: source_name.clone(),
+        reason: reason.to_owned(),
+        remedy: remedy.to_owned(),
+    };
+    match &error {
+        sqlx::Error::Database(refused) => match (refused.code().as_deref(), refused.message()) {
+            // RDS and others that force TLS answer so; a user who has no line at all is answered the same way.
+            (Some("28000"), message) if message.contains("no encryption") => tls(
+                "the server takes no unencrypted connection of this client and user",
+                "Set sslmode=require; if that is refused too, have a line put into the server's pg_hba.conf.",
+            ),
+            (Some("28000"), message) if message.contains("pg_hba.conf") => DatabaseError::AuthFailed {
+                source_name,
+                remedy:
+                    "Have a line for this client, user and database put into the server's pg_hba.conf; if it has one \
+                         for unencrypted connections only, set sslmode=disable."
+                        .into(),
+            },
+            (Some("28000"), message) if message.contains("PAM") => DatabaseError::AuthFailed {
+                source_name,
+                remedy:
+                    "An RDS token is refused when it is older than 15 minutes, signed for another host, port, user or \
+                         region, or when the role lacks rds_iam or the policy rds-db:connect."
+                        .into(),
+            },
+            (Some("28P01"), _) if !has_password => DatabaseError::AuthFailed {
+                source_name,
+                remedy: "No password is set: put it into the url, PGPASSWORD, ~/.pgpass, password_file or \
+                         password_command."
+                    .into(),
+            },
+            (Some("28P01" | "28000"), _) => DatabaseError::AuthFailed {
+                source_name,
+                remedy:
+                    "Check user and password of the source; on a pooler the user may need the project behind a dot."
+                        .into(),
+            },
+            (Some("3D000"), _) => DatabaseError::Missing { source_name, message: "the database does not exist".into() },
+            (Some("53300"), _) => DatabaseError::TooManyConnections { source_name },
+            (Some("57P03"), _) => unreachable(source_name, "The server is starting or shutting down: try again."),
+            _ => super::sql_error(error, None),
+        },
+        sqlx::Error::Tls(reason) if reason.to_string().contains("does not support TLS") => {
+            tls("the server offers no encryption", "Set sslmode=prefer, or disable if the network is trusted.")
+        }
+        sqlx::Error::Tls(reason) => certificate(reason.as_ref())
+            .map_or_else(|| tls(&reason.to_string(), OTHER_TLS), |(reason, remedy)| tls(reason, remedy)),
+        sqlx::Error::Configuration(problem) => DatabaseError::Config { source_name, problem: problem.to_string() },
+        sqlx::Error::Io(io) => {
+            if let Some((reason, remedy)) = io.get_ref().and_then(|inner| certificate(inner)) {
+                return tls(reason, remedy);
+            }
+            let text = io.to_string();
+            let remedy = match io.kind() {
+                std::io::ErrorKind::ConnectionRefused => {
+                    "Nothing listens there: check that PostgreSQL runs and that host and port are right (in a container \
+                     localhost is the container itself: host.docker.internal)."
+                }
+                _ if text.contains("lookup address") || text.contains("not known") => {
+                    "The host's name is not known: check its spelling and the network."
+                }
+                std::io::ErrorKind::NetworkUnreachable | std::io::ErrorKind::HostUnreachable => {
+                    "There is no way to that address; a host that has only an IPv6 address needs its pooler's name."
+                }
+                std::io::ErrorKind::NotFound => "There is no such socket: check the host's directory and the port.",
+                _ => preset.unreachable,
+            };
+            // What a provider's own hosts suffer from comes first.
+            let remedy = if preset.name == "postgres" { remedy } else { preset.unreachable };
+            unreachable(source_name, remedy)
+        }
+        _ => DatabaseError::Connection(error),
+    }
+}
+
+pub(super) fn unreachable(source_name: String, remedy: &str) -> DatabaseError {
+    DatabaseError::Unreachable { source_name, hint: remedy.to_owned() }
+}
+
+const OTHER_TLS: &str =
+    "Set sslmode to what the server offers, and sslrootcert to its authority's file for verify-full.";
+
+/// What is wrong with the server's certificate, and what helps.
+fn certificate(error: &(dyn std::error::Error + 'static)) -> Option<(&'static str, &'static str)> {
+    let tls = error.downcast_ref::<TlsError>().or_else(|| error.source()?.downcast_ref::<TlsError>())?;
+    let TlsError::InvalidCertificate(problem) = tls else {
+        return Some(("the TLS handshake failed", OTHER_TLS));
+    };
+    Some(match problem {
+        CertificateError::UnknownIssuer => (
+            "an authority that is not known here signed the server's certificate",
+            "Set sslrootcert to that authority's file (RDS: global-bundle.pem, Supabase: prod-ca-2021.crt), or \
+             sslmode=require without one to encrypt only.",
+        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
+            "the server's certificate is for another name",
+            "Connect by the name in the certificate, or set sslmode=verify-ca.",
+        ),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            ("the server's certificate has expired", "Have it renewed, and check this machine's clock.")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            ("the server's certificate is not valid yet", "Check this machine's clock.")
+        }
+        other if format!("{other:?}").contains("CaUsedAsEndEntity") => (
+            "the server uses an authority's certificate, or a self-signed one, as its own",
+            "Have the server use one that an authority signed, or set sslmode=require without sslrootcert to encrypt only.",
+        ),
+        other if format!("{other:?}").contains("UnsupportedCertVersion") => (
+            "the server's certificate is of X.509 version 1, which cannot be read in any mode",
+            "Have it renewed (Railway: redeploy the database), or use sslmode=disable on a private network.",
+        ),
+        _ => ("the server's certificate cannot be verified", OTHER_TLS),
+    })
+}

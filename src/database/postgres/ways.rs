@@ -1,0 +1,98 @@
+//! Which of a source's ways to connect is used: the hosts of a list in their order, each with what `allow` and `prefer`
+//! fall back to, until one answers and is a server of the wanted kind.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+
+use crate::database::target::ServerRole;
+
+/// The ways of one source.
+#[derive(Debug)]
+pub(super) struct Ways {
+    list: Vec<PgConnectOptions>,
+    wanted: ServerRole,
+    /// Whether one has to be chosen before the first use.
+    is_open: AtomicBool,
+    /// Longest wait for one of them.
+    patience: Duration,
+}
+
+/// Why none of them can be used.
+#[derive(Debug)]
+pub(super) enum NoWay {
+    /// The first error, or the one that no other server would answer differently.
+    Failed(sqlx::Error),
+    /// None answered in time.
+    Silent,
+    /// All that answered are of the wrong kind.
+    WrongRole(ServerRole),
+}
+
+impl Ways {
+    pub(super) fn new(list: Vec<PgConnectOptions>, wanted: ServerRole, choose_first: bool, patience: Duration) -> Self {
+        let patience = patience / u32::try_from(list.len().max(1)).unwrap_or(1);
+        Ways { list, wanted, is_open: AtomicBool::new(choose_first), patience }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
+    }
+
+    /// Whether another way may work where one did not.
+    pub(super) fn are_several(&self) -> bool {
+        self.list.len() > 1
+    }
+
+    /// The first way that works.
+    pub(super) async fn choose(&self) -> Result<&PgConnectOptions, NoWay> {
+        let mut first = None;
+        let wanted = match self.wanted {
+            ServerRole::PreferStandby => [Some(ServerRole::Standby), Some(ServerRole::Any)],
+            wanted => [Some(wanted), None],
+        };
+        for role in wanted.into_iter().flatten() {
+            for way in &self.list {
+                match tokio::time::timeout(self.patience, fits(way, role)).await {
+                    Ok(Ok(true)) => {
+                        self.is_open.store(false, Ordering::Relaxed);
+                        return Ok(way);
+                    }
+                    Ok(Ok(false)) => first = first.or(Some(NoWay::WrongRole(role))),
+                    Ok(Err(error)) => {
+                        // A refused password is refused by the others too, and tries are counted.
+                        if is_password(&error) {
+                            return Err(NoWay::Failed(error));
+                        }
+                        first = first.or(Some(NoWay::Failed(error)));
+                    }
+                    Err(_) => first = first.or(Some(NoWay::Silent)),
+                }
+            }
+        }
+        Err(first.unwrap_or(NoWay::Silent))
+    }
+}
+
+/// Whether the server lets in and is of the wanted kind.
+async fn fits(way: &PgConnectOptions, role: ServerRole) -> Result<bool, sqlx::Error> {
+    let mut connection = PgConnection::connect_with(way).await?;
+    let fits = match role {
+        ServerRole::Any | ServerRole::PreferStandby => true,
+        ServerRole::Primary | ServerRole::Standby => {
+            // One message of the simple protocol, so that it works behind every pooler.
+            let row = sqlx::raw_sql("SELECT pg_catalog.pg_is_in_recovery()::text").fetch_one(&mut connection).await?;
+            let standby = sqlx::Row::try_get_raw(&row, 0)?.as_str().map_err(sqlx::Error::Decode)? == "true";
+            standby == (role == ServerRole::Standby)
+        }
+    };
+    connection.close().await?;
+    Ok(fits)
+}
+
+/// Whether the password is wrong, or missing.
+pub(super) fn is_password(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(refused) if refused.code().as_deref() == Some("28P01"))
+}

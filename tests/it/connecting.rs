@@ -1,0 +1,281 @@
+//! Connecting: TLS with libpq's meaning of all six modes, several hosts, and what is said when it fails.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::postgres::{Postgres, free_port, is_root, server, unprivileged_directory};
+use crate::support::{Home, output_of};
+
+/// Certificates of each kind, in a directory of the server's own user.
+fn certificates(directory: &Path) {
+    let openssl = |arguments: &[&str]| output_of(Command::new("openssl").args(arguments).current_dir(directory));
+    let new = ["req", "-newkey", "rsa:2048", "-nodes", "-days", "30"];
+    for authority in ["ca", "other-ca"] {
+        let (key, certificate, subject) =
+            (format!("{authority}.key"), format!("{authority}.crt"), format!("/CN=tudb {authority}"));
+        openssl(&[&new[..], &["-x509", "-keyout", &key, "-out", &certificate, "-subj", &subject]].concat());
+    }
+    for (name, names) in [("good", "DNS:localhost"), ("misnamed", "DNS:elsewhere.example")] {
+        let (key, request, certificate, extensions) =
+            (format!("{name}.key"), format!("{name}.csr"), format!("{name}.crt"), format!("{name}.ext"));
+        std::fs::write(directory.join(&extensions), format!("subjectAltName={names}\nbasicConstraints=CA:FALSE\n"))
+            .unwrap();
+        openssl(&[&new[..4], &["-keyout", &key, "-out", &request, "-subj", "/CN=localhost"]].concat());
+        openssl(&[
+            "x509",
+            "-req",
+            "-in",
+            &request,
+            "-CA",
+            "ca.crt",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "30",
+            "-extfile",
+            &extensions,
+            "-out",
+            &certificate,
+        ]);
+    }
+    openssl(
+        &[
+            &new[..],
+            &[
+                "-x509",
+                "-keyout",
+                "self.key",
+                "-out",
+                "self.crt",
+                "-subj",
+                "/CN=localhost",
+                "-addext",
+                "subjectAltName=DNS:localhost",
+            ],
+        ]
+        .concat(),
+    );
+    // Without extensions OpenSSL makes the old version; newer ones have to be asked for it.
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        "good.csr",
+        "-CA",
+        "ca.crt",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-days",
+        "30",
+        "-out",
+        "old.crt",
+    ]);
+    if !openssl(&["x509", "-in", "old.crt", "-noout", "-text"]).contains("Version: 1") {
+        openssl(&[
+            "req",
+            "-x509",
+            "-x509v1",
+            "-key",
+            "good.key",
+            "-days",
+            "30",
+            "-subj",
+            "/CN=localhost",
+            "-out",
+            "old.crt",
+        ]);
+    }
+    std::fs::copy(directory.join("good.key"), directory.join("old.key")).unwrap();
+    output_of(
+        Command::new("sh").args(["-c", "chmod 600 *.key && chmod 644 *.crt && chmod 755 ."]).current_dir(directory),
+    );
+    if is_root() {
+        output_of(Command::new("sh").args(["-c", "chown nobody:nogroup *"]).current_dir(directory));
+    }
+}
+
+/// A server with TLS and rules for who may come in how.
+fn tls_server(directory: &Path) -> Postgres {
+    certificates(directory);
+    let hba = directory.join("hba.conf");
+    std::fs::write(
+        &hba,
+        "hostssl all only_tls 127.0.0.1/32 trust\nhostnossl all only_plain 127.0.0.1/32 trust\n\
+         hostnossl all only_tls 127.0.0.1/32 reject\nhostssl all only_plain 127.0.0.1/32 reject\n\
+         host all secretive 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n",
+    )
+    .unwrap();
+    output_of(Command::new("chmod").arg("644").arg(&hba));
+    let path = |name: &str| directory.join(name).display().to_string();
+    let server = Postgres::with_settings(&[
+        ("ssl", "on"),
+        ("ssl_cert_file", &path("good.crt")),
+        ("ssl_key_file", &path("good.key")),
+        ("hba_file", &hba.display().to_string()),
+    ]);
+    server.script(
+        "postgres",
+        "CREATE ROLE only_tls LOGIN; CREATE ROLE only_plain LOGIN; CREATE ROLE secretive LOGIN PASSWORD 's3cret-word';",
+    );
+    server
+}
+
+/// Whether the connection that this string makes is encrypted, as the server sees it, or the error's code and words.
+fn attempt(postgres: &Postgres, url: &str) -> Result<bool, (String, String)> {
+    let home = Home::new("tls").set("TUDB_DATABASE_URL", url);
+    let mut server = home.serve();
+    let reply = server.call("run_sql", json!({"sql": "SELECT 1"}));
+    let stderr = server.stderr.lock().unwrap().clone();
+    assert!(!reply.to_string().contains("s3cret-word") && !stderr.contains("s3cret-word"));
+    match reply.get("error") {
+        None => {
+            let seen =
+                "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name LIKE 'tudb%'";
+            Ok(postgres.query("postgres", seen) == "t")
+        }
+        Some(error) => {
+            let text = format!("{}. {}", error["message"], error["hint"]);
+            Err((error["code"].as_str().unwrap().to_owned(), text))
+        }
+    }
+}
+
+#[test]
+fn tls_means_what_libpq_means() {
+    let directory = unprivileged_directory("tls");
+    // One after the other: a setting on the command line cannot be changed in a running server.
+    let server = tls_server(&directory);
+    let url =
+        |user: &str, host: &str, query: &str| format!("postgres://{user}@{host}:{}/postgres?{query}", server.port);
+    let root = |name: &str| format!("sslrootcert={}", directory.join(name).display());
+    let ok_at = |at: &Postgres, url: String, encrypted: bool| assert_eq!(attempt(at, &url), Ok(encrypted), "{url}");
+    let ok = |url: String, encrypted: bool| ok_at(&server, url, encrypted);
+    let fails = |url: String, code: &str, word: &str| {
+        let (seen, text) = attempt(&server, &url).expect_err(&url);
+        assert_eq!(seen, code, "{url}: {text}");
+        assert!(text.contains(word), "{url}: {text}");
+    };
+    ok(url("postgres", "localhost", "sslmode=disable"), false);
+    ok(url("postgres", "localhost", "sslmode=allow"), false);
+    ok(url("postgres", "localhost", "sslmode=prefer"), true);
+    ok(url("postgres", "localhost", ""), true);
+    ok(url("postgres", "localhost", "sslmode=require"), true);
+    ok(url("postgres", "localhost", &format!("sslmode=require&{}", root("ca.crt"))), true);
+    ok(url("postgres", "localhost", &format!("sslmode=verify-ca&{}", root("ca.crt"))), true);
+    ok(url("postgres", "localhost", &format!("sslmode=verify-full&{}", root("ca.crt"))), true);
+    // `require` with a root is `verify-ca`.
+    fails(
+        url("postgres", "localhost", &format!("sslmode=require&{}", root("other-ca.crt"))),
+        "tls_failed",
+        "authority that is not known",
+    );
+    fails(
+        url("postgres", "localhost", &format!("sslmode=verify-full&{}", root("other-ca.crt"))),
+        "tls_failed",
+        "sslrootcert",
+    );
+    fails(url("postgres", "localhost", "sslmode=verify-full"), "tls_failed", "authority that is not known");
+    fails(url("postgres", "localhost", "sslmode=verify-full&sslrootcert=/none.crt"), "config_error", "cannot be found");
+    // The right authority and another name.
+    ok(url("postgres", "127.0.0.1", &format!("sslmode=verify-ca&{}", root("ca.crt"))), true);
+    fails(
+        url("postgres", "127.0.0.1", &format!("sslmode=verify-full&{}", root("ca.crt"))),
+        "tls_failed",
+        "another name",
+    );
+    // `allow` and `prefer` go the other way when the server wants it.
+    ok(url("only_tls", "localhost", "sslmode=allow"), true);
+    fails(url("only_tls", "localhost", "sslmode=disable"), "tls_failed", "Set sslmode=require");
+    ok(url("only_plain", "localhost", "sslmode=prefer"), false);
+    fails(url("only_plain", "localhost", "sslmode=require"), "auth_failed", "sslmode=disable");
+    // Passwords.
+    fails(url("secretive", "localhost", ""), "auth_failed", "No password is set");
+    fails(url("secretive:wrong", "localhost", ""), "auth_failed", "Check user and password");
+    ok(url("secretive:s3cret-word", "localhost", ""), true);
+    fails(url("nobody_known", "localhost", "sslmode=disable"), "tls_failed", "pg_hba.conf");
+    fails(url("nobody_known", "localhost", "sslmode=require"), "auth_failed", "pg_hba.conf");
+    fails(format!("postgres://postgres@localhost:{}/nothing", server.port), "database_missing", "database");
+    fails(
+        format!("postgres://postgres@localhost:{}/x?sslmode=disable", free_port()),
+        "unreachable",
+        "Nothing listens there",
+    );
+    // Certificates that no mode, or not every mode, can read.
+    for (name, mode, expected) in [
+        ("misnamed", "verify-full", Some("another name")),
+        ("misnamed", "verify-ca", None),
+        ("self", "require", None),
+        ("self", "verify-full", Some("self-signed")),
+        ("old", "require", Some("X.509 version 1")),
+        ("old", "verify-ca", Some("X.509 version 1")),
+    ] {
+        let path = |kind: &str| directory.join(format!("{name}.{kind}")).display().to_string();
+        let server =
+            Postgres::with_settings(&[("ssl", "on"), ("ssl_cert_file", &path("crt")), ("ssl_key_file", &path("key"))]);
+        let root = if name == "self" { "self.crt" } else { "ca.crt" };
+        let root =
+            if mode == "require" { String::new() } else { format!("&sslrootcert={}", directory.join(root).display()) };
+        let url = format!("postgres://postgres@localhost:{}/postgres?sslmode={mode}{root}", server.port);
+        match expected {
+            None => ok_at(&server, url, true),
+            Some(word) => fails(url, "tls_failed", word),
+        }
+    }
+    // A server without TLS.
+    let plain = crate::support::postgres::server();
+    let url = |mode: &str| format!("postgres://postgres@localhost:{}/postgres?sslmode={mode}", plain.port);
+    ok_at(plain, url("prefer"), false);
+    ok_at(plain, url("allow"), false);
+    fails(url("require"), "tls_failed", "offers no encryption");
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn the_first_host_that_works_is_taken() {
+    let (database, _) = server().database("hosts");
+    let port = server().port;
+    for list in [
+        format!("127.0.0.1:{},127.0.0.1:{port}", free_port()),
+        format!("127.0.0.1:{port},127.0.0.1:{}", free_port()),
+        format!("nowhere.invalid:{port},127.0.0.1:{port}"),
+    ] {
+        let home = Home::new("hosts")
+            .set("TUDB_DATABASE_URL", format!("postgres://postgres@{list}/{database}?sslmode=disable"));
+        assert_eq!(home.serve().call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]), "{list}");
+    }
+    let standby =
+        format!("postgres://postgres@127.0.0.1:{port}/{database}?sslmode=disable&target_session_attrs=standby");
+    let home = Home::new("hosts").set("TUDB_DATABASE_URL", &standby);
+    let error = home.serve().call("run_sql", json!({"sql": "SELECT 1"}))["error"].clone();
+    assert_eq!(error["code"], "unreachable");
+    assert!(error["hint"].as_str().unwrap().contains("none is a standby"), "{error}");
+    for role in ["primary", "prefer-standby", "read-write", "any"] {
+        let url = standby.replace("standby", role);
+        let home = Home::new("hosts").set("TUDB_DATABASE_URL", url);
+        assert_eq!(home.serve().call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]), "{role}");
+    }
+}
+
+#[test]
+fn strings_of_every_form_reach_the_server() {
+    let (database, _) = server().database("forms");
+    let port = server().port;
+    let ask =
+        |home: Home| home.serve().call("run_sql", json!({"sql": "SELECT current_database()"}))["rows"][0][0].clone();
+    let keywords = format!("host=127.0.0.1 port={port} user=postgres dbname={database} sslmode=disable");
+    assert_eq!(ask(Home::new("forms").set("TUDB_DATABASE_URL", &keywords)), json!(database));
+    let raw = format!("postgres://postgres:p@ss/w#rd?@127.0.0.1:{port}/{database}?sslmode=disable");
+    assert_eq!(ask(Home::new("forms").set("TUDB_DATABASE_URL", raw)), json!(database));
+    // libpq's variables alone.
+    let home = Home::new("forms").set("PGHOST", "127.0.0.1").set("PGPORT", port).set("PGUSER", "postgres");
+    assert_eq!(ask(home.set("PGDATABASE", &database).set("PGSSLMODE", "disable")), json!(database));
+    // A service.
+    let home = Home::new("forms");
+    let text = format!("[shop]\nhost=127.0.0.1\nport={port}\nuser=postgres\ndbname={database}\nsslmode=disable\n");
+    std::fs::write(home.scratch.path(".pg_service.conf"), text).unwrap();
+    assert_eq!(ask(home.set("TUDB_DATABASE_URL", "service=shop")), json!(database));
+}
