@@ -19,9 +19,7 @@ use crate::config::{Config, SourceConfig};
 use crate::database::advice;
 use crate::database::catalog::{Snapshot, TableDescription};
 use crate::database::result_set::{Budget, Format, ResultSet};
-use crate::database::{
-    Database, DatabaseError, Explanation, ListRequest, ReadOptions, RoleReport, Router, Session, TablePage,
-};
+use crate::database::{Database, DatabaseError, Explanation, ListRequest, ReadOptions, Router, Session, TablePage};
 use crate::dialect::Dialect;
 use crate::error::{Code, ToolError};
 use crate::guard::{self, ApprovedSql};
@@ -378,9 +376,9 @@ impl Gateway {
         Ok(snapshot)
     }
 
-    /// What the login role of a source could do besides reading, once a call has connected.
-    pub async fn role(&self, source: &SourceConfig) -> Option<RoleReport> {
-        self.router.database(&source.name).await.ok()?.role().cloned()
+    /// The engine of a source, for what `doctor` says of it; `None` when its settings cannot be used.
+    pub async fn engine(&self, source: &SourceConfig) -> Option<Arc<Database>> {
+        self.router.database(&source.name).await.ok()
     }
 
     /// Ends everything: connections closed, records written.

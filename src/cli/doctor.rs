@@ -38,29 +38,40 @@ impl Doctor {
                 Caller { client: Some(format!("tudb doctor/{}", env!("CARGO_PKG_VERSION"))), ..Caller::default() };
             let request = RunSql { sql: "SELECT 1".into(), source: Some(source.name.clone()), ..RunSql::default() };
             let what = format!("source {}", source.name);
-            findings.push(match core.gateway.run_sql(&caller, &request, 0).await {
+            let result = core.gateway.run_sql(&caller, &request, 0).await;
+            let elapsed_ms = started.elapsed().as_millis();
+            let engine = core.gateway.engine(source).await;
+            let place = match (&source.url, &sample) {
+                (None, Some(path)) => format!("embedded sample at {}", path.display()),
+                (None, None) => "embedded sample in memory".into(),
+                (Some(_), _) => {
+                    engine.as_ref().and_then(|engine| engine.place()).unwrap_or("a file of its own").to_owned()
+                }
+            };
+            let server = engine.as_ref().and_then(|engine| engine.server());
+            findings.push(match result {
                 Ok(read) => {
                     let rows = if let Ran::Rows(rows) = &read.value { Some(rows.row_count) } else { None };
-                    let place = match (&source.url, &sample) {
-                        (None, Some(path)) => format!(", embedded sample at {}", path.display()),
-                        (None, None) => ", embedded sample in memory".into(),
-                        (Some(_), _) => String::new(),
+                    let kind = match server {
+                        Some(server) if server.is_standby => format!("PostgreSQL {}, a standby", server.version),
+                        Some(server) => format!("PostgreSQL {}", server.version),
+                        None => format!("{:?}", read.dialect),
                     };
-                    let text = format!("{:?}, {} ms{place}", read.dialect, started.elapsed().as_millis());
                     read.close(rows, 0);
-                    Finding { what, ok: true, text }
+                    Finding { what, ok: true, text: format!("{kind}, {elapsed_ms} ms, {place}") }
                 }
                 Err(error) => {
                     let hint = error.hint.clone().unwrap_or_default();
-                    Finding { what, ok: false, text: format!("{}: {error}. {hint}", error.code.as_str()) }
+                    Finding { what, ok: false, text: format!("{}: {error}. {hint} ({place})", error.code.as_str()) }
                 }
             });
-            if let Some(role) = core.gateway.role(source).await {
-                let remedy = if role.is_safe() { String::new() } else { format!(". A safe role: {}", role.remedy()) };
+            if let Some(server) = server {
+                let remedy =
+                    if server.is_safe() { String::new() } else { format!(". A safe role: {}", server.remedy()) };
                 findings.push(Finding {
                     what: format!("role of {}", source.name),
-                    ok: role.is_safe() || !source.require_safe_role,
-                    text: role.summary() + &remedy,
+                    ok: server.is_safe() || !source.require_safe_role,
+                    text: server.summary() + &remedy,
                 });
             }
         }

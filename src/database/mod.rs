@@ -31,7 +31,7 @@ use result_set::{Budget, Format, ResultSet};
 
 pub use error::DatabaseError;
 pub use plan::Explanation;
-pub use postgres::{PostgresEngine, RoleReport};
+pub use postgres::{PostgresEngine, ServerReport};
 pub use router::Router;
 pub use sqlite::SqliteEngine;
 #[cfg(test)]
@@ -120,11 +120,20 @@ impl Database {
         }
     }
 
-    /// What the login role could do besides reading; `None` on SQLite, and before the first connection.
-    pub fn role(&self) -> Option<&RoleReport> {
+    /// What the server is and what its login role could do besides reading; `None` on SQLite, and before the first
+    /// connection.
+    pub fn server(&self) -> Option<&ServerReport> {
         match self {
             Database::Sqlite(_) => None,
-            Database::Postgres(engine) => engine.role(),
+            Database::Postgres(engine) => engine.server(),
+        }
+    }
+
+    /// Where a PostgreSQL source connects to and how, without a secret.
+    pub fn place(&self) -> Option<&str> {
+        match self {
+            Database::Sqlite(_) => None,
+            Database::Postgres(engine) => Some(engine.place()),
         }
     }
 

@@ -7,8 +7,8 @@
 
 mod catalog;
 mod refused;
-mod role;
 mod ruled;
+mod server;
 mod session;
 mod statement;
 mod types;
@@ -22,7 +22,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, Postgres, Row};
 
-pub use self::role::RoleReport;
+pub use self::server::ServerReport;
 use self::session::Held;
 pub use self::session::PostgresSession;
 use self::statement::Shapes;
@@ -55,7 +55,8 @@ pub struct PostgresEngine {
     has_password: bool,
     ways: Ways,
     shapes: Arc<Shapes>,
-    role: OnceLock<RoleReport>,
+    server: OnceLock<ServerReport>,
+    place: String,
     types: TypeNames,
 }
 
@@ -152,7 +153,8 @@ impl PostgresEngine {
                 Duration::from_millis(limits.connect_timeout_ms),
             ),
             shapes: Arc::default(),
-            role: OnceLock::new(),
+            server: OnceLock::new(),
+            place: target.place,
             types: TypeNames::default(),
             limits,
         }
@@ -195,11 +197,11 @@ impl PostgresEngine {
 
     /// Says once what the login role could do, and refuses it where the configuration wants a safe one.
     async fn look_at_role(&self, held: &mut Held) -> Result<(), DatabaseError> {
-        let report = match (self.role.get(), held.connection.as_mut()) {
+        let report = match (self.server.get(), held.connection.as_mut()) {
             (Some(report), _) => report,
             (None, None) => return Ok(()),
             (None, Some(connection)) => {
-                let report = RoleReport::read(connection).await?;
+                let report = ServerReport::read(connection).await?;
                 if !report.is_safe() {
                     tracing::warn!(
                         source = self.source_name,
@@ -207,7 +209,7 @@ impl PostgresEngine {
                         report.summary()
                     );
                 }
-                self.role.get_or_init(|| report)
+                self.server.get_or_init(|| report)
             }
         };
         if self.settings.require_safe_role && !report.is_safe() {
@@ -220,9 +222,14 @@ impl PostgresEngine {
         Ok(())
     }
 
-    /// What the login role could do; known after the first connection.
-    pub fn role(&self) -> Option<&RoleReport> {
-        self.role.get()
+    /// What the server is and what its role could do; known after the first connection.
+    pub fn server(&self) -> Option<&ServerReport> {
+        self.server.get()
+    }
+
+    /// Where it connects to and how, in words.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// TUDB's own text, from configuration and the call's id alone: BEGIN, every setting local to the transaction, and

@@ -1,4 +1,5 @@
-//! What the login role could do if every guard failed, read once a source, and the SQL that makes a safe role.
+//! What a source's server is and what its login role could do if every guard failed, read once, and the SQL that makes a
+//! safe role.
 
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
@@ -8,7 +9,7 @@ use crate::database::DatabaseError;
 
 /// $1: the rights as names, then whether the role has each. Server roles that an older version lacks are left out.
 const RIGHTS: &str = r#"
-SELECT current_user::text, current_database()::text, (SELECT coalesce(array_agg(name ORDER BY place), '{}') FROM (
+SELECT current_user::text, current_database()::text, current_setting('server_version'), pg_is_in_recovery(), (SELECT coalesce(array_agg(name ORDER BY place), '{}') FROM (
     SELECT 1 AS place, 'SUPERUSER' AS name FROM pg_roles WHERE rolname = current_user AND rolsuper
     UNION ALL SELECT 2, 'CREATEROLE' FROM pg_roles WHERE rolname = current_user AND rolcreaterole
     UNION ALL SELECT 3, 'CREATEDB' FROM pg_roles WHERE rolname = current_user AND rolcreatedb
@@ -27,16 +28,18 @@ SELECT current_user::text, current_database()::text, (SELECT coalesce(array_agg(
     UNION ALL SELECT 9, 'creating schemas' WHERE has_database_privilege(current_database(), 'CREATE')) rights)
 "#;
 
-/// The role and what it could do besides reading.
+/// The server, the role and what it could do besides reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoleReport {
+pub struct ServerReport {
+    pub version: String,
+    pub is_standby: bool,
     pub role: String,
     pub database: String,
     /// Attributes, memberships and rights that go beyond reading; empty for a safe role.
     pub dangers: Vec<String>,
 }
 
-impl RoleReport {
+impl ServerReport {
     pub(super) async fn read(connection: &mut PgConnection) -> Result<Self, DatabaseError> {
         let row = sqlx::query(RIGHTS)
             .persistent(false)
@@ -44,8 +47,9 @@ impl RoleReport {
             .await
             .map_err(|error| sql_error(error, None))?;
         let text = |at: usize| row.try_get::<String, _>(at).map_err(DatabaseError::Connection);
-        let dangers = row.try_get(2).map_err(DatabaseError::Connection)?;
-        Ok(RoleReport { role: text(0)?, database: text(1)?, dangers })
+        let is_standby = row.try_get(3).map_err(DatabaseError::Connection)?;
+        let dangers = row.try_get(4).map_err(DatabaseError::Connection)?;
+        Ok(ServerReport { version: text(2)?, is_standby, role: text(0)?, database: text(1)?, dangers })
     }
 
     pub fn is_safe(&self) -> bool {
