@@ -77,13 +77,11 @@ impl HandBack {
             table.columns.truncate(HAND_BACK_COLUMNS);
         }
         while size(&self) > max_bytes {
-            if self.schema.len() > SCHEMA_END.len() {
-                let kept = cut(&self.schema, self.schema.len() / 2);
+            if !self.schema.is_empty() {
+                let body = self.schema.strip_suffix(SCHEMA_END).unwrap_or(&self.schema);
+                let kept = cut(body, body.len() / 2);
                 let whole_lines = kept.rfind('\n').and_then(|at| kept.get(..at)).unwrap_or_default();
-                self.schema = whole_lines.to_owned();
-                if !self.schema.is_empty() {
-                    self.schema.push_str(SCHEMA_END);
-                }
+                self.schema = if whole_lines.is_empty() { String::new() } else { format!("{whole_lines}{SCHEMA_END}") };
             } else if !self.joins.is_empty() || !self.values.is_empty() {
                 self.joins.truncate(self.joins.len() / 2);
                 self.values.truncate(self.values.len() / 2);
@@ -172,4 +170,34 @@ fn success_json(success: &Success, receipt: &Value) -> String {
     }
     let _ = write!(text, ",\"receipt\":{receipt}}}");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hand_back_fits_any_limit() {
+        for (lines, width, columns) in [(1, 40, 3), (300, 60, 3), (3, 20_000, 2_000), (0, 0, 0)] {
+            for limit in [600, 1_000, 2_500, 10_000, 40_000] {
+                let table = |n: usize| RankedTable {
+                    name: format!("table_{n}"),
+                    columns: (0..columns).map(|n| format!("column_{n}")).collect(),
+                    score: 0.5,
+                };
+                let hand_back = HandBack {
+                    message: "words".into(),
+                    dialect: "sqlite",
+                    schema: format!("{}\n", "x".repeat(width)).repeat(lines),
+                    tables: (0..10).map(table).collect(),
+                    values: Vec::new(),
+                    joins: vec!["a.b = c.d".into(); 100],
+                    draft: Some(Draft { sql: "S".repeat(5_000), doubts: Vec::new() }),
+                    next: "next",
+                };
+                let size = serde_json::to_string(&hand_back.within(limit)).unwrap().len();
+                assert!(size <= limit, "{size} bytes of {limit}");
+            }
+        }
+    }
 }

@@ -10,92 +10,31 @@ use crate::support::{Home, output_of};
 
 /// Certificates of each kind, in a directory of the server's own user.
 fn certificates(directory: &Path) {
-    let openssl = |arguments: &[&str]| output_of(Command::new("openssl").args(arguments).current_dir(directory));
-    let new = ["req", "-newkey", "rsa:2048", "-nodes", "-days", "30"];
+    let openssl =
+        |arguments: &str| output_of(Command::new("openssl").args(arguments.split(' ')).current_dir(directory));
+    let new = "req -newkey rsa:2048 -nodes -days 30";
+    let signed = "-CA ca.crt -CAkey ca.key -CAcreateserial -days 30";
     for authority in ["ca", "other-ca"] {
-        let (key, certificate, subject) =
-            (format!("{authority}.key"), format!("{authority}.crt"), format!("/CN=tudb {authority}"));
-        openssl(&[&new[..], &["-x509", "-keyout", &key, "-out", &certificate, "-subj", &subject]].concat());
+        openssl(&format!("{new} -x509 -keyout {authority}.key -out {authority}.crt -subj /CN=tudb-{authority}"));
     }
     for (name, names) in [("good", "DNS:localhost"), ("misnamed", "DNS:elsewhere.example")] {
-        let (key, request, certificate, extensions) =
-            (format!("{name}.key"), format!("{name}.csr"), format!("{name}.crt"), format!("{name}.ext"));
-        std::fs::write(directory.join(&extensions), format!("subjectAltName={names}\nbasicConstraints=CA:FALSE\n"))
-            .unwrap();
-        openssl(&[&new[..4], &["-keyout", &key, "-out", &request, "-subj", "/CN=localhost"]].concat());
-        openssl(&[
-            "x509",
-            "-req",
-            "-in",
-            &request,
-            "-CA",
-            "ca.crt",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-days",
-            "30",
-            "-extfile",
-            &extensions,
-            "-out",
-            &certificate,
-        ]);
+        let extensions = format!("subjectAltName={names}\nbasicConstraints=CA:FALSE\n");
+        std::fs::write(directory.join(format!("{name}.ext")), extensions).unwrap();
+        openssl(&format!("{new} -keyout {name}.key -out {name}.csr -subj /CN=localhost"));
+        openssl(&format!("x509 -req -in {name}.csr {signed} -extfile {name}.ext -out {name}.crt"));
     }
-    openssl(
-        &[
-            &new[..],
-            &[
-                "-x509",
-                "-keyout",
-                "self.key",
-                "-out",
-                "self.crt",
-                "-subj",
-                "/CN=localhost",
-                "-addext",
-                "subjectAltName=DNS:localhost",
-            ],
-        ]
-        .concat(),
-    );
+    openssl(&format!(
+        "{new} -x509 -keyout self.key -out self.crt -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    ));
     // Without extensions OpenSSL makes the old version; newer ones have to be asked for it.
-    openssl(&[
-        "x509",
-        "-req",
-        "-in",
-        "good.csr",
-        "-CA",
-        "ca.crt",
-        "-CAkey",
-        "ca.key",
-        "-CAcreateserial",
-        "-days",
-        "30",
-        "-out",
-        "old.crt",
-    ]);
-    if !openssl(&["x509", "-in", "old.crt", "-noout", "-text"]).contains("Version: 1") {
-        openssl(&[
-            "req",
-            "-x509",
-            "-x509v1",
-            "-key",
-            "good.key",
-            "-days",
-            "30",
-            "-subj",
-            "/CN=localhost",
-            "-out",
-            "old.crt",
-        ]);
+    openssl(&format!("x509 -req -in good.csr {signed} -out old.crt"));
+    if !openssl("x509 -in old.crt -noout -text").contains("Version: 1") {
+        openssl("req -x509 -x509v1 -key good.key -days 30 -subj /CN=localhost -out old.crt");
     }
     std::fs::copy(directory.join("good.key"), directory.join("old.key")).unwrap();
-    output_of(
-        Command::new("sh").args(["-c", "chmod 600 *.key && chmod 644 *.crt && chmod 755 ."]).current_dir(directory),
-    );
-    if is_root() {
-        output_of(Command::new("sh").args(["-c", "chown nobody:nogroup *"]).current_dir(directory));
-    }
+    let owner = if is_root() { " && chown nobody:nogroup *" } else { "" };
+    let modes = format!("chmod 600 *.key && chmod 644 *.crt && chmod 755 .{owner}");
+    output_of(Command::new("sh").args(["-c", &modes]).current_dir(directory));
 }
 
 /// A server with TLS and rules for who may come in how.
