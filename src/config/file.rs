@@ -77,6 +77,10 @@ struct SourceKeys {
     provider: Option<String>,
     password_file: Option<PathBuf>,
     password_command: Option<Vec<String>>,
+    auth: Option<String>,
+    region: Option<String>,
+    profile: Option<String>,
+    sign_host: Option<String>,
     connect_timeout_ms: Option<u64>,
     statement_timeout_ms: Option<u64>,
     max_rows: Option<u64>,
@@ -88,10 +92,6 @@ struct SourceKeys {
     allow_functions: Vec<String>,
     require_safe_role: bool,
     // Known and not served yet: refused by name in `not_yet`, so that no rule is silently without effect.
-    auth: Option<IgnoredAny>,
-    region: Option<IgnoredAny>,
-    profile: Option<IgnoredAny>,
-    sign_host: Option<IgnoredAny>,
     allow_foreign_tables: Option<IgnoredAny>,
     user: Option<IgnoredAny>,
 }
@@ -417,14 +417,7 @@ impl SourceKeys {
             place: place.to_owned(),
             problem: problem.to_owned(),
         };
-        let not_yet = [
-            ("auth", self.auth.is_some()),
-            ("region", self.region.is_some()),
-            ("profile", self.profile.is_some()),
-            ("sign_host", self.sign_host.is_some()),
-            ("allow_foreign_tables", self.allow_foreign_tables.is_some()),
-            ("user", self.user.is_some()),
-        ];
+        let not_yet = [("allow_foreign_tables", self.allow_foreign_tables.is_some()), ("user", self.user.is_some())];
         if let Some((key, _)) = not_yet.into_iter().find(|(_, given)| *given) {
             return Err(bad(key, "is not served by this version yet, and a rule without effect would mislead"));
         }
@@ -460,12 +453,26 @@ impl SourceKeys {
                 columns.push(ColumnRule::new(&pattern, kind).map_err(|problem| bad(key, problem))?);
             }
         }
-        let password = match (self.password_file, self.password_command) {
-            (None, None) => None,
-            (Some(path), None) => Some(PasswordFrom::File(path)),
-            (None, Some(command)) if !command.is_empty() => Some(PasswordFrom::Command(command)),
-            (None, Some(_)) => return Err(bad("password_command", "is empty")),
-            (Some(_), Some(_)) => return Err(bad("password_command", "stands beside password_file; give one")),
+        let iam = match self.auth.as_deref() {
+            None | Some("password") => None,
+            Some("rds-iam") => Some(RdsIam {
+                region: self.region.clone(),
+                profile: self.profile.clone(),
+                sign_host: self.sign_host.clone(),
+            }),
+            Some(_) => return Err(bad("auth", "must be password or rds-iam")),
+        };
+        let only_iam = [("region", self.region), ("profile", self.profile), ("sign_host", self.sign_host)];
+        if let (None, Some((key, _))) = (&iam, only_iam.iter().find(|(_, value)| value.is_some())) {
+            return Err(bad(key, "goes with auth = \"rds-iam\" only"));
+        }
+        let password = match (self.password_file, self.password_command, iam) {
+            (None, None, None) => None,
+            (Some(path), None, None) => Some(PasswordFrom::File(path)),
+            (None, Some(command), None) if !command.is_empty() => Some(PasswordFrom::Command(command)),
+            (None, None, Some(iam)) => Some(PasswordFrom::RdsIam(iam)),
+            (None, Some(_), None) => return Err(bad("password_command", "is empty")),
+            _ => return Err(bad("auth", "must be one of password_file, password_command and rds-iam")),
         };
         Ok(SourceConfig {
             url: self.url,

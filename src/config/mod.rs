@@ -128,6 +128,17 @@ impl SourceConfig {
 pub enum PasswordFrom {
     File(PathBuf),
     Command(Vec<String>),
+    RdsIam(RdsIam),
+}
+
+/// How AWS RDS tokens are signed.
+#[derive(Clone, Debug, Default)]
+pub struct RdsIam {
+    /// By the host's name when it is not set.
+    pub region: Option<String>,
+    pub profile: Option<String>,
+    /// The real endpoint, when the connection goes through a tunnel.
+    pub sign_host: Option<String>,
 }
 
 /// Which language model answers questions.

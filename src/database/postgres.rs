@@ -6,6 +6,7 @@
 //! server. It approves nothing itself.
 
 mod catalog;
+mod password;
 mod refused;
 mod ruled;
 mod server;
@@ -19,9 +20,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, Postgres, Row};
 
+use self::password::PasswordSource;
 pub use self::server::ServerReport;
 use self::session::Held;
 pub use self::session::PostgresSession;
@@ -53,6 +55,8 @@ pub struct PostgresEngine {
     preset: &'static Preset,
     pooled: bool,
     has_password: bool,
+    /// Where the password comes from, when it is asked for again.
+    password: Option<PasswordSource>,
     ways: Ways,
     shapes: Arc<Shapes>,
     server: OnceLock<ServerReport>,
@@ -146,6 +150,7 @@ impl PostgresEngine {
             preset: target.preset,
             pooled: target.pooled,
             has_password: target.has_password,
+            password: source.password.clone().map(PasswordSource::new),
             ways: Ways::new(
                 target.ways,
                 target.role,
@@ -261,13 +266,21 @@ impl PostgresEngine {
 
     /// A connection of the pool, by another way when the one in use does not work any more.
     async fn acquire(&self) -> Result<PoolConnection<Postgres>, DatabaseError> {
+        self.refresh_password(false).await?;
         if self.ways.is_open() {
             self.choose_way().await?;
         }
-        let error = match self.pool.acquire().await {
+        let mut error = match self.pool.acquire().await {
             Ok(connection) => return Ok(connection),
             Err(error) => error,
         };
+        // It may have been changed since it was asked for.
+        if ways::is_password(&error) && self.refresh_password(true).await? {
+            error = match self.pool.acquire().await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => error,
+            };
+        }
         let in_use = self.pool.size() >= self.limits.max_connections && self.pool.num_idle() == 0;
         if matches!(error, sqlx::Error::PoolTimedOut) && in_use {
             return Err(DatabaseError::NoConnection {
@@ -287,12 +300,28 @@ impl PostgresEngine {
         })
     }
 
+    /// Gives new connections a new password when it is time for one; says whether it did.
+    async fn refresh_password(&self, anew: bool) -> Result<bool, DatabaseError> {
+        let (Some(source), Some(way)) = (&self.password, self.ways.current()) else { return Ok(false) };
+        let fresh = source.fresh(way.get_host(), way.get_port(), way.get_username(), anew).await;
+        let fresh =
+            fresh.map_err(|problem| DatabaseError::Config { source_name: self.source_name.clone(), problem })?;
+        let Some(password) = fresh else { return Ok(false) };
+        self.ways.set_password(&password);
+        self.use_way(way.password(password.reveal()));
+        Ok(true)
+    }
+
+    fn use_way(&self, way: PgConnectOptions) {
+        self.canceller.pool.set_connect_options(way.clone());
+        self.pool.set_connect_options(way);
+    }
+
     /// Chooses the way that new connections take.
     async fn choose_way(&self) -> Result<(), DatabaseError> {
         match self.ways.choose().await {
             Ok(way) => {
-                self.pool.set_connect_options(way.clone());
-                self.canceller.pool.set_connect_options(way.clone());
+                self.use_way(way);
                 Ok(())
             }
             Err(NoWay::Failed(error)) => Err(self.connect_error(error)),

@@ -11,7 +11,6 @@ use super::dsn::{self, Dsn};
 use super::presets::{self, Preset};
 use crate::config::{PasswordFrom, PgEnvironment, SourceConfig};
 use crate::dialect::Dialect;
-use crate::secret::Secret;
 
 /// Where a source's data is.
 #[derive(Debug)]
@@ -136,13 +135,15 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
     for key in &dsn.without_effect {
         tracing::info!(source = source.name, key, "this parameter of the connection string has no effect");
     }
-    let password = source.password.as_ref().map(read_password).transpose()?.or_else(|| dsn.password.clone());
     let first = dsn.hosts.first().ok_or("it names no host")?;
     let preset = match &source.provider {
         Some(name) => presets::by_name(name).ok_or("its provider is sqlite, but its url is PostgreSQL's")?,
         None => presets::by_host(&first.name),
     };
     let tls = Tls::of(&dsn, preset, env)?;
+    if matches!(source.password, Some(PasswordFrom::RdsIam(_))) && ["disable", "allow", "prefer"].contains(&tls.mode) {
+        return Err("its token would be sent unencrypted: set sslmode=require or verify-full".into());
+    }
     let mut ways = Vec::new();
     for host in &dsn.hosts {
         for mode in tls.modes() {
@@ -152,7 +153,7 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
             if host.is_socket() {
                 way = way.socket(&host.name);
             }
-            if let Some(password) = &password {
+            if let Some(password) = &dsn.password {
                 way = way.password(password.reveal());
             }
             if let Some(root) = &tls.root {
@@ -179,7 +180,15 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
         preset.name
     );
     let choose_first = dsn.hosts.len() > 1 || role != ServerRole::Any;
-    Ok(PostgresTarget { ways, choose_first, role, preset, pooled, has_password: password.is_some(), place })
+    Ok(PostgresTarget {
+        ways,
+        choose_first,
+        role,
+        preset,
+        pooled,
+        has_password: dsn.password.is_some() || source.password.is_some(),
+        place,
+    })
 }
 
 /// What libpq means by the TLS keys of a connection string.
@@ -253,30 +262,6 @@ impl Tls {
             "require" => vec![PgSslMode::Require],
             "verify-ca" => vec![PgSslMode::VerifyCa],
             _ => vec![PgSslMode::VerifyFull],
-        }
-    }
-}
-
-fn read_password(from: &PasswordFrom) -> Result<Secret, String> {
-    match from {
-        PasswordFrom::File(path) => std::fs::read_to_string(path)
-            .map(|text| Secret::new(text.trim_end_matches(['\r', '\n'])))
-            .map_err(|error| format!("its password_file cannot be read: {error}")),
-        PasswordFrom::Command(command) => {
-            let [program, arguments @ ..] = command.as_slice() else {
-                return Err("its password_command is empty".into());
-            };
-            let output = std::process::Command::new(program)
-                .args(arguments)
-                .stdin(std::process::Stdio::null())
-                .output()
-                .map_err(|error| format!("its password_command cannot be started: {error}"))?;
-            if !output.status.success() {
-                return Err(format!("its password_command failed with {}", output.status));
-            }
-            String::from_utf8(output.stdout)
-                .map(|text| Secret::new(text.trim_end_matches(['\r', '\n'])))
-                .map_err(|_| "its password_command printed something that is not UTF-8".into())
         }
     }
 }

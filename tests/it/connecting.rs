@@ -143,6 +143,7 @@ fn tls_means_what_libpq_means() {
         "unreachable",
         "Nothing listens there",
     );
+    a_changed_password_is_asked_for_again(&server);
     // Certificates that no mode, or not every mode, can read.
     for (name, mode, expected) in [
         ("misnamed", "verify-full", Some("another name")),
@@ -171,6 +172,51 @@ fn tls_means_what_libpq_means() {
     ok_at(plain, url("allow"), false);
     fails(url("require"), "tls_failed", "offers no encryption");
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// A password from a file or a command is read anew when the server refuses the old one.
+fn a_changed_password_is_asked_for_again(postgres: &Postgres) {
+    for form in ["password_file = \"FILE\"", "password_command = [\"cat\", \"FILE\"]"] {
+        postgres.query("postgres", "ALTER ROLE secretive PASSWORD 's3cret-word'");
+        let home = Home::new("rotated");
+        let file = home.scratch.path("password");
+        std::fs::write(&file, "s3cret-word\n").unwrap();
+        let url = format!("postgres://secretive@localhost:{}/postgres", postgres.port);
+        let config = home.scratch.path("tudb.toml");
+        let form = form.replace("FILE", &file.display().to_string());
+        std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n{form}\n")).unwrap();
+        let home = home.set("TUDB_CONFIG", config.display());
+        let mut server = home.serve();
+        assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]));
+        postgres.query("postgres", "ALTER ROLE secretive PASSWORD 'an0ther-word'");
+        std::fs::write(&file, "an0ther-word\n").unwrap();
+        postgres.query(
+            "postgres",
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'secretive'",
+        );
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert_eq!(server.call("run_sql", json!({"sql": "SELECT 2"}))["rows"], json!([[2]]), "{form}");
+        assert!(!server.stderr.lock().unwrap().contains("word"));
+    }
+    postgres.query("postgres", "ALTER ROLE secretive PASSWORD 's3cret-word'");
+}
+
+#[test]
+fn an_rds_token_is_never_sent_unencrypted() {
+    let home = Home::new("iam");
+    let config = home.scratch.path("tudb.toml");
+    let source = "[sources.main]\nurl = \"postgres://reader@localhost:1/d?sslmode=prefer\"\nauth = \"rds-iam\"\nregion = \"eu-west-1\"\n";
+    std::fs::write(&config, source).unwrap();
+    let home = home.set("TUDB_CONFIG", config.display()).set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
+    let home = home.set("AWS_SECRET_ACCESS_KEY", "planted-k3y");
+    let ask = || home.serve().call("run_sql", json!({"sql": "SELECT 1"}))["error"].clone();
+    let error = ask();
+    assert_eq!(error["code"], "config_error");
+    assert!(error["message"].as_str().unwrap().contains("unencrypted"), "{error}");
+    std::fs::write(&config, source.replace("prefer", "require")).unwrap();
+    let error = ask();
+    assert_eq!(error["code"], "unreachable", "{error}");
+    assert!(!error.to_string().contains("planted-k3y") && !error.to_string().contains("X-Amz"));
 }
 
 #[test]

@@ -1,18 +1,22 @@
 //! Which of a source's ways to connect is used: the hosts of a list in their order, each with what `allow` and `prefer`
 //! fall back to, until one answers and is a server of the wanted kind.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
 use crate::database::target::ServerRole;
+use crate::secret::Secret;
 
 /// The ways of one source.
 #[derive(Debug)]
 pub(super) struct Ways {
-    list: Vec<PgConnectOptions>,
+    list: Mutex<Vec<PgConnectOptions>>,
+    /// The one in use.
+    chosen: AtomicUsize,
     wanted: ServerRole,
     /// Whether one has to be chosen before the first use.
     is_open: AtomicBool,
@@ -34,7 +38,13 @@ pub(super) enum NoWay {
 impl Ways {
     pub(super) fn new(list: Vec<PgConnectOptions>, wanted: ServerRole, choose_first: bool, patience: Duration) -> Self {
         let patience = patience / u32::try_from(list.len().max(1)).unwrap_or(1);
-        Ways { list, wanted, is_open: AtomicBool::new(choose_first), patience }
+        Ways {
+            list: Mutex::new(list),
+            chosen: AtomicUsize::new(0),
+            wanted,
+            is_open: AtomicBool::new(choose_first),
+            patience,
+        }
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -43,21 +53,37 @@ impl Ways {
 
     /// Whether another way may work where one did not.
     pub(super) fn are_several(&self) -> bool {
-        self.list.len() > 1
+        self.list().len() > 1
+    }
+
+    fn list(&self) -> Vec<PgConnectOptions> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The way in use.
+    pub(super) fn current(&self) -> Option<PgConnectOptions> {
+        self.list().into_iter().nth(self.chosen.load(Ordering::Relaxed))
+    }
+
+    /// Gives every way a new password.
+    pub(super) fn set_password(&self, password: &Secret) {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        *list = list.drain(..).map(|way| way.password(password.reveal())).collect();
     }
 
     /// The first way that works.
-    pub(super) async fn choose(&self) -> Result<&PgConnectOptions, NoWay> {
+    pub(super) async fn choose(&self) -> Result<PgConnectOptions, NoWay> {
         let mut first = None;
         let wanted = match self.wanted {
             ServerRole::PreferStandby => [Some(ServerRole::Standby), Some(ServerRole::Any)],
             wanted => [Some(wanted), None],
         };
         for role in wanted.into_iter().flatten() {
-            for way in &self.list {
-                match tokio::time::timeout(self.patience, fits(way, role)).await {
+            for (index, way) in self.list().into_iter().enumerate() {
+                match tokio::time::timeout(self.patience, fits(&way, role)).await {
                     Ok(Ok(true)) => {
                         self.is_open.store(false, Ordering::Relaxed);
+                        self.chosen.store(index, Ordering::Relaxed);
                         return Ok(way);
                     }
                     Ok(Ok(false)) => first = first.or(Some(NoWay::WrongRole(role))),
