@@ -44,7 +44,11 @@ fn drive(interpreter: &str, script: &str, modes: &[(&str, Option<&str>)]) {
         assert_eq!(seen["rows"]["rows"], json!([[3001]]), "{mode}");
         assert_eq!(seen["refused"], true, "{mode}");
         if let Some(progress) = seen["progress"].as_array() {
-            assert!(progress.contains(&json!("running")), "{mode}: {progress:?}");
+            // A stage that is over before it could be told is left out.
+            assert!(
+                progress.contains(&json!("checking")) || progress.contains(&json!("running")),
+                "{mode}: {progress:?}"
+            );
         }
     }
 }
