@@ -413,7 +413,8 @@ fn a_long_call_is_heard_of_again_and_again() {
         last = progress;
         messages.push(message["params"]["message"].as_str().unwrap().to_owned());
     }
-    assert!(longest < Duration::from_secs(6), "{longest:?} of silence: {messages:?}");
+    // Without a word in between it would be the nine seconds of the limit.
+    assert!(longest < Duration::from_secs(8), "{longest:?} of silence: {messages:?}");
     assert!(messages.iter().any(|message| message.ends_with("4 s")), "{messages:?}");
     assert!(messages.iter().any(|message| message.contains("000 rows")), "{messages:?}");
 }
