@@ -45,7 +45,10 @@ impl Place {
     }
 
     fn source(&self, config: &Config) -> SourceConfig {
-        SourceConfig::new("target", Some(Secret::new(self.url.clone())), &config.limits)
+        let mut source = SourceConfig::new("target", Some(Secret::new(self.url.clone())), &config.limits);
+        // What the url leaves out comes from the same environment as everywhere.
+        source.pg_environment = config.sources.first().map(|first| first.pg_environment.clone()).unwrap_or_default();
+        source
     }
 
     fn confirmed(&self, question: &str) -> bool {

@@ -51,7 +51,7 @@ pub fn with_names(error: ToolError, dialect: Dialect, snapshot: &Snapshot, table
         About::Column(wanted) => {
             let columns = read.iter().flat_map(|table| &table.columns).map(|column| column.name.as_str());
             let near = nearest(wanted, columns, MOST_NAMES);
-            let written: Vec<String> = near.iter().map(|name| quote(dialect, name)).collect();
+            let written: Vec<String> = near.iter().map(|name| dialect.quote_name(name)).collect();
             let mut hint = match (near.as_slice(), own) {
                 ([], Some(own)) => own,
                 ([], None) => String::new(),
@@ -71,7 +71,7 @@ pub fn with_names(error: ToolError, dialect: Dialect, snapshot: &Snapshot, table
             format!(
                 "Write the table or its alias before the column; {} have {}.",
                 names.join(" and "),
-                quote(dialect, wanted)
+                dialect.quote_name(wanted)
             )
         }
     };
@@ -117,34 +117,9 @@ fn is_same_table(written: &str, known: &str) -> bool {
         || written.rsplit_once('.').is_some_and(|(_, table)| table == known)
 }
 
-/// Words that are no names without quotes, in PostgreSQL's grammar or in SQLite's.
-const RESERVED: &str = "\
-    abort add all alter analyse analyze and any array as asc asymmetric between both case cast check \
-    collate collation column commit concurrently constraint create cross current_catalog current_date \
-    current_role current_schema current_time current_timestamp current_user default deferrable delete \
-    desc distinct do drop else end escape except exists false fetch for foreign freeze from full grant \
-    group having ilike in index indexed initially inner insert intersect into is isnull join lateral \
-    leading left like limit localtime localtimestamp natural not nothing notnull null offset on only or \
-    order outer over overlaps placing primary references returning right select session_user set similar \
-    some symmetric system_user table tablesample then to trailing transaction true union unique update \
-    user using values variadic verbose when where window with";
-
-/// A name as a statement has to write it.
-fn quote(dialect: Dialect, name: &str) -> String {
-    let plain = |c: char| {
-        c == '_' || c.is_ascii_digit() || c.is_ascii_lowercase() || dialect == Dialect::Sqlite && c.is_ascii_uppercase()
-    };
-    let is_plain = name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty();
-    if is_plain && !RESERVED.split(' ').any(|word| name.eq_ignore_ascii_case(word)) {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
-}
-
 /// A table as a statement has to write it: PostgreSQL's catalog says so itself.
 fn table(dialect: Dialect, name: &str) -> String {
-    if dialect == Dialect::Sqlite { quote(dialect, name) } else { name.to_owned() }
+    if dialect == Dialect::Sqlite { dialect.quote_name(name) } else { name.to_owned() }
 }
 
 /// The advice on capitals, when nothing but them keeps a name from being found.
@@ -167,7 +142,7 @@ fn push_elsewhere(hint: &mut String, dialect: Dialect, snapshot: &Snapshot, want
     let tables: Vec<&str> =
         snapshot.tables.iter().filter(has).map(|table| table.name.as_str()).take(MOST_NAMES).collect();
     if !tables.is_empty() {
-        let _ = write!(hint, " {} is in {}.", quote(dialect, wanted), tables.join(", "));
+        let _ = write!(hint, " {} is in {}.", dialect.quote_name(wanted), tables.join(", "));
     }
 }
 
@@ -183,7 +158,7 @@ fn push_columns(hint: &mut String, dialect: Dialect, table: &TableDescription) {
             break;
         }
         let comma = if index > 0 { ", " } else { "" };
-        let _ = write!(hint, "{comma}{}", quote(dialect, &column.name));
+        let _ = write!(hint, "{comma}{}", dialect.quote_name(&column.name));
     }
     hint.push('.');
 }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::dialect::Dialect;
+
 /// What explaining a statement gives.
 #[derive(Clone, Debug, Default)]
 pub struct Explanation {
@@ -108,18 +110,11 @@ impl PlanReader {
 }
 
 fn relation(node: &Value) -> Option<String> {
-    let name = quoted(text(node, "Relation Name")?);
-    Some(text(node, "Schema").map_or_else(|| name.clone(), |schema| format!("{}.{name}", quoted(schema))))
-}
-
-/// A name as SQL writes it.
-fn quoted(name: &str) -> String {
-    let plain = |c: char| c == '_' || c.is_ascii_digit() || c.is_ascii_lowercase();
-    if name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
+    let name = Dialect::Postgresql.quote_name(text(node, "Relation Name")?);
+    Some(
+        text(node, "Schema")
+            .map_or_else(|| name.clone(), |schema| format!("{}.{name}", Dialect::Postgresql.quote_name(schema))),
+    )
 }
 
 /// One node in words: what it does, to what, by which condition, with how many rows, and its share of the whole.
@@ -248,7 +243,9 @@ fn parts(filter: &str) -> Vec<&str> {
 /// Column and operator of a comparison of one plain column, such as `(total > 5)` or `((status)::text = 'x'::text)`.
 fn compared_column(comparison: &str, alias: Option<&str>) -> Option<(String, char)> {
     let inner = comparison.trim_start_matches('(');
-    let inner = alias.and_then(|alias| inner.strip_prefix(&quoted(alias))?.strip_prefix('.')).unwrap_or(inner);
+    let inner = alias
+        .and_then(|alias| inner.strip_prefix(&Dialect::Postgresql.quote_name(alias))?.strip_prefix('.'))
+        .unwrap_or(inner);
     let end = match inner.strip_prefix('"') {
         Some(rest) => rest.find('"')? + 2,
         None => inner.find(|c: char| !(c.is_alphanumeric() || c == '_'))?,

@@ -1,5 +1,5 @@
-//! From a source's settings to an engine's connect options. Pure, but for reading a password file or running a
-//! password command. Never shows a value: errors name the part that is wrong.
+//! From a source's settings to an engine's connect options. Reads libpq's files and connects to nothing; a password that
+//! is asked for again (file, command, token) is the engine's. Never shows a value: errors name the part that is wrong.
 
 use std::path::PathBuf;
 
@@ -101,7 +101,7 @@ pub fn dialect(source: &SourceConfig) -> Result<Dialect, String> {
     }
 }
 
-/// Everything that connecting needs, the password included.
+/// Everything that connecting needs, with the password where the string or libpq's files hold it.
 ///
 /// # Errors
 ///

@@ -84,21 +84,22 @@ async fn run(command: &[String]) -> Result<Secret, String> {
 
 /// A token for `rds-db:connect`, signed with the credentials of AWS's own chain; the service is not asked.
 async fn token(iam: &RdsIam, host: &str, port: u16, user: &str) -> Result<Secret, String> {
-    let region = iam.region.clone().or_else(|| region_of(host)).or_else(|| std::env::var("AWS_REGION").ok());
-    let region = region.ok_or("its host does not tell the region of its token: set region")?;
     let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
-    loader = loader.region(Region::new(region.clone()));
+    if let Some(region) = iam.region.clone().or_else(|| region_of(host)) {
+        loader = loader.region(Region::new(region));
+    }
     if let Some(profile) = &iam.profile {
         loader = loader.profile_name(profile);
     }
     let chain = loader.load().await;
+    let region = chain.region().ok_or("its host does not tell the region of its token: set region")?.clone();
     let provider = chain.credentials_provider().ok_or("no AWS credentials are configured for its token")?;
     let credentials = provider
         .provide_credentials()
         .await
         .map_err(|_| "no AWS credentials were found for its token (AWS_PROFILE, keys, or a role)".to_owned())?;
-    signed(&credentials.into(), &region, host, port, user, SystemTime::now())
+    signed(&credentials.into(), region.as_ref(), host, port, user, SystemTime::now())
 }
 
 /// The signed address, which is the password. Signature version 4, in the query, of a GET without a body.

@@ -20,9 +20,12 @@ pub(super) struct Ways {
     wanted: ServerRole,
     /// Whether one has to be chosen before the first use.
     is_open: AtomicBool,
-    /// Longest wait for one of them.
+    /// Longest wait for one of them before the first use.
     patience: Duration,
 }
+
+/// Longest wait for one of them once connecting has failed: the caller has waited already.
+const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 /// Why none of them can be used.
 #[derive(Debug)]
@@ -74,13 +77,14 @@ impl Ways {
     /// The first way that works.
     pub(super) async fn choose(&self) -> Result<PgConnectOptions, NoWay> {
         let mut first = None;
+        let patience = if self.is_open() { self.patience } else { self.patience.min(SECOND_LOOK) };
         let wanted = match self.wanted {
             ServerRole::PreferStandby => [Some(ServerRole::Standby), Some(ServerRole::Any)],
             wanted => [Some(wanted), None],
         };
         for role in wanted.into_iter().flatten() {
             for (index, way) in self.list().into_iter().enumerate() {
-                match tokio::time::timeout(self.patience, fits(&way, role)).await {
+                match tokio::time::timeout(patience, fits(&way, role)).await {
                     Ok(Ok(true)) => {
                         self.is_open.store(false, Ordering::Relaxed);
                         self.chosen.store(index, Ordering::Relaxed);
@@ -108,8 +112,9 @@ async fn fits(way: &PgConnectOptions, role: ServerRole) -> Result<bool, sqlx::Er
     let fits = match role {
         ServerRole::Any | ServerRole::PreferStandby => true,
         ServerRole::Primary | ServerRole::Standby => {
-            // One message of the simple protocol, so that it works behind every pooler.
-            let row = sqlx::raw_sql("SELECT pg_catalog.pg_is_in_recovery()::text").fetch_one(&mut connection).await?;
+            // One message of the simple protocol, so that it works behind every pooler; closing ends the transaction.
+            const ASK: &str = "BEGIN READ ONLY;SELECT pg_catalog.pg_is_in_recovery()::text";
+            let row = sqlx::raw_sql(ASK).fetch_one(&mut connection).await?;
             let standby = sqlx::Row::try_get_raw(&row, 0)?.as_str().map_err(sqlx::Error::Decode)? == "true";
             standby == (role == ServerRole::Standby)
         }
