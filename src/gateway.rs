@@ -4,11 +4,13 @@
 //! its transaction. Refusals and failures are recorded like successes. It builds no reply text but keeps the limits
 //! that a reply has to stay in.
 
+mod options;
 mod requests;
+mod snapshots;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
@@ -17,15 +19,18 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::{AuditLog, EntryStart, Finished, OpenEntry};
 use crate::config::{Config, SourceConfig};
 use crate::database::advice;
-use crate::database::catalog::{Snapshot, TableDescription};
-use crate::database::result_set::{Budget, Format, ResultSet};
+use crate::database::catalog::TableDescription;
+use crate::database::result_set::{Format, ResultSet};
 use crate::database::{Database, DatabaseError, Explanation, ListRequest, ReadOptions, Router, Session, TablePage};
 use crate::dialect::Dialect;
 use crate::error::{Code, ToolError};
 use crate::guard::{self, ApprovedSql};
-use crate::limits::Limits;
+use options::{plain_options, read_options};
+use snapshots::Snapshots;
 
+pub use options::{user, wanted_rows};
 pub use requests::{AskDatabase, DescribeTable, ExplainQuery, ListTables, RunSql};
+pub use snapshots::Looked;
 
 /// How long closing the connections may take.
 const CLOSING: Duration = Duration::from_millis(300);
@@ -113,7 +118,7 @@ pub struct Gateway {
     router: Router,
     audit: AuditLog,
     slots: HashMap<String, Slots>,
-    snapshots: Mutex<HashMap<String, (Instant, Arc<Snapshot>)>>,
+    snapshots: Snapshots,
 }
 
 /// Call slots of one source: so many at once, so many waiting.
@@ -163,7 +168,8 @@ impl Gateway {
                 (source.name.clone(), slots)
             })
             .collect();
-        Gateway { router: Router::new(&config), config, audit, slots, snapshots: Mutex::default() }
+        let snapshots = Snapshots::new(config.sources.iter().map(|source| source.name.as_str()));
+        Gateway { router: Router::new(&config), config, audit, slots, snapshots }
     }
 
     pub fn config(&self) -> &Config {
@@ -218,7 +224,7 @@ impl Gateway {
                 Some(_) => return Err(ToolError::invalid("format must be json, csv or markdown")),
             };
             let max_rows = wanted_rows(request.max_rows, limits)?;
-            Ok(read_options(caller, limits, format, max_rows, reserved_bytes))
+            Ok(read_options(caller, source, format, max_rows, reserved_bytes))
         };
         let read = self.read(caller, start, request.source.as_deref(), Task::Run(&request.sql), options).await?;
         read.map(|found| match found {
@@ -351,31 +357,6 @@ impl Gateway {
         Ok(())
     }
 
-    /// The schema snapshot of a source, remembered for a while, read on behalf of an open record.
-    ///
-    /// # Errors
-    ///
-    /// Those of connection and time.
-    pub async fn snapshot(
-        &self,
-        caller: &Caller,
-        source: &SourceConfig,
-        entry: &OpenEntry,
-    ) -> Result<Arc<Snapshot>, ToolError> {
-        let remembered = || self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, snapshot)) = remembered().get(&source.name)
-            && at.elapsed() < Duration::from_millis(source.limits.snapshot_ttl_ms)
-        {
-            return Ok(Arc::clone(snapshot));
-        }
-        let database = self.router.database(&source.name).await?;
-        let options = plain_options(caller, source);
-        let session = database.open(entry.id(), &options).await?;
-        let snapshot = Arc::new(session.snapshot(entry, &options).await?.obey(&source.column_rules));
-        remembered().insert(source.name.clone(), (Instant::now(), Arc::clone(&snapshot)));
-        Ok(snapshot)
-    }
-
     /// The engine of a source, for what `doctor` says of it; `None` when its settings cannot be used.
     pub async fn engine(&self, source: &SourceConfig) -> Option<Arc<Database>> {
         self.router.database(&source.name).await.ok()
@@ -409,10 +390,11 @@ impl Gateway {
     ) -> Result<Read<Found>, ToolError> {
         start.source = Some(source_name.unwrap_or(&self.config.default_source).to_owned());
         caller.stage("checking");
+        let user_id = start.user_id.clone();
         let pending = self.audit.begin(start);
         let call = pending.id();
         // The writer commits the intent while this goes on; nothing of the caller's is sent before it has.
-        let prepared = self.prepare(caller, source_name, &task, options).await;
+        let prepared = self.prepare(caller, source_name, user_id.as_deref(), &task, options).await;
         let opened = match &prepared {
             Ok(prepared) => prepared.database.open(&call, &prepared.options).await.map_err(ToolError::from),
             Err(error) => Err(error.clone()),
@@ -422,7 +404,16 @@ impl Gateway {
             (Ok(prepared), Ok(session)) => {
                 caller.stage("running");
                 // Boxed: a question nests this future deeper than the compiler likes to lay out.
-                Box::pin(perform(session, &entry, &task, prepared)).await
+                let found = Box::pin(perform(session, &entry, &task, prepared)).await;
+                match &found {
+                    Err(error) if error.sqlstate.as_ref().is_some_and(|state| prepared.database.is_over(state)) => {
+                        match prepared.database.open(&call, &prepared.options).await {
+                            Ok(session) => Box::pin(perform(session, &entry, &task, prepared)).await,
+                            Err(error) => Err(error.into()),
+                        }
+                    }
+                    _ => found,
+                }
             }
             (_, Err(error)) => Err(error),
             (Err(error), Ok(_)) => Err(error.clone()),
@@ -450,14 +441,19 @@ impl Gateway {
         &self,
         caller: &Caller,
         source_name: Option<&str>,
+        user_id: Option<&str>,
         task: &Task<'_>,
         options: impl FnOnce(&SourceConfig) -> Result<ReadOptions, ToolError>,
     ) -> Result<Prepared<'_>, ToolError> {
         let source = self.source(source_name)?;
-        let options = options(source)?;
+        let mut options = options(source)?;
         let dialect = self.dialect(source)?;
         let approved = match task {
-            Task::Run(sql) | Task::Explain(sql, _) => Some(guard::approve(sql, dialect, &source.limits)?),
+            Task::Run(sql) | Task::Explain(sql, _) => {
+                let approved = guard::approve(sql, dialect, &source.limits)?;
+                options.identity = user(source, user_id)?;
+                Some(approved)
+            }
             Task::List(_) | Task::Describe(_) => None,
         };
         let slots = self.slots.get(&source.name).ok_or_else(ToolError::internal)?;
@@ -534,7 +530,8 @@ async fn perform(
         (Task::Explain(_, analyze), Some(sql)) => Found::Plan(session.explain(entry, sql, *analyze, options).await?),
         // The engines page in the database, where the rules are not known.
         (Task::List(request), _) if !rules.is_empty() => {
-            Found::Page(session.snapshot(entry, options).await?.obey(rules).page(request))
+            let snapshot = session.snapshot(entry, None, options).await?.ok_or_else(ToolError::internal)?;
+            Found::Page(snapshot.obey(rules).page(request))
         }
         (Task::List(request), _) => Found::Page(session.list(entry, request, options).await?),
         (Task::Describe(name), _) => {
@@ -559,39 +556,4 @@ async fn perform(
         }
         (Task::Run(_) | Task::Explain(_, _), None) => return Err(ToolError::internal()),
     })
-}
-
-/// The rows a call may have.
-///
-/// # Errors
-///
-/// `invalid_argument`, naming the bound.
-pub fn wanted_rows(wanted: Option<u64>, limits: &Limits) -> Result<u64, ToolError> {
-    let ceiling = limits.max_rows_ceiling;
-    match wanted {
-        None => Ok(limits.max_rows),
-        Some(rows) if (1..=ceiling).contains(&rows) => Ok(rows),
-        Some(_) => Err(ToolError::invalid(format!("max_rows must be from 1 to {ceiling}"))),
-    }
-}
-
-fn read_options(caller: &Caller, limits: &Limits, format: Format, max_rows: u64, reserved_bytes: usize) -> ReadOptions {
-    ReadOptions {
-        format,
-        budget: Budget {
-            max_rows,
-            max_reply_bytes: limits.max_reply_bytes,
-            max_cell_bytes: limits.max_cell_bytes,
-            reserved_bytes,
-        },
-        max_rows_ceiling: limits.max_rows_ceiling,
-        timeout: limits.statement_timeout(),
-        deadline: caller.deadline,
-        cancel: caller.cancel.clone(),
-        stage: caller.stage.clone(),
-    }
-}
-
-fn plain_options(caller: &Caller, source: &SourceConfig) -> ReadOptions {
-    read_options(caller, &source.limits, Format::Json, source.limits.max_rows, 0)
 }

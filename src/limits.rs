@@ -27,10 +27,12 @@ pub struct Limits {
     pub statement_timeout_ms: u64,
     /// One question, with all its model calls and statements.
     pub ask_timeout_ms: u64,
-    /// Waiting for a free connection.
-    pub acquire_timeout_ms: u64,
-    /// Opening a connection.
+    /// Waiting for a connection, a free one or a new one.
     pub connect_timeout_ms: u64,
+    /// The same where the provider's databases sleep and have to wake up first.
+    pub wake_timeout_ms: u64,
+    /// The first message on a connection that is there already; its network may have gone silent.
+    pub opening_timeout_ms: u64,
     /// How long a cancelled statement may take to come back before its connection is dropped.
     pub cancel_grace_ms: u64,
     /// An idle connection older than this is pinged before use.
@@ -65,8 +67,12 @@ pub struct Limits {
     pub list_page_ceiling: u64,
     /// Distinct values of a text column kept as known values.
     pub sampled_values: usize,
-    /// How long a schema snapshot is used before the catalog is asked again.
+    /// How long a schema snapshot is used before the catalog is asked whether it has changed.
     pub snapshot_ttl_ms: u64,
+    /// How long it is used at most: what the planner knows of values changes without a trace.
+    pub snapshot_max_age_ms: u64,
+    /// Memory a schema snapshot may hold, a source; tables that do not fit are left out of it.
+    pub max_snapshot_bytes: usize,
     /// Reading the schema in order to explain an error of the database.
     pub advice_timeout_ms: u64,
     /// Shapes of statements remembered, a source.
@@ -86,8 +92,9 @@ impl Default for Limits {
             max_text_bytes: 8_000,
             statement_timeout_ms: 30_000,
             ask_timeout_ms: 50_000,
-            acquire_timeout_ms: 8_000,
-            connect_timeout_ms: 20_000,
+            connect_timeout_ms: 8_000,
+            wake_timeout_ms: 20_000,
+            opening_timeout_ms: 5_000,
             cancel_grace_ms: 1_000,
             ping_after_idle_ms: 3_000,
             max_connections: 4,
@@ -106,6 +113,8 @@ impl Default for Limits {
             list_page_ceiling: 1_000,
             sampled_values: 50,
             snapshot_ttl_ms: 30_000,
+            snapshot_max_age_ms: 600_000,
+            max_snapshot_bytes: 64 << 20,
             advice_timeout_ms: 2_000,
             remembered_shapes: 256,
         }

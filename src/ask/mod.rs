@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use crate::audit::{Finished, OutcomeKind};
 use crate::error::{Code, ToolError};
-use crate::gateway::{AskDatabase, Caller, Gateway, wanted_rows};
+use crate::gateway::{AskDatabase, Caller, Gateway, user, wanted_rows};
 use crate::model::Model;
 use crate::tools::Reply;
 use answer::{Outcome, Receipt};
@@ -29,6 +29,24 @@ impl Asker {
     /// A model that cannot be used is told with each question; the other tools work without.
     pub fn new(gateway: Arc<Gateway>, model: Result<Model, ToolError>) -> Self {
         Asker { gateway, model }
+    }
+
+    /// The receipt's word for what answers.
+    pub fn engine(&self) -> Option<&'static str> {
+        self.model.as_ref().ok().map(Model::engine)
+    }
+
+    pub fn model_id(&self) -> Option<&str> {
+        self.model.as_ref().ok().and_then(Model::id)
+    }
+
+    /// Whether there is a model, and something to log in with, in words. The model itself is not asked.
+    ///
+    /// # Errors
+    ///
+    /// What a question would answer.
+    pub async fn check_model(&self) -> Result<String, ToolError> {
+        Ok(self.model.as_ref().map_err(Clone::clone)?.check().await?)
     }
 
     /// Answers one question. Whatever happens has a record and a receipt.
@@ -81,6 +99,7 @@ impl Asker {
         let source = self.gateway.source(request.source.as_deref())?;
         let limits = &source.limits;
         wanted_rows(request.max_rows, limits)?;
+        user(source, request.user_id.as_deref())?;
         if request.question.trim().is_empty() {
             return Err(ToolError::invalid("question is empty"));
         }

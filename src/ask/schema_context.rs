@@ -261,26 +261,12 @@ mod tests {
 
     fn table(name: &str, columns: &[&str], references: Option<&str>) -> TableDescription {
         let column = |name: &&str| Column {
-            name: (*name).into(),
-            type_name: "TEXT".into(),
-            nullable: true,
-            default: None,
-            identity: None,
-            generated: None,
-            comment: None,
             values: if *name == "city" { vec!["Zürich".into(), "Bern".into()] } else { vec![] },
-            check: None,
-            masked: false,
+            ..Column::new((*name).into(), "TEXT".into())
         };
         TableDescription {
-            name: name.into(),
-            kin: Vec::new(),
-            kind: TableKind::Table,
-            comment: None,
-            rows: None,
             columns: columns.iter().map(column).collect(),
             primary_key: vec!["id".into()],
-            unique: vec![],
             foreign_keys: references
                 .map(|other| ForeignKey {
                     columns: vec![format!("{other}_id")],
@@ -289,24 +275,16 @@ mod tests {
                 })
                 .into_iter()
                 .collect(),
-            referenced_by: vec![],
-            indexes: vec![],
-            checks: vec![],
-            definition: None,
-            partition_key: None,
-            partitions: None,
-            row_security: false,
+            ..TableDescription::new(name.into(), TableKind::Table)
         }
     }
 
     fn snapshot() -> Snapshot {
-        Snapshot {
-            tables: vec![
-                table("audit", &["id", "line"], None),
-                table("customer", &["id", "name", "city"], None),
-                table("order_line", &["id", "customer_id", "unitPrice"], Some("customer")),
-            ],
-        }
+        Snapshot::of(vec![
+            table("audit", &["id", "line"], None),
+            table("customer", &["id", "name", "city"], None),
+            table("order_line", &["id", "customer_id", "unitPrice"], Some("customer")),
+        ])
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! `tudb doctor`: whether each source, the audit store and the model can be used; one line a finding.
 
-use std::time::Instant;
-
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{DONE, NO, core, say};
-use crate::config::{Config, Environment, ModelChoice};
-use crate::database::bootstrap;
-use crate::gateway::{Caller, Ran, RunSql};
+use crate::config::{Config, Environment, SourceConfig};
+use crate::database::{Database, bootstrap};
+use crate::error::ToolError;
+use crate::gateway::{Caller, Looked};
+use crate::tools::Core;
 
 /// Arguments of `tudb doctor`.
 #[derive(Args)]
@@ -18,82 +18,188 @@ pub(super) struct Doctor {
     json: bool,
 }
 
+/// How bad a finding is; only what cannot be used makes the command fail.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Ok,
+    Warn,
+    Fail,
+}
+
+impl Level {
+    fn word(self) -> &'static str {
+        match self {
+            Level::Ok => "ok",
+            Level::Warn => "warn",
+            Level::Fail => "fail",
+        }
+    }
+}
+
 /// One thing that was looked at.
 struct Finding {
     what: String,
-    ok: bool,
+    level: Level,
     text: String,
+    /// The same in parts, for `--json`.
+    details: Value,
+}
+
+impl Finding {
+    fn new(what: impl Into<String>, level: Level, text: impl Into<String>) -> Self {
+        Finding { what: what.into(), level, text: text.into(), details: json!({}) }
+    }
+
+    /// The words that a tool would answer with.
+    fn of_error(what: impl Into<String>, level: Level, error: &ToolError) -> Self {
+        let hint = error.hint.clone().unwrap_or_default();
+        let text = format!("{}: {error}. {hint}", error.code.as_str());
+        Finding { details: json!({"code": error.code.as_str()}), ..Finding::new(what, level, text) }
+    }
+
+    fn to_json(&self) -> Value {
+        let mut object = json!({
+            "what": self.what, "ok": self.level != Level::Fail, "level": self.level.word(), "text": self.text,
+        });
+        if let (Value::Object(object), Value::Object(details)) = (&mut object, &self.details) {
+            object.extend(details.clone());
+        }
+        object
+    }
 }
 
 impl Doctor {
     pub(super) async fn run(self, config: Config, env: &Environment) -> u8 {
-        let origin = config.origin.clone();
+        let mut findings = vec![Finding::new("configuration", Level::Ok, config.origin.clone())];
         let sample = config.data_dir.as_deref().map(bootstrap::sample_path);
-        let model = config.model.clone();
+        let sample =
+            sample.map_or("embedded sample in memory".into(), |at| format!("embedded sample at {}", at.display()));
+        let store = config.audit.path.as_ref().map_or("no place for it".into(), |path| path.display().to_string());
         let core = core(config, env);
-        let mut findings = vec![Finding { what: "configuration".into(), ok: true, text: origin }];
+        let caller = Caller { client: Some(format!("tudb doctor/{}", env!("CARGO_PKG_VERSION"))), ..Caller::default() };
+        findings.push(match core.gateway.check_audit(&caller).await {
+            Ok(None) => Finding::new("audit store", Level::Ok, store),
+            Ok(Some(warning)) => Finding::new("audit store", Level::Warn, format!("{store}: {warning}")),
+            Err(error) => Finding::of_error("audit store", Level::Fail, &error),
+        });
         for source in &core.gateway.config().sources {
-            let started = Instant::now();
-            let caller =
-                Caller { client: Some(format!("tudb doctor/{}", env!("CARGO_PKG_VERSION"))), ..Caller::default() };
-            let request = RunSql { sql: "SELECT 1".into(), source: Some(source.name.clone()), ..RunSql::default() };
-            let what = format!("source {}", source.name);
-            let result = core.gateway.run_sql(&caller, &request, 0).await;
-            let elapsed_ms = started.elapsed().as_millis();
-            let engine = core.gateway.engine(source).await;
-            let place = match (&source.url, &sample) {
-                (None, Some(path)) => format!("embedded sample at {}", path.display()),
-                (None, None) => "embedded sample in memory".into(),
-                (Some(_), _) => {
-                    engine.as_ref().and_then(|engine| engine.place()).unwrap_or("a file of its own").to_owned()
-                }
-            };
-            let server = engine.as_ref().and_then(|engine| engine.server());
-            findings.push(match result {
-                Ok(read) => {
-                    let rows = if let Ran::Rows(rows) = &read.value { Some(rows.row_count) } else { None };
-                    let kind = match server {
-                        Some(server) if server.is_standby => format!("PostgreSQL {}, a standby", server.version),
-                        Some(server) => format!("PostgreSQL {}", server.version),
-                        None => format!("{:?}", read.dialect),
-                    };
-                    read.close(rows, 0);
-                    Finding { what, ok: true, text: format!("{kind}, {elapsed_ms} ms, {place}") }
-                }
-                Err(error) => {
-                    let hint = error.hint.clone().unwrap_or_default();
-                    Finding { what, ok: false, text: format!("{}: {error}. {hint} ({place})", error.code.as_str()) }
-                }
-            });
-            if let Some(server) = server {
-                let remedy =
-                    if server.is_safe() { String::new() } else { format!(". A safe role: {}", server.remedy()) };
-                findings.push(Finding {
-                    what: format!("role of {}", source.name),
-                    ok: server.is_safe() || !source.require_safe_role,
-                    text: server.summary() + &remedy,
-                });
-            }
+            findings.extend(look_at(&core, &caller, source, &sample).await);
         }
-        let chosen = match model.choice {
-            ModelChoice::Bedrock => format!("Bedrock {} ({})", model.bedrock_model, model.reason),
-            ModelChoice::OpenAi => format!("OpenAI-compatible ({})", model.reason),
-            ModelChoice::Builtin => format!("built-in engine ({})", model.reason),
-        };
-        findings.push(Finding { what: "model".into(), ok: model.choice != ModelChoice::OpenAi, text: chosen });
+        findings.push(model(&core).await);
         core.gateway.close().await;
-        let ok = findings.iter().all(|finding| finding.ok);
+        let ok = findings.iter().all(|finding| finding.level != Level::Fail);
         if self.json {
-            let list: Vec<_> = findings
-                .iter()
-                .map(|finding| json!({"what": finding.what, "ok": finding.ok, "text": finding.text}))
-                .collect();
+            let list: Vec<_> = findings.iter().map(Finding::to_json).collect();
             say(&json!({"ok": ok, "findings": list}).to_string());
         } else {
             for finding in &findings {
-                say(&format!("{} {}: {}", if finding.ok { "ok  " } else { "FAIL" }, finding.what, finding.text));
+                let mark = if finding.level == Level::Fail { "FAIL" } else { finding.level.word() };
+                say(&format!("{mark:<4} {}: {}", finding.what, finding.text));
             }
         }
         if ok { DONE } else { NO }
+    }
+}
+
+/// One source: whether it is reached, what it is, what its role could do, and what is seen of it.
+async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &str) -> Vec<Finding> {
+    let what = format!("source {}", source.name);
+    let looked = core.gateway.look(caller, source).await;
+    let engine = core.gateway.engine(source).await;
+    let place = match &engine {
+        _ if source.url.is_none() => sample.to_owned(),
+        Some(engine) => engine.place().unwrap_or("a file of its own").to_owned(),
+        None => "not found".to_owned(),
+    };
+    let mut findings = vec![match &looked {
+        Ok(looked) => reached(what, looked, engine.as_deref(), &place),
+        Err(error) => {
+            let finding = Finding::of_error(what, Level::Fail, error);
+            Finding { text: format!("{} ({place})", finding.text), ..finding }
+        }
+    }];
+    if let Some(Database::Postgres(engine)) = engine.as_deref() {
+        if let (Ok(_), Some(problem)) = (&looked, engine.unverified()) {
+            findings.push(Finding::new(format!("encryption of {}", source.name), Level::Warn, problem));
+        }
+        if let Some(server) = engine.server() {
+            let remedy = if server.is_safe() { String::new() } else { format!(". A safe role: {}", server.remedy()) };
+            let level = match (server.is_safe() && server.foreign_tables == 0, source.require_safe_role) {
+                (true, _) => Level::Ok,
+                (false, true) if !server.is_safe() => Level::Fail,
+                (false, _) => Level::Warn,
+            };
+            let mut text = server.summary(source.allow_foreign_tables) + &remedy;
+            if let Some(user) = &source.user {
+                text = format!("statements run as {} on behalf of user_id; {text}", user.role);
+            }
+            let details =
+                json!({"role": server.role, "dangers": server.dangers, "foreign_tables": server.foreign_tables});
+            findings.push(Finding { details, ..Finding::new(format!("role of {}", source.name), level, text) });
+        }
+        let hidden = engine.hidden_schemas();
+        if !hidden.is_empty() {
+            let text = format!("{} (hidden_schemas and the provider's own)", hidden.join(", "));
+            findings.push(Finding {
+                details: json!({"schemas": hidden}),
+                ..Finding::new(format!("hidden in {}", source.name), Level::Ok, text)
+            });
+        }
+    }
+    findings
+}
+
+fn reached(what: String, looked: &Looked, engine: Option<&Database>, place: &str) -> Finding {
+    let server = engine.and_then(Database::server);
+    let kind = match server {
+        Some(server) => {
+            let standby = if server.is_standby { ", a standby" } else { "" };
+            let pooler = if server.is_pooled { ", behind a transaction pooler" } else { "" };
+            let tls = server.encryption.as_ref().map_or(String::new(), |version| format!(", {version}"));
+            format!("PostgreSQL {}{standby}{pooler}{tls}", server.version)
+        }
+        None => "SQLite".to_owned(),
+    };
+    let snapshot = &looked.snapshot;
+    let (tables, columns) = (snapshot.tables.len(), snapshot.columns());
+    let kilobytes = snapshot.bytes().div_ceil(1_000);
+    let left_out = match snapshot.left_out {
+        0 => String::new(),
+        many => format!(", {many} tables more than its snapshot may hold"),
+    };
+    let text = format!(
+        "{kind}, first answer after {} ms, a statement {} ms, {tables} tables with {columns} columns ({kilobytes} kB of \
+         schema{left_out}), {place}",
+        looked.first_ms, looked.statement_ms
+    );
+    let details = json!({
+        "place": place,
+        "version": server.map(|server| &server.version),
+        "standby": server.map(|server| server.is_standby),
+        "pooler": server.map(|server| server.is_pooled),
+        "encryption": server.and_then(|server| server.encryption.as_ref()),
+        "first_ms": looked.first_ms,
+        "statement_ms": looked.statement_ms,
+        "tables": tables,
+        "columns": columns,
+        "schema_bytes": snapshot.bytes(),
+        "left_out": snapshot.left_out,
+    });
+    let level = if snapshot.left_out > 0 { Level::Warn } else { Level::Ok };
+    Finding { details, ..Finding::new(what, level, text) }
+}
+
+/// The model that questions go to, and whether there is something to log in with. The model itself is not asked.
+async fn model(core: &Core) -> Finding {
+    let config = &core.gateway.config().model;
+    match core.asker.check_model().await {
+        Ok(text) => {
+            let details = json!({"engine": core.asker.engine(), "model": core.asker.model_id()});
+            Finding { details, ..Finding::new("model", Level::Ok, format!("{text} ({})", config.reason)) }
+        }
+        Err(error) => {
+            let level = if config.reason.starts_with("auto") { Level::Warn } else { Level::Fail };
+            Finding::of_error("model", level, &error)
+        }
     }
 }

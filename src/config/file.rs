@@ -1,7 +1,6 @@
 //! The keys of the TOML file, the environment variables that stand for them, and their way into a [`Config`].
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use std::path::PathBuf;
 
 use super::*;
@@ -91,9 +90,15 @@ struct SourceKeys {
     mask: Vec<String>,
     allow_functions: Vec<String>,
     require_safe_role: bool,
-    // Known and not served yet: refused by name in `not_yet`, so that no rule is silently without effect.
-    allow_foreign_tables: Option<IgnoredAny>,
-    user: Option<IgnoredAny>,
+    allow_foreign_tables: Option<bool>,
+    user: Option<UserKeys>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserKeys {
+    role: String,
+    claims: Option<toml::Table>,
 }
 
 /// Reads the file's text.
@@ -417,13 +422,10 @@ impl SourceKeys {
             place: place.to_owned(),
             problem: problem.to_owned(),
         };
-        let not_yet = [("allow_foreign_tables", self.allow_foreign_tables.is_some()), ("user", self.user.is_some())];
-        if let Some((key, _)) = not_yet.into_iter().find(|(_, given)| *given) {
-            return Err(bad(key, "is not served by this version yet, and a rule without effect would mislead"));
-        }
         let mut limits = limits.clone();
         for (key, value, into) in [
             ("connect_timeout_ms", self.connect_timeout_ms, &mut limits.connect_timeout_ms),
+            ("connect_timeout_ms", self.connect_timeout_ms, &mut limits.wake_timeout_ms),
             ("statement_timeout_ms", self.statement_timeout_ms, &mut limits.statement_timeout_ms),
         ] {
             match value {
@@ -474,6 +476,7 @@ impl SourceKeys {
             (None, Some(_), None) => return Err(bad("password_command", "is empty")),
             _ => return Err(bad("auth", "must be one of password_file, password_command and rds-iam")),
         };
+        let user = self.user.map(|user| user.rule().map_err(|(key, problem)| bad(key, problem))).transpose()?;
         Ok(SourceConfig {
             url: self.url,
             provider: self.provider,
@@ -484,9 +487,35 @@ impl SourceKeys {
             time_zone,
             column_rules: ColumnRules::new(columns),
             allow_functions: self.allow_functions,
+            allow_foreign_tables: self.allow_foreign_tables.unwrap_or(true),
+            user,
             require_safe_role: self.require_safe_role,
             limits,
             name,
         })
+    }
+}
+
+impl UserKeys {
+    fn rule(self) -> Result<UserRule, (&'static str, &'static str)> {
+        if self.role.is_empty() || self.role.contains(['{', '\0']) {
+            return Err(("user.role", "must be the name of one role; the user's id goes into the claims"));
+        }
+        let claims = match self.claims {
+            None => serde_json::Map::from_iter([
+                ("sub".to_owned(), USER_ID.into()),
+                ("role".to_owned(), self.role.clone().into()),
+            ]),
+            Some(claims) => match serde_json::to_value(claims) {
+                Ok(serde_json::Value::Object(claims)) => claims,
+                _ => return Err(("user.claims", "must be a table that JSON can hold")),
+            },
+        };
+        let rule = UserRule { role: self.role, claims };
+        // Without it every user would be the same one.
+        if rule.claims_of("a") == rule.claims_of("b") {
+            return Err(("user.claims", "must hold {user_id} in one of its texts"));
+        }
+        Ok(rule)
     }
 }

@@ -97,6 +97,10 @@ pub struct SourceConfig {
     pub column_rules: ColumnRules,
     /// Functions of the database's users that may be called, as `schema.name`.
     pub allow_functions: Vec<String>,
+    /// Whether tables of other servers (`postgres_fdw` and the like) may be read.
+    pub allow_foreign_tables: bool,
+    /// How a call's `user_id` becomes a role and claims; `None` leaves the login role.
+    pub user: Option<UserRule>,
     /// Refuse to work with a role that could do harm if every guard failed.
     pub require_safe_role: bool,
     /// The process's limits with this source's own over them.
@@ -117,9 +121,40 @@ impl SourceConfig {
             time_zone: "UTC".into(),
             column_rules: ColumnRules::default(),
             allow_functions: Vec::new(),
+            allow_foreign_tables: true,
+            user: None,
             require_safe_role: false,
             limits: limits.clone(),
         }
+    }
+}
+
+/// What a transaction takes on for a user, so that row-level security applies.
+#[derive(Clone, Debug)]
+pub struct UserRule {
+    pub role: String,
+    /// `{user_id}` stands in its texts.
+    pub claims: serde_json::Map<String, serde_json::Value>,
+}
+
+impl UserRule {
+    /// The JSON of the claims of one user.
+    pub fn claims_of(&self, user_id: &str) -> String {
+        let mut claims = serde_json::Value::Object(self.claims.clone());
+        fill(&mut claims, user_id);
+        claims.to_string()
+    }
+}
+
+/// What stands for the user in the claims' texts.
+const USER_ID: &str = "{user_id}";
+
+fn fill(value: &mut serde_json::Value, user_id: &str) {
+    match value {
+        serde_json::Value::String(text) => *text = text.replace(USER_ID, user_id),
+        serde_json::Value::Array(list) => list.iter_mut().for_each(|value| fill(value, user_id)),
+        serde_json::Value::Object(map) => map.values_mut().for_each(|value| fill(value, user_id)),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
     }
 }
 

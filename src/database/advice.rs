@@ -179,15 +179,13 @@ mod tests {
         if dialect == Dialect::Sqlite {
             let tables =
                 [("customers", &["id", "name"][..]), ("orders", &["id", "total"]), ("order", &["group", "user"])];
-            return Snapshot { tables: tables.into_iter().map(|(name, columns)| table(name, columns)).collect() };
+            return Snapshot::of(tables.into_iter().map(|(name, columns)| table(name, columns)).collect());
         }
-        Snapshot {
-            tables: vec![
-                table("public.\"Invoice\"", &["Id", "totalAmount"]),
-                table("public.customers", &["id", "name"]),
-                table("public.orders", &["id", "customer_id", "total"]),
-            ],
-        }
+        Snapshot::of(vec![
+            table("public.\"Invoice\"", &["Id", "totalAmount"]),
+            table("public.customers", &["id", "name"]),
+            table("public.orders", &["id", "customer_id", "total"]),
+        ])
     }
 
     fn hint(state: &str, message: &str, tables: &[&str]) -> String {

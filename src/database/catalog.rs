@@ -5,6 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use std::mem::size_of;
+use std::sync::Arc;
+
 use super::{ListRequest, ListedTable, TablePage};
 use crate::guard::columns::{ColumnRules, RuleKind};
 
@@ -72,33 +75,37 @@ pub struct TableDescription {
     pub partition_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<i64>,
+    /// Another server holds the rows, all or those of a partition.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub row_security: bool,
 }
 
-/// One column, in the table's own order.
+/// One column, in the table's own order. A snapshot can hold hundreds of thousands of them: texts are no larger than they
+/// have to be, and a type's name is shared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     pub name: String,
     /// PostgreSQL: `format_type` spelling without modifier; SQLite: the declared type, possibly empty.
     #[serde(rename = "type")]
-    pub type_name: String,
+    pub type_name: Arc<str>,
     pub nullable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub default: Option<String>,
+    pub default: Option<Box<str>>,
     /// `always` or `by default`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub identity: Option<String>,
+    pub identity: Option<Box<str>>,
     /// The generation expression.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub generated: Option<String>,
+    pub generated: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub comment: Option<String>,
+    pub comment: Option<Box<str>>,
     /// Enum labels, a CHECK list, or the most frequent values of a column with few of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub check: Option<String>,
+    pub check: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub masked: bool,
 }
@@ -120,7 +127,68 @@ pub struct Reference {
     pub referenced_columns: Vec<String>,
 }
 
+impl Column {
+    pub fn new(name: String, type_name: Arc<str>) -> Self {
+        Column {
+            name,
+            type_name,
+            nullable: true,
+            default: None,
+            identity: None,
+            generated: None,
+            comment: None,
+            values: Vec::new(),
+            check: None,
+            masked: false,
+        }
+    }
+
+    /// Memory it holds, about.
+    pub fn bytes(&self) -> usize {
+        let values: usize = self.values.iter().map(|value| size_of::<String>() + value.len()).sum();
+        size_of::<Self>() + self.name.len() + self.comment.as_ref().map_or(0, |text| text.len()) + values
+    }
+}
+
 impl TableDescription {
+    pub fn new(name: String, kind: TableKind) -> Self {
+        TableDescription {
+            name,
+            kind,
+            kin: Vec::new(),
+            comment: None,
+            rows: None,
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            unique: Vec::new(),
+            foreign_keys: Vec::new(),
+            referenced_by: Vec::new(),
+            indexes: Vec::new(),
+            checks: Vec::new(),
+            definition: None,
+            partition_key: None,
+            partitions: None,
+            foreign: false,
+            row_security: false,
+        }
+    }
+
+    /// Memory it holds, about: what a snapshot fills in.
+    pub fn bytes(&self) -> usize {
+        let text = |text: &String| size_of::<String>() + text.len();
+        let texts = |list: &[String]| list.iter().map(text).sum::<usize>();
+        let keys = self.foreign_keys.iter().map(|key| {
+            size_of::<ForeignKey>() + texts(&key.columns) + key.references.len() + texts(&key.referenced_columns)
+        });
+        size_of::<Self>()
+            + self.name.len()
+            + self.comment.as_ref().map_or(0, String::len)
+            + self.kin.iter().map(|(schema, table)| text(schema) + text(table)).sum::<usize>()
+            + self.columns.iter().map(Column::bytes).sum::<usize>()
+            + texts(&self.primary_key)
+            + keys.sum::<usize>()
+    }
+
     /// Takes out what the rules deny and marks what they mask; `false` when the table as a whole is denied.
     pub fn obey(&mut self, rules: &ColumnRules) -> bool {
         if rules.is_empty() {
@@ -149,7 +217,7 @@ impl TableDescription {
             }
             kind != Some(RuleKind::Deny)
         });
-        let names_hidden = |text: &String| {
+        let names_hidden = |text: &str| {
             let words = || text.split(|c: char| !c.is_alphanumeric() && c != '_');
             hidden
                 .iter()
@@ -199,9 +267,27 @@ fn split(name: &str) -> (String, String) {
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub tables: Vec<TableDescription>,
+    /// Changes when the catalog does; `None` where there is no cheap way to tell.
+    pub fingerprint: Option<String>,
+    /// Tables that did not fit the bound.
+    pub left_out: usize,
 }
 
 impl Snapshot {
+    /// All of them.
+    pub fn of(tables: Vec<TableDescription>) -> Self {
+        Snapshot { tables, ..Snapshot::default() }
+    }
+
+    /// Memory it holds, about.
+    pub fn bytes(&self) -> usize {
+        self.tables.iter().map(TableDescription::bytes).sum()
+    }
+
+    pub fn columns(&self) -> usize {
+        self.tables.iter().map(|table| table.columns.len()).sum()
+    }
+
     /// The snapshot without what the rules deny.
     pub fn obey(mut self, rules: &ColumnRules) -> Self {
         self.tables.retain_mut(|table| table.obey(rules));
@@ -257,7 +343,7 @@ impl Snapshot {
                     rows: table.rows,
                     comment: table.comment.clone(),
                     partitions: table.partitions,
-                    foreign: table.kind == TableKind::ForeignTable,
+                    foreign: table.foreign,
                     matched,
                 },
             })

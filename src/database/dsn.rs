@@ -43,6 +43,15 @@ impl Dsn {
     pub fn value(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(Secret::reveal).filter(|value| !value.is_empty())
     }
+
+    /// Whether all of its hosts are this machine.
+    pub fn is_local(&self) -> bool {
+        self.hosts.iter().all(|host| {
+            host.is_socket()
+                || host.name == "localhost"
+                || host.name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        })
+    }
 }
 
 /// libpq's keys that are used here, and the variables that stand for them.

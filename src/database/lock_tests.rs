@@ -38,6 +38,7 @@ fn options(source: &SourceConfig) -> ReadOptions {
         timeout: source.limits.statement_timeout(),
         deadline: None,
         cancel: CancellationToken::new(),
+        identity: None,
         stage: None,
     }
 }

@@ -48,8 +48,18 @@ pub struct ReadOptions {
     /// The caller's own end, when it comes before the statement's limit.
     pub deadline: Option<Instant>,
     pub cancel: CancellationToken,
+    /// Whom the read is for, where row-level security shall see it.
+    pub identity: Option<Identity>,
     /// What the read is doing, for progress notifications.
     pub stage: Option<watch::Sender<String>>,
+}
+
+/// The role that a transaction takes, and the claims that its row-level security reads; none for catalog reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub role: String,
+    /// JSON of `request.jwt.claims`.
+    pub claims: Option<String>,
 }
 
 /// Rows between two words about them.
@@ -149,6 +159,14 @@ impl Database {
         }
     }
 
+    /// Whether what stopped a read, as `sqlstate` says it, is over, so that it may run once more.
+    pub fn is_over(&self, sqlstate: &str) -> bool {
+        match self {
+            Database::Sqlite(_) => false,
+            Database::Postgres(engine) => engine.is_over(sqlstate),
+        }
+    }
+
     /// Closes the connections.
     pub async fn close(&self) {
         match self {
@@ -228,15 +246,21 @@ impl Session<'_> {
         }
     }
 
-    /// All tables that may be read, with keys, comments and known values.
+    /// All tables that may be read, with keys, comments and known values; `None` when nothing has changed since the
+    /// snapshot with the fingerprint `unless` was read.
     ///
     /// # Errors
     ///
     /// Those of time and connection.
-    pub async fn snapshot(self, entry: &OpenEntry, options: &ReadOptions) -> Result<Snapshot, DatabaseError> {
+    pub async fn snapshot(
+        self,
+        entry: &OpenEntry,
+        unless: Option<&str>,
+        options: &ReadOptions,
+    ) -> Result<Option<Snapshot>, DatabaseError> {
         match self {
-            Session::Sqlite(session) => session.snapshot(entry, options).await,
-            Session::Postgres(session) => session.snapshot(entry, options).await,
+            Session::Sqlite(session) => session.snapshot(entry, options).await.map(Some),
+            Session::Postgres(session) => session.snapshot(entry, unless, options).await,
         }
     }
 }

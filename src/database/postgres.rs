@@ -6,9 +6,11 @@
 //! server. It approves nothing itself.
 
 mod catalog;
+mod connect;
 mod password;
 mod refused;
 mod ruled;
+mod schema;
 mod server;
 mod session;
 mod statement;
@@ -16,24 +18,24 @@ mod types;
 mod vouching;
 mod ways;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, Executor, Postgres, Row};
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
+use sqlx::{Connection, Row};
 
 use self::password::PasswordSource;
 pub use self::server::ServerReport;
-use self::session::Held;
 pub use self::session::PostgresSession;
 use self::statement::Shapes;
 use self::types::TypeNames;
-use self::ways::{NoWay, Ways};
+use self::vouching::Vouched;
+use self::ways::Ways;
+use super::DatabaseError;
 use super::presets::Preset;
-use super::target::{PostgresTarget, ServerRole};
+use super::target::PostgresTarget;
 use super::value::cut;
-use super::{DatabaseError, ReadOptions};
 use crate::config::SourceConfig;
 use crate::guard::QualifiedSql;
 use crate::guard::columns::ColumnRules;
@@ -53,11 +55,19 @@ pub struct PostgresEngine {
     settings: Box<Settings>,
     limits: Limits,
     preset: &'static Preset,
-    pooled: bool,
+    /// Behind a pooler in transaction mode: said by the settings, or seen.
+    pooled: AtomicBool,
+    /// Certainly not behind one.
+    direct: bool,
     has_password: bool,
+    sslmode: Option<&'static str>,
     /// Where the password comes from, when it is asked for again.
     password: Option<PasswordSource>,
     ways: Ways,
+    /// Longest wait for a connection.
+    patience: Duration,
+    /// As many more owners as reads hold connections.
+    taken: Arc<()>,
     shapes: Arc<Shapes>,
     server: OnceLock<ServerReport>,
     place: String,
@@ -70,8 +80,7 @@ struct Settings {
     time_zone: String,
     schemas: Vec<String>,
     hidden_schemas: Vec<String>,
-    /// Functions that the configuration vouches for, as `schema.name`.
-    allow_functions: Vec<String>,
+    vouched: Vouched,
     column_rules: ColumnRules,
     require_safe_role: bool,
 }
@@ -105,17 +114,42 @@ impl Canceller {
             Err(_) => tracing::warn!("cancelling a statement took too long"),
         }
     }
+
+    /// Whether a pooler in transaction mode hands backends around: a new connection gets the one that an idle connection
+    /// had, or one that was there before it (`before`, by the server's clock), or another with the next transaction.
+    /// `false` when it cannot be told.
+    async fn shares_backends(&self, idle: i32, before: &str) -> bool {
+        const ASK: &str = "SELECT pid, backend_start < $1::timestamptz FROM pg_catalog.pg_stat_activity
+            WHERE pid = pg_catalog.pg_backend_pid()";
+        let asked = async {
+            let mut connection = self.pool.acquire().await?;
+            let mut first = None;
+            for _ in 0..3 {
+                let mut transaction = connection.begin_with("BEGIN READ ONLY").await?;
+                let row = sqlx::query(ASK).bind(before).persistent(false).fetch_one(&mut *transaction).await?;
+                transaction.rollback().await?;
+                let (pid, is_older): (i32, bool) = (row.try_get(0)?, row.try_get(1)?);
+                if pid == idle || is_older || *first.get_or_insert(pid) != pid {
+                    return Ok(true);
+                }
+            }
+            Ok::<_, sqlx::Error>(false)
+        };
+        matches!(tokio::time::timeout(self.grace, asked).await, Ok(Ok(true)))
+    }
 }
 
 impl PostgresEngine {
     /// An engine over a target; connects on first use.
     pub fn new(source: &SourceConfig, target: PostgresTarget) -> Self {
         let limits = source.limits.clone();
+        let patience_ms = if target.preset.sleeps { limits.wake_timeout_ms } else { limits.connect_timeout_ms };
+        let patience = Duration::from_millis(patience_ms);
         let ping_after = Duration::from_millis(limits.ping_after_idle_ms);
         let pool = PgPoolOptions::new()
             .max_connections(limits.max_connections)
             .min_connections(0)
-            .acquire_timeout(Duration::from_millis(limits.acquire_timeout_ms))
+            .acquire_timeout(patience)
             .idle_timeout(Duration::from_secs(60))
             .max_lifetime(Duration::from_secs(600))
             .test_before_acquire(false)
@@ -143,20 +177,19 @@ impl PostgresEngine {
                 time_zone: source.time_zone.clone(),
                 schemas: source.schemas.clone(),
                 hidden_schemas,
-                allow_functions: source.allow_functions.clone(),
+                vouched: Vouched::new(source.allow_functions.clone(), source.allow_foreign_tables),
                 column_rules: source.column_rules.clone(),
                 require_safe_role: source.require_safe_role,
             }),
             preset: target.preset,
-            pooled: target.pooled,
+            pooled: AtomicBool::new(target.pooled),
+            direct: target.direct,
             has_password: target.has_password,
+            sslmode: target.sslmode,
             password: source.password.clone().map(PasswordSource::new),
-            ways: Ways::new(
-                target.ways,
-                target.role,
-                target.choose_first,
-                Duration::from_millis(limits.connect_timeout_ms),
-            ),
+            ways: Ways::new(target.ways, target.role, target.choose_first, patience),
+            patience,
+            taken: Arc::default(),
             shapes: Arc::default(),
             server: OnceLock::new(),
             place: target.place,
@@ -165,71 +198,54 @@ impl PostgresEngine {
         }
     }
 
-    /// Takes a connection and opens the read-only transaction in one round trip.
-    pub(super) async fn open(&self, call: &str, options: &ReadOptions) -> Result<PostgresSession<'_>, DatabaseError> {
-        let application_name = format!("tudb/{} {call}", env!("CARGO_PKG_VERSION"));
-        let message = self.opening_message(&application_name, options.time_left());
-        // A connection that broke while it was idle shows here, before anything of the caller's was sent; all of them
-        // may have broken at once.
-        let mut last = None;
-        for _ in 0..=self.limits.max_connections {
-            let mut held = Held {
-                connection: Some(self.acquire().await?),
-                pid: None,
-                application_name: application_name.clone(),
-                canceller: self.canceller.clone(),
-            };
-            let Some(connection) = held.connection.as_mut() else { continue };
-            let opened = async {
-                let row = connection.fetch_one(AssertSqlSafe(message.clone())).await?;
-                let pid = row.try_get_raw(0)?.as_str().map_err(sqlx::Error::Decode)?.parse::<i32>();
-                pid.map_err(|error| sqlx::Error::Decode(error.into()))
-            };
-            let patience = Duration::from_millis(self.limits.connect_timeout_ms);
-            match tokio::time::timeout(patience, opened).await {
-                Ok(Ok(pid)) => {
-                    held.pid = Some(pid);
-                    self.look_at_role(&mut held).await?;
-                    return Ok(PostgresSession { engine: self, held });
-                }
-                Ok(Err(error)) if is_broken(&error) => last = Some(error),
-                Ok(Err(error)) => return Err(self.connect_error(error)),
-                Err(_) => break,
-            }
-        }
-        Err(last.map_or_else(|| self.unreachable(), |error| self.connect_error(error)))
-    }
-
-    /// Says once what the login role could do, and refuses it where the configuration wants a safe one.
-    async fn look_at_role(&self, held: &mut Held) -> Result<(), DatabaseError> {
-        let report = match (self.server.get(), held.connection.as_mut()) {
-            (Some(report), _) => report,
-            (None, None) => return Ok(()),
-            (None, Some(connection)) => {
-                let report = ServerReport::read(connection).await?;
-                if !report.is_safe() {
-                    tracing::warn!(
-                        source = self.source_name,
-                        "{}. `tudb doctor` prints the SQL for a role that can only read",
-                        report.summary()
-                    );
-                }
-                self.server.get_or_init(|| report)
-            }
-        };
-        if self.settings.require_safe_role && !report.is_safe() {
-            return Err(DatabaseError::UnsafeRole {
-                source_name: self.source_name.clone(),
-                summary: report.summary(),
-                remedy: report.remedy(),
-            });
-        }
-        Ok(())
-    }
-
     /// What the server is and what its role could do; known after the first connection.
     pub fn server(&self) -> Option<&ServerReport> {
         self.server.get()
+    }
+
+    /// Whether what stopped a read is over, so that it may run once more: it only reads.
+    pub(super) fn is_over(&self, sqlstate: &str) -> bool {
+        match sqlstate {
+            // A standby had to change what the statement was reading; in a transaction that reads what is committed
+            // there is no other reason.
+            "40001" => true,
+            // A named statement is gone, there already or another one: an unseen pooler hands its backends around.
+            "26000" | "42P05" | "08P01" if !self.direct => {
+                self.pooled.store(true, Ordering::Relaxed);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn is_pooled(&self) -> bool {
+        self.pooled.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server may remember a statement by name from one transaction to the next. Behind a pooler the name
+    /// could be another client's statement, and its rows the answer; so it must be certain that there is none.
+    fn may_name(&self) -> bool {
+        self.direct && !self.is_pooled()
+    }
+
+    /// Schemas that lists and snapshots leave out.
+    pub fn hidden_schemas(&self) -> &[String] {
+        &self.settings.hidden_schemas
+    }
+
+    /// What is wrong with the encryption of a connection to another machine, and what mends it.
+    pub fn unverified(&self) -> Option<&'static str> {
+        match self.sslmode? {
+            "disable" | "allow" | "prefer" => {
+                Some("it may be without any: set sslmode=verify-full, or require at least")
+            }
+            "require" => Some(
+                "encrypted, but anybody could be the server: set sslmode=verify-full, with sslrootcert where the authority \
+                 is not a public one",
+            ),
+            "verify-ca" => Some("any server of the authority would do: set sslmode=verify-full"),
+            _ => None,
+        }
     }
 
     /// Where it connects to and how, in words.
@@ -262,86 +278,6 @@ impl PostgresEngine {
              THEN pg_catalog.set_config('client_connection_check_interval','1000',true) END",
             idle = timeout_ms + 10_000,
         )
-    }
-
-    /// A connection of the pool, by another way when the one in use does not work any more.
-    async fn acquire(&self) -> Result<PoolConnection<Postgres>, DatabaseError> {
-        self.refresh_password(false).await?;
-        if self.ways.is_open() {
-            self.choose_way().await?;
-        }
-        let mut error = match self.pool.acquire().await {
-            Ok(connection) => return Ok(connection),
-            Err(error) => error,
-        };
-        // It may have been changed since it was asked for.
-        if ways::is_password(&error) && self.refresh_password(true).await? {
-            error = match self.pool.acquire().await {
-                Ok(connection) => return Ok(connection),
-                Err(error) => error,
-            };
-        }
-        let in_use = self.pool.size() >= self.limits.max_connections && self.pool.num_idle() == 0;
-        if matches!(error, sqlx::Error::PoolTimedOut) && in_use {
-            return Err(DatabaseError::NoConnection {
-                source_name: self.source_name.clone(),
-                waited_ms: self.limits.acquire_timeout_ms,
-            });
-        }
-        // The pool tells a server that refuses connections and one that is silent the same way: one more try tells
-        // which, and whether another way works.
-        if ways::is_password(&error) || !matches!(error, sqlx::Error::PoolTimedOut) && !self.ways.are_several() {
-            return Err(self.connect_error(error));
-        }
-        self.choose_way().await?;
-        self.pool.acquire().await.map_err(|error| match error {
-            sqlx::Error::PoolTimedOut => self.unreachable(),
-            error => self.connect_error(error),
-        })
-    }
-
-    /// Gives new connections a new password when it is time for one; says whether it did.
-    async fn refresh_password(&self, anew: bool) -> Result<bool, DatabaseError> {
-        let (Some(source), Some(way)) = (&self.password, self.ways.current()) else { return Ok(false) };
-        let fresh = source.fresh(way.get_host(), way.get_port(), way.get_username(), anew).await;
-        let fresh =
-            fresh.map_err(|problem| DatabaseError::Config { source_name: self.source_name.clone(), problem })?;
-        let Some(password) = fresh else { return Ok(false) };
-        self.ways.set_password(&password);
-        self.use_way(way.password(password.reveal()));
-        Ok(true)
-    }
-
-    fn use_way(&self, way: PgConnectOptions) {
-        self.canceller.pool.set_connect_options(way.clone());
-        self.pool.set_connect_options(way);
-    }
-
-    /// Chooses the way that new connections take.
-    async fn choose_way(&self) -> Result<(), DatabaseError> {
-        match self.ways.choose().await {
-            Ok(way) => {
-                self.use_way(way);
-                Ok(())
-            }
-            Err(NoWay::Failed(error)) => Err(self.connect_error(error)),
-            Err(NoWay::Silent) => Err(self.unreachable()),
-            Err(NoWay::WrongRole(role)) => Err(DatabaseError::Unreachable {
-                source_name: self.source_name.clone(),
-                hint: format!(
-                    "Servers of its list answer, but none is a {}, which target_session_attrs asks for.",
-                    if role == ServerRole::Standby { "standby" } else { "primary" }
-                ),
-            }),
-        }
-    }
-
-    fn unreachable(&self) -> DatabaseError {
-        refused::unreachable(self.source_name.clone(), self.preset.unreachable)
-    }
-
-    fn connect_error(&self, error: sqlx::Error) -> DatabaseError {
-        refused::explain(error, &self.source_name, self.preset, self.has_password)
     }
 
     pub(super) async fn close(&self) {

@@ -8,6 +8,8 @@ pub struct Preset {
     pub name: &'static str,
     /// The `sslmode` when nothing else says it; `None` decides by whether the host is local.
     pub tls: Option<&'static str>,
+    /// Whether its databases sleep when nobody asks them, and take seconds to wake up.
+    pub sleeps: bool,
     /// Schemas of the provider's own, left out of lists and of the schema context.
     pub hidden_schemas: &'static [&'static str],
     /// What to try when the host cannot be reached.
@@ -17,6 +19,7 @@ pub struct Preset {
 pub static POSTGRES: Preset = Preset {
     name: "postgres",
     tls: None,
+    sleeps: false,
     hidden_schemas: &[],
     unreachable: "Check that PostgreSQL runs and that host and port are right.",
 };
@@ -25,6 +28,7 @@ static SUPABASE: Preset = Preset {
     name: "supabase",
     // Its own root is not bundled yet, so the certificate is not verified unless sslrootcert is given.
     tls: Some("require"),
+    sleeps: false,
     hidden_schemas: &[
         "auth",
         "storage",
@@ -53,6 +57,7 @@ static SUPABASE: Preset = Preset {
 static NEON: Preset = Preset {
     name: "neon",
     tls: Some("verify-full"),
+    sleeps: true,
     hidden_schemas: &["neon", "neon_auth", "neon_control_plane"],
     unreachable: "The compute may be waking up: try again in a few seconds.",
 };
@@ -60,6 +65,7 @@ static NEON: Preset = Preset {
 static RAILWAY: Preset = Preset {
     name: "railway",
     tls: Some("require"),
+    sleeps: false,
     hidden_schemas: &[],
     unreachable: "A .railway.internal host is reached from inside Railway only: use DATABASE_PUBLIC_URL.",
 };
@@ -68,6 +74,7 @@ static RDS: Preset = Preset {
     name: "rds",
     // Amazon's roots are not bundled yet; verify-full needs sslrootcert with global-bundle.pem.
     tls: Some("require"),
+    sleeps: true,
     hidden_schemas: &["aws_commons", "aws_s3", "aws_lambda"],
     unreachable: "Check the security group and that the instance is reachable from this network.",
 };

@@ -102,7 +102,7 @@ impl SqliteEngine {
     }
 
     pub(super) async fn open(&self, options: &ReadOptions) -> Result<SqliteSession<'_>, DatabaseError> {
-        let waited_ms = self.limits.acquire_timeout_ms.min(u64::try_from(options.time_left().as_millis()).unwrap_or(0));
+        let waited_ms = self.limits.connect_timeout_ms.min(u64::try_from(options.time_left().as_millis()).unwrap_or(0));
         let no_connection = || DatabaseError::NoConnection { source_name: self.source_name.clone(), waited_ms };
         let permit = tokio::time::timeout(Duration::from_millis(waited_ms), self.permits.acquire())
             .await

@@ -32,7 +32,11 @@ pub struct PostgresTarget {
     pub preset: &'static Preset,
     /// Behind a pooler in transaction mode.
     pub pooled: bool,
+    /// Certainly not behind one: the settings or the host's name say so.
+    pub direct: bool,
     pub has_password: bool,
+    /// The mode of its encryption; `None` on this machine, where it does not matter.
+    pub sslmode: Option<&'static str>,
     /// The first way in words, for `doctor` and the log: no secret.
     pub place: String,
 }
@@ -108,10 +112,14 @@ pub fn dialect(source: &SourceConfig) -> Result<Dialect, String> {
 /// One sentence that names what is wrong, without the value.
 pub fn resolve(source: &SourceConfig) -> Result<Target, String> {
     let dialect = dialect(source)?;
-    let Some(url) = &source.url else { return Ok(Target::Sample) };
+    const NO_USERS: &str = "its user table needs PostgreSQL: SQLite has no row-level security";
+    let Some(url) = &source.url else {
+        return if source.user.is_some() { Err(NO_USERS.into()) } else { Ok(Target::Sample) };
+    };
     let text = url.reveal().trim();
     match dialect {
         Dialect::Postgresql => postgres(text, source).map(|target| Target::Postgres(Box::new(target))),
+        Dialect::Sqlite if source.user.is_some() => Err(NO_USERS.into()),
         Dialect::Sqlite => Ok(Target::Sqlite(Box::new(sqlite(text)))),
     }
 }
@@ -186,7 +194,9 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
         role,
         preset,
         pooled,
+        direct: !pooled && (said.is_some() || preset.name != presets::POSTGRES.name),
         has_password: dsn.password.is_some() || source.password.is_some(),
+        sslmode: (!dsn.is_local()).then_some(tls.mode),
         place,
     })
 }
@@ -203,17 +213,12 @@ impl Tls {
     fn of(dsn: &Dsn, preset: &Preset, env: &PgEnvironment) -> Result<Tls, String> {
         const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
         let existing = |path: Option<PathBuf>| path.filter(|path| path.is_file());
-        let is_local = dsn.hosts.iter().all(|host| {
-            host.is_socket()
-                || host.name == "localhost"
-                || host.name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-        });
         let mut mode = match dsn.value("sslmode") {
             Some(given) => *MODES
                 .iter()
                 .find(|mode| **mode == given)
                 .ok_or("its sslmode must be disable, allow, prefer, require, verify-ca or verify-full")?,
-            None => preset.tls.unwrap_or(if is_local { "prefer" } else { "require" }),
+            None => preset.tls.unwrap_or(if dsn.is_local() { "prefer" } else { "require" }),
         };
         let root = match dsn.value("sslrootcert") {
             // The public roots, which are always there; a certificate of them says something only with its name.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::operation::converse::{ConverseError, ConverseOutput};
@@ -31,6 +32,15 @@ use crate::limits::Limits;
 const MAX_ATTEMPTS: u32 = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(40);
+/// Looking for credentials, for `doctor`.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is made on first use.
+#[derive(Debug)]
+struct Made {
+    client: Client,
+    credentials: Option<SharedCredentialsProvider>,
+}
 
 /// The Bedrock client, made on first use.
 #[derive(Debug)]
@@ -40,7 +50,9 @@ pub struct Bedrock {
     region: Option<String>,
     /// Whether files under the home directory and instance metadata may be asked for credentials.
     whole_chain: bool,
-    client: OnceCell<Client>,
+    /// `AWS_BEARER_TOKEN_BEDROCK` is used instead of credentials.
+    has_token: bool,
+    made: OnceCell<Made>,
     /// Built once: the SDK's documents are hash maps, and only a clone of one keeps its order on the wire.
     tools: OnceLock<ToolConfiguration>,
 }
@@ -57,7 +69,8 @@ impl Bedrock {
             max_tokens: limits.max_output_tokens,
             region,
             whole_chain,
-            client: OnceCell::new(),
+            has_token: named("AWS_BEARER_TOKEN_BEDROCK").is_some(),
+            made: OnceCell::new(),
             tools: OnceLock::new(),
         }
     }
@@ -66,8 +79,28 @@ impl Bedrock {
         &self.config.bedrock_model
     }
 
-    async fn client(&self) -> Result<&Client, ModelError> {
-        self.client
+    /// The model's id, the region, and whether there are credentials, which are asked for and not shown.
+    pub(super) async fn check(&self) -> Result<String, ModelError> {
+        let made = self.made().await?;
+        let region = made.client.config().region().map_or("", AsRef::as_ref);
+        let place = format!("Bedrock {} in {region}", self.config.bedrock_model);
+        if self.has_token {
+            return Ok(format!("{place}, with a bearer token"));
+        }
+        let none = |why: &str| ModelError::Credentials(why.to_owned());
+        let provider = made.credentials.as_ref().ok_or_else(|| none("none are configured"))?;
+        match tokio::time::timeout(CREDENTIALS_TIMEOUT, provider.provide_credentials()).await {
+            Ok(Ok(_)) => Ok(format!("{place}, with credentials")),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "no credentials");
+                Err(none("none of the places they may come from has any"))
+            }
+            Err(_) => Err(none("they did not come in time")),
+        }
+    }
+
+    async fn made(&self) -> Result<&Made, ModelError> {
+        self.made
             .get_or_try_init(async || {
                 let http = aws_smithy_http_client::Builder::new()
                     .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -96,13 +129,13 @@ impl Bedrock {
                 if shared.region().is_none() {
                     return Err(ModelError::Credentials("no region is set (AWS_REGION)".into()));
                 }
-                Ok(Client::new(&shared))
+                Ok(Made { client: Client::new(&shared), credentials: shared.credentials_provider() })
             })
             .await
     }
 
     pub(super) async fn turn(&self, request: &TurnRequest<'_>) -> Result<Turn, ModelError> {
-        let client = self.client().await?;
+        let client = &self.made().await?.client;
         let mut again = true;
         loop {
             let left = request.deadline.saturating_duration_since(Instant::now());

@@ -182,6 +182,20 @@ impl Model {
         }
     }
 
+    /// Whether there is something to log in with, in words; the model itself is not asked.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Credentials`].
+    pub async fn check(&self) -> Result<String, ModelError> {
+        match self {
+            Model::Bedrock(bedrock) => bedrock.check().await,
+            Model::Builtin => Ok("built-in engine".into()),
+            #[cfg(test)]
+            Model::Scripted(_) => Ok("scripted".into()),
+        }
+    }
+
     /// The receipt's word for it.
     pub fn engine(&self) -> &'static str {
         match self {

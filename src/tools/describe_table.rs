@@ -93,7 +93,8 @@ fn cut_texts(table: &mut TableDescription) {
     table.indexes.iter_mut().chain(&mut table.checks).for_each(|text| shorten(text, other));
     for column in &mut table.columns {
         let texts = [&mut column.default, &mut column.generated, &mut column.comment, &mut column.check];
-        texts.into_iter().flatten().chain(&mut column.values).for_each(|text| shorten(text, other));
+        texts.into_iter().flatten().for_each(|text| *text = cut(text, other).into());
+        column.values.iter_mut().for_each(|text| shorten(text, other));
     }
 }
 

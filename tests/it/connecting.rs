@@ -72,8 +72,7 @@ fn attempt(postgres: &Postgres, url: &str) -> Result<bool, (String, String)> {
     assert!(!reply.to_string().contains("s3cret-word") && !stderr.contains("s3cret-word"));
     match reply.get("error") {
         None => {
-            let seen =
-                "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name LIKE 'tudb%'";
+            let seen = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name LIKE 'tudb%'";
             Ok(postgres.query("postgres", seen) == "t")
         }
         Some(error) => {

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::Home;
 use crate::support::postgres::{Postgres, server, servers};
-use crate::support::{Home, content};
 
 fn dealership(server: &Postgres) -> (String, String) {
     let (database, url) = server.database("car_dealership");
@@ -292,62 +292,4 @@ fn a_select_only_role_sees_keys_and_values() {
     assert_eq!((&parts["partition_key"], &parts["partitions"]), (&json!("RANGE (day)"), &json!(1)));
     assert!(server.call("describe_table", json!({"table": "seen"}))["definition"].as_str().unwrap().contains("SELECT"));
     assert_eq!(server.call("describe_table", json!({"table": "hidden"}))["error"]["code"], "unknown_table");
-}
-
-#[test]
-fn a_pooler_in_transaction_mode_swaps_no_answers() {
-    use std::process::{Command, Stdio};
-
-    use crate::support::postgres::{free_port, unprivileged, unprivileged_directory};
-
-    let postgres = server();
-    let (database, _) = postgres.database("pooled");
-    let directory = unprivileged_directory("pgbouncer");
-    let port = free_port();
-    let settings = format!(
-        "[databases]\n{database} = host=127.0.0.1 port={} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-         listen_port = {port}\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 3\nunix_socket_dir =\n",
-        postgres.port
-    );
-    let file = directory.join("pgbouncer.ini");
-    std::fs::write(&file, settings).unwrap();
-    let program =
-        ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].iter().map(std::path::Path::new).find(|path| path.exists());
-    // Ended with the test, however it ends.
-    struct Running(std::process::Child);
-    impl Drop for Running {
-        fn drop(&mut self) {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
-    let bouncer = Running({
-        let mut command: Command = unprivileged(program.expect("pgbouncer is installed by tests/run"));
-        command
-            .arg("-q")
-            .arg(&file)
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
-    });
-    let url = format!("postgres://postgres@127.0.0.1:{port}/{database}?sslmode=disable&pgbouncer=true");
-    let home = Home::new("pooled").set("TUDB_DATABASE_URL", url);
-    let mut workers: Vec<_> = (0..4).map(|_| home.serve()).collect();
-    let mut sent = Vec::new();
-    for number in 0..100 {
-        for (index, worker) in workers.iter_mut().enumerate() {
-            let sql = format!("SELECT {number} AS n, {index} AS worker, 'a'::text AS t");
-            sent.push((index, number, worker.send_call("run_sql", json!({"sql": sql}))));
-        }
-    }
-    for (index, number, id) in sent {
-        let reply = content(&workers[index].answer(id));
-        assert_eq!(reply["rows"], json!([[number, index, "a"]]), "{reply}");
-    }
-    drop(workers);
-    drop(bouncer);
-    std::fs::remove_dir_all(directory).unwrap();
 }

@@ -4,10 +4,10 @@
 //! seconds on large catalogs.
 
 use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{Connection, Row};
+use sqlx::{Connection, Executor, Row};
 
 use super::sql_error;
-use crate::database::catalog::{Snapshot, TableDescription, TableSummary};
+use crate::database::catalog::{TableDescription, TableSummary};
 use crate::database::{DatabaseError, ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
 
@@ -38,6 +38,14 @@ macro_rules! kind {
     };
 }
 
+/// Whether another server holds the rows, all or those of a partition.
+macro_rules! foreign {
+    () => {
+        "CASE WHEN c.relkind = 'f' OR c.relkind = 'p' AND EXISTS (SELECT 1 FROM pg_catalog.pg_partition_tree(c.oid) t
+           JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE l.relkind = 'f') THEN true END"
+    };
+}
+
 /// The planner's estimate; a partitioned table is not analysed by itself, so its leaves are added up.
 macro_rules! rows {
     () => {
@@ -50,17 +58,22 @@ macro_rules! rows {
 const LIST: &str = concat!(
     visible!(),
     ", hits AS (
-      SELECT v.oid, v.nspname, v.relname, CASE WHEN $3::text IS NULL THEN '{}'::text[] ELSE ARRAY(
-          SELECT hit FROM (
-            SELECT 0 AS place, 'table ' || v.relname AS hit WHERE strpos(lower(v.relname), lower($3)) > 0
-            UNION ALL SELECT 0, 'comment' WHERE NOT $8 AND strpos(lower(obj_description(v.oid, 'pg_class')), lower($3)) > 0
-            UNION ALL SELECT a.attnum, 'column ' || a.attname FROM pg_catalog.pg_attribute a
-              WHERE NOT $8 AND a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
-                AND (strpos(lower(a.attname), lower($3)) > 0
-                  OR strpos(lower(col_description(v.oid, a.attnum)), lower($3)) > 0)) h
-          ORDER BY place LIMIT 20) END AS matched
-      FROM visible v WHERE $4::text IS NULL OR v.nspname = $4),
-    wanted AS (SELECT * FROM hits WHERE $3::text IS NULL OR cardinality(matched) > 0),
+      SELECT v.oid, v.nspname, v.relname, m.matched FROM visible v
+      LEFT JOIN (
+        SELECT oid, (array_agg(hit ORDER BY place, hit))[1:20] AS matched FROM (
+          SELECT oid, 0 AS place, 'table ' || relname AS hit FROM visible WHERE strpos(lower(relname), lower($3)) > 0
+          UNION ALL
+          SELECT d.objoid, 1, 'comment' FROM pg_catalog.pg_description d WHERE NOT $8 AND d.objsubid = 0
+            AND d.classoid = 'pg_catalog.pg_class'::regclass AND strpos(lower(d.description), lower($3)) > 0
+          UNION ALL
+          SELECT a.attrelid, 1 + a.attnum, 'column ' || a.attname FROM pg_catalog.pg_attribute a
+            LEFT JOIN pg_catalog.pg_description d ON d.objoid = a.attrelid AND d.objsubid = a.attnum
+              AND d.classoid = 'pg_catalog.pg_class'::regclass
+            WHERE NOT $8 AND a.attnum > 0 AND NOT a.attisdropped
+              AND (strpos(lower(a.attname), lower($3)) > 0 OR strpos(lower(d.description), lower($3)) > 0)) h
+        WHERE $3::text IS NOT NULL GROUP BY oid) m USING (oid)
+      WHERE $4::text IS NULL OR v.nspname = $4),
+    wanted AS (SELECT * FROM hits WHERE $3::text IS NULL OR matched IS NOT NULL),
     page AS (
       SELECT * FROM wanted
       WHERE $5::text IS NULL OR (nspname COLLATE \"C\", relname COLLATE \"C\") > ($5, $6)
@@ -77,10 +90,15 @@ const LIST: &str = concat!(
     ", 'comment', obj_description(v.oid, 'pg_class'),
           'partitions', CASE WHEN c.relkind = 'p' THEN (SELECT count(*) FROM pg_catalog.pg_inherits i
             WHERE i.inhparent = v.oid) END,
-          'foreign', CASE WHEN c.relkind = 'f' THEN true END,
-          'matched', p.matched))) ORDER BY p.nspname COLLATE \"C\", p.relname COLLATE \"C\")
+          'foreign', ",
+    foreign!(),
+    ",
+          'matched', coalesce(p.matched, '{}')))) ORDER BY p.nspname COLLATE \"C\", p.relname COLLATE \"C\")
         FROM page p JOIN visible v USING (oid) JOIN pg_catalog.pg_class c USING (oid)), '[]'))::text"
 );
+
+/// The catalog's statements take milliseconds; compiling them, or starting workers for them, takes longer.
+pub(super) const PLAIN_PLANS: &str = "SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
 
 /// Matches of a name: $1 schema or NULL, $2 table, $3 whether case counts.
 const FIND: &str = "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
@@ -109,48 +127,35 @@ macro_rules! type_name {
 }
 
 /// The strings of a CHECK list on one column: `((status = ANY (ARRAY['a'::text, ..])))`.
-macro_rules! check_values {
-    ($table:literal) => {
-        concat!(
-            "(SELECT array_agg(replace(m[1], '''''', '''')) FROM pg_catalog.pg_constraint k,
-               regexp_matches(pg_get_constraintdef(k.oid), '''((?:[^'']|'''')*)''::(?:text|character varying|bpchar)', 'g') m
-             WHERE k.conrelid = ",
-            $table,
-            " AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum]
-               AND pg_get_constraintdef(k.oid) ~ '= ANY \\(')"
-        )
-    };
-}
+const CHECK_VALUES: &str = "(SELECT array_agg(replace(m[1], '''''', '''')) FROM pg_catalog.pg_constraint k,
+      regexp_matches(pg_get_constraintdef(k.oid), '''((?:[^'']|'''')*)''::(?:text|character varying|bpchar)', 'g') m
+    WHERE k.conrelid = c.oid AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum]
+      AND pg_get_constraintdef(k.oid) ~ '= ANY \\(')";
 
 /// Enum labels, of a domain's base type too.
 const ENUM_LABELS: &str = "(SELECT array_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_catalog.pg_enum l
     WHERE l.enumtypid = CASE WHEN t.typtype = 'd' THEN t.typbasetype WHEN t.typcategory = 'A' THEN t.typelem ELSE t.oid END)";
 
 /// The planner's most frequent values of a text column with few of them; none where row security applies.
-macro_rules! frequent {
-    ($most:literal) => {
-        concat!(
-            "(SELECT s.most_common_vals::text::text[] FROM pg_catalog.pg_stats s
-             WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
-               AND NOT c.relrowsecurity AND t.typcategory = 'S' AND s.n_distinct BETWEEN 1 AND ",
-            $most,
-            ")"
-        )
-    };
-}
+const FREQUENT: &str = "(SELECT s.most_common_vals::text::text[] FROM pg_catalog.pg_stats s
+    WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
+      AND NOT c.relrowsecurity AND t.typcategory = 'S' AND s.n_distinct BETWEEN 1 AND 30
+    ORDER BY s.inherited DESC LIMIT 1)";
 
-/// The table and every other one of its inheritance or partition tree, as [schema, table]: rules about one hold for all.
-macro_rules! kin {
+/// Every table of the inheritance or partition tree that the table belongs to, as [schema, table]: rules about one hold
+/// for all. NULL for a table that stands alone.
+macro_rules! kin_tree {
     () => {
         "CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) THEN
           (WITH RECURSIVE kin AS (SELECT c.oid AS oid UNION SELECT x.oid FROM kin, LATERAL (
             SELECT i.inhparent AS oid FROM pg_catalog.pg_inherits i WHERE i.inhrelid = kin.oid
             UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = kin.oid) x)
           SELECT jsonb_agg(jsonb_build_array(kn.nspname, kc.relname)) FROM kin
-            JOIN pg_catalog.pg_class kc ON kc.oid = kin.oid JOIN pg_catalog.pg_namespace kn ON kn.oid = kc.relnamespace)
-          ELSE jsonb_build_array(jsonb_build_array(n.nspname, c.relname)) END"
+            JOIN pg_catalog.pg_class kc ON kc.oid = kin.oid JOIN pg_catalog.pg_namespace kn ON kn.oid = kc.relnamespace) END"
     };
 }
+
+pub(super) use {foreign, kin_tree, kind, rows, type_name, visible};
 
 fn describe_query() -> String {
     let mut text = String::from(
@@ -158,8 +163,9 @@ fn describe_query() -> String {
           'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname), 'kin', ",
     );
     text.push_str(concat!(
-        kin!(),
-        ", 'kind', ",
+        "coalesce(",
+        kin_tree!(),
+        ", jsonb_build_array(jsonb_build_array(n.nspname, c.relname))), 'kind', ",
         kind!(),
         ", 'comment', obj_description(c.oid, 'pg_class'), 'rows', ",
         rows!(),
@@ -176,7 +182,7 @@ fn describe_query() -> String {
             'values', to_jsonb(coalesce("
     ));
     text.push_str(ENUM_LABELS);
-    text.push_str(concat!(", ", check_values!("c.oid"), ", ", frequent!("30"), "))) ORDER BY a.attnum)"));
+    text += &format!(", {CHECK_VALUES}, {FREQUENT}))) ORDER BY a.attnum)");
     text.push_str(
         " FROM pg_catalog.pg_attribute a
           JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
@@ -218,69 +224,18 @@ fn describe_query() -> String {
         'partition_key', CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
         'partitions', CASE WHEN c.relkind = 'p' THEN (SELECT count(*) FROM pg_catalog.pg_inherits i
           WHERE i.inhparent = c.oid) END,
-        'row_security', CASE WHEN c.relrowsecurity THEN true END))::text
+        'foreign', ",
+    );
+    text.push_str(foreign!());
+    text.push_str(
+        ", 'row_security', CASE WHEN c.relrowsecurity THEN true END))::text
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
     );
     text
 }
 
-/// All visible tables in the shape of [`TableDescription`], without what only `describe_table` shows. $3 is the most
-/// values a column may have to be listed.
-fn snapshot_query() -> String {
-    let mut text = String::from(concat!(
-        visible!(),
-        " SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', v.name, 'kin', ",
-        kin!(),
-        ", 'kind', ",
-        kind!(),
-        ", 'comment', obj_description(c.oid, 'pg_class'), 'rows', ",
-        rows!(),
-        ", 'columns', coalesce(cols.list, '[]'), 'primary_key', keys.list, 'foreign_keys', fks.list))
-          ORDER BY v.nspname COLLATE \"C\", v.relname COLLATE \"C\"), '[]')::text
-        FROM visible v JOIN pg_catalog.pg_class c ON c.oid = v.oid
-        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        LEFT JOIN (SELECT a.attrelid, jsonb_agg(jsonb_build_object('name', a.attname, 'type', ",
-        type_name!(),
-        ", 'nullable', NOT a.attnotnull, 'comment', col_description(a.attrelid, a.attnum),
-            'values', to_jsonb(coalesce("
-    ));
-    text.push_str(ENUM_LABELS);
-    text.push_str(concat!(
-        ", ",
-        check_values!("a.attrelid"),
-        ", ",
-        frequent!("$3::int"),
-        "))) ORDER BY a.attnum) AS list"
-    ));
-    text.push_str(
-        " FROM visible w JOIN pg_catalog.pg_class c ON c.oid = w.oid
-            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            JOIN pg_catalog.pg_attribute a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped
-            JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-            JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
-            LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
-            LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.typnamespace
-          WHERE has_column_privilege(a.attrelid, a.attnum, 'SELECT')
-          GROUP BY a.attrelid) cols ON cols.attrelid = v.oid
-        LEFT JOIN (SELECT k.conrelid, jsonb_agg(a.attname ORDER BY u.place) AS list FROM pg_catalog.pg_constraint k,
-            unnest(k.conkey) WITH ORDINALITY u(attnum, place), pg_catalog.pg_attribute a
-          WHERE k.contype = 'p' AND a.attrelid = k.conrelid AND a.attnum = u.attnum GROUP BY k.conrelid) keys
-          ON keys.conrelid = v.oid
-        LEFT JOIN (SELECT q.conrelid, jsonb_agg(jsonb_build_object('columns', q.own, 'references', o.name,
-            'referenced_columns', q.others) ORDER BY q.conname) AS list
-          FROM (SELECT k.conname, k.conrelid, k.confrelid, jsonb_agg(a.attname ORDER BY u.place) AS own,
-              jsonb_agg(b.attname ORDER BY u.place) AS others
-            FROM pg_catalog.pg_constraint k, unnest(k.conkey, k.confkey) WITH ORDINALITY u(own, other, place),
-              pg_catalog.pg_attribute a, pg_catalog.pg_attribute b
-            WHERE k.contype = 'f' AND a.attrelid = k.conrelid AND a.attnum = u.own
-              AND b.attrelid = k.confrelid AND b.attnum = u.other GROUP BY k.conname, k.conrelid, k.confrelid) q
-          JOIN visible o ON o.oid = q.confrelid GROUP BY q.conrelid) fks ON fks.conrelid = v.oid",
-    );
-    text
-}
-
 /// Changes whenever a table, its columns or anything else that names could mean does: each writes its row anew.
-const FINGERPRINT: &str = "SELECT md5(string_agg(part, ',' ORDER BY part)) FROM (
+pub(super) const FINGERPRINT: &str = "SELECT md5(string_agg(part, ',' ORDER BY part)) FROM (
     SELECT 'c' || oid || ':' || xmin AS part FROM pg_catalog.pg_class WHERE relkind IN ('r','p','v','m','f','c') AND oid >= 16384
     UNION ALL SELECT 'p' || oid || ':' || xmin FROM pg_catalog.pg_proc WHERE oid >= 16384
     UNION ALL SELECT 'o' || oid || ':' || xmin FROM pg_catalog.pg_operator WHERE oid >= 16384
@@ -301,7 +256,7 @@ pub(super) async fn fingerprint(pool: &PgPool) -> Result<String, sqlx::Error> {
 }
 
 /// TUDB's own statement, put together from literals only.
-fn own(text: String) -> sqlx::AssertSqlSafe<String> {
+pub(super) fn own(text: String) -> sqlx::AssertSqlSafe<String> {
     sqlx::AssertSqlSafe(text)
 }
 
@@ -339,6 +294,7 @@ pub(super) async fn list(
     };
     let (after_schema, after_table) = after.map_or((None, None), |Place(schema, table)| (Some(schema), Some(table)));
     let limit = i64::try_from(request.limit).unwrap_or(i64::MAX - 1);
+    connection.execute(PLAIN_PLANS).await.map_err(|error| sql_error(error, None))?;
     let text: String = sqlx::query_scalar(LIST)
         .bind(hidden)
         .bind(shown)
@@ -420,23 +376,6 @@ pub(super) async fn describe(
         .await
         .map_err(|error| sql_error(error, None))?;
     parse(&text)
-}
-
-pub(super) async fn snapshot(
-    connection: &mut PgConnection,
-    hidden: Vec<String>,
-    shown: Vec<String>,
-    sampled: usize,
-) -> Result<Snapshot, DatabaseError> {
-    let text: String = sqlx::query_scalar(own(snapshot_query()))
-        .bind(hidden)
-        .bind(shown)
-        .bind(i32::try_from(sampled).unwrap_or(i32::MAX))
-        .persistent(false)
-        .fetch_one(connection)
-        .await
-        .map_err(|error| sql_error(error, None))?;
-    Ok(Snapshot { tables: parse(&text)? })
 }
 
 /// `schema.name` or `name` with SQL quoting; what is not quoted is taken as written first and folded second.

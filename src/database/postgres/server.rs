@@ -4,12 +4,11 @@
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
-use super::sql_error;
-use crate::database::DatabaseError;
-
 /// $1: the rights as names, then whether the role has each. Server roles that an older version lacks are left out.
 const RIGHTS: &str = r#"
-SELECT current_user::text, current_database()::text, current_setting('server_version'), pg_is_in_recovery(), (SELECT coalesce(array_agg(name ORDER BY place), '{}') FROM (
+SELECT current_user::text, current_database()::text, current_setting('server_version'), pg_is_in_recovery(), clock_timestamp()::text, (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()),
+  (SELECT count(*)
+  FROM pg_class WHERE relkind = 'f' AND has_table_privilege(oid, 'SELECT')), (SELECT coalesce(array_agg(name ORDER BY place), '{}') FROM (
     SELECT 1 AS place, 'SUPERUSER' AS name FROM pg_roles WHERE rolname = current_user AND rolsuper
     UNION ALL SELECT 2, 'CREATEROLE' FROM pg_roles WHERE rolname = current_user AND rolcreaterole
     UNION ALL SELECT 3, 'CREATEDB' FROM pg_roles WHERE rolname = current_user AND rolcreatedb
@@ -33,23 +32,34 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
 pub struct ServerReport {
     pub version: String,
     pub is_standby: bool,
+    /// When this was read, by the server's clock.
+    pub(super) seen_at: String,
+    /// Whether a pooler in transaction mode stands in between.
+    pub is_pooled: bool,
+    /// The version of TLS, when the connection is encrypted; behind a pooler it is the pooler's own connection.
+    pub encryption: Option<String>,
     pub role: String,
     pub database: String,
+    /// Tables of other servers that it may read.
+    pub foreign_tables: i64,
     /// Attributes, memberships and rights that go beyond reading; empty for a safe role.
     pub dangers: Vec<String>,
 }
 
 impl ServerReport {
-    pub(super) async fn read(connection: &mut PgConnection) -> Result<Self, DatabaseError> {
-        let row = sqlx::query(RIGHTS)
-            .persistent(false)
-            .fetch_one(connection)
-            .await
-            .map_err(|error| sql_error(error, None))?;
-        let text = |at: usize| row.try_get::<String, _>(at).map_err(DatabaseError::Connection);
-        let is_standby = row.try_get(3).map_err(DatabaseError::Connection)?;
-        let dangers = row.try_get(4).map_err(DatabaseError::Connection)?;
-        Ok(ServerReport { version: text(2)?, is_standby, role: text(0)?, database: text(1)?, dangers })
+    pub(super) async fn read(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let row = sqlx::query(RIGHTS).persistent(false).fetch_one(connection).await?;
+        Ok(ServerReport {
+            role: row.try_get(0)?,
+            database: row.try_get(1)?,
+            version: row.try_get(2)?,
+            is_standby: row.try_get(3)?,
+            is_pooled: false,
+            seen_at: row.try_get(4)?,
+            encryption: row.try_get(5)?,
+            foreign_tables: row.try_get(6)?,
+            dangers: row.try_get(7)?,
+        })
     }
 
     pub fn is_safe(&self) -> bool {
@@ -57,11 +67,20 @@ impl ServerReport {
     }
 
     /// One sentence.
-    pub fn summary(&self) -> String {
-        if self.is_safe() {
-            return format!("role {} can only read", self.role);
+    pub fn summary(&self, allow_foreign_tables: bool) -> String {
+        let mut text = if self.is_safe() {
+            format!("role {} can only read", self.role)
+        } else {
+            format!("role {} could do more than read if every guard failed: {}", self.role, self.dangers.join(", "))
+        };
+        if allow_foreign_tables && self.foreign_tables > 0 {
+            text += &format!(
+                "; {} foreign tables are read on other servers, which the read-only transaction does not bind \
+                 (allow_foreign_tables = false refuses them)",
+                self.foreign_tables
+            );
         }
-        format!("role {} could do more than read if every guard failed: {}", self.role, self.dangers.join(", "))
+        text
     }
 
     /// The statements that make a role which can only read.

@@ -1,14 +1,15 @@
 //! One read on one connection: the transaction that [`PostgresEngine::open`] began, run to its end, to its deadline or
 //! to its cancellation, and rolled back in each case.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Postgres, Row};
 
-use super::statement::{approved, shadowed};
-use super::{Canceller, PostgresEngine, catalog, sql_error};
+use super::statement::{Shapes, approved, shadowed};
+use super::{Canceller, PostgresEngine, catalog, schema, sql_error};
 use crate::audit::OpenEntry;
 use crate::database::catalog::{Snapshot, TableDescription};
 use crate::database::result_set::ResultSet;
@@ -30,6 +31,8 @@ pub(super) struct Held {
     pub(super) pid: Option<i32>,
     pub(super) application_name: String,
     pub(super) canceller: Canceller,
+    /// Counts the connections in use.
+    pub(super) taken: Arc<()>,
 }
 
 impl Held {
@@ -37,6 +40,7 @@ impl Held {
     fn finish(mut self, unread: bool) {
         let Some(connection) = self.connection.take() else { return };
         let (pid, name, canceller) = (self.pid, std::mem::take(&mut self.application_name), self.canceller.clone());
+        let taken = Arc::clone(&self.taken);
         tokio::spawn(async move {
             let mut connection = connection;
             if let (true, Some(pid)) = (unread, pid) {
@@ -47,6 +51,7 @@ impl Held {
             if !matches!(rolled_back, Ok(Ok(_))) {
                 drop(connection.detach());
             }
+            drop(taken);
         });
     }
 }
@@ -76,14 +81,13 @@ impl PostgresSession<'_> {
         options: &ReadOptions,
     ) -> Result<ResultSet, DatabaseError> {
         let engine = self.engine;
-        let name = self.held.application_name.clone();
-        let remembered = engine.shapes.get(sql.text()).is_some();
+        let remembered = engine.shapes.get(&Shapes::key(sql, options)).is_some();
+        let call = self.held.application_name.rsplit(' ').next().unwrap_or_default().to_owned();
         let result = self.within(options, async |connection| engine.rows(connection, sql, options).await).await;
         match result {
             Err(DatabaseError::Sql { sqlstate: Some(state), .. }) if remembered && is_about_shape(&state) => {
                 // A table has changed since: the shape is asked for again, in a new transaction, once.
                 engine.shapes.forget();
-                let call = name.rsplit(' ').next().unwrap_or_default().to_owned();
                 let session = engine.open(&call, options).await?;
                 session.within(options, async |connection| engine.rows(connection, sql, options).await).await
             }
@@ -156,13 +160,15 @@ impl PostgresSession<'_> {
     pub(in crate::database) async fn snapshot(
         self,
         _entry: &OpenEntry,
+        unless: Option<&str>,
         options: &ReadOptions,
-    ) -> Result<Snapshot, DatabaseError> {
+    ) -> Result<Option<Snapshot>, DatabaseError> {
         let settings = &self.engine.settings;
-        let (hidden, shown) = (settings.hidden_schemas.clone(), settings.schemas.clone());
-        let sampled = self.engine.limits.sampled_values;
+        let schemas = (settings.hidden_schemas.clone(), settings.schemas.clone());
+        let limits = &self.engine.limits;
+        let bounds = schema::Bounds { sampled: limits.sampled_values, max_bytes: limits.max_snapshot_bytes };
         self.within(options, async |connection| {
-            catalog::snapshot(connection, hidden, shown, sampled).await.map(|snapshot| (snapshot, false))
+            schema::snapshot(connection, schemas, &bounds, unless).await.map(|snapshot| (snapshot, false))
         })
         .await
     }

@@ -11,13 +11,14 @@ use std::collections::BTreeSet;
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
+use super::catalog::own;
 use super::sql_error;
 use crate::database::DatabaseError;
 use crate::dialect::Dialect;
 use crate::guard::{Names, extensions, functions, relations};
 
 /// $1 functions by bare name, $2 and $10 schemas and names of others, $3 fields, $4 operators, $5 and $6 schemas and names of
-/// relations, $7 types, $8 whether the statement casts, $9 operators that text has a built-in of.
+/// relations, $7 types, $8 whether the statement casts, $9 operators that text has a built-in of, $11 whether foreign tables are refused.
 ///
 /// Rows: what, schema, name, identity, extension, volatility, language, whether it takes the server's internals.
 const REACHED: &str = r#"
@@ -30,6 +31,8 @@ WITH RECURSIVE
         AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       JOIN pg_rewrite w ON w.ev_class = c.oid,
       LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m),
+  -- With partitions and what inherits, where foreign tables are refused.
+  parts AS (SELECT oid FROM reach WHERE $11 UNION SELECT i.inhrelid FROM parts p JOIN pg_inherits i ON i.inhparent = p.oid),
   -- Arrays in place of sets keep the planner's estimates, and with them its wish to compile, small.
   reached AS (SELECT coalesce(array_agg(DISTINCT oid), '{}') AS oids FROM reach),
   trees AS (SELECT w.ev_action::text AS tree FROM unnest((SELECT oids FROM reached)) r(oid)
@@ -115,6 +118,9 @@ SELECT CASE WHEN r.named THEN 'relation' ELSE 'relation inside' END, n.nspname::
   FROM reach r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname IN ('pg_catalog', 'information_schema') OR n.nspname LIKE 'pg\_toast%'
 UNION ALL
+SELECT 'foreign table', n.nspname::text, c.relname::text, n.nspname || '.' || c.relname, NULL, '', '', false
+  FROM parts p JOIN pg_class c ON c.oid = p.oid AND c.relkind = 'f' JOIN pg_namespace n ON n.oid = c.relnamespace
+UNION ALL
 SELECT 'type', n.nspname::text, t.typname::text, n.nspname || '.' || t.typname, e.extname::text, '', '', false
   FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
   LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
@@ -125,6 +131,30 @@ SELECT 'type', n.nspname::text, t.typname::text, n.nspname || '.' || t.typname, 
 /// Operators that keywords stand for: IN, BETWEEN, LIKE, NULLIF, CASE .. WHEN, USING, SIMILAR TO. There is a built-in of
 /// each for texts, which a plain literal prefers, so that a user's is only chosen for values of its own types.
 const OPERATORS_OF_KEYWORDS: [&str; 11] = ["=", "<>", "<", ">", "<=", ">=", "~~", "~~*", "!~~", "!~~*", "~"];
+
+/// What the configuration vouches for, and the look-up.
+#[derive(Debug)]
+pub(super) struct Vouched {
+    /// Functions, as `schema.name`.
+    pub(super) functions: Vec<String>,
+    /// Whether tables of other servers may be read: a view there can do more than read.
+    pub(super) foreign_tables: bool,
+    /// A word of this process's own, which the look-up says in its last row: behind an unseen pooler its name could
+    /// stand for another client's statement, and no finding would mean that all is harmless.
+    mark: String,
+    query: String,
+}
+
+impl Vouched {
+    pub(super) fn new(functions: Vec<String>, foreign_tables: bool) -> Self {
+        let mark = uuid::Uuid::now_v7().to_string();
+        let query = format!("{REACHED} UNION ALL SELECT '{MARK}', '', '', '{mark}', NULL, '', '', false");
+        Vouched { functions, foreign_tables, mark, query }
+    }
+}
+
+/// What the row says that carries the mark.
+const MARK: &str = "mark";
 
 /// One thing that a name could mean.
 struct Finding {
@@ -138,8 +168,7 @@ struct Finding {
     takes_internals: bool,
 }
 
-/// Makes sure that nothing the statement could reach runs code that nobody vouches for. `allowed` are the functions
-/// that the source's configuration lists, as `schema.name`. Returns the names of harmless built-ins that a user's function
+/// Makes sure that nothing the statement could reach runs code that nobody vouches for. Returns the names of harmless built-ins that a user's function
 /// could be chosen for: they have to be called as `pg_catalog.name`. `keep_plan` prepares the look-up by name, which a
 /// pooler may not keep apart.
 ///
@@ -149,7 +178,7 @@ struct Finding {
 pub(super) async fn vouch(
     connection: &mut PgConnection,
     names: &Names,
-    allowed: &[String],
+    vouched: &Vouched,
     keep_plan: bool,
 ) -> Result<BTreeSet<String>, DatabaseError> {
     let mut shadowed = BTreeSet::new();
@@ -176,7 +205,9 @@ pub(super) async fn vouch(
     let of_keywords = OPERATORS_OF_KEYWORDS.iter().filter(|name| matches_patterns || !name.contains('~'));
     let of_keywords: Vec<String> = of_keywords.map(|name| (*name).to_owned()).collect();
     let (schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
-    let rows = sqlx::query(REACHED)
+    // The driver goes on using the name of a text that it has named once.
+    let query = if keep_plan { vouched.query.clone() } else { format!("{}\n", vouched.query) };
+    let rows = sqlx::query(own(query))
         .bind(bare)
         .bind(function_schemas)
         .bind(names.fields.clone())
@@ -187,6 +218,7 @@ pub(super) async fn vouch(
         .bind(names.casts)
         .bind(of_keywords)
         .bind(qualified)
+        .bind(!vouched.foreign_tables)
         .persistent(keep_plan)
         .fetch_all(connection)
         .await
@@ -205,10 +237,20 @@ pub(super) async fn vouch(
             takes_internals: row.try_get(7).map_err(DatabaseError::Connection)?,
         });
     }
+    let before = findings.len();
+    findings.retain(|finding| finding.what != MARK || finding.identity != vouched.mark);
+    if findings.len() + 1 != before {
+        return Err(DatabaseError::Sql {
+            message: "the look-up of names was answered by another statement".into(),
+            hint: None,
+            sqlstate: Some("26000".into()),
+            position: None,
+        });
+    }
     let (called, reached): (Vec<Finding>, Vec<Finding>) =
         findings.into_iter().partition(|finding| finding.what == "function");
     for finding in reached {
-        finding.judge(allowed)?;
+        finding.judge(&vouched.functions)?;
     }
     let builtins: BTreeSet<String> = called
         .iter()
@@ -218,7 +260,7 @@ pub(super) async fn vouch(
     for finding in called {
         let name = finding.name.clone();
         let is_builtin = finding.schema == "pg_catalog";
-        match finding.judge(allowed) {
+        match finding.judge(&vouched.functions) {
             Err(_) if !is_builtin && builtins.contains(&name) => {
                 shadowed.insert(name);
             }
@@ -234,6 +276,7 @@ impl Finding {
             matches!(self.schema.as_str(), "pg_catalog" | "information_schema") || self.schema.starts_with("pg_toast");
         let extension = self.extension.as_deref();
         let harmless = match self.what.as_str() {
+            "foreign table" => false,
             "relation" | "relation inside" => {
                 relations::refusal(Dialect::Postgresql, Some(&self.schema), &self.name).is_none()
             }
@@ -257,8 +300,9 @@ impl Finding {
         }
         let listed = allowed.contains(&format!("{}.{}", self.schema, self.name));
         Err(DatabaseError::NotVouched {
-            is_relation: self.what.starts_with("relation"),
+            is_relation: self.what.starts_with("relation") || self.what == "foreign table",
             reason: match self.what.as_str() {
+                "foreign table" => "is on another server, and the source's allow_foreign_tables is false",
                 "relation" | "relation inside" => "can show secrets, other sessions or files of the server",
                 "type" => "is a type whose input function is a user's",
                 _ if listed => "is in allow_functions, but is declared VOLATILE: it may change data",
@@ -273,7 +317,9 @@ impl Finding {
                 _ => "is a function of this database's users that could be called here",
             },
             hint: match self.what.as_str() {
-                "relation" | "relation inside" | "type" => "`list_tables` shows what may be read.".to_owned(),
+                "relation" | "relation inside" | "foreign table" | "type" => {
+                    "`list_tables` shows what may be read.".to_owned()
+                }
                 _ if listed => "Declare it STABLE or IMMUTABLE if it only reads.".to_owned(),
                 _ if system => "Use another built-in function.".to_owned(),
                 _ => format!(

@@ -38,6 +38,18 @@ pub(super) enum NoWay {
     WrongRole(ServerRole),
 }
 
+impl NoWay {
+    /// Whether it may be over soon: a server that restarts, that is full, that changes its role, or that is silent.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            NoWay::Silent | NoWay::WrongRole(_) => true,
+            NoWay::Failed(sqlx::Error::Io(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+            NoWay::Failed(sqlx::Error::Database(error)) => error.is_transient_in_connect_phase(),
+            NoWay::Failed(_) => false,
+        }
+    }
+}
+
 impl Ways {
     pub(super) fn new(list: Vec<PgConnectOptions>, wanted: ServerRole, choose_first: bool, patience: Duration) -> Self {
         let patience = patience / u32::try_from(list.len().max(1)).unwrap_or(1);

@@ -228,22 +228,12 @@ async fn table(connection: &mut SqliteConnection, named: &Named, whole: bool) ->
         .collect();
     primary.sort();
     let mut description = TableDescription {
-        name: name.to_owned(),
         kin: vec![(String::new(), name.to_owned())],
-        kind: *kind,
         comment: created.comment.clone(),
-        rows: None,
         columns: readable(columns(connection, name, created).await, &mut problem)?,
         primary_key: primary.into_iter().map(|(_, column)| column).collect(),
-        unique: Vec::new(),
-        foreign_keys: Vec::new(),
-        referenced_by: Vec::new(),
-        indexes: Vec::new(),
         checks: if whole { created.checks.clone() } else { Vec::new() },
-        definition: None,
-        partition_key: None,
-        partitions: None,
-        row_security: false,
+        ..TableDescription::new(name.to_owned(), *kind)
     };
     if let Some(problem) = problem {
         description.comment = Some(match description.comment {
@@ -327,16 +317,13 @@ pub(super) async fn columns(
             let created = created.column(&name);
             let is_generated = row.try_get::<i64, _>("hidden")? > 1;
             Ok(Column {
-                type_name: text(row, 1)?,
                 nullable: !row.try_get::<bool, _>("notnull")? && row.try_get::<i64, _>("pk")? == 0,
-                default: Some(text(row, 3)?).filter(|default| !default.is_empty()),
-                identity: None,
-                generated: is_generated.then(|| created.generated.unwrap_or_else(|| "generated".to_owned())),
-                comment: created.comment,
+                default: Some(text(row, 3)?).filter(|default| !default.is_empty()).map(Into::into),
+                generated: is_generated.then(|| created.generated.unwrap_or_else(|| "generated".to_owned()).into()),
+                comment: created.comment.map(Into::into),
                 values: created.values,
-                check: created.check,
-                masked: false,
-                name,
+                check: created.check.map(Into::into),
+                ..Column::new(name, text(row, 1)?.into())
             })
         })
         .collect()

@@ -231,27 +231,23 @@ mod tests {
 
     #[test]
     fn two_keys_to_one_table_are_no_single_way() {
-        let snapshot = Snapshot {
-            tables: vec![
-                table(
-                    "games",
-                    &["id integer", "home_id integer", "away_id integer"],
-                    &[("home_id", "teams", "id"), ("away_id", "teams", "id")],
-                ),
-                table("teams", &["id integer", "name text"], &[]),
-            ],
-        };
+        let snapshot = Snapshot::of(vec![
+            table(
+                "games",
+                &["id integer", "home_id integer", "away_id integer"],
+                &[("home_id", "teams", "id"), ("away_id", "teams", "id")],
+            ),
+            table("teams", &["id integer", "name text"], &[]),
+        ]);
         assert!(Graph::new(&Schema::new(&snapshot)).climb(0, 1).is_none());
     }
 
     #[test]
     fn guesses_keys_by_name_where_none_are_declared() {
-        let snapshot = Snapshot {
-            tables: vec![
-                table("customers", &["id integer", "name text"], &[]),
-                table("orders", &["id integer", "customer_id integer"], &[]),
-            ],
-        };
+        let snapshot = Snapshot::of(vec![
+            table("customers", &["id integer", "name text"], &[]),
+            table("orders", &["id integer", "customer_id integer"], &[]),
+        ]);
         let way = Graph::new(&Schema::new(&snapshot)).climb(1, 0).unwrap();
         assert!(way.iter().all(|edge| edge.guessed));
     }

@@ -2,40 +2,14 @@
 //!
 //! Positions (`t`, `c`) come from the lexicon; a position out of range answers like an empty table.
 
+use std::sync::LazyLock;
+
 use super::text::name_words;
 use crate::database::catalog::{Column, Snapshot, TableDescription, TableKind};
 
-static NO_TABLE: TableDescription = TableDescription {
-    name: String::new(),
-    kin: Vec::new(),
-    kind: TableKind::Table,
-    comment: None,
-    rows: None,
-    columns: Vec::new(),
-    primary_key: Vec::new(),
-    unique: Vec::new(),
-    foreign_keys: Vec::new(),
-    referenced_by: Vec::new(),
-    indexes: Vec::new(),
-    checks: Vec::new(),
-    definition: None,
-    partition_key: None,
-    partitions: None,
-    row_security: false,
-};
+static NO_TABLE: LazyLock<TableDescription> = LazyLock::new(|| TableDescription::new(String::new(), TableKind::Table));
 
-static NO_COLUMN: Column = Column {
-    name: String::new(),
-    type_name: String::new(),
-    nullable: true,
-    default: None,
-    identity: None,
-    generated: None,
-    comment: None,
-    values: Vec::new(),
-    check: None,
-    masked: false,
-};
+static NO_COLUMN: LazyLock<Column> = LazyLock::new(|| Column::new(String::new(), "".into()));
 
 /// A column, by position of its table and in it.
 pub(super) type At = (usize, usize);

@@ -14,18 +14,7 @@ pub(super) fn table(name: &str, columns: &[&str], keys: &[(&str, &str, &str)]) -
             let (head, values) = line.split_once(" = ").unwrap_or((line, ""));
             let (name, type_name) = head.rsplit_once(' ').unwrap();
             let values = values.split('|').filter(|value| !value.is_empty()).map(str::to_owned).collect();
-            Column {
-                name: name.into(),
-                type_name: type_name.into(),
-                nullable: false,
-                default: None,
-                identity: None,
-                generated: None,
-                comment: None,
-                values,
-                check: None,
-                masked: false,
-            }
+            Column { nullable: false, values, ..Column::new(name.into(), type_name.into()) }
         })
         .collect();
     let foreign_keys = keys
@@ -37,22 +26,10 @@ pub(super) fn table(name: &str, columns: &[&str], keys: &[(&str, &str, &str)]) -
         })
         .collect();
     TableDescription {
-        name: name.into(),
-        kin: Vec::new(),
-        kind: TableKind::Table,
-        comment: None,
-        rows: None,
         primary_key: vec![columns[0].name.clone()],
         columns,
-        unique: vec![],
         foreign_keys,
-        referenced_by: vec![],
-        indexes: vec![],
-        checks: vec![],
-        definition: None,
-        partition_key: None,
-        partitions: None,
-        row_security: false,
+        ..TableDescription::new(name.into(), TableKind::Table)
     }
 }
 
@@ -67,51 +44,49 @@ pub(super) fn shop(prefix: &str) -> Snapshot {
     items.primary_key.push("product_id".into());
     let mut totals = table(&name("order_totals"), &["order_id integer", "ordered_at text", "revenue numeric"], &[]);
     totals.kind = TableKind::View;
-    Snapshot {
-        tables: vec![
-            table(&name("categories"), &["id integer", "name text = Books|Garden", "parent_id integer"], &[]),
-            table(
-                &customers,
-                &[
-                    "id integer",
-                    "name text",
-                    "email text",
-                    "city text = Zürich|Bern",
-                    "country text = France|Switzerland",
-                    "signed_up_on text",
-                ],
-                &[],
-            ),
-            items,
-            totals,
-            table(
-                &orders,
-                &[
-                    "id integer",
-                    "customer_id integer",
-                    "ordered_at text",
-                    "status text = pending|cancelled",
-                    "shipped_at text",
-                ],
-                &[("customer_id", &customers, "id")],
-            ),
-            table(
-                &name("payments"),
-                &["id integer", "order_id integer", "method text = card|cash", "amount numeric", "paid_at text"],
-                &[("order_id", &orders, "id")],
-            ),
-            table(
-                &products,
-                &["id integer", "sku text", "name text", "category_id integer", "price numeric"],
-                &[("category_id", &name("categories"), "id")],
-            ),
-            table(
-                &name("reviews"),
-                &["id integer", "product_id integer", "customer_id integer", "rating integer", "written_on text"],
-                &[("product_id", &products, "id"), ("customer_id", &customers, "id")],
-            ),
-        ],
-    }
+    Snapshot::of(vec![
+        table(&name("categories"), &["id integer", "name text = Books|Garden", "parent_id integer"], &[]),
+        table(
+            &customers,
+            &[
+                "id integer",
+                "name text",
+                "email text",
+                "city text = Zürich|Bern",
+                "country text = France|Switzerland",
+                "signed_up_on text",
+            ],
+            &[],
+        ),
+        items,
+        totals,
+        table(
+            &orders,
+            &[
+                "id integer",
+                "customer_id integer",
+                "ordered_at text",
+                "status text = pending|cancelled",
+                "shipped_at text",
+            ],
+            &[("customer_id", &customers, "id")],
+        ),
+        table(
+            &name("payments"),
+            &["id integer", "order_id integer", "method text = card|cash", "amount numeric", "paid_at text"],
+            &[("order_id", &orders, "id")],
+        ),
+        table(
+            &products,
+            &["id integer", "sku text", "name text", "category_id integer", "price numeric"],
+            &[("category_id", &name("categories"), "id")],
+        ),
+        table(
+            &name("reviews"),
+            &["id integer", "product_id integer", "customer_id integer", "rating integer", "written_on text"],
+            &[("product_id", &products, "id"), ("customer_id", &customers, "id")],
+        ),
+    ])
 }
 
 fn ask(question: &str) -> Verdict {
@@ -231,8 +206,7 @@ fn every_choice_is_sure() {
 
 #[test]
 fn equal_dates_are_a_choice() {
-    let kennel =
-        Snapshot { tables: vec![table("dogs", &["id integer", "name text", "date_in date", "date_out date"], &[])] };
+    let kennel = Snapshot::of(vec![table("dogs", &["id integer", "name text", "date_in date", "date_out date"], &[])]);
     let ask = |question: &str| read(question, &kennel, Dialect::Postgresql, date!(2026 - 11 - 22));
     let Verdict::Ambiguous { choices, .. } = ask("How many dogs last month?") else { panic!() };
     assert_eq!(choices.iter().map(|choice| choice.label.as_str()).collect::<Vec<_>>(), ["by date in", "by date out"]);
@@ -282,7 +256,7 @@ fn doubts_name_the_unexplained_words() {
 
 #[test]
 fn quotes_what_needs_quotes() {
-    let odd = Snapshot { tables: vec![table("public.Order", &["id integer", "Full Name text", "select text"], &[])] };
+    let odd = Snapshot::of(vec![table("public.Order", &["id integer", "Full Name text", "select text"], &[])]);
     let Verdict::Sure(reading) = read("list the full name of orders", &odd, Dialect::Postgresql, date!(2026 - 11 - 22))
     else {
         panic!()
@@ -337,7 +311,7 @@ fn survives_any_text() {
         "spent",
         long.as_str(),
     ];
-    let snapshots = [Snapshot::default(), shop(""), Snapshot { tables: vec![table("t", &["x "], &[])] }];
+    let snapshots = [Snapshot::default(), shop(""), Snapshot::of(vec![table("t", &["x "], &[])])];
     for snapshot in &snapshots {
         for one in words {
             for two in words {

@@ -2,6 +2,7 @@
 
 pub mod bedrock;
 pub mod postgres;
+pub mod relay;
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};

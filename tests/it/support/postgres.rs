@@ -16,6 +16,8 @@ pub struct Postgres {
     pub port: u16,
     pub version: String,
     bin: PathBuf,
+    directory: PathBuf,
+    settings: Vec<String>,
 }
 
 /// The servers that `tests/run` names, oldest first.
@@ -74,39 +76,50 @@ impl Postgres {
         Self::start_with(&std::env::split_paths(&list).next().unwrap(), settings)
     }
 
-    // The shell is waited for by nobody: it ends by itself with this program.
-    #[allow(clippy::zombie_processes)]
     fn start_with(bin: &Path, settings: &[(&str, &str)]) -> Self {
         let directory = unprivileged_directory("pg");
         let bin = readable(bin, &directory);
-        let data = directory.join("data");
         output_of(
             unprivileged(&bin.join("initdb"))
                 .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"])
-                .arg(&data)
+                .arg(directory.join("data"))
                 .current_dir("/"),
         );
+        Self::launch(bin, directory, settings)
+    }
+
+    fn launch(bin: PathBuf, directory: PathBuf, settings: &[(&str, &str)]) -> Self {
         let port = free_port();
-        let mut server = unprivileged(Path::new("/bin/sh"));
-        // The shell waits for the end of its input, which comes when the test program ends, however it ends.
-        let script = "\"$0\" \"$@\" & p=$!; cat > /dev/null; kill -QUIT $p; wait $p; rm -rf \"$PGDIR\"";
-        server.args(["-c", script]).arg(bin.join("postgres")).arg("-D").arg(&data);
-        for setting in [
+        let mut all = vec![
             format!("port={port}"),
             "listen_addresses=127.0.0.1".into(),
             format!("unix_socket_directories={}", directory.display()),
             "fsync=off".into(),
             "max_connections=100".into(),
             "track_activity_query_size=4096".into(),
-        ] {
-            server.args(["-c", &setting]);
+        ];
+        all.extend(settings.iter().map(|(name, value)| format!("{name}={value}")));
+        let mut server = Postgres { port, version: String::new(), bin, directory, settings: all };
+        server.begin();
+        server.wait_until_ready();
+        server.version = server.query("postgres", "SHOW server_version");
+        server
+    }
+
+    /// Starts the process; it is not ready yet.
+    // The shell is waited for by nobody: it ends by itself with this program.
+    #[allow(clippy::zombie_processes)]
+    pub fn begin(&self) {
+        let mut server = unprivileged(Path::new("/bin/sh"));
+        // The shell waits for the end of its input, which comes when the test program ends, however it ends.
+        let script = "\"$0\" \"$@\" & p=$!; cat > /dev/null; kill -QUIT $p; wait $p; rm -rf \"$PGDIR\"";
+        server.args(["-c", script]).arg(self.bin.join("postgres")).arg("-D").arg(self.directory.join("data"));
+        for setting in &self.settings {
+            server.args(["-c", setting]);
         }
-        for (name, value) in settings {
-            server.args(["-c", &format!("{name}={value}")]);
-        }
-        let log = std::fs::File::create(std::env::temp_dir().join(format!("tudb-pg-{port}.log"))).unwrap();
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
         let mut child = server
-            .env("PGDIR", &directory)
+            .env("PGDIR", &self.directory)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -115,18 +128,59 @@ impl Postgres {
             .unwrap();
         // Kept open until the program ends.
         std::mem::forget(child.stdin.take());
-        let mut server = Postgres { port, version: String::new(), bin };
+    }
+
+    fn wait_until_ready(&self) {
         let began = Instant::now();
         loop {
-            let mut psql = server.psql("postgres");
+            let mut psql = self.psql("postgres");
             if psql.args(["-c", "SELECT 1"]).output().is_ok_and(|output| output.status.success()) {
-                break;
+                return;
             }
             assert!(began.elapsed() < Duration::from_secs(60), "PostgreSQL does not start");
             std::thread::sleep(Duration::from_millis(50));
         }
-        server.version = server.query("postgres", "SHOW server_version");
-        server
+    }
+
+    /// Ends the server as an administrator does, its sessions with it.
+    pub fn stop(&self) {
+        let pid_file = self.directory.join("data/postmaster.pid");
+        let text = output_of(Command::new("cat").arg(&pid_file));
+        output_of(Command::new("kill").args(["-INT", text.lines().next().unwrap()]));
+        let began = Instant::now();
+        while pid_file.exists() {
+            assert!(began.elapsed() < Duration::from_secs(60), "PostgreSQL does not stop");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts the stopped server again.
+    pub fn start_again(&self) {
+        self.begin();
+        self.wait_until_ready();
+    }
+
+    /// A streaming standby of this server.
+    pub fn standby(&self, settings: &[(&str, &str)]) -> Self {
+        let directory = unprivileged_directory("standby");
+        output_of(
+            unprivileged(&self.bin.join("pg_basebackup"))
+                .args(["-h", "127.0.0.1", "-U", "postgres", "-R", "-X", "stream", "-c", "fast", "--no-sync"])
+                .args(["-p", &self.port.to_string(), "-D"])
+                .arg(directory.join("data"))
+                .current_dir("/"),
+        );
+        Self::launch(self.bin.clone(), directory, settings)
+    }
+
+    /// Waits until a standby has all that this server has.
+    pub fn wait_for(&self, standby: &Postgres) {
+        let position = self.query("postgres", "SELECT pg_current_wal_lsn()");
+        let began = Instant::now();
+        while standby.query("postgres", &format!("SELECT pg_last_wal_replay_lsn() >= '{position}'")) != "t" {
+            assert!(began.elapsed() < Duration::from_secs(60), "the standby does not catch up");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// The client, as the superuser.
@@ -166,7 +220,11 @@ impl Postgres {
 
     /// The server's own log.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(std::env::temp_dir().join(format!("tudb-pg-{}.log", self.port))).unwrap()
+        std::fs::read_to_string(self.log_path()).unwrap()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        std::env::temp_dir().join(format!("tudb-pg-{}.log", self.port))
     }
 
     /// A database of this test's own, and its URL.

@@ -1,0 +1,295 @@
+//! How a read gets its connection: one of the pool's or a new one, by the way that works, opened by one message of
+//! TUDB's own; and what is said when there is none. Nothing of the caller's is sent here, so all of it may be tried again.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, Executor, Postgres, Row};
+
+use super::session::{Held, PostgresSession};
+use super::ways::{self, NoWay};
+use super::{PostgresEngine, ServerReport, is_broken, refused, sql_error};
+use crate::database::target::ServerRole;
+use crate::database::{DatabaseError, Identity, ReadOptions};
+
+/// After so long without a connection it is asked what is wrong, beside the pool's own wait, and again each time.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a server that was never reached may refuse: one that was may be restarting, and gets the whole time.
+const NEVER_REACHED: Duration = Duration::from_secs(3);
+
+/// Before a connection that broke while it was made is made again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// Why the pool gave no connection.
+enum NoConnection {
+    /// All are in use.
+    AllTaken,
+    NoWay(NoWay),
+    Failed(sqlx::Error),
+}
+
+impl PostgresEngine {
+    /// Takes a connection and opens the read-only transaction in one round trip. The question's end and a
+    /// cancellation end the wait.
+    pub(in crate::database) async fn open(
+        &self,
+        call: &str,
+        options: &ReadOptions,
+    ) -> Result<PostgresSession<'_>, DatabaseError> {
+        let end = async {
+            match options.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            opened = self.open_in_time(call, options) => opened,
+            () = options.cancel.cancelled() => Err(DatabaseError::Cancelled),
+            () = end => Err(self.unreachable()),
+        }
+    }
+
+    async fn open_in_time(&self, call: &str, options: &ReadOptions) -> Result<PostgresSession<'_>, DatabaseError> {
+        let application_name = format!("tudb/{} {call}", env!("CARGO_PKG_VERSION"));
+        // In a pooler's queue the opening message may wait as long as for a connection; the first look takes longer too.
+        let is_slow = self.is_pooled() || self.server.get().is_none();
+        let patience = if is_slow { self.patience } else { Duration::from_millis(self.limits.opening_timeout_ms) };
+        // A connection that broke while it was idle shows here; all of them may have broken at once.
+        let mut last = None;
+        for _ in 0..=self.limits.max_connections {
+            let mut held = Held {
+                connection: Some(self.acquire().await?),
+                pid: None,
+                application_name: application_name.clone(),
+                canceller: self.canceller.clone(),
+                taken: Arc::clone(&self.taken),
+            };
+            let opened = async {
+                if self.server.get().is_none() {
+                    self.look_at_server(&mut held).await?;
+                }
+                let Some(connection) = held.connection.as_mut() else { return Err(sqlx::Error::WorkerCrashed) };
+                let message = self.opening_message(&application_name, options.time_left());
+                begin(connection, message).await
+            };
+            match tokio::time::timeout(patience, opened).await {
+                Ok(Ok(pid)) => {
+                    held.pid = Some(pid);
+                    self.judge_role()?;
+                    if let Some(identity) = &options.identity {
+                        self.take_role(&mut held, identity).await?;
+                    }
+                    return Ok(PostgresSession { engine: self, held });
+                }
+                Ok(Err(error)) if is_broken(&error) => last = Some(error),
+                Ok(Err(error)) => return Err(self.connect_error(error)),
+                // The network is silent: what else is idle is as old.
+                Err(_) => {
+                    last = None;
+                    self.drop_idle();
+                }
+            }
+        }
+        Err(last.map_or_else(|| self.unreachable(), |error| self.connect_error(error)))
+    }
+
+    fn drop_idle(&self) {
+        while let Some(connection) = self.pool.try_acquire() {
+            drop(connection.detach());
+        }
+    }
+
+    /// Asks once what the server is, what the login role could do, and whether a pooler hands its backends around.
+    async fn look_at_server(&self, held: &mut Held) -> Result<(), sqlx::Error> {
+        let Some(connection) = held.connection.as_mut() else { return Ok(()) };
+        let message = self.opening_message("tudb", Duration::from_millis(self.limits.opening_timeout_ms));
+        let pid = begin(connection, message).await?;
+        let mut report = ServerReport::read(connection).await?;
+        connection.execute("ROLLBACK").await?;
+        if !self.direct && !self.is_pooled() && self.canceller.shares_backends(pid, &report.seen_at).await {
+            tracing::info!(source = self.source_name, "a transaction pooler stands in between");
+            self.pooled.store(true, Ordering::Relaxed);
+        }
+        report.is_pooled = self.is_pooled();
+        if !report.is_safe() {
+            tracing::warn!(
+                source = self.source_name,
+                "{}. `tudb doctor` prints the SQL for a role that can only read",
+                report.summary(self.settings.vouched.foreign_tables)
+            );
+        }
+        self.server.get_or_init(|| report);
+        Ok(())
+    }
+
+    /// Refuses a role that could do more than read, where the configuration wants a safe one.
+    fn judge_role(&self) -> Result<(), DatabaseError> {
+        match self.server.get() {
+            Some(report) if self.settings.require_safe_role && !report.is_safe() => Err(DatabaseError::UnsafeRole {
+                source_name: self.source_name.clone(),
+                summary: report.summary(self.settings.vouched.foreign_tables),
+                remedy: report.remedy(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes on the user's role and claims until the transaction ends; row-level security sees them.
+    async fn take_role(&self, held: &mut Held, identity: &Identity) -> Result<(), DatabaseError> {
+        const TAKE: &str = "SELECT pg_catalog.set_config('role', $1, true),
+            CASE WHEN $2 <> '' THEN pg_catalog.set_config('request.jwt.claims', $2, true) END,
+            (SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname = $1)";
+        let Some(connection) = held.connection.as_mut() else { return Err(self.unreachable()) };
+        let row = sqlx::query(TAKE)
+            .bind(&identity.role)
+            .bind(identity.claims.as_deref().unwrap_or_default())
+            .persistent(self.may_name())
+            .fetch_one(&mut **connection)
+            .await
+            .map_err(|error| match sql_error(error, None) {
+                DatabaseError::Sql { message, .. } => DatabaseError::Config {
+                    source_name: self.source_name.clone(),
+                    problem: format!("its user.role cannot be taken on: {message}; GRANT it to the login role"),
+                },
+                other => other,
+            })?;
+        if row.try_get::<Option<bool>, _>(2).map_err(DatabaseError::Connection)? == Some(true) {
+            return Err(DatabaseError::UnsafeRole {
+                source_name: self.source_name.clone(),
+                summary: format!("role {} is not bound by row-level security", identity.role),
+                remedy: "CREATE ROLE app_user NOLOGIN NOSUPERUSER NOBYPASSRLS;".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// A connection of the pool. What can be mended is mended once: a password that was changed, a way that another one
+    /// can stand in for, a connection that broke while it was made.
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, DatabaseError> {
+        self.refresh_password(false).await?;
+        if self.ways.is_open() {
+            self.choose_way().await?;
+        }
+        let error = match self.wait().await {
+            Ok(connection) => return Ok(connection),
+            Err(NoConnection::Failed(error)) => error,
+            Err(other) => return Err(self.no_connection(other)),
+        };
+        if ways::is_password(&error) {
+            if !self.refresh_password(true).await? {
+                return Err(self.connect_error(error));
+            }
+        } else if self.ways.are_several() {
+            self.choose_way().await?;
+        } else if matches!(error, sqlx::Error::Io(_)) {
+            tokio::time::sleep(TRY_AGAIN_AFTER).await;
+        } else {
+            return Err(self.connect_error(error));
+        }
+        self.wait().await.map_err(|error| self.no_connection(error))
+    }
+
+    /// Waits for a connection. The pool tries a server that refuses again and again, as one does that restarts, and does
+    /// not say why it waits; so that is looked at beside it, and another way given to it when one works.
+    async fn wait(&self) -> Result<PoolConnection<Postgres>, NoConnection> {
+        let began = Instant::now();
+        let seen = Mutex::new(None);
+        let looking = async {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                if self.are_all_taken() {
+                    continue;
+                }
+                match self.ways.choose().await {
+                    Ok(way) => self.use_way(way),
+                    Err(no_way) => {
+                        let is_refused = no_way.may_pass() && !matches!(no_way, NoWay::Silent);
+                        let is_new = self.server.get().is_none() && began.elapsed() >= NEVER_REACHED;
+                        if !no_way.may_pass() || is_refused && is_new {
+                            return no_way;
+                        }
+                        *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(no_way);
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            acquired = self.pool.acquire() => acquired.map_err(|error| match error {
+                sqlx::Error::PoolTimedOut if self.are_all_taken() => NoConnection::AllTaken,
+                sqlx::Error::PoolTimedOut => {
+                    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    NoConnection::NoWay(seen.unwrap_or(NoWay::Silent))
+                }
+                other => NoConnection::Failed(other),
+            }),
+            no_way = looking => Err(NoConnection::NoWay(no_way)),
+        }
+    }
+
+    /// Whether reads hold all connections that the pool may have.
+    fn are_all_taken(&self) -> bool {
+        Arc::strong_count(&self.taken) > self.limits.max_connections as usize
+    }
+
+    /// Gives new connections a new password when it is time for one; says whether it did.
+    async fn refresh_password(&self, anew: bool) -> Result<bool, DatabaseError> {
+        let (Some(source), Some(way)) = (&self.password, self.ways.current()) else { return Ok(false) };
+        let fresh = source.fresh(way.get_host(), way.get_port(), way.get_username(), anew).await;
+        let fresh =
+            fresh.map_err(|problem| DatabaseError::Config { source_name: self.source_name.clone(), problem })?;
+        let Some(password) = fresh else { return Ok(false) };
+        self.ways.set_password(&password);
+        self.use_way(way.password(password.reveal()));
+        Ok(true)
+    }
+
+    fn use_way(&self, way: PgConnectOptions) {
+        self.canceller.pool.set_connect_options(way.clone());
+        self.pool.set_connect_options(way);
+    }
+
+    /// Chooses the way that new connections take.
+    async fn choose_way(&self) -> Result<(), DatabaseError> {
+        let way = self.ways.choose().await.map_err(|no_way| self.no_connection(NoConnection::NoWay(no_way)))?;
+        self.use_way(way);
+        Ok(())
+    }
+
+    fn no_connection(&self, error: NoConnection) -> DatabaseError {
+        let source_name = self.source_name.clone();
+        match error {
+            NoConnection::AllTaken => {
+                let waited_ms = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX);
+                DatabaseError::NoConnection { source_name, waited_ms }
+            }
+            NoConnection::Failed(sqlx::Error::PoolTimedOut) | NoConnection::NoWay(NoWay::Silent) => self.unreachable(),
+            NoConnection::Failed(error) | NoConnection::NoWay(NoWay::Failed(error)) => self.connect_error(error),
+            NoConnection::NoWay(NoWay::WrongRole(role)) => DatabaseError::Unreachable {
+                source_name,
+                hint: format!(
+                    "Servers of its list answer, but none is a {}, which target_session_attrs asks for.",
+                    if role == ServerRole::Standby { "standby" } else { "primary" }
+                ),
+            },
+        }
+    }
+
+    fn unreachable(&self) -> DatabaseError {
+        refused::unreachable(self.source_name.clone(), self.preset.unreachable)
+    }
+
+    fn connect_error(&self, error: sqlx::Error) -> DatabaseError {
+        refused::explain(error, &self.source_name, self.preset, self.has_password)
+    }
+}
+
+/// Opens the transaction and returns the pid of its backend.
+async fn begin(connection: &mut PgConnection, message: String) -> Result<i32, sqlx::Error> {
+    let row = connection.fetch_one(AssertSqlSafe(message)).await?;
+    let pid = row.try_get_raw(0)?.as_str().map_err(sqlx::Error::Decode)?.parse::<i32>();
+    pid.map_err(|error| sqlx::Error::Decode(error.into()))
+}

@@ -1,0 +1,129 @@
+//! The schema snapshots of the sources, remembered: one at a time is read, and only when the catalog has changed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use super::options::plain_options;
+use super::{Caller, Gateway};
+use crate::audit::{EntryStart, Finished, OpenEntry, OutcomeKind};
+use crate::config::SourceConfig;
+use crate::database::catalog::Snapshot;
+use crate::error::ToolError;
+use crate::guard;
+
+/// By source.
+#[derive(Debug, Default)]
+pub(super) struct Snapshots(HashMap<String, Mutex<Option<Remembered>>>);
+
+#[derive(Debug)]
+struct Remembered {
+    snapshot: Arc<Snapshot>,
+    read_at: Instant,
+    /// When the catalog was last asked whether it has changed.
+    asked_at: Instant,
+}
+
+/// What `doctor` saw of a source.
+#[derive(Debug)]
+pub struct Looked {
+    pub snapshot: Arc<Snapshot>,
+    /// Until the schema was read, connecting included.
+    pub first_ms: u64,
+    /// One small statement on a connection that is there.
+    pub statement_ms: u64,
+}
+
+impl Snapshots {
+    pub(super) fn new<'a>(sources: impl Iterator<Item = &'a str>) -> Self {
+        Snapshots(sources.map(|name| (name.to_owned(), Mutex::default())).collect())
+    }
+}
+
+impl Gateway {
+    /// Connects to a source, reads its schema and runs one small statement, under a record of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of connection, time and audit.
+    pub async fn look(&self, caller: &Caller, source: &SourceConfig) -> Result<Looked, ToolError> {
+        let start = EntryStart { source: Some(source.name.clone()), ..self.start(caller, "doctor") };
+        let entry = self.audit.begin(start).committed().await?;
+        let looked = self.look_at(caller, source, &entry).await;
+        entry.close(match &looked {
+            Ok(_) => Finished::new(OutcomeKind::Ok),
+            Err(error) => Finished::of_error(error),
+        });
+        looked
+    }
+
+    async fn look_at(&self, caller: &Caller, source: &SourceConfig, entry: &OpenEntry) -> Result<Looked, ToolError> {
+        let ms = |since: Instant| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let began = Instant::now();
+        let snapshot = self.snapshot(caller, source, entry).await?;
+        let first_ms = ms(began);
+        let database = self.router.database(&source.name).await?;
+        let options = plain_options(caller, source);
+        let approved = guard::approve("SELECT 1", database.dialect(), &source.limits)?;
+        let mut began = Instant::now();
+        // The first one prepares what the second one finds.
+        for _ in 0..2 {
+            began = Instant::now();
+            database.open(entry.id(), &options).await?.run(entry, &approved, &options).await?;
+        }
+        Ok(Looked { snapshot, first_ms, statement_ms: ms(began) })
+    }
+
+    /// Writes a record and closes it; the warning that calls would carry.
+    ///
+    /// # Errors
+    ///
+    /// `audit_unavailable`.
+    pub async fn check_audit(&self, caller: &Caller) -> Result<Option<String>, ToolError> {
+        let entry = self.audit.begin(self.start(caller, "doctor")).committed().await?;
+        let warning = entry.warning().map(str::to_owned);
+        entry.close(Finished::new(OutcomeKind::Ok));
+        Ok(warning)
+    }
+
+    /// The schema snapshot of a source, remembered for as long as its catalog stands, read on behalf of an open record.
+    ///
+    /// # Errors
+    ///
+    /// Those of connection and time.
+    pub async fn snapshot(
+        &self,
+        caller: &Caller,
+        source: &SourceConfig,
+        entry: &OpenEntry,
+    ) -> Result<Arc<Snapshot>, ToolError> {
+        let place = self.snapshots.0.get(&source.name).ok_or_else(ToolError::internal)?;
+        // Who comes meanwhile waits for what is being read, and has it then.
+        let mut remembered = place.lock().await;
+        let limits = &source.limits;
+        if let Some(known) = &*remembered
+            && known.asked_at.elapsed() < Duration::from_millis(limits.snapshot_ttl_ms)
+        {
+            return Ok(Arc::clone(&known.snapshot));
+        }
+        let max_age = Duration::from_millis(limits.snapshot_max_age_ms);
+        let unless = remembered.as_ref().filter(|known| known.read_at.elapsed() < max_age);
+        let unless = unless.and_then(|known| known.snapshot.fingerprint.as_deref());
+        let database = self.router.database(&source.name).await?;
+        let options = plain_options(caller, source);
+        let session = database.open(entry.id(), &options).await?;
+        let now = Instant::now();
+        let snapshot = match (session.snapshot(entry, unless, &options).await?, &mut *remembered) {
+            (None, Some(known)) => {
+                known.asked_at = now;
+                return Ok(Arc::clone(&known.snapshot));
+            }
+            (None, None) => return Err(ToolError::internal()),
+            (Some(snapshot), _) => Arc::new(snapshot.obey(&source.column_rules)),
+        };
+        *remembered = Some(Remembered { snapshot: Arc::clone(&snapshot), read_at: now, asked_at: now });
+        Ok(snapshot)
+    }
+}

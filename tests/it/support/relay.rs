@@ -1,0 +1,91 @@
+//! A network that fails: a relay on a port of its own between the program and a server.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What the relay does with what it is given. Shared with its threads.
+#[derive(Default)]
+struct Mood {
+    /// Passes nothing on, in either direction.
+    silent: AtomicBool,
+    /// Closes each new connection at once.
+    closes: AtomicBool,
+    /// Milliseconds before a new connection reaches the server.
+    delay_ms: AtomicU64,
+    open: Mutex<Vec<TcpStream>>,
+}
+
+/// The relay; its threads end with the test program.
+pub struct Relay {
+    pub port: u16,
+    mood: Arc<Mood>,
+}
+
+impl Relay {
+    pub fn to(server_port: u16) -> Self {
+        Self::at(0, server_port)
+    }
+
+    /// On a port that is known already.
+    pub fn at(port: u16, server_port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mood = Arc::new(Mood::default());
+        let shared = Arc::clone(&mood);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (client, mood) = (client.unwrap(), Arc::clone(&shared));
+                if mood.closes.load(Ordering::SeqCst) {
+                    continue;
+                }
+                std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(mood.delay_ms.load(Ordering::SeqCst)));
+                    let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)) else { return };
+                    mood.open.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+                    let pairs = [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
+                    for (from, to) in pairs {
+                        let mood = Arc::clone(&mood);
+                        std::thread::spawn(move || pass(from, to, &mood));
+                    }
+                });
+            }
+        });
+        Relay { port, mood }
+    }
+
+    /// From here on nothing passes: the network is gone, and nobody is told.
+    pub fn silence(&self, silent: bool) {
+        self.mood.silent.store(silent, Ordering::SeqCst);
+    }
+
+    pub fn close_new(&self, closes: bool) {
+        self.mood.closes.store(closes, Ordering::SeqCst);
+    }
+
+    pub fn delay(&self, delay: Duration) {
+        self.mood.delay_ms.store(delay.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// Breaks every connection that is open.
+    pub fn cut(&self) {
+        for stream in self.mood.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, mood: &Mood) {
+    let mut bytes = [0; 16_384];
+    while let Ok(count) = from.read(&mut bytes) {
+        while mood.silent.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if count == 0 || to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
