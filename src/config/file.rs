@@ -67,6 +67,7 @@ struct LimitKeys {
     max_queued_calls: Option<u64>,
     max_model_calls: Option<u64>,
     schema_budget_tokens: Option<u64>,
+    max_snapshot_bytes: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -274,6 +275,9 @@ impl Keys {
         let mut budget = limits.schema_budget_tokens as u64;
         bounded("limits.schema_budget_tokens", self.limits.schema_budget_tokens, 500, 200_000, &mut budget)?;
         limits.schema_budget_tokens = narrow(budget);
+        let mut snapshot = limits.max_snapshot_bytes as u64;
+        bounded("limits.max_snapshot_bytes", self.limits.max_snapshot_bytes, 50_000, 1 << 32, &mut snapshot)?;
+        limits.max_snapshot_bytes = narrow(snapshot);
         Ok(limits)
     }
 

@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::secret::Secret;
 
 #[path = "../../tests/it/support/postgres.rs"]
-mod servers;
+pub(super) mod servers;
 
 // What that file expects of its parent.
 fn output_of(command: &mut std::process::Command) -> String {
@@ -25,7 +25,7 @@ fn tool_path(variable: &str) -> PathBuf {
     PathBuf::from(std::env::var(variable).expect("start the tests with tests/run"))
 }
 
-fn source(url: &str) -> SourceConfig {
+pub(super) fn source(url: &str) -> SourceConfig {
     let limits = Limits { statement_timeout_ms: 1_500, max_connections: 1, ..Limits::default() };
     SourceConfig::new("main", Some(Secret::new(url.to_owned())), &limits)
 }
@@ -44,14 +44,14 @@ fn options(source: &SourceConfig) -> ReadOptions {
 }
 
 /// An engine and the means to run any text on it.
-struct Bypass {
-    database: Database,
-    audit: AuditLog,
-    options: ReadOptions,
+pub(super) struct Bypass {
+    pub(super) database: Database,
+    pub(super) audit: AuditLog,
+    pub(super) options: ReadOptions,
 }
 
 impl Bypass {
-    fn new(source: &SourceConfig, directory: &Path) -> Self {
+    pub(super) fn new(source: &SourceConfig, directory: &Path) -> Self {
         let path = directory.join("audit.db");
         let config = AuditConfig { path: Some(path), required: true, power: false, sql: AuditSql::Full, mirror: None };
         let database = match target::resolve(source).unwrap() {
@@ -79,7 +79,7 @@ impl Bypass {
     }
 }
 
-fn temporary(name: &str) -> PathBuf {
+pub(super) fn temporary(name: &str) -> PathBuf {
     let directory = std::env::temp_dir().join(format!("tudb-locks-{name}-{}", uuid::Uuid::now_v7()));
     std::fs::create_dir_all(&directory).unwrap();
     directory

@@ -14,6 +14,8 @@ mod postgres;
 mod presets;
 pub mod result_set;
 mod router;
+#[cfg(test)]
+mod snapshot_tests;
 mod sqlite;
 mod target;
 pub mod value;

@@ -1,6 +1,6 @@
 //! The commands of the terminal.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::Home;
 
@@ -48,6 +48,34 @@ fn version_and_doctor_say_what_is_there() {
     assert_eq!(output.status.code(), Some(1));
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["ok"], false);
+    let source = json["findings"].as_array().unwrap().iter().find(|found| found["what"] == "source main").unwrap();
+    assert_eq!((&source["level"], &source["code"]), (&json!("fail"), &json!("database_missing")));
+    // The same words as a tool's error.
+    let error = broken.serve().call("list_tables", json!({}))["error"].clone();
+    for part in ["code", "message", "hint"] {
+        assert!(source["text"].as_str().unwrap().contains(error[part].as_str().unwrap()), "{source} {error}");
+    }
+    // Credentials that are not there are a warning under auto, and a failure where Bedrock is asked for by name.
+    let bedrock = |choice: &str| {
+        let home = Home::new("cli-doctor").set("AWS_REGION", "eu-west-1").set("TUDB_BEDROCK_MODEL", "some.model");
+        let output = home.set("TUDB_MODEL", choice).run(&["doctor", "--json"]);
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let model = json["findings"].as_array().unwrap().iter().find(|found| found["what"] == "model").unwrap();
+        (output.status.code(), model["level"].clone(), model["code"].clone())
+    };
+    assert_eq!(bedrock("auto"), (Some(0), json!("warn"), json!("model_credentials")));
+    assert_eq!(bedrock("bedrock"), (Some(1), json!("fail"), json!("model_credentials")));
+    let keyed = Home::new("cli-doctor").set("AWS_REGION", "eu-west-1").set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
+    let text = keyed.set("AWS_SECRET_ACCESS_KEY", "pl4nted-key").say(&["doctor"]);
+    assert!(
+        text.contains("in eu-west-1, with credentials") && !text.contains("pl4nted") && !text.contains("AKID"),
+        "{text}"
+    );
+    // A store that cannot be written.
+    let home = Home::new("cli-doctor").set("TUDB_AUDIT_DB", "/proc/no/such/place.db");
+    let output = home.run(&["doctor"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("FAIL audit store: audit_unavailable"));
 }
 
 #[test]
