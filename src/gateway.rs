@@ -452,6 +452,11 @@ impl Gateway {
             Task::Run(sql) | Task::Explain(sql, _) => {
                 let approved = guard::approve(sql, dialect, &source.limits)?;
                 options.identity = user(source, user_id)?;
+                // What was counted includes rows that the user may not see.
+                if options.identity.is_some() && matches!(task, Task::Explain(_, true)) {
+                    return Err(ToolError::new(Code::StatementRefused, "analyze counts rows of other users too")
+                        .hint("Call explain_query without analyze: this source is read on behalf of a user."));
+                }
                 Some(approved)
             }
             Task::List(_) | Task::Describe(_) => None,

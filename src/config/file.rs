@@ -32,7 +32,7 @@ pub(super) struct Keys {
     bedrock: Option<BedrockKeys>,
     audit: AuditKeys,
     limits: LimitKeys,
-    prices: Option<toml::Table>,
+    prices: BTreeMap<String, Price>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -234,7 +234,16 @@ impl Keys {
             None if names.contains(&"main") => "main".into(),
             None => names.first().map_or_else(String::new, |name| (*name).to_owned()),
         };
-        Ok(Config { sources, default_source, limits, model, audit, log, data_dir: None, origin, found_by_name })
+        let prices = std::mem::take(&mut self.prices);
+        let is_price = |part: &f64| part.is_finite() && *part >= 0.0;
+        if !prices.values().all(|price| [price.input, price.output, price.cache_read].iter().all(is_price)) {
+            return Err(ConfigError::BadValue {
+                key: "prices".into(),
+                place: place.into(),
+                problem: "must not be negative".into(),
+            });
+        }
+        Ok(Config { sources, default_source, limits, model, audit, prices, log, data_dir: None, origin, found_by_name })
     }
 
     fn limits(&self, place: &str) -> Result<Limits, ConfigError> {
@@ -502,7 +511,8 @@ impl SourceKeys {
 
 impl UserKeys {
     fn rule(self) -> Result<UserRule, (&'static str, &'static str)> {
-        if self.role.is_empty() || self.role.contains(['{', '\0']) {
+        // PostgreSQL takes "none" for the login role itself.
+        if self.role.is_empty() || self.role.contains(['{', '\0']) || self.role.eq_ignore_ascii_case("none") {
             return Err(("user.role", "must be the name of one role; the user's id goes into the claims"));
         }
         let claims = match self.claims {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use etcetera::BaseStrategy;
+use serde::Deserialize;
 
 use crate::error::{Code, ToolError, nearest};
 use crate::guard::columns::{ColumnRule, ColumnRules, RuleKind};
@@ -68,6 +69,8 @@ pub struct Config {
     pub limits: Limits,
     pub model: ModelConfig,
     pub audit: AuditConfig,
+    /// By model id.
+    pub prices: BTreeMap<String, Price>,
     /// `tracing` filter of the log on stderr.
     pub log: String,
     /// Where the sample database lives; `None` when the platform names no such directory.
@@ -202,6 +205,23 @@ pub struct ModelConfig {
     pub send_rows: bool,
     /// Whether stored values (samples, enum labels) may go to the model.
     pub send_values: bool,
+}
+
+/// What a model costs, a million tokens, in any currency.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    pub input: f64,
+    pub output: f64,
+    #[serde(default)]
+    pub cache_read: f64,
+}
+
+impl Price {
+    /// The cost of so many tokens; those read from the cache are not among the input's.
+    pub fn of(&self, input: u64, output: u64, cache_read: u64) -> f64 {
+        (input as f64 * self.input + output as f64 * self.output + cache_read as f64 * self.cache_read) / 1e6
+    }
 }
 
 /// Settings of the audit store.

@@ -115,6 +115,16 @@ pub fn is_transaction_pooler(host: &str, port: u16) -> bool {
     supabase || neon || rds_proxy || port == 6432
 }
 
+/// Whether a host's name says that the server itself is there. A provider whose names say nothing of it (Railway), and
+/// one that the settings name, is looked at instead.
+pub fn is_direct(host: &str, port: u16) -> bool {
+    let host = host.to_ascii_lowercase();
+    let supabase = host.starts_with("db.") && host.ends_with(".supabase.co") && port == 5432;
+    let neon = host.ends_with(".neon.tech");
+    let rds = host.ends_with(".rds.amazonaws.com") || host.ends_with(".rds.amazonaws.com.cn");
+    (supabase || neon || rds) && !is_transaction_pooler(&host, port)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +146,8 @@ mod tests {
         for (host, port, provider, pooler) in cases {
             assert_eq!(by_host(host).name, provider, "{host}");
             assert_eq!(is_transaction_pooler(host, port), pooler, "{host}:{port}");
+            let direct = !pooler && ["supabase", "neon", "rds"].contains(&provider) && !host.contains("pooler");
+            assert_eq!(is_direct(host, port), direct, "{host}:{port}");
         }
     }
 }

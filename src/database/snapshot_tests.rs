@@ -11,6 +11,9 @@ const TABLES: &str = "CREATE TYPE mood AS ENUM ('sad', 'happy');
       kind text, PRIMARY KEY (b, a));
     CREATE TABLE grandchild (x int, y int, FOREIGN KEY (y, x) REFERENCES child (b, a));
     CREATE TABLE heirs () INHERITS (child);
+    CREATE DOMAIN feeling AS mood; CREATE DOMAIN deep AS feeling; CREATE DOMAIN many AS mood[];
+    CREATE TABLE lists (a deep, b many, c varchar(9) CHECK (c IN ('x', 'y')), d text CHECK (NOT (d = ANY (ARRAY['no', 'never']))),
+      e text CHECK (length(e) > 1 OR e = ANY (ARRAY['z'])), f text CHECK (f = ANY (ARRAY['p', 'q'])) );
     INSERT INTO child SELECT i, i, NULL, 'new', 'kind ' || i % 3 FROM generate_series(1, 300) i;
     INSERT INTO heirs SELECT i, i, NULL, 'new', 'kind ' || i % 3 FROM generate_series(301, 600) i;
     COMMENT ON TABLE child IS 'what a parent has'; COMMENT ON COLUMN child.state IS 'where it stands'; ANALYZE;";
@@ -34,7 +37,10 @@ async fn the_snapshot_is_complete_and_read_again_when_the_catalog_changes() {
         let snapshot = engine.snapshot(None).await.unwrap();
         let table = |name: &str| snapshot.tables.iter().find(|table| table.name == name).unwrap();
         let names: Vec<&str> = snapshot.tables.iter().map(|table| table.name.as_str()).collect();
-        assert_eq!(names, ["public.child", "public.grandchild", "public.heirs", "public.parent"]);
+        assert_eq!(names, ["public.child", "public.grandchild", "public.heirs", "public.lists", "public.parent"]);
+        // Labels through domains and arrays; of conditions only those that are a list.
+        let lists: Vec<String> = table("public.lists").columns.iter().map(|column| column.values.join("|")).collect();
+        assert_eq!(lists, ["sad|happy", "sad|happy", "x|y", "", "", "p|q"]);
         let child = table("public.child");
         assert_eq!(
             (child.comment.as_deref(), &child.primary_key),
@@ -73,6 +79,7 @@ async fn the_snapshot_is_complete_and_read_again_when_the_catalog_changes() {
             "ALTER TABLE grandchild RENAME COLUMN x TO z",
             "DROP TABLE heirs",
             "REVOKE ALL ON parent FROM postgres",
+            "ALTER SCHEMA public RENAME TO private",
         ] {
             server.query(&database, change);
             let now = engine.snapshot(Some(&seen)).await.unwrap_or_else(|| panic!("{change}")).fingerprint.unwrap();

@@ -194,7 +194,7 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
         role,
         preset,
         pooled,
-        direct: !pooled && (said.is_some() || preset.name != presets::POSTGRES.name),
+        direct: !pooled && (said.is_some() || dsn.hosts.iter().all(|host| presets::is_direct(&host.name, host.port))),
         has_password: dsn.password.is_some() || source.password.is_some(),
         sslmode: (!dsn.is_local()).then_some(tls.mode),
         place,

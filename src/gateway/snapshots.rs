@@ -76,6 +76,22 @@ impl Gateway {
         Ok(Looked { snapshot, first_ms, statement_ms: ms(began) })
     }
 
+    /// The schema of a source, read under a record of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of connection, time and audit.
+    pub async fn read_schema(&self, caller: &Caller, source: &SourceConfig) -> Result<Arc<Snapshot>, ToolError> {
+        let start = EntryStart { source: Some(source.name.clone()), ..self.start(caller, "context") };
+        let entry = self.audit.begin(start).committed().await?;
+        let snapshot = self.snapshot(caller, source, &entry).await;
+        entry.close(match &snapshot {
+            Ok(_) => Finished::new(OutcomeKind::Ok),
+            Err(error) => Finished::of_error(error),
+        });
+        snapshot
+    }
+
     /// Writes a record and closes it; the warning that calls would carry.
     ///
     /// # Errors

@@ -173,6 +173,21 @@ pub fn approve(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedS
     stacker::grow(STACK_BYTES, || check(sql, dialect, limits))
 }
 
+/// The statements of a text, cut at its semicolons, for a file that lists several ways to the same answer. Approves
+/// nothing; a text that cannot be cut for certain is one.
+pub fn statements(sql: &str, dialect: Dialect) -> Vec<&str> {
+    let Some(lexemes) = lexer::lexemes(sql, dialect) else { return vec![sql] };
+    let mut from = 0;
+    let mut parts: Vec<&str> = Vec::new();
+    for end in lexemes.iter().filter(|lexeme| lexeme.kind == Kind::Mark(b';')) {
+        parts.extend(sql.get(from..end.range.start));
+        from = end.range.end;
+    }
+    parts.extend(sql.get(from..));
+    parts.retain(|part| !part.trim().is_empty());
+    parts
+}
+
 fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Rejection> {
     let postgres = PostgreSqlDialect {};
     let sqlite = SQLiteDialect {};

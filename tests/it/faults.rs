@@ -194,6 +194,28 @@ fn whatever_happens_to_the_server_the_next_call_works() {
 }
 
 #[test]
+fn a_network_that_goes_silent_while_a_role_is_taken_is_noticed() {
+    let postgres = server();
+    postgres.script_best_effort("postgres", "CREATE ROLE tudb_taken NOLOGIN");
+    let relay = Relay::to(postgres.port);
+    let home = Home::new("faults");
+    let config = home.scratch.path("tudb.toml");
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable", relay.port);
+    std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n[sources.main.user]\nrole = \"tudb_taken\"\n"))
+        .unwrap();
+    let mut server = home.set("TUDB_CONFIG", config.display()).serve();
+    let ask = json!({"sql": "SELECT 1", "user_id": "ann"});
+    assert_eq!(server.call("run_sql", ask.clone())["rows"], json!([[1]]));
+    relay.silent_at("set_config('role'");
+    let began = Instant::now();
+    let reply = server.call("run_sql", ask.clone());
+    assert_eq!(reply["error"]["code"], "unreachable", "{reply}");
+    assert!(began.elapsed() < LIMIT);
+    relay.silence(false);
+    assert_eq!(server.call("run_sql", ask)["rows"], json!([[1]]));
+}
+
+#[test]
 fn a_new_primary_is_found() {
     let primary = Postgres::with_settings(&[]);
     let standby = primary.standby(&[]);

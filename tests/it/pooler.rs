@@ -89,6 +89,50 @@ fn eight_workers_get_their_own_answers() {
     }
 }
 
+/// A provider's name says nothing of what stands before its servers.
+#[test]
+fn a_pooler_behind_a_providers_name_is_seen() {
+    let postgres = &servers()[0];
+    let (database, _) = postgres.database("named");
+    let bouncer = PgBouncer::before(postgres, &database);
+    let home = Home::new("named");
+    let config = home.scratch.path("tudb.toml");
+    let url = format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", bouncer.port);
+    std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\nprovider = \"railway\"\n")).unwrap();
+    let home = home.set("TUDB_CONFIG", config.display());
+    let mut workers: Vec<_> = (0..3).map(|_| home.serve()).collect();
+    let mut sent = Vec::new();
+    for number in 0..100 {
+        for (index, worker) in workers.iter_mut().enumerate() {
+            sent.push((
+                index,
+                number,
+                worker.send_call("run_sql", json!({"sql": format!("SELECT {index} AS i, {number} AS n")})),
+            ));
+        }
+    }
+    for (index, number, id) in sent {
+        let reply = content(&workers[index].answer(id));
+        assert_eq!(reply["rows"], json!([[index, number]]), "{reply}");
+    }
+    // A client that holds all of its backends: it is told as what it is, once, and not for ever.
+    let holders: Vec<Child> = (0..3)
+        .map(|_| {
+            let mut psql = postgres.psql(&database);
+            psql.args(["-p", &bouncer.port.to_string(), "-c", "BEGIN", "-c", "SELECT pg_sleep(60)"]).spawn().unwrap()
+        })
+        .collect();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let mut late = home.serve();
+    let reply = late.call("run_sql", json!({"sql": "SELECT 1"}));
+    assert_eq!(reply["error"]["code"], "unreachable", "{reply}");
+    assert!(reply["error"]["hint"].as_str().unwrap().contains("its pooler may all be in use"), "{reply}");
+    for mut holder in holders {
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+    }
+}
+
 /// One process: calls side by side, each with an answer of its own, and the transaction's settings in it.
 fn work(home: &Home, index: usize) {
     let mut server = home.serve();

@@ -381,3 +381,28 @@ fn what_sqlite_cannot_read_itself_hides_nothing_else() {
     assert_eq!(server.call("describe_table", json!({"table": "v"}))["columns"][0]["name"], "b");
     assert_eq!(server.call("describe_table", json!({"table": "u"}))["columns"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn keys_to_partitions_and_columns_out_of_reach_are_told_truly() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("truly");
+        let role = format!("part_{database}");
+        postgres.script(
+            &database,
+            &format!(
+                "CREATE TABLE whole (id int PRIMARY KEY) PARTITION BY RANGE (id);
+                 CREATE TABLE whole_1 PARTITION OF whole FOR VALUES FROM (1) TO (10);
+                 CREATE TABLE whole_2 PARTITION OF whole FOR VALUES FROM (10) TO (20);
+                 CREATE TABLE points (id int PRIMARY KEY, at int REFERENCES whole);
+                 CREATE TABLE narrow (seen int, hidden int); CREATE ROLE {role} LOGIN; GRANT SELECT (seen) ON narrow TO {role};"
+            ),
+        );
+        let mut server = Home::new("truly").set("TUDB_DATABASE_URL", &url).serve();
+        let keys = server.call("describe_table", json!({"table": "points"}))["foreign_keys"].clone();
+        assert_eq!(keys, json!([{"columns": ["at"], "references": "public.whole", "referenced_columns": ["id"]}]));
+        let mut server =
+            Home::new("truly").set("TUDB_DATABASE_URL", url.replace("postgres@", &format!("{role}@"))).serve();
+        let columns = server.call("describe_table", json!({"table": "narrow"}))["columns"].clone();
+        assert_eq!((columns.as_array().unwrap().len(), &columns[0]["name"]), (1, &json!("seen")));
+    }
+}

@@ -70,6 +70,10 @@ fn tables_of_other_servers_are_shown_as_such_and_may_be_refused() {
                  CREATE TABLE orders_2 PARTITION OF orders FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
                  INSERT INTO orders VALUES (2, '2026-02-05');
                  CREATE TABLE base (id int); CREATE FOREIGN TABLE heir () INHERITS (base) SERVER elsewhere OPTIONS (table_name 'orders');
+                 CREATE TABLE ruled (id int); ALTER TABLE ruled ENABLE ROW LEVEL SECURITY;
+                 CREATE VIEW behind AS SELECT id FROM far;
+                 CREATE POLICY p ON ruled USING (EXISTS (SELECT 1 FROM behind b WHERE b.id = ruled.id));
+                 CREATE TABLE later (id int) PARTITION BY LIST (id); CREATE TABLE later_1 PARTITION OF later FOR VALUES IN (1);
                  CREATE VIEW seen AS SELECT id FROM far; CREATE TABLE near AS SELECT 7 AS id;",
                 postgres.port
             ),
@@ -85,7 +89,12 @@ fn tables_of_other_servers_are_shown_as_such_and_may_be_refused() {
             .collect();
         assert_eq!(
             foreign,
-            [("public.far", "foreign_table"), ("public.heir", "foreign_table"), ("public.orders", "partitioned_table")]
+            [
+                ("public.base", "table"),
+                ("public.far", "foreign_table"),
+                ("public.heir", "foreign_table"),
+                ("public.orders", "partitioned_table")
+            ]
         );
         let orders = server.call("describe_table", json!({"table": "orders"}));
         assert_eq!((&orders["foreign"], &orders["partitions"]), (&json!(true), &json!(2)));
@@ -113,6 +122,7 @@ fn tables_of_other_servers_are_shown_as_such_and_may_be_refused() {
             "SELECT * FROM seen",
             "SELECT 1 WHERE EXISTS (SELECT FROM public.far)",
             "WITH x AS (SELECT id FROM seen) SELECT count(*) FROM x",
+            "SELECT * FROM ruled",
         ] {
             for (tool, arguments) in [("run_sql", json!({"sql": sql})), ("explain_query", json!({"sql": sql}))] {
                 let reply = server.call(tool, arguments);
@@ -122,6 +132,14 @@ fn tables_of_other_servers_are_shown_as_such_and_may_be_refused() {
         }
         assert_eq!(server.call("run_sql", json!({"sql": "SELECT * FROM near"}))["rows"], json!([[7]]));
         assert_eq!(server.call("run_sql", json!({"sql": "SELECT id FROM orders_2"}))["rows"], json!([[2]]));
+        // What a statement reads is looked up each time: a partition elsewhere may have come meanwhile.
+        let later = json!({"sql": "SELECT id FROM later"});
+        assert_eq!(server.call("run_sql", later.clone())["rows"], json!([]));
+        postgres.query(
+            &database,
+            "CREATE FOREIGN TABLE later_2 PARTITION OF later FOR VALUES IN (2) SERVER elsewhere OPTIONS (table_name 'orders')",
+        );
+        assert_eq!(server.call("run_sql", later)["error"]["code"], "relation_refused");
     }
 }
 

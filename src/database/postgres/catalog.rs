@@ -42,7 +42,9 @@ macro_rules! kind {
 macro_rules! foreign {
     () => {
         "CASE WHEN c.relkind = 'f' OR c.relkind = 'p' AND EXISTS (SELECT 1 FROM pg_catalog.pg_partition_tree(c.oid) t
-           JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE l.relkind = 'f') THEN true END"
+           JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE l.relkind = 'f')
+         OR c.relkind = 'r' AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i
+           JOIN pg_catalog.pg_class l ON l.oid = i.inhrelid WHERE i.inhparent = c.oid AND l.relkind = 'f') THEN true END"
     };
 }
 
@@ -126,15 +128,39 @@ macro_rules! type_name {
     };
 }
 
+/// A condition that is a list of values and nothing else: what it names in another way may be what cannot occur.
+macro_rules! is_list {
+    () => {
+        "'^CHECK \\(+[^()=<>!~ ]+\\)?(::[a-z ]+)? = ANY \\(+ARRAY\\[[^]]*\\]\\)?(::[a-z ]+\\[\\])?\\)+$'"
+    };
+}
+
+/// A type, and what it is a domain over or an array of.
+macro_rules! base_types {
+    () => {
+        "WITH RECURSIVE base AS (SELECT t.oid AS oid UNION ALL
+           SELECT CASE WHEN y.typtype = 'd' THEN y.typbasetype ELSE y.typelem END FROM base
+           JOIN pg_catalog.pg_type y ON y.oid = base.oid WHERE y.typtype = 'd' OR y.typcategory = 'A' AND y.typelem <> 0)
+         SELECT oid FROM base"
+    };
+}
+
 /// The strings of a CHECK list on one column: `((status = ANY (ARRAY['a'::text, ..])))`.
-const CHECK_VALUES: &str = "(SELECT array_agg(replace(m[1], '''''', '''')) FROM pg_catalog.pg_constraint k,
+const CHECK_VALUES: &str = concat!(
+    "(SELECT array_agg(replace(m[1], '''''', '''')) FROM pg_catalog.pg_constraint k,
       regexp_matches(pg_get_constraintdef(k.oid), '''((?:[^'']|'''')*)''::(?:text|character varying|bpchar)', 'g') m
     WHERE k.conrelid = c.oid AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum]
-      AND pg_get_constraintdef(k.oid) ~ '= ANY \\(')";
+      AND pg_get_constraintdef(k.oid) ~ ",
+    is_list!(),
+    ")"
+);
 
 /// Enum labels, of a domain's base type too.
-const ENUM_LABELS: &str = "(SELECT array_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_catalog.pg_enum l
-    WHERE l.enumtypid = CASE WHEN t.typtype = 'd' THEN t.typbasetype WHEN t.typcategory = 'A' THEN t.typelem ELSE t.oid END)";
+const ENUM_LABELS: &str = concat!(
+    "(SELECT array_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_catalog.pg_enum l WHERE l.enumtypid IN (",
+    base_types!(),
+    "))"
+);
 
 /// The planner's most frequent values of a text column with few of them; none where row security applies.
 const FREQUENT: &str = "(SELECT s.most_common_vals::text::text[] FROM pg_catalog.pg_stats s
@@ -155,7 +181,7 @@ macro_rules! kin_tree {
     };
 }
 
-pub(super) use {foreign, kin_tree, kind, rows, type_name, visible};
+pub(super) use {base_types, foreign, is_list, kin_tree, kind, rows, type_name, visible};
 
 fn describe_query() -> String {
     let mut text = String::from(
@@ -189,7 +215,8 @@ fn describe_query() -> String {
           LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
           LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.typnamespace
           LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
-          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
+          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            AND (has_table_privilege(c.oid, 'SELECT') OR has_column_privilege(c.oid, a.attnum, 'SELECT'))), '[]'),
         'primary_key', (SELECT jsonb_agg(a.attname ORDER BY u.place) FROM pg_catalog.pg_constraint k,
           unnest(k.conkey) WITH ORDINALITY u(attnum, place), pg_catalog.pg_attribute a
           WHERE k.conrelid = c.oid AND k.contype = 'p' AND a.attrelid = c.oid AND a.attnum = u.attnum),
@@ -204,7 +231,9 @@ fn describe_query() -> String {
               JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE r.oid = k.confrelid) AS other
           FROM pg_catalog.pg_constraint k, unnest(k.conkey, k.confkey) WITH ORDINALITY u(own, other, place),
             pg_catalog.pg_attribute a, pg_catalog.pg_attribute b
-          WHERE k.conrelid = c.oid AND k.contype = 'f' AND a.attrelid = k.conrelid AND a.attnum = u.own
+          WHERE k.conrelid = c.oid AND k.contype = 'f' AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint whole
+              WHERE whole.oid = k.conparentid AND whole.conrelid = k.conrelid)
+            AND a.attrelid = k.conrelid AND a.attnum = u.own
             AND b.attrelid = k.confrelid AND b.attnum = u.other GROUP BY k.conname, k.confrelid) q),
         'referenced_by', (SELECT jsonb_agg(jsonb_build_object('table', q.other, 'columns', q.others,
           'referenced_columns', q.own) ORDER BY q.other, q.conname) FROM (SELECT k.conname,

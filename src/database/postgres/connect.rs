@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Executor, Postgres, Row};
 
 use super::session::{Held, PostgresSession};
 use super::ways::{self, NoWay};
-use super::{PostgresEngine, ServerReport, is_broken, refused, sql_error};
+use super::{PostgresEngine, ServerReport, is_broken, refused};
 use crate::database::target::ServerRole;
 use crate::database::{DatabaseError, Identity, ReadOptions};
 
@@ -23,6 +23,23 @@ const NEVER_REACHED: Duration = Duration::from_secs(3);
 
 /// Before a connection that broke while it was made is made again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// What is said of a server that lets in and then says nothing.
+const NO_ANSWER: &str =
+    "It lets in and does not answer: the backends of its pooler may all be in use, or the server hangs.";
+
+/// Why a transaction could not be opened on a connection.
+enum NotOpened {
+    Failed(sqlx::Error),
+    /// For a reason that another connection would not change.
+    Refused(DatabaseError),
+}
+
+impl From<sqlx::Error> for NotOpened {
+    fn from(error: sqlx::Error) -> Self {
+        NotOpened::Failed(error)
+    }
+}
 
 /// Why the pool gave no connection.
 enum NoConnection {
@@ -59,7 +76,7 @@ impl PostgresEngine {
         let is_slow = self.is_pooled() || self.server.get().is_none();
         let patience = if is_slow { self.patience } else { Duration::from_millis(self.limits.opening_timeout_ms) };
         // A connection that broke while it was idle shows here; all of them may have broken at once.
-        let mut last = None;
+        let (mut last, mut was_silent) = (None, false);
         for _ in 0..=self.limits.max_connections {
             let mut held = Held {
                 connection: Some(self.acquire().await?),
@@ -70,28 +87,30 @@ impl PostgresEngine {
             };
             let opened = async {
                 if self.server.get().is_none() {
-                    self.look_at_server(&mut held).await?;
+                    self.look_at_server(&mut held, options.identity.as_ref()).await?;
                 }
-                let Some(connection) = held.connection.as_mut() else { return Err(sqlx::Error::WorkerCrashed) };
+                let Some(connection) = held.connection.as_mut() else { return Err(sqlx::Error::WorkerCrashed.into()) };
                 let message = self.opening_message(&application_name, options.time_left());
-                begin(connection, message).await
+                held.pid = Some(begin(connection, message).await?);
+                match &options.identity {
+                    Some(identity) => self.take_role(connection, identity).await,
+                    None => Ok(()),
+                }
             };
             match tokio::time::timeout(patience, opened).await {
-                Ok(Ok(pid)) => {
-                    held.pid = Some(pid);
+                Ok(Ok(())) => {
                     self.judge_role()?;
-                    if let Some(identity) = &options.identity {
-                        self.take_role(&mut held, identity).await?;
-                    }
                     return Ok(PostgresSession { engine: self, held });
                 }
-                Ok(Err(error)) if is_broken(&error) => last = Some(error),
-                Ok(Err(error)) => return Err(self.connect_error(error)),
-                // The network is silent: what else is idle is as old.
-                Err(_) => {
-                    last = None;
+                Ok(Err(NotOpened::Failed(error))) if is_broken(&error) => last = Some(error),
+                Ok(Err(NotOpened::Failed(error))) => return Err(self.connect_error(error)),
+                Ok(Err(NotOpened::Refused(error))) => return Err(error),
+                // The network may have gone silent while the connection was idle: what else is idle is as old.
+                Err(_) if !is_slow && !was_silent => {
+                    was_silent = true;
                     self.drop_idle();
                 }
+                Err(_) => return Err(refused::unreachable(self.source_name.clone(), NO_ANSWER)),
             }
         }
         Err(last.map_or_else(|| self.unreachable(), |error| self.connect_error(error)))
@@ -104,11 +123,16 @@ impl PostgresEngine {
     }
 
     /// Asks once what the server is, what the login role could do, and whether a pooler hands its backends around.
-    async fn look_at_server(&self, held: &mut Held) -> Result<(), sqlx::Error> {
+    async fn look_at_server(&self, held: &mut Held, identity: Option<&Identity>) -> Result<(), NotOpened> {
         let Some(connection) = held.connection.as_mut() else { return Ok(()) };
         let message = self.opening_message("tudb", Duration::from_millis(self.limits.opening_timeout_ms));
         let pid = begin(connection, message).await?;
         let mut report = ServerReport::read(connection).await?;
+        if let Some(identity) = identity {
+            // Statements run as this role, so it is judged too.
+            self.take_role(connection, identity).await?;
+            report.add(ServerReport::read(connection).await?);
+        }
         connection.execute("ROLLBACK").await?;
         if !self.direct && !self.is_pooled() && self.canceller.shares_backends(pid, &report.seen_at).await {
             tracing::info!(source = self.source_name, "a transaction pooler stands in between");
@@ -139,32 +163,37 @@ impl PostgresEngine {
     }
 
     /// Takes on the user's role and claims until the transaction ends; row-level security sees them.
-    async fn take_role(&self, held: &mut Held, identity: &Identity) -> Result<(), DatabaseError> {
+    async fn take_role(&self, connection: &mut PgConnection, identity: &Identity) -> Result<(), NotOpened> {
         const TAKE: &str = "SELECT pg_catalog.set_config('role', $1, true),
             CASE WHEN $2 <> '' THEN pg_catalog.set_config('request.jwt.claims', $2, true) END,
             (SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname = $1)";
-        let Some(connection) = held.connection.as_mut() else { return Err(self.unreachable()) };
-        let row = sqlx::query(TAKE)
-            .bind(&identity.role)
-            .bind(identity.claims.as_deref().unwrap_or_default())
-            .persistent(self.may_name())
-            .fetch_one(&mut **connection)
-            .await
-            .map_err(|error| match sql_error(error, None) {
-                DatabaseError::Sql { message, .. } => DatabaseError::Config {
-                    source_name: self.source_name.clone(),
-                    problem: format!("its user.role cannot be taken on: {message}; GRANT it to the login role"),
-                },
-                other => other,
-            })?;
-        if row.try_get::<Option<bool>, _>(2).map_err(DatabaseError::Connection)? == Some(true) {
-            return Err(DatabaseError::UnsafeRole {
+        let refused = |problem: String| {
+            let source_name = self.source_name.clone();
+            NotOpened::Refused(DatabaseError::Config { source_name, problem })
+        };
+        let claims = identity.claims.as_deref().unwrap_or_default();
+        let row =
+            sqlx::query(TAKE).bind(&identity.role).bind(claims).persistent(self.may_name()).fetch_one(connection).await;
+        let row = row.map_err(|error| match &error {
+            // invalid_parameter_value, undefined_object, insufficient_privilege.
+            sqlx::Error::Database(said) if matches!(said.code().as_deref(), Some("22023" | "42704" | "42501")) => {
+                refused(format!("its user.role cannot be taken on: {}; GRANT it to the login role", said.message()))
+            }
+            _ => NotOpened::Failed(error),
+        })?;
+        let taken: (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+        if taken.0.as_ref() != Some(&identity.role) || taken.1.unwrap_or_default() != claims {
+            return Err(refused("its user.role was not taken on".into()));
+        }
+        match row.try_get::<Option<bool>, _>(2)? {
+            Some(false) => Ok(()),
+            Some(true) => Err(NotOpened::Refused(DatabaseError::UnsafeRole {
                 source_name: self.source_name.clone(),
                 summary: format!("role {} is not bound by row-level security", identity.role),
                 remedy: "CREATE ROLE app_user NOLOGIN NOSUPERUSER NOBYPASSRLS;".into(),
-            });
+            })),
+            None => Err(refused(format!("there is no role {}", identity.role))),
         }
-        Ok(())
     }
 
     /// A connection of the pool. What can be mended is mended once: a password that was changed, a way that another one

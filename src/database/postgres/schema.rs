@@ -9,7 +9,9 @@ use sqlx::postgres::PgConnection;
 use sqlx::postgres::types::Oid;
 use sqlx::{Executor, Row};
 
-use super::catalog::{FINGERPRINT, PLAIN_PLANS, foreign, kin_tree, kind, own, rows, type_name, visible};
+use super::catalog::{
+    FINGERPRINT, PLAIN_PLANS, base_types, foreign, is_list, kin_tree, kind, own, rows, type_name, visible,
+};
 use super::sql_error;
 use crate::database::DatabaseError;
 use crate::database::catalog::{Column, ForeignKey, Snapshot, TableDescription};
@@ -19,7 +21,9 @@ const CHANGES: &str = "SELECT concat_ws(' ',
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_attribute WHERE attrelid >= 16384 AND attnum > 0),
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_constraint),
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_description WHERE objoid >= 16384),
-    (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_enum))";
+    (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_enum),
+    (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_namespace),
+    (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_auth_members))";
 
 /// $1 hidden schemas, $2 shown ones.
 const TABLES: &str = concat!(
@@ -49,19 +53,24 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid,
 const TYPES: &str = concat!(
     "SELECT t.oid, ",
     type_name!(),
-    ", (SELECT array_agg(l.enumlabel::text ORDER BY l.enumsortorder) FROM pg_catalog.pg_enum l WHERE l.enumtypid =
-        CASE WHEN t.typtype = 'd' THEN t.typbasetype WHEN t.typcategory = 'A' THEN t.typelem ELSE t.oid END)
+    ", (SELECT array_agg(l.enumlabel::text ORDER BY l.enumsortorder) FROM pg_catalog.pg_enum l WHERE l.enumtypid IN (",
+    base_types!(),
+    "))
     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
     LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
     LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.typnamespace WHERE t.oid = ANY ($1)"
 );
 
 /// $1 tables: the values of CHECK lists on one column.
-const CHECKS: &str = "SELECT k.conrelid, k.conkey[1], array_agg(replace(m[1], '''''', ''''))
+const CHECKS: &str = concat!(
+    "SELECT k.conrelid, k.conkey[1], array_agg(replace(m[1], '''''', ''''))
     FROM pg_catalog.pg_constraint k,
       regexp_matches(pg_get_constraintdef(k.oid), '''((?:[^'']|'''')*)''::(?:text|character varying|bpchar)', 'g') m
     WHERE k.conrelid = ANY ($1) AND k.contype = 'c' AND cardinality(k.conkey) = 1
-      AND pg_get_constraintdef(k.oid) ~ '= ANY \\(' GROUP BY k.oid, k.conrelid, k.conkey[1]";
+      AND pg_get_constraintdef(k.oid) ~ ",
+    is_list!(),
+    " GROUP BY k.oid, k.conrelid, k.conkey[1]"
+);
 
 /// $1 tables, $2 the most values a column may have: the planner's most frequent ones of text columns with few of them;
 /// none where row security applies.

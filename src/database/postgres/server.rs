@@ -62,6 +62,15 @@ impl ServerReport {
         })
     }
 
+    /// Adds what the role could do that statements run as.
+    pub(super) fn add(&mut self, other: ServerReport) {
+        self.foreign_tables = self.foreign_tables.max(other.foreign_tables);
+        for danger in other.dangers {
+            let danger = format!("{danger} (as {})", other.role);
+            self.dangers.push(danger);
+        }
+    }
+
     pub fn is_safe(&self) -> bool {
         self.dangers.is_empty()
     }

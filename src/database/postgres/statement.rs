@@ -65,6 +65,11 @@ impl Shapes {
     }
 
     pub(super) fn get(&self, sql: &str) -> Option<Arc<Shape>> {
+        // After a pause nobody has looked whether it still holds.
+        let looked = self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner).0;
+        if looked.is_none_or(|at| at.elapsed() > 2 * FINGERPRINT_EVERY) {
+            return None;
+        }
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
     }
 
@@ -113,6 +118,7 @@ impl PostgresEngine {
         let key = Shapes::key(approved, options);
         // Rules are looked up each time: what is remembered is looked over only now and then.
         if self.settings.column_rules.is_empty()
+            && self.settings.vouched.foreign_tables
             && let Some(shape) = self.shapes.get(&key)
         {
             return Ok(shape);

@@ -31,8 +31,13 @@ WITH RECURSIVE
         AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       JOIN pg_rewrite w ON w.ev_class = c.oid,
       LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m),
-  -- With partitions and what inherits, where foreign tables are refused.
-  parts AS (SELECT oid FROM reach WHERE $11 UNION SELECT i.inhrelid FROM parts p JOIN pg_inherits i ON i.inhparent = p.oid),
+  -- With partitions, what inherits and what policies read, where foreign tables are refused.
+  parts AS (SELECT oid FROM reach WHERE $11 UNION SELECT x.oid FROM parts p, LATERAL (
+    SELECT i.inhrelid AS oid FROM pg_inherits i WHERE i.inhparent = p.oid
+    UNION ALL SELECT m[1]::oid FROM pg_policy y,
+      LATERAL regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m WHERE y.polrelid = p.oid
+    UNION ALL SELECT m[1]::oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid,
+      LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m WHERE c.oid = p.oid AND c.relkind = 'v') x),
   -- Arrays in place of sets keep the planner's estimates, and with them its wish to compile, small.
   reached AS (SELECT coalesce(array_agg(DISTINCT oid), '{}') AS oids FROM reach),
   trees AS (SELECT w.ev_action::text AS tree FROM unnest((SELECT oids FROM reached)) r(oid)

@@ -13,6 +13,8 @@ struct Mood {
     silent: AtomicBool,
     /// Closes each new connection at once.
     closes: AtomicBool,
+    /// Silent as soon as the client says this.
+    trap: Mutex<Option<Vec<u8>>>,
     /// Milliseconds before a new connection reaches the server.
     delay_ms: AtomicU64,
     open: Mutex<Vec<TcpStream>>,
@@ -61,6 +63,11 @@ impl Relay {
         self.mood.silent.store(silent, Ordering::SeqCst);
     }
 
+    /// Silent from the moment on at which the client says `word`.
+    pub fn silent_at(&self, word: &str) {
+        *self.mood.trap.lock().unwrap() = Some(word.as_bytes().to_vec());
+    }
+
     pub fn close_new(&self, closes: bool) {
         self.mood.closes.store(closes, Ordering::SeqCst);
     }
@@ -80,6 +87,12 @@ impl Relay {
 fn pass(mut from: TcpStream, mut to: TcpStream, mood: &Mood) {
     let mut bytes = [0; 16_384];
     while let Ok(count) = from.read(&mut bytes) {
+        let mut trap = mood.trap.lock().unwrap();
+        if trap.as_ref().is_some_and(|word| bytes[..count].windows(word.len()).any(|part| part == word)) {
+            *trap = None;
+            mood.silent.store(true, Ordering::SeqCst);
+        }
+        drop(trap);
         while mood.silent.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(10));
         }
