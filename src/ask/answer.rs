@@ -24,6 +24,9 @@ pub struct Receipt {
     pub cache_read_tokens: u64,
     pub elapsed_ms: u64,
     pub audit_id: String,
+    /// Statements that failed and went back to the model; for `tudb eval`.
+    #[serde(skip)]
+    pub repairs: u32,
 }
 
 impl Receipt {

@@ -2,33 +2,64 @@
 //! with the question's id in its record.
 
 mod answer;
+mod index;
 mod prompt;
 pub mod schema_context;
 mod toolset;
 mod turns;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use serde::Serialize;
+
 use crate::audit::{Finished, OutcomeKind};
+use crate::database::catalog::Snapshot;
 use crate::error::{Code, ToolError};
 use crate::gateway::{AskDatabase, Caller, Gateway, user, wanted_rows};
 use crate::model::Model;
 use crate::tools::Reply;
 use answer::{Outcome, Receipt};
+use index::Index;
+use schema_context::{MatchedValue, RankedTable};
 use turns::Question;
+
+/// Ranked tables that an inspection shows.
+const INSPECTED_TABLES: usize = 20;
+
+/// The schema part of a prompt, and how it came to be.
+#[derive(Debug, Serialize)]
+pub struct Inspected {
+    pub source: String,
+    /// Whether the prompt holds every table.
+    pub whole: bool,
+    pub tokens: usize,
+    pub all_tables: usize,
+    /// Microseconds that ranking and cutting took.
+    pub ranked_us: u64,
+    pub tables: Vec<RankedTable>,
+    pub values: Vec<MatchedValue>,
+    pub joins: Vec<String>,
+    pub text: String,
+}
 
 /// Answers questions with the configured model.
 #[derive(Debug)]
 pub struct Asker {
     gateway: Arc<Gateway>,
     model: Result<Model, ToolError>,
+    /// By source, for as long as its snapshot stands.
+    indexes: Mutex<HashMap<String, Indexed>>,
 }
+
+/// An index and the snapshot that it is over.
+type Indexed = (Arc<Snapshot>, Arc<Index>);
 
 impl Asker {
     /// A model that cannot be used is told with each question; the other tools work without.
     pub fn new(gateway: Arc<Gateway>, model: Result<Model, ToolError>) -> Self {
-        Asker { gateway, model }
+        Asker { gateway, model, indexes: Mutex::default() }
     }
 
     /// The receipt's word for what answers.
@@ -51,9 +82,14 @@ impl Asker {
 
     /// Answers one question. Whatever happens has a record and a receipt.
     pub async fn ask(&self, caller: &Caller, request: &AskDatabase) -> Reply {
+        self.ask_counted(caller, request).await.0
+    }
+
+    /// Answers one question and says how many of its statements failed on the way.
+    pub async fn ask_counted(&self, caller: &Caller, request: &AskDatabase) -> (Reply, u32) {
         let entry = match self.gateway.open_question(caller, request).await {
             Ok(entry) => entry,
-            Err(error) => return error.into(),
+            Err(error) => return (error.into(), 0),
         };
         let mut receipt = Receipt {
             engine: self.model.as_ref().map_or("builtin", Model::engine),
@@ -64,6 +100,7 @@ impl Asker {
             cache_read_tokens: 0,
             elapsed_ms: 0,
             audit_id: entry.id().to_owned(),
+            repairs: 0,
         };
         let outcome = match self.answer(caller, request, &entry, &mut receipt).await {
             Ok(outcome) => outcome,
@@ -86,7 +123,54 @@ impl Asker {
         finished.input_tokens = Some(receipt.input_tokens);
         finished.output_tokens = Some(receipt.output_tokens);
         entry.close(finished);
-        Reply { json, is_error: matches!(outcome, Outcome::Blocked { .. } | Outcome::Failed(_)) }
+        let is_error = matches!(outcome, Outcome::Blocked { .. } | Outcome::Failed(_));
+        (Reply { json, is_error }, receipt.repairs)
+    }
+
+    /// The search index over a snapshot, made once.
+    fn index(&self, source_name: &str, snapshot: &Arc<Snapshot>) -> Arc<Index> {
+        let indexes = || self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, index)) = indexes().get(source_name)
+            && Arc::ptr_eq(of, snapshot)
+        {
+            return Arc::clone(index);
+        }
+        let index = Arc::new(Index::new(snapshot));
+        indexes().insert(source_name.to_owned(), (Arc::clone(snapshot), Arc::clone(&index)));
+        index
+    }
+
+    /// What the prompt of a question would hold of the schema, without asking a model.
+    ///
+    /// # Errors
+    ///
+    /// Those of source, connection, time and audit.
+    pub async fn context(
+        &self,
+        caller: &Caller,
+        source_name: Option<&str>,
+        question: &str,
+    ) -> Result<Inspected, ToolError> {
+        let source = self.gateway.source(source_name)?;
+        let snapshot = self.gateway.read_schema(caller, source).await?;
+        let index = self.index(&source.name, &snapshot);
+        let limits = &source.limits;
+        let budgets = (limits.schema_budget_tokens, limits.ranked_schema_tokens);
+        let send_values = self.gateway.config().model.send_values;
+        let began = Instant::now();
+        let context = schema_context::build(&snapshot, &index, question, budgets, send_values);
+        let tables = schema_context::ranked_tables(&snapshot, &index, question, INSPECTED_TABLES);
+        Ok(Inspected {
+            source: source.name.clone(),
+            whole: context.whole,
+            tokens: schema_context::tokens(&context.text),
+            all_tables: snapshot.tables.len(),
+            ranked_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            values: schema_context::matched_values(&snapshot, &index, question, 20),
+            joins: schema_context::joins(&snapshot, &tables),
+            tables,
+            text: context.text,
+        })
     }
 
     async fn answer(
@@ -122,6 +206,7 @@ impl Asker {
             source,
             dialect: self.gateway.dialect(source)?,
             snapshot: &snapshot,
+            index: &self.index(&source.name, &snapshot),
             today: time::OffsetDateTime::now_utc().date(),
             deadline,
             caller,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 
 use super::answer::{Draft, HandBack, Outcome, Receipt, Success, reserved_bytes};
+use super::index::Index;
 use super::prompt;
 use super::schema_context::{self, SchemaContext};
 use super::toolset::{self, Answer, Use};
@@ -23,6 +24,8 @@ const RECEIPT_BYTES: usize = 500;
 const CLOSING_TIME: Duration = Duration::from_millis(500);
 /// Tables in a hand-back.
 const HAND_BACK_TABLES: usize = 10;
+/// Tables of a large schema that the built-in engine reads, the best for the question: it looks at every word of each.
+const BUILTIN_TABLES: usize = 200;
 /// Tables a search shows to the model.
 const SEARCH_TABLES: usize = 8;
 
@@ -36,6 +39,7 @@ pub(super) struct Question<'a> {
     pub source: &'a SourceConfig,
     pub dialect: Dialect,
     pub snapshot: &'a Snapshot,
+    pub index: &'a Index,
     pub today: time::Date,
     pub deadline: Instant,
 }
@@ -65,11 +69,14 @@ impl Question<'_> {
         let is_builtin = matches!(self.model, Model::Builtin);
         let context = schema_context::build(
             self.snapshot,
+            self.index,
             self.reading(),
-            limits.schema_budget_tokens,
-            limits.ranked_schema_tokens,
+            (limits.schema_budget_tokens, limits.ranked_schema_tokens),
             config.send_values,
         );
+        let is_large = self.snapshot.tables.len() > BUILTIN_TABLES;
+        let narrow = (is_builtin && is_large)
+            .then(|| schema_context::narrowed(self.snapshot, self.index, self.reading(), BUILTIN_TABLES));
         let system = prompt::system(self.dialect, config.send_rows);
         let schema = prompt::schema(&context.text, context.whole);
         let tools = toolset::tools();
@@ -88,7 +95,7 @@ impl Question<'_> {
                 messages: &messages,
                 deadline: self.deadline.checked_sub(CLOSING_TIME).unwrap_or(self.deadline),
                 question: self.reading(),
-                snapshot: self.snapshot,
+                snapshot: narrow.as_ref().unwrap_or(self.snapshot),
                 dialect: self.dialect,
                 today: self.today,
             };
@@ -143,6 +150,7 @@ impl Question<'_> {
                 let text = result.unwrap_or_else(|problem| problem);
                 results.push(ToolResult { id: id.clone(), text, is_error });
             }
+            receipt.repairs = progress.failures;
             if progress.failures > limits.max_repairs {
                 break;
             }
@@ -174,7 +182,7 @@ impl Question<'_> {
             }
             Use::SearchSchema { words } => {
                 let send_values = self.gateway.config().model.send_values;
-                let ranked = schema_context::ranked_tables(self.snapshot, &words, SEARCH_TABLES);
+                let ranked = schema_context::ranked_tables(self.snapshot, self.index, &words, SEARCH_TABLES);
                 let lines: Vec<String> = ranked
                     .iter()
                     .filter_map(|ranked| self.snapshot.tables.iter().find(|table| table.name == ranked.name))
@@ -318,13 +326,13 @@ impl Question<'_> {
     }
 
     fn hand_back(&self, sql: Option<String>, doubts: Vec<String>, context: &SchemaContext) -> Outcome {
-        let tables = schema_context::ranked_tables(self.snapshot, self.reading(), HAND_BACK_TABLES);
+        let tables = schema_context::ranked_tables(self.snapshot, self.index, self.reading(), HAND_BACK_TABLES);
         let limits = &self.source.limits;
         let schema = if context.whole && schema_context::tokens(&context.text) <= limits.ranked_schema_tokens {
             context.text.clone()
         } else {
             let ranked = limits.ranked_schema_tokens;
-            schema_context::build(self.snapshot, self.reading(), ranked, ranked, true).text
+            schema_context::build(self.snapshot, self.index, self.reading(), (ranked, ranked), true).text
         };
         let dialect = match self.dialect {
             Dialect::Postgresql => "postgresql",
@@ -336,7 +344,7 @@ impl Question<'_> {
                     .into(),
             dialect,
             schema,
-            values: schema_context::matched_values(self.snapshot, self.reading(), 20),
+            values: schema_context::matched_values(self.snapshot, self.index, self.reading(), 20),
             joins: schema_context::joins(self.snapshot, &tables),
             tables,
             draft: sql.map(|sql| Draft { sql, doubts }),

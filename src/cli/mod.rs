@@ -2,7 +2,10 @@
 
 mod ask;
 mod audit;
+mod compare;
+mod context;
 mod doctor;
+mod eval;
 mod sample;
 mod serve;
 mod sql;
@@ -50,6 +53,10 @@ enum Command {
     Ask(ask::Ask),
     /// Run one read-only statement
     Sql(sql::Sql),
+    /// Show what a prompt would hold of the schema for a question; no model is asked
+    Context(context::Context),
+    /// Ask questions whose gold statements are known, and compare the answers
+    Eval(eval::Eval),
     /// Check configuration, sources, model and audit store
     Doctor(doctor::Doctor),
     /// Read and verify the audit trail
@@ -94,6 +101,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
             Command::Serve => serve::run(config, &env).await,
             Command::Ask(ask) => with(config, async |config| ask.run(config, &env).await).await,
             Command::Sql(sql) => with(config, async |config| sql.run(config, &env).await).await,
+            Command::Context(context) => with(config, async |config| context.run(config, &env).await).await,
+            Command::Eval(eval) => with(config, async |config| eval.run(config, &env).await).await,
             Command::Doctor(doctor) => with(config, async |config| doctor.run(config, &env).await).await,
             Command::Audit(audit) => with(config, async |config| audit.run(config).await).await,
             Command::Migrate(place) => with(config, async |config| place.migrate(&config).await).await,

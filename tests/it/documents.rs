@@ -43,7 +43,9 @@ fn the_readme_names_every_setting_tool_and_command() {
     for tool in tudb::tools::NAMES {
         assert!(readme.contains(&format!("`{tool}`")), "README lacks {tool}");
     }
-    for command in ["tudb ask", "tudb sql", "tudb doctor", "tudb audit", "tudb migrate", "tudb seed"] {
+    for command in
+        ["tudb ask", "tudb sql", "tudb context", "tudb eval", "tudb doctor", "tudb audit", "tudb migrate", "tudb seed"]
+    {
         assert!(readme.contains(command), "README lacks {command}");
     }
     let first = readme.find("cargo run --release -- ask").unwrap();

@@ -9,6 +9,7 @@ mod clients;
 mod command_line;
 mod connecting;
 mod documents;
+mod eval;
 mod faults;
 mod pooler;
 mod postgres;

@@ -54,14 +54,20 @@ pub struct Request {
 impl Bedrock {
     /// Starts the endpoint; after the last answer it goes on giving it.
     pub fn start(script: Vec<Answer>) -> Self {
+        Self::start_with(move |count, _| script[count.min(script.len() - 1)].clone())
+    }
+
+    /// Starts the endpoint with answers made for each request: how many came before, and its body.
+    pub fn start_with(answer: impl Fn(usize, &Value) -> Answer + Send + Sync + 'static) -> Self {
+        let answer = Arc::new(answer);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
         let seen = Arc::clone(&requests);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (script, seen) = (script.clone(), Arc::clone(&seen));
-                std::thread::spawn(move || serve(stream.unwrap(), &script, &seen));
+                let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen));
+                std::thread::spawn(move || serve(stream.unwrap(), &*answer, &seen));
             }
         });
         Bedrock { url, requests }
@@ -72,7 +78,7 @@ impl Bedrock {
     }
 }
 
-fn serve(stream: TcpStream, script: &[Answer], seen: &Mutex<Vec<Request>>) {
+fn serve(stream: TcpStream, answer: &dyn Fn(usize, &Value) -> Answer, seen: &Mutex<Vec<Request>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut stream = stream;
     loop {
@@ -98,7 +104,7 @@ fn serve(stream: TcpStream, script: &[Answer], seen: &Mutex<Vec<Request>>) {
         let body: Value = serde_json::from_slice(&body).unwrap();
         let answer = {
             let mut seen = seen.lock().unwrap();
-            let answer = script[seen.len().min(script.len() - 1)].clone();
+            let answer = answer(seen.len(), &body);
             seen.push(Request { path, headers, body: body.clone() });
             answer
         };

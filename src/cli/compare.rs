@@ -1,0 +1,128 @@
+//! Whether two result sets say the same: rows as a bag unless an order was asked for, columns in any order, numbers within
+//! a tolerance. Pure.
+
+use serde_json::Value;
+use sqlparser::ast::Statement;
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::Parser;
+
+/// Numbers that differ by less than this part of the larger one are the same.
+const TOLERANCE: f64 = 1e-6;
+/// Columns up to which any order of them is tried.
+const ANY_ORDER: usize = 6;
+
+/// Whether the statement says in which order its rows come.
+pub(super) fn is_ordered(sql: &str) -> bool {
+    let parsed = Parser::parse_sql(&GenericDialect {}, sql).unwrap_or_default();
+    matches!(parsed.as_slice(), [Statement::Query(query)] if query.order_by.is_some())
+}
+
+/// Whether `found` answers what `gold` does.
+pub(super) fn same(gold: &[Value], found: &[Value], ordered: bool) -> bool {
+    let width = |rows: &[Value]| rows.first().and_then(Value::as_array).map_or(0, Vec::len);
+    if gold.len() != found.len() || width(gold) != width(found) {
+        return false;
+    }
+    let width = width(gold);
+    let mut order: Vec<usize> = (0..width).collect();
+    if same_in(gold, found, &order, ordered) {
+        return true;
+    }
+    width <= ANY_ORDER && permutations(&mut order, 0, &mut |order| same_in(gold, found, order, ordered))
+}
+
+/// Tries each order of the places from `from` on until `fits` says yes.
+fn permutations(order: &mut Vec<usize>, from: usize, fits: &mut impl FnMut(&[usize]) -> bool) -> bool {
+    if from >= order.len() {
+        return fits(order);
+    }
+    for at in from..order.len() {
+        order.swap(from, at);
+        if permutations(order, from + 1, fits) {
+            return true;
+        }
+        order.swap(from, at);
+    }
+    false
+}
+
+fn same_in(gold: &[Value], found: &[Value], order: &[usize], ordered: bool) -> bool {
+    let mut gold: Vec<Vec<Cell>> = gold.iter().map(|row| cells(row, None)).collect();
+    let mut found: Vec<Vec<Cell>> = found.iter().map(|row| cells(row, Some(order))).collect();
+    if !ordered {
+        gold.sort_by(|a, b| a.iter().map(Cell::key).cmp(b.iter().map(Cell::key)));
+        found.sort_by(|a, b| a.iter().map(Cell::key).cmp(b.iter().map(Cell::key)));
+    }
+    gold.iter().zip(&found).all(|(a, b)| a.iter().zip(b).all(|(a, b)| a.is_same(b)))
+}
+
+/// A cell as it is compared: a numeric travels as its digits, a boolean of SQLite as a number.
+#[derive(Debug)]
+enum Cell {
+    Null,
+    Number(f64),
+    Text(String),
+}
+
+impl Cell {
+    fn of(value: Option<&Value>) -> Self {
+        match value {
+            None | Some(Value::Null) => Cell::Null,
+            Some(Value::Bool(flag)) => Cell::Number(f64::from(u8::from(*flag))),
+            Some(Value::Number(number)) => number.as_f64().map_or(Cell::Null, Cell::Number),
+            Some(Value::String(text)) => text.parse::<f64>().map_or_else(|_| Cell::Text(text.clone()), Cell::Number),
+            Some(other) => Cell::Text(other.to_string()),
+        }
+    }
+
+    /// An order that puts cells which are the same beside each other.
+    fn key(&self) -> (u8, i64, &str) {
+        match self {
+            Cell::Null => (0, 0, ""),
+            // Rounded more coarsely than the tolerance.
+            Cell::Number(number) => (1, (number * 1_000.0).round() as i64, ""),
+            Cell::Text(text) => (2, 0, text),
+        }
+    }
+
+    fn is_same(&self, other: &Cell) -> bool {
+        match (self, other) {
+            (Cell::Null, Cell::Null) => true,
+            (Cell::Number(a), Cell::Number(b)) => (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()).max(1e-3),
+            (Cell::Text(a), Cell::Text(b)) => a == b,
+            (Cell::Null | Cell::Number(_) | Cell::Text(_), _) => false,
+        }
+    }
+}
+
+fn cells(row: &Value, order: Option<&[usize]>) -> Vec<Cell> {
+    let all = row.as_array().map_or(&[][..], Vec::as_slice);
+    match order {
+        None => all.iter().map(|value| Cell::of(Some(value))).collect(),
+        Some(order) => order.iter().map(|at| Cell::of(all.get(*at))).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn result_sets_are_compared_as_bags_with_tolerance() {
+        let rows = |value: Value| value.as_array().unwrap().clone();
+        let equal = |gold, found, ordered| same(&rows(gold), &rows(found), ordered);
+        assert!(equal(json!([[1, "a"], [2, "b"]]), json!([[2, "b"], [1, "a"]]), false));
+        assert!(!equal(json!([[1, "a"], [2, "b"]]), json!([[2, "b"], [1, "a"]]), true));
+        assert!(equal(json!([[1, "a"]]), json!([["a", 1]]), true), "columns in any order");
+        assert!(equal(json!([["10.50"]]), json!([[10.5]]), true), "a numeric's digits");
+        assert!(equal(json!([[33.333333333]]), json!([[33.33333334]]), false));
+        assert!(!equal(json!([[33.3]]), json!([[33.4]]), false));
+        assert!(!equal(json!([[1], [1]]), json!([[1], [2]]), false), "a bag counts");
+        assert!(!equal(json!([[1]]), json!([[1], [1]]), false));
+        assert!(!equal(json!([[null]]), json!([[0]]), false));
+        assert!(equal(json!([]), json!([]), true));
+        assert!(!equal(json!([[1, 2]]), json!([[1]]), false));
+        assert!(is_ordered("SELECT a FROM t ORDER BY a") && !is_ordered("SELECT a FROM (SELECT 1 AS a ORDER BY 1) t"));
+    }
+}
