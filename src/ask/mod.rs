@@ -2,9 +2,12 @@
 //! with the question's id in its record.
 
 mod answer;
+mod checks;
 mod index;
 mod prompt;
 pub mod schema_context;
+mod sessions;
+mod spending;
 mod toolset;
 mod turns;
 
@@ -23,6 +26,8 @@ use crate::tools::Reply;
 use answer::{Outcome, Receipt};
 use index::Index;
 use schema_context::{MatchedValue, RankedTable};
+use sessions::Sessions;
+use spending::Spending;
 use turns::Question;
 
 /// Ranked tables that an inspection shows.
@@ -51,6 +56,8 @@ pub struct Asker {
     model: Result<Model, ToolError>,
     /// By source, for as long as its snapshot stands.
     indexes: Mutex<HashMap<String, Indexed>>,
+    sessions: Sessions,
+    spending: Spending,
 }
 
 /// An index and the snapshot that it is over.
@@ -59,7 +66,10 @@ type Indexed = (Arc<Snapshot>, Arc<Index>);
 impl Asker {
     /// A model that cannot be used is told with each question; the other tools work without.
     pub fn new(gateway: Arc<Gateway>, model: Result<Model, ToolError>) -> Self {
-        Asker { gateway, model, indexes: Mutex::default() }
+        let config = gateway.config();
+        let price = config.prices.get(&config.model.bedrock_model).copied();
+        let spending = Spending::new(config.spending.clone(), price);
+        Asker { gateway, model, indexes: Mutex::default(), sessions: Sessions::default(), spending }
     }
 
     /// The receipt's word for what answers.
@@ -195,6 +205,7 @@ impl Asker {
             return Err(ToolError::new(Code::InvalidArgument, message));
         }
         let model = self.model.as_ref().map_err(Clone::clone)?;
+        self.spending.admit()?;
         let deadline = Instant::now() + limits.ask_timeout();
         let caller = Caller { deadline: Some(deadline), question_id: Some(entry.id().to_owned()), ..caller.clone() };
         caller.stage("reading the schema");
@@ -207,11 +218,17 @@ impl Asker {
             dialect: self.gateway.dialect(source)?,
             snapshot: &snapshot,
             index: &self.index(&source.name, &snapshot),
+            earlier: &self.sessions.before(&source.name, request),
+            spending: &self.spending,
             today: time::OffsetDateTime::now_utc().date(),
             deadline,
             caller,
         };
-        Ok(Box::pin(question.run(receipt)).await)
+        let outcome = Box::pin(question.run(receipt)).await;
+        if let Outcome::Success(success) = &outcome {
+            self.sessions.add(&source.name, request, &success.sql);
+        }
+        Ok(outcome)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every word the model reads, in one place. System text and schema are the same for every question of a source, so
 //! that a cache holds them; date and question come after.
 
+use super::sessions::Turn;
 use crate::dialect::Dialect;
 
 /// The rules. Nothing in here changes from question to question.
@@ -27,7 +28,8 @@ pub(super) fn system(dialect: Dialect, send_rows: bool) -> String {
     format!(
         "You answer questions about one SQL database by calling tools. You can only read it.\n\
          1. Call run_sql with one statement (SELECT or WITH) built only from tables and columns of the schema below; use \
-         search_schema and describe_table when something is missing there.\n\
+         search_schema and describe_table when something is missing there, and sample_values when you do not know how a \
+         value is spelt.\n\
          2. If the statement fails, the error tells why; correct it. You have two corrections.\n\
          3. When rows came back, call answer with a short summary in the question's language, what you assumed, and how \
          the statement reads the question. State only numbers that stand in the result.\n\
@@ -50,9 +52,17 @@ pub(super) fn schema(text: &str, whole: bool) -> String {
     }
 }
 
-/// The question with what changes from day to day.
-pub(super) fn question(question: &str, choice: Option<&str>, today: time::Date) -> String {
-    let mut text = format!("Today is {today}.\nQuestion: {question}");
+/// The question with what changes from day to day and from question to question.
+pub(super) fn question(question: &str, choice: Option<&str>, today: time::Date, earlier: &[Turn]) -> String {
+    let mut text = format!("Today is {today}.\n");
+    if !earlier.is_empty() {
+        text.push_str("Asked before in this conversation, with the statement that answered it:\n");
+        for turn in earlier {
+            text.push_str(&format!("- {}\n  {}\n", turn.question, turn.sql.replace('\n', " ")));
+        }
+        text.push_str("The question may go on from there.\n");
+    }
+    text.push_str(&format!("Question: {question}"));
     if let Some(choice) = choice {
         text.push_str(&format!("\nThe user was asked which reading is meant and chose: {choice}"));
     }
@@ -62,6 +72,23 @@ pub(super) fn question(question: &str, choice: Option<&str>, today: time::Date) 
 /// What a turn without a tool call is answered with, once.
 pub(super) const USE_A_TOOL: &str =
     "Answer by calling a tool: run_sql to read, answer to finish, clarify or cannot_answer otherwise.";
+
+/// What a result of nothing is questioned with, once.
+pub(super) fn suspicious(near: &[String]) -> String {
+    let near = if near.is_empty() { String::new() } else { format!(" Spelling: {}.", near.join("; ")) };
+    format!(
+        "The result holds no value. Is that the answer, or does a filter or a join miss what is stored?{near} Correct the \
+         statement if it does, look with sample_values, or call answer and say that there is none."
+    )
+}
+
+/// What an answer with numbers that stand nowhere is questioned with, once.
+pub(super) fn foreign_numbers(numbers: &[String]) -> String {
+    format!(
+        "answer: these numbers do not stand in the result: {}. State only numbers that do; compute others with run_sql.",
+        numbers.join(", ")
+    )
+}
 
 /// What a reply that was cut off is answered with.
 pub(super) const CUT_OFF: &str =

@@ -17,6 +17,10 @@ pub(super) enum Use {
     SearchSchema {
         words: String,
     },
+    SampleValues {
+        table: String,
+        column: String,
+    },
     Clarify {
         question: String,
         choices: Vec<Choice>,
@@ -76,6 +80,12 @@ pub(super) fn tools() -> Vec<ModelTool> {
             &["words"],
         ),
         tool(
+            "sample_values",
+            "Show some values that a column holds, to learn how they are spelt.",
+            json!({"table": {"type": "string"}, "column": {"type": "string"}}),
+            &["table", "column"],
+        ),
+        tool(
             "clarify",
             "Ask the user which of two to four readings of the question is meant.",
             json!({
@@ -123,6 +133,11 @@ pub(super) fn read(name: &str, input: &serde_json::Value) -> Result<Use, String>
         words: String,
     }
     #[derive(Deserialize)]
+    struct Sample {
+        table: String,
+        column: String,
+    }
+    #[derive(Deserialize)]
     struct Clarify {
         question: String,
         choices: Vec<Choice>,
@@ -144,6 +159,9 @@ pub(super) fn read(name: &str, input: &serde_json::Value) -> Result<Use, String>
         "run_sql" => parse::<Sql>(name, input).map(|Sql { sql }| Use::RunSql { sql }),
         "describe_table" => parse::<Table>(name, input).map(|Table { table }| Use::DescribeTable { table }),
         "search_schema" => parse::<Words>(name, input).map(|Words { words }| Use::SearchSchema { words }),
+        "sample_values" => {
+            parse::<Sample>(name, input).map(|Sample { table, column }| Use::SampleValues { table, column })
+        }
         "clarify" => {
             let Clarify { question, choices } = parse(name, input)?;
             if (2..=4).contains(&choices.len()) {

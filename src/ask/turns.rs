@@ -2,18 +2,22 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::{Draft, HandBack, Outcome, Receipt, Success, reserved_bytes};
+use super::checks;
 use super::index::Index;
 use super::prompt;
 use super::schema_context::{self, SchemaContext};
+use super::sessions::Turn;
+use super::spending::Spending;
 use super::toolset::{self, Answer, Use};
 use crate::config::SourceConfig;
 use crate::database::catalog::Snapshot;
 use crate::database::result_set::ResultSet;
 use crate::dialect::Dialect;
-use crate::error::{Code, ToolError};
+use crate::error::{Code, ToolError, nearest};
 use crate::gateway::{AskDatabase, Caller, DescribeTable, Gateway, Ran, RunSql};
 use crate::model::{Block, Message, Model, ModelError, StopReason, ToolResult, TurnRequest};
 
@@ -26,6 +30,10 @@ const CLOSING_TIME: Duration = Duration::from_millis(500);
 const HAND_BACK_TABLES: usize = 10;
 /// Tables of a large schema that the built-in engine reads, the best for the question: it looks at every word of each.
 const BUILTIN_TABLES: usize = 200;
+/// Values a sample shows to the model.
+const SAMPLE: u64 = 20;
+/// Rows up to which a result is looked at for holding nothing.
+const FEW_ROWS: u64 = 20;
 /// Tables a search shows to the model.
 const SEARCH_TABLES: usize = 8;
 
@@ -40,6 +48,9 @@ pub(super) struct Question<'a> {
     pub dialect: Dialect,
     pub snapshot: &'a Snapshot,
     pub index: &'a Index,
+    pub spending: &'a Spending,
+    /// Turns before this one.
+    pub earlier: &'a [Turn],
     pub today: time::Date,
     pub deadline: Instant,
 }
@@ -53,6 +64,9 @@ struct Progress {
     refused: Option<(String, ToolError)>,
     failures: u32,
     nudged: bool,
+    /// Whether a result of nothing was questioned, and an answer's numbers.
+    doubted_result: bool,
+    doubted_numbers: bool,
     warnings: Vec<String>,
 }
 
@@ -80,11 +94,18 @@ impl Question<'_> {
         let system = prompt::system(self.dialect, config.send_rows);
         let schema = prompt::schema(&context.text, context.whole);
         let tools = toolset::tools();
-        let mut messages =
-            vec![Message::User(prompt::question(&self.request.question, self.request.choice.as_deref(), self.today))];
+        let mut messages = vec![Message::User(prompt::question(
+            &self.request.question,
+            self.request.choice.as_deref(),
+            self.today,
+            self.earlier,
+        ))];
         let mut progress = Progress::default();
         for call in 1..=limits.max_model_calls {
             if !is_builtin {
+                if let Err(error) = self.spending.check(receipt) {
+                    return self.spent(progress, error);
+                }
                 receipt.model_calls = call;
                 self.caller.stage(format!("asking the model, call {call}"));
             }
@@ -111,6 +132,7 @@ impl Question<'_> {
                 Err(error) => return Outcome::Failed(error.into()),
             };
             receipt.add(turn.usage);
+            self.spending.add(turn.usage);
             let uses: Vec<(&String, &String, &serde_json::Value)> = turn
                 .blocks
                 .iter()
@@ -190,10 +212,20 @@ impl Question<'_> {
                     .collect();
                 Step::Result(Ok(lines.join("\n")))
             }
+            Use::SampleValues { table, column } => Step::Result(self.sample_values(&table, &column).await),
             Use::Clarify { question, choices } => {
                 Step::Finished(Box::new(Outcome::Clarification { message: question, choices }))
             }
-            Use::Answer(answer) => match progress.found {
+            Use::Answer(answer) => match &progress.found {
+                Some(found) if !progress.doubted_numbers => match self.foreign_numbers(found, &answer.summary) {
+                    foreign if foreign.is_empty() => {
+                        Step::Finished(Box::new(self.success(std::mem::take(progress), answer)))
+                    }
+                    foreign => {
+                        progress.doubted_numbers = true;
+                        Step::Result(Err(prompt::foreign_numbers(&foreign)))
+                    }
+                },
                 Some(_) => Step::Finished(Box::new(self.success(std::mem::take(progress), answer))),
                 None => Step::Result(Err("answer: no statement has succeeded yet; call run_sql first".into())),
             },
@@ -226,7 +258,11 @@ impl Question<'_> {
                 let tables = read.tables.clone();
                 match &read.value {
                     Ran::Rows(rows) => {
-                        let shown = self.shown(rows);
+                        let mut shown = self.shown(rows);
+                        if let Some(doubt) = self.doubt(&sql, rows).filter(|_| !progress.doubted_result) {
+                            progress.doubted_result = true;
+                            shown = format!("{shown}\n{doubt}");
+                        }
                         let row_count = rows.row_count;
                         let bytes = rows.rows_json().len();
                         if let Ran::Rows(rows) = read.close(Some(row_count), bytes) {
@@ -284,10 +320,87 @@ impl Question<'_> {
         prompt::fence(&counted(all.get(..shown).unwrap_or_default()))
     }
 
+    fn is_builtin(&self) -> bool {
+        matches!(self.model, Model::Builtin)
+    }
+
+    /// What a result of nothing is questioned with.
+    fn doubt(&self, sql: &str, rows: &ResultSet) -> Option<String> {
+        // Many rows of nothing but NULL would be read for nothing.
+        if self.is_builtin() || rows.row_count > FEW_ROWS {
+            return None;
+        }
+        let cells: Vec<Value> = serde_json::from_str(&rows.rows_json()).unwrap_or_default();
+        checks::is_suspicious(&cells).then(|| {
+            let may_tell = self.gateway.config().model.send_values;
+            let near = if may_tell { checks::near_values(sql, self.snapshot) } else { Vec::new() };
+            prompt::suspicious(&near)
+        })
+    }
+
+    /// Numbers of a summary that stand neither in the result nor in what was asked.
+    fn foreign_numbers(&self, (sql, rows, _): &(String, ResultSet, Vec<String>), summary: &str) -> Vec<String> {
+        if self.is_builtin() || !self.gateway.config().model.send_rows {
+            return Vec::new();
+        }
+        let cells: Vec<Value> = serde_json::from_str(&rows.rows_json()).unwrap_or_default();
+        let today = self.today.to_string();
+        checks::foreign_numbers(summary, &cells, rows.row_count, &[&self.request.question, self.reading(), sql, &today])
+    }
+
+    /// Some values of a column, by the road of any other statement.
+    async fn sample_values(&self, table: &str, column: &str) -> Result<String, String> {
+        if !self.gateway.config().model.send_values {
+            return Err("sample_values: stored values are not sent to the model".into());
+        }
+        let names = self.snapshot.tables.iter().map(|table| table.name.as_str());
+        let known =
+            self.snapshot.tables.iter().find(|known| known.name == table).ok_or_else(|| {
+                format!("there is no table {table:?}; nearest: {}", nearest(table, names, 3).join(", "))
+            })?;
+        let columns = known.columns.iter().map(|column| column.name.as_str());
+        let known_column = known.columns.iter().find(|known| known.name == column).ok_or_else(|| {
+            format!("{table} has no column {column:?}; nearest: {}", nearest(column, columns, 3).join(", "))
+        })?;
+        let quoted = self.dialect.quote_name(&known_column.name);
+        // On PostgreSQL the catalog spells names as SQL needs them already.
+        let table = match self.dialect {
+            Dialect::Postgresql => known.name.clone(),
+            Dialect::Sqlite => self.dialect.quote_name(&known.name),
+        };
+        let request = RunSql {
+            sql: format!("SELECT DISTINCT {quoted} FROM {table} WHERE {quoted} IS NOT NULL LIMIT {SAMPLE}"),
+            max_rows: Some(SAMPLE),
+            format: None,
+            user_id: self.request.user_id.clone(),
+            source: Some(self.source.name.clone()),
+        };
+        match self.gateway.run_sql(&self.caller, &request, 0).await {
+            Ok(read) => match &read.value {
+                Ran::Rows(rows) => {
+                    let (text, row_count) = (prompt::fence(&rows.rows_json()), rows.row_count);
+                    read.close(Some(row_count), text.len());
+                    Ok(text)
+                }
+                Ran::Plan(_) => Err("sample_values: no rows".into()),
+            },
+            Err(error) => Err(prompt::fence(&error.to_json())),
+        }
+    }
+
     fn success(&self, mut progress: Progress, mut answer: Answer) -> Outcome {
-        let Some((sql, rows, tables)) = progress.found.take() else {
+        let Some(found) = progress.found.take() else {
             return Outcome::Failed(ToolError::internal());
         };
+        let foreign = self.foreign_numbers(&found, &answer.summary);
+        let (sql, rows, tables) = found;
+        if !foreign.is_empty() {
+            progress.warnings.push(format!(
+                "the model's summary is withheld: it states numbers that do not stand in the result ({})",
+                foreign.join(", ")
+            ));
+            answer.summary = format!("{} rows.", rows.row_count);
+        }
         if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
             // The model has not seen the rows, so it has nothing to say about them.
             answer.summary = format!("{} rows.", rows.row_count);
@@ -305,6 +418,18 @@ impl Question<'_> {
                 self.success(progress, Answer { summary, ..Answer::default() })
             }
             None => Outcome::Failed(ModelError::Deadline.into()),
+        }
+    }
+
+    /// A limit of cost is reached: the rows at hand are the answer, if there are any.
+    fn spent(&self, mut progress: Progress, error: ToolError) -> Outcome {
+        match &progress.found {
+            Some((_, rows, _)) => {
+                progress.warnings.push(error.message);
+                let summary = format!("{} rows.", rows.row_count);
+                self.success(progress, Answer { summary, ..Answer::default() })
+            }
+            None => Outcome::Failed(error),
         }
     }
 

@@ -68,6 +68,11 @@ struct LimitKeys {
     max_model_calls: Option<u64>,
     schema_budget_tokens: Option<u64>,
     max_snapshot_bytes: Option<u64>,
+    max_asks_per_minute: Option<u64>,
+    max_question_tokens: Option<u64>,
+    max_process_tokens: Option<u64>,
+    max_question_cost: Option<f64>,
+    max_process_cost: Option<f64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -101,6 +106,9 @@ struct UserKeys {
     role: String,
     claims: Option<toml::Table>,
 }
+
+/// Questions a minute that a process takes, when nothing else is set: a client that runs wild is stopped, a person never.
+const ASKS_PER_MINUTE: usize = 120;
 
 /// Reads the file's text.
 pub(super) fn parse(text: &str, place: &str) -> Result<Keys, ConfigError> {
@@ -220,6 +228,7 @@ impl Keys {
             });
         }
         let log = self.log.take().unwrap_or_else(|| "warn".into());
+        let spending = self.spending(place)?;
         let (sources, origin, found_by_name) = self.source_configs(env, &limits, place)?;
         let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         let default_source = match self.default_source {
@@ -243,7 +252,19 @@ impl Keys {
                 problem: "must not be negative".into(),
             });
         }
-        Ok(Config { sources, default_source, limits, model, audit, prices, log, data_dir: None, origin, found_by_name })
+        Ok(Config {
+            sources,
+            default_source,
+            limits,
+            model,
+            audit,
+            spending,
+            prices,
+            log,
+            data_dir: None,
+            origin,
+            found_by_name,
+        })
     }
 
     fn limits(&self, place: &str) -> Result<Limits, ConfigError> {
@@ -288,6 +309,46 @@ impl Keys {
         bounded("limits.max_snapshot_bytes", self.limits.max_snapshot_bytes, 50_000, 1 << 32, &mut snapshot)?;
         limits.max_snapshot_bytes = narrow(snapshot);
         Ok(limits)
+    }
+
+    fn spending(&self, place: &str) -> Result<SpendingLimits, ConfigError> {
+        let keys = &self.limits;
+        let bad = |key: &str| ConfigError::BadValue {
+            key: format!("limits.{key}"),
+            place: format!("environment or {place}"),
+            problem: "must be more than 0".into(),
+        };
+        for (key, value) in [
+            ("max_asks_per_minute", keys.max_asks_per_minute),
+            ("max_question_tokens", keys.max_question_tokens),
+            ("max_process_tokens", keys.max_process_tokens),
+        ] {
+            if value == Some(0) {
+                return Err(bad(key));
+            }
+        }
+        for (key, value) in [("max_question_cost", keys.max_question_cost), ("max_process_cost", keys.max_process_cost)]
+        {
+            if value.is_some_and(|value| !value.is_finite() || value <= 0.0) {
+                return Err(bad(key));
+            }
+            if value.is_some() && self.prices.is_empty() {
+                return Err(ConfigError::BadValue {
+                    key: format!("limits.{key}"),
+                    place: place.into(),
+                    problem: "needs a [prices] table with the model's price".into(),
+                });
+            }
+        }
+        Ok(SpendingLimits {
+            asks_per_minute: keys
+                .max_asks_per_minute
+                .map_or(ASKS_PER_MINUTE, |most| usize::try_from(most).unwrap_or(usize::MAX)),
+            question_tokens: keys.max_question_tokens,
+            process_tokens: keys.max_process_tokens,
+            question_cost: keys.max_question_cost,
+            process_cost: keys.max_process_cost,
+        })
     }
 
     fn model_config(&mut self, env: &Environment, place: &str) -> Result<ModelConfig, ConfigError> {

@@ -69,6 +69,8 @@ pub struct Config {
     pub limits: Limits,
     pub model: ModelConfig,
     pub audit: AuditConfig,
+    /// What asking may cost.
+    pub spending: SpendingLimits,
     /// By model id.
     pub prices: BTreeMap<String, Price>,
     /// `tracing` filter of the log on stderr.
@@ -205,6 +207,16 @@ pub struct ModelConfig {
     pub send_rows: bool,
     /// Whether stored values (samples, enum labels) may go to the model.
     pub send_values: bool,
+}
+
+/// What asking may cost; `None` is no limit. Money is counted in the currency of `[prices]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpendingLimits {
+    pub asks_per_minute: usize,
+    pub question_tokens: Option<u64>,
+    pub process_tokens: Option<u64>,
+    pub question_cost: Option<f64>,
+    pub process_cost: Option<f64>,
 }
 
 /// What a model costs, a million tokens, in any currency.

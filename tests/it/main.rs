@@ -3,6 +3,7 @@
 // A test ends by panicking; what is denied in the program is how tests speak.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
+mod ask_honest;
 mod ask_wire;
 mod audit;
 mod clients;

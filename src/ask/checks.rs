@@ -1,0 +1,180 @@
+//! What is asked of a result and of the words about it before they are believed: numbers that stand nowhere, and values
+//! that are stored in another spelling. Pure.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+use sqlparser::dialect::GenericDialect;
+use sqlparser::tokenizer::{Token, Tokenizer};
+
+use crate::database::catalog::Snapshot;
+use crate::error::nearest;
+
+/// Stored values offered for one literal.
+const NEAREST: usize = 3;
+
+/// Numbers of the words that stand neither in the rows nor in the texts beside them (question, statement); a number
+/// may be rounded to the digits that the words show.
+pub(super) fn foreign_numbers(words: &str, rows: &[Value], row_count: u64, texts: &[&str]) -> Vec<String> {
+    let mut known: Vec<f64> = vec![row_count as f64];
+    let mut spelt: HashSet<String> = HashSet::new();
+    for cell in rows.iter().filter_map(Value::as_array).flatten() {
+        match cell {
+            Value::Number(number) => known.extend(number.as_f64()),
+            Value::String(text) => spelt.extend(numbers(text).map(|(digits, _)| digits)),
+            _ => {}
+        }
+    }
+    for text in texts {
+        spelt.extend(numbers(text).map(|(digits, _)| digits));
+    }
+    known.extend(spelt.iter().filter_map(|digits| digits.parse::<f64>().ok()));
+    let stands = |digits: &str| {
+        let Ok(value) = digits.parse::<f64>() else { return true };
+        let decimals = digits.split_once('.').map_or(0, |(_, part)| part.len());
+        // Half of the last digit shown.
+        let half = 0.5 * 10f64.powi(-i32::try_from(decimals).unwrap_or(0)) + 1e-9;
+        let near = |factor: f64| known.iter().any(|number| (number.abs() * factor - value).abs() <= half);
+        // A place in a list is no claim about the data; a part is often told as a percentage.
+        let is_place = decimals == 0 && value >= 1.0 && value <= rows.len() as f64;
+        is_place || near(1.0) || words.contains('%') && near(100.0)
+    };
+    let mut foreign: Vec<String> = Vec::new();
+    for (digits, as_written) in numbers(words) {
+        if !stands(&digits) && !foreign.contains(&as_written) {
+            foreign.push(as_written);
+        }
+    }
+    foreign
+}
+
+/// The numbers of a text, as plain digits and as they were written: `1,234.50` and `1'234.50` are 1234.50.
+fn numbers(text: &str) -> impl Iterator<Item = (String, String)> {
+    let characters: Vec<char> = text.chars().collect();
+    let at = |index: usize| characters.get(index).copied().unwrap_or(' ');
+    let mut found = Vec::new();
+    let mut place = 0;
+    while place < characters.len() {
+        // Digits inside a word are a part of its name.
+        if !at(place).is_ascii_digit() || place > 0 && (at(place - 1).is_alphanumeric() || at(place - 1) == '_') {
+            place += 1;
+            continue;
+        }
+        let start = place;
+        let mut digits = String::new();
+        loop {
+            let three = |from: usize| (from..from + 3).all(|index| at(index).is_ascii_digit());
+            if at(place).is_ascii_digit() {
+                digits.push(at(place));
+                place += 1;
+            } else if matches!(at(place), ',' | '\'' | '’' | '\u{202f}')
+                && three(place + 1)
+                && !at(place + 4).is_ascii_digit()
+            {
+                place += 1;
+            } else if at(place) == '.' && at(place + 1).is_ascii_digit() && !digits.contains('.') {
+                digits.push('.');
+                place += 1;
+            } else {
+                break;
+            }
+        }
+        let is_word = at(place).is_alphabetic() && !matches!(at(place), 's' | 'x' | 'k' | 'M' | '%');
+        if !is_word {
+            found.push((digits, characters.get(start..place).unwrap_or_default().iter().collect()));
+        }
+    }
+    found.into_iter()
+}
+
+/// Whether a result says nothing: no row, or NULL everywhere.
+pub(super) fn is_suspicious(rows: &[Value]) -> bool {
+    rows.iter().filter_map(Value::as_array).flatten().all(Value::is_null)
+}
+
+/// For each string of the statement that no column is known to hold, the stored values most like it, as
+/// `column holds 'value'`.
+pub(super) fn near_values(sql: &str, snapshot: &Snapshot) -> Vec<String> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize().unwrap_or_default();
+    let literals = tokens.into_iter().filter_map(|token| match token {
+        Token::SingleQuotedString(text) => Some(text.trim_matches('%').to_owned()),
+        _ => None,
+    });
+    let stored: Vec<(String, &str)> = snapshot
+        .tables
+        .iter()
+        .flat_map(|table| table.columns.iter().map(move |column| (table, column)))
+        .flat_map(|(table, column)| {
+            column.values.iter().map(move |value| (format!("{}.{}", table.name, column.name), value.as_str()))
+        })
+        .collect();
+    let mut told = Vec::new();
+    for literal in literals.filter(|literal| literal.chars().count() > 1) {
+        if stored.iter().any(|(_, value)| *value == literal) {
+            continue;
+        }
+        let same = stored.iter().find(|(_, value)| value.to_lowercase() == literal.to_lowercase());
+        let near: Vec<&str> = match same {
+            Some((_, value)) => vec![*value],
+            None => nearest(&literal, stored.iter().map(|(_, value)| *value), NEAREST),
+        };
+        for value in near {
+            let column = stored.iter().find(|(_, other)| *other == value).map_or("", |(column, _)| column.as_str());
+            told.push(format!("'{literal}' is not stored; {column} holds '{value}'"));
+        }
+    }
+    told.truncate(2 * NEAREST);
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::catalog::{Column, TableDescription, TableKind};
+    use serde_json::json;
+
+    #[test]
+    fn numbers_that_stand_nowhere_are_found() {
+        let rows = json!([["Bern", 1234.5, "99.95"], ["Zürich", 7, null]]);
+        let rows = rows.as_array().unwrap();
+        let foreign = |words: &str| foreign_numbers(words, rows, 2, &["top 10 since 2026-01-05"]);
+        for honest in [
+            "Bern leads with 1,234.5, Zürich has 7.",
+            "Bern: 1234.5; about 1,235 when rounded; 99.95 and 100 rounded.",
+            "2 rows; the top 10 of 2026, since 2026-01-05.",
+            "1. Bern 2. Zürich",
+            "Column c3 and table_42 say nothing.",
+        ] {
+            assert_eq!(foreign(honest), Vec::<String>::new(), "{honest}");
+        }
+        assert_eq!(foreign("Bern leads with 1,334.5"), ["1,334.5"]);
+        assert_eq!(foreign("Together 1241.5, of 400 customers"), ["1241.5", "400"]);
+        assert_eq!(
+            foreign_numbers("a share of 12.5 %", json!([[0.125]]).as_array().unwrap(), 1, &[]),
+            Vec::<String>::new()
+        );
+        assert_eq!(foreign_numbers("none at all", &[], 0, &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_result_of_nothing_is_suspicious_and_near_values_are_told() {
+        assert!(is_suspicious(&[]));
+        assert!(is_suspicious(json!([[null, null]]).as_array().unwrap()));
+        assert!(!is_suspicious(json!([[null, 0]]).as_array().unwrap()));
+        let city =
+            Column { values: vec!["Zürich".into(), "Bern".into()], ..Column::new("city".into(), "text".into()) };
+        let table =
+            TableDescription { columns: vec![city], ..TableDescription::new("customers".into(), TableKind::Table) };
+        let snapshot = Snapshot::of(vec![table]);
+        let near = |sql: &str| near_values(sql, &snapshot);
+        assert_eq!(
+            near("SELECT 1 FROM customers WHERE city = 'Zurich'"),
+            ["'Zurich' is not stored; customers.city holds 'Zürich'"]
+        );
+        assert_eq!(
+            near("SELECT 1 FROM customers WHERE city LIKE '%BERN%'"),
+            ["'BERN' is not stored; customers.city holds 'Bern'"]
+        );
+        assert_eq!(near("SELECT 1 FROM customers WHERE city = 'Bern'"), Vec::<String>::new());
+    }
+}

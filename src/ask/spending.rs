@@ -1,0 +1,97 @@
+//! What asking may cost: questions a minute, and tokens and money for a question and for the process.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::answer::Receipt;
+use crate::config::{Price, SpendingLimits};
+use crate::error::{Code, ToolError};
+use crate::model::Usage;
+
+/// What the process has spent, and what it may.
+#[derive(Debug)]
+pub(super) struct Spending {
+    limits: SpendingLimits,
+    /// Of the configured model; money is counted only with one.
+    price: Option<Price>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// When questions came, within the last minute.
+    asked: VecDeque<Instant>,
+    tokens: u64,
+    cost: f64,
+}
+
+impl Spending {
+    pub(super) fn new(limits: SpendingLimits, price: Option<Price>) -> Self {
+        Spending { limits, price, state: Mutex::default() }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a question in, or says when the next one may come.
+    ///
+    /// # Errors
+    ///
+    /// `rate_limited`.
+    pub(super) fn admit(&self) -> Result<(), ToolError> {
+        const WINDOW: Duration = Duration::from_secs(60);
+        let most = self.limits.asks_per_minute;
+        let mut state = self.state();
+        while state.asked.front().is_some_and(|at| at.elapsed() >= WINDOW) {
+            state.asked.pop_front();
+        }
+        if state.asked.len() >= most {
+            let wait = state.asked.front().map_or(0, |at| WINDOW.saturating_sub(at.elapsed()).as_secs() + 1);
+            return Err(ToolError::new(Code::RateLimited, format!("more than {most} questions in a minute"))
+                .hint(format!("Ask again in {wait} s; limits.max_asks_per_minute sets the limit.")));
+        }
+        state.asked.push_back(Instant::now());
+        Ok(())
+    }
+
+    /// Counts a turn of the model.
+    pub(super) fn add(&self, usage: Usage) {
+        let mut state = self.state();
+        state.tokens += usage.input_tokens + usage.output_tokens + usage.cache_read_tokens;
+        state.cost +=
+            self.price.map_or(0.0, |price| price.of(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens));
+    }
+
+    /// Whether the model may be asked once more for this question.
+    ///
+    /// # Errors
+    ///
+    /// `rate_limited`, naming the limit that is reached.
+    pub(super) fn check(&self, receipt: &Receipt) -> Result<(), ToolError> {
+        let (input, output, cached) = (receipt.input_tokens, receipt.output_tokens, receipt.cache_read_tokens);
+        let question = input + output + cached;
+        let cost = self.price.map_or(0.0, |price| price.of(input, output, cached));
+        let state = self.state();
+        let over = |name: &str, what: String| {
+            Err(ToolError::new(Code::RateLimited, format!("{what}, as limits.{name} has it"))
+                .hint(format!("Raise limits.{name}, or ask for less; the other four tools work.")))
+        };
+        match &self.limits {
+            limits if limits.question_tokens.is_some_and(|most| question >= most) => {
+                over("max_question_tokens", format!("the question has used its {question} tokens"))
+            }
+            limits if limits.process_tokens.is_some_and(|most| state.tokens >= most) => {
+                over("max_process_tokens", format!("this process has used its {} tokens", state.tokens))
+            }
+            limits if limits.question_cost.is_some_and(|most| cost >= most) => {
+                over("max_question_cost", format!("the question has cost {cost:.4}"))
+            }
+            limits if limits.process_cost.is_some_and(|most| state.cost >= most) => {
+                over("max_process_cost", format!("this process has spent {:.4}", state.cost))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What an answer is held to: numbers that stand in the result, results that hold something, values as they are stored,
+//! and conversations that stay their own user's. Through Bedrock's wire.
+
+use serde_json::{Value, json};
+
+use crate::support::Home;
+use crate::support::bedrock::{Answer, Bedrock, answers, runs, uses};
+
+fn home(bedrock: &Bedrock) -> Home {
+    Home::new("honest")
+        .set("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &bedrock.url)
+        .set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        .set("AWS_SECRET_ACCESS_KEY", "example")
+        .set("AWS_REGION", "eu-central-1")
+}
+
+fn ask(script: Vec<Answer>) -> (Value, Bedrock, Home) {
+    let bedrock = Bedrock::start(script);
+    let home = home(&bedrock);
+    let reply = home.serve().call("ask_database", json!({"question": "How many customers do we have?"}));
+    (reply, bedrock, home)
+}
+
+/// What came back for the last tool use of a request.
+fn result(bedrock: &Bedrock, request: usize) -> (String, String) {
+    let body = &bedrock.requests()[request].body;
+    let result = &body["messages"].as_array().unwrap().last().unwrap()["content"][0]["toolResult"];
+    (result["status"].as_str().unwrap().to_owned(), result["content"][0]["text"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_number_that_stands_nowhere_is_questioned_and_then_withheld() {
+    let count = "SELECT count(*) AS n FROM customers";
+    let (reply, bedrock, _) = ask(vec![runs(count), answers("There are 999."), answers("There are 400.")]);
+    assert_eq!((&reply["status"], &reply["summary"]), (&json!("success"), &json!("There are 400.")), "{reply}");
+    let (status, text) = result(&bedrock, 2);
+    assert!(status == "error" && text.contains("do not stand in the result: 999"), "{text}");
+    let (reply, ..) = ask(vec![runs(count), answers("There are 999."), answers("It is 998, truly.")]);
+    assert_eq!((&reply["status"], &reply["summary"]), (&json!("success"), &json!("1 rows.")), "{reply}");
+    assert!(reply["warnings"][0].as_str().unwrap().contains("998"), "{reply}");
+    assert_eq!(reply["rows"], json!([[400]]));
+}
+
+#[test]
+fn a_result_of_nothing_is_questioned_once_with_the_spelling_that_is_stored() {
+    let of =
+        |city: &str| runs(&format!("SELECT count(*) AS n FROM customers WHERE city = '{city}' HAVING count(*) > 0"));
+    let (reply, bedrock, _) = ask(vec![of("Zurich"), of("Zürich"), answers("There are 25.")]);
+    assert_eq!(reply["rows"], json!([[25]]), "{reply}");
+    let (status, text) = result(&bedrock, 1);
+    assert!(status == "success" && text.contains("'Zurich' is not stored; customers.city holds 'Zürich'"), "{text}");
+    // An answer of nothing is taken when the model stands by it.
+    let (reply, bedrock, _) = ask(vec![of("Nowhere"), of("Nowhere"), answers("There are none.")]);
+    assert_eq!((&reply["row_count"], &reply["summary"]), (&json!(0), &json!("There are none.")));
+    assert!(!result(&bedrock, 2).1.contains("holds no value"), "only once");
+}
+
+#[test]
+fn values_of_a_column_come_by_the_road_of_any_statement() {
+    let sample = |table: &str, column: &str| uses("sample_values", json!({"table": table, "column": column}));
+    let count = || runs("SELECT count(*) AS n FROM customers");
+    let (reply, bedrock, home) = ask(vec![
+        sample("customers", "city"),
+        sample("customers", "cty"),
+        sample("custmers", "city"),
+        count(),
+        answers("400."),
+    ]);
+    assert_eq!(reply["status"], "success", "{reply}");
+    assert!(result(&bedrock, 1).1.contains("Zürich"));
+    assert!(result(&bedrock, 2).1.contains("nearest: city"), "{:?}", result(&bedrock, 2));
+    assert!(result(&bedrock, 3).1.contains("nearest: customers"));
+    let records = home.records();
+    assert!(
+        records
+            .iter()
+            .any(|record| record["sql"] == "SELECT DISTINCT city FROM customers WHERE city IS NOT NULL LIMIT 20")
+    );
+    // Values that may not be sent are not, and masked ones stay masked.
+    for (setting, expected) in
+        [("[model]\nsend_values = false\n", "not sent"), ("[sources.main]\nmask = [\"customers.city\"]\n", "***")]
+    {
+        let bedrock = Bedrock::start(vec![sample("customers", "city"), count(), answers("400.")]);
+        let home = self::home(&bedrock);
+        let config = home.scratch.path("tudb.toml");
+        std::fs::write(&config, setting).unwrap();
+        let home = home.set("TUDB_CONFIG", config.display());
+        home.serve().call("ask_database", json!({"question": "How many customers?"}));
+        let (_, text) = result(&bedrock, 1);
+        assert!(!text.contains("Zürich"), "{setting}: {text}");
+        assert!(text.contains(expected) || text.contains("column_masked"), "{setting}: {text}");
+    }
+}
+
+#[test]
+fn a_conversation_goes_on_for_its_own_user_alone() {
+    let bedrock = Bedrock::start_with(|_, body| {
+        if body["messages"].as_array().unwrap().len() == 1 {
+            runs("SELECT count(*) AS n FROM customers")
+        } else {
+            answers("400.")
+        }
+    });
+    let home = home(&bedrock);
+    let mut server = home.serve();
+    let mut ask = |question: &str, user: Option<&str>, session: Option<&str>| {
+        let before = bedrock.requests().len();
+        let reply = server.call(
+            "ask_database",
+            json!({"question": question, "user_id": user.unwrap_or("ann"), "session_id": session.unwrap_or("")}),
+        );
+        assert_eq!(reply["status"], "success", "{reply}");
+        let requests = bedrock.requests();
+        let body = &requests[before].body;
+        (body["messages"][0]["content"][0]["text"].as_str().unwrap().to_owned(), body["system"].to_string())
+    };
+    let (first, prefix) = ask("How many customers?", None, Some("s1"));
+    assert!(!first.contains("Asked before"));
+    let (second, prefix_then) = ask("And by city?", None, Some("s1"));
+    assert!(second.contains("- How many customers?\n  SELECT count(*) AS n FROM customers"), "{second}");
+    assert_eq!(prefix, prefix_then, "what is cached stays the same");
+    for (user, session) in [(Some("bob"), Some("s1")), (None, Some("s2")), (None, None)] {
+        assert!(!ask("And by city?", user, session).0.contains("Asked before"), "{user:?} {session:?}");
+    }
+}
+
+#[test]
+fn cost_stays_inside_its_limits() {
+    let limited = |limits: &str, questions: usize| -> Vec<Value> {
+        let bedrock = Bedrock::start_with(|_, body| {
+            if body["messages"].as_array().unwrap().len() == 1 {
+                runs("SELECT count(*) AS n FROM customers")
+            } else {
+                answers("400.")
+            }
+        });
+        let home = home(&bedrock);
+        let config = home.scratch.path("tudb.toml");
+        let prices = "[prices.\"global.anthropic.claude-sonnet-4-6\"]\ninput = 1000\noutput = 1000\n";
+        std::fs::write(&config, format!("[limits]\n{limits}\n{prices}")).unwrap();
+        let home = home.set("TUDB_CONFIG", config.display());
+        let mut server = home.serve();
+        (0..questions).map(|_| server.call("ask_database", json!({"question": "How many customers?"}))).collect()
+    };
+    let statuses = |replies: &[Value]| -> Vec<String> {
+        let word = |reply: &Value| reply["error"]["code"].as_str().or(reply["status"].as_str()).unwrap().to_owned();
+        replies.iter().map(word).collect()
+    };
+    let replies = limited("max_asks_per_minute = 2", 3);
+    assert_eq!(statuses(&replies), ["success", "success", "rate_limited"]);
+    assert!(replies[2]["error"]["hint"].as_str().unwrap().starts_with("Ask again in "), "{}", replies[2]);
+    // A turn takes 120 tokens: with the rows at hand the answer comes without words.
+    let replies = limited("max_question_tokens = 100", 1);
+    assert_eq!((&replies[0]["status"], &replies[0]["rows"]), (&json!("success"), &json!([[400]])));
+    assert!(replies[0]["warnings"][0].as_str().unwrap().contains("max_question_tokens"), "{}", replies[0]);
+    assert_eq!(statuses(&limited("max_process_tokens = 240", 2)), ["success", "rate_limited"]);
+    assert_eq!(statuses(&limited("max_process_cost = 0.2", 2)), ["success", "rate_limited"]);
+    let replies = limited("max_question_cost = 0.1", 1);
+    assert!(replies[0]["warnings"][0].as_str().unwrap().contains("max_question_cost"), "{}", replies[0]);
+}
