@@ -4,6 +4,7 @@
 mod answer;
 mod checks;
 mod index;
+mod notes;
 mod prompt;
 pub mod schema_context;
 mod sessions;
@@ -18,16 +19,19 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::audit::{Finished, OutcomeKind};
+use crate::config::SourceConfig;
 use crate::database::catalog::Snapshot;
 use crate::error::{Code, ToolError};
-use crate::gateway::{AskDatabase, Caller, Gateway, user, wanted_rows};
+use crate::gateway::{AskDatabase, Caller, Gateway, Ran, RunSql, user, wanted_rows};
 use crate::model::Model;
 use crate::tools::Reply;
-use answer::{Outcome, Receipt};
+use answer::{Outcome, Receipt, Success};
 use index::Index;
+use notes::Notes;
 use schema_context::{MatchedValue, RankedTable};
 use sessions::Sessions;
 use spending::Spending;
+use toolset::Answer;
 use turns::Question;
 
 /// Ranked tables that an inspection shows.
@@ -60,8 +64,15 @@ pub struct Asker {
     spending: Spending,
 }
 
-/// An index and the snapshot that it is over.
-type Indexed = (Arc<Snapshot>, Arc<Index>);
+/// A snapshot as it was read, and what asking makes of it.
+type Indexed = (Arc<Snapshot>, Arc<Schema>);
+
+/// The schema as questions see it: with the context file over it, and searchable.
+#[derive(Debug)]
+struct Schema {
+    snapshot: Arc<Snapshot>,
+    index: Index,
+}
 
 impl Asker {
     /// A model that cannot be used is told with each question; the other tools work without.
@@ -137,17 +148,30 @@ impl Asker {
         (Reply { json, is_error }, receipt.repairs)
     }
 
-    /// The search index over a snapshot, made once.
-    fn index(&self, source_name: &str, snapshot: &Arc<Snapshot>) -> Arc<Index> {
+    /// What the context file says for a source.
+    fn notes<'a>(&'a self, source_name: &'a str) -> Option<Notes<'a>> {
+        let config = self.gateway.config();
+        config.context.as_ref().map(|context| Notes::new(context, source_name, &config.default_source))
+    }
+
+    /// The schema over a snapshot, made once.
+    fn schema(&self, source_name: &str, snapshot: &Arc<Snapshot>) -> Arc<Schema> {
         let indexes = || self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, index)) = indexes().get(source_name)
+        if let Some((of, schema)) = indexes().get(source_name)
             && Arc::ptr_eq(of, snapshot)
         {
-            return Arc::clone(index);
+            return Arc::clone(schema);
         }
-        let index = Arc::new(Index::new(snapshot));
-        indexes().insert(source_name.to_owned(), (Arc::clone(snapshot), Arc::clone(&index)));
-        index
+        let noted = self.notes(source_name).and_then(|notes| notes.over(snapshot)).map(Arc::new);
+        let asked = noted.unwrap_or_else(|| Arc::clone(snapshot));
+        let schema = Arc::new(Schema { index: Index::new(&asked), snapshot: asked });
+        indexes().insert(source_name.to_owned(), (Arc::clone(snapshot), Arc::clone(&schema)));
+        schema
+    }
+
+    /// What of the context file no longer fits a source's schema.
+    pub fn misfits(&self, source_name: &str, snapshot: &Snapshot) -> Vec<String> {
+        self.notes(source_name).map(|notes| notes.misfits(snapshot)).unwrap_or_default()
     }
 
     /// What the prompt of a question would hold of the schema, without asking a model.
@@ -163,24 +187,65 @@ impl Asker {
     ) -> Result<Inspected, ToolError> {
         let source = self.gateway.source(source_name)?;
         let snapshot = self.gateway.read_schema(caller, source).await?;
-        let index = self.index(&source.name, &snapshot);
+        let schema = self.schema(&source.name, &snapshot);
+        let (snapshot, index) = (&schema.snapshot, &schema.index);
         let limits = &source.limits;
         let budgets = (limits.schema_budget_tokens, limits.ranked_schema_tokens);
         let send_values = self.gateway.config().model.send_values;
         let began = Instant::now();
-        let context = schema_context::build(&snapshot, &index, question, budgets, send_values);
-        let tables = schema_context::ranked_tables(&snapshot, &index, question, INSPECTED_TABLES);
+        let context = schema_context::build(snapshot, index, question, budgets, send_values);
+        let tables = schema_context::ranked_tables(snapshot, index, question, INSPECTED_TABLES);
         Ok(Inspected {
             source: source.name.clone(),
             whole: context.whole,
             tokens: schema_context::tokens(&context.text),
             all_tables: snapshot.tables.len(),
             ranked_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
-            values: schema_context::matched_values(&snapshot, &index, question, 20),
-            joins: schema_context::joins(&snapshot, &tables),
+            values: schema_context::matched_values(snapshot, index, question, 20),
+            joins: schema_context::joins(snapshot, &tables),
             tables,
             text: context.text,
         })
+    }
+
+    /// The answer of a verified query, when the question asks for one and it runs.
+    async fn verified(
+        &self,
+        caller: &Caller,
+        request: &AskDatabase,
+        source: &SourceConfig,
+        notes: Option<Notes<'_>>,
+        receipt: &mut Receipt,
+    ) -> Option<Outcome> {
+        let asked = request.choice.as_ref().unwrap_or(&request.question);
+        let (query, sql) = notes?.verified(asked)?;
+        let run = RunSql {
+            sql: sql.clone(),
+            max_rows: request.max_rows,
+            format: None,
+            user_id: request.user_id.clone(),
+            source: Some(source.name.clone()),
+        };
+        let read = match self.gateway.run_sql(caller, &run, answer::reserved_bytes(&sql)).await {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::warn!(%error, question = query.question, "a verified query failed; the model is asked");
+                return None;
+            }
+        };
+        let Ran::Rows(rows) = &read.value else { return None };
+        let (tables, row_count, bytes) = (read.tables.clone(), rows.row_count, rows.rows_json().len());
+        let warnings = read.warning().map(str::to_owned).into_iter().collect();
+        let Ran::Rows(rows) = read.close(Some(row_count), bytes) else { return None };
+        receipt.engine = "verified";
+        receipt.model = None;
+        self.sessions.add(&source.name, request, &sql);
+        let answer = Answer {
+            summary: format!("{row_count} rows of a verified query."),
+            explanation: format!("Verified query: {}", query.question),
+            assumptions: Vec::new(),
+        };
+        Some(Outcome::Success(Box::new(Success { sql, rows, tables, answer, warnings })))
     }
 
     async fn answer(
@@ -208,16 +273,22 @@ impl Asker {
         self.spending.admit()?;
         let deadline = Instant::now() + limits.ask_timeout();
         let caller = Caller { deadline: Some(deadline), question_id: Some(entry.id().to_owned()), ..caller.clone() };
+        let notes = self.notes(&source.name);
+        if let Some(outcome) = self.verified(&caller, request, source, notes, receipt).await {
+            return Ok(outcome);
+        }
         caller.stage("reading the schema");
         let snapshot = self.gateway.snapshot(&caller, source, entry).await?;
+        let schema = self.schema(&source.name, &snapshot);
         let question = Question {
             gateway: &self.gateway,
             model,
             request,
             source,
             dialect: self.gateway.dialect(source)?,
-            snapshot: &snapshot,
-            index: &self.index(&source.name, &snapshot),
+            snapshot: &schema.snapshot,
+            index: &schema.index,
+            notes,
             earlier: &self.sessions.before(&source.name, request),
             spending: &self.spending,
             today: time::OffsetDateTime::now_utc().date(),

@@ -2,6 +2,7 @@
 //! that a cache holds them; date and question come after.
 
 use super::sessions::Turn;
+use crate::config::Verified;
 use crate::dialect::Dialect;
 
 /// The rules. Nothing in here changes from question to question.
@@ -41,20 +42,33 @@ pub(super) fn system(dialect: Dialect, send_rows: bool) -> String {
 }
 
 /// The schema as it stands in the prompt.
-pub(super) fn schema(text: &str, whole: bool) -> String {
-    if whole {
+pub(super) fn schema(text: &str, whole: bool, notes: &str) -> String {
+    let schema = if whole {
         format!("The whole schema, one table a line, name(column type, ..); -> marks a foreign key:\n{text}")
     } else {
         format!(
             "The part of the schema that seems to matter, one table a line, name(column type, ..); -> marks a foreign \
              key. More tables exist: use search_schema.\n{text}"
         )
-    }
+    };
+    if notes.is_empty() { schema } else { format!("{schema}\nWhat the owners of the data say of it:\n{notes}") }
 }
 
 /// The question with what changes from day to day and from question to question.
-pub(super) fn question(question: &str, choice: Option<&str>, today: time::Date, earlier: &[Turn]) -> String {
+pub(super) fn question(
+    question: &str,
+    choice: Option<&str>,
+    today: time::Date,
+    earlier: &[Turn],
+    examples: &[&Verified],
+) -> String {
     let mut text = format!("Today is {today}.\n");
+    if !examples.is_empty() {
+        text.push_str("Verified statements of like questions:\n");
+        for example in examples {
+            text.push_str(&format!("- {}\n  {}\n", example.question, example.sql.replace('\n', " ")));
+        }
+    }
     if !earlier.is_empty() {
         text.push_str("Asked before in this conversation, with the statement that answered it:\n");
         for turn in earlier {

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::answer::{Draft, HandBack, Outcome, Receipt, Success, reserved_bytes};
 use super::checks;
 use super::index::Index;
+use super::notes::Notes;
 use super::prompt;
 use super::schema_context::{self, SchemaContext};
 use super::sessions::Turn;
@@ -30,6 +31,8 @@ const CLOSING_TIME: Duration = Duration::from_millis(500);
 const HAND_BACK_TABLES: usize = 10;
 /// Tables of a large schema that the built-in engine reads, the best for the question: it looks at every word of each.
 const BUILTIN_TABLES: usize = 200;
+/// Verified queries shown as examples.
+const EXAMPLES: usize = 3;
 /// Values a sample shows to the model.
 const SAMPLE: u64 = 20;
 /// Rows up to which a result is looked at for holding nothing.
@@ -49,6 +52,8 @@ pub(super) struct Question<'a> {
     pub snapshot: &'a Snapshot,
     pub index: &'a Index,
     pub spending: &'a Spending,
+    /// What the context file says.
+    pub notes: Option<Notes<'a>>,
     /// Turns before this one.
     pub earlier: &'a [Turn],
     pub today: time::Date,
@@ -92,13 +97,15 @@ impl Question<'_> {
         let narrow = (is_builtin && is_large)
             .then(|| schema_context::narrowed(self.snapshot, self.index, self.reading(), BUILTIN_TABLES));
         let system = prompt::system(self.dialect, config.send_rows);
-        let schema = prompt::schema(&context.text, context.whole);
+        let said = self.notes.map(Notes::text).unwrap_or_default();
+        let schema = prompt::schema(&context.text, context.whole, &said);
         let tools = toolset::tools();
         let mut messages = vec![Message::User(prompt::question(
             &self.request.question,
             self.request.choice.as_deref(),
             self.today,
             self.earlier,
+            &self.notes.map(|notes| notes.examples(self.reading(), EXAMPLES)).unwrap_or_default(),
         ))];
         let mut progress = Progress::default();
         for call in 1..=limits.max_model_calls {

@@ -1,15 +1,17 @@
-//! `tudb context`: what a prompt would hold of the schema for a question, without asking a model.
+//! `tudb context`: what a prompt would hold of the schema for a question, without asking a model; and a draft of the
+//! context file.
 
 use clap::Args;
 
 use super::{DONE, NO, complain, core, say};
 use crate::config::{Config, Environment};
+use crate::database::catalog::Snapshot;
 use crate::gateway::Caller;
 
 /// Arguments of `tudb context`.
 #[derive(Args)]
 pub(super) struct Context {
-    /// The question
+    /// The question; `init` drafts a context file from the database instead
     question: String,
     /// Source
     #[arg(long)]
@@ -24,6 +26,26 @@ impl Context {
         let core = core(config, env);
         let caller =
             Caller { client: Some(format!("tudb context/{}", env!("CARGO_PKG_VERSION"))), ..Caller::default() };
+        if self.question == "init" {
+            let source = core.gateway.source(self.source.as_deref());
+            let drafted = match source {
+                Ok(source) => {
+                    core.gateway.read_schema(&caller, source).await.map(|schema| draft(&schema, &source.name))
+                }
+                Err(error) => Err(error),
+            };
+            core.gateway.close().await;
+            return match drafted {
+                Ok(text) => {
+                    say(text.trim_end());
+                    DONE
+                }
+                Err(error) => {
+                    complain(&error.to_string());
+                    NO
+                }
+            };
+        }
         let inspected = core.asker.context(&caller, self.source.as_deref(), &self.question).await;
         core.gateway.close().await;
         let inspected = match inspected {
@@ -56,4 +78,29 @@ impl Context {
         say(&format!("\n{}", inspected.text));
         DONE
     }
+}
+
+/// A context file with what the database says itself, to be filled in.
+fn draft(schema: &Snapshot, source: &str) -> String {
+    // JSON writes a string as TOML does.
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let mut text = String::from(
+        "# What asking should know of this data; TUDB_CONTEXT names this file. `tudb doctor` tells what no longer fits.\n\n\
+         instructions = \"\"   # for the model, in your own words\n\n\
+         # [[metrics]]\n# name = \"revenue\"\n# sql = \"sum(quantity * unit_price)\"\n\n\
+         # [[queries]]   # verified: wins over the model, word for word\n# question = \"How many orders since {day}?\"\n\
+         # sql = \"SELECT count(*) FROM orders WHERE ordered_at >= {day}\"\n# parameters = { day = \"date\" }   # text integer number date\n",
+    );
+    for table in &schema.tables {
+        text += &format!("\n[[tables]]\nname = {}\nsource = {}\n", quoted(&table.name), quoted(source));
+        text += &format!(
+            "description = {}\n# synonyms = []\n# hidden = true\n",
+            quoted(table.comment.as_deref().unwrap_or_default())
+        );
+        for column in &table.columns {
+            let said = column.comment.as_deref().unwrap_or_default();
+            text += &format!("columns.{}.description = {}\n", quoted(&column.name), quoted(said));
+        }
+    }
+    text
 }

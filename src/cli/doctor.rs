@@ -118,6 +118,14 @@ async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &s
             Finding { text: format!("{} ({place})", finding.text), ..finding }
         }
     }];
+    if let Ok(looked) = &looked {
+        let misfits = core.asker.misfits(&source.name, &looked.snapshot);
+        if !misfits.is_empty() {
+            let what = format!("context file for {}", source.name);
+            let details = json!({"misfits": misfits});
+            findings.push(Finding { details, ..Finding::new(what, Level::Warn, misfits.join("; ")) });
+        }
+    }
     if let Some(Database::Postgres(engine)) = engine.as_deref() {
         if let (Ok(_), Some(problem)) = (&looked, engine.unverified()) {
             findings.push(Finding::new(format!("encryption of {}", source.name), Level::Warn, problem));

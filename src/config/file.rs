@@ -220,13 +220,14 @@ impl Keys {
         let limits = self.limits(place)?;
         let model = self.model_config(env, place)?;
         let audit = self.audit_config(place)?;
-        if let Some(path) = &self.context {
-            return Err(ConfigError::BadValue {
-                key: "context".into(),
-                place: place.into(),
-                problem: format!("names {path}, but this version does not read a context file yet"),
-            });
-        }
+        let context = match &self.context {
+            None => None,
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| ConfigError::File { path: path.clone(), reason: error.to_string() })?;
+                Some(Context::parse(&text, path)?)
+            }
+        };
         let log = self.log.take().unwrap_or_else(|| "warn".into());
         let spending = self.spending(place)?;
         let (sources, origin, found_by_name) = self.source_configs(env, &limits, place)?;
@@ -258,6 +259,7 @@ impl Keys {
             limits,
             model,
             audit,
+            context,
             spending,
             prices,
             log,

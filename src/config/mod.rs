@@ -4,11 +4,13 @@
 //! a placeholder that a client did not expand is a [`ConfigError`] that names key and place; values are never quoted
 //! where they may hold a secret.
 
+mod context;
 mod file;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use context::{Context, ParameterKind, TableNote, Verified, placeholders};
 use etcetera::BaseStrategy;
 use serde::Deserialize;
 
@@ -69,6 +71,8 @@ pub struct Config {
     pub limits: Limits,
     pub model: ModelConfig,
     pub audit: AuditConfig,
+    /// The context file, when one is named.
+    pub context: Option<Context>,
     /// What asking may cost.
     pub spending: SpendingLimits,
     /// By model id.

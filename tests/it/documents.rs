@@ -36,7 +36,7 @@ fn the_readme_names_every_setting_tool_and_command() {
     let known = config.split('"').filter(|word| word.starts_with("TUDB_")).chain(["TUDB_MODEL", "TUDB_CONFIG"]);
     for name in known {
         assert!(
-            readme.contains(name) || name == "TUDB_CONTEXT" || name == "TUDB_DEFAULT_SOURCE",
+            readme.contains(name) || name == "TUDB_DEFAULT_SOURCE",
             "README lacks {name}"
         );
     }

@@ -9,6 +9,7 @@ mod audit;
 mod clients;
 mod command_line;
 mod connecting;
+mod context;
 mod documents;
 mod eval;
 mod faults;

@@ -1,0 +1,290 @@
+//! The context file at work: what it says laid over the schema, what the prompt holds of it, and the verified query that a
+//! question asks for. Pure.
+
+use std::collections::HashMap;
+
+use super::index::{stems, words};
+use crate::config::{Context, ParameterKind, TableNote, Verified, placeholders};
+use crate::database::catalog::{Snapshot, TableDescription};
+
+/// Words that a parameter may take.
+const PARAMETER_WORDS: usize = 8;
+
+/// The part of the context file that one source's questions need.
+#[derive(Clone, Copy, Debug)]
+pub struct Notes<'a> {
+    context: &'a Context,
+    source: &'a str,
+    default_source: &'a str,
+}
+
+impl<'a> Notes<'a> {
+    pub fn new(context: &'a Context, source: &'a str, default_source: &'a str) -> Self {
+        Notes { context, source, default_source }
+    }
+
+    fn is_ours(&self, source: Option<&String>) -> bool {
+        source.map_or(self.default_source, String::as_str) == self.source
+    }
+
+    fn tables(self) -> impl Iterator<Item = &'a TableNote> {
+        self.context.tables.iter().filter(move |note| self.is_ours(note.source.as_ref()))
+    }
+
+    /// The verified queries of the source.
+    pub fn queries(self) -> impl Iterator<Item = &'a Verified> {
+        self.context.queries.iter().filter(move |query| self.is_ours(query.source.as_ref()))
+    }
+
+    /// The schema with descriptions and synonyms in place of its comments, without hidden tables. `None` when the file
+    /// says nothing of this source's tables.
+    pub fn over(self, snapshot: &Snapshot) -> Option<Snapshot> {
+        self.tables().next()?;
+        let mut snapshot = snapshot.clone();
+        snapshot.tables.retain_mut(|table| {
+            let Some(note) = self.tables().find(|note| names(note, table)) else { return true };
+            if let Some(text) = describe(note.description.as_ref(), &note.synonyms) {
+                table.comment = Some(text);
+            }
+            for column in &mut table.columns {
+                let said = note.columns.get(&column.name);
+                if let Some(text) = said.and_then(|said| describe(said.description.as_ref(), &said.synonyms)) {
+                    column.comment = Some(text.into());
+                }
+            }
+            !note.hidden
+        });
+        Some(snapshot)
+    }
+
+    /// What the prompt says besides the schema; empty without anything to say.
+    pub fn text(self) -> String {
+        let mut lines: Vec<String> = Vec::new();
+        if !self.context.instructions.trim().is_empty() {
+            lines.push(self.context.instructions.trim().to_owned());
+        }
+        for metric in self.context.metrics.iter().filter(|metric| self.is_ours(metric.source.as_ref())) {
+            let said = describe(metric.description.as_ref(), &metric.synonyms)
+                .map_or(String::new(), |text| format!(" -- {text}"));
+            lines.push(format!("metric {} = {}{said}", metric.name, metric.sql));
+        }
+        for join in self.context.joins.iter().filter(|join| self.is_ours(join.source.as_ref())) {
+            lines.push(format!("join {}", join.on));
+        }
+        lines.join("\n")
+    }
+
+    /// The verified query that the question asks for, and its statement with the parameters in.
+    pub fn verified(self, question: &str) -> Option<(&'a Verified, String)> {
+        self.queries().find_map(|query| {
+            let values = matched(&query.question, question)?;
+            // From left to right, once: a value may hold braces of its own.
+            let (mut sql, mut rest) = (String::new(), query.sql.as_str());
+            while let Some((before, after)) = rest.split_once('{') {
+                sql.push_str(before);
+                rest = match after
+                    .split_once('}')
+                    .and_then(|(name, left)| Some((query.parameters.get(name)?, name, left)))
+                {
+                    Some((kind, name, left)) => {
+                        sql.push_str(&literal(values.get(name)?, *kind)?);
+                        left
+                    }
+                    None => {
+                        sql.push('{');
+                        after
+                    }
+                };
+            }
+            sql.push_str(rest);
+            Some((query, sql))
+        })
+    }
+
+    /// The verified queries most like the question, for examples.
+    pub fn examples(self, question: &str, most: usize) -> Vec<&'a Verified> {
+        let asked = stems(question);
+        let mut scored: Vec<(usize, &Verified)> = self
+            .queries()
+            .map(|query| (stems(&query.question).intersection(&asked).count(), query))
+            .filter(|(shared, _)| *shared > 1)
+            .collect();
+        scored.sort_by_key(|(shared, _)| std::cmp::Reverse(*shared));
+        scored.into_iter().take(most).map(|(_, query)| query).collect()
+    }
+
+    /// What of the file no longer fits the schema.
+    pub fn misfits(self, snapshot: &Snapshot) -> Vec<String> {
+        let mut found = Vec::new();
+        for note in self.tables() {
+            match snapshot.tables.iter().find(|table| names(note, table)) {
+                None => found.push(format!("there is no table {}", note.name)),
+                Some(table) => {
+                    let has = |name: &String| table.columns.iter().any(|column| column.name == *name);
+                    found.extend(
+                        note.columns
+                            .keys()
+                            .filter(|name| !has(name))
+                            .map(|name| format!("{} has no column {name}", note.name)),
+                    );
+                }
+            }
+        }
+        found
+    }
+}
+
+fn names(note: &TableNote, table: &TableDescription) -> bool {
+    table.name == note.name || table.name.rsplit('.').next() == Some(note.name.as_str())
+}
+
+fn describe(description: Option<&String>, synonyms: &[String]) -> Option<String> {
+    let description = description.filter(|text| !text.trim().is_empty());
+    let also = if synonyms.is_empty() { String::new() } else { format!("also called {}", synonyms.join(", ")) };
+    match (description, also.is_empty()) {
+        (None, true) => None,
+        (None, false) => Some(also),
+        (Some(text), true) => Some(text.clone()),
+        (Some(text), false) => Some(format!("{text}; {also}")),
+    }
+}
+
+/// The parameters' values when the question is the template's, word for word but for case and punctuation.
+fn matched(template: &str, question: &str) -> Option<HashMap<String, String>> {
+    let pattern: Vec<&str> = template.split_whitespace().collect();
+    let asked: Vec<&str> = question.split_whitespace().collect();
+    let mut values = HashMap::new();
+    fits(&pattern, &asked, &mut values).then_some(values)
+}
+
+fn fits(pattern: &[&str], asked: &[&str], values: &mut HashMap<String, String>) -> bool {
+    let plain = |word: &str| words(word).collect::<String>();
+    let Some((first, rest)) = pattern.split_first() else { return asked.iter().all(|word| plain(word).is_empty()) };
+    let Some(name) = placeholders(first).pop() else {
+        // Punctuation alone counts as nothing on either side.
+        if plain(first).is_empty() {
+            return fits(rest, asked, values);
+        }
+        return match asked.split_first() {
+            Some((word, left)) if plain(word) == plain(first) => fits(rest, left, values),
+            Some((word, left)) if plain(word).is_empty() => fits(pattern, left, values),
+            _ => false,
+        };
+    };
+    (1..=PARAMETER_WORDS.min(asked.len())).any(|taken| {
+        let (Some(value), Some(left)) = (asked.get(..taken), asked.get(taken..)) else { return false };
+        let value = value.join(" ");
+        let value = value.trim_matches(|c: char| matches!(c, '"' | '\'' | '“' | '”' | '?' | '!' | '.' | ','));
+        let is_fit = !value.is_empty() && fits(rest, left, values);
+        if is_fit {
+            values.insert(name.clone(), value.to_owned());
+        }
+        is_fit
+    })
+}
+
+/// A value as SQL writes it; `None` when it is not of its kind.
+fn literal(value: &str, kind: ParameterKind) -> Option<String> {
+    match kind {
+        ParameterKind::Text if value.contains('\0') => None,
+        ParameterKind::Text => Some(format!("'{}'", value.replace('\'', "''"))),
+        ParameterKind::Integer => value.parse::<i64>().ok().map(|number| number.to_string()),
+        ParameterKind::Number => {
+            let is_plain = value.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-');
+            (is_plain && value.parse::<f64>().is_ok()).then(|| value.to_owned())
+        }
+        ParameterKind::Date => {
+            let format = time::macros::format_description!("[year]-[month]-[day]");
+            time::Date::parse(value, &format).ok().map(|date| format!("'{date}'"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::catalog::{Column, TableKind};
+
+    fn query(question: &str, sql: &str, parameters: &[(&str, ParameterKind)]) -> Verified {
+        Verified {
+            question: question.into(),
+            source: None,
+            sql: sql.into(),
+            parameters: parameters.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect(),
+        }
+    }
+
+    #[test]
+    fn verified_queries_match_word_for_word_with_their_parameters() {
+        let context = Context {
+            queries: vec![
+                query(
+                    "How many customers live in {city}?",
+                    "SELECT count(*) FROM customers WHERE city = {city}",
+                    &[("city", ParameterKind::Text)],
+                ),
+                query(
+                    "orders over {limit} since {day}",
+                    "SELECT 1 WHERE {limit} > 0 AND {day} < 'x'",
+                    &[("limit", ParameterKind::Number), ("day", ParameterKind::Date)],
+                ),
+            ],
+            ..Context::default()
+        };
+        let notes = Notes::new(&context, "main", "main");
+        let sql = |question: &str| notes.verified(question).map(|(_, sql)| sql);
+        assert_eq!(
+            sql("how many CUSTOMERS live in Zürich ?").unwrap(),
+            "SELECT count(*) FROM customers WHERE city = 'Zürich'"
+        );
+        assert_eq!(
+            sql("How many customers live in New York?").unwrap(),
+            "SELECT count(*) FROM customers WHERE city = 'New York'"
+        );
+        assert_eq!(
+            sql("How many customers live in x' OR 'a' = 'a").unwrap(),
+            "SELECT count(*) FROM customers WHERE city = 'x'' OR ''a'' = ''a'"
+        );
+        assert_eq!(
+            sql("How many customers live in {city}").unwrap(),
+            "SELECT count(*) FROM customers WHERE city = '{city}'"
+        );
+        assert_eq!(sql("Orders over 12.5 since 2026-01-05").unwrap(), "SELECT 1 WHERE 12.5 > 0 AND '2026-01-05' < 'x'");
+        for other in [
+            "How many customers?",
+            "How many customers live in",
+            "Orders over lots since 2026-01-05",
+            "orders over 1 since 2026-13-05",
+            "Orders over 1e9 since 2026-01-05",
+        ] {
+            assert_eq!(sql(other), None, "{other}");
+        }
+        assert_eq!(
+            Notes::new(&context, "other", "main").verified("How many customers live in Bern?").map(|(_, sql)| sql),
+            None
+        );
+        assert_eq!(notes.examples("which customers live in a city?", 3).len(), 1);
+    }
+
+    #[test]
+    fn notes_lie_over_the_schema_and_misfits_are_told() {
+        let text = "instructions = 'Amounts are net.'\n[[tables]]\nname = 'orders'\ndescription = 'one row an order'\nsynonyms = ['purchases']\n\
+            [tables.columns.total]\nsynonyms = ['amount']\n[tables.columns.gone]\ndescription = 'x'\n\
+            [[tables]]\nname = 'public.secret'\nhidden = true\n[[tables]]\nname = 'lost'\n\
+            [[metrics]]\nname = 'revenue'\nsql = 'sum(total)'\n[[joins]]\non = 'a.x = b.y'\n";
+        let context: Context = toml::from_str(text).unwrap();
+        let notes = Notes::new(&context, "main", "main");
+        let orders = TableDescription {
+            columns: vec![Column::new("total".into(), "numeric".into())],
+            ..TableDescription::new("public.orders".into(), TableKind::Table)
+        };
+        let snapshot = Snapshot::of(vec![orders, TableDescription::new("public.secret".into(), TableKind::Table)]);
+        let over = notes.over(&snapshot).unwrap();
+        assert_eq!(over.tables.len(), 1);
+        assert_eq!(over.tables[0].comment.as_deref(), Some("one row an order; also called purchases"));
+        assert_eq!(over.tables[0].columns[0].comment.as_deref(), Some("also called amount"));
+        assert_eq!(notes.text(), "Amounts are net.\nmetric revenue = sum(total)\njoin a.x = b.y");
+        assert_eq!(notes.misfits(&snapshot), ["orders has no column gone", "there is no table lost"]);
+        assert!(Notes::new(&context, "other", "main").over(&snapshot).is_none());
+    }
+}

@@ -1,0 +1,165 @@
+//! The context file: what an organisation knows about its data. Descriptions, synonyms, metrics, join hints, hidden tables,
+//! instructions, and verified queries. Read once at start; an error names file and line.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::ConfigError;
+
+/// The file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Context {
+    /// For the model, in its own words.
+    pub instructions: String,
+    pub tables: Vec<TableNote>,
+    pub metrics: Vec<Metric>,
+    pub joins: Vec<JoinHint>,
+    /// Verified queries.
+    pub queries: Vec<Verified>,
+}
+
+/// What is said of one table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableNote {
+    /// As `list_tables` shows it, or without its schema.
+    pub name: String,
+    /// The default source when it is left out.
+    pub source: Option<String>,
+    pub description: Option<String>,
+    #[serde(default)]
+    pub synonyms: Vec<String>,
+    /// Left out of what asking shows of the schema.
+    #[serde(default)]
+    pub hidden: bool,
+    #[serde(default)]
+    pub columns: BTreeMap<String, ColumnNote>,
+}
+
+/// What is said of one column.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnNote {
+    pub description: Option<String>,
+    #[serde(default)]
+    pub synonyms: Vec<String>,
+}
+
+/// A figure by its name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    pub name: String,
+    pub source: Option<String>,
+    /// An expression over the tables.
+    pub sql: String,
+    pub description: Option<String>,
+    #[serde(default)]
+    pub synonyms: Vec<String>,
+}
+
+/// How two tables belong together where no foreign key says it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JoinHint {
+    pub on: String,
+    pub source: Option<String>,
+}
+
+/// A question with the statement that answers it; `{name}` stands for a parameter in both.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verified {
+    pub question: String,
+    pub source: Option<String>,
+    pub sql: String,
+    #[serde(default)]
+    pub parameters: BTreeMap<String, ParameterKind>,
+}
+
+/// How a parameter is written in the statement.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum ParameterKind {
+    Text,
+    Integer,
+    Number,
+    Date,
+}
+
+impl Context {
+    /// Reads the file's text.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Syntax`] with file, line and reason.
+    pub(super) fn parse(text: &str, place: &str) -> Result<Self, ConfigError> {
+        let context: Context = toml::from_str(text).map_err(|error| {
+            let line =
+                error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+            let place = line.map_or_else(|| place.to_owned(), |line| format!("{place}, line {line}"));
+            ConfigError::Syntax { place, message: error.message().to_owned() }
+        })?;
+        for query in &context.queries {
+            let asked = placeholders(&query.question);
+            let line = text.lines().position(|line| line.contains(&query.question)).map_or(0, |index| index + 1);
+            let bad = |message: String| ConfigError::Syntax { place: format!("{place}, line {line}"), message };
+            if query.question.trim().is_empty() || query.sql.trim().is_empty() {
+                return Err(bad("a query needs a question and its sql".into()));
+            }
+            if let Some(name) = placeholders(&query.sql).iter().find(|name| !asked.contains(name)) {
+                return Err(bad(format!("{{{name}}} stands in the sql and not in the question {:?}", query.question)));
+            }
+            if let Some(name) = query.parameters.keys().find(|name| !asked.contains(name)) {
+                return Err(bad(format!("the parameter {name} does not stand in the question {:?}", query.question)));
+            }
+            if let Some(name) = asked.iter().find(|name| !query.parameters.contains_key(*name)) {
+                return Err(bad(format!("the parameter {name} of {:?} has no type in parameters", query.question)));
+            }
+        }
+        Ok(context)
+    }
+}
+
+/// The names in braces of a text, each once.
+pub fn placeholders(text: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for part in text.split('{').skip(1) {
+        if let Some((name, _)) = part.split_once('}')
+            && !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !names.iter().any(|known| known == name)
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_line_and_reason() {
+        for (text, expected) in [
+            ("instructions = 'x'\ntabels = []\n", "c.toml, line 2: unknown field `tabels`"),
+            ("[[tables]]\ndescription = 'x'\n", "missing field `name`"),
+            ("[[queries]]\nquestion = 'How many {what}?'\nsql = 'SELECT 1'\n", "line 2: the parameter what of"),
+            (
+                "[[queries]]\nquestion = 'How many?'\nsql = 'SELECT {n}'\n",
+                "{n} stands in the sql and not in the question",
+            ),
+            (
+                "[[queries]]\nquestion = 'x {n}'\nsql = 'SELECT {n}'\n[queries.parameters]\nn = 'float'\n",
+                "unknown variant `float`",
+            ),
+        ] {
+            let message = Context::parse(text, "c.toml").unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+        assert_eq!(placeholders("a {b} c {d} {b} {} {e f}"), ["b", "d"]);
+    }
+}
