@@ -7,6 +7,7 @@
 
 mod catalog;
 mod connect;
+mod direct;
 mod password;
 mod refused;
 mod ruled;
@@ -57,8 +58,8 @@ pub struct PostgresEngine {
     preset: &'static Preset,
     /// Behind a pooler in transaction mode: said by the settings, or seen.
     pooled: AtomicBool,
-    /// Certainly not behind one.
-    direct: bool,
+    /// Certainly not behind one: said by the settings or the host's name, or proved.
+    direct: AtomicBool,
     has_password: bool,
     sslmode: Option<&'static str>,
     /// Where the password comes from, when it is asked for again.
@@ -69,7 +70,7 @@ pub struct PostgresEngine {
     /// As many more owners as reads hold connections.
     taken: Arc<()>,
     shapes: Arc<Shapes>,
-    server: OnceLock<ServerReport>,
+    server: OnceLock<Box<ServerReport>>,
     place: String,
     types: TypeNames,
 }
@@ -183,7 +184,7 @@ impl PostgresEngine {
             }),
             preset: target.preset,
             pooled: AtomicBool::new(target.pooled),
-            direct: target.direct,
+            direct: AtomicBool::new(target.direct),
             has_password: target.has_password,
             sslmode: target.sslmode,
             password: source.password.clone().map(PasswordSource::new),
@@ -200,7 +201,7 @@ impl PostgresEngine {
 
     /// What the server is and what its role could do; known after the first connection.
     pub fn server(&self) -> Option<&ServerReport> {
-        self.server.get()
+        self.server.get().map(AsRef::as_ref)
     }
 
     /// Whether what stopped a read is over, so that it may run once more: it only reads.
@@ -210,12 +211,16 @@ impl PostgresEngine {
             // there is no other reason.
             "40001" => true,
             // A named statement is gone, there already or another one: an unseen pooler hands its backends around.
-            "26000" | "42P05" | "08P01" if !self.direct => {
+            "26000" | "42P05" | "08P01" if !self.is_direct() => {
                 self.pooled.store(true, Ordering::Relaxed);
                 true
             }
             _ => false,
         }
+    }
+
+    fn is_direct(&self) -> bool {
+        self.direct.load(Ordering::Relaxed)
     }
 
     fn is_pooled(&self) -> bool {
@@ -225,7 +230,7 @@ impl PostgresEngine {
     /// Whether the server may remember a statement by name from one transaction to the next. Behind a pooler the name
     /// could be another client's statement, and its rows the answer; so it must be certain that there is none.
     fn may_name(&self) -> bool {
-        self.direct && !self.is_pooled()
+        self.is_direct() && !self.is_pooled()
     }
 
     /// Schemas that lists and snapshots leave out.

@@ -35,10 +35,7 @@ fn the_readme_names_every_setting_tool_and_command() {
     let config = read("src/config/file.rs");
     let known = config.split('"').filter(|word| word.starts_with("TUDB_")).chain(["TUDB_MODEL", "TUDB_CONFIG"]);
     for name in known {
-        assert!(
-            readme.contains(name) || name == "TUDB_DEFAULT_SOURCE",
-            "README lacks {name}"
-        );
+        assert!(readme.contains(name) || name == "TUDB_DEFAULT_SOURCE", "README lacks {name}");
     }
     for tool in tudb::tools::NAMES {
         assert!(readme.contains(&format!("`{tool}`")), "README lacks {tool}");

@@ -43,7 +43,7 @@ fn all_tools_work_on_a_standby_and_a_conflict_is_tried_again() {
     let reply = content(&server.answer(id));
     assert_eq!(reply["rows"], json!([[60, 40_000_000]]), "{reply}");
     let conflicts = standby.log().lines().filter(|line| line.contains("conflict with recovery")).count();
-    assert_eq!(conflicts, 1);
+    assert!(conflicts >= 1, "the statement met a conflict");
     let records = home.records();
     let once: Vec<&Value> = records.iter().filter(|record| record["sql"] == slow).collect();
     assert_eq!((once.len(), &once[0]["outcome"]), (1, &json!("ok")));

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Executor, Postgres, Row};
 
 use super::session::{Held, PostgresSession};
 use super::ways::{self, NoWay};
-use super::{PostgresEngine, ServerReport, is_broken, refused};
+use super::{PostgresEngine, ServerReport, direct, is_broken, refused};
 use crate::database::target::ServerRole;
 use crate::database::{DatabaseError, Identity, ReadOptions};
 
@@ -134,7 +134,11 @@ impl PostgresEngine {
             report.add(ServerReport::read(connection).await?);
         }
         connection.execute("ROLLBACK").await?;
-        if !self.direct && !self.is_pooled() && self.canceller.shares_backends(pid, &report.seen_at).await {
+        let is_open = !self.is_direct() && !self.is_pooled();
+        let is_own = |(client, server)| direct::is_own_socket(client, server);
+        if is_open && self.ways.lead_to_one_place() && report.ends.is_some_and(is_own) {
+            self.direct.store(true, Ordering::Relaxed);
+        } else if is_open && self.canceller.shares_backends(pid, &report.seen_at).await {
             tracing::info!(source = self.source_name, "a transaction pooler stands in between");
             self.pooled.store(true, Ordering::Relaxed);
         }
@@ -146,7 +150,7 @@ impl PostgresEngine {
                 report.summary(self.settings.vouched.foreign_tables)
             );
         }
-        self.server.get_or_init(|| report);
+        self.server.get_or_init(|| Box::new(report));
         Ok(())
     }
 

@@ -2,11 +2,14 @@
 //! safe role.
 
 use sqlx::Row;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use super::direct::End;
 
 /// $1: the rights as names, then whether the role has each. Server roles that an older version lacks are left out.
 const RIGHTS: &str = r#"
-SELECT current_user::text, current_database()::text, current_setting('server_version'), pg_is_in_recovery(), clock_timestamp()::text, (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()),
+SELECT current_user::text, current_database()::text, current_setting('server_version'), pg_is_in_recovery(), clock_timestamp()::text, host(inet_client_addr()), inet_client_port(),
+  host(inet_server_addr()), inet_server_port(), (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()),
   (SELECT count(*)
   FROM pg_class WHERE relkind = 'f' AND has_table_privilege(oid, 'SELECT')), (SELECT coalesce(array_agg(name ORDER BY place), '{}') FROM (
     SELECT 1 AS place, 'SUPERUSER' AS name FROM pg_roles WHERE rolname = current_user AND rolsuper
@@ -32,6 +35,8 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
 pub struct ServerReport {
     pub version: String,
     pub is_standby: bool,
+    /// The ends of the connection as the server sees them: the client's, its own; `None` on a socket of the machine.
+    pub(super) ends: Option<(End, End)>,
     /// When this was read, by the server's clock.
     pub(super) seen_at: String,
     /// Whether a pooler in transaction mode stands in between.
@@ -56,9 +61,10 @@ impl ServerReport {
             is_standby: row.try_get(3)?,
             is_pooled: false,
             seen_at: row.try_get(4)?,
-            encryption: row.try_get(5)?,
-            foreign_tables: row.try_get(6)?,
-            dangers: row.try_get(7)?,
+            ends: end(&row, 5)?.zip(end(&row, 7)?),
+            encryption: row.try_get(9)?,
+            foreign_tables: row.try_get(10)?,
+            dangers: row.try_get(11)?,
         })
     }
 
@@ -103,4 +109,10 @@ impl ServerReport {
              ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO tudb_reader;"
         )
     }
+}
+
+/// An address and a port from two columns.
+fn end(row: &PgRow, at: usize) -> Result<Option<End>, sqlx::Error> {
+    let (address, port): (Option<String>, Option<i32>) = (row.try_get(at)?, row.try_get(at + 1)?);
+    Ok(address.and_then(|text| text.parse().ok()).zip(port.and_then(|port| u16::try_from(port).ok())))
 }

@@ -71,6 +71,15 @@ impl Ways {
         self.list().len() > 1
     }
 
+    /// Whether all of them lead to the same host and port.
+    pub(super) fn lead_to_one_place(&self) -> bool {
+        let list = self.list();
+        list.windows(2).all(|pair| match pair {
+            [one, other] => one.get_host() == other.get_host() && one.get_port() == other.get_port(),
+            _ => true,
+        })
+    }
+
     fn list(&self) -> Vec<PgConnectOptions> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
