@@ -1,8 +1,6 @@
 //! What is asked of a result and of the words about it before they are believed: numbers that stand nowhere, and values
 //! that are stored in another spelling. Pure.
 
-use std::collections::HashSet;
-
 use serde_json::Value;
 use sqlparser::dialect::GenericDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -17,39 +15,56 @@ const NEAREST: usize = 3;
 /// may be rounded to the digits that the words show.
 pub(super) fn foreign_numbers(words: &str, rows: &[Value], row_count: u64, texts: &[&str]) -> Vec<String> {
     let mut known: Vec<f64> = vec![row_count as f64];
-    let mut spelt: HashSet<String> = HashSet::new();
     for cell in rows.iter().filter_map(Value::as_array).flatten() {
         match cell {
             Value::Number(number) => known.extend(number.as_f64()),
-            Value::String(text) => spelt.extend(numbers(text).map(|(digits, _)| digits)),
+            Value::String(text) => {
+                known.extend(numbers(text).iter().flat_map(|run| readings(run)).map(|(value, _)| value))
+            }
             _ => {}
         }
     }
-    for text in texts {
-        spelt.extend(numbers(text).map(|(digits, _)| digits));
-    }
-    known.extend(spelt.iter().filter_map(|digits| digits.parse::<f64>().ok()));
-    let stands = |digits: &str| {
-        let Ok(value) = digits.parse::<f64>() else { return true };
-        let decimals = digits.split_once('.').map_or(0, |(_, part)| part.len());
+    known.extend(texts.iter().flat_map(|text| numbers(text)).flat_map(|run| readings(&run)).map(|(value, _)| value));
+    let stands = |(value, decimals): &(f64, usize)| {
         // Half of the last digit shown.
-        let half = 0.5 * 10f64.powi(-i32::try_from(decimals).unwrap_or(0)) + 1e-9;
+        let half = 0.5 * 10f64.powi(-i32::try_from(*decimals).unwrap_or(0)) + 1e-9;
         let near = |factor: f64| known.iter().any(|number| (number.abs() * factor - value).abs() <= half);
         // A place in a list is no claim about the data; a part is often told as a percentage.
-        let is_place = decimals == 0 && value >= 1.0 && value <= rows.len() as f64;
+        let is_place = *decimals == 0 && *value >= 1.0 && *value <= rows.len() as f64;
         is_place || near(1.0) || words.contains('%') && near(100.0)
     };
     let mut foreign: Vec<String> = Vec::new();
-    for (digits, as_written) in numbers(words) {
-        if !stands(&digits) && !foreign.contains(&as_written) {
-            foreign.push(as_written);
+    for run in numbers(words) {
+        let parts: Vec<&str> = run.split(is_separator).collect();
+        let is_list = parts.len() > 2 && parts.iter().all(|part| readings(part).iter().any(stands));
+        let is_known = is_list || readings(&run).iter().any(stands);
+        if !is_known && !foreign.contains(&run) {
+            foreign.push(run);
         }
     }
     foreign
 }
 
-/// The numbers of a text, as plain digits and as they were written: `1,234.50` and `1'234.50` are 1234.50.
-fn numbers(text: &str) -> impl Iterator<Item = (String, String)> {
+fn is_separator(character: char) -> bool {
+    matches!(character, '.' | ',' | '\'' | '’' | '\u{a0}' | '\u{202f}')
+}
+
+/// What a run of digits and separators may mean, with how many decimals: 1.234 is a thousand in one language and about one
+/// in another.
+fn readings(run: &str) -> Vec<(f64, usize)> {
+    let digits: String = run.chars().filter(char::is_ascii_digit).collect();
+    let mut found: Vec<(f64, usize)> = digits.parse().ok().map(|value| (value, 0)).into_iter().collect();
+    if let Some(at) = run.rfind(['.', ',']) {
+        let (whole, part) = run.split_at(at);
+        let whole: String = whole.chars().filter(char::is_ascii_digit).collect();
+        let part: String = part.chars().filter(char::is_ascii_digit).collect();
+        found.extend(format!("{whole}.{part}").parse().ok().map(|value| (value, part.len())));
+    }
+    found
+}
+
+/// The runs of digits in a text, with separators between digits: `1,234.50`, `1'234`, `1.234,5`.
+fn numbers(text: &str) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     let at = |index: usize| characters.get(index).copied().unwrap_or(' ');
     let mut found = Vec::new();
@@ -61,30 +76,15 @@ fn numbers(text: &str) -> impl Iterator<Item = (String, String)> {
             continue;
         }
         let start = place;
-        let mut digits = String::new();
-        loop {
-            let three = |from: usize| (from..from + 3).all(|index| at(index).is_ascii_digit());
-            if at(place).is_ascii_digit() {
-                digits.push(at(place));
-                place += 1;
-            } else if matches!(at(place), ',' | '\'' | '’' | '\u{202f}')
-                && three(place + 1)
-                && !at(place + 4).is_ascii_digit()
-            {
-                place += 1;
-            } else if at(place) == '.' && at(place + 1).is_ascii_digit() && !digits.contains('.') {
-                digits.push('.');
-                place += 1;
-            } else {
-                break;
-            }
+        while at(place).is_ascii_digit() || is_separator(at(place)) && at(place + 1).is_ascii_digit() {
+            place += 1;
         }
-        let is_word = at(place).is_alphabetic() && !matches!(at(place), 's' | 'x' | 'k' | 'M' | '%');
+        let is_word = at(place).is_alphabetic() && !matches!(at(place), 's' | 'x' | 'k' | 'M');
         if !is_word {
-            found.push((digits, characters.get(start..place).unwrap_or_default().iter().collect()));
+            found.push(characters.get(start..place).unwrap_or_default().iter().collect());
         }
     }
-    found.into_iter()
+    found
 }
 
 /// Whether a result says nothing: no row, or NULL everywhere.
@@ -143,6 +143,8 @@ mod tests {
             "Bern: 1234.5; about 1,235 when rounded; 99.95 and 100 rounded.",
             "2 rows; the top 10 of 2026, since 2026-01-05.",
             "1. Bern 2. Zürich",
+            "Bern: 1.234,5 oder 1'234,50; 99,95.",
+            "Values 7, 99.95 side by side",
             "Column c3 and table_42 say nothing.",
         ] {
             assert_eq!(foreign(honest), Vec::<String>::new(), "{honest}");

@@ -69,7 +69,7 @@ pub struct PostgresEngine {
     patience: Duration,
     /// As many more owners as reads hold connections.
     taken: Arc<()>,
-    shapes: Arc<Shapes>,
+    shapes: Shapes,
     server: OnceLock<Box<ServerReport>>,
     place: String,
     types: TypeNames,
@@ -191,7 +191,7 @@ impl PostgresEngine {
             ways: Ways::new(target.ways, target.role, target.choose_first, patience),
             patience,
             taken: Arc::default(),
-            shapes: Arc::default(),
+            shapes: Shapes::default(),
             server: OnceLock::new(),
             place: target.place,
             types: TypeNames::default(),

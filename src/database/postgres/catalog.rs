@@ -3,8 +3,8 @@
 //! `information_schema` is not used: it hides keys from a role that may only SELECT, and its foreign-key join takes
 //! seconds on large catalogs.
 
-use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{Connection, Executor, Row};
+use sqlx::postgres::PgConnection;
+use sqlx::{Executor, Row};
 
 use super::sql_error;
 use crate::database::catalog::{TableDescription, TableSummary};
@@ -264,7 +264,7 @@ fn describe_query() -> String {
 }
 
 /// Changes whenever a table, its columns or anything else that names could mean does: each writes its row anew.
-pub(super) const FINGERPRINT: &str = "SELECT md5(string_agg(part, ',' ORDER BY part)) FROM (
+const FINGERPRINT: &str = "SELECT md5(string_agg(part, ',' ORDER BY part)) FROM (
     SELECT 'c' || oid || ':' || xmin AS part FROM pg_catalog.pg_class WHERE relkind IN ('r','p','v','m','f','c') AND oid >= 16384
     UNION ALL SELECT 'p' || oid || ':' || xmin FROM pg_catalog.pg_proc WHERE oid >= 16384
     UNION ALL SELECT 'o' || oid || ':' || xmin FROM pg_catalog.pg_operator WHERE oid >= 16384
@@ -275,12 +275,8 @@ pub(super) const FINGERPRINT: &str = "SELECT md5(string_agg(part, ',' ORDER BY p
     UNION ALL SELECT 'a' || oid || ':' || xmin FROM pg_catalog.pg_amproc WHERE oid >= 16384
     UNION ALL SELECT 'i' || inhrelid || ':' || inhparent FROM pg_catalog.pg_inherits) parts";
 
-pub(super) async fn fingerprint(pool: &PgPool) -> Result<String, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    let mut transaction = connection.begin_with("BEGIN READ ONLY; SET LOCAL statement_timeout = 5000").await?;
-    let fingerprint: Option<String> =
-        sqlx::query_scalar(FINGERPRINT).persistent(false).fetch_one(&mut *transaction).await?;
-    transaction.rollback().await?;
+pub(super) async fn fingerprint(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
+    let fingerprint: Option<String> = sqlx::query_scalar(FINGERPRINT).persistent(false).fetch_one(connection).await?;
     Ok(fingerprint.unwrap_or_default())
 }
 

@@ -9,10 +9,8 @@ use sqlx::postgres::PgConnection;
 use sqlx::postgres::types::Oid;
 use sqlx::{Executor, Row};
 
-use super::catalog::{
-    FINGERPRINT, PLAIN_PLANS, base_types, foreign, is_list, kin_tree, kind, own, rows, type_name, visible,
-};
-use super::sql_error;
+use super::catalog::{PLAIN_PLANS, base_types, foreign, is_list, kin_tree, kind, own, rows, type_name, visible};
+use super::{catalog, sql_error};
 use crate::database::DatabaseError;
 use crate::database::catalog::{Column, ForeignKey, Snapshot, TableDescription};
 
@@ -139,9 +137,9 @@ pub(super) async fn snapshot(
 }
 
 async fn fingerprint(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
-    let shapes: Option<String> = sqlx::query_scalar(FINGERPRINT).persistent(false).fetch_one(&mut *connection).await?;
+    let shapes = catalog::fingerprint(&mut *connection).await?;
     let changes: String = sqlx::query_scalar(CHANGES).persistent(false).fetch_one(connection).await?;
-    Ok(format!("{} {changes}", shapes.unwrap_or_default()))
+    Ok(format!("{shapes} {changes}"))
 }
 
 async fn read(

@@ -180,7 +180,7 @@ impl PostgresSession<'_> {
         options: &ReadOptions,
         read: impl AsyncFnOnce(&mut PgConnection) -> Result<(T, bool), DatabaseError>,
     ) -> Result<T, DatabaseError> {
-        let PostgresSession { engine, mut held } = self;
+        let mut held = self.held;
         let (pid, name, canceller) = (held.pid, held.application_name.clone(), held.canceller.clone());
         let Some(connection) = held.connection.as_mut() else { return Err(DatabaseError::Cancelled) };
         let left = options.time_left();
@@ -220,7 +220,6 @@ impl PostgresSession<'_> {
         match result {
             Ok((value, unread)) => {
                 held.finish(unread);
-                engine.look_for_changes();
                 Ok(value)
             }
             Err(error @ DatabaseError::Connection(_)) => {

@@ -65,11 +65,6 @@ impl Shapes {
     }
 
     pub(super) fn get(&self, sql: &str) -> Option<Arc<Shape>> {
-        // After a pause nobody has looked whether it still holds.
-        let looked = self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner).0;
-        if looked.is_none_or(|at| at.elapsed() > 2 * FINGERPRINT_EVERY) {
-            return None;
-        }
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
     }
 
@@ -86,20 +81,16 @@ impl Shapes {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether it is time to look at the catalog again; says yes once.
+    /// Whether it is time to look at the catalog again.
     fn is_due(&self) -> bool {
-        let mut fingerprint = self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = fingerprint.0.is_none_or(|at| at.elapsed() >= FINGERPRINT_EVERY);
-        if due {
-            fingerprint.0 = Some(Instant::now());
-        }
-        due
+        let looked = self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner).0;
+        looked.is_none_or(|at| at.elapsed() >= FINGERPRINT_EVERY)
     }
 
     fn saw(&self, now: String) {
         let mut fingerprint = self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = !fingerprint.1.is_empty() && fingerprint.1 != now;
-        fingerprint.1 = now;
+        *fingerprint = (Some(Instant::now()), now);
         drop(fingerprint);
         if changed {
             self.forget();
@@ -116,12 +107,15 @@ impl PostgresEngine {
         options: &ReadOptions,
     ) -> Result<Arc<Shape>, DatabaseError> {
         let key = Shapes::key(approved, options);
-        // Rules are looked up each time: what is remembered is looked over only now and then.
-        if self.settings.column_rules.is_empty()
-            && self.settings.vouched.foreign_tables
-            && let Some(shape) = self.shapes.get(&key)
-        {
-            return Ok(shape);
+        // Rules are looked up each time: whether what is remembered still holds is asked only now and then.
+        if self.settings.column_rules.is_empty() && self.settings.vouched.foreign_tables {
+            if self.shapes.is_due() {
+                let now = catalog::fingerprint(connection).await.map_err(|error| sql_error(error, None))?;
+                self.shapes.saw(now);
+            }
+            if let Some(shape) = self.shapes.get(&key) {
+                return Ok(shape);
+            }
         }
         // Remembered with the shape: what may be chosen for a name changes with the catalog too.
         let (sql, masked) = self.look_up(connection, approved).await?;
@@ -242,23 +236,6 @@ impl PostgresEngine {
             options.tell_rows(writer.row_count());
         }
         Ok((writer.finish(), unread))
-    }
-
-    /// Compares the catalog's fingerprint with the one seen before, in the background and now and then.
-    pub(super) fn look_for_changes(&self) {
-        if !self.shapes.is_due() {
-            return;
-        }
-        let (pool, shapes) = (self.pool.clone(), Arc::clone(&self.shapes));
-        tokio::spawn(async move {
-            match catalog::fingerprint(&pool).await {
-                Ok(fingerprint) => shapes.saw(fingerprint),
-                Err(error) => {
-                    tracing::debug!(%error, "the catalog's fingerprint could not be read");
-                    shapes.forget();
-                }
-            }
-        });
     }
 }
 
