@@ -1,15 +1,17 @@
 //! `tudb serve`: the MCP server on stdin and stdout.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
 use tokio_util::sync::CancellationToken;
 
-use super::{DONE, NO, core};
+use super::{DONE, NO, complain, core};
 use crate::config::{Config, ConfigError, Environment};
 use crate::limits::Limits;
 use crate::server::Server;
+use crate::tools::Core;
 use crate::transport::{self, Session};
 
 /// After the end of input the process ends within this time, whatever still hangs.
@@ -22,7 +24,9 @@ pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) 
     let core = match config {
         Ok(config) => {
             tracing::info!(origin = config.origin, model = config.model.reason, "starting");
-            Ok(core(config, env))
+            let core = core(config, env);
+            tokio::spawn(introduce(Arc::clone(&core)));
+            Ok(core)
         }
         Err(error) => {
             tracing::error!(%error, "the configuration is broken; every call will say so");
@@ -51,6 +55,18 @@ pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) 
             tracing::error!(error, "the server ended");
             NO
         }
+    }
+}
+
+/// Says on stderr which sources were chosen and where they are, in the form that `doctor` has; nothing is connected.
+async fn introduce(core: Arc<Core>) {
+    let config = core.gateway.config();
+    complain(&format!("tudb {}: {}", env!("CARGO_PKG_VERSION"), config.origin));
+    for source in config.sources.iter().filter(|source| source.url.is_some()) {
+        let engine = core.gateway.engine(source).await;
+        let place =
+            engine.as_ref().map_or("its settings cannot be used", |engine| engine.place().unwrap_or("a SQLite file"));
+        complain(&format!("tudb: source {}: {place}", source.name));
     }
 }
 

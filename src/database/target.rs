@@ -177,14 +177,19 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
     // How such URLs commonly say that a transaction pooler stands in between.
     let said = dsn.value("pgbouncer").map(|value| value == "true");
     let pooled = said.unwrap_or_else(|| presets::is_transaction_pooler(&first.name, first.port));
+    let direct = !pooled && (said.is_some() || dsn.hosts.iter().all(|host| presets::is_direct(&host.name, host.port)));
     let place = format!(
-        "{}:{} database {} as {}, sslmode {}, {} ({})",
+        "{}:{} database {} as {}, sslmode {}{} ({})",
         first.name,
         first.port,
         dsn.database,
         dsn.user,
         tls.mode,
-        if pooled { "transaction pooler" } else { "direct" },
+        match (pooled, direct) {
+            (true, _) => ", transaction pooler",
+            (false, true) => ", direct",
+            (false, false) => "",
+        },
         preset.name
     );
     let choose_first = dsn.hosts.len() > 1 || role != ServerRole::Any;
@@ -194,7 +199,7 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
         role,
         preset,
         pooled,
-        direct: !pooled && (said.is_some() || dsn.hosts.iter().all(|host| presets::is_direct(&host.name, host.port))),
+        direct,
         has_password: dsn.password.is_some() || source.password.is_some(),
         sslmode: (!dsn.is_local()).then_some(tls.mode),
         place,

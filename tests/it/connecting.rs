@@ -263,3 +263,21 @@ fn strings_of_every_form_reach_the_server() {
     std::fs::write(home.scratch.path(".pg_service.conf"), text).unwrap();
     assert_eq!(ask(home.set("TUDB_DATABASE_URL", "service=shop")), json!(database));
 }
+
+#[test]
+fn the_chosen_source_is_said_at_the_start_without_a_secret() {
+    let home = Home::new("said").set(
+        "TUDB_DATABASE_URL",
+        "postgres://reader:pl4nted@aws-0-eu-central-1.pooler.supabase.com:6543/postgres?options=-c%20x=pl4nted",
+    );
+    let server = home.serve();
+    let began = std::time::Instant::now();
+    let place = "tudb: source main: aws-0-eu-central-1.pooler.supabase.com:6543 database postgres as reader, sslmode require, \
+                 transaction pooler (supabase)";
+    while !server.stderr.lock().unwrap().contains(place) {
+        assert!(began.elapsed() < crate::support::PATIENCE, "{}", server.stderr.lock().unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let stderr = server.stderr.lock().unwrap();
+    assert!(stderr.contains("source main from TUDB_DATABASE_URL") && !stderr.contains("pl4nted"), "{stderr}");
+}
