@@ -134,6 +134,8 @@ fn logged(postgres: &Postgres, call: impl FnOnce()) -> Vec<String> {
     set("none");
     reload();
     let mut statements: Vec<String> = Vec::new();
+    // Parameters belong to the statement before them, which may be one that is left out.
+    let mut is_wanted = false;
     for entry in log[from..].split("@@") {
         if let Some(text) = entry.strip_prefix("LOG:  statement: ") {
             // What the test itself sends, and the transaction's frame, which psql has of its own.
@@ -143,7 +145,10 @@ fn logged(postgres: &Postgres, call: impl FnOnce()) -> Vec<String> {
         } else if let Some(text) = entry.strip_prefix("LOG:  execute <unnamed>: ") {
             let name = format!("s{}", statements.len());
             statements.push(format!("PREPARE {name} AS {}; EXECUTE {name};", text.trim()));
-        } else if let Some(text) = entry.strip_prefix("DETAIL:  parameters: ") {
+            is_wanted = true;
+        } else if entry.starts_with("LOG:") {
+            is_wanted = false;
+        } else if let Some(text) = entry.strip_prefix("DETAIL:  parameters: ").filter(|_| is_wanted) {
             let last = statements.last_mut().unwrap();
             last.pop();
             *last += &format!(" ({});", values(text.trim()));
