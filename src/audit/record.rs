@@ -92,6 +92,11 @@ impl Finished {
         }
     }
 
+    /// The end of a call that says nothing but whether it worked.
+    pub fn of<T>(result: &Result<T, ToolError>) -> Self {
+        result.as_ref().map_or_else(Self::of_error, |_| Self::new(OutcomeKind::Ok))
+    }
+
     /// The outcome that a failed call's error tells.
     pub fn of_error(error: &ToolError) -> Self {
         let kind = match error.code {

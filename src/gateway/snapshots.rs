@@ -52,10 +52,7 @@ impl Gateway {
         let start = EntryStart { source: Some(source.name.clone()), ..self.start(caller, "doctor") };
         let entry = self.audit.begin(start).committed().await?;
         let looked = self.look_at(caller, source, &entry).await;
-        entry.close(match &looked {
-            Ok(_) => Finished::new(OutcomeKind::Ok),
-            Err(error) => Finished::of_error(error),
-        });
+        entry.close(Finished::of(&looked));
         looked
     }
 
@@ -85,10 +82,7 @@ impl Gateway {
         let start = EntryStart { source: Some(source.name.clone()), ..self.start(caller, "context") };
         let entry = self.audit.begin(start).committed().await?;
         let snapshot = self.snapshot(caller, source, &entry).await;
-        entry.close(match &snapshot {
-            Ok(_) => Finished::new(OutcomeKind::Ok),
-            Err(error) => Finished::of_error(error),
-        });
+        entry.close(Finished::of(&snapshot));
         snapshot
     }
 

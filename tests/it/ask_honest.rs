@@ -7,11 +7,7 @@ use crate::support::Home;
 use crate::support::bedrock::{Answer, Bedrock, answers, runs, uses};
 
 fn home(bedrock: &Bedrock) -> Home {
-    Home::new("honest")
-        .set("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &bedrock.url)
-        .set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-        .set("AWS_SECRET_ACCESS_KEY", "example")
-        .set("AWS_REGION", "eu-central-1")
+    bedrock.home(Home::new("honest"))
 }
 
 fn ask(script: Vec<Answer>) -> (Value, Bedrock, Home) {

@@ -8,12 +8,7 @@ use crate::support::Home;
 use crate::support::bedrock::{Answer, Bedrock, answers, runs, uses};
 
 fn home(bedrock: &Bedrock) -> Home {
-    Home::new("wire")
-        .set("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &bedrock.url)
-        .set("AWS_ACCESS_KEY_ID", "AKIAPLANTEDKEY")
-        .set("AWS_SECRET_ACCESS_KEY", "planted-aws-secret")
-        .set("AWS_REGION", "eu-central-1")
-        .set("TUDB_LOG", "trace")
+    bedrock.home(Home::new("wire")).set("TUDB_LOG", "trace")
 }
 
 fn ask(home: &Home, question: &str) -> Value {

@@ -34,11 +34,10 @@ fn home(bedrock: Option<&Bedrock>, file: &str) -> Home {
     let path = home.scratch.path("context.toml");
     std::fs::write(&path, file).unwrap();
     let home = home.set("TUDB_CONTEXT", path.display());
-    let Some(bedrock) = bedrock else { return home };
-    home.set("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &bedrock.url)
-        .set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-        .set("AWS_SECRET_ACCESS_KEY", "example")
-        .set("AWS_REGION", "eu-central-1")
+    match bedrock {
+        Some(bedrock) => bedrock.home(home),
+        None => home,
+    }
 }
 
 #[test]

@@ -59,18 +59,11 @@ fn oracle(change: fn(&str) -> String) -> Bedrock {
     })
 }
 
-fn with_model(home: Home, bedrock: &Bedrock) -> Home {
-    home.set("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &bedrock.url)
-        .set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-        .set("AWS_SECRET_ACCESS_KEY", "example")
-        .set("AWS_REGION", "eu-central-1")
-}
-
 #[test]
 fn every_gold_statement_answers_its_question_on_both_engines() {
     let (home, _copies) = home();
     let bedrock = oracle(str::to_owned);
-    let home = with_model(home, &bedrock);
+    let home = bedrock.home(home);
     let report: Value = serde_json::from_str(&home.say(&["eval", &path("questions.jsonl"), "--json"])).unwrap();
     assert_eq!(
         (&report["questions"], &report["counted"], &report["equal"]),
@@ -107,7 +100,7 @@ fn a_wrong_column_is_mended_at_the_first_retry() {
         let at = sql.to_lowercase().find("from ").unwrap() + 5;
         format!("{}no_such_{}", &sql[..at], sql[at..].trim_start())
     });
-    let home = with_model(home, &bedrock);
+    let home = bedrock.home(home);
     let output = home.run(&["eval", &path("questions.jsonl"), "--json"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&report["equal"], &report["repairs"]), (&json!(68), &json!(68)), "{report}");

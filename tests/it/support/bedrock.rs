@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Home;
+
 /// One scripted answer.
 #[derive(Clone)]
 pub enum Answer {
@@ -71,6 +73,14 @@ impl Bedrock {
             }
         });
         Bedrock { url, requests }
+    }
+
+    /// A home whose model is this endpoint.
+    pub fn home(&self, home: Home) -> Home {
+        home.set("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &self.url)
+            .set("AWS_ACCESS_KEY_ID", "AKIAPLANTEDKEY")
+            .set("AWS_SECRET_ACCESS_KEY", "planted-aws-secret")
+            .set("AWS_REGION", "eu-central-1")
     }
 
     pub fn requests(&self) -> Vec<Request> {
