@@ -5,7 +5,7 @@
 //! client → [`transport`] → [`server`] → [`tools`] → [`gateway`] → [`audit`] opens → [`guard`] approves or refuses →
 //! [`database`] runs → [`audit`] closes → reply. [`ask`] answers a question as one more client of the gateway: each
 //! statement that a [`model`] proposes takes the same road, with the question's id in its record. The [`cli`] starts
-//! all of it; [`resources`] and [`prompts`] are what a person picks from a client's menu. [`config`] reads every setting, [`limits`] holds every bound, [`error`] every code a client may see.
+//! all of it; [`elicitation`] puts a question back to the user; [`resources`] and [`prompts`] are what a person picks from a client's menu. [`config`] reads every setting, [`limits`] holds every bound, [`error`] every code a client may see.
 //!
 //! # Invariants
 //!
@@ -25,6 +25,7 @@ pub mod cli;
 pub mod config;
 pub mod database;
 pub mod dialect;
+pub mod elicitation;
 pub mod error;
 pub mod gateway;
 pub mod guard;

@@ -27,6 +27,8 @@ pub struct Limits {
     pub statement_timeout_ms: u64,
     /// One question, with all its model calls and statements.
     pub ask_timeout_ms: u64,
+    /// A user's answer to a question back, while the call waits.
+    pub answer_timeout_ms: u64,
     /// Waiting for a connection, a free one or a new one.
     pub connect_timeout_ms: u64,
     /// The same where the provider's databases sleep and have to wake up first.
@@ -92,6 +94,7 @@ impl Default for Limits {
             max_text_bytes: 8_000,
             statement_timeout_ms: 30_000,
             ask_timeout_ms: 50_000,
+            answer_timeout_ms: 25_000,
             connect_timeout_ms: 8_000,
             wake_timeout_ms: 20_000,
             opening_timeout_ms: 5_000,

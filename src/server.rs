@@ -22,7 +22,7 @@ use crate::database::value::cut;
 use crate::error::ToolError;
 use crate::gateway::{Caller, Gateway};
 use crate::tools::{self, Core, Reply};
-use crate::{prompts, resources};
+use crate::{elicitation, prompts, resources};
 
 /// At least so often progress is told to a client that asked for it.
 const PROGRESS_EVERY: Duration = Duration::from_secs(4);
@@ -86,16 +86,22 @@ impl Server {
         }
     }
 
-    async fn call(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Option<Reply> {
+    async fn call(&self, request: CallToolRequestParams, context: &RequestContext<RoleServer>) -> Option<Reply> {
         let core = match &self.core {
             Ok(core) => core,
             Err(error) => return Some(error.clone().into()),
         };
         let arguments = request.arguments.unwrap_or_default();
         let called = self
-            .attend(&request.name, &context, async |caller| tools::call(core, &request.name, arguments, caller).await)
+            .attend(&request.name, context, async |caller| tools::call(core, &request.name, arguments, caller).await)
             .await;
         called.unwrap_or_else(|| Some(ToolError::internal().into()))
+    }
+
+    /// How long a user may think about a question back.
+    fn patience(&self) -> Duration {
+        let limits = self.core.as_ref().map(|core| core.gateway.config().limits.answer_timeout_ms);
+        Duration::from_millis(limits.unwrap_or_default())
     }
 
     fn gateway(&self) -> Result<&Gateway, ToolError> {
@@ -146,11 +152,30 @@ impl ServerHandler for Server {
 
     async fn call_tool(
         &self,
-        request: CallToolRequestParams,
+        mut request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let name = request.name.clone();
-        let Some(reply) = self.call(request, context).await else {
+        let was_asked = elicitation::answered(&mut request);
+        let mut reply = self.call(request.clone(), &context).await;
+        let question = reply.as_mut().and_then(|reply| reply.asks_back.take()).filter(|_| !was_asked);
+        if let Some(question) = question {
+            match elicitation::way(&context) {
+                None => {}
+                Some(elicitation::Way::Result) => {
+                    if let Some(result) = elicitation::input_required(&question) {
+                        return Ok(result.into());
+                    }
+                }
+                Some(elicitation::Way::Request) => {
+                    if let Some(reading) = elicitation::ask(&context, &question, self.patience()).await {
+                        elicitation::choose(&mut request, reading);
+                        reply = self.call(request, &context).await;
+                    }
+                }
+            }
+        }
+        let Some(reply) = reply else {
             let known = tools::NAMES.join(", ");
             return Err(ErrorData::invalid_params(
                 format!("unknown tool {:?}; the tools are {known}", cut(&name, 200)),

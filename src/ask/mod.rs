@@ -24,7 +24,7 @@ use crate::database::catalog::Snapshot;
 use crate::error::{Code, ToolError};
 use crate::gateway::{AskDatabase, Caller, Gateway, Ran, RunSql, user, wanted_rows};
 use crate::model::Model;
-use crate::tools::Reply;
+use crate::tools::{AskBack, Reply};
 use answer::{Outcome, Receipt, Success};
 use index::Index;
 use notes::Notes;
@@ -78,7 +78,7 @@ impl Asker {
     /// A model that cannot be used is told with each question; the other tools work without.
     pub fn new(gateway: Arc<Gateway>, model: Result<Model, ToolError>) -> Self {
         let config = gateway.config();
-        let price = config.prices.get(&config.model.bedrock_model).copied();
+        let price = model.as_ref().ok().and_then(Model::id).and_then(|id| config.prices.get(id)).copied();
         let spending = Spending::new(config.spending.clone(), price);
         Asker { gateway, model, indexes: Mutex::default(), sessions: Sessions::default(), spending }
     }
@@ -98,7 +98,8 @@ impl Asker {
     ///
     /// What a question would answer.
     pub async fn check_model(&self) -> Result<String, ToolError> {
-        Ok(self.model.as_ref().map_err(Clone::clone)?.check().await?)
+        let model = self.model.as_ref().map_err(Clone::clone)?;
+        model.check().await.map_err(|error| model.told(&error))
     }
 
     /// Answers one question. Whatever happens has a record and a receipt.
@@ -145,7 +146,14 @@ impl Asker {
         finished.output_tokens = Some(receipt.output_tokens);
         entry.close(finished);
         let is_error = matches!(outcome, Outcome::Blocked { .. } | Outcome::Failed(_));
-        (Reply { json, is_error }, receipt.repairs)
+        let asks_back = match outcome {
+            Outcome::Clarification { message, choices } => {
+                let readings = choices.into_iter().map(|choice| choice.reading).collect();
+                Some(Box::new(AskBack { message, readings }))
+            }
+            _ => None,
+        };
+        (Reply { json, is_error, asks_back }, receipt.repairs)
     }
 
     /// What the context file says for a source.

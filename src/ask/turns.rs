@@ -100,6 +100,7 @@ impl Question<'_> {
         let said = self.notes.map(Notes::text).unwrap_or_default();
         let schema = prompt::schema(&context.text, context.whole, &said);
         let tools = toolset::tools();
+        let spoken_tools = prompt::spoken_tools(&tools);
         let mut messages = vec![Message::User(prompt::question(
             &self.request.question,
             self.request.choice.as_deref(),
@@ -119,7 +120,9 @@ impl Question<'_> {
             let request = TurnRequest {
                 system: &system,
                 schema: &schema,
+                whole_schema: context.whole,
                 tools: &tools,
+                spoken_tools: &spoken_tools,
                 messages: &messages,
                 deadline: self.deadline.checked_sub(CLOSING_TIME).unwrap_or(self.deadline),
                 question: self.reading(),
@@ -136,7 +139,7 @@ impl Question<'_> {
             let turn = match turn {
                 Ok(turn) => turn,
                 Err(ModelError::Deadline) => return self.out_of_time(progress),
-                Err(error) => return Outcome::Failed(error.into()),
+                Err(error) => return self.failed(&error),
             };
             receipt.add(turn.usage);
             self.spending.add(turn.usage);
@@ -154,8 +157,7 @@ impl Question<'_> {
                     return self.success(progress, Answer { summary: said, ..Answer::default() });
                 }
                 if progress.nudged || call == limits.max_model_calls {
-                    let error = ModelError::Reply("it called no tool although it was asked to".into());
-                    return Outcome::Failed(error.into());
+                    return self.failed(&ModelError::Reply("it called no tool although it was asked to".into()));
                 }
                 progress.nudged = true;
                 messages.push(Message::Model { blocks: turn.blocks, raw: turn.raw });
@@ -217,11 +219,18 @@ impl Question<'_> {
                     .filter_map(|ranked| self.snapshot.tables.iter().find(|table| table.name == ranked.name))
                     .map(|table| schema_context::line(table, send_values))
                     .collect();
-                Step::Result(Ok(lines.join("\n")))
+                Step::Result(Ok(prompt::fence(&lines.join("\n"))))
             }
             Use::SampleValues { table, column } => Step::Result(self.sample_values(&table, &column).await),
             Use::Clarify { question, choices } => {
+                let readings = choices.iter().map(|choice| choice.reading.as_str());
+                if self.repeats_rules(std::iter::once(question.as_str()).chain(readings)) {
+                    return Step::Result(Err(prompt::REPEATS_RULES.into()));
+                }
                 Step::Finished(Box::new(Outcome::Clarification { message: question, choices }))
+            }
+            Use::CannotAnswer { missing } if self.repeats_rules([missing.as_str()].into_iter()) => {
+                Step::Result(Err(prompt::REPEATS_RULES.into()))
             }
             Use::Answer(answer) => match &progress.found {
                 Some(found) if !progress.doubted_numbers => match self.foreign_numbers(found, &answer.summary) {
@@ -327,6 +336,16 @@ impl Question<'_> {
         prompt::fence(&counted(all.get(..shown).unwrap_or_default()))
     }
 
+    /// Whether the model's words give away the rules that it works under.
+    fn repeats_rules<'a>(&self, mut words: impl Iterator<Item = &'a str>) -> bool {
+        let rules = prompt::system(self.dialect, self.gateway.config().model.send_rows);
+        !self.is_builtin() && words.any(|words| checks::repeats(words, &rules))
+    }
+
+    fn failed(&self, error: &ModelError) -> Outcome {
+        Outcome::Failed(self.model.told(error))
+    }
+
     fn is_builtin(&self) -> bool {
         matches!(self.model, Model::Builtin)
     }
@@ -338,11 +357,14 @@ impl Question<'_> {
             return None;
         }
         let cells: Vec<Value> = serde_json::from_str(&rows.rows_json()).unwrap_or_default();
-        checks::is_suspicious(&cells).then(|| {
-            let may_tell = self.gateway.config().model.send_values;
-            let near = if may_tell { checks::near_values(sql, self.snapshot) } else { Vec::new() };
-            prompt::suspicious(&near)
-        })
+        let is_nothing = checks::is_suspicious(&cells);
+        if !is_nothing && !checks::is_zero(&cells) {
+            return None;
+        }
+        let may_tell = self.gateway.config().model.send_values;
+        let near = if may_tell { checks::near_values(sql, self.snapshot) } else { Vec::new() };
+        // A zero is an answer unless a value is stored in another spelling.
+        (is_nothing || !near.is_empty()).then(|| prompt::suspicious(&near))
     }
 
     /// Numbers of a summary that stand neither in the result nor in what was asked.
@@ -399,15 +421,20 @@ impl Question<'_> {
         let Some(found) = progress.found.take() else {
             return Outcome::Failed(ToolError::internal());
         };
+        let said = [&answer.summary, &answer.explanation].into_iter().chain(&answer.assumptions);
+        if self.repeats_rules(said.map(String::as_str)) {
+            progress.warnings.push("the model's words are withheld: they repeat its rules".into());
+            answer = Answer { summary: format!("{} rows.", found.1.row_count), ..Answer::default() };
+        }
         let foreign = self.foreign_numbers(&found, &answer.summary);
-        let (sql, rows, tables) = found;
         if !foreign.is_empty() {
             progress.warnings.push(format!(
                 "the model's summary is withheld: it states numbers that do not stand in the result ({})",
                 foreign.join(", ")
             ));
-            answer.summary = format!("{} rows.", rows.row_count);
+            answer.summary = format!("{} rows.", found.1.row_count);
         }
+        let (sql, rows, tables) = found;
         if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
             // The model has not seen the rows, so it has nothing to say about them.
             answer.summary = format!("{} rows.", rows.row_count);
@@ -424,7 +451,7 @@ impl Question<'_> {
                 let summary = format!("{} rows; the time was over before they were put into words.", rows.row_count);
                 self.success(progress, Answer { summary, ..Answer::default() })
             }
-            None => Outcome::Failed(ModelError::Deadline.into()),
+            None => self.failed(&ModelError::Deadline),
         }
     }
 
@@ -450,10 +477,10 @@ impl Question<'_> {
         match progress.refused {
             Some((sql, error)) if error.code.is_refusal() => Outcome::Blocked { sql, error },
             Some((_, error)) if error.code == Code::Deadline || Instant::now() >= self.deadline => {
-                Outcome::Failed(ModelError::Deadline.into())
+                self.failed(&ModelError::Deadline)
             }
             Some((_, error)) => Outcome::Failed(error),
-            None => Outcome::Failed(ModelError::Reply("it did not come to an answer within its calls".into()).into()),
+            None => self.failed(&ModelError::Reply("it did not come to an answer within its calls".into())),
         }
     }
 

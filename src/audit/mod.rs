@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use record::hex;
 pub use record::{Decision, EntryStart, Finished, OutcomeKind};
 pub use trail::{Filter, Trail, Verdict};
 

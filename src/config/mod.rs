@@ -4,6 +4,7 @@
 //! a placeholder that a client did not expand is a [`ConfigError`] that names key and place; values are never quoted
 //! where they may hold a secret.
 
+mod bounds;
 mod context;
 mod file;
 

@@ -24,6 +24,8 @@ enum About<'a> {
     Column(&'a str),
     /// A column that several tables of the statement have.
     Ambiguous(&'a str),
+    /// Types that do not go together.
+    Types,
 }
 
 /// Whether the schema can help with this error.
@@ -61,7 +63,7 @@ pub fn with_names(error: ToolError, dialect: Dialect, snapshot: &Snapshot, table
                 push_elsewhere(&mut hint, dialect, snapshot, wanted);
             }
             for found in &read {
-                push_columns(&mut hint, dialect, found);
+                push_columns(&mut hint, dialect, found, false);
             }
             hint.trim().to_owned()
         }
@@ -73,6 +75,15 @@ pub fn with_names(error: ToolError, dialect: Dialect, snapshot: &Snapshot, table
                 names.join(" and "),
                 dialect.quote_name(wanted)
             )
+        }
+        About::Types => {
+            let mut hint =
+                "Compare and compute with values of one type: write the value in the column's type, or CAST it."
+                    .to_owned();
+            for found in &read {
+                push_columns(&mut hint, dialect, found, true);
+            }
+            hint
         }
     };
     if hint.is_empty() { error } else { error.hint(hint) }
@@ -92,6 +103,9 @@ fn about(error: &ToolError) -> Option<About<'_>> {
             let name = name.split(" of relation ").next()?;
             Some(About::Column(name.get(last(name)..)?.trim_matches('"')))
         }
+        // An operator or a function that is not there for these types, a text that is no value of the column's type.
+        Some("42883") if message.starts_with("operator does not exist") => Some(About::Types),
+        Some("22P02" | "22007" | "42804") => Some(About::Types),
         Some("42702") if message.starts_with("column reference \"") => quoted().map(About::Ambiguous),
         _ => {
             if let Some(name) = message.strip_prefix("no such table: ") {
@@ -147,7 +161,7 @@ fn push_elsewhere(hint: &mut String, dialect: Dialect, snapshot: &Snapshot, want
 }
 
 /// ` public.orders has id, total.`, as many columns as fit.
-fn push_columns(hint: &mut String, dialect: Dialect, table: &TableDescription) {
+fn push_columns(hint: &mut String, dialect: Dialect, table: &TableDescription, with_types: bool) {
     if hint.len() > MOST_LIST_BYTES {
         return;
     }
@@ -159,6 +173,9 @@ fn push_columns(hint: &mut String, dialect: Dialect, table: &TableDescription) {
         }
         let comma = if index > 0 { ", " } else { "" };
         let _ = write!(hint, "{comma}{}", dialect.quote_name(&column.name));
+        if with_types {
+            let _ = write!(hint, " {}", column.type_name);
+        }
     }
     hint.push('.');
 }
@@ -229,6 +246,11 @@ mod tests {
             "Did you mean \"user\"? \"order\" has \"group\", \"user\"."
         );
         assert_eq!(hint("", "no such table: ordr", &[]), "Did you mean \"order\"?");
+        assert_eq!(
+            hint("42883", "operator does not exist: text = integer", &["customers"]),
+            "Compare and compute with values of one type: write the value in the column's type, or CAST it. \
+             public.customers has id text, name text."
+        );
         // What the schema cannot help with keeps its own words.
         assert_eq!(hint("22012", "division by zero", &["orders"]), "");
         assert_eq!(hint("42P01", "missing FROM-clause entry for table \"o\"", &["orders"]), "");

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
@@ -24,7 +25,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_types::error::operation::BuildError;
 use tokio::sync::OnceCell;
 
-use super::{Block, Message, ModelError, ModelTool, StopReason, Turn, TurnRequest, Usage, document};
+use super::{Block, Hints, Message, ModelError, ModelTool, Raw, StopReason, Turn, TurnRequest, Usage, document};
 use crate::config::{Environment, ModelConfig};
 use crate::limits::Limits;
 
@@ -34,6 +35,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(40);
 /// Looking for credentials, for `doctor`.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What to look at when a turn fails.
+pub(super) const HINTS: Hints = Hints {
+    credentials: "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_BEARER_TOKEN_BEDROCK, and \
+                  AWS_REGION, in the server's environment, or TUDB_MODEL=builtin; the other four tools work without.",
+    access: "Allow bedrock:InvokeModel on TUDB_BEDROCK_MODEL and on the models behind it, and complete the account's \
+             first-use form; the other four tools work without.",
+    id: "Set TUDB_BEDROCK_MODEL to an inference profile of your region, such as global.anthropic.claude-sonnet-4-6.",
+    throttled: "Try again in a minute, or ask AWS for a higher quota for TUDB_BEDROCK_MODEL.",
+    unavailable: "Try again; check AWS_REGION and the network. The other four tools work.",
+    reply: "Ask again in other words, or set TUDB_BEDROCK_MODEL to a stronger model.",
+    blocked: "Ask in other words, or look at the guardrail in the [bedrock] settings.",
+};
 
 /// What is made on first use.
 #[derive(Debug)]
@@ -171,13 +185,18 @@ impl Bedrock {
             }
         };
         let cache_point = CachePointBlock::builder().r#type(CachePointType::Default).build().map_err(built)?;
+        // One cache point, after all that stays the same.
+        let mut system = vec![
+            SystemContentBlock::Text(request.system.to_owned()),
+            SystemContentBlock::Text(request.schema.to_owned()),
+        ];
+        let point = if request.whole_schema { 2 } else { 1 };
+        system.insert(point, SystemContentBlock::CachePoint(cache_point));
         let messages = request.messages.iter().map(wire_message).collect::<Result<Vec<_>, _>>().map_err(built)?;
         let mut call = client
             .converse()
             .model_id(&self.config.bedrock_model)
-            .system(SystemContentBlock::Text(request.system.to_owned()))
-            .system(SystemContentBlock::Text(request.schema.to_owned()))
-            .system(SystemContentBlock::CachePoint(cache_point))
+            .set_system(Some(system))
             .set_messages(Some(messages))
             .tool_config(tools)
             .inference_config(InferenceConfiguration::builder().max_tokens(self.max_tokens).build())
@@ -210,8 +229,8 @@ fn wire_message(message: &Message) -> Result<WireMessage, BuildError> {
         Message::User(text) => {
             WireMessage::builder().role(ConversationRole::User).content(ContentBlock::Text(text.clone())).build()
         }
-        Message::Model { raw: Some(raw), .. } => Ok(raw.as_ref().clone()),
-        Message::Model { blocks, raw: None } => {
+        Message::Model { raw: Some(Raw::Bedrock(raw)), .. } => Ok(raw.as_ref().clone()),
+        Message::Model { blocks, .. } => {
             let mut message = WireMessage::builder().role(ConversationRole::Assistant);
             for block in blocks {
                 message = message.content(match block {
@@ -272,10 +291,18 @@ fn read(output: ConverseOutput) -> Result<Turn, ModelError> {
             _ => None,
         })
         .collect();
-    if message.content().is_empty() {
+    let is_blank = |block: &ContentBlock| block.as_text().is_ok_and(|text| text.trim().is_empty());
+    // A blank text cannot go back either: the service refuses it.
+    if message.content().iter().all(is_blank) {
         return Err(ModelError::Reply("it is empty".into()));
     }
-    Ok(Turn { blocks, stop, usage, raw: Some(std::sync::Arc::new(message)) })
+    Ok(Turn { blocks, stop, usage, raw: Some(Raw::Bedrock(std::sync::Arc::new(message))) })
+}
+
+/// Whether a request was not sent because no place had credentials for it.
+fn lacks_credentials(error: &SdkError<ConverseError>) -> bool {
+    std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
+        .any(|cause| cause.is::<CredentialsError>())
 }
 
 /// Sorts a failure by its type or code; by its text only where the service gives nothing else.
@@ -307,10 +334,13 @@ fn classify(error: &SdkError<ConverseError>) -> ModelError {
             ) => ModelError::Credentials(words),
             _ => ModelError::Unavailable(words),
         },
-        SdkError::DispatchFailure(_) if words.contains("credentials") || words.contains("IMDS") => {
+        SdkError::DispatchFailure(_) if lacks_credentials(error) => {
             ModelError::Credentials("no credentials were found in the chain".into())
         }
-        SdkError::DispatchFailure(_) => ModelError::Unavailable("the service cannot be reached".into()),
+        SdkError::DispatchFailure(_) => {
+            tracing::debug!(words, "the request was not sent");
+            ModelError::Unavailable("the service cannot be reached".into())
+        }
         SdkError::TimeoutError(_) => ModelError::Unavailable("the service did not answer in time".into()),
         SdkError::ResponseError(_) => ModelError::Unavailable("the answer broke off".into()),
         _ => ModelError::Unavailable("the request could not be sent".into()),

@@ -6,9 +6,11 @@
 pub mod bedrock;
 pub mod builtin;
 mod document;
+pub mod openai;
 mod reader;
 #[cfg(test)]
 pub mod scripted;
+mod spoken;
 
 use serde_json::Value;
 use std::sync::Arc;
@@ -35,6 +37,13 @@ pub struct ToolResult {
     pub is_error: bool,
 }
 
+/// A model's message as its service has it.
+#[derive(Clone, Debug)]
+pub enum Raw {
+    Bedrock(Arc<aws_sdk_bedrockruntime::types::Message>),
+    OpenAi(Arc<Value>),
+}
+
 /// One message of the conversation, in order: user and model take turns, the user begins.
 #[derive(Clone, Debug)]
 pub enum Message {
@@ -42,7 +51,7 @@ pub enum Message {
     /// What the model said, exactly as it came; `raw` goes back unchanged (reasoning blocks carry signatures).
     Model {
         blocks: Vec<Block>,
-        raw: Option<Arc<aws_sdk_bedrockruntime::types::Message>>,
+        raw: Option<Raw>,
     },
     /// The results of all tool uses of the turn before.
     Results(Vec<ToolResult>),
@@ -57,12 +66,17 @@ pub struct ModelTool {
     pub input_schema: Value,
 }
 
-/// Everything one turn is made from. `system`, `schema` and `tools` are the same for every question of a source.
+/// Everything one turn is made from. `system` and `tools` are the same for every question of a source, `schema` too when
+/// it is the whole one.
 #[derive(Debug)]
 pub struct TurnRequest<'a> {
     pub system: &'a str,
     pub schema: &'a str,
+    /// Whether `schema` is the same for every question.
+    pub whole_schema: bool,
     pub tools: &'a [ModelTool],
+    /// How to say a tool call in text, for a model that has no tool calls.
+    pub spoken_tools: &'a str,
     pub messages: &'a [Message],
     pub deadline: Instant,
     /// For the engine that reads questions itself.
@@ -95,13 +109,13 @@ pub struct Turn {
     pub blocks: Vec<Block>,
     pub stop: StopReason,
     pub usage: Usage,
-    pub raw: Option<Arc<aws_sdk_bedrockruntime::types::Message>>,
+    pub raw: Option<Raw>,
 }
 
 /// A turn that could not be had. Every message names the setting to look at.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
-    #[error("no AWS credentials were found or accepted: {0}")]
+    #[error("no credentials were found or accepted: {0}")]
     Credentials(String),
     #[error("the model may not be used with these credentials: {0}")]
     Access(String),
@@ -119,39 +133,31 @@ pub enum ModelError {
     Deadline,
 }
 
-impl From<ModelError> for ToolError {
-    fn from(error: ModelError) -> Self {
-        let (code, hint) = match &error {
-            ModelError::Credentials(_) => (
-                Code::ModelCredentials,
-                "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_BEARER_TOKEN_BEDROCK, and \
-                 AWS_REGION, in the server's environment, or TUDB_MODEL=builtin; the other four tools work without.",
-            ),
-            ModelError::Access(_) => (
-                Code::ModelAccess,
-                "Allow bedrock:InvokeModel on TUDB_BEDROCK_MODEL and on the models behind it, and complete the \
-                 account's first-use form; the other four tools work without.",
-            ),
-            ModelError::Id(_) => (
-                Code::ModelId,
-                "Set TUDB_BEDROCK_MODEL to an inference profile of your region, such as \
-                 global.anthropic.claude-sonnet-4-6.",
-            ),
-            ModelError::Throttled(_) => {
-                (Code::ModelThrottled, "Try again in a minute, or ask AWS for a higher quota for TUDB_BEDROCK_MODEL.")
-            }
-            ModelError::Unavailable(_) => {
-                (Code::ModelUnavailable, "Try again; check AWS_REGION and the network. The other four tools work.")
-            }
-            ModelError::Reply(_) => {
-                (Code::ModelReply, "Ask again in other words, or set TUDB_BEDROCK_MODEL to a stronger model.")
-            }
-            ModelError::Blocked(_) => {
-                (Code::ModelBlocked, "Ask in other words, or look at the guardrail in the [bedrock] settings.")
-            }
+/// One remedy for each failure, in the words of the model's own settings.
+#[derive(Debug)]
+pub(crate) struct Hints {
+    credentials: &'static str,
+    access: &'static str,
+    id: &'static str,
+    throttled: &'static str,
+    unavailable: &'static str,
+    reply: &'static str,
+    blocked: &'static str,
+}
+
+impl ModelError {
+    fn told(&self, hints: &Hints) -> ToolError {
+        let (code, hint) = match self {
+            ModelError::Credentials(_) => (Code::ModelCredentials, hints.credentials),
+            ModelError::Access(_) => (Code::ModelAccess, hints.access),
+            ModelError::Id(_) => (Code::ModelId, hints.id),
+            ModelError::Throttled(_) => (Code::ModelThrottled, hints.throttled),
+            ModelError::Unavailable(_) => (Code::ModelUnavailable, hints.unavailable),
+            ModelError::Reply(_) => (Code::ModelReply, hints.reply),
+            ModelError::Blocked(_) => (Code::ModelBlocked, hints.blocked),
             ModelError::Deadline => (Code::Deadline, "Ask for less, or raise TUDB_ASK_TIMEOUT_MS."),
         };
-        ToolError::new(code, error.to_string()).hint(hint)
+        ToolError::new(code, self.to_string()).hint(hint)
     }
 }
 
@@ -159,6 +165,7 @@ impl From<ModelError> for ToolError {
 #[derive(Debug)]
 pub enum Model {
     Bedrock(Box<bedrock::Bedrock>),
+    OpenAi(Box<openai::OpenAi>),
     Builtin,
     #[cfg(test)]
     Scripted(scripted::Scripted),
@@ -169,27 +176,24 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// One sentence for a choice that this version does not serve.
+    /// One sentence for settings that do not name a model.
     pub fn new(config: &ModelConfig, limits: &Limits, env: &crate::config::Environment) -> Result<Model, ToolError> {
         match config.choice {
             ModelChoice::Bedrock => Ok(Model::Bedrock(Box::new(bedrock::Bedrock::new(config, limits, env)))),
             ModelChoice::Builtin => Ok(Model::Builtin),
-            ModelChoice::OpenAi => Err(ToolError::new(
-                Code::ConfigError,
-                "environment: TUDB_MODEL asks for an OpenAI-compatible model, which this version does not serve yet",
-            )
-            .hint("Set TUDB_MODEL to bedrock or builtin.")),
+            ModelChoice::OpenAi => Ok(Model::OpenAi(Box::new(openai::OpenAi::new(config, limits)?))),
         }
     }
 
-    /// Whether there is something to log in with, in words; the model itself is not asked.
+    /// Whether the service can be used, in words; nothing is generated.
     ///
     /// # Errors
     ///
-    /// [`ModelError::Credentials`].
+    /// [`ModelError`].
     pub async fn check(&self) -> Result<String, ModelError> {
         match self {
             Model::Bedrock(bedrock) => bedrock.check().await,
+            Model::OpenAi(openai) => openai.check().await,
             Model::Builtin => Ok("built-in engine".into()),
             #[cfg(test)]
             Model::Scripted(_) => Ok("scripted".into()),
@@ -200,6 +204,7 @@ impl Model {
     pub fn engine(&self) -> &'static str {
         match self {
             Model::Bedrock(_) => "bedrock",
+            Model::OpenAi(_) => "openai",
             Model::Builtin => "builtin",
             #[cfg(test)]
             Model::Scripted(_) => "scripted",
@@ -210,10 +215,16 @@ impl Model {
     pub fn id(&self) -> Option<&str> {
         match self {
             Model::Bedrock(bedrock) => Some(bedrock.model_id()),
+            Model::OpenAi(openai) => Some(openai.model_id()),
             Model::Builtin => None,
             #[cfg(test)]
             Model::Scripted(_) => None,
         }
+    }
+
+    /// A failure with its remedy in the words of this model's settings.
+    pub fn told(&self, error: &ModelError) -> ToolError {
+        error.told(if matches!(self, Model::OpenAi(_)) { &openai::HINTS } else { &bedrock::HINTS })
     }
 
     /// One turn.
@@ -224,6 +235,7 @@ impl Model {
     pub async fn turn(&self, request: &TurnRequest<'_>) -> Result<Turn, ModelError> {
         match self {
             Model::Bedrock(bedrock) => bedrock.turn(request).await,
+            Model::OpenAi(openai) => openai.turn(request).await,
             Model::Builtin => Ok(reader::turn(request)),
             #[cfg(test)]
             Model::Scripted(scripted) => scripted.turn(request),

@@ -31,17 +31,26 @@ pub struct Core {
 pub struct Reply {
     pub json: String,
     pub is_error: bool,
+    /// The question that the reply puts to the user.
+    pub asks_back: Option<Box<AskBack>>,
+}
+
+/// A question with complete questions to choose from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskBack {
+    pub message: String,
+    pub readings: Vec<String>,
 }
 
 impl Reply {
     pub fn ok(json: String) -> Self {
-        Reply { json, is_error: false }
+        Reply { json, is_error: false, asks_back: None }
     }
 }
 
 impl From<ToolError> for Reply {
     fn from(error: ToolError) -> Self {
-        Reply { json: error.to_json(), is_error: true }
+        Reply { json: error.to_json(), is_error: true, asks_back: None }
     }
 }
 

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod ask_honest;
+mod ask_openai;
+mod ask_scenarios;
 mod ask_wire;
 mod audit;
 mod clients;
@@ -11,8 +13,10 @@ mod command_line;
 mod connecting;
 mod context;
 mod documents;
+mod elicitation;
 mod eval;
 mod faults;
+mod injections;
 mod pooler;
 mod postgres;
 mod protocol;

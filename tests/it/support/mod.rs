@@ -1,6 +1,8 @@
 //! What the tests share: the server as a child process, throw-away directories and databases, a model endpoint.
 
 pub mod bedrock;
+pub mod http;
+pub mod openai;
 pub mod postgres;
 pub mod relay;
 

@@ -1,0 +1,86 @@
+-- The audit store on PostgreSQL, for servers on many hosts. Run it once as the owner of the database; then give each
+-- host a login that is a member of tudb_audit_writer, and auditors one of tudb_audit_reader:
+--   CREATE ROLE tudb_host_1 LOGIN PASSWORD '...' IN ROLE tudb_audit_writer;
+-- A writer can add and nothing else: it reads, changes and removes nothing.
+
+CREATE SCHEMA tudb_audit;
+
+CREATE TABLE tudb_audit.process (
+  process uuid PRIMARY KEY,
+  registered timestamptz NOT NULL DEFAULT clock_timestamp(),  -- the database's own clock and word for who wrote it
+  registered_by name NOT NULL DEFAULT session_user,
+  started_at text NOT NULL,
+  version text NOT NULL,
+  key_id text,
+  previous text,
+  hash text
+);
+
+CREATE TABLE tudb_audit.event (
+  process uuid NOT NULL,
+  seq bigint NOT NULL,
+  kind text NOT NULL CHECK (kind IN ('intent', 'outcome')),
+  id uuid NOT NULL,
+  at text NOT NULL,
+  body text NOT NULL,
+  hash text NOT NULL,
+  PRIMARY KEY (process, seq)
+);
+CREATE INDEX ON tudb_audit.event (id);
+
+CREATE TABLE tudb_audit.closing (
+  process uuid PRIMARY KEY,
+  at text NOT NULL,
+  last_seq bigint NOT NULL,
+  head text NOT NULL,
+  hash text
+);
+
+CREATE TABLE tudb_audit.checkpoint (
+  process uuid PRIMARY KEY,
+  seq bigint NOT NULL,
+  head text NOT NULL,
+  at text NOT NULL,
+  removed bigint NOT NULL,
+  key_id text,
+  hash text NOT NULL
+);
+
+CREATE VIEW tudb_audit.record AS
+SELECT
+  i.id,
+  i.at AS started_at,
+  i.process,
+  i.seq,
+  i.body::jsonb ->> 'client' AS client,
+  i.body::jsonb ->> 'tool' AS tool,
+  i.body::jsonb ->> 'source' AS source,
+  i.body::jsonb ->> 'user_id' AS user_id,
+  i.body::jsonb ->> 'session_id' AS session_id,
+  i.body::jsonb ->> 'question_id' AS question_id,
+  i.body::jsonb ->> 'question' AS question,
+  i.body::jsonb ->> 'sql' AS sql,
+  o.body::jsonb ->> 'decision' AS decision,
+  o.body::jsonb ->> 'code' AS code,
+  COALESCE(o.body::jsonb ->> 'outcome', 'unfinished') AS outcome,
+  o.body::jsonb ->> 'row_count' AS row_count,
+  o.body::jsonb ->> 'reply_bytes' AS reply_bytes,
+  o.body::jsonb ->> 'elapsed_ms' AS elapsed_ms,
+  o.body::jsonb ->> 'sqlstate' AS sqlstate,
+  o.body::jsonb ->> 'engine' AS engine,
+  o.body::jsonb ->> 'model' AS model,
+  o.body::jsonb ->> 'input_tokens' AS input_tokens,
+  o.body::jsonb ->> 'output_tokens' AS output_tokens,
+  o.body::jsonb ->> 'cost' AS cost,
+  i.body::jsonb ->> 'traceparent' AS traceparent
+FROM tudb_audit.event AS i
+LEFT JOIN tudb_audit.event AS o ON o.id = i.id AND o.kind = 'outcome'
+WHERE i.kind = 'intent';
+
+CREATE ROLE tudb_audit_writer NOLOGIN;
+GRANT USAGE ON SCHEMA tudb_audit TO tudb_audit_writer;
+GRANT INSERT ON tudb_audit.process, tudb_audit.event, tudb_audit.closing TO tudb_audit_writer;
+
+CREATE ROLE tudb_audit_reader NOLOGIN;
+GRANT USAGE ON SCHEMA tudb_audit TO tudb_audit_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA tudb_audit TO tudb_audit_reader;

@@ -1,0 +1,88 @@
+//! The user's answer to a question back, asked for inside the call where the client offers it: by a request of its own
+//! until 2025-11-25, by a result that asks for input since 2026-07-28. Nothing needs it: without it, or when the user
+//! declines, the reading comes with the next call's `choice`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rmcp::model::{
+    CallToolRequestParams, ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction, InputRequest,
+    InputRequiredResult, ProtocolVersion,
+};
+use rmcp::service::{RequestContext, RoleServer};
+use serde_json::{Value, json};
+
+use crate::tools::AskBack;
+
+/// The name of the one question and of its one field.
+const READING: &str = "reading";
+
+/// How the client of a call can ask its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// `elicitation/create`, while the call waits.
+    Request,
+    /// The call ends with `input_required` and comes again with the answer.
+    Result,
+}
+
+/// How this call's client can ask its user, if it can show a form at all.
+pub fn way(context: &RequestContext<RoleServer>) -> Option<Way> {
+    let offered = context.client_capabilities()?.elicitation?;
+    // Before there were two kinds, a client that offered elicitation meant forms.
+    if offered.form.is_none() && offered.url.is_some() {
+        return None;
+    }
+    let is_modern = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::NO_INITIALIZE);
+    Some(if is_modern { Way::Result } else { Way::Request })
+}
+
+fn form(question: &AskBack) -> Option<ElicitRequestParams> {
+    let schema = json!({"type": "object", "required": [READING],
+        "properties": {READING: {"type": "string", "title": "Reading", "enum": question.readings}}});
+    Some(ElicitRequestParams::FormElicitationParams {
+        meta: None,
+        message: question.message.clone(),
+        requested_schema: serde_json::from_value(schema).ok()?,
+    })
+}
+
+/// Asks by a request; the reading that the user chose in time.
+pub async fn ask(context: &RequestContext<RoleServer>, question: &AskBack, patience: Duration) -> Option<String> {
+    let asked = context.peer.create_elicitation_with_timeout(form(question)?, Some(patience));
+    let result = tokio::select! {
+        result = asked => result.inspect_err(|error| tracing::debug!(%error, "the user was not asked")).ok()?,
+        () = context.ct.cancelled() => return None,
+    };
+    let reading = reading(&result)?;
+    question.readings.contains(&reading).then_some(reading)
+}
+
+/// The result that asks; the same call comes again with the answer, so nothing has to be remembered.
+pub fn input_required(question: &AskBack) -> Option<InputRequiredResult> {
+    let request = InputRequest::Elicitation(ElicitRequest::new(form(question)?));
+    Some(InputRequiredResult::from_input_requests(BTreeMap::from([(READING.to_owned(), request)])))
+}
+
+/// Puts the answer that came with a call where a `choice` stands. True when there was an answer, whatever it was: then
+/// the user is not asked once more.
+pub fn answered(request: &mut CallToolRequestParams) -> bool {
+    let Some(answer) = request.input_responses.as_mut().and_then(|answers| answers.remove(READING)) else {
+        return false;
+    };
+    let reading = serde_json::from_value::<ElicitResult>(answer).ok().as_ref().and_then(reading);
+    if let Some(reading) = reading {
+        choose(request, reading);
+    }
+    true
+}
+
+/// The same call with a reading chosen.
+pub fn choose(request: &mut CallToolRequestParams, reading: String) {
+    request.arguments.get_or_insert_default().insert("choice".into(), reading.into());
+}
+
+fn reading(result: &ElicitResult) -> Option<String> {
+    let content = result.content.as_ref().filter(|_| result.action == ElicitationAction::Accept)?;
+    content.get(READING).and_then(Value::as_str).map(str::to_owned)
+}
