@@ -23,6 +23,14 @@ const RESERVED: &str = "\
     user using values variadic verbose when where window with";
 
 impl Dialect {
+    /// As replies and traces spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dialect::Postgresql => "postgresql",
+            Dialect::Sqlite => "sqlite",
+        }
+    }
+
     /// A name as a statement has to write it.
     pub fn quote_name(self, name: &str) -> String {
         let plain = |c: char| {

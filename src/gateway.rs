@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::{AuditLog, EntryStart, Finished, OpenEntry};
+use crate::audit::{AuditLog, EntryStart, Finished, OpenEntry, Outcomes};
 use crate::config::{Config, SourceConfig};
 use crate::database::advice;
 use crate::database::catalog::TableDescription;
@@ -46,6 +46,8 @@ pub struct Caller {
     pub deadline: Option<Instant>,
     /// Record of the question that statements belong to.
     pub question_id: Option<String>,
+    /// What became of the records' outcomes.
+    pub outcomes: Outcomes,
     /// What the call is doing, for progress notifications.
     pub stage: Option<watch::Sender<String>>,
 }
@@ -347,12 +349,12 @@ impl Gateway {
             session_id: request.session_id.clone(),
             ..self.start(caller, "ask_database")
         };
-        Ok(self.audit.begin(start).committed().await?)
+        Ok(self.audit.begin(start, &caller.outcomes).committed().await?)
     }
 
     /// Records a call that was refused before it had a request: unknown tool, unreadable arguments.
     pub async fn refuse(&self, caller: &Caller, tool: &'static str, error: &ToolError) -> Result<(), ToolError> {
-        let entry = self.audit.begin(self.start(caller, tool)).committed().await?;
+        let entry = self.audit.begin(self.start(caller, tool), &caller.outcomes).committed().await?;
         entry.close(Finished::of_error(error));
         Ok(())
     }
@@ -389,9 +391,10 @@ impl Gateway {
         options: impl FnOnce(&SourceConfig) -> Result<ReadOptions, ToolError>,
     ) -> Result<Read<Found>, ToolError> {
         start.source = Some(source_name.unwrap_or(&self.config.default_source).to_owned());
+        start.system = self.source(source_name).and_then(|source| self.dialect(source)).ok().map(Dialect::name);
         caller.stage("checking");
         let user_id = start.user_id.clone();
-        let pending = self.audit.begin(start);
+        let pending = self.audit.begin(start, &caller.outcomes);
         let call = pending.id();
         // The writer commits the intent while this goes on; nothing of the caller's is sent before it has.
         let prepared = self.prepare(caller, source_name, user_id.as_deref(), &task, options).await;

@@ -18,6 +18,7 @@ use rmcp::service::{RequestContext, RoleServer};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Outcomes;
 use crate::database::value::cut;
 use crate::error::ToolError;
 use crate::gateway::{Caller, Gateway};
@@ -60,6 +61,7 @@ impl Server {
             cancel: self.end.child_token(),
             deadline: None,
             question_id: None,
+            outcomes: Outcomes::default(),
             stage: token.is_some().then_some(stage),
         };
         let work = caught(what, work(&caller));
@@ -93,7 +95,11 @@ impl Server {
         };
         let arguments = request.arguments.unwrap_or_default();
         let called = self
-            .attend(&request.name, context, async |caller| tools::call(core, &request.name, arguments, caller).await)
+            .attend(&request.name, context, async |caller| {
+                let reply = tools::call(core, &request.name, arguments, caller).await;
+                let warning = caller.outcomes.written().await;
+                reply.map(|reply| reply.with_warning(warning))
+            })
             .await;
         called.unwrap_or_else(|| Some(ToolError::internal().into()))
     }

@@ -22,7 +22,7 @@ use crate::audit::{Finished, OutcomeKind};
 use crate::config::SourceConfig;
 use crate::database::catalog::Snapshot;
 use crate::error::{Code, ToolError};
-use crate::gateway::{AskDatabase, Caller, Gateway, Ran, RunSql, user, wanted_rows};
+use crate::gateway::{AskDatabase, Caller, ExplainQuery, Gateway, Ran, RunSql, user, wanted_rows};
 use crate::model::Model;
 use crate::tools::{AskBack, Reply};
 use answer::{Outcome, Receipt, Success};
@@ -144,6 +144,8 @@ impl Asker {
         finished.model = receipt.model;
         finished.input_tokens = Some(receipt.input_tokens);
         finished.output_tokens = Some(receipt.output_tokens);
+        let (input, output, cached) = (receipt.input_tokens, receipt.output_tokens, receipt.cache_read_tokens);
+        finished.cost = self.spending.price().map(|price| price.of(input, output, cached));
         entry.close(finished);
         let is_error = matches!(outcome, Outcome::Blocked { .. } | Outcome::Failed(_));
         let asks_back = match outcome {
@@ -180,6 +182,27 @@ impl Asker {
     /// What of the context file no longer fits a source's schema.
     pub fn misfits(&self, source_name: &str, snapshot: &Snapshot) -> Vec<String> {
         self.notes(source_name).map(|notes| notes.misfits(snapshot)).unwrap_or_default()
+    }
+
+    /// The verified queries of a source that do not run any more, each with the reason; they are planned and not run.
+    pub async fn failing_queries(&self, caller: &Caller, source: &SourceConfig) -> Vec<String> {
+        let mut failing = Vec::new();
+        for (query, sql) in self.notes(&source.name).into_iter().flat_map(Notes::trials) {
+            let request = ExplainQuery {
+                sql,
+                user_id: source.user.is_some().then(|| "doctor".to_owned()),
+                source: Some(source.name.clone()),
+                ..ExplainQuery::default()
+            };
+            match self.gateway.explain_query(caller, &request).await {
+                Ok(read) => drop(read.close(None, 0)),
+                Err(error) => {
+                    let code = error.code.as_str();
+                    failing.push(format!("the verified query {:?} fails: {code}: {}", query.question, error.message));
+                }
+            }
+        }
+        failing
     }
 
     /// What the prompt of a question would hold of the schema, without asking a model.

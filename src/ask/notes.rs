@@ -78,27 +78,22 @@ impl<'a> Notes<'a> {
     pub fn verified(self, question: &str) -> Option<(&'a Verified, String)> {
         self.queries().find_map(|query| {
             let values = matched(&query.question, question)?;
-            // From left to right, once: a value may hold braces of its own.
-            let (mut sql, mut rest) = (String::new(), query.sql.as_str());
-            while let Some((before, after)) = rest.split_once('{') {
-                sql.push_str(before);
-                rest = match after
-                    .split_once('}')
-                    .and_then(|(name, left)| Some((query.parameters.get(name)?, name, left)))
-                {
-                    Some((kind, name, left)) => {
-                        sql.push_str(&literal(values.get(name)?, *kind)?);
-                        left
-                    }
-                    None => {
-                        sql.push('{');
-                        after
-                    }
-                };
-            }
-            sql.push_str(rest);
+            let sql = filled(query, |name, kind| literal(values.get(name)?, kind))?;
             Some((query, sql))
         })
+    }
+
+    /// Each verified query with made-up values in, to see whether it still fits the schema.
+    pub fn trials(self) -> impl Iterator<Item = (&'a Verified, String)> {
+        let value = |_: &str, kind| {
+            let value = match kind {
+                ParameterKind::Text => "x",
+                ParameterKind::Integer | ParameterKind::Number => "1",
+                ParameterKind::Date => "2026-01-01",
+            };
+            literal(value, kind)
+        };
+        self.queries().filter_map(move |query| Some((query, filled(query, value)?)))
     }
 
     /// The verified queries most like the question, for examples.
@@ -132,6 +127,27 @@ impl<'a> Notes<'a> {
         }
         found
     }
+}
+
+/// A query's statement with its parameters in, from left to right, once: a value may hold braces of its own.
+fn filled(query: &Verified, value: impl Fn(&str, ParameterKind) -> Option<String>) -> Option<String> {
+    let (mut sql, mut rest) = (String::new(), query.sql.as_str());
+    while let Some((before, after)) = rest.split_once('{') {
+        sql.push_str(before);
+        let named = after.split_once('}').and_then(|(name, left)| Some((*query.parameters.get(name)?, name, left)));
+        rest = match named {
+            Some((kind, name, left)) => {
+                sql.push_str(&value(name, kind)?);
+                left
+            }
+            None => {
+                sql.push('{');
+                after
+            }
+        };
+    }
+    sql.push_str(rest);
+    Some(sql)
 }
 
 fn names(note: &TableNote, table: &TableDescription) -> bool {

@@ -35,6 +35,10 @@ impl Spending {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn price(&self) -> Option<Price> {
+        self.price
+    }
+
     /// Lets a question in, or says when the next one may come.
     ///
     /// # Errors

@@ -10,7 +10,6 @@ use crate::model::{Block, StopReason, Turn, Usage};
 
 struct Bench {
     asker: Asker,
-    store: std::path::PathBuf,
 }
 
 fn bench(turns: Vec<Turn>, more: &[(&str, &str)]) -> Bench {
@@ -21,7 +20,7 @@ fn bench(turns: Vec<Turn>, more: &[(&str, &str)]) -> Bench {
     env.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let config = Arc::new(Config::load(None, &env).unwrap());
     let gateway = Arc::new(Gateway::new(Arc::clone(&config), AuditLog::start(&config.audit)));
-    Bench { asker: Asker::new(gateway, Ok(Model::Scripted(Scripted::new(turns)))), store }
+    Bench { asker: Asker::new(gateway, Ok(Model::Scripted(Scripted::new(turns)))) }
 }
 
 impl Bench {
@@ -38,7 +37,7 @@ impl Bench {
 
     async fn records(&self) -> Vec<Value> {
         self.asker.gateway.close().await;
-        Trail::open(&self.store).await.unwrap().records(&Filter::default()).await.unwrap()
+        Trail::open(&self.asker.gateway.config().audit).await.unwrap().records(&Filter::default()).await.unwrap()
     }
 }
 

@@ -493,15 +493,11 @@ impl Question<'_> {
             let ranked = limits.ranked_schema_tokens;
             schema_context::build(self.snapshot, self.index, self.reading(), (ranked, ranked), true).text
         };
-        let dialect = match self.dialect {
-            Dialect::Postgresql => "postgresql",
-            Dialect::Sqlite => "sqlite",
-        };
         let hand_back = HandBack {
             message:
                 "No language model is configured and the built-in engine is not sure; write the statement from this."
                     .into(),
-            dialect,
+            dialect: self.dialect.name(),
             schema,
             values: schema_context::matched_values(self.snapshot, self.index, self.reading(), 20),
             joins: schema_context::joins(self.snapshot, &tables),

@@ -4,21 +4,25 @@
 //! without a record. An entry that is dropped before it is closed (cancelled, timed out, panicked) still writes its
 //! outcome. Records never hold result values or secrets. The store is `store`'s business, reading it `trail`'s.
 
+mod chain;
 mod record;
+mod retention;
 mod store;
 mod trail;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use record::hex;
 pub use record::{Decision, EntryStart, Finished, OutcomeKind};
-pub use trail::{Filter, Trail, Verdict};
+pub use retention::{Retention, prune};
+pub use trail::{FIELDS, Filter, Trail, TrailError, Verdict};
 
 use crate::config::AuditConfig;
 use crate::error::{Code, ToolError};
+use crate::telemetry::{self, Begun};
 use store::{Event, Writer};
 
 /// The process's way into the audit store. Cheap to clone.
@@ -43,6 +47,25 @@ impl From<AuditUnavailable> for ToolError {
     }
 }
 
+/// The writer's word on one event.
+type Word = oneshot::Receiver<Result<(), AuditUnavailable>>;
+
+/// What became of the outcomes of one call's records.
+#[derive(Clone, Debug, Default)]
+pub struct Outcomes(Arc<Mutex<Vec<Word>>>);
+
+impl Outcomes {
+    /// Waits until each outcome so far is in the store; a warning when one is not.
+    pub async fn written(&self) -> Option<String> {
+        let waiting = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut failed = None;
+        for outcome in waiting {
+            failed = outcome.await.ok().and_then(Result::err).or(failed);
+        }
+        failed.map(|error| format!("the outcome of this call is not in the audit trail yet: {}", error.reason))
+    }
+}
+
 impl AuditLog {
     /// Starts the writer task. The store itself is opened with the first entry.
     pub fn start(config: &AuditConfig) -> AuditLog {
@@ -53,7 +76,7 @@ impl AuditLog {
 
     /// Hands an intent to the store. What follows may be prepared meanwhile, but nothing of the caller's may be sent
     /// to a database before [`PendingEntry::committed`] has returned.
-    pub fn begin(&self, mut start: EntryStart) -> PendingEntry {
+    pub fn begin(&self, mut start: EntryStart, outcomes: &Outcomes) -> PendingEntry {
         start.sql = start.sql.map(|sql| record::keep_sql(&sql, self.sql));
         start.user_id = start.user_id.map(record::keep_text);
         start.session_id = start.session_id.map(record::keep_text);
@@ -61,11 +84,13 @@ impl AuditLog {
         start.client = start.client.map(record::keep_text);
         start.source = start.source.map(record::keep_text);
         let id = uuid::Uuid::now_v7().to_string();
+        let span = telemetry::begin(&id, &start);
         let (written, receiver) = oneshot::channel();
         let event = Event::Intent { id: id.clone(), start: Box::new(start), written };
         // A closed channel shows in the receiver: the intent was not written.
         let _ = self.events.send(event);
-        let entry = Entry { id: id.into(), events: self.events.clone(), started: Instant::now(), open: true };
+        let (events, outcomes) = (self.events.clone(), outcomes.clone());
+        let entry = Entry { id: id.into(), events, outcomes, span, started: Instant::now(), open: true };
         PendingEntry { entry, written: receiver, required: self.required }
     }
 
@@ -83,23 +108,38 @@ impl AuditLog {
 struct Entry {
     id: Arc<str>,
     events: mpsc::UnboundedSender<Event>,
+    outcomes: Outcomes,
+    span: Begun,
     started: Instant,
+    /// Whether an outcome is still to be written.
     open: bool,
 }
 
 impl Entry {
     fn close(&mut self, mut finished: Finished) {
-        self.open = false;
+        if !std::mem::take(&mut self.open) {
+            return;
+        }
         finished.elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let _ = self.events.send(Event::Outcome { id: self.id.to_string(), finished: Box::new(finished) });
+        telemetry::end(&self.span, &finished);
+        let (written, receiver) = oneshot::channel();
+        self.outcomes.0.lock().unwrap_or_else(PoisonError::into_inner).push(receiver);
+        let _ = self.events.send(Event::Outcome {
+            id: self.id.to_string(),
+            finished: Box::new(finished),
+            written: Some(written),
+        });
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        if self.open {
-            self.close(Finished::new(OutcomeKind::Cancelled));
-        }
+        let finished = if std::thread::panicking() {
+            Finished::of_error(&ToolError::internal())
+        } else {
+            Finished::new(OutcomeKind::Cancelled)
+        };
+        self.close(finished);
     }
 }
 
@@ -107,7 +147,7 @@ impl Drop for Entry {
 #[derive(Debug)]
 pub struct PendingEntry {
     entry: Entry,
-    written: oneshot::Receiver<Result<(), AuditUnavailable>>,
+    written: Word,
     required: bool,
 }
 
@@ -133,6 +173,8 @@ impl PendingEntry {
             }
             Err(error) => {
                 tracing::warn!(%error, "going on without a record, as audit.required = false says");
+                // Without an intent there is no outcome either.
+                entry.open = false;
                 Ok(OpenEntry { entry, warning: Some("this call is not in the audit trail".into()) })
             }
         }

@@ -30,6 +30,9 @@ pub struct EntryStart {
     pub sql: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// For traces: the standard's word for the kind of database.
+    #[serde(skip)]
+    pub system: Option<&'static str>,
 }
 
 /// What was decided about a call.
@@ -73,6 +76,9 @@ pub struct Finished {
     pub input_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
+    /// By `[prices]`, in their currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
 }
 
 impl Finished {
@@ -89,6 +95,7 @@ impl Finished {
             model: None,
             input_tokens: None,
             output_tokens: None,
+            cost: None,
         }
     }
 
@@ -150,6 +157,8 @@ const MAX_TEXT_BYTES: usize = 33_000;
 
 /// A text of the caller's, cut to what a record holds.
 pub(super) fn keep_text(text: String) -> String {
+    // PostgreSQL's JSON holds no NUL, and one record must not keep the others from being read.
+    let text = if text.contains('\0') { text.replace('\0', "␀") } else { text };
     if text.len() <= MAX_TEXT_BYTES {
         return text;
     }
@@ -159,13 +168,10 @@ pub(super) fn keep_text(text: String) -> String {
 
 /// The part of a statement's text that the record keeps.
 pub(super) fn keep_sql(sql: &str, how: AuditSql) -> String {
-    if sql.len() > MAX_TEXT_BYTES && how == AuditSql::Full {
-        return keep_text(sql.to_owned());
-    }
     match how {
-        AuditSql::Full => sql.to_owned(),
+        AuditSql::Full => keep_text(sql.to_owned()),
         AuditSql::Hash => format!("sha256:{}", hex(&Sha256::digest(sql))),
-        AuditSql::Fingerprint => fingerprint(sql),
+        AuditSql::Fingerprint => keep_text(fingerprint(sql)),
     }
 }
 

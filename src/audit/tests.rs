@@ -1,8 +1,23 @@
 use super::*;
-use crate::config::{AuditConfig, AuditSql};
+use crate::config::{AuditConfig, AuditSql, AuditStore};
+use sqlx::{ConnectOptions, SqliteConnection};
 
 fn config(path: &std::path::Path) -> AuditConfig {
-    AuditConfig { path: Some(path.to_owned()), required: true, power: false, sql: AuditSql::Full, mirror: None }
+    AuditConfig {
+        store: AuditStore::File(path.to_owned()),
+        required: true,
+        power: false,
+        sql: AuditSql::Full,
+        mirror: None,
+        key_file: None,
+    }
+}
+
+/// The same with a key beside the store.
+fn keyed(path: &std::path::Path) -> AuditConfig {
+    let key = path.with_file_name("key");
+    std::fs::write(&key, "a key that nobody guesses\n").unwrap();
+    AuditConfig { key_file: Some(key), ..config(path) }
 }
 
 fn start(tool: &'static str, sql: &str) -> EntryStart {
@@ -15,57 +30,299 @@ fn temporary(name: &str) -> std::path::PathBuf {
     directory.join("audit.db")
 }
 
-#[tokio::test]
-async fn each_call_has_its_record_whatever_becomes_of_it() {
-    let path = temporary("records");
-    let log = AuditLog::start(&config(&path));
-    log.begin(start("run_sql", "SELECT 1")).committed().await.unwrap().close(Finished::new(OutcomeKind::Ok));
-    drop(log.begin(start("run_sql", "SELECT 2")).committed().await.unwrap());
-    let refused = log.begin(start("run_sql", "DROP TABLE t")).committed().await.unwrap();
-    refused.close(Finished::of_error(&ToolError::new(Code::WriteRefused, "no")));
-    log.finish().await;
+async fn begin(log: &AuditLog, sql: &str) -> OpenEntry {
+    log.begin(start("run_sql", sql), &Outcomes::default()).committed().await.unwrap()
+}
 
-    let mut trail = Trail::open(&path).await.unwrap();
-    let records = trail.records(&Filter::default()).await.unwrap();
-    let outcomes: Vec<_> = records.iter().map(|record| record["outcome"].as_str().unwrap()).collect();
-    assert_eq!(outcomes, ["ok", "cancelled", "rejected"]);
-    assert_eq!(records[2]["decision"], "refused");
-    assert_eq!(records[2]["code"], "write_refused");
-    assert_eq!(trail.verify().await.unwrap(), Verdict { events: 6, processes: 1, ..Verdict::default() });
+/// One process with three records, to its regular end.
+async fn three_records(config: &AuditConfig) {
+    let log = AuditLog::start(config);
+    for sql in ["SELECT 1", "SELECT 2", "SELECT 3"] {
+        begin(&log, sql).await.close(Finished::new(OutcomeKind::Ok));
+    }
+    log.finish().await;
+}
+
+async fn store(path: &std::path::Path) -> SqliteConnection {
+    let store = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    store.busy_timeout(std::time::Duration::from_secs(5)).connect().await.unwrap()
+}
+
+async fn change(path: &std::path::Path, sql: &str) {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut store(path).await).await.unwrap();
+}
+
+async fn verdict(config: &AuditConfig) -> Verdict {
+    Trail::open(config).await.unwrap().verify().await.unwrap()
 }
 
 #[tokio::test]
-async fn tampering_shows() {
-    for tamper in [
-        "UPDATE event SET body = replace(body, 'SELECT 2', 'SELECT 9') WHERE seq = 3",
-        "DELETE FROM event WHERE seq = 3",
-        "DELETE FROM event WHERE seq = 6",
-        "UPDATE event SET seq = CASE seq WHEN 1 THEN 3 WHEN 3 THEN 1 END + 100 WHERE seq IN (1, 3)",
-        "INSERT INTO event SELECT process, 99, kind, id, at, body, hash FROM event WHERE seq = 1",
-        "DELETE FROM process",
-    ] {
-        let path = temporary("tamper");
-        let log = AuditLog::start(&config(&path));
-        for sql in ["SELECT 1", "SELECT 2", "SELECT 3"] {
-            log.begin(start("run_sql", sql)).committed().await.unwrap().close(Finished::new(OutcomeKind::Ok));
+async fn each_call_has_its_record_whatever_becomes_of_it() {
+    let path = temporary("records");
+    let config = config(&path);
+    let log = AuditLog::start(&config);
+    begin(&log, "SELECT 1").await.close(Finished::new(OutcomeKind::Ok));
+    drop(begin(&log, "SELECT 2").await);
+    let refused = begin(&log, "DROP TABLE t").await;
+    refused.close(Finished::of_error(&ToolError::new(Code::WriteRefused, "no")));
+    let panicking = begin(&log, "SELECT 3").await;
+    #[allow(clippy::panic)]
+    let panicked = tokio::spawn(async move {
+        let _entry = panicking;
+        panic!("inside");
+    });
+    assert!(panicked.await.is_err());
+    log.finish().await;
+
+    let records = Trail::open(&config).await.unwrap().records(&Filter::default()).await.unwrap();
+    let outcomes: Vec<_> = records.iter().map(|record| record["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["ok", "cancelled", "rejected", "failed"]);
+    assert_eq!((&records[2]["decision"], &records[2]["code"]), (&"refused".into(), &"write_refused".into()));
+    assert_eq!(records[3]["code"], "internal");
+    assert_eq!(verdict(&config).await, Verdict { events: 8, processes: 1, ..Verdict::default() });
+}
+
+#[tokio::test]
+async fn every_kind_of_tampering_is_found_and_named() {
+    // What is done, and what verify says of it.
+    let cases = [
+        ("UPDATE event SET body = replace(body, 'SELECT 2', 'SELECT 9') WHERE seq = 3", "event 3 (intent of record"),
+        ("UPDATE event SET at = '2020-01-01T00:00:00Z' WHERE seq = 4", "event 4 (outcome of record"),
+        ("UPDATE event SET id = 'another' WHERE seq = 1", "event 1 (intent of record another) was changed"),
+        ("UPDATE event SET kind = 'outcome' WHERE seq = 5", "event 5 (outcome of record"),
+        ("DELETE FROM event WHERE seq = 1", "event 1 is missing"),
+        ("DELETE FROM event WHERE seq = 3", "event 3 is missing"),
+        ("DELETE FROM event WHERE seq = 6", "ended with event 6, but the chain ends with 5"),
+        ("DELETE FROM event", "ended with event 6, but the chain ends with 0"),
+        // Reordered: both events are changed where they now stand.
+        (
+            "UPDATE event SET seq = seq + 100; UPDATE event SET seq = 3 WHERE seq = 105; UPDATE event SET seq = 5 WHERE seq = 103; UPDATE event SET seq = seq - 100 WHERE seq > 100",
+            "event 3 (intent of record",
+        ),
+        (
+            "INSERT INTO event SELECT process, 7, kind, 'new', at, body, hash FROM event WHERE seq = 5",
+            "event 7 (intent of record new) was changed",
+        ),
+        (
+            "UPDATE event SET seq = seq + 100; UPDATE event SET seq = seq - 99 WHERE seq > 102; UPDATE event SET seq = seq - 100 WHERE seq > 100; INSERT INTO event SELECT process, 3, kind, 'new', at, body, hash FROM event WHERE seq = 1",
+            "event 3 (intent of record new) was changed",
+        ),
+        ("DELETE FROM process", "has events but no beginning"),
+        ("UPDATE process SET started_at = '2020-01-01T00:00:00Z'", "its beginning was changed"),
+        ("UPDATE closing SET at = '2020-01-01T00:00:00Z'", "its end was changed"),
+        (
+            "UPDATE closing SET last_seq = 4, head = (SELECT hash FROM event WHERE seq = 4); DELETE FROM event WHERE seq > 4",
+            "its end was changed",
+        ),
+        (
+            "INSERT INTO checkpoint SELECT process, 2, hash, at, 2, NULL, 'forged' FROM event WHERE seq = 2; DELETE FROM event WHERE seq <= 2",
+            "its checkpoint was changed",
+        ),
+    ];
+    for keyed_too in [false, true] {
+        for (tamper, told) in cases {
+            let path = temporary("tamper");
+            let config = if keyed_too { keyed(&path) } else { config(&path) };
+            three_records(&config).await;
+            assert_eq!(verdict(&config).await.faults, Vec::<String>::new());
+            change(&path, tamper).await;
+            let faults = verdict(&config).await.faults;
+            assert!(faults.iter().any(|fault| fault.contains(told)), "{tamper}: {faults:?}");
         }
-        log.finish().await;
-        let mut store = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
-        store = store.busy_timeout(std::time::Duration::from_secs(5));
-        let mut store = sqlx::ConnectOptions::connect(&store).await.unwrap();
-        sqlx::query(tamper).execute(&mut store).await.unwrap();
-        let verdict = Trail::open(&path).await.unwrap().verify().await.unwrap();
-        assert!(!verdict.faults.is_empty(), "{tamper}");
     }
 }
 
 #[tokio::test]
+async fn a_process_that_is_gone_or_cut_is_missed_by_the_next_one() {
+    let path = temporary("links");
+    let config = config(&path);
+    three_records(&config).await;
+    // Killed: there is no end to compare with.
+    let log = AuditLog::start(&config);
+    begin(&log, "SELECT 4").await.close(Finished::new(OutcomeKind::Ok));
+    let outcomes = Outcomes::default();
+    log.begin(start("run_sql", "SELECT 5"), &outcomes).committed().await.unwrap().close(Finished::new(OutcomeKind::Ok));
+    assert_eq!(outcomes.written().await, None);
+    three_records(&config).await;
+    assert_eq!(verdict(&config).await.faults, Vec::<String>::new());
+    let second = "(SELECT process FROM process ORDER BY rowid LIMIT 1 OFFSET 1)";
+    for (tamper, told) in [
+        (format!("DELETE FROM event WHERE process = {second} AND seq = 4"), "event 4, which process"),
+        (
+            format!("DELETE FROM event WHERE process = {second}; DELETE FROM process WHERE process = {second}"),
+            "is missing or was changed",
+        ),
+    ] {
+        let copy = temporary("links-copy");
+        change(&path, &format!("VACUUM INTO '{}'", copy.display())).await;
+        change(&copy, &tamper).await;
+        let faults = verdict(&self::config(&copy)).await.faults;
+        assert!(faults.iter().any(|fault| fault.contains(told)), "{tamper}: {faults:?}");
+    }
+}
+
+#[tokio::test]
+async fn with_a_key_a_rewritten_chain_shows() {
+    let path = temporary("key");
+    let config = keyed(&path);
+    three_records(&config).await;
+    assert!(verdict(&config).await.keyed);
+    // Another key, and none, cannot check it; neither says that all is well.
+    let other = AuditConfig { key_file: Some(path.with_file_name("other")), ..config.clone() };
+    std::fs::write(path.with_file_name("other"), "another key, long enough").unwrap();
+    for config in [other, self::config(&path)] {
+        let verdict = verdict(&config).await;
+        assert!(!verdict.keyed && verdict.faults[0].contains("its key is not the one"), "{verdict:?}");
+    }
+    // A chain written again by who does not have the key: as plain hashes, in the place of the one with the key.
+    three_records(&self::config(&path)).await;
+    let faults = verdict(&config).await.faults;
+    assert!(faults[0].contains("has no key although those before it have one"), "{faults:?}");
+    let short = AuditConfig { key_file: Some(path.with_file_name("short")), ..config.clone() };
+    std::fs::write(path.with_file_name("short"), "secret").unwrap();
+    for config in [short, AuditConfig { key_file: Some("/nowhere/key".into()), ..config }] {
+        let refused =
+            AuditLog::start(&config).begin(start("run_sql", "SELECT 1"), &Outcomes::default()).committed().await;
+        let reason = refused.unwrap_err().reason;
+        assert!(reason.contains("audit.key_file") && !reason.contains("secret"), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_after_pruning_can_be_verified_and_goes_on() {
+    for keyed_too in [false, true] {
+        let path = temporary("prune");
+        let config = if keyed_too { keyed(&path) } else { config(&path) };
+        three_records(&config).await;
+        let log = AuditLog::start(&config);
+        let mut ids = Vec::new();
+        for number in 0..20 {
+            let entry = begin(&log, &format!("SELECT {number}, '{}'", "x".repeat(1_000))).await;
+            ids.push(entry.id().to_owned());
+            entry.close(Finished::new(OutcomeKind::Ok));
+        }
+        let none = prune(&config, &Retention::default()).await.unwrap();
+        assert_eq!(none, 0);
+        // By age, in the middle of a running process, which goes on writing.
+        let removed = prune(&config, &Retention { from: Some(ids[5].clone()), max_bytes: None }).await.unwrap();
+        assert_eq!(removed, 6 + 10);
+        begin(&log, "SELECT 'after'").await.close(Finished::new(OutcomeKind::Ok));
+        let outcomes = Outcomes::default();
+        log.begin(start("run_sql", "SELECT 'last'"), &outcomes)
+            .committed()
+            .await
+            .unwrap()
+            .close(Finished::new(OutcomeKind::Ok));
+        outcomes.written().await;
+        let found = verdict(&config).await;
+        assert_eq!((found.faults.as_slice(), found.removed, found.events), (&[][..], 16, 34));
+        // By size, and once more.
+        assert!(prune(&config, &Retention { from: None, max_bytes: Some(8_000) }).await.unwrap() > 10);
+        log.finish().await;
+        three_records(&config).await;
+        let found = verdict(&config).await;
+        assert_eq!(found.faults, Vec::<String>::new());
+        assert!(found.removed > 26 && found.unfinished.is_empty(), "{found:?}");
+        // A checkpoint cannot hide more than it says.
+        change(&path, "UPDATE checkpoint SET seq = seq + 2, head = (SELECT hash FROM event AS e WHERE e.process = checkpoint.process AND e.seq = checkpoint.seq + 2) WHERE process IN (SELECT process FROM event)").await;
+        change(&path, "DELETE FROM event WHERE EXISTS (SELECT 1 FROM checkpoint AS c WHERE c.process = event.process AND event.seq <= c.seq)").await;
+        assert!(verdict(&config).await.faults[0].contains("its checkpoint was changed"));
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_version_is_brought_forward() {
+    let path = temporary("forward");
+    change(&path, include_str!("../../migrations/audit/0001_events.sql")).await;
+    let hash = |previous: &str, seq: i64, kind: &str, body: &str| {
+        chain::Seal::default().hash(&[previous, "old", &seq.to_string(), kind, "0190a", "2026-01-01T00:00:00Z", body])
+    };
+    let first = hash("", 1, "intent", "{\"tool\":\"run_sql\",\"sql\":\"SELECT 1\"}");
+    let second = hash(&first, 2, "outcome", "{\"decision\":\"allowed\",\"outcome\":\"ok\"}");
+    change(
+        &path,
+        &format!(
+            "PRAGMA user_version = 1;
+             INSERT INTO process VALUES ('old', '2026-01-01T00:00:00Z', '0.1.0', '2026-01-01T00:00:01Z', 2, '{second}');
+             INSERT INTO event VALUES ('old', 1, 'intent', '0190a', '2026-01-01T00:00:00Z', '{{\"tool\":\"run_sql\",\"sql\":\"SELECT 1\"}}', '{first}');
+             INSERT INTO event VALUES ('old', 2, 'outcome', '0190a', '2026-01-01T00:00:00Z', '{{\"decision\":\"allowed\",\"outcome\":\"ok\"}}', '{second}');"
+        ),
+    )
+    .await;
+    let config = config(&path);
+    let unread = Trail::open(&config).await.err().unwrap().to_string();
+    assert!(unread.contains("tudb doctor"), "{unread}");
+    three_records(&config).await;
+    let found = verdict(&config).await;
+    assert_eq!((found.faults.as_slice(), found.events, found.processes), (&[][..], 8, 2));
+    let records = Trail::open(&config).await.unwrap().records(&Filter::default()).await.unwrap();
+    assert_eq!((records.len(), &records[0]["outcome"]), (4, &"ok".into()));
+    change(&path, "DELETE FROM event WHERE seq = 2 AND process = 'old'").await;
+    assert!(!verdict(&config).await.faults.is_empty());
+    change(&path, "PRAGMA user_version = 99").await;
+    let refused = AuditLog::start(&config).begin(start("run_sql", "SELECT 1"), &Outcomes::default()).committed().await;
+    assert!(refused.unwrap_err().reason.contains("newer version"));
+}
+
+/// A clock that goes backwards changes times, not the order of a chain.
+#[tokio::test]
+async fn the_chain_does_not_depend_on_the_clock() {
+    let path = temporary("clock");
+    let config = config(&path);
+    three_records(&config).await;
+    let seal = chain::Seal::default();
+    let mut store = store(&path).await;
+    let (process, mut head): (String, String) =
+        sqlx::query_as("SELECT process, head FROM closing").fetch_one(&mut store).await.unwrap();
+    sqlx::raw_sql("DELETE FROM closing").execute(&mut store).await.unwrap();
+    for (seq, at) in [(7, "2026-06-01T00:00:00Z"), (8, "2020-01-01T00:00:00Z"), (9, "2026-05-01T00:00:00Z")] {
+        let (kind, id, body) = ("intent".to_owned(), format!("id{seq}"), "{\"tool\":\"run_sql\"}".to_owned());
+        let mut row = chain::Row { seq, kind, id, at: at.into(), body, hash: String::new() };
+        row.hash = row.expected(&seal, &head, &process);
+        head = row.hash.clone();
+        let insert = sqlx::query("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)").bind(process.clone()).bind(seq);
+        let insert = insert.bind(row.kind).bind(row.id).bind(row.at).bind(row.body).bind(row.hash);
+        insert.execute(&mut store).await.unwrap();
+    }
+    let found = verdict(&config).await;
+    assert_eq!((found.faults.len(), found.unfinished.len()), (0, 3));
+}
+
+#[tokio::test]
 async fn without_a_store_nothing_may_run() {
-    let log = AuditLog::start(&AuditConfig { path: None, ..config(std::path::Path::new("x")) });
-    let error = log.begin(start("run_sql", "SELECT 1")).committed().await.unwrap_err();
+    let nowhere = AuditConfig { store: AuditStore::Nowhere, ..config(std::path::Path::new("x")) };
+    let log = AuditLog::start(&nowhere);
+    let error = log.begin(start("run_sql", "SELECT 1"), &Outcomes::default()).committed().await.unwrap_err();
     assert!(error.reason.contains("TUDB_AUDIT_DB"), "{error}");
-    let log = AuditLog::start(&AuditConfig { path: None, required: false, ..config(std::path::Path::new("x")) });
-    assert!(log.begin(start("run_sql", "SELECT 1")).committed().await.unwrap().warning().is_some());
+    let log = AuditLog::start(&AuditConfig { required: false, ..nowhere });
+    let outcomes = Outcomes::default();
+    let entry = log.begin(start("run_sql", "SELECT 1"), &outcomes).committed().await.unwrap();
+    assert!(entry.warning().is_some());
+    entry.close(Finished::new(OutcomeKind::Ok));
+    assert_eq!(outcomes.written().await, None, "what has no intent has no outcome");
+}
+
+#[tokio::test]
+async fn an_outcome_that_cannot_be_written_is_told_and_tried_again() {
+    let path = temporary("late");
+    let config = config(&path);
+    let log = AuditLog::start(&config);
+    let outcomes = Outcomes::default();
+    let entry = log.begin(start("run_sql", "SELECT 1"), &outcomes).committed().await.unwrap();
+    change(&path, "ALTER TABLE event RENAME TO away").await;
+    entry.close(Finished::new(OutcomeKind::Ok));
+    let warning = outcomes.written().await.unwrap();
+    assert!(warning.contains("not in the audit trail yet"), "{warning}");
+    change(&path, "ALTER TABLE away RENAME TO event").await;
+    // Nothing else is called: the writer tries by itself.
+    for _ in 0..100 {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        if Trail::open(&config).await.unwrap().unfinished().await.unwrap() == 0 {
+            break;
+        }
+    }
+    log.finish().await;
+    assert_eq!(verdict(&config).await, Verdict { events: 2, processes: 1, ..Verdict::default() });
 }
 
 #[test]
@@ -75,4 +332,5 @@ fn a_fingerprint_holds_no_literal() {
     assert!(!kept.contains("secret") && !kept.contains("42"), "{kept}");
     assert!(kept.starts_with("SELECT a FROM t WHERE b = ?"), "{kept}");
     assert!(record::keep_sql(sql, AuditSql::Hash).starts_with("sha256:"));
+    assert_eq!(record::keep_sql("SELECT '\0'", AuditSql::Full), "SELECT '␀'");
 }

@@ -1,11 +1,18 @@
-//! `tudb audit`: reads and verifies the audit trail.
+//! `tudb audit`: reads, verifies and prunes the audit trail.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
-use super::{DONE, NO, complain, say};
-use crate::audit::{Filter, Trail};
-use crate::config::Config;
+use super::{DONE, NO, USAGE, complain, say};
+use crate::audit::{
+    AuditLog, EntryStart, FIELDS, Filter, Finished, OutcomeKind, Outcomes, Retention, Trail, TrailError, prune,
+};
+use crate::config::{AuditConfig, Config};
+
+/// The statements that make the store on PostgreSQL.
+const POSTGRES: &str = include_str!("../../migrations/audit/postgres.sql");
 
 /// What to do with the trail.
 #[derive(Subcommand)]
@@ -14,24 +21,72 @@ pub(super) enum Audit {
     Show(Show),
     /// Check that no record was changed, removed or reordered
     Verify(Verify),
-    /// Print all records, one JSON object a line
-    Export,
+    /// Print all records
+    Export(Export),
+    /// Remove old records; what is left can still be verified
+    Prune(Prune),
+    /// Print the SQL that makes a store on PostgreSQL, with a role that may only insert
+    Schema,
 }
 
 #[derive(Args)]
 pub(super) struct Show {
     /// Newest records to show
     #[arg(long, default_value_t = 50)]
-    last: i64,
+    last: u64,
+    /// Only records older than this one: the next page
+    #[arg(long, value_name = "ID")]
+    before: Option<String>,
+    #[command(flatten)]
+    only: Only,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Only {
+    /// From this time on: 2026-11-01, 2026-11-01T09:00:00Z, or 90m, 24h, 7d ago
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Only this user_id
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
     /// Only this tool
     #[arg(long)]
     tool: Option<String>,
     /// Only this decision (allowed, refused)
     #[arg(long)]
     decision: Option<String>,
-    /// One JSON object a line
+    /// Only this outcome (ok, rejected, failed, timed_out, cancelled, unfinished)
     #[arg(long)]
-    json: bool,
+    outcome: Option<String>,
+    /// Only this source
+    #[arg(long)]
+    source: Option<String>,
+    /// Only this record, and the statements of this question
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// Only records whose question or statement holds this text
+    #[arg(long)]
+    text: Option<String>,
+}
+
+#[derive(Args)]
+pub(super) struct Export {
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+    #[command(flatten)]
+    only: Only,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Jsonl,
+    Csv,
 }
 
 #[derive(Args)]
@@ -40,63 +95,191 @@ pub(super) struct Verify {
     json: bool,
 }
 
+#[derive(Args)]
+pub(super) struct Prune {
+    /// Remove what is older: 2026-11-01, 2026-11-01T09:00:00Z, or 24h, 90d
+    #[arg(long, value_name = "TIME", required_unless_present = "larger_than")]
+    older_than: Option<String>,
+    /// Remove the oldest records until the rest is about this many megabytes
+    #[arg(long, value_name = "MB")]
+    larger_than: Option<u64>,
+}
+
+/// A command that ended early: the exit code and what to say.
+struct Ended(u8, String);
+
+impl From<TrailError> for Ended {
+    fn from(error: TrailError) -> Self {
+        Ended(NO, format!("audit_unavailable: {error}"))
+    }
+}
+
 impl Audit {
     pub(super) async fn run(self, config: Config) -> u8 {
-        let Some(path) = &config.audit.path else {
-            complain("audit_unavailable: no audit store is known; set TUDB_AUDIT_DB");
-            return NO;
+        let config = &config.audit;
+        let result = match self {
+            Audit::Show(show) => show.run(config).await,
+            Audit::Export(export) => export.run(config).await,
+            Audit::Verify(verify) => verify.run(config).await,
+            Audit::Prune(prune) => prune.run(config).await,
+            Audit::Schema => {
+                say(POSTGRES.trim_end());
+                Ok(DONE)
+            }
         };
-        let result = async {
-            let mut trail = Trail::open(path).await?;
-            match self {
-                Audit::Show(show) => {
-                    let filter = Filter { tool: show.tool, decision: show.decision, last: Some(show.last) };
-                    for record in trail.records(&filter).await? {
-                        say(&if show.json { record.to_string() } else { line(&record) });
-                    }
-                    Ok(DONE)
+        result.unwrap_or_else(|Ended(code, message)| {
+            complain(&message);
+            code
+        })
+    }
+}
+
+impl Only {
+    fn filter(self) -> Result<Filter, Ended> {
+        Ok(Filter {
+            tool: self.tool,
+            decision: self.decision,
+            outcome: self.outcome,
+            source: self.source,
+            user: self.user,
+            id: self.id,
+            text: self.text,
+            from: self.since.as_deref().map(|time| first_id("since", time)).transpose()?,
+            before: self.until.as_deref().map(|time| first_id("until", time)).transpose()?,
+            last: None,
+        })
+    }
+}
+
+impl Show {
+    async fn run(self, config: &AuditConfig) -> Result<u8, Ended> {
+        let mut filter = self.only.filter()?;
+        // Whichever is earlier.
+        filter.before = filter.before.into_iter().chain(self.before).min();
+        filter.last = Some(self.last);
+        let records = Trail::open(config).await?.records(&filter).await?;
+        for record in &records {
+            say(&if self.json { record.to_string() } else { line(record) });
+        }
+        let is_full = u64::try_from(records.len()).is_ok_and(|shown| shown == self.last);
+        if let Some(first) = records.first().and_then(|first| first.get("id")?.as_str()).filter(|_| is_full) {
+            complain(&format!("older records: --before {first}"));
+        }
+        Ok(DONE)
+    }
+}
+
+impl Export {
+    async fn run(self, config: &AuditConfig) -> Result<u8, Ended> {
+        let records = Trail::open(config).await?.records(&self.only.filter()?).await?;
+        match self.format {
+            Format::Jsonl => records.iter().for_each(|record| say(&record.to_string())),
+            Format::Csv => {
+                let mut table = csv::Writer::from_writer(Vec::new());
+                let mut write = |cells: Vec<String>| {
+                    table.write_record(cells).map_err(|error| Ended(NO, format!("internal: {error}")))
+                };
+                write(FIELDS.map(str::to_owned).to_vec())?;
+                for record in &records {
+                    write(FIELDS.iter().map(|field| part(record, field)).collect())?;
                 }
-                Audit::Export => {
-                    for record in trail.records(&Filter::default()).await? {
-                        say(&record.to_string());
-                    }
-                    Ok(DONE)
-                }
-                Audit::Verify(verify) => {
-                    let verdict = trail.verify().await?;
-                    if verify.json {
-                        say(&json!({"events": verdict.events, "processes": verdict.processes,
-                            "faults": verdict.faults, "unfinished": verdict.unfinished})
-                        .to_string());
-                    } else {
-                        let found = if verdict.faults.is_empty() { "ok: no fault in" } else { "faults in" };
-                        say(&format!("{found} {} events of {} processes", verdict.events, verdict.processes));
-                        verdict.faults.iter().for_each(|fault| say(&format!("FAULT {fault}")));
-                        verdict.unfinished.iter().for_each(|id| say(&format!("unfinished {id}")));
-                        say(
-                            "Not detectable here: a whole chain rewritten with new hashes, and events cut from the end \
-                             of a process that died.",
-                        );
-                    }
-                    Ok(if verdict.faults.is_empty() { DONE } else { NO })
-                }
+                let bytes = table.into_inner().map_err(|error| Ended(NO, format!("internal: {error}")))?;
+                say(String::from_utf8_lossy(&bytes).trim_end_matches('\n'));
             }
         }
-        .await;
-        result.unwrap_or_else(|error: sqlx::Error| {
-            complain(&format!("audit_unavailable: {}: {error}", path.display()));
-            NO
-        })
+        Ok(DONE)
+    }
+}
+
+impl Verify {
+    async fn run(self, config: &AuditConfig) -> Result<u8, Ended> {
+        let verdict = Trail::open(config).await?.verify().await?;
+        if self.json {
+            let found = json!({"events": verdict.events, "processes": verdict.processes, "removed": verdict.removed,
+                "keyed": verdict.keyed, "faults": verdict.faults, "unfinished": verdict.unfinished});
+            say(&found.to_string());
+        } else {
+            let found = if verdict.faults.is_empty() { "ok: no fault in" } else { "faults in" };
+            say(&format!("{found} {} events of {} processes", verdict.events, verdict.processes));
+            if verdict.removed > 0 {
+                say(&format!("{} older events were removed by `tudb audit prune`", verdict.removed));
+            }
+            verdict.faults.iter().for_each(|fault| say(&format!("FAULT {fault}")));
+            verdict.unfinished.iter().for_each(|id| say(&format!("unfinished {id}")));
+            say(if verdict.keyed {
+                "Not detectable here: events cut from the end of the newest process when it died, the removal of the \
+                 newest process as a whole, and whatever is done by who has the key."
+            } else {
+                "Not detectable here: chains rewritten with new hashes (a key, audit.key_file, prevents that), events cut \
+                 from the end of the newest process when it died, and the removal of the newest process as a whole."
+            });
+        }
+        Ok(if verdict.faults.is_empty() { DONE } else { NO })
+    }
+}
+
+impl Prune {
+    /// The removal has a record of its own.
+    async fn run(self, config: &AuditConfig) -> Result<u8, Ended> {
+        let from = self.older_than.as_deref().map(|time| first_id("older-than", time)).transpose()?;
+        let retention =
+            Retention { from, max_bytes: self.larger_than.map(|megabytes| megabytes.saturating_mul(1_000_000)) };
+        let log = AuditLog::start(config);
+        let start = EntryStart {
+            client: Some(format!("tudb audit/{}", env!("CARGO_PKG_VERSION"))),
+            tool: "audit_prune",
+            ..EntryStart::default()
+        };
+        let entry = log.begin(start, &Outcomes::default()).committed().await;
+        let entry = entry.map_err(|error| Ended(NO, format!("audit_unavailable: {error}")))?;
+        let result = prune(config, &retention).await;
+        let mut finished = Finished::new(if result.is_ok() { OutcomeKind::Ok } else { OutcomeKind::Failed });
+        finished.row_count = result.as_ref().ok().copied();
+        entry.close(finished);
+        log.finish().await;
+        let removed = result?;
+        say(&format!("{removed} events removed; `tudb audit verify` goes on from the checkpoint"));
+        Ok(DONE)
+    }
+}
+
+/// The least id that a record of a time can have: ids begin with their milliseconds.
+fn first_id(option: &str, text: &str) -> Result<String, Ended> {
+    let day = time::macros::format_description!("[year]-[month]-[day]");
+    let ago = || {
+        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return None,
+        };
+        let seconds = number.parse::<u32>().ok().map(|number| i64::from(number).saturating_mul(seconds))?;
+        OffsetDateTime::now_utc().checked_sub(Duration::seconds(seconds))
+    };
+    let moment = OffsetDateTime::parse(text, &Rfc3339)
+        .ok()
+        .or_else(|| time::Date::parse(text, day).ok().map(|day| day.midnight().assume_utc()))
+        .or_else(ago);
+    let milliseconds = moment.and_then(|moment| u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok());
+    let milliseconds = milliseconds.ok_or_else(|| {
+        Ended(USAGE, format!("invalid_argument: --{option} must be a day (2026-11-01), a time (2026-11-01T09:00:00Z) or an age (24h, 7d)"))
+    })?;
+    Ok(format!("{:08x}-{:04x}", milliseconds >> 16, milliseconds & 0xffff))
+}
+
+fn part(record: &Value, name: &str) -> String {
+    match record.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
     }
 }
 
 /// One record on one line for a person.
 fn line(record: &Value) -> String {
-    let part = |name| match record.get(name) {
-        Some(Value::String(text)) => text.replace('\n', " "),
-        Some(other) => other.to_string(),
-        None => String::new(),
-    };
+    let part = |name| part(record, name).replace('\n', " ");
     format!(
         "{} {:<14} {:<8} {:<8} {:<10} {:>10} {:>6} ms  {}{}",
         part("started_at"),

@@ -74,7 +74,7 @@ impl Doctor {
         let sample = config.data_dir.as_deref().map(bootstrap::sample_path);
         let sample =
             sample.map_or("embedded sample in memory".into(), |at| format!("embedded sample at {}", at.display()));
-        let store = config.audit.path.as_ref().map_or("no place for it".into(), |path| path.display().to_string());
+        let store = config.audit.store.to_string();
         let core = core(config, env);
         let caller = Caller { client: Some(format!("tudb doctor/{}", env!("CARGO_PKG_VERSION"))), ..Caller::default() };
         findings.push(match core.gateway.check_audit(&caller).await {
@@ -119,7 +119,8 @@ async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &s
         }
     }];
     if let Ok(looked) = &looked {
-        let misfits = core.asker.misfits(&source.name, &looked.snapshot);
+        let mut misfits = core.asker.misfits(&source.name, &looked.snapshot);
+        misfits.extend(core.asker.failing_queries(caller, source).await);
         if !misfits.is_empty() {
             let what = format!("context file for {}", source.name);
             let details = json!({"misfits": misfits});

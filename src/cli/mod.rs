@@ -25,6 +25,7 @@ use crate::audit::AuditLog;
 use crate::config::{Config, ConfigError, Environment};
 use crate::gateway::Gateway;
 use crate::model::Model;
+use crate::telemetry;
 use crate::tools::Core;
 
 /// The work is done.
@@ -97,6 +98,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
         }
     };
     let code = runtime.block_on(async {
+        telemetry::start(&env);
         match arguments.command.unwrap_or(Command::Serve) {
             Command::Serve => serve::run(config, &env).await,
             Command::Ask(ask) => with(config, async |config| ask.run(config, &env).await).await,
@@ -109,6 +111,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
             Command::Seed(place) => with(config, async |config| place.seed(&config).await).await,
         }
     });
+    telemetry::stop();
     // A read from the terminal cannot be cancelled; do not wait for it.
     runtime.shutdown_background();
     ExitCode::from(code)

@@ -8,7 +8,8 @@ use rmcp::service::ServerInitializeError;
 use tokio_util::sync::CancellationToken;
 
 use super::{DONE, NO, complain, core};
-use crate::config::{Config, ConfigError, Environment};
+use crate::audit::Trail;
+use crate::config::{AuditStore, Config, ConfigError, Environment};
 use crate::limits::Limits;
 use crate::server::Server;
 use crate::tools::Core;
@@ -67,6 +68,16 @@ async fn introduce(core: Arc<Core>) {
         let place =
             engine.as_ref().map_or("its settings cannot be used", |engine| engine.place().unwrap_or("a SQLite file"));
         complain(&format!("tudb: source {}: {place}", source.name));
+    }
+    // Only a file: on PostgreSQL a role that may insert cannot read.
+    if matches!(&config.audit.store, AuditStore::File(path) if path.exists())
+        && let Ok(mut trail) = Trail::open(&config.audit).await
+        && let Ok(unfinished @ 1..) = trail.unfinished().await
+    {
+        complain(&format!(
+            "tudb: {unfinished} calls of earlier or other processes have no outcome in the audit trail: they were killed, or \
+             still run (tudb audit show --outcome unfinished)"
+        ));
     }
 }
 

@@ -59,6 +59,7 @@ struct AuditKeys {
     required: Option<bool>,
     durability: Option<String>,
     sql: Option<String>,
+    key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -321,12 +322,15 @@ impl Keys {
             Some("hash") => AuditSql::Hash,
             Some(_) => return Err(bad("audit.sql", "must be full, fingerprint or hash")),
         };
-        let path = self.audit_db.take();
-        if path.as_ref().is_some_and(|path| path.starts_with("postgres")) {
-            return Err(bad("audit_db", "must be a SQLite file; a PostgreSQL audit store is not served yet"));
-        }
+        let store = match self.audit_db.take() {
+            None => AuditStore::Nowhere,
+            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                AuditStore::Postgres(Secret::new(url))
+            }
+            Some(path) => AuditStore::File(PathBuf::from(path.strip_prefix("sqlite://").unwrap_or(&path))),
+        };
         Ok(AuditConfig {
-            path: path.map(|path| PathBuf::from(path.strip_prefix("sqlite://").unwrap_or(&path))),
+            store,
             required: self.audit.required.unwrap_or(true),
             power,
             sql,
@@ -334,6 +338,7 @@ impl Keys {
                 "stderr" => Mirror::Stderr,
                 path => Mirror::File(PathBuf::from(path)),
             }),
+            key_file: self.audit.key_file.take(),
         })
     }
 

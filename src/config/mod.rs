@@ -244,14 +244,36 @@ impl Price {
 /// Settings of the audit store.
 #[derive(Clone, Debug)]
 pub struct AuditConfig {
-    /// SQLite file; `None` when the platform names no directory for it.
-    pub path: Option<PathBuf>,
+    pub store: AuditStore,
     /// Whether a call is refused when its intent cannot be written.
     pub required: bool,
     /// Whether each intent must survive a power cut.
     pub power: bool,
     pub sql: AuditSql,
     pub mirror: Option<Mirror>,
+    /// A file outside the store whose text the chains are hashed with.
+    pub key_file: Option<PathBuf>,
+}
+
+/// Where records are kept.
+#[derive(Clone, Debug)]
+pub enum AuditStore {
+    /// The platform names no directory for it.
+    Nowhere,
+    /// A SQLite file.
+    File(PathBuf),
+    /// The URL of a role that may insert.
+    Postgres(Secret),
+}
+
+impl std::fmt::Display for AuditStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AuditStore::Nowhere => f.write_str("no place for it"),
+            AuditStore::File(path) => write!(f, "{}", path.display()),
+            AuditStore::Postgres(_) => f.write_str("PostgreSQL"),
+        }
+    }
 }
 
 /// How much of a statement's text a record keeps.
@@ -358,9 +380,9 @@ impl Config {
         }
         if let Some(place) = &directories {
             config.data_dir = Some(place.data_dir().join("tudb"));
-            if config.audit.path.is_none() {
+            if matches!(config.audit.store, AuditStore::Nowhere) {
                 let state = place.state_dir().unwrap_or_else(|| place.data_dir());
-                config.audit.path = Some(state.join("tudb").join("audit.db"));
+                config.audit.store = AuditStore::File(state.join("tudb").join("audit.db"));
             }
         }
         Ok(config)

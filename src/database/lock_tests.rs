@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::audit::{AuditLog, EntryStart};
-use crate::config::{AuditConfig, AuditSql, SourceConfig};
+use crate::config::{AuditConfig, AuditSql, AuditStore, SourceConfig};
 use crate::limits::Limits;
 use crate::secret::Secret;
 
@@ -53,7 +53,14 @@ pub(super) struct Bypass {
 impl Bypass {
     pub(super) fn new(source: &SourceConfig, directory: &Path) -> Self {
         let path = directory.join("audit.db");
-        let config = AuditConfig { path: Some(path), required: true, power: false, sql: AuditSql::Full, mirror: None };
+        let config = AuditConfig {
+            store: AuditStore::File(path),
+            required: true,
+            power: false,
+            sql: AuditSql::Full,
+            mirror: None,
+            key_file: None,
+        };
         let database = match target::resolve(source).unwrap() {
             target::Target::Postgres(target) => Database::Postgres(PostgresEngine::new(source, *target)),
             target::Target::Sqlite(options) => Database::Sqlite(SqliteEngine::new(source, *options, None)),
@@ -63,8 +70,12 @@ impl Bypass {
     }
 
     async fn run(&self, sql: &str) -> Result<String, DatabaseError> {
-        let entry =
-            self.audit.begin(EntryStart { tool: "run_sql", ..EntryStart::default() }).committed().await.unwrap();
+        let entry = self
+            .audit
+            .begin(EntryStart { tool: "run_sql", ..EntryStart::default() }, &crate::audit::Outcomes::default())
+            .committed()
+            .await
+            .unwrap();
         let session = self.database.open(entry.id(), &self.options).await?;
         let rows = session.run(&entry, &ApprovedSql::unchecked(sql), &self.options).await?;
         Ok(rows.rows_json())

@@ -21,7 +21,7 @@ const TABLES: &str = "CREATE TYPE mood AS ENUM ('sad', 'happy');
 impl Bypass {
     async fn snapshot(&self, unless: Option<&str>) -> Option<Snapshot> {
         let start = EntryStart { tool: "list_tables", ..EntryStart::default() };
-        let entry = self.audit.begin(start).committed().await.unwrap();
+        let entry = self.audit.begin(start, &crate::audit::Outcomes::default()).committed().await.unwrap();
         let session = self.database.open(entry.id(), &self.options).await.unwrap();
         session.snapshot(&entry, unless, &self.options).await.unwrap()
     }

@@ -50,7 +50,7 @@ impl Gateway {
     /// Those of connection, time and audit.
     pub async fn look(&self, caller: &Caller, source: &SourceConfig) -> Result<Looked, ToolError> {
         let start = EntryStart { source: Some(source.name.clone()), ..self.start(caller, "doctor") };
-        let entry = self.audit.begin(start).committed().await?;
+        let entry = self.audit.begin(start, &caller.outcomes).committed().await?;
         let looked = self.look_at(caller, source, &entry).await;
         entry.close(Finished::of(&looked));
         looked
@@ -80,7 +80,7 @@ impl Gateway {
     /// Those of connection, time and audit.
     pub async fn read_schema(&self, caller: &Caller, source: &SourceConfig) -> Result<Arc<Snapshot>, ToolError> {
         let start = EntryStart { source: Some(source.name.clone()), ..self.start(caller, "context") };
-        let entry = self.audit.begin(start).committed().await?;
+        let entry = self.audit.begin(start, &caller.outcomes).committed().await?;
         let snapshot = self.snapshot(caller, source, &entry).await;
         entry.close(Finished::of(&snapshot));
         snapshot
@@ -92,7 +92,7 @@ impl Gateway {
     ///
     /// `audit_unavailable`.
     pub async fn check_audit(&self, caller: &Caller) -> Result<Option<String>, ToolError> {
-        let entry = self.audit.begin(self.start(caller, "doctor")).committed().await?;
+        let entry = self.audit.begin(self.start(caller, "doctor"), &caller.outcomes).committed().await?;
         let warning = entry.warning().map(str::to_owned);
         entry.close(Finished::new(OutcomeKind::Ok));
         Ok(warning)

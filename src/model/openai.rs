@@ -7,13 +7,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use ::http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -23,6 +18,7 @@ use super::{Block, Hints, Message, ModelError, Raw, StopReason, ToolResult, Turn
 use crate::config::ModelConfig;
 use crate::database::value::cut;
 use crate::error::{Code, ToolError};
+use crate::http::{self, Http};
 use crate::limits::Limits;
 use crate::secret::Secret;
 
@@ -30,7 +26,6 @@ use crate::secret::Secret;
 const MAX_ATTEMPTS: u32 = 4;
 /// The wait before the second try; each further one is twice as long, or what the server asks for.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Asking for the list of models, for `doctor`.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of an answer; no turn is near it.
@@ -50,8 +45,6 @@ pub(super) const HINTS: Hints = Hints {
     reply: "Ask again in other words, or set TUDB_OPENAI_MODEL to a stronger model.",
     blocked: "Ask in other words, or set another TUDB_OPENAI_MODEL.",
 };
-
-type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// One server and one model of it. Connections are opened on first use.
 #[derive(Debug)]
@@ -333,29 +326,8 @@ impl OpenAi {
     }
 
     async fn http(&self) -> Result<&Http, ModelError> {
-        let failed = |why: String| ModelError::Unavailable(format!("TLS cannot be set up: {why}"));
-        let make = async || {
-            let builder = HttpsConnectorBuilder::new();
-            let provider = rustls::crypto::ring::default_provider();
-            // A machine without root certificates can still use a server of its own.
-            let builder = if self.base.scheme() == "https" {
-                builder.with_provider_and_native_roots(provider).map_err(|error| failed(error.to_string()))?
-            } else {
-                let config = rustls::ClientConfig::builder_with_provider(provider.into())
-                    .with_safe_default_protocol_versions()
-                    .map_err(|error| failed(error.to_string()))?;
-                builder.with_tls_config(
-                    config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth(),
-                )
-            };
-            let mut connector = HttpConnector::new();
-            connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-            connector.set_nodelay(true);
-            connector.enforce_http(false);
-            let connector = builder.https_or_http().enable_http1().wrap_connector(connector);
-            Ok(Client::builder(TokioExecutor::new()).build(connector))
-        };
-        self.http.get_or_try_init(make).await
+        let failed = |why| ModelError::Unavailable(format!("TLS cannot be set up: {why}"));
+        self.http.get_or_try_init(async || http::client(self.base.scheme() == "https").map_err(failed)).await
     }
 
     /// One request and its answer as JSON.

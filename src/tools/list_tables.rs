@@ -6,7 +6,6 @@ use serde_json::json;
 use super::tool as define;
 use crate::database::catalog::TableSummary;
 use crate::database::value::{cut, json_escaped_len};
-use crate::dialect::Dialect;
 use crate::error::ToolError;
 use crate::gateway::{Caller, Gateway, ListTables};
 
@@ -43,11 +42,7 @@ pub(crate) async fn call(gateway: &Gateway, caller: &Caller, request: &ListTable
         let last = index + 1 == page.tables.len();
         next_cursor = (page.more || !last).then_some(table.cursor.as_str());
     }
-    let dialect = match read.dialect {
-        Dialect::Postgresql => "postgresql",
-        Dialect::Sqlite => "sqlite",
-    };
-    let mut reply = json!({"source": read.source, "dialect": dialect, "tables": kept, "total": page.total});
+    let mut reply = json!({"source": read.source, "dialect": read.dialect.name(), "tables": kept, "total": page.total});
     if let (Some(cursor), Some(reply)) = (next_cursor, reply.as_object_mut()) {
         let hint =
             format!("{} of {} tables; pass next_cursor as cursor, or narrow with search", kept.len(), page.total);

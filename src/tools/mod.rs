@@ -48,6 +48,22 @@ impl Reply {
     }
 }
 
+impl Reply {
+    /// The reply with one more warning, when there is one.
+    pub fn with_warning(mut self, warning: Option<String>) -> Self {
+        if let Some(warning) = warning
+            && let Ok(serde_json::Value::Object(mut fields)) = serde_json::from_str(&self.json)
+        {
+            let warnings = fields.entry("warnings").or_insert_with(|| serde_json::json!([]));
+            if let Some(warnings) = warnings.as_array_mut() {
+                warnings.push(warning.into());
+            }
+            self.json = serde_json::Value::Object(fields).to_string();
+        }
+        self
+    }
+}
+
 impl From<ToolError> for Reply {
     fn from(error: ToolError) -> Self {
         Reply { json: error.to_json(), is_error: true, asks_back: None }

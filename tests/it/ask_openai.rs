@@ -152,7 +152,7 @@ fn each_fault_has_its_code_and_remedy() {
         process.finish();
         seen += &format!("{reply}{}", stderr.lock().unwrap());
         seen += &String::from_utf8_lossy(&everything_under(&home.scratch.path("")));
-        seen += &server.requests().iter().map(|request| request.bytes.clone()).collect::<String>();
+        seen += &server.requests().iter().map(|request| request.body.to_string()).collect::<String>();
     }
     assert!(!seen.contains("planted-openai-key"));
     let silent = OpenAi::start(vec![Answer::Silence(Duration::from_secs(30))]);

@@ -97,6 +97,19 @@ fn a_wrong_file_says_where_and_what_no_longer_fits_is_told() {
         said.contains("warn context file for main: there is no table clients; customers has no column town"),
         "{said}"
     );
+    // A verified query that does not run any more is told; it is planned with made-up values and not run.
+    let stale = home(
+        None,
+        "[[queries]]\nquestion = \"Customers of {town}?\"\nsql = \"SELECT count(*) FROM customers WHERE town = {town}\"\nparameters = { town = \"text\" }\n\
+         [[queries]]\nquestion = \"Orders since {day}?\"\nsql = \"SELECT count(*) FROM orders WHERE ordered_at > {day}\"\nparameters = { day = \"date\" }\n\
+         [[queries]]\nquestion = \"Clean up\"\nsql = \"DELETE FROM orders\"\n",
+    );
+    let said = stale.say(&["doctor"]);
+    assert!(
+        said.contains("the verified query \"Customers of {town}?\" fails: sql_error: no such column: town"),
+        "{said}"
+    );
+    assert!(said.contains("\"Clean up\" fails: write_refused") && !said.contains("Orders since"), "{said}");
     // A draft is a file that can be used as it is.
     let draft = Home::new("context").say(&["context", "init"]);
     assert!(draft.contains("name = \"order_items\"") && draft.contains("columns.\"quantity\".description"), "{draft}");

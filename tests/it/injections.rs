@@ -90,7 +90,8 @@ fn an_instruction_widens_no_access() {
         assert!(status == "error" && text.contains(code), "{sql}: {text}");
         // The rows that were read honestly are still the answer.
         assert_eq!((&reply["status"], &reply["row_count"]), (&json!("success"), &json!(3)), "{sql}: {reply}");
-        let everything = format!("{reply}{:?}", bedrock.requests().iter().map(|seen| &seen.bytes).collect::<Vec<_>>());
+        let everything =
+            format!("{reply}{:?}", bedrock.requests().iter().map(|seen| seen.body.to_string()).collect::<Vec<_>>());
         assert!(!everything.contains("planted-ssn"), "{sql}");
         let refused = home.records().iter().filter(|record| record["decision"] == "refused").count();
         assert_eq!(refused, 1, "{sql}");

@@ -18,9 +18,9 @@ use super::output_of;
 pub struct Request {
     pub path: String,
     pub headers: String,
-    /// `null` for one without a body.
+    /// `null` for what is no JSON.
     pub body: Value,
-    pub bytes: String,
+    pub bytes: Vec<u8>,
 }
 
 /// What goes back.
@@ -119,8 +119,8 @@ fn serve(stream: impl Read + Write, answer: &dyn Fn(usize, &Request) -> Reply, s
         }
         let mut bytes = vec![0; length];
         reader.read_exact(&mut bytes).unwrap();
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
-        let request = Request { path, headers, body, bytes: String::from_utf8(bytes).unwrap() };
+        let body = serde_json::from_slice(&bytes).unwrap_or_default();
+        let request = Request { path, headers, body, bytes };
         let reply = {
             let mut seen = seen.lock().unwrap();
             let reply = answer(seen.len(), &request);

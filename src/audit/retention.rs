@@ -1,0 +1,111 @@
+//! Removing old records: the beginning of each chain goes, and a checkpoint stands in its place, so that what is left
+//! can still be verified.
+
+use std::path::Path;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection};
+
+use super::chain::Checkpoint;
+use super::store::{PATIENCE, now, seal};
+use super::trail::TrailError;
+use crate::config::{AuditConfig, AuditStore};
+
+/// Bytes an event takes besides its body, about.
+const EVENT_BYTES: i64 = 250;
+
+/// What is to be kept; without either bound everything is.
+#[derive(Clone, Debug, Default)]
+pub struct Retention {
+    /// Records with ids from here on; ids begin with their time.
+    pub from: Option<String>,
+    /// The newest records, up to so many bytes.
+    pub max_bytes: Option<u64>,
+}
+
+/// Removes what is older or more than wanted, and says how many events that were.
+///
+/// # Errors
+///
+/// For a store that is no file, and sqlx's.
+pub async fn prune(config: &AuditConfig, retention: &Retention) -> Result<u64, TrailError> {
+    let AuditStore::File(path) = &config.store else {
+        let reason = "only a store in a file is pruned here; on PostgreSQL its owner removes records, and a role that may \
+                      only insert cannot";
+        return Err(TrailError::Unavailable(reason.into()));
+    };
+    let seal = seal(config).map_err(TrailError::Unavailable)?;
+    let mut store = open(path).await?;
+    let mut removal = store.begin_with("BEGIN IMMEDIATE").await?;
+    let mut keep = retention.from.clone();
+    if let Some(most) = retention.max_bytes {
+        const LAST_OVER: &str =
+            "SELECT id FROM (SELECT id, sum(length(body) + ?1) OVER (ORDER BY id DESC) AS total FROM event)
+            WHERE total > ?2 ORDER BY id DESC LIMIT 1";
+        let over: Option<String> = sqlx::query_scalar(LAST_OVER)
+            .bind(EVENT_BYTES)
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .fetch_optional(&mut *removal)
+            .await?;
+        // Behind the last one that is too much.
+        keep = keep.max(over.map(|id| format!("{id}~")));
+    }
+    let Some(keep) = keep else { return Ok(0) };
+    // Up to the first event that is kept, or all of them.
+    const LAST_REMOVED: &str = "SELECT p.process, p.key_id, e.seq, e.hash, COALESCE(c.removed, 0),
+          (SELECT count(*) FROM event WHERE process = p.process AND seq <= e.seq)
+        FROM process AS p JOIN event AS e ON e.process = p.process AND e.seq = (
+          SELECT max(seq) FROM event WHERE process = p.process AND seq < COALESCE(
+            (SELECT min(seq) FROM event WHERE process = p.process AND id >= ?1), 9223372036854775807))
+        LEFT JOIN checkpoint AS c ON c.process = p.process";
+    let mut all = 0;
+    for row in sqlx::query(LAST_REMOVED).bind(keep).fetch_all(&mut *removal).await? {
+        let (process, key_id): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+        let (removed_before, removed): (i64, i64) = (row.try_get(4)?, row.try_get(5)?);
+        if key_id != seal.key_id() && key_id.is_some() {
+            return Err(TrailError::Unavailable(
+                "the chains were made with a key that is not the one of audit.key_file".into(),
+            ));
+        }
+        let own = if key_id.is_some() { seal.clone() } else { super::chain::Seal::default() };
+        let mut checkpoint = Checkpoint {
+            seq: row.try_get(2)?,
+            head: row.try_get(3)?,
+            at: now(),
+            removed: removed_before + removed,
+            key_id,
+            hash: String::new(),
+        };
+        checkpoint.hash = checkpoint.expected(&own, &process);
+        sqlx::query("DELETE FROM event WHERE process = ? AND seq <= ?")
+            .bind(process.clone())
+            .bind(checkpoint.seq)
+            .execute(&mut *removal)
+            .await?;
+        sqlx::query("INSERT OR REPLACE INTO checkpoint (process, seq, head, at, removed, key_id, hash) VALUES (?, ?, ?, ?, ?, ?, ?)")
+            .bind(process)
+            .bind(checkpoint.seq)
+            .bind(checkpoint.head)
+            .bind(checkpoint.at)
+            .bind(checkpoint.removed)
+            .bind(checkpoint.key_id)
+            .bind(checkpoint.hash)
+            .execute(&mut *removal)
+            .await?;
+        all += u64::try_from(removed).unwrap_or(0);
+    }
+    removal.commit().await?;
+    if all > 0 {
+        // The file shrinks only when nobody else is at it; the room is used again anyway.
+        if let Err(error) = sqlx::raw_sql("VACUUM").execute(&mut store).await {
+            tracing::info!(%error, "the audit store's file keeps its size for now");
+        }
+    }
+    store.close().await?;
+    Ok(all)
+}
+
+async fn open(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(PATIENCE);
+    options.disable_statement_logging().connect().await
+}

@@ -1,0 +1,85 @@
+//! The store on PostgreSQL (`migrations/audit/postgres.sql`), for servers on many hosts: a role that may only insert.
+
+use std::str::FromStr;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgConnection};
+
+use super::super::AuditUnavailable;
+use super::super::chain::{Beginning, Row, Seal};
+use super::{PATIENCE, unavailable};
+use crate::secret::Secret;
+
+/// One connection, or the reason without the URL.
+pub(in super::super) async fn connect(url: &Secret) -> Result<PgConnection, AuditUnavailable> {
+    let failed = |reason: &str| AuditUnavailable { reason: reason.into() };
+    // What cannot be read of a URL may be quoted in the error, and it may be the password.
+    let options = PgConnectOptions::from_str(url.reveal())
+        .map_err(|_| failed("TUDB_AUDIT_DB is not a PostgreSQL URL"))?
+        .application_name(concat!("tudb/", env!("CARGO_PKG_VERSION"), " audit"))
+        .options([("statement_timeout", "5000")])
+        .disable_statement_logging();
+    match tokio::time::timeout(PATIENCE, options.connect()).await {
+        Ok(connected) => connected.map_err(|error| match error {
+            sqlx::Error::Database(_) | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => unavailable(error),
+            _ => failed("its server cannot be reached as TUDB_AUDIT_DB says"),
+        }),
+        Err(_) => Err(failed("its server does not answer")),
+    }
+}
+
+async fn within<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, AuditUnavailable> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(done) => done.map_err(unavailable),
+        Err(_) => Err(AuditUnavailable { reason: "its server does not answer".into() }),
+    }
+}
+
+/// Registers a process. Who may only insert cannot see the one before it.
+pub(super) async fn register(
+    store: &mut PgConnection,
+    mut beginning: Beginning,
+    seal: &Seal,
+) -> Result<Beginning, AuditUnavailable> {
+    beginning.hash = Some(beginning.expected(seal));
+    const INSERT: &str = "INSERT INTO tudb_audit.process (process, started_at, version, key_id, previous, hash)
+        VALUES ($1::uuid, $2, $3, $4, $5, $6)";
+    let insert = sqlx::query(INSERT)
+        .bind(beginning.process.clone())
+        .bind(beginning.started_at.clone())
+        .bind(beginning.version.clone())
+        .bind(beginning.key_id.clone())
+        .bind(beginning.previous.clone())
+        .bind(beginning.hash.clone());
+    within(insert.execute(store)).await?;
+    Ok(beginning)
+}
+
+/// Adds events in one statement, and so in one transaction.
+pub(super) async fn insert(store: &mut PgConnection, process: &str, rows: &[Row]) -> Result<(), AuditUnavailable> {
+    const INSERT: &str = "INSERT INTO tudb_audit.event (process, seq, kind, id, at, body, hash)
+        SELECT $1::uuid, (value ->> 0)::bigint, value ->> 1, (value ->> 2)::uuid, value ->> 3, value ->> 4, value ->> 5
+        FROM json_array_elements($2::json) AS value";
+    let events = super::json(
+        &rows.iter().map(|row| (row.seq, &row.kind, &row.id, &row.at, &row.body, &row.hash)).collect::<Vec<_>>(),
+    );
+    within(sqlx::query(INSERT).bind(process.to_owned()).bind(events).execute(store)).await?;
+    Ok(())
+}
+
+/// Adds the row of a process's end: process, time, seq, head, hash.
+pub(super) async fn close(
+    store: &mut PgConnection,
+    (process, at, last_seq, head, hash): (&str, &str, i64, &str, &str),
+) -> Result<(), AuditUnavailable> {
+    let insert = sqlx::query(
+        "INSERT INTO tudb_audit.closing (process, at, last_seq, head, hash) VALUES ($1::uuid, $2, $3, $4, $5)",
+    )
+    .bind(process.to_owned())
+    .bind(at.to_owned())
+    .bind(last_seq)
+    .bind(head.to_owned())
+    .bind(hash.to_owned());
+    within(insert.execute(store)).await?;
+    Ok(())
+}
