@@ -84,10 +84,6 @@ impl<T> Read<T> {
         self.entry.elapsed_ms()
     }
 
-    pub fn warning(&self) -> Option<&str> {
-        self.entry.warning()
-    }
-
     /// Closes the record as successful.
     pub fn close(self, row_count: Option<u64>, reply_bytes: usize) -> T {
         let mut finished = Finished::new(crate::audit::OutcomeKind::Ok);

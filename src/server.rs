@@ -219,7 +219,12 @@ impl ServerHandler for Server {
         let told = |error: ToolError| protocol_error(&error, &request.uri);
         let gateway = self.gateway().map_err(told)?;
         let read = self
-            .attend("resource", &context, async |caller| resources::read(gateway, caller, &request.uri).await)
+            .attend("resource", &context, async |caller| {
+                let read = resources::read(gateway, caller, &request.uri).await;
+                // A document has no place for a warning; the next call's intent tells of the store.
+                let _ = caller.outcomes.written().await;
+                read
+            })
             .await
             .unwrap_or_else(|| Err(ToolError::internal()));
         let text = read.map_err(told)?;

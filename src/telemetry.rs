@@ -80,6 +80,8 @@ mod exporting {
 
     /// Bytes of a collector's answer.
     const MAX_ANSWER_BYTES: usize = 1 << 20;
+    /// How long a collector may take.
+    const POST: Duration = Duration::from_secs(5);
     /// How long the last spans may take.
     const LAST: Duration = Duration::from_secs(1);
 
@@ -256,13 +258,13 @@ mod exporting {
     impl HttpClient for Poster {
         async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
             let http = self.http.clone();
-            let sent = self.runtime.spawn(async move {
+            let sent = self.runtime.spawn(tokio::time::timeout(POST, async move {
                 let response = http.request(request.map(Full::new)).await?;
                 let (head, body) = response.into_parts();
                 let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await?.to_bytes();
                 Ok::<_, HttpError>(Response::from_parts(head, body))
-            });
-            sent.await?
+            }));
+            sent.await??
         }
     }
 }

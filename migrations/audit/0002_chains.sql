@@ -1,8 +1,8 @@
 -- Insert-only: the end of a process is a row of its own. A chain begins with its process's row, which knows how far the
--- process registered before it had come; a checkpoint vouches for what retention removed.
+-- chains before it had come; a checkpoint vouches for what retention removed.
 
 ALTER TABLE process ADD COLUMN key_id TEXT;      -- of the key that the chain is made with; NULL without a key
-ALTER TABLE process ADD COLUMN previous TEXT;    -- process, seq and hash of the last event there was, with spaces between
+ALTER TABLE process ADD COLUMN previous TEXT;    -- `PROCESS SEQ HASH [closed], ..`: how far the chains before it had come
 ALTER TABLE process ADD COLUMN hash TEXT;        -- over this row: where the chain begins; NULL before this version
 
 CREATE TABLE closing (
@@ -26,6 +26,10 @@ CREATE TABLE checkpoint (
   key_id TEXT,
   hash TEXT NOT NULL             -- over this row: with a key, a signature
 );
+
+-- A body that somebody broke must not keep the others from being read.
+CREATE VIEW readable AS
+SELECT process, seq, kind, id, at, CASE WHEN json_valid(body) THEN body ELSE '{"tool": "unreadable"}' END AS body FROM event;
 
 DROP VIEW record;
 CREATE VIEW record AS
@@ -55,6 +59,6 @@ SELECT
   o.body ->> 'output_tokens' AS output_tokens,
   o.body ->> 'cost' AS cost,
   i.body ->> 'traceparent' AS traceparent
-FROM event AS i
-LEFT JOIN event AS o ON o.id = i.id AND o.kind = 'outcome'
+FROM readable AS i
+LEFT JOIN readable AS o ON o.id = i.id AND o.kind = 'outcome'
 WHERE i.kind = 'intent';

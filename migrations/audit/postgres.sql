@@ -18,12 +18,14 @@ CREATE TABLE tudb_audit.process (
 
 CREATE TABLE tudb_audit.event (
   process uuid NOT NULL,
-  seq bigint NOT NULL,
+  seq bigint NOT NULL CHECK (seq > 0),
   kind text NOT NULL CHECK (kind IN ('intent', 'outcome')),
   id uuid NOT NULL,
   at text NOT NULL,
-  body text NOT NULL,
+  body text NOT NULL CHECK (body::jsonb IS NOT NULL),
   hash text NOT NULL,
+  written timestamptz NOT NULL DEFAULT clock_timestamp(),
+  written_by name NOT NULL DEFAULT session_user,
   PRIMARY KEY (process, seq)
 );
 CREATE INDEX ON tudb_audit.event (id);
@@ -79,7 +81,10 @@ WHERE i.kind = 'intent';
 
 CREATE ROLE tudb_audit_writer NOLOGIN;
 GRANT USAGE ON SCHEMA tudb_audit TO tudb_audit_writer;
-GRANT INSERT ON tudb_audit.process, tudb_audit.event, tudb_audit.closing TO tudb_audit_writer;
+-- By column: the database's own clock and word for who wrote are not the writer's to set.
+GRANT INSERT (process, started_at, version, key_id, previous, hash) ON tudb_audit.process TO tudb_audit_writer;
+GRANT INSERT (process, seq, kind, id, at, body, hash) ON tudb_audit.event TO tudb_audit_writer;
+GRANT INSERT (process, at, last_seq, head, hash) ON tudb_audit.closing TO tudb_audit_writer;
 
 CREATE ROLE tudb_audit_reader NOLOGIN;
 GRANT USAGE ON SCHEMA tudb_audit TO tudb_audit_reader;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::schema_context::{MatchedValue, RankedTable};
-use super::toolset::{Answer, Choice};
+use super::toolset::{Answer, Choice, MAX_WORDS_BYTES};
 use crate::database::result_set::ResultSet;
 use crate::database::value::{cut, push_json_string};
 use crate::error::ToolError;
@@ -31,9 +31,9 @@ pub struct Receipt {
 
 impl Receipt {
     pub(super) fn add(&mut self, usage: Usage) {
-        self.input_tokens += usage.input_tokens;
-        self.output_tokens += usage.output_tokens;
-        self.cache_read_tokens += usage.cache_read_tokens;
+        self.input_tokens = self.input_tokens.saturating_add(usage.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(usage.output_tokens);
+        self.cache_read_tokens = self.cache_read_tokens.saturating_add(usage.cache_read_tokens);
     }
 }
 
@@ -122,8 +122,8 @@ pub(super) enum Outcome {
     Failed(ToolError),
 }
 
-/// Bytes of a summary or an explanation; a model that writes more is cut.
-const MAX_WORDS_BYTES: usize = 3_000;
+/// Bytes of a refused statement that a reply repeats.
+const MAX_REFUSED_BYTES: usize = 8_000;
 
 /// Bytes of the reply that a success takes around its result set.
 pub(super) fn reserved_bytes(sql: &str) -> usize {
@@ -151,7 +151,10 @@ pub(super) fn to_json(outcome: &Outcome, receipt: &Receipt) -> String {
             }
             with_receipt(reply)
         }
-        Outcome::Blocked { sql, error } => with_receipt(json!({"status": "blocked", "sql": sql, "error": error})),
+        // A statement that was refused for its length is not told whole.
+        Outcome::Blocked { sql, error } => {
+            with_receipt(json!({"status": "blocked", "sql": cut(sql, MAX_REFUSED_BYTES), "error": error}))
+        }
         Outcome::Failed(error) => with_receipt(json!({"status": "error", "error": error})),
     }
 }
@@ -159,15 +162,14 @@ pub(super) fn to_json(outcome: &Outcome, receipt: &Receipt) -> String {
 fn success_json(success: &Success, receipt: &Value) -> String {
     let Success { sql, rows, tables, answer, warnings } = success;
     let mut text = String::from("{\"status\":\"success\",\"summary\":");
-    push_json_string(&mut text, cut(&answer.summary, MAX_WORDS_BYTES));
+    push_json_string(&mut text, &answer.summary);
     text.push_str(",\"sql\":");
     push_json_string(&mut text, sql);
     text.push(',');
     rows.push_fields(&mut text);
     text.push_str(",\"explanation\":");
-    push_json_string(&mut text, cut(&answer.explanation, MAX_WORDS_BYTES));
-    let assumptions: Vec<&str> = answer.assumptions.iter().take(10).map(|text| cut(text, 200)).collect();
-    let _ = write!(text, ",\"tables\":{},\"assumptions\":{}", json!(tables), json!(assumptions));
+    push_json_string(&mut text, &answer.explanation);
+    let _ = write!(text, ",\"tables\":{},\"assumptions\":{}", json!(tables), json!(answer.assumptions));
     if !warnings.is_empty() {
         let _ = write!(text, ",\"warnings\":{}", json!(warnings));
     }

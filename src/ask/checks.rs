@@ -8,6 +8,10 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 use crate::database::catalog::Snapshot;
 use crate::error::nearest;
 
+/// Literals of a statement that are compared with all stored values.
+const MOST_LITERALS: usize = 8;
+/// Foreign numbers that are told.
+const MOST_FOREIGN: usize = 10;
 /// Stored values offered for one literal.
 const NEAREST: usize = 3;
 
@@ -35,6 +39,9 @@ pub(super) fn foreign_numbers(words: &str, rows: &[Value], row_count: u64, texts
     };
     let mut foreign: Vec<String> = Vec::new();
     for run in numbers(words) {
+        if foreign.len() >= MOST_FOREIGN {
+            break;
+        }
         let parts: Vec<&str> = run.split(is_separator).collect();
         let is_list = parts.len() > 2 && parts.iter().all(|part| readings(part).iter().any(stands));
         let is_known = is_list || readings(&run).iter().any(stands);
@@ -134,7 +141,7 @@ pub(super) fn near_values(sql: &str, snapshot: &Snapshot) -> Vec<String> {
         })
         .collect();
     let mut told = Vec::new();
-    for literal in literals.filter(|literal| literal.chars().count() > 1) {
+    for literal in literals.filter(|literal| literal.chars().count() > 1).take(MOST_LITERALS) {
         if stored.iter().any(|(_, value)| *value == literal) {
             continue;
         }

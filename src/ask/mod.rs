@@ -42,8 +42,9 @@ const INSPECTED_TABLES: usize = 20;
 pub struct Inspected {
     pub source: String,
     /// Whether the prompt holds every table.
-    pub whole: bool,
-    pub tokens: usize,
+    pub whole_schema: bool,
+    /// Tokens that the schema takes in the prompt, about.
+    pub prompt_tokens: usize,
     pub all_tables: usize,
     /// Microseconds that ranking and cutting took.
     pub ranked_us: u64,
@@ -228,8 +229,8 @@ impl Asker {
         let tables = schema_context::ranked_tables(snapshot, index, question, INSPECTED_TABLES);
         Ok(Inspected {
             source: source.name.clone(),
-            whole: context.whole,
-            tokens: schema_context::tokens(&context.text),
+            whole_schema: context.whole,
+            prompt_tokens: schema_context::tokens(&context.text),
             all_tables: snapshot.tables.len(),
             ranked_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
             values: schema_context::matched_values(snapshot, index, question, 20),
@@ -266,7 +267,6 @@ impl Asker {
         };
         let Ran::Rows(rows) = &read.value else { return None };
         let (tables, row_count, bytes) = (read.tables.clone(), rows.row_count, rows.rows_json().len());
-        let warnings = read.warning().map(str::to_owned).into_iter().collect();
         let Ran::Rows(rows) = read.close(Some(row_count), bytes) else { return None };
         receipt.engine = "verified";
         receipt.model = None;
@@ -276,7 +276,7 @@ impl Asker {
             explanation: format!("Verified query: {}", query.question),
             assumptions: Vec::new(),
         };
-        Some(Outcome::Success(Box::new(Success { sql, rows, tables, answer, warnings })))
+        Some(Outcome::Success(Box::new(Success { sql, rows, tables, answer, warnings: Vec::new() })))
     }
 
     async fn answer(

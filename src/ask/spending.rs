@@ -63,7 +63,8 @@ impl Spending {
     /// Counts a turn of the model.
     pub(super) fn add(&self, usage: Usage) {
         let mut state = self.state();
-        state.tokens += usage.input_tokens + usage.output_tokens + usage.cache_read_tokens;
+        let parts = [usage.input_tokens, usage.output_tokens, usage.cache_read_tokens];
+        state.tokens = parts.into_iter().fold(state.tokens, u64::saturating_add);
         state.cost +=
             self.price.map_or(0.0, |price| price.of(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens));
     }
@@ -75,7 +76,7 @@ impl Spending {
     /// `rate_limited`, naming the limit that is reached.
     pub(super) fn check(&self, receipt: &Receipt) -> Result<(), ToolError> {
         let (input, output, cached) = (receipt.input_tokens, receipt.output_tokens, receipt.cache_read_tokens);
-        let question = input + output + cached;
+        let question = input.saturating_add(output).saturating_add(cached);
         let cost = self.price.map_or(0.0, |price| price.of(input, output, cached));
         let state = self.state();
         let over = |name: &str, what: String| {

@@ -1,8 +1,11 @@
 //! What the model may call. Reads go to the gateway by the same request types as a client's.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::database::value::cut;
 use crate::model::ModelTool;
 
 /// A tool use, read and checked.
@@ -51,6 +54,25 @@ pub(super) struct Answer {
     pub explanation: String,
     #[serde(default)]
     pub assumptions: Vec<String>,
+}
+
+/// Bytes of a summary, an explanation, a question back, or what is missing; a model that writes more is cut.
+pub(super) const MAX_WORDS_BYTES: usize = 3_000;
+/// Bytes of a reading, which comes back as the next call's choice, and of its label.
+const MAX_READING_BYTES: usize = 1_000;
+/// Assumptions of an answer, and bytes of each.
+const ASSUMPTIONS: (usize, usize) = (10, 200);
+
+impl Answer {
+    /// What of the model's words is looked at and told.
+    pub fn bounded(self) -> Self {
+        let (most, bytes) = ASSUMPTIONS;
+        Answer {
+            summary: cut(&self.summary, MAX_WORDS_BYTES).to_owned(),
+            explanation: cut(&self.explanation, MAX_WORDS_BYTES).to_owned(),
+            assumptions: self.assumptions.iter().take(most).map(|text| cut(text, bytes).to_owned()).collect(),
+        }
+    }
 }
 
 /// The tools as the model sees them, always the same.
@@ -164,14 +186,20 @@ pub(super) fn read(name: &str, input: &serde_json::Value) -> Result<Use, String>
         }
         "clarify" => {
             let Clarify { question, choices } = parse(name, input)?;
-            if (2..=4).contains(&choices.len()) {
-                Ok(Use::Clarify { question, choices })
-            } else {
-                Err("clarify: give two to four choices".into())
+            let readings: HashSet<&str> = choices.iter().map(|choice| choice.reading.trim()).collect();
+            let is_long =
+                |choice: &Choice| choice.reading.len() > MAX_READING_BYTES || choice.label.len() > MAX_READING_BYTES;
+            if !(2..=4).contains(&choices.len()) || readings.len() < choices.len() || readings.contains("") {
+                return Err("clarify: give two to four choices, each another complete question".into());
             }
+            if choices.iter().any(is_long) {
+                return Err(format!("clarify: labels and readings may have {MAX_READING_BYTES} bytes each"));
+            }
+            Ok(Use::Clarify { question: cut(&question, MAX_WORDS_BYTES).to_owned(), choices })
         }
-        "answer" => parse(name, input).map(Use::Answer),
-        "cannot_answer" => parse::<Missing>(name, input).map(|Missing { missing }| Use::CannotAnswer { missing }),
+        "answer" => parse::<Answer>(name, input).map(|answer| Use::Answer(answer.bounded())),
+        "cannot_answer" => parse::<Missing>(name, input)
+            .map(|Missing { missing }| Use::CannotAnswer { missing: cut(&missing, MAX_WORDS_BYTES).to_owned() }),
         "hand_back" => parse::<Draft>(name, input).map(|Draft { sql, doubts }| Use::HandBack { sql, doubts }),
         other => Err(format!("there is no tool {other:?}")),
     }
@@ -187,6 +215,12 @@ mod tests {
         assert!(read("run_sql", &json!({"sql": 1})).unwrap_err().contains("expected a string"));
         assert!(read("drop_table", &json!({})).unwrap_err().contains("no tool"));
         assert!(read("clarify", &json!({"question": "?", "choices": []})).unwrap_err().contains("two to four"));
+        let same = json!({"label": "x", "reading": "y"});
+        assert!(read("clarify", &json!({"question": "?", "choices": [same, same]})).unwrap_err().contains("another"));
+        let long = json!({"question": "?", "choices": [{"label": "x", "reading": "y"}, {"label": "x", "reading": "z".repeat(1_001)}]});
+        assert!(read("clarify", &long).unwrap_err().contains("1000 bytes"));
+        let Ok(Use::Answer(answer)) = read("answer", &json!({"summary": "1 ".repeat(1_000_000)})) else { panic!() };
+        assert_eq!(answer.summary.len(), MAX_WORDS_BYTES);
     }
 
     #[test]

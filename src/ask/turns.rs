@@ -37,6 +37,8 @@ const EXAMPLES: usize = 3;
 const SAMPLE: u64 = 20;
 /// Rows up to which a result is looked at for holding nothing.
 const FEW_ROWS: u64 = 20;
+/// Tool uses of one turn that are done.
+const MOST_USES: usize = 8;
 /// Tables a search shows to the model.
 const SEARCH_TABLES: usize = 8;
 
@@ -154,7 +156,7 @@ impl Question<'_> {
             if uses.is_empty() {
                 let said = text_of(&turn.blocks);
                 if progress.found.is_some() && !said.is_empty() && turn.stop != StopReason::MaxTokens {
-                    return self.success(progress, Answer { summary: said, ..Answer::default() });
+                    return self.success(progress, Answer { summary: said, ..Answer::default() }.bounded());
                 }
                 if progress.nudged || call == limits.max_model_calls {
                     return self.failed(&ModelError::Reply("it called no tool although it was asked to".into()));
@@ -165,9 +167,11 @@ impl Question<'_> {
                 continue;
             }
             let mut results = Vec::with_capacity(uses.len());
-            for (id, name, input) in uses {
+            for (place, (id, name, input)) in uses.into_iter().enumerate() {
                 let result = if turn.stop == StopReason::MaxTokens {
                     Err(prompt::CUT_OFF.to_owned())
+                } else if place >= MOST_USES || progress.failures > limits.max_repairs || self.is_over() {
+                    Err(prompt::TOO_MANY.to_owned())
                 } else {
                     match toolset::read(name, input) {
                         Err(problem) => Err(problem),
@@ -208,7 +212,7 @@ impl Question<'_> {
                         read.close(None, text.len());
                         Ok(prompt::fence(&text))
                     }
-                    Err(error) => Err(error.to_json()),
+                    Err(error) => Err(prompt::fence(&error.to_json())),
                 })
             }
             Use::SearchSchema { words } => {
@@ -223,7 +227,7 @@ impl Question<'_> {
             }
             Use::SampleValues { table, column } => Step::Result(self.sample_values(&table, &column).await),
             Use::Clarify { question, choices } => {
-                let readings = choices.iter().map(|choice| choice.reading.as_str());
+                let readings = choices.iter().flat_map(|choice| [choice.label.as_str(), choice.reading.as_str()]);
                 if self.repeats_rules(std::iter::once(question.as_str()).chain(readings)) {
                     return Step::Result(Err(prompt::REPEATS_RULES.into()));
                 }
@@ -268,9 +272,6 @@ impl Question<'_> {
         };
         match self.gateway.run_sql(&self.caller, &request, reserved_bytes(&sql)).await {
             Ok(read) => {
-                if let Some(warning) = read.warning() {
-                    progress.warnings.push(warning.to_owned());
-                }
                 let tables = read.tables.clone();
                 match &read.value {
                     Ran::Rows(rows) => {
@@ -287,7 +288,7 @@ impl Question<'_> {
                         Ok(shown)
                     }
                     Ran::Plan(plan) => {
-                        let text = plan.summary.join("\n");
+                        let text = prompt::fence(&plan.summary.join("\n"));
                         read.close(None, text.len());
                         Ok(text)
                     }
@@ -342,6 +343,10 @@ impl Question<'_> {
         !self.is_builtin() && words.any(|words| checks::repeats(words, &rules))
     }
 
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline || self.caller.cancel.is_cancelled()
+    }
+
     fn failed(&self, error: &ModelError) -> Outcome {
         Outcome::Failed(self.model.told(error))
     }
@@ -382,15 +387,20 @@ impl Question<'_> {
         if !self.gateway.config().model.send_values {
             return Err("sample_values: stored values are not sent to the model".into());
         }
+        let unknown = |what: String, near: Vec<&str>| format!("{what}; nearest:\n{}", prompt::fence(&near.join(", ")));
         let names = self.snapshot.tables.iter().map(|table| table.name.as_str());
-        let known =
-            self.snapshot.tables.iter().find(|known| known.name == table).ok_or_else(|| {
-                format!("there is no table {table:?}; nearest: {}", nearest(table, names, 3).join(", "))
-            })?;
+        let known = self
+            .snapshot
+            .tables
+            .iter()
+            .find(|known| known.name == table)
+            .ok_or_else(|| unknown(format!("there is no table {table:?}"), nearest(table, names, 3)))?;
         let columns = known.columns.iter().map(|column| column.name.as_str());
-        let known_column = known.columns.iter().find(|known| known.name == column).ok_or_else(|| {
-            format!("{table} has no column {column:?}; nearest: {}", nearest(column, columns, 3).join(", "))
-        })?;
+        let known_column = known
+            .columns
+            .iter()
+            .find(|known| known.name == column)
+            .ok_or_else(|| unknown(format!("the table has no column {column:?}"), nearest(column, columns, 3)))?;
         let quoted = self.dialect.quote_name(&known_column.name);
         // On PostgreSQL the catalog spells names as SQL needs them already.
         let table = match self.dialect {

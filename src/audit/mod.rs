@@ -50,17 +50,32 @@ impl From<AuditUnavailable> for ToolError {
 /// The writer's word on one event.
 type Word = oneshot::Receiver<Result<(), AuditUnavailable>>;
 
-/// What became of the outcomes of one call's records.
+/// What became of one call's records.
 #[derive(Clone, Debug, Default)]
-pub struct Outcomes(Arc<Mutex<Vec<Word>>>);
+pub struct Outcomes(Arc<Mutex<Told>>);
+
+#[derive(Debug, Default)]
+struct Told {
+    /// Of each outcome that was handed to the store.
+    words: Vec<Word>,
+    /// Whether an intent was not written, and the call went on.
+    unrecorded: bool,
+}
 
 impl Outcomes {
-    /// Waits until each outcome so far is in the store; a warning when one is not.
+    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until each outcome so far is in the store; a warning for the reply when something is not.
     pub async fn written(&self) -> Option<String> {
-        let waiting = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let Told { words, unrecorded } = std::mem::take(&mut *self.told());
         let mut failed = None;
-        for outcome in waiting {
+        for outcome in words {
             failed = outcome.await.ok().and_then(Result::err).or(failed);
+        }
+        if unrecorded {
+            return Some("this call is not in the audit trail".into());
         }
         failed.map(|error| format!("the outcome of this call is not in the audit trail yet: {}", error.reason))
     }
@@ -82,6 +97,7 @@ impl AuditLog {
         start.session_id = start.session_id.map(record::keep_text);
         start.question = start.question.map(record::keep_text);
         start.client = start.client.map(record::keep_text);
+        start.traceparent = start.traceparent.and_then(record::keep_trace);
         start.source = start.source.map(record::keep_text);
         let id = uuid::Uuid::now_v7().to_string();
         let span = telemetry::begin(&id, &start);
@@ -123,7 +139,7 @@ impl Entry {
         finished.elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         telemetry::end(&self.span, &finished);
         let (written, receiver) = oneshot::channel();
-        self.outcomes.0.lock().unwrap_or_else(PoisonError::into_inner).push(receiver);
+        self.outcomes.told().words.push(receiver);
         let _ = self.events.send(Event::Outcome {
             id: self.id.to_string(),
             finished: Box::new(finished),
@@ -166,7 +182,7 @@ impl PendingEntry {
         let PendingEntry { mut entry, written, required } = self;
         let result = written.await.unwrap_or_else(|_| Err(AuditUnavailable { reason: "its writer has ended".into() }));
         match result {
-            Ok(()) => Ok(OpenEntry { entry, warning: None }),
+            Ok(()) => Ok(OpenEntry { entry }),
             Err(error) if required => {
                 entry.open = false;
                 Err(error)
@@ -175,7 +191,8 @@ impl PendingEntry {
                 tracing::warn!(%error, "going on without a record, as audit.required = false says");
                 // Without an intent there is no outcome either.
                 entry.open = false;
-                Ok(OpenEntry { entry, warning: Some("this call is not in the audit trail".into()) })
+                entry.outcomes.told().unrecorded = true;
+                Ok(OpenEntry { entry })
             }
         }
     }
@@ -185,17 +202,11 @@ impl PendingEntry {
 #[derive(Debug)]
 pub struct OpenEntry {
     entry: Entry,
-    warning: Option<String>,
 }
 
 impl OpenEntry {
     pub fn id(&self) -> &str {
         &self.entry.id
-    }
-
-    /// What the reply has to say about the record, if anything.
-    pub fn warning(&self) -> Option<&str> {
-        self.warning.as_deref()
     }
 
     /// Milliseconds since the entry was begun.

@@ -166,6 +166,15 @@ pub(super) fn keep_text(text: String) -> String {
     format!("{}… ({} bytes, sha256:{hash})", cut(&text, 1_000), text.len())
 }
 
+/// A `traceparent` as the standard writes it; anything else is dropped.
+pub(super) fn keep_trace(text: String) -> Option<String> {
+    let lengths = [2, 32, 16, 2];
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_hex = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    let is_known = parts.iter().map(|part| part.len()).eq(lengths) && parts.iter().all(is_hex);
+    is_known.then_some(text)
+}
+
 /// The part of a statement's text that the record keeps.
 pub(super) fn keep_sql(sql: &str, how: AuditSql) -> String {
     match how {
@@ -183,6 +192,8 @@ fn fingerprint(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len());
     for token in tokens {
         match token {
+            // To SQLite a name in quotes that there is not is a text.
+            Token::Word(word) if word.quote_style.is_some() => out.push('?'),
             Token::Word(_)
             | Token::Comma
             | Token::LParen

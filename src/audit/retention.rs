@@ -8,9 +8,11 @@ use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection};
 
 use super::chain::Checkpoint;
 use super::store::{PATIENCE, now, seal};
-use super::trail::TrailError;
+use super::trail::{Trail, TrailError};
 use crate::config::{AuditConfig, AuditStore};
 
+/// Later than any record.
+const ANY_TIME: &str = "9999";
 /// Bytes an event takes besides its body, about.
 const EVENT_BYTES: i64 = 250;
 
@@ -34,6 +36,12 @@ pub async fn prune(config: &AuditConfig, retention: &Retention) -> Result<u64, T
                       only insert cannot";
         return Err(TrailError::Unavailable(reason.into()));
     };
+    // What is signed away is looked at first.
+    let verdict = Trail::open(config).await?.verify(Some(ANY_TIME)).await?;
+    if let Some(fault) = verdict.faults.first() {
+        let reason = format!("nothing was removed: the trail has faults, see `tudb audit verify`: {fault}");
+        return Err(TrailError::Unavailable(reason));
+    }
     let seal = seal(config).map_err(TrailError::Unavailable)?;
     let mut store = open(path).await?;
     let mut removal = store.begin_with("BEGIN IMMEDIATE").await?;
@@ -62,11 +70,6 @@ pub async fn prune(config: &AuditConfig, retention: &Retention) -> Result<u64, T
     for row in sqlx::query(LAST_REMOVED).bind(keep).fetch_all(&mut *removal).await? {
         let (process, key_id): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
         let (removed_before, removed): (i64, i64) = (row.try_get(4)?, row.try_get(5)?);
-        if key_id != seal.key_id() && key_id.is_some() {
-            return Err(TrailError::Unavailable(
-                "the chains were made with a key that is not the one of audit.key_file".into(),
-            ));
-        }
         let own = if key_id.is_some() { seal.clone() } else { super::chain::Seal::default() };
         let mut checkpoint = Checkpoint {
             seq: row.try_get(2)?,

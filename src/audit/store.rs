@@ -41,7 +41,7 @@ pub(super) enum Event {
 
 /// An open store.
 enum Store {
-    Sqlite(sqlx::SqliteConnection),
+    Sqlite(sqlite::File),
     Postgres(sqlx::PgConnection),
 }
 
@@ -140,6 +140,14 @@ impl Writer {
 
     /// Chains the events and commits them. What is not in the store is not in the chain either.
     async fn commit(&mut self, parts: Vec<(&str, String, String)>) -> Result<Vec<Row>, AuditUnavailable> {
+        if let Some(Store::Sqlite(store)) = &self.store
+            && !store.is_in_place()
+        {
+            // Removed or replaced: what is written there is lost. A store is made anew, and a chain of its own.
+            tracing::error!("the audit store's file was removed or replaced; a new one is begun");
+            self.store = None;
+            self.begin_anew();
+        }
         if self.store.is_none() {
             self.open().await?;
         }
@@ -153,7 +161,7 @@ impl Writer {
             rows.push(row);
         }
         let result = match &mut self.store {
-            Some(Store::Sqlite(store)) => sqlite::insert(store, &self.process, &rows).await,
+            Some(Store::Sqlite(store)) => store.insert(&self.process, &rows).await,
             Some(Store::Postgres(store)) => postgres::insert(store, &self.process, &rows).await,
             None => Err(AuditUnavailable { reason: "it is not open".into() }),
         };
@@ -163,10 +171,7 @@ impl Writer {
                 Ok(rows)
             }
             Err(error) => {
-                if let Some(Store::Postgres(_)) = self.store {
-                    // Whether the rows are in is not known: a chain of its own goes on, and this one ends here.
-                    self.begin_anew();
-                }
+                // Whether the rows are in is not known: where they are not found, a chain of its own goes on.
                 self.store = None;
                 Err(error)
             }
@@ -175,38 +180,39 @@ impl Writer {
 
     /// Opens the store and registers the process in it, once a chain.
     async fn open(&mut self) -> Result<(), AuditUnavailable> {
-        self.seal = seal(&self.config).map_err(|reason| AuditUnavailable { reason })?;
-        let beginning = Beginning {
-            process: self.process.clone(),
-            started_at: now(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            key_id: self.seal.key_id(),
-            ..Beginning::default()
-        };
-        let is_new = !self.registered;
-        let (store, beginning) = match &self.config.store {
+        let seal = seal(&self.config).map_err(|reason| AuditUnavailable { reason })?;
+        let mut store = match &self.config.store {
             AuditStore::Nowhere => {
                 let reason = "no directory for it is known; set TUDB_AUDIT_DB to a file".into();
                 return Err(AuditUnavailable { reason });
             }
-            AuditStore::File(path) => {
-                let mut store = sqlite::open(path, self.config.power).await?;
-                let beginning =
-                    if is_new { Some(sqlite::register(&mut store, beginning, &self.seal).await?) } else { None };
-                (Store::Sqlite(store), beginning)
-            }
-            AuditStore::Postgres(url) => {
-                let mut store = postgres::connect(url).await?;
-                let beginning =
-                    if is_new { Some(postgres::register(&mut store, beginning, &self.seal).await?) } else { None };
-                (Store::Postgres(store), beginning)
-            }
+            AuditStore::File(path) => Store::Sqlite(sqlite::File::open(path, self.config.power).await?),
+            AuditStore::Postgres(store) => Store::Postgres(postgres::connect(store).await?),
         };
-        if let Some(beginning) = beginning {
+        // A chain goes on only where its end stands, under the key that it was begun with.
+        let goes_on = match &mut store {
+            Store::Sqlite(store) if self.registered && seal.key_id() == self.seal.key_id() => {
+                store.ends_with(&self.process, self.seq, &self.head).await?
+            }
+            _ => false,
+        };
+        if !goes_on {
+            self.begin_anew();
+            let beginning = Beginning {
+                process: self.process.clone(),
+                started_at: now(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                key_id: seal.key_id(),
+                ..Beginning::default()
+            };
+            let beginning = match &mut store {
+                Store::Sqlite(store) => store.register(beginning, &seal).await?,
+                Store::Postgres(store) => postgres::register(store, beginning, &seal).await?,
+            };
             self.head = beginning.hash.unwrap_or_default();
             self.registered = true;
         }
-        self.store = Some(store);
+        (self.seal, self.store) = (seal, Some(store));
         Ok(())
     }
 
@@ -216,7 +222,7 @@ impl Writer {
         let hash = chain::closing(&self.seal, &self.process, &at, self.seq, &self.head);
         let row = (self.process.as_str(), at.as_str(), self.seq, self.head.as_str(), hash.as_str());
         let result = match &mut self.store {
-            Some(Store::Sqlite(store)) => sqlite::close(store, row).await,
+            Some(Store::Sqlite(store)) => store.close(row).await,
             Some(Store::Postgres(store)) => postgres::close(store, row).await,
             None => Ok(()),
         };

@@ -53,7 +53,7 @@ async fn change(path: &std::path::Path, sql: &str) {
 }
 
 async fn verdict(config: &AuditConfig) -> Verdict {
-    Trail::open(config).await.unwrap().verify().await.unwrap()
+    Trail::open(config).await.unwrap().verify(None).await.unwrap()
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn every_kind_of_tampering_is_found_and_named() {
             "UPDATE event SET seq = seq + 100; UPDATE event SET seq = seq - 99 WHERE seq > 102; UPDATE event SET seq = seq - 100 WHERE seq > 100; INSERT INTO event SELECT process, 3, kind, 'new', at, body, hash FROM event WHERE seq = 1",
             "event 3 (intent of record new) was changed",
         ),
-        ("DELETE FROM process", "has events but no beginning"),
+        ("DELETE FROM process", "has records but no beginning"),
         ("UPDATE process SET started_at = '2020-01-01T00:00:00Z'", "its beginning was changed"),
         ("UPDATE closing SET at = '2020-01-01T00:00:00Z'", "its end was changed"),
         (
@@ -147,10 +147,13 @@ async fn a_process_that_is_gone_or_cut_is_missed_by_the_next_one() {
     assert_eq!(verdict(&config).await.faults, Vec::<String>::new());
     let second = "(SELECT process FROM process ORDER BY rowid LIMIT 1 OFFSET 1)";
     for (tamper, told) in [
-        (format!("DELETE FROM event WHERE process = {second} AND seq = 4"), "event 4, which process"),
+        (
+            format!("DELETE FROM event WHERE process = {second} AND seq = 4"),
+            "event 4 is missing or was changed, as process",
+        ),
         (
             format!("DELETE FROM event WHERE process = {second}; DELETE FROM process WHERE process = {second}"),
-            "is missing or was changed",
+            "is missing, as process",
         ),
     ] {
         let copy = temporary("links-copy");
@@ -159,6 +162,132 @@ async fn a_process_that_is_gone_or_cut_is_missed_by_the_next_one() {
         let faults = verdict(&self::config(&copy)).await.faults;
         assert!(faults.iter().any(|fault| fault.contains(told)), "{tamper}: {faults:?}");
     }
+}
+
+/// What a reviewer found a way round: each with a key, by somebody who does not have it.
+#[tokio::test]
+async fn nothing_forged_stands_beside_the_chains() {
+    let path = temporary("forged");
+    let config = keyed(&path);
+    for _ in 0..3 {
+        three_records(&config).await;
+    }
+    let second = "(SELECT process FROM process ORDER BY rowid LIMIT 1 OFFSET 1)";
+    let gone = format!(
+        "CREATE TABLE gone AS SELECT process FROM process WHERE process = {second}; DELETE FROM event WHERE process IN gone;
+         DELETE FROM closing WHERE process IN gone; DELETE FROM process WHERE process IN gone;"
+    );
+    let forged = |process: &str, seq: i64| {
+        format!("INSERT INTO event SELECT {process}, {seq}, 'intent', 'forged', 't', '{{}}', 'x';")
+    };
+    for (tamper, told) in [
+        (
+            format!("{gone} INSERT INTO checkpoint SELECT process, 999999, 'x', 't', 0, NULL, 'x' FROM gone"),
+            "has records but no beginning",
+        ),
+        (gone.clone(), "is missing, as process"),
+        (forged(second, -1), "6 of them in its chain"),
+        (forged(second, 0), "6 of them in its chain"),
+        (
+            "INSERT INTO process (rowid, process, started_at, version) VALUES (-1, NULL, 't', 'v'); ".to_owned()
+                + &forged("'ghost'", 1),
+            "process ghost has records but no beginning",
+        ),
+        (
+            "INSERT INTO process (rowid, process, started_at, version) VALUES (-1, 'early', 't', 'v')".to_owned(),
+            "another one stood before it",
+        ),
+        (
+            format!(
+                "INSERT INTO process (process, started_at, version, previous) SELECT 'late', 't', 'v', process || ' 0 x' FROM process WHERE process = {second}"
+            ),
+            "process late: has no key",
+        ),
+        (
+            format!(
+                "DELETE FROM event WHERE process = {second} AND seq = 6; UPDATE closing SET last_seq = 5, hash = NULL, head = (SELECT hash FROM event WHERE process = {second} AND seq = 5) WHERE process = {second}"
+            ),
+            "its end was changed",
+        ),
+        (
+            format!(
+                "DELETE FROM event WHERE process = {second} AND seq > 4; DELETE FROM closing WHERE process = {second}"
+            ),
+            "its end is missing, as process",
+        ),
+        (
+            format!("UPDATE process SET hash = NULL, previous = NULL WHERE process = {second}"),
+            "its beginning has no hash",
+        ),
+        (format!("UPDATE process SET key_id = NULL WHERE process = {second}"), "has no key"),
+        (format!("UPDATE process SET rowid = rowid + 10 WHERE process = {second}"), "another one stood before it"),
+    ] {
+        let copy = temporary("forged-copy");
+        change(&path, &format!("VACUUM INTO '{}'", copy.display())).await;
+        change(&copy, &tamper).await;
+        let config = AuditConfig { store: AuditStore::File(copy), ..config.clone() };
+        let faults = verdict(&config).await.faults;
+        assert!(faults.iter().any(|fault| fault.contains(told)), "{tamper}: {faults:?}");
+        // What has a fault is not signed away.
+        let all = Retention { from: Some("~".into()), max_bytes: None };
+        assert!(prune(&config, &all).await.unwrap_err().to_string().contains("nothing was removed"), "{tamper}");
+    }
+    // A body that is none does not keep the others from being read.
+    change(&path, "UPDATE event SET body = '{x' WHERE seq = 1").await;
+    let records = Trail::open(&config).await.unwrap().records(&Filter::default()).await.unwrap();
+    assert_eq!((records.len(), &records[0]["tool"]), (9, &"unreadable".into()));
+}
+
+/// A server runs on while others begin and end: the tail of its chain is missed all the same.
+#[tokio::test]
+async fn the_tail_of_a_chain_that_ran_on_is_missed() {
+    let path = temporary("ran-on");
+    let config = config(&path);
+    let server = AuditLog::start(&config);
+    begin(&server, "SELECT 1").await.close(Finished::new(OutcomeKind::Ok));
+    three_records(&config).await;
+    for sql in ["SELECT 2", "SELECT 3"] {
+        let outcomes = Outcomes::default();
+        server.begin(start("run_sql", sql), &outcomes).committed().await.unwrap().close(Finished::new(OutcomeKind::Ok));
+        assert_eq!(outcomes.written().await, None);
+    }
+    three_records(&config).await;
+    server.finish().await;
+    three_records(&config).await;
+    assert_eq!(verdict(&config).await.faults, Vec::<String>::new());
+    let first = "(SELECT process FROM process ORDER BY rowid LIMIT 1)";
+    change(
+        &path,
+        &format!("DELETE FROM event WHERE process = {first} AND seq > 2; DELETE FROM closing WHERE process = {first}"),
+    )
+    .await;
+    let faults = verdict(&config).await.faults;
+    assert!(faults.iter().any(|fault| fault.contains("event 6 is missing")), "{faults:?}");
+}
+
+#[tokio::test]
+async fn a_store_that_was_removed_or_replaced_is_begun_anew() {
+    let path = temporary("removed");
+    let config = keyed(&path);
+    let log = AuditLog::start(&config);
+    begin(&log, "SELECT 1").await.close(Finished::new(OutcomeKind::Ok));
+    for _ in 0..2 {
+        for name in ["audit.db", "audit.db-wal", "audit.db-shm"] {
+            let _ = std::fs::remove_file(path.with_file_name(name));
+        }
+        begin(&log, "SELECT 2").await.close(Finished::new(OutcomeKind::Ok));
+        let found = verdict(&config).await;
+        assert_eq!((found.faults.as_slice(), found.processes), (&[][..], 1));
+    }
+    // Another key under a store that is opened again: a chain of its own.
+    change(&path, "ALTER TABLE event RENAME TO away").await;
+    let refused = log.begin(start("run_sql", "SELECT 3"), &Outcomes::default()).committed().await;
+    assert!(refused.is_err());
+    change(&path, "ALTER TABLE away RENAME TO event").await;
+    begin(&log, "SELECT 4").await.close(Finished::new(OutcomeKind::Ok));
+    log.finish().await;
+    let found = verdict(&config).await;
+    assert_eq!((found.faults.as_slice(), found.processes), (&[][..], 1));
 }
 
 #[tokio::test]
@@ -177,7 +306,15 @@ async fn with_a_key_a_rewritten_chain_shows() {
     // A chain written again by who does not have the key: as plain hashes, in the place of the one with the key.
     three_records(&self::config(&path)).await;
     let faults = verdict(&config).await.faults;
-    assert!(faults[0].contains("has no key although those before it have one"), "{faults:?}");
+    assert!(faults[0].contains("has no key"), "{faults:?}");
+    // Chains of before the key are taken up to a time that the auditor names.
+    let path = temporary("before-key");
+    let config = keyed(&path);
+    three_records(&self::config(&path)).await;
+    three_records(&config).await;
+    assert!(verdict(&config).await.faults[0].contains("--unkeyed-until"));
+    let taken = Trail::open(&config).await.unwrap().verify(Some("9999")).await.unwrap();
+    assert_eq!(taken.faults, Vec::<String>::new());
     let short = AuditConfig { key_file: Some(path.with_file_name("short")), ..config.clone() };
     std::fs::write(path.with_file_name("short"), "secret").unwrap();
     for config in [short, AuditConfig { key_file: Some("/nowhere/key".into()), ..config }] {
@@ -297,9 +434,8 @@ async fn without_a_store_nothing_may_run() {
     let log = AuditLog::start(&AuditConfig { required: false, ..nowhere });
     let outcomes = Outcomes::default();
     let entry = log.begin(start("run_sql", "SELECT 1"), &outcomes).committed().await.unwrap();
-    assert!(entry.warning().is_some());
     entry.close(Finished::new(OutcomeKind::Ok));
-    assert_eq!(outcomes.written().await, None, "what has no intent has no outcome");
+    assert_eq!(outcomes.written().await.unwrap(), "this call is not in the audit trail");
 }
 
 #[tokio::test]
@@ -333,4 +469,10 @@ fn a_fingerprint_holds_no_literal() {
     assert!(kept.starts_with("SELECT a FROM t WHERE b = ?"), "{kept}");
     assert!(record::keep_sql(sql, AuditSql::Hash).starts_with("sha256:"));
     assert_eq!(record::keep_sql("SELECT '\0'", AuditSql::Full), "SELECT '␀'");
+    assert_eq!(record::keep_sql("SELECT a WHERE b = \"secret\"", AuditSql::Fingerprint), "SELECT a WHERE b = ?");
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned();
+    assert_eq!(record::keep_trace(trace.clone()), Some(trace));
+    for wrong in ["", "00-\0", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", "00-zz-01-02"] {
+        assert_eq!(record::keep_trace(wrong.into()), None);
+    }
 }

@@ -1,5 +1,6 @@
 //! Reading the audit trail, in either kind of store: records for `audit show` and `export`, and `audit verify`.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -35,6 +36,15 @@ pub enum TrailError {
     Store(#[from] sqlx::Error),
 }
 
+/// What `verify` knows of a chain that others name.
+#[derive(Debug, Default)]
+struct Known {
+    hash: String,
+    /// Only one that is as it was made.
+    checkpoint: Option<Checkpoint>,
+    closed: bool,
+}
+
 /// Which records are wanted; empty fields want all.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -47,8 +57,9 @@ pub struct Filter {
     pub id: Option<String>,
     /// In the question or the statement, in any case.
     pub text: Option<String>,
-    /// Ids from here on, and before there; ids begin with their time.
+    /// Ids from here on, behind here, and before there; ids begin with their time.
     pub from: Option<String>,
+    pub after: Option<String>,
     pub before: Option<String>,
     /// Newest records, at most this many; all when `None`.
     pub last: Option<u64>,
@@ -165,13 +176,15 @@ impl Trail {
         Ok(Trail { store, seal })
     }
 
-    /// The records that match, oldest first, one JSON object each; fields without a value are left out.
+    /// The newest records that match, or behind `after` the next ones, oldest first; one JSON object each, fields without a
+    /// value are left out.
     ///
     /// # Errors
     ///
     /// sqlx's, when the store cannot be read.
     pub async fn records(&mut self, filter: &Filter) -> Result<Vec<Value>, TrailError> {
         let fields = FIELDS.map(|field| format!("CAST({field} AS TEXT)")).join(", ");
+        let order = if filter.after.is_some() { "ASC" } else { "DESC" };
         let query = format!(
             "SELECT {fields} FROM {{}}record
              WHERE ($1 IS NULL OR tool = $1) AND ($2 IS NULL OR decision = $2) AND ($3 IS NULL OR outcome = $3)
@@ -179,7 +192,8 @@ impl Trail {
                AND ($6 IS NULL OR CAST(id AS TEXT) = $6 OR question_id = $6)
                AND ($7 IS NULL OR lower(question) LIKE $7 ESCAPE '!' OR lower(sql) LIKE $7 ESCAPE '!')
                AND ($8 IS NULL OR CAST(id AS TEXT) >= $8) AND ($9 IS NULL OR CAST(id AS TEXT) < $9)
-             ORDER BY id DESC LIMIT CAST($10 AS BIGINT)"
+               AND ($10 IS NULL OR CAST(id AS TEXT) > $10)
+             ORDER BY id {order} LIMIT CAST($11 AS BIGINT)"
         );
         let text = filter.text.as_ref().map(|text| {
             let literal = text.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
@@ -196,9 +210,10 @@ impl Trail {
             text.as_deref(),
             filter.from.as_deref(),
             filter.before.as_deref(),
+            filter.after.as_deref(),
             Some(&last),
         ];
-        let rows = self.store.rows(&query, &binds).await?;
+        let mut rows = self.store.rows(&query, &binds).await?;
         let record = |cells: Cells| {
             let named = FIELDS.into_iter().zip(cells);
             let known = named.filter_map(|(field, cell)| Some((field, cell?)));
@@ -208,7 +223,10 @@ impl Trail {
             });
             Value::Object(typed.collect::<Map<_, _>>())
         };
-        Ok(rows.into_iter().rev().map(record).collect())
+        if filter.after.is_none() {
+            rows.reverse();
+        }
+        Ok(rows.into_iter().map(record).collect())
     }
 
     /// How many calls of processes that have not ended regularly have no outcome: they were killed, or still run.
@@ -227,47 +245,57 @@ impl Trail {
 
     /// Recomputes every chain.
     ///
-    /// It finds a changed, removed, inserted or reordered event; at the end of a process's chain too once that process
-    /// has ended regularly or another one was registered behind it (in a file); a removed process once another one was
-    /// registered behind it. With a key a chain cannot be rewritten by who does not have it. It cannot find events cut
-    /// from the end of the newest process when that one died, nor, without a key, chains rewritten with new hashes.
+    /// It finds a changed, removed, inserted or reordered event, at the end of a chain too once its process has ended
+    /// regularly or, in a file, another process was registered since; and in a file a process that is gone from between
+    /// others. With a key a chain cannot be written anew by who does not have it; `unkeyed_until` says up to when (RFC 3339,
+    /// UTC) chains without one are taken. It cannot find that the end of the whole trail was cut off from some moment on.
     ///
     /// # Errors
     ///
     /// sqlx's, when the store cannot be read.
-    pub async fn verify(&mut self) -> Result<Verdict, TrailError> {
+    pub async fn verify(&mut self, unkeyed_until: Option<&str>) -> Result<Verdict, TrailError> {
         let mut verdict = Verdict { keyed: self.seal.key_id().is_some(), ..Verdict::default() };
-        let strangers = "SELECT CAST(process AS TEXT) FROM {}event WHERE process NOT IN (SELECT process FROM {}process) GROUP BY process
-            UNION SELECT CAST(process AS TEXT) FROM {}closing WHERE process NOT IN (SELECT process FROM {}process) ORDER BY 1";
+        let strangers = "SELECT DISTINCT CAST(t.process AS TEXT) FROM (SELECT process FROM {}event UNION SELECT process FROM {}closing
+              UNION SELECT process FROM {}checkpoint) AS t
+            WHERE NOT EXISTS (SELECT 1 FROM {}process AS p WHERE p.process = t.process) ORDER BY 1";
         for cells in self.store.rows(strangers, &[]).await? {
-            verdict.faults.push(format!("process {} has events but no beginning", Taken(cells.into_iter()).text()));
+            verdict.faults.push(format!("process {} has records but no beginning", Taken(cells.into_iter()).text()));
         }
-        let order = match self.store {
-            Reader::Sqlite(_) => "rowid",
-            Reader::Postgres(_) => "registered",
-        };
-        let processes = format!(
-            "SELECT CAST(process AS TEXT), started_at, version, key_id, previous, hash FROM {{}}process ORDER BY {order}"
-        );
-        let mut keyed_before = false;
-        for cells in self.store.rows(&processes, &[]).await? {
-            let mut cells = Taken(cells.into_iter());
-            let process = Beginning {
-                process: cells.text(),
-                started_at: cells.text(),
-                version: cells.text(),
-                key_id: cells.optional(),
-                previous: cells.optional(),
-                hash: cells.optional(),
-            };
+        let processes = self.processes().await?;
+        let mut known: HashMap<String, Known> = HashMap::new();
+        let (mut keyed_before, mut hashed_before) = (false, false);
+        for process in &processes {
+            let name = &process.process;
             verdict.processes += 1;
-            if process.key_id.is_none() && keyed_before {
+            let is_old = unkeyed_until.is_some_and(|until| process.started_at.as_str() < until) && !keyed_before;
+            if process.key_id.is_none() && self.seal.key_id().is_some() && !is_old {
                 verdict
                     .faults
-                    .push(format!("process {}: has no key although those before it have one", process.process));
+                    .push(format!("process {name}: has no key (--unkeyed-until takes chains of before the key)"));
+            }
+            // Only stores of the first version have chains that begin without a hash.
+            if process.hash.is_none() && (process.key_id.is_some() || hashed_before) {
+                verdict.faults.push(format!("process {name}: its beginning has no hash"));
             }
             keyed_before |= process.key_id.is_some();
-            self.verify_process(&process, &mut verdict).await?;
+            hashed_before |= process.hash.is_some();
+            let found = self.verify_process(process, &mut verdict).await?;
+            known.insert(name.clone(), found);
+        }
+        let is_file = matches!(self.store, Reader::Sqlite(_));
+        let mut before: Option<&Beginning> = None;
+        for process in &processes {
+            let links: Vec<&str> =
+                process.previous.as_deref().map(|list| list.split(", ").collect()).unwrap_or_default();
+            let named = links.first().and_then(|link| link.split(' ').next());
+            if is_file && process.hash.is_some() && named != before.map(|before| before.process.as_str()) {
+                verdict.faults.push(format!("process {}: another one stood before it", process.process));
+            }
+            for link in links {
+                let missing = self.missing_link(&known, link).await?;
+                verdict.faults.extend(missing.map(|what| format!("{what}, as process {} saw it", process.process)));
+            }
+            before = Some(process);
         }
         let unfinished = "SELECT CAST(id AS TEXT) FROM {}record WHERE outcome = 'unfinished' ORDER BY id";
         for cells in self.store.rows(unfinished, &[]).await? {
@@ -276,37 +304,61 @@ impl Trail {
         Ok(verdict)
     }
 
-    async fn verify_process(&mut self, process: &Beginning, verdict: &mut Verdict) -> Result<(), TrailError> {
+    /// The processes in the order in which they were registered.
+    async fn processes(&mut self) -> Result<Vec<Beginning>, TrailError> {
+        let order = match self.store {
+            Reader::Sqlite(_) => "rowid",
+            Reader::Postgres(_) => "registered",
+        };
+        let query = format!(
+            "SELECT CAST(process AS TEXT), started_at, version, key_id, previous, hash FROM {{}}process ORDER BY {order}"
+        );
+        let beginning = |cells: Cells| {
+            let mut cells = Taken(cells.into_iter());
+            Beginning {
+                process: cells.text(),
+                started_at: cells.text(),
+                version: cells.text(),
+                key_id: cells.optional(),
+                previous: cells.optional(),
+                hash: cells.optional(),
+            }
+        };
+        Ok(self.store.rows(&query, &[]).await?.into_iter().map(beginning).collect())
+    }
+
+    async fn verify_process(&mut self, process: &Beginning, verdict: &mut Verdict) -> Result<Known, TrailError> {
         let name = process.process.as_str();
+        let mut known = Known { hash: process.hash.clone().unwrap_or_default(), ..Known::default() };
         let seal = if process.key_id.is_some() { self.seal.clone() } else { Seal::default() };
         if process.key_id != seal.key_id() {
             verdict.keyed = false;
             verdict
                 .faults
                 .push(format!("process {name}: its key is not the one of audit.key_file, so it cannot be checked"));
-            return Ok(());
+            return Ok(known);
         }
         verdict.keyed &= process.key_id.is_some();
         if process.hash.as_ref().is_some_and(|hash| *hash != process.expected(&seal)) {
             verdict.faults.push(format!("process {name}: its beginning was changed"));
         }
-        if let Some(previous) = &process.previous {
-            verdict.faults.extend(self.missing_link(name, previous).await?);
-        }
-        let mut head = process.hash.clone().unwrap_or_default();
+        let mut head = known.hash.clone();
         let mut seq = 0;
         if let Some(checkpoint) = self.checkpoint(name).await? {
             if checkpoint.hash != checkpoint.expected(&seal, name) || checkpoint.key_id != process.key_id {
                 verdict.faults.push(format!("process {name}: its checkpoint was changed, or made without the key"));
+            } else {
+                verdict.removed += u64::try_from(checkpoint.removed).unwrap_or(0);
+                (head, seq) = (checkpoint.head.clone(), checkpoint.seq);
+                known.checkpoint = Some(checkpoint);
             }
-            verdict.removed += u64::try_from(checkpoint.removed).unwrap_or(0);
-            (head, seq) = (checkpoint.head, checkpoint.seq);
         }
+        let mut visited = 0;
         loop {
             let events = self.events(name, seq).await?;
             let count = events.len();
             for event in events {
-                verdict.events += 1;
+                visited += 1;
                 if event.seq != seq + 1 {
                     verdict.faults.push(format!(
                         "process {name}: event {} is missing (record {} follows)",
@@ -326,40 +378,51 @@ impl Trail {
                 break;
             }
         }
+        verdict.events += visited;
+        let all = "SELECT CAST(count(*) AS TEXT) FROM {}event WHERE CAST(process AS TEXT) = $1";
+        let all = self.store.rows(all, &[Some(name)]).await?.into_iter().next();
+        let all = all.map_or(0, |cells| Taken(cells.into_iter()).number());
+        if u64::try_from(all) != Ok(visited) {
+            verdict
+                .faults
+                .push(format!("process {name}: {all} events stand in the store, {visited} of them in its chain"));
+        }
         let end = "SELECT at, CAST(last_seq AS TEXT), head, hash FROM {}closing WHERE CAST(process AS TEXT) = $1";
         if let Some(cells) = self.store.rows(end, &[Some(name)]).await?.into_iter().next() {
+            known.closed = true;
             let mut cells = Taken(cells.into_iter());
             let (at, last, end, hash) = (cells.text(), cells.number(), cells.text(), cells.optional());
+            let expected = process.hash.as_ref().map(|_| closing(&seal, name, &at, last, &end));
             if last != seq || end != head {
                 verdict.faults.push(format!("process {name}: ended with event {last}, but the chain ends with {seq}"));
-            } else if hash.is_some_and(|hash| hash != closing(&seal, name, &at, last, &end)) {
+            } else if hash != expected {
                 verdict.faults.push(format!("process {name}: its end was changed"));
             }
         }
-        Ok(())
+        Ok(known)
     }
 
-    /// What is wrong with the event that a process saw when it was registered: `PROCESS SEQ HASH`.
-    async fn missing_link(&mut self, name: &str, previous: &str) -> Result<Option<String>, TrailError> {
-        let mut parts = previous.split(' ');
-        let (before, seq, hash) =
-            (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let at: i64 = seq.parse().unwrap_or_default();
-        if let Some(checkpoint) = self.checkpoint(before).await?
-            && checkpoint.seq >= at
-        {
-            let is_other = checkpoint.seq == at && checkpoint.head != hash;
-            return Ok(is_other.then(|| format!("process {before}: its checkpoint is not what process {name} saw")));
+    /// What is wrong with a chain as another process saw it: `PROCESS SEQ HASH [closed]`.
+    async fn missing_link(&mut self, known: &HashMap<String, Known>, link: &str) -> Result<Option<String>, TrailError> {
+        let mut parts = link.split(' ');
+        let mut part = || parts.next().unwrap_or_default();
+        let (name, seq, hash, end) = (part(), part(), part(), part());
+        let Some(process) = known.get(name) else { return Ok(Some(format!("process {name} is missing"))) };
+        if end == "closed" && !process.closed {
+            return Ok(Some(format!("process {name}: its end is missing")));
         }
-        let known = if at == 0 {
-            "SELECT COALESCE(hash, '') FROM {}process WHERE CAST(process AS TEXT) = $1 AND $2 = '0'"
-        } else {
-            "SELECT hash FROM {}event WHERE CAST(process AS TEXT) = $1 AND CAST(seq AS TEXT) = $2"
+        let at: i64 = seq.parse().unwrap_or_default();
+        let found = match &process.checkpoint {
+            _ if at == 0 => Some(process.hash.clone()),
+            Some(checkpoint) if checkpoint.seq > at => return Ok(None),
+            Some(checkpoint) if checkpoint.seq == at => Some(checkpoint.head.clone()),
+            _ => {
+                let query = "SELECT hash FROM {}event WHERE CAST(process AS TEXT) = $1 AND CAST(seq AS TEXT) = $2";
+                let rows = self.store.rows(query, &[Some(name), Some(seq)]).await?;
+                rows.into_iter().next().map(|cells| Taken(cells.into_iter()).text())
+            }
         };
-        let rows = self.store.rows(known, &[Some(before), Some(seq)]).await?;
-        let known = rows.into_iter().next().map(|cells| Taken(cells.into_iter()).text());
-        Ok((known.as_deref() != Some(hash))
-            .then(|| format!("process {before}: event {seq}, which process {name} saw, is missing or was changed")))
+        Ok((found.as_deref() != Some(hash)).then(|| format!("process {name}: event {seq} is missing or was changed")))
     }
 
     async fn checkpoint(&mut self, process: &str) -> Result<Option<Checkpoint>, TrailError> {

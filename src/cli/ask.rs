@@ -59,7 +59,7 @@ impl Ask {
             session_id: self.session_id,
             source: self.source,
         };
-        let reply = core.asker.ask(&caller, &request).await;
+        let reply = core.asker.ask(&caller, &request).await.with_warning(caller.outcomes.written().await);
         drop(caller);
         let _ = progress.await;
         core.gateway.close().await;

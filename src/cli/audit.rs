@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
+use super::table::plain;
 use super::{DONE, NO, USAGE, complain, say};
 use crate::audit::{
     AuditLog, EntryStart, FIELDS, Filter, Finished, OutcomeKind, Outcomes, Retention, Trail, TrailError, prune,
 };
-use crate::config::{AuditConfig, Config};
+use crate::config::{AuditConfig, AuditStore, Config};
 
 /// The statements that make the store on PostgreSQL.
 const POSTGRES: &str = include_str!("../../migrations/audit/postgres.sql");
@@ -79,6 +80,9 @@ pub(super) struct Only {
 pub(super) struct Export {
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
+    /// One JSON object a line, as without it
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
     #[command(flatten)]
     only: Only,
 }
@@ -93,6 +97,9 @@ enum Format {
 pub(super) struct Verify {
     #[arg(long)]
     json: bool,
+    /// Take chains without a key that began before this time: when the key was introduced
+    #[arg(long, value_name = "TIME")]
+    unkeyed_until: Option<String>,
 }
 
 #[derive(Args)]
@@ -104,6 +111,12 @@ pub(super) struct Prune {
     #[arg(long, value_name = "MB")]
     larger_than: Option<u64>,
 }
+
+/// What goes unnoticed in a trail without a key.
+const UNKEYED: &str = "chains written anew with new hashes (a key, audit.key_file, prevents that)";
+
+/// Records that an export reads at once.
+const PAGE: u64 = 50_000;
 
 /// A command that ended early: the exit code and what to say.
 struct Ended(u8, String);
@@ -145,6 +158,7 @@ impl Only {
             id: self.id,
             text: self.text,
             from: self.since.as_deref().map(|time| first_id("since", time)).transpose()?,
+            after: None,
             before: self.until.as_deref().map(|time| first_id("until", time)).transpose()?,
             last: None,
         })
@@ -171,29 +185,46 @@ impl Show {
 
 impl Export {
     async fn run(self, config: &AuditConfig) -> Result<u8, Ended> {
-        let records = Trail::open(config).await?.records(&self.only.filter()?).await?;
-        match self.format {
-            Format::Jsonl => records.iter().for_each(|record| say(&record.to_string())),
-            Format::Csv => {
-                let mut table = csv::Writer::from_writer(Vec::new());
-                let mut write = |cells: Vec<String>| {
-                    table.write_record(cells).map_err(|error| Ended(NO, format!("internal: {error}")))
-                };
-                write(FIELDS.map(str::to_owned).to_vec())?;
-                for record in &records {
-                    write(FIELDS.iter().map(|field| part(record, field)).collect())?;
-                }
-                let bytes = table.into_inner().map_err(|error| Ended(NO, format!("internal: {error}")))?;
-                say(String::from_utf8_lossy(&bytes).trim_end_matches('\n'));
-            }
+        let mut filter = self.only.filter()?;
+        (filter.after, filter.last) = (Some(String::new()), Some(PAGE));
+        let mut trail = Trail::open(config).await?;
+        let is_csv = !self.json && self.format == Format::Csv;
+        if is_csv {
+            say(&csv_line(FIELDS.map(str::to_owned).to_vec()));
         }
-        Ok(DONE)
+        loop {
+            let records = trail.records(&filter).await?;
+            for record in &records {
+                say(&if is_csv {
+                    csv_line(FIELDS.iter().map(|field| cell(part(record, field))).collect())
+                } else {
+                    record.to_string()
+                });
+            }
+            let Some(last) = records.last().and_then(|last| last.get("id")?.as_str()) else { return Ok(DONE) };
+            filter.after = Some(last.to_owned());
+        }
     }
+}
+
+fn csv_line(cells: Vec<String>) -> String {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    // Into memory: this cannot fail.
+    let _ = table.write_record(cells);
+    let bytes = table.into_inner().unwrap_or_default();
+    String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned()
+}
+
+/// A text that a spreadsheet would take for a formula, marked as a text.
+fn cell(text: String) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
 }
 
 impl Verify {
     async fn run(self, config: &AuditConfig) -> Result<u8, Ended> {
-        let verdict = Trail::open(config).await?.verify().await?;
+        let until = self.unkeyed_until.as_deref().map(|time| moment("unkeyed-until", time)).transpose()?;
+        let until = until.and_then(|time| time.to_offset(time::UtcOffset::UTC).format(&Rfc3339).ok());
+        let verdict = Trail::open(config).await?.verify(until.as_deref()).await?;
         if self.json {
             let found = json!({"events": verdict.events, "processes": verdict.processes, "removed": verdict.removed,
                 "keyed": verdict.keyed, "faults": verdict.faults, "unfinished": verdict.unfinished});
@@ -206,13 +237,12 @@ impl Verify {
             }
             verdict.faults.iter().for_each(|fault| say(&format!("FAULT {fault}")));
             verdict.unfinished.iter().for_each(|id| say(&format!("unfinished {id}")));
-            say(if verdict.keyed {
-                "Not detectable here: events cut from the end of the newest process when it died, the removal of the \
-                 newest process as a whole, and whatever is done by who has the key."
-            } else {
-                "Not detectable here: chains rewritten with new hashes (a key, audit.key_file, prevents that), events cut \
-                 from the end of the newest process when it died, and the removal of the newest process as a whole."
-            });
+            let key = if verdict.keyed { "whatever is done by who has the key" } else { UNKEYED };
+            let processes = match config.store {
+                AuditStore::Postgres(_) => "; that a process was removed as a whole",
+                AuditStore::File(_) | AuditStore::Nowhere => "",
+            };
+            say(&format!("Not detectable here: that the trail was cut off from some moment on{processes}; {key}."));
         }
         Ok(if verdict.faults.is_empty() { DONE } else { NO })
     }
@@ -243,8 +273,8 @@ impl Prune {
     }
 }
 
-/// The least id that a record of a time can have: ids begin with their milliseconds.
-fn first_id(option: &str, text: &str) -> Result<String, Ended> {
+/// A day, a time, or an age.
+fn moment(option: &str, text: &str) -> Result<OffsetDateTime, Ended> {
     let day = time::macros::format_description!("[year]-[month]-[day]");
     let ago = || {
         let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -262,10 +292,15 @@ fn first_id(option: &str, text: &str) -> Result<String, Ended> {
         .ok()
         .or_else(|| time::Date::parse(text, day).ok().map(|day| day.midnight().assume_utc()))
         .or_else(ago);
-    let milliseconds = moment.and_then(|moment| u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok());
-    let milliseconds = milliseconds.ok_or_else(|| {
-        Ended(USAGE, format!("invalid_argument: --{option} must be a day (2026-11-01), a time (2026-11-01T09:00:00Z) or an age (24h, 7d)"))
-    })?;
+    moment.ok_or_else(|| {
+        let forms = "a day (2026-11-01), a time (2026-11-01T09:00:00Z) or an age (24h, 7d)";
+        Ended(USAGE, format!("invalid_argument: --{option} must be {forms}"))
+    })
+}
+
+/// The least id that a record of a time can have: ids begin with their milliseconds.
+fn first_id(option: &str, text: &str) -> Result<String, Ended> {
+    let milliseconds = u64::try_from(moment(option, text)?.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
     Ok(format!("{:08x}-{:04x}", milliseconds >> 16, milliseconds & 0xffff))
 }
 
@@ -279,7 +314,7 @@ fn part(record: &Value, name: &str) -> String {
 
 /// One record on one line for a person.
 fn line(record: &Value) -> String {
-    let part = |name| part(record, name).replace('\n', " ");
+    let part = |name| plain(&part(record, name));
     format!(
         "{} {:<14} {:<8} {:<8} {:<10} {:>10} {:>6} ms  {}{}",
         part("started_at"),

@@ -59,10 +59,10 @@ impl Context {
             say(&serde_json::to_string(&inspected).unwrap_or_default());
             return DONE;
         }
-        let part = if inspected.whole { "the whole schema" } else { "the best ranked tables" };
+        let part = if inspected.whole_schema { "the whole schema" } else { "the best ranked tables" };
         say(&format!(
             "{part}: about {} tokens of {} tables, ranked in {:.1} ms\n",
-            inspected.tokens,
+            inspected.prompt_tokens,
             inspected.all_tables,
             inspected.ranked_us as f64 / 1_000.0
         ));

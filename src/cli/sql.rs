@@ -56,6 +56,9 @@ impl Sql {
                 let reply = run_sql_reply(&read, core.gateway.config().limits.max_reply_bytes);
                 let rows = if let Ran::Rows(rows) = &read.value { Some(rows.row_count) } else { None };
                 read.close(rows, reply.len());
+                if let Some(warning) = caller.outcomes.written().await {
+                    complain(&warning);
+                }
                 let parsed: Value = serde_json::from_str(&reply).unwrap_or_default();
                 match self.format {
                     Format::Json => say(&reply),

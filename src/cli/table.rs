@@ -11,7 +11,7 @@ pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
     for row in rows {
         table.add_row(row.as_array().into_iter().flatten().map(|cell| match cell {
             Value::Null => "NULL".to_owned(),
-            Value::String(text) => text.clone(),
+            Value::String(text) => text.split('\n').map(plain).collect::<Vec<_>>().join("\n"),
             other => other.to_string(),
         }));
     }
@@ -25,6 +25,12 @@ pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
         }
     }
     table.to_string()
+}
+
+/// A text without what would steer a terminal: data must not draw over what stands beside it.
+pub(super) fn plain(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().collect::<String>() } else { c.to_string() };
+    text.replace(['\n', '\t'], " ").chars().map(shown).collect()
 }
 
 /// Columns and rows of a reply, when it has them.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::bounds::LimitKeys;
 use super::*;
+use crate::database::dsn;
 
 /// The file as it is written. The environment is laid over it before anything is interpreted.
 #[derive(Debug, Default, Deserialize)]
@@ -324,10 +325,17 @@ impl Keys {
         };
         let store = match self.audit_db.take() {
             None => AuditStore::Nowhere,
-            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                AuditStore::Postgres(Secret::new(url))
+            Some(text) if dsn::is_dsn(&text) => {
+                AuditStore::Postgres(Box::new(SourceConfig::new("audit", Some(Secret::new(text)), &Limits::default())))
             }
-            Some(path) => AuditStore::File(PathBuf::from(path.strip_prefix("sqlite://").unwrap_or(&path))),
+            Some(text) => {
+                let path = text.split_once("://").map_or(text.as_str(), |(_, path)| path);
+                // What is no path may hold a password, and a file would have it for a name.
+                if path.len() != text.len() && !text.to_ascii_lowercase().starts_with("sqlite:") {
+                    return Err(bad("audit_db", "must be a SQLite file or a postgres:// URL"));
+                }
+                AuditStore::File(PathBuf::from(path))
+            }
         };
         Ok(AuditConfig {
             store,

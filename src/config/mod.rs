@@ -262,8 +262,8 @@ pub enum AuditStore {
     Nowhere,
     /// A SQLite file.
     File(PathBuf),
-    /// The URL of a role that may insert.
-    Postgres(Secret),
+    /// A connection string of a role that may insert, read like a source's.
+    Postgres(Box<SourceConfig>),
 }
 
 impl std::fmt::Display for AuditStore {
@@ -375,7 +375,11 @@ impl Config {
         keys.reject_placeholders(&place)?;
         let mut config = keys.into_config(env, &place)?;
         let pg_environment = PgEnvironment::new(env);
-        for source in &mut config.sources {
+        let store = match &mut config.audit.store {
+            AuditStore::Postgres(store) => Some(store.as_mut()),
+            AuditStore::Nowhere | AuditStore::File(_) => None,
+        };
+        for source in config.sources.iter_mut().chain(store) {
             source.pg_environment = pg_environment.clone();
         }
         if let Some(place) = &directories {

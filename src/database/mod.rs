@@ -5,7 +5,7 @@
 pub mod advice;
 pub mod bootstrap;
 pub mod catalog;
-mod dsn;
+pub(crate) mod dsn;
 mod error;
 #[cfg(test)]
 mod lock_tests;
@@ -17,7 +17,7 @@ mod router;
 #[cfg(test)]
 mod snapshot_tests;
 mod sqlite;
-mod target;
+pub(crate) mod target;
 pub mod value;
 
 use std::time::{Duration, Instant};

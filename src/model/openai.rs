@@ -76,22 +76,28 @@ struct Choice {
 
 #[derive(Deserialize)]
 struct Said {
+    /// A text; a list of parts from some servers.
     #[serde(default)]
     content: Value,
     tool_calls: Option<Vec<Call>>,
 }
 
+impl Said {
+    fn text(&self) -> String {
+        let parts = self.content.as_array().into_iter().flatten();
+        let parts: Vec<&str> = parts.filter_map(|part| part.get("text")?.as_str()).collect();
+        self.content.as_str().map_or_else(|| parts.join("\n"), str::to_owned).trim().to_owned()
+    }
+}
+
+/// Some servers give no id, or a number.
 #[derive(Deserialize, Serialize)]
 struct Call {
     #[serde(default)]
-    id: String,
-    #[serde(rename = "type", default = "function")]
-    kind: String,
+    id: Value,
+    #[serde(rename = "type", default)]
+    kind: Value,
     function: Function,
-}
-
-fn function() -> String {
-    "function".into()
 }
 
 #[derive(Deserialize, Serialize)]
@@ -105,15 +111,21 @@ struct Function {
 #[derive(Default, Deserialize)]
 struct Tokens {
     #[serde(default)]
-    prompt_tokens: u64,
+    prompt_tokens: Value,
     #[serde(default)]
-    completion_tokens: u64,
+    completion_tokens: Value,
     prompt_tokens_details: Option<Cached>,
 }
 
 #[derive(Default, Deserialize)]
 struct Cached {
-    cached_tokens: Option<u64>,
+    #[serde(default)]
+    cached_tokens: Value,
+}
+
+/// A number of tokens; what is none counts as nothing.
+fn count(value: &Value) -> u64 {
+    value.as_f64().filter(|count| (0.0..1e12).contains(count)).map_or(0, |count| count as u64)
 }
 
 /// An answer that was not a turn.
@@ -184,7 +196,7 @@ impl OpenAi {
         if ids.is_empty() || ids.iter().any(|id| *id == self.model || id.strip_suffix(":latest") == Some(&self.model)) {
             return Ok(format!("{place}, with {}", if self.key.is_some() { "a key" } else { "no key" }));
         }
-        Err(ModelError::Id(format!("the server does not list it; it has {}", cut(&ids.join(", "), MAX_WORDS))))
+        Err(ModelError::Id(format!("the server does not list it; it has {}", self.harmless(&ids.join(", ")))))
     }
 
     pub(super) async fn turn(&self, request: &TurnRequest<'_>) -> Result<Turn, ModelError> {
@@ -282,26 +294,31 @@ impl OpenAi {
             Some("tool_calls" | "function_call") => StopReason::ToolUse,
             _ => StopReason::EndTurn,
         };
-        let text = message.content.as_str().unwrap_or_default().trim();
+        let text = message.text();
         let mut calls = message.tool_calls.unwrap_or_default();
-        let mut blocks: Vec<Block> = (!text.is_empty()).then(|| Block::Text(text.to_owned())).into_iter().collect();
+        let mut blocks: Vec<Block> = (!text.is_empty()).then(|| Block::Text(text.clone())).into_iter().collect();
         for (place, call) in calls.iter_mut().enumerate() {
-            // Some servers give none, and each result has to name its own.
-            if call.id.is_empty() {
-                call.id = format!("call_{}_{place}", request.messages.len());
-            }
+            // Each result has to name its own call.
+            let id = match call.id.as_str() {
+                Some(id) if !id.is_empty() => id.to_owned(),
+                _ => format!("call_{}_{place}", request.messages.len()),
+            };
+            (call.id, call.kind) = (id.clone().into(), "function".into());
             // A text that is no JSON is kept, so that the tool can say what is wrong with it.
             let arguments = &call.function.arguments;
             let read = arguments.as_str().and_then(|text| serde_json::from_str(text).ok());
             blocks.push(Block::ToolUse {
-                id: call.id.clone(),
+                id,
                 name: call.function.name.clone(),
                 input: read.unwrap_or_else(|| arguments.clone()),
             });
         }
         if calls.is_empty() && stop != StopReason::MaxTokens {
             let id = format!("said_{}", request.messages.len());
-            blocks.extend(spoken::call(text, request.tools).map(|(name, input)| Block::ToolUse { id, name, input }));
+            let is_way = self.without_tools.load(Ordering::Relaxed);
+            let has_rows = request.messages.iter().any(|message| matches!(message, Message::Results(_)));
+            let call = spoken::call(&text, request.tools, is_way, is_way && !has_rows);
+            blocks.extend(call.map(|(name, input)| Block::ToolUse { id, name, input }));
         }
         if blocks.is_empty() {
             return Err(ModelError::Reply("it is empty".into()));
@@ -316,10 +333,10 @@ impl OpenAi {
             Some(json!({"role": "assistant", "content": message.content, "tool_calls": calls}))
         };
         let usage = usage.unwrap_or_default();
-        let cached = usage.prompt_tokens_details.unwrap_or_default().cached_tokens.unwrap_or(0);
+        let cached = count(&usage.prompt_tokens_details.unwrap_or_default().cached_tokens);
         let usage = Usage {
-            input_tokens: usage.prompt_tokens.saturating_sub(cached),
-            output_tokens: usage.completion_tokens,
+            input_tokens: count(&usage.prompt_tokens).saturating_sub(cached),
+            output_tokens: count(&usage.completion_tokens),
             cache_read_tokens: cached,
         };
         Ok(Turn { blocks, stop, usage, raw: raw.map(|raw| Raw::OpenAi(raw.into())) })
@@ -377,18 +394,22 @@ impl OpenAi {
         }
     }
 
+    /// A server's words, without the key that some of them repeat.
+    fn harmless(&self, words: &str) -> String {
+        let words = match self.key.as_ref().filter(|key| !key.reveal().is_empty()) {
+            Some(key) => words.replace(key.reveal(), "***"),
+            None => words.to_owned(),
+        };
+        cut(&words, MAX_WORDS).to_owned()
+    }
+
     fn classify(&self, status: StatusCode, headers: &HeaderMap, answer: Option<&Value>) -> Refused {
         let said = answer.and_then(|answer| {
             let error = answer.get("error").unwrap_or(&Value::Null);
             let places = [error.get("message"), Some(error), answer.get("message"), answer.get("detail")];
             places.into_iter().flatten().find_map(Value::as_str)
         });
-        let mut words = cut(said.unwrap_or("no reason was given"), MAX_WORDS).to_owned();
-        if let Some(key) = self.key.as_ref().filter(|key| !key.reveal().is_empty()) {
-            // Some servers repeat a key that they refuse.
-            words = words.replace(key.reveal(), "***");
-        }
-        let words = format!("{words} (HTTP {})", status.as_u16());
+        let words = format!("{} (HTTP {})", self.harmless(said.unwrap_or("no reason was given")), status.as_u16());
         let asked_for = headers
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok()?.parse().ok())

@@ -4,19 +4,27 @@ use serde_json::{Value, json};
 
 use super::ModelTool;
 
-/// The call that a text holds: `{"tool": name, "input": {..}}` in one of the spellings that models have learned, bare or
-/// fenced; or a statement in a fence of its own. `None` for a text with two of them: half a guess is not run.
-pub(super) fn call(text: &str, tools: &[ModelTool]) -> Option<(String, Value)> {
-    let fences = fences(text);
-    let whole = text.trim();
-    let bodies: Vec<(&str, &str)> = if fences.is_empty() { vec![("", tagged(whole))] } else { fences };
-    let mut calls = bodies.iter().filter_map(|(language, body)| match *language {
-        "sql" | "sqlite" | "postgresql" | "postgres" => Some(("run_sql".to_owned(), json!({"sql": body.trim()}))),
-        _ => named(&serde_json::from_str(body.trim()).ok()?),
-    });
-    let call = calls.next()?;
-    let is_known = tools.iter().any(|tool| tool.name == call.0);
-    (is_known && calls.next().is_none()).then_some(call)
+/// The call that a text is: `{"tool": name, "input": {..}}` in one of the spellings that models have learned, bare, tagged
+/// or as its one fence. Words may stand before the fence with `after_words`, none ever behind it: a text that goes on may
+/// only quote a call. A fenced statement counts with `statements`. Half a guess is not run.
+pub(super) fn call(text: &str, tools: &[ModelTool], after_words: bool, statements: bool) -> Option<(String, Value)> {
+    let text = text.trim();
+    let (language, body) = match text.split_once("```") {
+        Some((before, rest)) if before.trim().is_empty() || after_words => {
+            let (language, body) = rest.strip_suffix("```")?.split_once('\n')?;
+            (language.trim(), body)
+        }
+        Some(_) => return None,
+        None => ("", tagged(text)),
+    };
+    let call = match language {
+        _ if body.contains("```") => return None,
+        "sql" | "sqlite" | "postgresql" | "postgres" => {
+            statements.then(|| ("run_sql".to_owned(), json!({"sql": body.trim()})))?
+        }
+        _ => named(&serde_json::from_str(body.trim()).ok()?)?,
+    };
+    tools.iter().any(|tool| tool.name == call.0).then_some(call)
 }
 
 fn named(object: &Value) -> Option<(String, Value)> {
@@ -35,20 +43,6 @@ fn tagged(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// Language and body of each fenced block.
-fn fences(text: &str) -> Vec<(&str, &str)> {
-    let mut found = Vec::new();
-    let mut rest = text;
-    while let Some((_, after)) = rest.split_once("```") {
-        let Some((body, left)) = after.split_once("```") else { break };
-        if let Some((language, body)) = body.split_once('\n') {
-            found.push((language.trim(), body));
-        }
-        rest = left;
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,24 +52,30 @@ mod tests {
         let tool = |name| ModelTool { name, description: "", input_schema: json!({}) };
         let tools = [tool("run_sql"), tool("answer")];
         let run = Some(("run_sql".to_owned(), json!({"sql": "SELECT 1"})));
-        for text in [
-            r#"{"tool": "run_sql", "input": {"sql": "SELECT 1"}}"#,
-            "Let me look.\n```json\n{\"name\": \"run_sql\", \"arguments\": {\"sql\": \"SELECT 1\"}}\n```",
-            r#"<tool_call>{"name": "run_sql", "parameters": {"sql": "SELECT 1"}}</tool_call>"#,
-            r#"{"type": "function", "function": {"name": "run_sql", "arguments": "{\"sql\": \"SELECT 1\"}"}}"#,
-            "I would run this:\n```sql\nSELECT 1\n```\nIt gives one.",
-        ] {
-            assert_eq!(call(text, &tools), run, "{text}");
+        let bare = r#"{"tool": "run_sql", "input": {"sql": "SELECT 1"}}"#;
+        let fenced = "```json\n{\"name\": \"run_sql\", \"arguments\": {\"sql\": \"SELECT 1\"}}\n```";
+        let tagged = r#"<tool_call>{"name": "run_sql", "parameters": {"sql": "SELECT 1"}}</tool_call>"#;
+        let nested = r#"{"type": "function", "function": {"name": "run_sql", "arguments": "{\"sql\": \"SELECT 1\"}"}}"#;
+        for text in [bare, fenced, tagged, nested] {
+            assert_eq!(call(text, &tools, false, false), run, "{text}");
         }
+        let after_words = format!("Let me look.\n{fenced}");
+        let statement = "I would run this:\n```sql\nSELECT 1\n```";
+        assert_eq!(call(&after_words, &tools, true, false), run);
+        assert_eq!(call(statement, &tools, true, true), run);
+        // Where the model has another way of calling, or rows to speak of, these are words.
+        assert_eq!(call(&after_words, &tools, false, false), None);
+        assert_eq!(call(statement, &tools, true, false), None);
         for text in [
             "There is one.",
             "```sql\nSELECT 1",
             "```sql\nSELECT 1\n```\nor\n```sql\nSELECT 2\n```",
+            "The row says:\n```json\n{\"tool\": \"answer\", \"input\": {\"summary\": \"x\"}}\n```\nI will not follow it.",
             r#"{"tool": "drop_table", "input": {}}"#,
             r#"{"sql": "SELECT 1"}"#,
             "```python\nprint(1)\n```",
         ] {
-            assert_eq!(call(text, &tools), None, "{text}");
+            assert_eq!(call(text, &tools, true, true), None, "{text}");
         }
     }
 }

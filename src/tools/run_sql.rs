@@ -40,11 +40,6 @@ pub fn reply(read: &Read<Ran>, max_bytes: usize) -> String {
     text.push(',');
     rows.push_fields(&mut text);
     let _ = write!(text, ",\"elapsed_ms\":{}", read.elapsed_ms());
-    if let Some(warning) = read.warning() {
-        text.push_str(",\"warnings\":[");
-        push_json_string(&mut text, warning);
-        text.push(']');
-    }
     text.push('}');
     text
 }

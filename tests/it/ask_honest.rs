@@ -64,8 +64,8 @@ fn values_of_a_column_come_by_the_road_of_any_statement() {
     ]);
     assert_eq!(reply["status"], "success", "{reply}");
     assert!(result(&bedrock, 1).1.contains("Zürich"));
-    assert!(result(&bedrock, 2).1.contains("nearest: city"), "{:?}", result(&bedrock, 2));
-    assert!(result(&bedrock, 3).1.contains("nearest: customers"));
+    assert!(result(&bedrock, 2).1.contains(">\ncity\n<"), "{:?}", result(&bedrock, 2));
+    assert!(result(&bedrock, 3).1.contains(">\ncustomers\n<"));
     let records = home.records();
     assert!(
         records
@@ -118,6 +118,39 @@ fn a_conversation_goes_on_for_its_own_user_alone() {
     for (user, session) in [(Some("bob"), Some("s1")), (None, Some("s2")), (None, None)] {
         assert!(!ask("And by city?", user, session).0.contains("Asked before"), "{user:?} {session:?}");
     }
+}
+
+#[test]
+fn a_model_that_says_or_asks_too_much_is_bounded() {
+    // A summary of very many numbers is cut before anybody looks at it.
+    let words = (1_000..120_000).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
+    let script = vec![runs("SELECT count(*) AS n FROM customers"), answers(&words)];
+    let bedrock = Bedrock::start(script);
+    let home = home(&bedrock).set("TUDB_ASK_TIMEOUT_MS", 20_000);
+    let reply = home.serve().call("ask_database", json!({"question": "How many customers do we have?"}));
+    assert_eq!((&reply["status"], &reply["summary"]), (&json!("success"), &json!("1 rows.")));
+    assert!(reply.to_string().len() < 5_000, "{} bytes", reply.to_string().len());
+    for (tool, input) in [
+        ("cannot_answer", json!({"missing": words})),
+        (
+            "clarify",
+            json!({"question": words, "choices": [{"label": "a", "reading": "b"}, {"label": "c", "reading": "d"}]}),
+        ),
+        ("run_sql", json!({"sql": format!("DELETE FROM customers -- {words}")})),
+    ] {
+        let (reply, ..) = ask(vec![uses(tool, input)]);
+        assert!(reply.to_string().len() < 40_000, "{tool}: {} bytes", reply.to_string().len());
+    }
+    // Of very many uses in one turn a few are done.
+    let content = (0..200).map(
+        |place| json!({"toolUse": {"toolUseId": format!("t{place}"), "name": "run_sql", "input": {"sql": "SELECT 1"}}}),
+    );
+    let many = Answer::Turn { content: content.collect(), stop: "tool_use" };
+    let (reply, _, home) = ask(vec![many, answers("1.")]);
+    assert_eq!((&reply["status"], home.records().len()), (&json!("success"), 9), "{reply}");
+    let content = (0..50).map(|place| json!({"toolUse": {"toolUseId": format!("t{place}"), "name": "run_sql", "input": {"sql": "DELETE FROM orders"}}}));
+    let (reply, _, home) = ask(vec![Answer::Turn { content: content.collect(), stop: "tool_use" }]);
+    assert_eq!((&reply["status"], home.records().len()), (&json!("blocked"), 4), "{reply}");
 }
 
 #[test]

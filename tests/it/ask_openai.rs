@@ -7,6 +7,10 @@ use serde_json::{Value, json};
 use crate::support::openai::{Answer, OpenAi, calls, says};
 use crate::support::{Home, Scratch, everything_under};
 
+/// A refusal that repeats the key across the place where its words are cut.
+const LONG: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\
+    xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\
+    planted-openai-key";
 const COUNT: &str = "SELECT count(*) AS n FROM customers";
 
 fn ask(server: &OpenAi) -> (Value, Home) {
@@ -86,13 +90,23 @@ fn a_model_without_tool_calls_says_them_in_text() {
 #[test]
 fn what_small_models_do_is_read_for_what_it_is() {
     // A call in the text although there are tool calls, and a fenced statement.
-    for said in [
-        "{\"name\": \"run_sql\", \"parameters\": {\"sql\": \"SELECT count(*) AS n FROM customers\"}}",
-        "```sql\nSELECT count(*) AS n FROM customers\n```",
-    ] {
-        let (reply, _) = ask(&OpenAi::start(vec![says(said), answers()]));
-        assert_eq!(reply["rows"], json!([[400]]), "{said}: {reply}");
+    let said = "{\"name\": \"run_sql\", \"parameters\": {\"sql\": \"SELECT count(*) AS n FROM customers\"}}";
+    let (reply, _) = ask(&OpenAi::start(vec![says(said), answers()]));
+    assert_eq!(reply["rows"], json!([[400]]), "{reply}");
+    // Words that hold a statement or quote a call are words, where there is another way of calling.
+    let quoted = "A row says:\n```json\n{\"tool\": \"answer\", \"input\": {\"summary\": \"WORDS OF THE ROW\"}}\n```\nI will not.";
+    for said in ["```sql\nSELECT count(*) AS n FROM orders\n```", quoted] {
+        let (reply, home) = ask(&OpenAi::start(vec![says(said), runs(), answers()]));
+        assert_eq!((&reply["rows"], home.records().len()), (&json!([[400]]), 2), "{said}: {reply}");
     }
+    let honest = "There are 400 customers. I used:\n```sql\nSELECT count(*) AS n FROM customers\n```";
+    let (reply, _) = ask(&OpenAi::start(vec![runs(), says(honest)]));
+    assert_eq!((&reply["summary"], &reply["receipt"]["model_calls"]), (&json!(honest), &json!(2)), "{reply}");
+    // Odd ids, parts, and counts.
+    let odd = json!({"role": "assistant", "content": [{"type": "text", "text": "Let me see."}], "tool_calls": [
+        {"id": 7, "type": null, "function": {"name": "run_sql", "arguments": {"sql": COUNT}}}]});
+    let (reply, _) = ask(&OpenAi::start(vec![Answer::Message(odd, "tool_calls"), answers()]));
+    assert_eq!(reply["rows"], json!([[400]]), "{reply}");
     // Text after the rows is the summary, arguments that are no JSON go back, a cut reply is not run.
     let (reply, _) = ask(&OpenAi::start(vec![runs(), says("There are 400 customers.")]));
     assert_eq!(reply["summary"], "There are 400 customers.", "{reply}");
@@ -122,6 +136,7 @@ fn what_small_models_do_is_read_for_what_it_is() {
 fn each_fault_has_its_code_and_remedy() {
     let cases = [
         (Answer::Fault(401, "", "Incorrect API key provided: planted-openai-key"), "model_credentials", 1),
+        (Answer::Fault(401, "", LONG), "model_credentials", 1),
         (Answer::Fault(403, "", "no access to this model"), "model_access", 1),
         (Answer::Fault(404, "", "model \"local\" not found, try pulling it first"), "model_id", 1),
         (Answer::Fault(400, "", "This model's maximum context length is 2048 tokens"), "model_reply", 1),
@@ -154,7 +169,7 @@ fn each_fault_has_its_code_and_remedy() {
         seen += &String::from_utf8_lossy(&everything_under(&home.scratch.path("")));
         seen += &server.requests().iter().map(|request| request.body.to_string()).collect::<String>();
     }
-    assert!(!seen.contains("planted-openai-key"));
+    assert!(!seen.contains("planted-op"));
     let silent = OpenAi::start(vec![Answer::Silence(Duration::from_secs(30))]);
     let home = silent.home(Home::new("openai-silent")).set("TUDB_ASK_TIMEOUT_MS", 2_000);
     let reply = home.serve().call("ask_database", json!({"question": "How many customers do we have?"}));

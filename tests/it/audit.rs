@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::support::bedrock::{Bedrock, answers, runs};
 use crate::support::postgres::server;
 use crate::support::{Home, everything_under, output_of};
 
@@ -51,6 +52,35 @@ fn every_call_of_the_five_tools_has_one_record_without_values() {
     assert_eq!(verdict["events"], 20);
     let refused = home.say(&["audit", "show", "--decision", "refused", "--json"]);
     assert_eq!(refused.lines().count(), 2);
+}
+
+#[test]
+fn a_question_has_its_cost_and_statements_are_kept_as_the_settings_say() {
+    let bedrock = Bedrock::start_with(|_, body| match body["messages"].as_array().unwrap().len() {
+        1 => runs("SELECT count(*) AS n FROM customers WHERE city = 'planted-literal'"),
+        _ => answers("None."),
+    });
+    for (setting, kept) in [
+        ("fingerprint", "SELECT count(*) AS n FROM customers WHERE city = ?"),
+        ("hash", "sha256:"),
+        ("full", "SELECT count(*) AS n FROM customers WHERE city = 'planted-literal'"),
+    ] {
+        let home = bedrock.home(Home::new("kept"));
+        let config = home.scratch.path("tudb.toml");
+        let prices = "[prices.\"global.anthropic.claude-sonnet-4-6\"]\ninput = 3\noutput = 15\n";
+        std::fs::write(&config, format!("[audit]\nsql = \"{setting}\"\n{prices}")).unwrap();
+        let home = home.set("TUDB_CONFIG", config.display()).set("TUDB_AUDIT_JSONL", "copy.jsonl");
+        home.say(&["ask", "How many customers are there?"]);
+        let records = home.records();
+        let cost = records[0]["cost"].as_f64().unwrap();
+        assert!((cost - (200.0 * 3.0 + 40.0 * 15.0) / 1e6).abs() < 1e-12, "{cost}");
+        assert_eq!((records.len(), &records[1]["question_id"]), (2, &records[0]["id"]));
+        assert!(records[1]["sql"].as_str().unwrap().starts_with(kept), "{}", records[1]);
+        let everything = everything_under(&home.scratch.path(".local"));
+        let mirror = std::fs::read(home.scratch.path("copy.jsonl")).unwrap();
+        let seen = String::from_utf8_lossy(&[everything, mirror].concat()).into_owned();
+        assert_eq!(seen.contains("planted-literal"), setting == "full", "{setting}");
+    }
 }
 
 #[test]

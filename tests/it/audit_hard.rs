@@ -220,6 +220,56 @@ fn on_a_full_disk_nothing_runs_without_a_record() {
 }
 
 #[test]
+fn a_store_that_was_removed_is_made_anew_and_odd_settings_are_refused_unquoted() {
+    let home = Home::new("removed");
+    let mut server = home.serve();
+    let mut call = || {
+        server.request(
+            "tools/call",
+            json!({"name": "run_sql", "arguments": {"sql": "SELECT 1"}, "_meta": {"traceparent": "00-\u{0}"}}),
+        )
+    };
+    call();
+    for name in ["audit.db", "audit.db-wal", "audit.db-shm"] {
+        let _ = std::fs::remove_file(home.audit_path().with_file_name(name));
+    }
+    call();
+    let records = home.records();
+    assert_eq!((records.len(), records[0].get("traceparent")), (1, None));
+    drop(server);
+    for odd in ["mysql://u:planted-odd@127.0.0.1/x", "https://u:planted-odd@127.0.0.1/x"] {
+        let home = Home::new("odd").set("TUDB_AUDIT_DB", odd);
+        let output = home.run(&["doctor"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            !format!("{output:?}").contains("planted-odd") && everything_under(&home.scratch.path("")).is_empty(),
+            "{output:?}"
+        );
+    }
+    for odd in [
+        "Postgres://u:planted-odd@127.0.0.1:1/x?sslpassword=planted-odd",
+        "host=127.0.0.1 port=1 user=u password=planted-odd",
+    ] {
+        let home = Home::new("odd").set("TUDB_AUDIT_DB", odd).set("TUDB_LOG", "trace");
+        let output = home.run(&["doctor"]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(
+            format!("{output:?}").contains("audit_unavailable") && !format!("{output:?}").contains("planted-odd"),
+            "{output:?}"
+        );
+    }
+    // What a stranger put into a question is no formula for a spreadsheet, and steers no terminal.
+    let home = Home::new("steer");
+    home.run(&["ask", "=HYPERLINK(1)\u{1b}[2K"]);
+    let csv = home.say(&["audit", "export", "--format", "csv"]);
+    assert!(csv.contains("'=HYPERLINK(1)"), "{csv}");
+    let shown = home.say(&["audit", "show"]);
+    assert!(shown.contains("\\u{1b}[2K") && !shown.contains('\u{1b}'), "{shown}");
+    let shown = home.say(&["sql", "SELECT char(27) || '[2K' AS x"]);
+    assert!(!shown.contains('\u{1b}'), "{shown}");
+}
+
+#[test]
 fn a_locked_store_is_waited_for_and_then_refuses() {
     let home = Home::new("locked");
     home.say(&["sql", "SELECT 1"]);
@@ -279,6 +329,9 @@ fn a_store_on_postgres_takes_records_of_a_role_that_may_only_insert() {
         let told = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(refused.status.code() == Some(1) && told.contains("permission denied"), "{told}");
         for sql in [
+            "INSERT INTO tudb_audit.event (process, seq, kind, id, at, body, hash) VALUES (gen_random_uuid(), 1, 'intent', gen_random_uuid(), 't', '{x', 'h')",
+            "INSERT INTO tudb_audit.event (process, seq, kind, id, at, body, hash) VALUES (gen_random_uuid(), 0, 'intent', gen_random_uuid(), 't', '{}', 'h')",
+            "INSERT INTO tudb_audit.process (process, registered, started_at, version) VALUES (gen_random_uuid(), '2020-01-01', 't', 'v')",
             "UPDATE tudb_audit.event SET body = ''",
             "DELETE FROM tudb_audit.event",
             "SELECT * FROM tudb_audit.event",
@@ -372,6 +425,7 @@ fn records_are_found_by_time_user_tool_text_and_page() {
     assert_eq!(pages, all);
     let next = home.run(&["audit", "show", "--last", "4"]);
     assert!(String::from_utf8_lossy(&next.stderr).contains("older records: --before 0"));
+    assert_eq!(home.say(&["audit", "export", "--json"]).lines().count(), all.len());
     let csv = home.say(&["audit", "export", "--format", "csv", "--user", "bob"]);
     let lines: Vec<&str> = csv.lines().collect();
     assert!(lines.len() == 7 && lines[0].starts_with("id,started_at,process,seq,client,tool"), "{csv}");

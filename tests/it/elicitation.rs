@@ -1,9 +1,11 @@
 //! A question back inside the call: asked of the user where the client offers it in its era, and never needed.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::support::bedrock::{Answer, Bedrock, answers, runs, uses};
-use crate::support::{Home, PATIENCE, Server, content};
+use crate::support::{Home, PATIENCE, Server, content, output_of, tool_path};
 
 const READINGS: [&str; 2] = ["Top products by order date", "Top products by payment date"];
 
@@ -83,6 +85,24 @@ fn the_user_chooses_while_the_call_waits() {
     let records = home.records();
     let questions = records.iter().filter(|record| record.get("question").is_some()).count();
     assert_eq!(questions, 9, "each asking is recorded, the chosen reading as one of its own");
+}
+
+#[test]
+fn a_real_client_shows_the_question_in_every_mode() {
+    let bedrock = model();
+    let home = bedrock.home(Home::new("elicit-client"));
+    let own = home.command();
+    let text = output_of(
+        Command::new(tool_path("TEST_CLIENTS").join("python-mcp/bin/python"))
+            .arg(format!("{}/tests/clients/elicitation.py", env!("CARGO_MANIFEST_DIR")))
+            .args([env!("CARGO_BIN_EXE_tudb"), "Top products", READINGS[1]])
+            .envs(own.get_envs().filter_map(|(name, value)| Some((name, value?)))),
+    );
+    let seen: Value = serde_json::from_str(&text).unwrap();
+    for mode in ["legacy", "auto", "2026-07-28"] {
+        assert_eq!(seen[mode]["shown"], json!(["By which date?"]), "{mode}: {seen}");
+        assert_eq!(seen[mode]["answer"]["rows"], json!([["payment"]]), "{mode}: {seen}");
+    }
 }
 
 #[test]

@@ -200,8 +200,8 @@ fn an_error_says_what_could_be_meant() {
             ),
             ("SELECT upper(email), lower(nope) FROM customers", "42703", "nope", "public.customers has id, email"),
             ("SELECT email, count(*) FROM customers", "42803", "email", ""),
-            ("SELECT * FROM customers WHERE id = 'x'", "22P02", "'x'", ""),
-            ("SELECT * FROM customers WHERE born = 5", "42883", "=", "explicit type casts"),
+            ("SELECT * FROM customers WHERE id = 'x'", "22P02", "'x'", "id integer"),
+            ("SELECT * FROM customers WHERE born = 5", "42883", "=", "born date"),
             ("SELECT o.id FROM customers", "42P01", "o.id", ""),
         ];
         for (sql, state, place, says) in cases {

@@ -1,31 +1,31 @@
 //! The store on PostgreSQL (`migrations/audit/postgres.sql`), for servers on many hosts: a role that may only insert.
 
-use std::str::FromStr;
-
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
 
 use super::super::AuditUnavailable;
 use super::super::chain::{Beginning, Row, Seal};
 use super::{PATIENCE, unavailable};
-use crate::secret::Secret;
+use crate::config::SourceConfig;
+use crate::database::target::{self, Target};
 
-/// One connection, or the reason without the URL.
-pub(in super::super) async fn connect(url: &Secret) -> Result<PgConnection, AuditUnavailable> {
-    let failed = |reason: &str| AuditUnavailable { reason: reason.into() };
-    // What cannot be read of a URL may be quoted in the error, and it may be the password.
-    let options = PgConnectOptions::from_str(url.reveal())
-        .map_err(|_| failed("TUDB_AUDIT_DB is not a PostgreSQL URL"))?
-        .application_name(concat!("tudb/", env!("CARGO_PKG_VERSION"), " audit"))
-        .options([("statement_timeout", "5000")])
-        .disable_statement_logging();
-    match tokio::time::timeout(PATIENCE, options.connect()).await {
-        Ok(connected) => connected.map_err(|error| match error {
-            sqlx::Error::Database(_) | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => unavailable(error),
-            _ => failed("its server cannot be reached as TUDB_AUDIT_DB says"),
-        }),
-        Err(_) => Err(failed("its server does not answer")),
+/// One connection, made as a source's would be: the same defaults for its encryption, and no value in any error.
+pub(in super::super) async fn connect(store: &SourceConfig) -> Result<PgConnection, AuditUnavailable> {
+    let failed = |reason: String| AuditUnavailable { reason };
+    let target = match target::resolve(store) {
+        Ok(Target::Postgres(target)) => target,
+        Ok(Target::Sample | Target::Sqlite(_)) => return Err(failed("TUDB_AUDIT_DB is not a PostgreSQL URL".into())),
+        Err(problem) => return Err(failed(format!("TUDB_AUDIT_DB cannot be used: {problem}"))),
+    };
+    let mut last = failed("TUDB_AUDIT_DB names no server".into());
+    for way in &target.ways {
+        let way = way.clone().application_name(concat!("tudb/", env!("CARGO_PKG_VERSION"), " audit"));
+        match tokio::time::timeout(PATIENCE, way.connect()).await {
+            Ok(Ok(connected)) => return Ok(connected),
+            Ok(Err(error)) => last = unavailable(error),
+            Err(_) => last = failed("its server does not answer".into()),
+        }
     }
+    Err(last)
 }
 
 async fn within<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, AuditUnavailable> {

@@ -1,6 +1,7 @@
 //! The store as a SQLite file: WAL, its owner's alone, shared by any number of processes.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -16,31 +17,143 @@ const STEPS: [&str; 2] = [
     include_str!("../../../migrations/audit/0002_chains.sql"),
 ];
 
-/// Opens the store, makes it where there is none, and brings an older one forward.
-pub(super) async fn open(path: &Path, power: bool) -> Result<SqliteConnection, AuditUnavailable> {
-    create_private(path).map_err(|error| AuditUnavailable { reason: error.to_string() })?;
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(if power { SqliteSynchronous::Full } else { SqliteSynchronous::Normal })
-        .busy_timeout(PATIENCE)
-        .disable_statement_logging();
-    // Several processes may open a new store at once; the change to WAL fails at once for all but one of them.
-    let began = Instant::now();
-    loop {
-        let opened = async {
-            let mut store = options.connect().await?;
-            migrate(&mut store).await?;
-            Ok::<_, sqlx::Error>(store)
-        };
-        match opened.await {
-            Ok(store) => return Ok(store),
-            Err(error) if is_locked(&error) && began.elapsed() < PATIENCE => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+/// An open store, and which file it is.
+pub(super) struct File {
+    connection: SqliteConnection,
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+/// Device and number of the file at a path.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        path.exists().then_some((0, 0))
+    }
+}
+
+impl File {
+    /// Opens the store, makes it where there is none, and brings an older one forward.
+    pub(super) async fn open(path: &Path, power: bool) -> Result<Self, AuditUnavailable> {
+        create_private(path).map_err(|error| AuditUnavailable { reason: error.to_string() })?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(if power { SqliteSynchronous::Full } else { SqliteSynchronous::Normal })
+            .busy_timeout(PATIENCE)
+            .disable_statement_logging();
+        // Several processes may open a new store at once; the change to WAL fails at once for all but one of them.
+        let began = Instant::now();
+        loop {
+            let identity = identity(path);
+            let opened = async {
+                let mut store = options.connect().await?;
+                migrate(&mut store).await?;
+                Ok::<_, sqlx::Error>(store)
+            };
+            match opened.await {
+                Ok(connection) => return Ok(File { connection, path: path.to_owned(), identity }),
+                Err(error) if is_locked(&error) && began.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) => return Err(unavailable(error)),
             }
-            Err(error) => return Err(unavailable(error)),
         }
     }
+
+    /// Whether the file that was opened still stands at its path.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.identity.is_some() && identity(&self.path) == self.identity
+    }
+
+    /// Whether a process's chain ends here with this event.
+    pub(super) async fn ends_with(&mut self, process: &str, seq: i64, head: &str) -> Result<bool, AuditUnavailable> {
+        const END: &str = "SELECT COALESCE(e.seq, c.seq, 0) = ?2 AND COALESCE(e.hash, c.head, p.hash) = ?3 FROM process AS p
+            LEFT JOIN event AS e ON e.process = p.process AND e.seq = (SELECT max(seq) FROM event WHERE process = p.process)
+            LEFT JOIN checkpoint AS c ON c.process = p.process WHERE p.process = ?1";
+        let ends = sqlx::query_scalar(END).bind(process.to_owned()).bind(seq).bind(head.to_owned());
+        let ends: Option<Option<bool>> = ends.fetch_optional(&mut self.connection).await.map_err(unavailable)?;
+        Ok(ends.flatten().unwrap_or(false))
+    }
+
+    /// Registers a process behind those before it: the last one, and each that still runs, or died, and has more events than
+    /// a process has seen.
+    pub(super) async fn register(&mut self, beginning: Beginning, seal: &Seal) -> Result<Beginning, AuditUnavailable> {
+        registered(&mut self.connection, beginning, seal).await.map_err(unavailable)
+    }
+
+    /// Adds events in one statement, and so in one transaction.
+    pub(super) async fn insert(&mut self, process: &str, rows: &[Row]) -> Result<(), AuditUnavailable> {
+        const INSERT: &str = "INSERT INTO event (process, seq, kind, id, at, body, hash)
+            SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+            FROM json_each(?2) ORDER BY key";
+        let events = super::json(
+            &rows.iter().map(|row| (row.seq, &row.kind, &row.id, &row.at, &row.body, &row.hash)).collect::<Vec<_>>(),
+        );
+        let insert = sqlx::query(INSERT).bind(process.to_owned()).bind(events);
+        insert.execute(&mut self.connection).await.map(drop).map_err(unavailable)
+    }
+
+    /// Adds the row of a process's end: process, time, seq, head, hash.
+    pub(super) async fn close(
+        &mut self,
+        (process, at, last_seq, head, hash): (&str, &str, i64, &str, &str),
+    ) -> Result<(), AuditUnavailable> {
+        let insert = sqlx::query("INSERT INTO closing (process, at, last_seq, head, hash) VALUES (?, ?, ?, ?, ?)")
+            .bind(process.to_owned())
+            .bind(at.to_owned())
+            .bind(last_seq)
+            .bind(head.to_owned())
+            .bind(hash.to_owned());
+        insert.execute(&mut self.connection).await.map(drop).map_err(unavailable)
+    }
+}
+
+async fn registered(
+    store: &mut SqliteConnection,
+    mut beginning: Beginning,
+    seal: &Seal,
+) -> Result<Beginning, sqlx::Error> {
+    // How far each chain has come: the last one first, then those without an end.
+    const HEADS: &str =
+        "SELECT p.process, COALESCE(e.seq, c.seq, 0), COALESCE(e.hash, c.head, p.hash, ''), l.process IS NOT NULL
+        FROM process AS p
+        LEFT JOIN event AS e ON e.process = p.process AND e.seq = (SELECT max(seq) FROM event WHERE process = p.process)
+        LEFT JOIN checkpoint AS c ON c.process = p.process
+        LEFT JOIN closing AS l ON l.process = p.process
+        WHERE l.process IS NULL OR p.rowid = (SELECT max(rowid) FROM process) ORDER BY p.rowid DESC";
+    let mut registration = store.begin_with("BEGIN IMMEDIATE").await?;
+    let noted: Vec<Option<String>> =
+        sqlx::query_scalar("SELECT previous FROM process").fetch_all(&mut *registration).await?;
+    let noted: HashSet<&str> = noted.iter().flatten().flat_map(|list| list.split(", ")).collect();
+    let mut links = Vec::new();
+    for row in sqlx::query(HEADS).fetch_all(&mut *registration).await? {
+        let (process, seq, head): (String, i64, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let end = if row.try_get::<bool, _>(3)? { " closed" } else { "" };
+        let link = format!("{process} {seq} {head}{end}");
+        // The last one always, so that none can be taken out between two.
+        if links.is_empty() || !noted.contains(link.as_str()) {
+            links.push(link);
+        }
+    }
+    beginning.previous = Some(links.join(", ")).filter(|links| !links.is_empty());
+    beginning.hash = Some(beginning.expected(seal));
+    sqlx::query("INSERT INTO process (process, started_at, version, key_id, previous, hash) VALUES (?, ?, ?, ?, ?, ?)")
+        .bind(beginning.process.clone())
+        .bind(beginning.started_at.clone())
+        .bind(beginning.version.clone())
+        .bind(beginning.key_id.clone())
+        .bind(beginning.previous.clone())
+        .bind(beginning.hash.clone())
+        .execute(&mut *registration)
+        .await?;
+    registration.commit().await?;
+    Ok(beginning)
 }
 
 /// SQLITE_BUSY (5) and its extended codes.
@@ -69,68 +182,6 @@ async fn migrate(store: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     }
     sqlx::raw_sql("PRAGMA user_version = 2").execute(&mut *migration).await?;
     migration.commit().await
-}
-
-/// Registers a process behind the one before it.
-pub(super) async fn register(
-    store: &mut SqliteConnection,
-    mut beginning: Beginning,
-    seal: &Seal,
-) -> Result<Beginning, AuditUnavailable> {
-    const LAST: &str =
-        "SELECT p.process || ' ' || COALESCE(e.seq, c.seq, 0) || ' ' || COALESCE(e.hash, c.head, p.hash, '')
-        FROM (SELECT process, hash FROM process ORDER BY rowid DESC LIMIT 1) AS p
-        LEFT JOIN event AS e ON e.process = p.process AND e.seq = (SELECT max(seq) FROM event WHERE process = p.process)
-        LEFT JOIN checkpoint AS c ON c.process = p.process";
-    let registered = async {
-        let mut registration = store.begin_with("BEGIN IMMEDIATE").await?;
-        let last = sqlx::query(LAST).fetch_optional(&mut *registration).await?;
-        beginning.previous = last.map(|row| row.try_get(0)).transpose()?;
-        beginning.hash = Some(beginning.expected(seal));
-        sqlx::query(
-            "INSERT INTO process (process, started_at, version, key_id, previous, hash) VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(beginning.process.clone())
-        .bind(beginning.started_at.clone())
-        .bind(beginning.version.clone())
-        .bind(beginning.key_id.clone())
-        .bind(beginning.previous.clone())
-        .bind(beginning.hash.clone())
-        .execute(&mut *registration)
-        .await?;
-        registration.commit().await?;
-        Ok(beginning)
-    };
-    registered.await.map_err(unavailable)
-}
-
-/// Adds events in one statement, and so in one transaction.
-pub(super) async fn insert(store: &mut SqliteConnection, process: &str, rows: &[Row]) -> Result<(), AuditUnavailable> {
-    const INSERT: &str = "INSERT INTO event (process, seq, kind, id, at, body, hash)
-        SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
-        FROM json_each(?2) ORDER BY key";
-    let events = super::json(
-        &rows.iter().map(|row| (row.seq, &row.kind, &row.id, &row.at, &row.body, &row.hash)).collect::<Vec<_>>(),
-    );
-    sqlx::query(INSERT).bind(process.to_owned()).bind(events).execute(store).await.map_err(unavailable)?;
-    Ok(())
-}
-
-/// Adds the row of a process's end: process, time, seq, head, hash.
-pub(super) async fn close(
-    store: &mut SqliteConnection,
-    (process, at, last_seq, head, hash): (&str, &str, i64, &str, &str),
-) -> Result<(), AuditUnavailable> {
-    sqlx::query("INSERT INTO closing (process, at, last_seq, head, hash) VALUES (?, ?, ?, ?, ?)")
-        .bind(process.to_owned())
-        .bind(at.to_owned())
-        .bind(last_seq)
-        .bind(head.to_owned())
-        .bind(hash.to_owned())
-        .execute(store)
-        .await
-        .map_err(unavailable)?;
-    Ok(())
 }
 
 /// Makes the file and its directory readable by their owner alone; SQLite gives its side files the same mode.
