@@ -1,7 +1,9 @@
--- The audit store on PostgreSQL, for servers on many hosts. Run it once as the owner of the database; then give each
--- host a login that is a member of tudb_audit_writer, and auditors one of tudb_audit_reader:
+-- The audit store on PostgreSQL, for servers on many hosts. Run it once by a role with CREATEROLE that may create schemas in
+-- the database; then give each host a login that is a member of tudb_audit_writer, and auditors one of tudb_audit_reader:
 --   CREATE ROLE tudb_host_1 LOGIN PASSWORD '...' IN ROLE tudb_audit_writer;
 -- A writer can add and nothing else: it reads, changes and removes nothing.
+
+BEGIN;
 
 CREATE SCHEMA tudb_audit;
 
@@ -79,13 +81,19 @@ FROM tudb_audit.event AS i
 LEFT JOIN tudb_audit.event AS o ON o.id = i.id AND o.kind = 'outcome'
 WHERE i.kind = 'intent';
 
-CREATE ROLE tudb_audit_writer NOLOGIN;
+-- Roles belong to the whole server, which may have another such store.
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tudb_audit_writer') THEN CREATE ROLE tudb_audit_writer NOLOGIN; END IF;
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tudb_audit_reader') THEN CREATE ROLE tudb_audit_reader NOLOGIN; END IF;
+END $$;
+
 GRANT USAGE ON SCHEMA tudb_audit TO tudb_audit_writer;
 -- By column: the database's own clock and word for who wrote are not the writer's to set.
 GRANT INSERT (process, started_at, version, key_id, previous, hash) ON tudb_audit.process TO tudb_audit_writer;
 GRANT INSERT (process, seq, kind, id, at, body, hash) ON tudb_audit.event TO tudb_audit_writer;
 GRANT INSERT (process, at, last_seq, head, hash) ON tudb_audit.closing TO tudb_audit_writer;
 
-CREATE ROLE tudb_audit_reader NOLOGIN;
 GRANT USAGE ON SCHEMA tudb_audit TO tudb_audit_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA tudb_audit TO tudb_audit_reader;
+
+COMMIT;

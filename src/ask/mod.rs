@@ -247,10 +247,23 @@ impl Asker {
         request: &AskDatabase,
         source: &SourceConfig,
         notes: Option<Notes<'_>>,
+        entry: &crate::audit::OpenEntry,
         receipt: &mut Receipt,
     ) -> Option<Outcome> {
         let asked = request.choice.as_ref().unwrap_or(&request.question);
-        let (query, sql) = notes?.verified(asked)?;
+        let notes = notes?;
+        notes.verified(asked, str::to_owned)?;
+        // Asked in another spelling than the stored one, a text would find nothing.
+        let snapshot = self.gateway.snapshot(caller, source, entry).await.ok();
+        let spelling = |text: &str| {
+            let columns = snapshot.iter().flat_map(|snapshot| &snapshot.tables).flat_map(|table| &table.columns);
+            let stored: Vec<&String> = columns.flat_map(|column| &column.values).collect();
+            let same = |value: &&&String| value.to_lowercase() == text.to_lowercase();
+            let is_stored = stored.iter().any(|value| *value == text);
+            let found = stored.iter().find(same).filter(|_| !is_stored);
+            found.map_or_else(|| text.to_owned(), |value| (**value).clone())
+        };
+        let (query, sql) = notes.verified(asked, spelling)?;
         let run = RunSql {
             sql: sql.clone(),
             max_rows: request.max_rows,
@@ -261,7 +274,7 @@ impl Asker {
         let read = match self.gateway.run_sql(caller, &run, answer::reserved_bytes(&sql)).await {
             Ok(read) => read,
             Err(error) => {
-                tracing::warn!(%error, question = query.question, "a verified query failed; the model is asked");
+                tracing::warn!(%error, question = query.question, "a verified query failed; it is asked as any other question");
                 return None;
             }
         };
@@ -305,7 +318,7 @@ impl Asker {
         let deadline = Instant::now() + limits.ask_timeout();
         let caller = Caller { deadline: Some(deadline), question_id: Some(entry.id().to_owned()), ..caller.clone() };
         let notes = self.notes(&source.name);
-        if let Some(outcome) = self.verified(&caller, request, source, notes, receipt).await {
+        if let Some(outcome) = self.verified(&caller, request, source, notes, entry, receipt).await {
             return Ok(outcome);
         }
         caller.stage("reading the schema");

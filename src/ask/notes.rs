@@ -74,11 +74,17 @@ impl<'a> Notes<'a> {
         lines.join("\n")
     }
 
-    /// The verified query that the question asks for, and its statement with the parameters in.
-    pub fn verified(self, question: &str) -> Option<(&'a Verified, String)> {
+    /// The verified query that the question asks for, and its statement with the parameters in; `spelling` is how a text
+    /// is stored.
+    pub fn verified(self, question: &str, spelling: impl Fn(&str) -> String) -> Option<(&'a Verified, String)> {
         self.queries().find_map(|query| {
             let values = matched(&query.question, question)?;
-            let sql = filled(query, |name, kind| literal(values.get(name)?, kind))?;
+            let sql = filled(query, |name, kind| match kind {
+                ParameterKind::Text => literal(&spelling(values.get(name)?), kind),
+                ParameterKind::Integer | ParameterKind::Number | ParameterKind::Date => {
+                    literal(values.get(name)?, kind)
+                }
+            })?;
             Some((query, sql))
         })
     }
@@ -248,7 +254,7 @@ mod tests {
             ..Context::default()
         };
         let notes = Notes::new(&context, "main", "main");
-        let sql = |question: &str| notes.verified(question).map(|(_, sql)| sql);
+        let sql = |question: &str| notes.verified(question, str::to_owned).map(|(_, sql)| sql);
         assert_eq!(
             sql("how many CUSTOMERS live in Zürich ?").unwrap(),
             "SELECT count(*) FROM customers WHERE city = 'Zürich'"
@@ -276,7 +282,9 @@ mod tests {
             assert_eq!(sql(other), None, "{other}");
         }
         assert_eq!(
-            Notes::new(&context, "other", "main").verified("How many customers live in Bern?").map(|(_, sql)| sql),
+            Notes::new(&context, "other", "main")
+                .verified("How many customers live in Bern?", str::to_owned)
+                .map(|(_, sql)| sql),
             None
         );
         assert_eq!(notes.examples("which customers live in a city?", 3).len(), 1);

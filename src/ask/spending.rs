@@ -80,15 +80,15 @@ impl Spending {
         let cost = self.price.map_or(0.0, |price| price.of(input, output, cached));
         let state = self.state();
         let over = |name: &str, what: String| {
-            Err(ToolError::new(Code::RateLimited, format!("{what}, as limits.{name} has it"))
+            Err(ToolError::new(Code::RateLimited, format!("{what}; limits.{name} is reached"))
                 .hint(format!("Raise limits.{name}, or ask for less; the other four tools work.")))
         };
         match &self.limits {
             limits if limits.question_tokens.is_some_and(|most| question >= most) => {
-                over("max_question_tokens", format!("the question has used its {question} tokens"))
+                over("max_question_tokens", format!("the question has used {question} tokens"))
             }
             limits if limits.process_tokens.is_some_and(|most| state.tokens >= most) => {
-                over("max_process_tokens", format!("this process has used its {} tokens", state.tokens))
+                over("max_process_tokens", format!("this process has used {} tokens", state.tokens))
             }
             limits if limits.question_cost.is_some_and(|most| cost >= most) => {
                 over("max_question_cost", format!("the question has cost {cost:.4}"))

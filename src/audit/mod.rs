@@ -42,8 +42,20 @@ pub struct AuditUnavailable {
 
 impl From<AuditUnavailable> for ToolError {
     fn from(error: AuditUnavailable) -> Self {
+        let remedy = match error.reason.as_str() {
+            reason if reason.contains("audit.key_file") => {
+                "Give audit.key_file a file of 16 bytes or more that can be read"
+            }
+            reason if reason.contains("tudb_audit") || reason.contains("permission denied for") => {
+                "Make the store with the SQL that `tudb audit schema` prints, and the role a member of tudb_audit_writer"
+            }
+            reason if reason.contains("authentication failed") || reason.contains("TUDB_AUDIT_DB") => {
+                "Correct TUDB_AUDIT_DB, its user or its password"
+            }
+            _ => "Point TUDB_AUDIT_DB to a place that can be written, or free the disk",
+        };
         ToolError::new(Code::AuditUnavailable, error.to_string())
-            .hint("Point TUDB_AUDIT_DB to a file that can be written, or free the disk; nothing runs without a record.")
+            .hint(format!("{remedy}; nothing runs without a record."))
     }
 }
 

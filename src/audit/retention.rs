@@ -23,6 +23,8 @@ pub struct Retention {
     pub from: Option<String>,
     /// The newest records, up to so many bytes.
     pub max_bytes: Option<u64>,
+    /// The record of the removal itself, which stays, and what came after it.
+    pub own: Option<String>,
 }
 
 /// Removes what is older or more than wanted, and says how many events that were.
@@ -58,9 +60,9 @@ pub async fn prune(config: &AuditConfig, retention: &Retention) -> Result<u64, T
         // Behind the last one that is too much.
         keep = keep.max(over.map(|id| format!("{id}~")));
     }
-    let Some(keep) = keep else { return Ok(0) };
+    let Some(keep) = keep.map(|keep| retention.own.iter().cloned().fold(keep, Ord::min)) else { return Ok(0) };
     // Up to the first event that is kept, or all of them.
-    const LAST_REMOVED: &str = "SELECT p.process, p.key_id, e.seq, e.hash, COALESCE(c.removed, 0),
+    const LAST_REMOVED: &str = "SELECT p.process, e.seq, e.hash, COALESCE(c.removed, 0),
           (SELECT count(*) FROM event WHERE process = p.process AND seq <= e.seq)
         FROM process AS p JOIN event AS e ON e.process = p.process AND e.seq = (
           SELECT max(seq) FROM event WHERE process = p.process AND seq < COALESCE(
@@ -68,18 +70,17 @@ pub async fn prune(config: &AuditConfig, retention: &Retention) -> Result<u64, T
         LEFT JOIN checkpoint AS c ON c.process = p.process";
     let mut all = 0;
     for row in sqlx::query(LAST_REMOVED).bind(keep).fetch_all(&mut *removal).await? {
-        let (process, key_id): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
-        let (removed_before, removed): (i64, i64) = (row.try_get(4)?, row.try_get(5)?);
-        let own = if key_id.is_some() { seal.clone() } else { super::chain::Seal::default() };
+        let process: String = row.try_get(0)?;
+        let (removed_before, removed): (i64, i64) = (row.try_get(3)?, row.try_get(4)?);
         let mut checkpoint = Checkpoint {
-            seq: row.try_get(2)?,
-            head: row.try_get(3)?,
+            seq: row.try_get(1)?,
+            head: row.try_get(2)?,
             at: now(),
             removed: removed_before + removed,
-            key_id,
+            key_id: seal.key_id(),
             hash: String::new(),
         };
-        checkpoint.hash = checkpoint.expected(&own, &process);
+        checkpoint.hash = checkpoint.expected(&seal, &process);
         sqlx::query("DELETE FROM event WHERE process = ? AND seq <= ?")
             .bind(process.clone())
             .bind(checkpoint.seq)

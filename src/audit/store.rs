@@ -19,6 +19,7 @@ use crate::secret::Secret;
 use mirror::MirrorFile;
 
 pub(super) use postgres::connect as connect_postgres;
+pub(super) use sqlite::{CHANGED, is_as_made};
 
 /// How long a store that is locked or does not answer is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -268,6 +269,7 @@ fn json<T: serde::Serialize>(fields: &T) -> String {
 pub(super) fn unavailable(error: sqlx::Error) -> AuditUnavailable {
     let reason = match &error {
         sqlx::Error::Database(error) => error.message().to_owned(),
+        sqlx::Error::Configuration(error) => error.to_string(),
         other => other.to_string(),
     };
     AuditUnavailable { reason }

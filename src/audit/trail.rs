@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row as _, SqliteConnection};
 
 use super::chain::{Beginning, Checkpoint, Row, Seal, closing};
-use super::store::{connect_postgres, seal};
+use super::store::{CHANGED, connect_postgres, is_as_made, seal};
 use crate::config::{AuditConfig, AuditStore};
 
 /// `PRAGMA user_version` of a store that has all that is read here.
@@ -42,7 +42,11 @@ struct Known {
     hash: String,
     /// Only one that is as it was made.
     checkpoint: Option<Checkpoint>,
-    closed: bool,
+    /// The last event by the row of its end, and that one's hash.
+    end: Option<(i64, String)>,
+    /// Whether there was a key to check it with, and how many events that were.
+    checked: bool,
+    visited: u64,
 }
 
 /// Which records are wanted; empty fields want all.
@@ -134,6 +138,16 @@ impl Reader {
                 let rows = query.fetch_all(store).await?;
                 rows.iter().map(|row| (0..row.len()).map(|at| row.try_get(at)).collect()).collect()
             }
+        }
+    }
+}
+
+impl Reader {
+    /// A statement without rows, in either dialect.
+    async fn say(&mut self, sqlite: &'static str, postgres: &'static str) -> Result<(), sqlx::Error> {
+        match self {
+            Reader::Sqlite(store) => sqlx::raw_sql(sqlite).execute(store).await.map(drop),
+            Reader::Postgres(store) => sqlx::raw_sql(postgres).execute(store).await.map(drop),
         }
     }
 }
@@ -254,6 +268,14 @@ impl Trail {
     ///
     /// sqlx's, when the store cannot be read.
     pub async fn verify(&mut self, unkeyed_until: Option<&str>) -> Result<Verdict, TrailError> {
+        // All of it as it stands at one moment: servers go on writing.
+        self.store.say("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let verdict = self.verify_now(unkeyed_until).await;
+        self.store.say("ROLLBACK", "ROLLBACK").await?;
+        verdict
+    }
+
+    async fn verify_now(&mut self, unkeyed_until: Option<&str>) -> Result<Verdict, TrailError> {
         let mut verdict = Verdict { keyed: self.seal.key_id().is_some(), ..Verdict::default() };
         let strangers = "SELECT DISTINCT CAST(t.process AS TEXT) FROM (SELECT process FROM {}event UNION SELECT process FROM {}closing
               UNION SELECT process FROM {}checkpoint) AS t
@@ -261,6 +283,31 @@ impl Trail {
         for cells in self.store.rows(strangers, &[]).await? {
             verdict.faults.push(format!("process {} has records but no beginning", Taken(cells.into_iter()).text()));
         }
+        if let Reader::Sqlite(store) = &mut self.store {
+            if !is_as_made(store).await? {
+                verdict.faults.push(CHANGED.into());
+            }
+            // Values of another class compare and sort otherwise than they read.
+            const ODD: &str = "SELECT count(*) FROM (
+                SELECT 1 FROM event WHERE typeof(process) <> 'text' OR typeof(seq) <> 'integer' OR typeof(kind) <> 'text'
+                  OR typeof(id) <> 'text' OR typeof(at) <> 'text' OR typeof(body) <> 'text' OR typeof(hash) <> 'text'
+                UNION ALL SELECT 1 FROM process WHERE typeof(process) <> 'text' OR typeof(started_at) <> 'text'
+                UNION ALL SELECT 1 FROM closing WHERE typeof(process) <> 'text' OR typeof(last_seq) <> 'integer'
+                UNION ALL SELECT 1 FROM checkpoint WHERE typeof(process) <> 'text' OR typeof(seq) <> 'integer')";
+            let odd: i64 = sqlx::query_scalar(ODD).fetch_one(store).await?;
+            if odd > 0 {
+                verdict
+                    .faults
+                    .push(format!("{odd} rows hold values of another kind than tudb writes: they were changed"));
+                return Ok(verdict);
+            }
+        }
+        let counts = "SELECT CAST(process AS TEXT), CAST(count(*) AS TEXT) FROM {}event GROUP BY process";
+        let counted = |cells: Cells| {
+            let mut cells = Taken(cells.into_iter());
+            (cells.text(), cells.number())
+        };
+        let counts: HashMap<String, i64> = self.store.rows(counts, &[]).await?.into_iter().map(counted).collect();
         let processes = self.processes().await?;
         let mut known: HashMap<String, Known> = HashMap::new();
         let (mut keyed_before, mut hashed_before) = (false, false);
@@ -279,7 +326,14 @@ impl Trail {
             }
             keyed_before |= process.key_id.is_some();
             hashed_before |= process.hash.is_some();
-            let found = self.verify_process(process, &mut verdict).await?;
+            let found = self.verify_process(process, unkeyed_until, &mut verdict).await?;
+            let all = counts.get(name).copied().unwrap_or(0);
+            if found.checked && u64::try_from(all) != Ok(found.visited) {
+                let visited = found.visited;
+                verdict
+                    .faults
+                    .push(format!("process {name}: {all} events stand in the store, {visited} of them in its chain"));
+            }
             known.insert(name.clone(), found);
         }
         let is_file = matches!(self.store, Reader::Sqlite(_));
@@ -327,17 +381,32 @@ impl Trail {
         Ok(self.store.rows(&query, &[]).await?.into_iter().map(beginning).collect())
     }
 
-    async fn verify_process(&mut self, process: &Beginning, verdict: &mut Verdict) -> Result<Known, TrailError> {
+    async fn verify_process(
+        &mut self,
+        process: &Beginning,
+        unkeyed_until: Option<&str>,
+        verdict: &mut Verdict,
+    ) -> Result<Known, TrailError> {
         let name = process.process.as_str();
         let mut known = Known { hash: process.hash.clone().unwrap_or_default(), ..Known::default() };
         let seal = if process.key_id.is_some() { self.seal.clone() } else { Seal::default() };
+        let end = format!("SELECT at, CAST(last_seq AS TEXT), head, hash FROM {{}}closing WHERE {}", self.own());
+        let end = self.store.rows(&end, &[Some(name)]).await?.into_iter().next().map(|cells| {
+            let mut cells = Taken(cells.into_iter());
+            (cells.text(), cells.number(), cells.text(), cells.optional())
+        });
+        known.end = end.as_ref().map(|(_, last, head, _)| (*last, head.clone()));
         if process.key_id != seal.key_id() {
             verdict.keyed = false;
-            verdict
-                .faults
-                .push(format!("process {name}: its key is not the one of audit.key_file, so it cannot be checked"));
+            let what = if self.seal.key_id().is_some() {
+                "its key is not the one of audit.key_file"
+            } else {
+                "it has a key and audit.key_file is not set"
+            };
+            verdict.faults.push(format!("process {name}: {what}, so it cannot be checked"));
             return Ok(known);
         }
+        known.checked = true;
         verdict.keyed &= process.key_id.is_some();
         if process.hash.as_ref().is_some_and(|hash| *hash != process.expected(&seal)) {
             verdict.faults.push(format!("process {name}: its beginning was changed"));
@@ -345,7 +414,11 @@ impl Trail {
         let mut head = known.hash.clone();
         let mut seq = 0;
         if let Some(checkpoint) = self.checkpoint(name).await? {
-            if checkpoint.hash != checkpoint.expected(&seal, name) || checkpoint.key_id != process.key_id {
+            // Made with the key that there was when records were removed, which may be later than the chain.
+            let own = if checkpoint.key_id.is_some() { self.seal.clone() } else { Seal::default() };
+            let is_old = unkeyed_until.is_some_and(|until| checkpoint.at.as_str() < until) && process.key_id.is_none();
+            let lacks_key = checkpoint.key_id.is_none() && self.seal.key_id().is_some() && !is_old;
+            if checkpoint.hash != checkpoint.expected(&own, name) || checkpoint.key_id != own.key_id() || lacks_key {
                 verdict.faults.push(format!("process {name}: its checkpoint was changed, or made without the key"));
             } else {
                 verdict.removed += u64::try_from(checkpoint.removed).unwrap_or(0);
@@ -353,12 +426,11 @@ impl Trail {
                 known.checkpoint = Some(checkpoint);
             }
         }
-        let mut visited = 0;
         loop {
             let events = self.events(name, seq).await?;
             let count = events.len();
             for event in events {
-                visited += 1;
+                known.visited += 1;
                 if event.seq != seq + 1 {
                     verdict.faults.push(format!(
                         "process {name}: event {} is missing (record {} follows)",
@@ -378,20 +450,8 @@ impl Trail {
                 break;
             }
         }
-        verdict.events += visited;
-        let all = "SELECT CAST(count(*) AS TEXT) FROM {}event WHERE CAST(process AS TEXT) = $1";
-        let all = self.store.rows(all, &[Some(name)]).await?.into_iter().next();
-        let all = all.map_or(0, |cells| Taken(cells.into_iter()).number());
-        if u64::try_from(all) != Ok(visited) {
-            verdict
-                .faults
-                .push(format!("process {name}: {all} events stand in the store, {visited} of them in its chain"));
-        }
-        let end = "SELECT at, CAST(last_seq AS TEXT), head, hash FROM {}closing WHERE CAST(process AS TEXT) = $1";
-        if let Some(cells) = self.store.rows(end, &[Some(name)]).await?.into_iter().next() {
-            known.closed = true;
-            let mut cells = Taken(cells.into_iter());
-            let (at, last, end, hash) = (cells.text(), cells.number(), cells.text(), cells.optional());
+        verdict.events += known.visited;
+        if let Some((at, last, end, hash)) = end {
             let expected = process.hash.as_ref().map(|_| closing(&seal, name, &at, last, &end));
             if last != seq || end != head {
                 verdict.faults.push(format!("process {name}: ended with event {last}, but the chain ends with {seq}"));
@@ -408,17 +468,17 @@ impl Trail {
         let mut part = || parts.next().unwrap_or_default();
         let (name, seq, hash, end) = (part(), part(), part(), part());
         let Some(process) = known.get(name) else { return Ok(Some(format!("process {name} is missing"))) };
-        if end == "closed" && !process.closed {
-            return Ok(Some(format!("process {name}: its end is missing")));
-        }
         let at: i64 = seq.parse().unwrap_or_default();
+        if end == "closed" && process.end.as_ref().is_none_or(|(last, head)| *last != at || head != hash) {
+            return Ok(Some(format!("process {name}: its end is missing or another")));
+        }
         let found = match &process.checkpoint {
             _ if at == 0 => Some(process.hash.clone()),
             Some(checkpoint) if checkpoint.seq > at => return Ok(None),
             Some(checkpoint) if checkpoint.seq == at => Some(checkpoint.head.clone()),
             _ => {
-                let query = "SELECT hash FROM {}event WHERE CAST(process AS TEXT) = $1 AND CAST(seq AS TEXT) = $2";
-                let rows = self.store.rows(query, &[Some(name), Some(seq)]).await?;
+                let query = format!("SELECT hash FROM {{}}event WHERE {} AND seq = CAST($2 AS BIGINT)", self.own());
+                let rows = self.store.rows(&query, &[Some(name), Some(seq)]).await?;
                 rows.into_iter().next().map(|cells| Taken(cells.into_iter()).text())
             }
         };
@@ -426,9 +486,11 @@ impl Trail {
     }
 
     async fn checkpoint(&mut self, process: &str) -> Result<Option<Checkpoint>, TrailError> {
-        let query = "SELECT CAST(seq AS TEXT), head, at, CAST(removed AS TEXT), key_id, hash FROM {}checkpoint
-            WHERE CAST(process AS TEXT) = $1";
-        let rows = self.store.rows(query, &[Some(process)]).await?;
+        let query = format!(
+            "SELECT CAST(seq AS TEXT), head, at, CAST(removed AS TEXT), key_id, hash FROM {{}}checkpoint WHERE {}",
+            self.own()
+        );
+        let rows = self.store.rows(&query, &[Some(process)]).await?;
         Ok(rows.into_iter().next().map(|cells| {
             let mut cells = Taken(cells.into_iter());
             Checkpoint {
@@ -442,16 +504,20 @@ impl Trail {
         }))
     }
 
-    /// The next events of a process, by seq.
-    async fn events(&mut self, process: &str, after: i64) -> Result<Vec<Row>, TrailError> {
-        // The bare column is compared, so that the key of the table finds it.
-        let own = match self.store {
+    /// The condition on a process; the bare column is compared, so that the table's key finds it.
+    fn own(&self) -> &'static str {
+        match self.store {
             Reader::Sqlite(_) => "process = $1",
             Reader::Postgres(_) => "process = CAST($1 AS uuid)",
-        };
+        }
+    }
+
+    /// The next events of a process, by seq.
+    async fn events(&mut self, process: &str, after: i64) -> Result<Vec<Row>, TrailError> {
         let query = format!(
             "SELECT CAST(seq AS TEXT), kind, CAST(id AS TEXT), at, body, hash FROM {{}}event
-             WHERE {own} AND seq > CAST($2 AS BIGINT) ORDER BY seq LIMIT {PAGE}"
+             WHERE {} AND seq > CAST($2 AS BIGINT) ORDER BY seq LIMIT {PAGE}",
+            self.own()
         );
         let rows = self.store.rows(&query, &[Some(process), Some(&after.to_string())]).await?;
         let event = |cells: Cells| {
@@ -470,12 +536,18 @@ impl Trail {
 }
 
 async fn open_file(path: &Path) -> Result<SqliteConnection, TrailError> {
+    if !path.exists() {
+        return Err(TrailError::Unavailable(format!("there is no store at {} (TUDB_AUDIT_DB)", path.display())));
+    }
     let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(super::store::PATIENCE);
     let mut store = options.disable_statement_logging().connect().await?;
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut store).await?;
     if version < VERSION {
         let reason = "the store was written by an older version of tudb; `tudb doctor` brings it forward";
         return Err(TrailError::Unavailable(reason.into()));
+    }
+    if version > VERSION {
+        return Err(TrailError::Unavailable("the store was written by a newer version of tudb".into()));
     }
     Ok(store)
 }

@@ -91,6 +91,9 @@ fn words(reply: &Value) -> String {
             for assumption in list("assumptions").iter().filter_map(Value::as_str) {
                 parts.push(format!("Assumed: {assumption}"));
             }
+            for warning in list("warnings").iter().filter_map(Value::as_str) {
+                parts.push(format!("Warning: {warning}"));
+            }
         }
         "clarification_needed" => {
             parts.push(text("message").to_owned());

@@ -108,7 +108,7 @@ pub(super) struct Prune {
     #[arg(long, value_name = "TIME", required_unless_present = "larger_than")]
     older_than: Option<String>,
     /// Remove the oldest records until the rest is about this many megabytes
-    #[arg(long, value_name = "MB")]
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
     larger_than: Option<u64>,
 }
 
@@ -175,6 +175,9 @@ impl Show {
         for record in &records {
             say(&if self.json { record.to_string() } else { line(record) });
         }
+        if records.is_empty() {
+            complain("no record matches");
+        }
         let is_full = u64::try_from(records.len()).is_ok_and(|shown| shown == self.last);
         if let Some(first) = records.first().and_then(|first| first.get("id")?.as_str()).filter(|_| is_full) {
             complain(&format!("older records: --before {first}"));
@@ -230,8 +233,11 @@ impl Verify {
                 "keyed": verdict.keyed, "faults": verdict.faults, "unfinished": verdict.unfinished});
             say(&found.to_string());
         } else {
-            let found = if verdict.faults.is_empty() { "ok: no fault in" } else { "faults in" };
-            say(&format!("{found} {} events of {} processes", verdict.events, verdict.processes));
+            let found = match verdict.faults.len() {
+                0 => "ok".to_owned(),
+                faults => format!("{faults} faults"),
+            };
+            say(&format!("{found}: {} events of {} processes checked", verdict.events, verdict.processes));
             if verdict.removed > 0 {
                 say(&format!("{} older events were removed by `tudb audit prune`", verdict.removed));
             }
@@ -242,7 +248,10 @@ impl Verify {
                 AuditStore::Postgres(_) => "; that a process was removed as a whole",
                 AuditStore::File(_) | AuditStore::Nowhere => "",
             };
-            say(&format!("Not detectable here: that the trail was cut off from some moment on{processes}; {key}."));
+            say(&format!(
+                "Not detectable here: that ends of chains which no later process has seen, or the newest processes, were cut off; that \
+                 the store was replaced by an older state of itself{processes}; {key}."
+            ));
         }
         Ok(if verdict.faults.is_empty() { DONE } else { NO })
     }
@@ -252,8 +261,8 @@ impl Prune {
     /// The removal has a record of its own.
     async fn run(self, config: &AuditConfig) -> Result<u8, Ended> {
         let from = self.older_than.as_deref().map(|time| first_id("older-than", time)).transpose()?;
-        let retention =
-            Retention { from, max_bytes: self.larger_than.map(|megabytes| megabytes.saturating_mul(1_000_000)) };
+        let max_bytes = self.larger_than.map(|megabytes| megabytes.saturating_mul(1_000_000));
+        let mut retention = Retention { from, max_bytes, own: None };
         let log = AuditLog::start(config);
         let start = EntryStart {
             client: Some(format!("tudb audit/{}", env!("CARGO_PKG_VERSION"))),
@@ -262,6 +271,7 @@ impl Prune {
         };
         let entry = log.begin(start, &Outcomes::default()).committed().await;
         let entry = entry.map_err(|error| Ended(NO, format!("audit_unavailable: {error}")))?;
+        retention.own = Some(entry.id().to_owned());
         let result = prune(config, &retention).await;
         let mut finished = Finished::new(if result.is_ok() { OutcomeKind::Ok } else { OutcomeKind::Failed });
         finished.row_count = result.as_ref().ok().copied();

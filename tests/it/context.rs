@@ -77,6 +77,12 @@ fn a_verified_query_wins_and_the_model_hears_the_rest() {
     let plain = self::home(None, FILE);
     let reply = plain.serve().call("ask_database", json!({"question": "How many clients are there at all?"}));
     assert_eq!((&reply["receipt"]["engine"], &reply["rows"]), (&json!("verified"), &json!([[400]])), "{reply}");
+    let spelt = self::home(
+        None,
+        "[[queries]]\nquestion = \"Customers of {town}?\"\nsql = \"SELECT count(*) FROM customers WHERE city = {town}\"\nparameters = { town = \"text\" }\n",
+    );
+    let reply = spelt.serve().call("ask_database", json!({"question": "customers of zürich"}));
+    assert_eq!(reply["rows"], json!([[25]]), "{reply}");
     let seen: Value = serde_json::from_str(&plain.say(&["context", "our clients", "--json"])).unwrap();
     assert_eq!(seen["tables"][0]["name"], "customers");
 }

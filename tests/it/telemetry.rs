@@ -31,6 +31,7 @@ fn each_record_is_a_span_without_values() {
     ]);
     let home = bedrock.home(Home::new("otel")).set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
     let home = home.set("OTEL_EXPORTER_OTLP_HEADERS", "x-token=planted-token").set("TUDB_LOG", "trace");
+    let home = home.set("OTEL_BSP_SCHEDULE_DELAY", 200).set("OTEL_METRIC_EXPORT_INTERVAL", 500);
     let mut server = Server::start(command(&home));
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let parent = "b7ad6b7169203331";
@@ -43,6 +44,16 @@ fn each_record_is_a_span_without_values() {
     call("run_sql", json!({"sql": "DELETE FROM customers WHERE name = 'planted-value'"}));
     call("ask_database", json!({"question": "How many customers of planted-value?"}));
     let stderr = std::sync::Arc::clone(&server.stderr);
+    // What is sent at the end has little time there; here it comes while the server runs.
+    for _ in 0..600 {
+        let seen = collector.requests();
+        if ["/v1/traces", "/v1/metrics"].iter().all(|path| seen.iter().any(|request| request.path == *path))
+            && seen.iter().any(|request| holds(&request.bytes, b"tools/call ask_database"))
+        {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
     assert!(server.finish().success());
     let requests = collector.requests();
     let of = |path: &str| -> Vec<u8> {

@@ -54,6 +54,9 @@ impl File {
             let opened = async {
                 let mut store = options.connect().await?;
                 migrate(&mut store).await?;
+                if !is_as_made(&mut store).await? {
+                    return Err(sqlx::Error::Configuration(CHANGED.into()));
+                }
                 Ok::<_, sqlx::Error>(store)
             };
             match opened.await {
@@ -81,8 +84,7 @@ impl File {
         Ok(ends.flatten().unwrap_or(false))
     }
 
-    /// Registers a process behind those before it: the last one, and each that still runs, or died, and has more events than
-    /// a process has seen.
+    /// Registers a process behind those before it: the last one, and each that has come further than any process has seen.
     pub(super) async fn register(&mut self, beginning: Beginning, seal: &Seal) -> Result<Beginning, AuditUnavailable> {
         registered(&mut self.connection, beginning, seal).await.map_err(unavailable)
     }
@@ -96,7 +98,11 @@ impl File {
             &rows.iter().map(|row| (row.seq, &row.kind, &row.id, &row.at, &row.body, &row.hash)).collect::<Vec<_>>(),
         );
         let insert = sqlx::query(INSERT).bind(process.to_owned()).bind(events);
-        insert.execute(&mut self.connection).await.map(drop).map_err(unavailable)
+        let added = insert.execute(&mut self.connection).await.map_err(unavailable)?.rows_affected();
+        if usize::try_from(added) != Ok(rows.len()) {
+            return Err(AuditUnavailable { reason: CHANGED.into() });
+        }
+        Ok(())
     }
 
     /// Adds the row of a process's end: process, time, seq, head, hash.
@@ -119,14 +125,13 @@ async fn registered(
     mut beginning: Beginning,
     seal: &Seal,
 ) -> Result<Beginning, sqlx::Error> {
-    // How far each chain has come: the last one first, then those without an end.
+    // How far each chain has come, the last one first.
     const HEADS: &str =
         "SELECT p.process, COALESCE(e.seq, c.seq, 0), COALESCE(e.hash, c.head, p.hash, ''), l.process IS NOT NULL
         FROM process AS p
         LEFT JOIN event AS e ON e.process = p.process AND e.seq = (SELECT max(seq) FROM event WHERE process = p.process)
         LEFT JOIN checkpoint AS c ON c.process = p.process
-        LEFT JOIN closing AS l ON l.process = p.process
-        WHERE l.process IS NULL OR p.rowid = (SELECT max(rowid) FROM process) ORDER BY p.rowid DESC";
+        LEFT JOIN closing AS l ON l.process = p.process ORDER BY p.rowid DESC";
     let mut registration = store.begin_with("BEGIN IMMEDIATE").await?;
     let noted: Vec<Option<String>> =
         sqlx::query_scalar("SELECT previous FROM process").fetch_all(&mut *registration).await?;
@@ -154,6 +159,23 @@ async fn registered(
         .await?;
     registration.commit().await?;
     Ok(beginning)
+}
+
+/// Why a store is not used whose schema is another.
+pub(in super::super) const CHANGED: &str = "the store's tables, views or triggers are not as tudb made them";
+
+/// Whether the schema is what the steps make: a trigger could swallow events, a view could hide them.
+pub(in super::super) async fn is_as_made(store: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    const SCHEMA: &str = "SELECT COALESCE(group_concat(type || ' ' || name || ' ' || tbl_name || ' ' || COALESCE(sql, ''), char(10)), '')
+        FROM (SELECT * FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY type, name)";
+    let mut made = SqliteConnectOptions::new().in_memory(true).disable_statement_logging().connect().await?;
+    for step in STEPS {
+        sqlx::raw_sql(step).execute(&mut made).await?;
+    }
+    let expected: String = sqlx::query_scalar(SCHEMA).fetch_one(&mut made).await?;
+    made.close().await?;
+    let found: String = sqlx::query_scalar(SCHEMA).fetch_one(store).await?;
+    Ok(found == expected)
 }
 
 /// SQLITE_BUSY (5) and its extended codes.
