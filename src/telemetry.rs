@@ -258,13 +258,17 @@ mod exporting {
     impl HttpClient for Poster {
         async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
             let http = self.http.clone();
-            let sent = self.runtime.spawn(tokio::time::timeout(POST, async move {
-                let response = http.request(request.map(Full::new)).await?;
-                let (head, body) = response.into_parts();
-                let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await?.to_bytes();
-                Ok::<_, HttpError>(Response::from_parts(head, body))
-            }));
-            sent.await??
+            // Made inside the runtime, which the timer needs; the exporter's threads are outside.
+            let sent = self.runtime.spawn(async move {
+                let posted = async {
+                    let response = http.request(request.map(Full::new)).await?;
+                    let (head, body) = response.into_parts();
+                    let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await?.to_bytes();
+                    Ok::<_, HttpError>(Response::from_parts(head, body))
+                };
+                tokio::time::timeout(POST, posted).await?
+            });
+            sent.await?
         }
     }
 }

@@ -262,7 +262,8 @@ impl Trail {
     /// It finds a changed, removed, inserted or reordered event, at the end of a chain too once its process has ended
     /// regularly or, in a file, another process was registered since; and in a file a process that is gone from between
     /// others. With a key a chain cannot be written anew by who does not have it; `unkeyed_until` says up to when (RFC 3339,
-    /// UTC) chains without one are taken. It cannot find that the end of the whole trail was cut off from some moment on.
+    /// UTC) chains without one are taken. It cannot find that ends of chains which no later process has seen, or the newest processes,
+    /// were cut off, nor that the store was replaced by an older state of itself.
     ///
     /// # Errors
     ///

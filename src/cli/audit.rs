@@ -59,11 +59,11 @@ pub(super) struct Only {
     /// Only this tool
     #[arg(long)]
     tool: Option<String>,
-    /// Only this decision (allowed, refused)
-    #[arg(long)]
+    /// Only this decision
+    #[arg(long, value_parser = ["allowed", "refused"])]
     decision: Option<String>,
-    /// Only this outcome (ok, rejected, failed, timed_out, cancelled, unfinished)
-    #[arg(long)]
+    /// Only this outcome
+    #[arg(long, value_parser = ["ok", "rejected", "failed", "timed_out", "cancelled", "unfinished"])]
     outcome: Option<String>,
     /// Only this source
     #[arg(long)]

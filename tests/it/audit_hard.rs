@@ -429,6 +429,10 @@ fn records_are_found_by_time_user_tool_text_and_page() {
     let lines: Vec<&str> = csv.lines().collect();
     assert!(lines.len() == 7 && lines[0].starts_with("id,started_at,process,seq,client,tool"), "{csv}");
     assert!(lines[1].contains("\"SELECT 1, '100%_sure'\""), "{}", lines[1]);
+    for wrong in [["--decision", "maybe"], ["--outcome", "weird"]] {
+        let output = home.run(&[&["audit", "show"][..], &wrong].concat());
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
     for wrong in ["yesterday", "2026-13-01", "5y", ""] {
         let output = home.run(&["audit", "show", "--since", wrong]);
         assert_eq!(output.status.code(), Some(2), "{wrong}");
