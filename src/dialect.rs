@@ -43,7 +43,12 @@ impl Dialect {
         if is_plain && !RESERVED.split(' ').any(|word| name.eq_ignore_ascii_case(word)) {
             name.to_owned()
         } else {
-            format!("\"{}\"", name.replace('"', "\"\""))
+            self.quote_always(name)
         }
+    }
+
+    /// A name between double quotes.
+    pub fn quote_always(self, name: &str) -> String {
+        format!("\"{}\"", name.replace('"', "\"\""))
     }
 }

@@ -395,7 +395,7 @@ impl Gateway {
         // The writer commits the intent while this goes on; nothing of the caller's is sent before it has.
         let prepared = self.prepare(caller, source_name, user_id.as_deref(), &task, options).await;
         let opened = match &prepared {
-            Ok(prepared) => prepared.database.open(&call, &prepared.options).await.map_err(ToolError::from),
+            Ok(prepared) => prepared.open(&call).await,
             Err(error) => Err(error.clone()),
         };
         let entry = pending.committed().await?;
@@ -406,9 +406,9 @@ impl Gateway {
                 let found = Box::pin(perform(session, &entry, &task, prepared)).await;
                 match &found {
                     Err(error) if error.sqlstate.as_ref().is_some_and(|state| prepared.database.is_over(state)) => {
-                        match prepared.database.open(&call, &prepared.options).await {
+                        match prepared.open(&call).await {
                             Ok(session) => Box::pin(perform(session, &entry, &task, prepared)).await,
-                            Err(error) => Err(error.into()),
+                            Err(error) => Err(error),
                         }
                     }
                     _ => found,
@@ -516,6 +516,12 @@ struct Prepared<'a> {
     approved: Option<ApprovedSql>,
     database: Arc<Database>,
     _permit: SemaphorePermit<'a>,
+}
+
+impl Prepared<'_> {
+    async fn open(&self, call: &str) -> Result<Session<'_>, ToolError> {
+        Ok(self.database.open(call, &self.options, self.approved.as_ref()).await?)
+    }
 }
 
 async fn perform(

@@ -14,7 +14,8 @@
 //!
 //! - Only `guard` can build an [`guard::ApprovedSql`]; it carries the caller's own text, and engines wrap that text in
 //!   a sub-query and take no other statement from outside. Text rendered from a syntax tree never runs. On PostgreSQL
-//!   the catalog has to vouch for its names first, and nothing is ever put into the text but `pg_catalog.` before a call.
+//!   the catalog has to vouch for its names first, and nothing is ever put into the text but a schema before the name
+//!   of a function or a table.
 //! - Every read of a database takes an [`audit::OpenEntry`], so there is no read without a committed record; an entry
 //!   that is dropped still writes its outcome. A tool's answer leaves when the outcome is in the store, or says that
 //!   it is not.
@@ -23,6 +24,7 @@
 //! - `tools` and `ask` hold the gateway and no pool. [`database::bootstrap`] alone writes, and never in a call's road.
 //! - stdout carries JSON-RPC only; secrets live in [`secret::Secret`], which cannot be printed.
 
+pub mod allocation;
 pub mod ask;
 pub mod audit;
 pub mod cli;

@@ -15,6 +15,8 @@ pub struct Limits {
     pub max_reply_bytes: usize,
     /// Bytes of one cell's text; a longer text is cut at a character boundary.
     pub max_cell_bytes: usize,
+    /// Bytes of one message of a PostgreSQL server (a row, a plan, an error); a longer one ends its connection.
+    pub max_message_bytes: usize,
     /// Bytes of a statement, checked before it is tokenised.
     pub max_sql_bytes: usize,
     /// Tokens of a statement, checked before it is parsed: flat chains become left-deep trees.
@@ -88,6 +90,7 @@ impl Default for Limits {
             max_rows_ceiling: 10_000,
             max_reply_bytes: 40_000,
             max_cell_bytes: 2_000,
+            max_message_bytes: 16 << 20,
             max_sql_bytes: 32_768,
             max_sql_tokens: 10_000,
             max_sql_depth: 50,

@@ -34,6 +34,8 @@ pub enum DatabaseError {
     /// A rule about columns forbids it.
     #[error(transparent)]
     Ruled(#[from] crate::guard::Rejection),
+    #[error("the database sent one row, plan or error of more than {} MB", limit_bytes >> 20)]
+    MessageTooLarge { limit_bytes: usize },
     #[error("the reply's column list or plan alone takes {bytes} bytes, over the limit")]
     HeaderTooLong { bytes: usize },
     #[error("no table {name:?} in source {source_name}")]
@@ -85,6 +87,9 @@ impl From<DatabaseError> for ToolError {
                 new(if is_relation { Code::RelationRefused } else { Code::FunctionRefused }).hint(hint)
             }
             DatabaseError::Ruled(rejection) => rejection.into(),
+            DatabaseError::MessageTooLarge { .. } => {
+                new(Code::TooLong).hint("Compute shorter values: repeat, lpad and string_agg can make very long ones.")
+            }
             DatabaseError::HeaderTooLong { .. } => new(Code::TooLong).hint("Select fewer columns."),
             DatabaseError::UnknownTable { nearest, .. } => new(Code::UnknownTable).hint(match nearest.as_slice() {
                 [] => "`list_tables` shows all tables.".to_owned(),

@@ -76,7 +76,7 @@ impl Bypass {
             .committed()
             .await
             .unwrap();
-        let session = self.database.open(entry.id(), &self.options).await?;
+        let session = self.database.open(entry.id(), &self.options, None).await?;
         let rows = session.run(&entry, &ApprovedSql::unchecked(sql), &self.options).await?;
         Ok(rows.rows_json())
     }

@@ -149,15 +149,21 @@ impl Database {
         }
     }
 
-    /// Takes a connection and prepares it, marked with the call's id; nothing of the caller's is sent yet.
+    /// Takes a connection and prepares it, marked with the call's id; nothing of the caller's is sent yet. `sql` is the
+    /// statement that will run, when one will: a remembered one needs no check before it.
     ///
     /// # Errors
     ///
     /// Those of connecting, and [`DatabaseError::NoConnection`] when none becomes free in time.
-    pub async fn open(&self, call: &str, options: &ReadOptions) -> Result<Session<'_>, DatabaseError> {
+    pub async fn open(
+        &self,
+        call: &str,
+        options: &ReadOptions,
+        sql: Option<&ApprovedSql>,
+    ) -> Result<Session<'_>, DatabaseError> {
         match self {
             Database::Sqlite(engine) => Ok(Session::Sqlite(engine.open(options).await?)),
-            Database::Postgres(engine) => Ok(Session::Postgres(engine.open(call, options).await?)),
+            Database::Postgres(engine) => Ok(Session::Postgres(engine.open(call, options, sql).await?)),
         }
     }
 

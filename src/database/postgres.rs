@@ -9,6 +9,8 @@ mod catalog;
 mod connect;
 mod direct;
 mod password;
+#[cfg(unix)]
+mod receive_buffer;
 mod refused;
 mod ruled;
 mod schema;
@@ -23,8 +25,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
 use sqlx::{Connection, Row};
+use tokio::sync::Semaphore;
 
 use self::password::PasswordSource;
 pub use self::server::ServerReport;
@@ -38,12 +41,41 @@ use super::presets::Preset;
 use super::target::PostgresTarget;
 use super::value::cut;
 use crate::config::SourceConfig;
+use crate::dialect::Dialect;
 use crate::guard::QualifiedSql;
 use crate::guard::columns::ColumnRules;
 use crate::limits::Limits;
 
+/// The path under which TUDB's own statements are read. Schemas of users stand in none of it, so no function and no
+/// operator of a user can be chosen for a name of ours.
+const OWN_PATH: &str = "pg_catalog, pg_temp";
+
+/// Opens a transaction of TUDB's own on a connection that no caller uses.
+const BEGIN: &str = "BEGIN READ ONLY;SET LOCAL search_path=pg_catalog,pg_temp";
+
+/// Under which `search_path` a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SearchPath {
+    /// [`OWN_PATH`], for catalog reads and for the checks before a caller's text.
+    Own,
+    /// That of the role or of the source's settings, for a caller's text alone.
+    Callers,
+}
+
+/// The text of a `search_path` in which built-ins come first.
+fn path_of(schemas: &[String]) -> String {
+    let quoted = schemas.iter().filter(|schema| *schema != "pg_catalog" && !schema.starts_with("pg_temp"));
+    let quoted: Vec<String> = quoted.map(|schema| Dialect::Postgresql.quote_always(schema)).collect();
+    let middle = if quoted.is_empty() { String::new() } else { format!("{}, ", quoted.join(", ")) };
+    format!("pg_catalog, {middle}pg_temp")
+}
+
 /// How long a lock may be waited for.
 const LOCK_TIMEOUT_MS: u64 = 5_000;
+/// First wait before a backend that did not end is looked at again; it doubles up to forty times as much.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Attempts to reach the server, in a row, after which its backends count as gone.
+const UNANSWERED: u32 = 3;
 /// Bytes of the database's own words that a reply repeats: an error can quote a value of any size.
 const MAX_MESSAGE_BYTES: usize = 1_000;
 
@@ -67,8 +99,8 @@ pub struct PostgresEngine {
     ways: Ways,
     /// Longest wait for a connection.
     patience: Duration,
-    /// As many more owners as reads hold connections.
-    taken: Arc<()>,
+    /// One permit for each connection that may be in use. A backend that does not end keeps its permit.
+    permits: Arc<Semaphore>,
     shapes: Shapes,
     server: OnceLock<Box<ServerReport>>,
     place: String,
@@ -95,24 +127,44 @@ struct Canceller {
 
 impl Canceller {
     /// Cancels what the backend runs, if it still runs it under the call's mark. A reused pid, or another server
-    /// behind the same name, is never hit.
-    async fn cancel(&self, pid: i32, application_name: &str) {
+    /// behind the same name, is never hit. Returns whether the backend still was there; `None` when that is not known.
+    async fn cancel(&self, pid: i32, application_name: &str) -> Option<bool> {
         const CANCEL: &str = "SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.pg_stat_activity
             WHERE pid = $1 AND application_name = $2";
         let sent = async {
-            let mut transaction = self.pool.begin_with("BEGIN READ ONLY").await?;
-            sqlx::query(CANCEL)
+            let mut transaction = self.pool.begin_with(BEGIN).await?;
+            let found = sqlx::query(CANCEL)
                 .bind(pid)
                 .bind(application_name.to_owned())
                 .persistent(false)
-                .execute(&mut *transaction)
+                .fetch_all(&mut *transaction)
                 .await?;
-            transaction.rollback().await
+            transaction.rollback().await?;
+            Ok::<_, sqlx::Error>(!found.is_empty())
         };
         match tokio::time::timeout(self.grace, sent).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(was_there)) => return Some(was_there),
             Ok(Err(error)) => tracing::warn!(%error, "a statement could not be cancelled"),
             Err(_) => tracing::warn!("cancelling a statement took too long"),
+        }
+        None
+    }
+
+    /// Cancels until the backend has left the call's transaction. A few functions of PostgreSQL heed neither a
+    /// cancel nor the end of their client. A server that cannot be asked several times in a row is taken to be gone.
+    async fn end(&self, pid: i32, application_name: &str) {
+        let (mut wait, mut unanswered) = (LOOK_AGAIN, 0);
+        loop {
+            match self.cancel(pid, application_name).await {
+                Some(false) => return,
+                Some(true) => unanswered = 0,
+                None => unanswered += 1,
+            }
+            if unanswered >= UNANSWERED {
+                return;
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LOOK_AGAIN * 40);
         }
     }
 
@@ -126,7 +178,7 @@ impl Canceller {
             let mut connection = self.pool.acquire().await?;
             let mut first = None;
             for _ in 0..3 {
-                let mut transaction = connection.begin_with("BEGIN READ ONLY").await?;
+                let mut transaction = connection.begin_with(BEGIN).await?;
                 let row = sqlx::query(ASK).bind(before).persistent(false).fetch_one(&mut *transaction).await?;
                 transaction.rollback().await?;
                 let (pid, is_older): (i32, bool) = (row.try_get(0)?, row.try_get(1)?);
@@ -147,6 +199,7 @@ impl PostgresEngine {
         let patience_ms = if target.preset.sleeps { limits.wake_timeout_ms } else { limits.connect_timeout_ms };
         let patience = Duration::from_millis(patience_ms);
         let ping_after = Duration::from_millis(limits.ping_after_idle_ms);
+        let ports: Vec<u16> = target.ways.iter().map(PgConnectOptions::get_port).collect();
         let pool = PgPoolOptions::new()
             .max_connections(limits.max_connections)
             .min_connections(0)
@@ -161,6 +214,11 @@ impl PostgresEngine {
                     }
                     Ok(matches!(tokio::time::timeout(Duration::from_secs(1), connection.ping()).await, Ok(Ok(()))))
                 })
+            })
+            .after_connect(move |_, _| {
+                #[cfg(unix)]
+                receive_buffer::shrink(&ports);
+                Box::pin(std::future::ready(Ok(())))
             })
             .connect_lazy_with(target.first().clone());
         let canceller = PgPoolOptions::new()
@@ -190,7 +248,7 @@ impl PostgresEngine {
             password: source.password.clone().map(PasswordSource::new),
             ways: Ways::new(target.ways, target.role, target.choose_first, patience),
             patience,
-            taken: Arc::default(),
+            permits: Arc::new(Semaphore::new(limits.max_connections as usize)),
             shapes: Shapes::default(),
             server: OnceLock::new(),
             place: target.place,
@@ -261,27 +319,44 @@ impl PostgresEngine {
     /// TUDB's own text, from configuration and the call's id alone: BEGIN, every setting local to the transaction, and
     /// the pid. The SELECT is the transaction's first query, after which it cannot be made read-write any more. SET
     /// LOCAL is a third cheaper than as many set_config calls (pgbench, PostgreSQL 15).
-    fn opening_message(&self, application_name: &str, timeout: Duration) -> String {
+    ///
+    /// The SELECT is parsed under the role's own `search_path`, so it names every function with its schema and holds no
+    /// operator and no cast. It reads which schemas the caller's path means, and ends with the path that is wanted.
+    fn opening_message(&self, application_name: &str, timeout: Duration, path: SearchPath) -> String {
         let timeout_ms = timeout.as_millis().max(1);
         let lock_timeout_ms = LOCK_TIMEOUT_MS.min(self.limits.statement_timeout_ms);
         let (time_zone, application_name) = (literal(&self.settings.time_zone), literal(application_name));
-        let search_path = if self.settings.schemas.is_empty() {
-            "'pg_catalog'||coalesce(', '||nullif(current_setting('search_path'),''),'')||', pg_temp'".to_owned()
-        } else {
-            let quoted: Vec<String> =
-                self.settings.schemas.iter().map(|schema| format!("\"{}\"", schema.replace('"', "\"\""))).collect();
-            literal(&format!("pg_catalog, {}, pg_temp", quoted.join(", ")))
-        };
         // From version 14 on the server notices by itself that the client has gone, however it went.
         format!(
             "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};SET LOCAL lock_timeout={lock_timeout_ms};\
              SET LOCAL idle_in_transaction_session_timeout={idle};SET LOCAL TimeZone={time_zone};\
              SET LOCAL DateStyle='ISO';SET LOCAL IntervalStyle='postgres';SET LOCAL bytea_output='hex';\
              SET LOCAL extra_float_digits=1;SET LOCAL standard_conforming_strings=on;SET LOCAL application_name={application_name};\
-             SELECT pg_catalog.pg_backend_pid(),pg_catalog.set_config('search_path',{search_path},true),\
-             CASE WHEN current_setting('server_version_num')::int>=140000 \
-             THEN pg_catalog.set_config('client_connection_check_interval','1000',true) END",
+             SELECT pg_catalog.pg_backend_pid(),{callers},\
+             CASE WHEN pg_catalog.textregexeq(pg_catalog.current_setting('server_version_num'),'^(1[4-9]|[2-9][0-9])') \
+             THEN pg_catalog.set_config('client_connection_check_interval','1000',true) END{own}",
             idle = timeout_ms + 10_000,
+            callers = self.callers_path(),
+            own = match path {
+                SearchPath::Own => format!(",pg_catalog.set_config('search_path','{OWN_PATH}',true)"),
+                SearchPath::Callers => String::new(),
+            },
+        )
+    }
+
+    /// Two items of a select list: sets the path under which a caller's text is read, and reads which schemas it means.
+    fn callers_path(&self) -> String {
+        let path = if self.settings.schemas.is_empty() {
+            // An empty path has no match, and concat_ws leaves NULL out.
+            "pg_catalog.concat_ws(', ','pg_catalog',\
+             pg_catalog.\"substring\"(pg_catalog.current_setting('search_path'),'.+'),'pg_temp')"
+                .to_owned()
+        } else {
+            literal(&path_of(&self.settings.schemas))
+        };
+        format!(
+            "pg_catalog.set_config('search_path',{path},true),\
+             pg_catalog.array_to_json(pg_catalog.current_schemas(true))"
         )
     }
 

@@ -68,7 +68,7 @@ impl Gateway {
         // The first one prepares what the second one finds.
         for _ in 0..2 {
             began = Instant::now();
-            database.open(entry.id(), &options).await?.run(entry, &approved, &options).await?;
+            database.open(entry.id(), &options, Some(&approved)).await?.run(entry, &approved, &options).await?;
         }
         Ok(Looked { snapshot, first_ms, statement_ms: ms(began) })
     }
@@ -122,7 +122,7 @@ impl Gateway {
         let unless = unless.and_then(|known| known.snapshot.fingerprint.as_deref());
         let database = self.router.database(&source.name).await?;
         let options = plain_options(caller, source);
-        let session = database.open(entry.id(), &options).await?;
+        let session = database.open(entry.id(), &options, None).await?;
         let now = Instant::now();
         let snapshot = match (session.snapshot(entry, unless, &options).await?, &mut *remembered) {
             (None, Some(known)) => {

@@ -66,10 +66,12 @@ pub struct Names {
     pub operators: Vec<String>,
     /// Types that are named; a user's type may run functions when a value becomes one.
     pub types: Vec<String>,
-    /// Whether a value is cast to another type.
-    pub casts: bool,
     /// Byte offsets of functions that are called by a bare name and may be written with a schema instead.
     pub calls: Vec<(usize, String)>,
+    /// Byte offsets of tables that are named without a schema and may be written with one; none from the second reader.
+    pub tables: Vec<(usize, String)>,
+    /// Whether a name holds characters beyond ASCII that a server of another encoding could fold or cut otherwise.
+    pub beyond_ascii: bool,
     /// What it does with columns; `None` from the second reader, which does not know.
     pub uses: Option<ColumnUses>,
 }
@@ -77,12 +79,12 @@ pub struct Names {
 /// What is written before a call so that it can only mean the built-in.
 const BUILTIN: &str = "pg_catalog.";
 
-/// An approved text as it is sent: the caller's own, with the schema of built-in functions where it had to be said.
+/// An approved text as it is sent: the caller's own, with the schema of a function or a table where it had to be said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QualifiedSql {
     text: String,
-    /// Characters of the caller's text before each insertion, in order.
-    inserted: Vec<usize>,
+    /// Characters of the caller's text before each insertion, and characters of the insertion, in order.
+    inserted: Vec<(usize, usize)>,
 }
 
 impl QualifiedSql {
@@ -101,9 +103,9 @@ impl QualifiedSql {
             return None;
         }
         let mut at = sent;
-        for before in &self.inserted {
-            if at > before + BUILTIN.len() {
-                at -= BUILTIN.len();
+        for (before, length) in &self.inserted {
+            if at > before + length {
+                at -= length;
             } else if at > *before {
                 at = before + 1;
             }
@@ -131,13 +133,22 @@ impl ApprovedSql {
         &self.text
     }
 
-    /// The same text with `pg_catalog.` written before each bare call of these functions, which nothing else changes.
-    pub fn with_builtins(&self, functions: &BTreeSet<String>) -> QualifiedSql {
+    /// The same text with `pg_catalog.` written before each bare call of these functions, and with a schema before each
+    /// of these tables (name and schema) that is named without one. Nothing else is changed.
+    pub fn qualified(&self, functions: &BTreeSet<String>, tables: &[(String, String)]) -> QualifiedSql {
+        let calls = self.names.calls.iter().filter(|(_, name)| functions.contains(name));
+        let mut sites: Vec<(usize, String)> = calls.map(|(offset, _)| (*offset, BUILTIN.to_owned())).collect();
+        for (offset, name) in &self.names.tables {
+            if let Some((_, schema)) = tables.iter().find(|(table, _)| table == name) {
+                sites.push((*offset, format!("{}.", Dialect::Postgresql.quote_always(schema))));
+            }
+        }
+        sites.sort();
         let mut qualified = QualifiedSql { text: self.text.clone(), inserted: Vec::new() };
-        for (offset, _) in self.names.calls.iter().rev().filter(|(_, name)| functions.contains(name)) {
+        for (offset, schema) in sites.iter().rev() {
             if let Some(before) = self.text.get(..*offset) {
-                qualified.text.insert_str(*offset, BUILTIN);
-                qualified.inserted.insert(0, before.chars().count());
+                qualified.text.insert_str(*offset, schema);
+                qualified.inserted.insert(0, (before.chars().count(), schema.chars().count()));
             }
         }
         qualified
@@ -260,7 +271,7 @@ fn names(
     match parser.parse_statements() {
         Ok(statements) => match statements.as_slice() {
             [statement] => {
-                let parsed = Names { operators, ..walk::check(statement, dialect)? };
+                let parsed = Names { operators, ..walk::check(sql, statement, dialect)? };
                 reader::complete(sql, dialect, parsed)
             }
             [] => Err(Rejection::Empty),

@@ -91,6 +91,7 @@ pub(super) fn complete(sql: &str, dialect: Dialect, parsed: Names) -> Result<Nam
         operators: union(parsed.operators, seen.operators),
         types: union(parsed.types, seen.types),
         calls: seen.calls,
+        beyond_ascii: seen.beyond_ascii,
         ..parsed
     })
 }
@@ -167,6 +168,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether a server of another encoding than UTF-8 could fold the name or cut it otherwise: it folds letters of
+    /// what is not quoted, and a name is cut after 63 bytes.
+    fn is_beyond_ascii(&self, at: usize) -> bool {
+        let text = self.text(at);
+        match self.kind(at) {
+            Some(Kind::Word) => !text.is_ascii(),
+            Some(Kind::Quoted) => !text.is_ascii() && text.len() > 63,
+            _ => false,
+        }
+    }
+
     fn check(&self, unread: Rejection) -> Result<Names, Rejection> {
         let first = (0..self.words.len()).find(|at| !self.is(*at, b'(')).map_or(String::new(), |at| self.keyword(at));
         if self.alone && !matches!(first.as_str(), "select" | "with" | "values" | "table") {
@@ -203,8 +215,9 @@ impl<'a> Reader<'a> {
             unknown: unknown.into_iter().collect(),
             fields: fields.into_iter().collect(),
             operators: operators.into_iter().collect(),
-            casts: true,
             calls: self.bare_calls(),
+            tables: Vec::new(),
+            beyond_ascii: (0..self.words.len()).any(|at| self.is_beyond_ascii(at)),
             uses: None,
         })
     }

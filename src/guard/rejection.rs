@@ -48,6 +48,14 @@ impl Rejection {
         }
     }
 
+    /// Names that a server of this encoding may read otherwise than the guard does.
+    pub(crate) fn names_beyond_ascii(encoding: &str) -> Self {
+        Rejection::Statement {
+            what: format!("a name with letters beyond ASCII, on a server whose encoding is {encoding},"),
+            hint: "Put the name between double quotes, as `describe_table` spells it.",
+        }
+    }
+
     /// A function that is known to do harm, or that nobody vouches for.
     pub(super) fn function(dialect: Dialect, name: &str) -> Self {
         let (does, hint) = functions::reason(dialect, name);

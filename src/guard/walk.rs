@@ -23,16 +23,17 @@ type Walked = Result<(), Rejection>;
 pub(super) const MAX_EXPANSIONS: u64 = 1_000;
 
 /// Returns the names the statement uses, or why it is refused.
-pub(super) fn check(statement: &Statement, dialect: Dialect) -> Result<Names, Rejection> {
+pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Result<Names, Rejection> {
     let mut walk = Walk {
+        sql,
         dialect,
+        tables: Vec::new(),
         relations: BTreeSet::new(),
         ctes: BTreeSet::new(),
         functions: BTreeSet::new(),
         unknown: BTreeSet::new(),
         types: BTreeSet::new(),
         reads: BTreeSet::new(),
-        casts: false,
         uses: ColumnUses::default(),
         expansions: 1,
         weights: HashMap::new(),
@@ -52,8 +53,10 @@ pub(super) fn check(statement: &Statement, dialect: Dialect) -> Result<Names, Re
         unknown: walk.unknown.into_iter().collect(),
         types: walk.types.into_iter().collect(),
         reads: walk.reads.into_iter().collect(),
-        casts: walk.casts,
         calls: Vec::new(),
+        // Inside of its WITH such a name may be the query's.
+        tables: walk.tables.into_iter().filter(|(_, name)| !walk.ctes.contains(name)).collect(),
+        beyond_ascii: false,
         uses: Some(walk.uses),
     })
 }
@@ -94,8 +97,11 @@ pub(super) fn regclass_refusal(text: &str) -> Walked {
     }
 }
 
-struct Walk {
+struct Walk<'a> {
+    sql: &'a str,
     dialect: Dialect,
+    /// Byte offsets and names of tables that are named without a schema.
+    tables: Vec<(usize, String)>,
     relations: BTreeSet<String>,
     /// Names of common table expressions, anywhere: used only to leave them out of the list of tables. A CTE never
     /// makes a refused relation's name readable, because its own body may still mean the real one.
@@ -106,7 +112,6 @@ struct Walk {
     types: BTreeSet<String>,
     /// Every relation, those that a CTE may hide included.
     reads: BTreeSet<(Option<String>, String)>,
-    casts: bool,
     uses: ColumnUses,
     /// Queries that the one at hand becomes once each CTE stands in its references' place, and the same of each CTE.
     expansions: u64,
@@ -117,7 +122,7 @@ struct Walk {
     fields: BTreeSet<String>,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn query(&mut self, query: &Query) -> Walked {
         self.level += 1;
         let walked = self.query_inside(query);
@@ -421,6 +426,11 @@ impl Walk {
                             self.uses.tables.push(name);
                         }
                         self.uses.renames |= alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
+                        if let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() {
+                            let start = ident.span.start;
+                            let place = super::byte_offset(self.sql, start.line, start.column);
+                            self.tables.extend(place.map(|place| (place, self.fold(ident))));
+                        }
                         self.relation(name)
                     }
                     Some(TableFunctionArgs { args, settings }) => {

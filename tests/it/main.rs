@@ -18,6 +18,7 @@ mod elicitation;
 mod eval;
 mod faults;
 mod injections;
+mod other_users;
 mod pooler;
 mod postgres;
 mod protocol;

@@ -28,7 +28,7 @@ const REFUSALS: [&str; 8] = [
 ];
 /// The whole reply to a statement: both blocks of JSON with the envelope.
 const MAX_REPLY_BYTES: usize = 200_000;
-const MAX_MEMORY_KB: u64 = 150 * 1024;
+const MAX_MEMORY_KB: u64 = 120 * 1024;
 const MAX_CONTAINED: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Executor, Postgres, Row};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::session::{Held, PostgresSession};
+use super::session::{Held, Opened, PostgresSession};
 use super::ways::{self, NoWay};
-use super::{PostgresEngine, ServerReport, direct, is_broken, refused};
+use super::{OWN_PATH, PostgresEngine, SearchPath, ServerReport, direct, is_broken, refused};
 use crate::database::target::ServerRole;
 use crate::database::{DatabaseError, Identity, ReadOptions};
+use crate::guard::ApprovedSql;
 
 /// After so long without a connection it is asked what is wrong, beside the pool's own wait, and again each time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -56,7 +58,9 @@ impl PostgresEngine {
         &self,
         call: &str,
         options: &ReadOptions,
+        sql: Option<&ApprovedSql>,
     ) -> Result<PostgresSession<'_>, DatabaseError> {
+        let path = self.first_path(sql, options);
         let end = async {
             match options.deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -64,13 +68,18 @@ impl PostgresEngine {
             }
         };
         tokio::select! {
-            opened = self.open_in_time(call, options) => opened,
+            opened = self.open_in_time(call, options, path) => opened,
             () = options.cancel.cancelled() => Err(DatabaseError::Cancelled),
             () = end => Err(self.unreachable()),
         }
     }
 
-    async fn open_in_time(&self, call: &str, options: &ReadOptions) -> Result<PostgresSession<'_>, DatabaseError> {
+    async fn open_in_time(
+        &self,
+        call: &str,
+        options: &ReadOptions,
+        path: SearchPath,
+    ) -> Result<PostgresSession<'_>, DatabaseError> {
         let application_name = format!("tudb/{} {call}", env!("CARGO_PKG_VERSION"));
         // In a pooler's queue the opening message may wait as long as for a connection; the first look takes longer too.
         let is_slow = self.is_pooled() || self.server.get().is_none();
@@ -78,22 +87,23 @@ impl PostgresEngine {
         // A connection that broke while it was idle shows here; all of them may have broken at once.
         let (mut last, mut was_silent) = (None, false);
         for _ in 0..=self.limits.max_connections {
+            let permit = self.permit().await?;
             let mut held = Held {
                 connection: Some(self.acquire().await?),
-                pid: None,
+                opened: None,
                 application_name: application_name.clone(),
                 canceller: self.canceller.clone(),
-                taken: Arc::clone(&self.taken),
+                permit: Some(permit),
             };
             let opened = async {
                 if self.server.get().is_none() {
                     self.look_at_server(&mut held, options.identity.as_ref()).await?;
                 }
                 let Some(connection) = held.connection.as_mut() else { return Err(sqlx::Error::WorkerCrashed.into()) };
-                let message = self.opening_message(&application_name, options.time_left());
-                held.pid = Some(begin(connection, message).await?);
+                let message = self.opening_message(&application_name, options.time_left(), path);
+                let opened = held.opened.insert(begin(connection, message, path).await?);
                 match &options.identity {
-                    Some(identity) => self.take_role(connection, identity).await,
+                    Some(identity) => self.take_role(connection, opened, identity).await,
                     None => Ok(()),
                 }
             };
@@ -116,6 +126,13 @@ impl PostgresEngine {
         Err(last.map_or_else(|| self.unreachable(), |error| self.connect_error(error)))
     }
 
+    /// A permit for a connection. A read whose backend does not end keeps its own, so that calls which give up cannot
+    /// fill the server with backends.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, DatabaseError> {
+        let permit = tokio::time::timeout(self.patience, Arc::clone(&self.permits).acquire_owned()).await;
+        permit.ok().and_then(Result::ok).ok_or_else(|| self.no_connection(NoConnection::AllTaken))
+    }
+
     fn drop_idle(&self) {
         while let Some(connection) = self.pool.try_acquire() {
             drop(connection.detach());
@@ -125,12 +142,13 @@ impl PostgresEngine {
     /// Asks once what the server is, what the login role could do, and whether a pooler hands its backends around.
     async fn look_at_server(&self, held: &mut Held, identity: Option<&Identity>) -> Result<(), NotOpened> {
         let Some(connection) = held.connection.as_mut() else { return Ok(()) };
-        let message = self.opening_message("tudb", Duration::from_millis(self.limits.opening_timeout_ms));
-        let pid = begin(connection, message).await?;
+        let timeout = Duration::from_millis(self.limits.opening_timeout_ms);
+        let message = self.opening_message("tudb", timeout, SearchPath::Own);
+        let mut opened = begin(connection, message, SearchPath::Own).await?;
         let mut report = ServerReport::read(connection).await?;
         if let Some(identity) = identity {
             // Statements run as this role, so it is judged too.
-            self.take_role(connection, identity).await?;
+            self.take_role(connection, &mut opened, identity).await?;
             report.add(ServerReport::read(connection).await?);
         }
         connection.execute("ROLLBACK").await?;
@@ -138,7 +156,7 @@ impl PostgresEngine {
         let is_own = |(client, server)| direct::is_own_socket(client, server);
         if is_open && self.ways.lead_to_one_place() && report.ends.is_some_and(is_own) {
             self.direct.store(true, Ordering::Relaxed);
-        } else if is_open && self.canceller.shares_backends(pid, &report.seen_at).await {
+        } else if is_open && self.canceller.shares_backends(opened.pid, &report.seen_at).await {
             tracing::info!(source = self.source_name, "a transaction pooler stands in between");
             self.pooled.store(true, Ordering::Relaxed);
         }
@@ -167,17 +185,30 @@ impl PostgresEngine {
     }
 
     /// Takes on the user's role and claims until the transaction ends; row-level security sees them.
-    async fn take_role(&self, connection: &mut PgConnection, identity: &Identity) -> Result<(), NotOpened> {
+    async fn take_role(
+        &self,
+        connection: &mut PgConnection,
+        opened: &mut Opened,
+        identity: &Identity,
+    ) -> Result<(), NotOpened> {
+        // What "$user" stands for, and which schemas may be used, is the new role's.
         const TAKE: &str = "SELECT pg_catalog.set_config('role', $1, true),
             CASE WHEN $2 <> '' THEN pg_catalog.set_config('request.jwt.claims', $2, true) END,
-            (SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname = $1)";
+            (SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname = $1),
+            pg_catalog.set_config('search_path', $3, true),
+            pg_catalog.array_to_json(pg_catalog.current_schemas(true))::pg_catalog.text,
+            pg_catalog.set_config('search_path', $4, true)";
         let refused = |problem: String| {
             let source_name = self.source_name.clone();
             NotOpened::Refused(DatabaseError::Config { source_name, problem })
         };
         let claims = identity.claims.as_deref().unwrap_or_default();
-        let row =
-            sqlx::query(TAKE).bind(&identity.role).bind(claims).persistent(self.may_name()).fetch_one(connection).await;
+        let path = match opened.path {
+            SearchPath::Own => OWN_PATH,
+            SearchPath::Callers => &opened.callers_path,
+        };
+        let take = sqlx::query(TAKE).bind(&identity.role).bind(claims).bind(&opened.callers_path).bind(path);
+        let row = take.persistent(self.may_name()).fetch_one(connection).await;
         let row = row.map_err(|error| match &error {
             // invalid_parameter_value, undefined_object, insufficient_privilege.
             sqlx::Error::Database(said) if matches!(said.code().as_deref(), Some("22023" | "42704" | "42501")) => {
@@ -189,6 +220,7 @@ impl PostgresEngine {
         if taken.0.as_ref() != Some(&identity.role) || taken.1.unwrap_or_default() != claims {
             return Err(refused("its user.role was not taken on".into()));
         }
+        opened.schemas = names(row.try_get(4)?)?;
         match row.try_get::<Option<bool>, _>(2)? {
             Some(false) => Ok(()),
             Some(true) => Err(NotOpened::Refused(DatabaseError::UnsafeRole {
@@ -263,9 +295,9 @@ impl PostgresEngine {
         }
     }
 
-    /// Whether reads hold all connections that the pool may have.
+    /// Whether reads hold all permits that the source has for connections.
     fn are_all_taken(&self) -> bool {
-        Arc::strong_count(&self.taken) > self.limits.max_connections as usize
+        self.permits.available_permits() == 0
     }
 
     /// Gives new connections a new password when it is time for one; says whether it did.
@@ -320,9 +352,15 @@ impl PostgresEngine {
     }
 }
 
-/// Opens the transaction and returns the pid of its backend.
-async fn begin(connection: &mut PgConnection, message: String) -> Result<i32, sqlx::Error> {
+/// Opens the transaction and reads what its opening message tells.
+async fn begin(connection: &mut PgConnection, message: String, path: SearchPath) -> Result<Opened, sqlx::Error> {
     let row = connection.fetch_one(AssertSqlSafe(message)).await?;
-    let pid = row.try_get_raw(0)?.as_str().map_err(sqlx::Error::Decode)?.parse::<i32>();
-    pid.map_err(|error| sqlx::Error::Decode(error.into()))
+    let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
+    let pid = text(0)?.parse::<i32>().map_err(|error| sqlx::Error::Decode(error.into()))?;
+    Ok(Opened { pid, callers_path: text(1)?.to_owned(), schemas: names(text(2)?)?, path })
+}
+
+/// The names of a JSON array.
+fn names(text: &str) -> Result<Vec<String>, sqlx::Error> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }

@@ -11,13 +11,19 @@ use crate::database::DatabaseError;
 use crate::guard::columns::{ColumnRules, RuleKind, RuledTable};
 use crate::guard::{Names, Rejection};
 
-/// $1 and $2: schemas and names of relations. Rows: the relation that is named (schema, name, columns in order), one that
+/// $1 and $2: schemas and names of relations, $3 the schemas of the caller's path in order. Rows: the relation that is named (schema, name, columns in order), one that
 /// it reaches, whether by a view, and the columns of that one which may come through. A view that takes a whole row
 /// lets every column through; one in a rule's tree is a variable without a column number.
 const REACHED: &str = r#"
 WITH RECURSIVE
-  named AS (SELECT DISTINCT to_regclass(CASE WHEN s IS NULL THEN '' ELSE quote_ident(s) || '.' END || quote_ident(n))::oid AS oid
-    FROM unnest($1::text[], $2::text[]) u(s, n)),
+  named AS (
+    SELECT c.oid FROM unnest($1::text[], $2::text[]) u(s, n)
+      JOIN pg_namespace p ON p.nspname = u.s OR u.s = 'pg_temp' AND p.oid = pg_my_temp_schema()
+      JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n
+    UNION
+    SELECT (SELECT c.oid FROM unnest($3::text[]) WITH ORDINALITY x(name, place) JOIN pg_namespace p ON p.nspname = x.name
+        JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n ORDER BY x.place LIMIT 1)
+      FROM unnest($1::text[], $2::text[]) u(s, n) WHERE u.s IS NULL),
   reach AS (SELECT oid AS root, oid, false AS viewed FROM named WHERE oid IS NOT NULL
     UNION
     SELECT r.root, x.oid, r.viewed OR x.viewed FROM reach r, LATERAL (
@@ -55,12 +61,14 @@ SELECT rn.nspname::text, rc.relname::text,
 pub(super) async fn tables(
     connection: &mut PgConnection,
     names: &Names,
+    path: &[String],
     rules: &ColumnRules,
 ) -> Result<Vec<RuledTable>, DatabaseError> {
     let (schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
     let rows = sqlx::query(REACHED)
         .bind(schemas)
         .bind(relations)
+        .bind(path)
         .persistent(false)
         .fetch_all(connection)
         .await

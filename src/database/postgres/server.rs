@@ -10,7 +10,7 @@ use super::direct::End;
 const RIGHTS: &str = r#"
 SELECT current_user::text, current_database()::text, current_setting('server_version'), pg_is_in_recovery(), clock_timestamp()::text, host(inet_client_addr()), inet_client_port(),
   host(inet_server_addr()), inet_server_port(), (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()),
-  (SELECT count(*)
+  current_setting('server_encoding'), (SELECT count(*)
   FROM pg_class WHERE relkind = 'f' AND has_table_privilege(oid, 'SELECT')), (SELECT coalesce(array_agg(name ORDER BY place), '{}') FROM (
     SELECT 1 AS place, 'SUPERUSER' AS name FROM pg_roles WHERE rolname = current_user AND rolsuper
     UNION ALL SELECT 2, 'CREATEROLE' FROM pg_roles WHERE rolname = current_user AND rolcreaterole
@@ -43,6 +43,8 @@ pub struct ServerReport {
     pub is_pooled: bool,
     /// The version of TLS, when the connection is encrypted; behind a pooler it is the pooler's own connection.
     pub encryption: Option<String>,
+    /// The server's own, such as `UTF8` or `LATIN1`.
+    pub encoding: String,
     pub role: String,
     pub database: String,
     /// Tables of other servers that it may read.
@@ -63,8 +65,9 @@ impl ServerReport {
             seen_at: row.try_get(4)?,
             ends: end(&row, 5)?.zip(end(&row, 7)?),
             encryption: row.try_get(9)?,
-            foreign_tables: row.try_get(10)?,
-            dangers: row.try_get(11)?,
+            encoding: row.try_get(10)?,
+            foreign_tables: row.try_get(11)?,
+            dangers: row.try_get(12)?,
         })
     }
 

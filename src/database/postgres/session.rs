@@ -1,15 +1,16 @@
 //! One read on one connection: the transaction that [`PostgresEngine::open`] began, run to its end, to its deadline or
 //! to its cancellation, and rolled back in each case.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Postgres, Row};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::statement::{Shapes, approved, shadowed};
-use super::{Canceller, PostgresEngine, catalog, schema, sql_error};
+use super::statement::{Shapes, approved};
+use super::{Canceller, PostgresEngine, SearchPath, catalog, schema, sql_error};
+use crate::allocation::{Bounded, TooLarge};
 use crate::audit::OpenEntry;
 use crate::database::catalog::{Snapshot, TableDescription};
 use crate::database::result_set::ResultSet;
@@ -25,22 +26,36 @@ const CANCEL_AGAIN: Duration = Duration::from_millis(50);
 /// Bytes of a plan that is read at all; a literal of the statement stands in it as often as it is used.
 const MAX_PLAN_BYTES: usize = 4 << 20;
 
+/// What the opening message tells of a transaction.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    /// Of the backend.
+    pub(super) pid: i32,
+    /// The `search_path` under which a caller's text is read.
+    pub(super) callers_path: String,
+    /// The schemas which that path means, in order; `pg_catalog` is the first.
+    pub(super) schemas: Vec<String>,
+    /// The path that the opening message left.
+    pub(super) path: SearchPath,
+}
+
 /// A connection in a transaction. Dropped before [`Held::finish`] it is closed, and its statement is cancelled.
 pub(super) struct Held {
     pub(super) connection: Option<PoolConnection<Postgres>>,
-    pub(super) pid: Option<i32>,
+    /// `None` until the transaction is open.
+    pub(super) opened: Option<Opened>,
     pub(super) application_name: String,
     pub(super) canceller: Canceller,
-    /// Counts the connections in use.
-    pub(super) taken: Arc<()>,
+    /// One of the source's permits for connections; given back when the backend is free or gone.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Held {
     /// Rolls back and gives the connection back, without holding up the reply.
     fn finish(mut self, unread: bool) {
         let Some(connection) = self.connection.take() else { return };
-        let (pid, name, canceller) = (self.pid, std::mem::take(&mut self.application_name), self.canceller.clone());
-        let taken = Arc::clone(&self.taken);
+        let (name, canceller) = (std::mem::take(&mut self.application_name), self.canceller.clone());
+        let (pid, permit) = (self.opened.as_ref().map(|opened| opened.pid), self.permit.take());
         tokio::spawn(async move {
             let mut connection = connection;
             if let (true, Some(pid)) = (unread, pid) {
@@ -50,8 +65,11 @@ impl Held {
             let rolled_back = tokio::time::timeout(canceller.grace, connection.execute("ROLLBACK")).await;
             if !matches!(rolled_back, Ok(Ok(_))) {
                 drop(connection.detach());
+                if let Some(pid) = pid {
+                    canceller.end(pid, &name).await;
+                }
             }
-            drop(taken);
+            drop(permit);
         });
     }
 }
@@ -60,9 +78,13 @@ impl Drop for Held {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         drop(connection.detach());
-        if let (Some(pid), Ok(runtime)) = (self.pid, tokio::runtime::Handle::try_current()) {
+        if let (Some(opened), Ok(runtime)) = (&self.opened, tokio::runtime::Handle::try_current()) {
             let (name, canceller) = (std::mem::take(&mut self.application_name), self.canceller.clone());
-            runtime.spawn(async move { canceller.cancel(pid, &name).await });
+            let (pid, permit) = (opened.pid, self.permit.take());
+            runtime.spawn(async move {
+                canceller.end(pid, &name).await;
+                drop(permit);
+            });
         }
     }
 }
@@ -83,13 +105,15 @@ impl PostgresSession<'_> {
         let engine = self.engine;
         let remembered = engine.shapes.get(&Shapes::key(sql, options)).is_some();
         let call = self.held.application_name.rsplit(' ').next().unwrap_or_default().to_owned();
-        let result = self.within(options, async |connection| engine.rows(connection, sql, options).await).await;
+        let read =
+            async |connection: &mut PgConnection, opened: &Opened| engine.rows(connection, opened, sql, options).await;
+        let result = self.within(options, read).await;
         match result {
             Err(DatabaseError::Sql { sqlstate: Some(state), .. }) if remembered && is_about_shape(&state) => {
                 // A table has changed since: the shape is asked for again, in a new transaction, once.
                 engine.shapes.forget();
-                let session = engine.open(&call, options).await?;
-                session.within(options, async |connection| engine.rows(connection, sql, options).await).await
+                let session = engine.open(&call, options, None).await?;
+                session.within(options, read).await
             }
             other => other,
         }
@@ -103,8 +127,8 @@ impl PostgresSession<'_> {
         options: &ReadOptions,
     ) -> Result<Explanation, DatabaseError> {
         let engine = self.engine;
-        self.within(options, async |connection| {
-            let (text, _) = engine.look_up(connection, sql).await?;
+        self.within(options, async |connection, opened| {
+            let mut checked = engine.look_up(connection, opened, sql).await?;
             // A verbose plan names every column that a scan reads, denied ones too.
             let verbose = engine.settings.column_rules.is_empty();
             let opening = match (verbose, analyze) {
@@ -113,11 +137,12 @@ impl PostgresSession<'_> {
                 (false, true) => "EXPLAIN (FORMAT JSON, ANALYZE) SELECT * FROM (",
                 (false, false) => "EXPLAIN (FORMAT JSON) SELECT * FROM (",
             };
-            let sent = format!("{opening}{}\n) q", text.text());
-            let row = connection
-                .fetch_one(sqlx::query(approved(sent)).persistent(false))
-                .await
-                .map_err(|error| shadowed(sql_error(error, Some((opening.chars().count(), &text))), &text))?;
+            let sent = format!("{opening}{}\n) q", checked.text.text());
+            let explained = connection.fetch_one(sqlx::query(approved(sent)).persistent(false)).await;
+            let place = opening.chars().count();
+            let row = explained
+                .map_err(|error| sql_error(error, Some((place, &checked.text))))
+                .map_err(|error| checked.explain(error))?;
             let plan = row.try_get_raw(0).map_err(DatabaseError::Connection)?;
             let plan = plan.as_str().map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error)))?;
             if plan.len() > MAX_PLAN_BYTES {
@@ -138,7 +163,7 @@ impl PostgresSession<'_> {
     ) -> Result<TablePage, DatabaseError> {
         let settings = &self.engine.settings;
         let (hidden, shown) = (settings.hidden_schemas.clone(), settings.schemas.clone());
-        self.within(options, async |connection| {
+        self.within(options, async |connection, _| {
             catalog::list(connection, hidden, shown, request).await.map(|page| (page, false))
         })
         .await
@@ -151,7 +176,7 @@ impl PostgresSession<'_> {
         options: &ReadOptions,
     ) -> Result<TableDescription, DatabaseError> {
         let source_name = self.engine.source_name.clone();
-        self.within(options, async |connection| {
+        self.within(options, async |connection, _| {
             catalog::describe(connection, table, &source_name).await.map(|table| (table, false))
         })
         .await
@@ -167,7 +192,7 @@ impl PostgresSession<'_> {
         let schemas = (settings.hidden_schemas.clone(), settings.schemas.clone());
         let limits = &self.engine.limits;
         let bounds = schema::Bounds { sampled: limits.sampled_values, max_bytes: limits.max_snapshot_bytes };
-        self.within(options, async |connection| {
+        self.within(options, async |connection, _| {
             schema::snapshot(connection, schemas, &bounds, unless).await.map(|snapshot| (snapshot, false))
         })
         .await
@@ -178,34 +203,42 @@ impl PostgresSession<'_> {
     async fn within<T>(
         self,
         options: &ReadOptions,
-        read: impl AsyncFnOnce(&mut PgConnection) -> Result<(T, bool), DatabaseError>,
+        read: impl AsyncFnOnce(&mut PgConnection, &Opened) -> Result<(T, bool), DatabaseError>,
     ) -> Result<T, DatabaseError> {
         let mut held = self.held;
-        let (pid, name, canceller) = (held.pid, held.application_name.clone(), held.canceller.clone());
-        let Some(connection) = held.connection.as_mut() else { return Err(DatabaseError::Cancelled) };
+        let (name, canceller) = (held.application_name.clone(), held.canceller.clone());
+        let (Some(connection), Some(opened)) = (held.connection.as_mut(), held.opened.as_ref()) else {
+            return Err(DatabaseError::Cancelled);
+        };
+        let pid = opened.pid;
+        let limit_bytes = self.engine.limits.max_message_bytes.max(4 * options.budget.max_reply_bytes);
         let left = options.time_left();
         let limit_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         let (result, ended_early) = {
-            let reading = read(connection);
+            let reading = Bounded::new(read(connection, opened), limit_bytes);
             tokio::pin!(reading);
             let ended = tokio::select! {
-                result = &mut reading => Ok(result),
+                result = &mut reading => match result {
+                    Ok(result) => Ok(result),
+                    // The rest of the message would have to be read first.
+                    Err(TooLarge { .. }) => Err(DatabaseError::MessageTooLarge { limit_bytes }),
+                },
                 () = options.cancel.cancelled() => Err(DatabaseError::Cancelled),
                 () = tokio::time::sleep(left + SERVER_HEAD_START) => Err(DatabaseError::Timeout { limit_ms }),
             };
             match ended {
                 Ok(result) => (result, false),
+                Err(why @ DatabaseError::MessageTooLarge { .. }) => (Err(why), true),
                 Err(why) => {
                     // Again and again: a cancel that comes between two statements of the read hits neither.
                     let cancelling = async {
-                        while let Some(pid) = pid {
+                        loop {
                             canceller.cancel(pid, &name).await;
                             tokio::time::sleep(CANCEL_AGAIN).await;
                         }
-                        std::future::pending().await
                     };
                     let is_back = tokio::select! {
-                        _ = &mut reading => true,
+                        back = &mut reading => back.is_ok(),
                         () = cancelling => false,
                         () = tokio::time::sleep(canceller.grace) => false,
                     };

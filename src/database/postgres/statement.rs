@@ -12,13 +12,14 @@ use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, ValueRef};
 
+use super::session::Opened;
 use super::types::Kind;
-use super::{PostgresEngine, catalog, ruled, sql_error, vouching};
-use crate::database::result_set::{ResultColumn, ResultSet, ResultWriter};
+use super::{OWN_PATH, PostgresEngine, SearchPath, catalog, path_of, ruled, sql_error, vouching};
+use crate::database::result_set::{Budget, ResultColumn, ResultSet, ResultWriter};
 use crate::database::value::Cell;
 use crate::database::{DatabaseError, ReadOptions};
 use crate::guard::columns::{self, MASK};
-use crate::guard::{ApprovedSql, QualifiedSql};
+use crate::guard::{ApprovedSql, QualifiedSql, Rejection};
 
 /// How often the catalog is looked at for changes that make remembered shapes wrong.
 const FINGERPRINT_EVERY: Duration = Duration::from_secs(5);
@@ -27,6 +28,11 @@ const FINGERPRINT_EVERY: Duration = Duration::from_secs(5);
 const NAMES_ONLY: &str = "SET LOCAL jit = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_hashjoin = off";
 const AS_BEFORE: &str =
     "SET LOCAL jit = DEFAULT; SET LOCAL enable_mergejoin = DEFAULT; SET LOCAL enable_hashjoin = DEFAULT";
+
+/// The last of TUDB's own words before a caller's text: from here on names mean what the caller's path says.
+fn under_path(path: &str) -> String {
+    format!("SET LOCAL search_path = {path}")
+}
 
 /// A column of a statement: its name, and how its values travel.
 #[derive(Clone, Debug)]
@@ -42,8 +48,36 @@ pub(super) struct ShapeColumn {
 #[derive(Debug)]
 pub(super) struct Shape {
     columns: Vec<ShapeColumn>,
-    /// The text that runs: the caller's, with `pg_catalog.` before calls that a user's function could be chosen for.
+    /// The text that runs: the caller's, with schemas before names that could mean something else.
     text: QualifiedSql,
+    /// The `search_path` under which it was checked.
+    path: String,
+}
+
+/// A statement that the catalog vouches for.
+pub(super) struct Checked {
+    pub(super) text: QualifiedSql,
+    /// Places of the columns to be masked.
+    masked: BTreeSet<usize>,
+    /// The `search_path` for which this holds.
+    path: String,
+    /// Why it is not the caller's whole path.
+    refusal: Option<DatabaseError>,
+}
+
+impl Checked {
+    /// What is said of a statement that the server would not take in this form.
+    pub(super) fn explain(&mut self, error: DatabaseError) -> DatabaseError {
+        match (error, self.refusal.take()) {
+            // An undefined function, operator, table or object: the schemas that were left out may have it.
+            (DatabaseError::Sql { sqlstate: Some(state), .. }, Some(refusal))
+                if matches!(state.as_str(), "42883" | "42P01" | "42704") =>
+            {
+                refusal
+            }
+            (error, _) => shadowed(error, &self.text),
+        }
+    }
 }
 
 /// Shapes of statements seen before, for as long as the catalog's fingerprint stands.
@@ -82,7 +116,7 @@ impl Shapes {
     }
 
     /// Whether it is time to look at the catalog again.
-    fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         let looked = self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner).0;
         looked.is_none_or(|at| at.elapsed() >= FINGERPRINT_EVERY)
     }
@@ -99,36 +133,71 @@ impl Shapes {
 }
 
 impl PostgresEngine {
-    /// Names and types of a statement's columns, remembered or asked for.
+    /// Whether a statement may run as it is remembered. With rules it is looked up each time: whether what is
+    /// remembered still holds is asked only now and then.
+    fn may_remember(&self) -> bool {
+        self.settings.column_rules.is_empty() && self.settings.vouched.foreign_tables
+    }
+
+    /// The path that a transaction begins with: the caller's when a remembered statement follows at once.
+    pub(super) fn first_path(&self, sql: Option<&ApprovedSql>, options: &ReadOptions) -> SearchPath {
+        let runs_at_once = sql.is_some_and(|sql| {
+            self.may_remember()
+                && !sql.is_explain()
+                && !self.shapes.is_due()
+                && self.shapes.get(&Shapes::key(sql, options)).is_some()
+        });
+        if runs_at_once { SearchPath::Callers } else { SearchPath::Own }
+    }
+
+    /// Names and types of a statement's columns, remembered or asked for. The transaction is under the caller's path
+    /// afterwards.
     async fn shape(
         &self,
         connection: &mut PgConnection,
+        opened: &Opened,
         approved: &ApprovedSql,
         options: &ReadOptions,
     ) -> Result<Arc<Shape>, DatabaseError> {
         let key = Shapes::key(approved, options);
-        // Rules are looked up each time: whether what is remembered still holds is asked only now and then.
-        if self.settings.column_rules.is_empty() && self.settings.vouched.foreign_tables {
-            if self.shapes.is_due() {
-                let now = catalog::fingerprint(connection).await.map_err(|error| sql_error(error, None))?;
+        let own = |error| sql_error(error, None);
+        let mut path = opened.path;
+        if self.may_remember() {
+            if path == SearchPath::Own && self.shapes.is_due() {
+                let now = catalog::fingerprint(connection).await.map_err(own)?;
                 self.shapes.saw(now);
             }
             if let Some(shape) = self.shapes.get(&key) {
+                if path == SearchPath::Own || shape.path != opened.callers_path {
+                    connection.execute(AssertSqlSafe(under_path(&shape.path))).await.map_err(own)?;
+                }
                 return Ok(shape);
             }
         }
+        if path == SearchPath::Callers {
+            // It was forgotten since the transaction began.
+            connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(own)?;
+            path = SearchPath::Own;
+        }
+        debug_assert_eq!(path, SearchPath::Own);
         // Remembered with the shape: what may be chosen for a name changes with the catalog too.
-        let (sql, masked) = self.look_up(connection, approved).await?;
+        let mut checked = self.look_up(connection, opened, approved).await?;
         let described = async {
-            let columns = if self.is_pooled() { None } else { self.prepare(connection, &sql).await? };
+            let columns = if self.is_pooled() { None } else { self.prepare(connection, &checked.text).await? };
             match columns {
                 Some(columns) => Ok(columns),
-                None => probe(connection, &sql).await,
+                None => probe(connection, &checked.text).await,
             }
         };
-        let columns = described.await.map_err(|error| shadowed(error, &sql))?;
+        let columns = described.await.map_err(|error| checked.explain(error))?;
+        let Checked { text: sql, masked, path, refusal: _ } = checked;
         let oids: Vec<u32> = columns.iter().map(|(_, oid)| *oid).collect();
-        let names = self.types.names(connection, &oids).await.map_err(|error| sql_error(error, None))?;
+        if self.types.are_unknown(&oids) {
+            connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(own)?;
+            self.types.learn(connection, &oids).await.map_err(own)?;
+            connection.execute(AssertSqlSafe(under_path(&path))).await.map_err(own)?;
+        }
+        let names = self.types.names(&oids);
         let columns = columns
             .into_iter()
             .zip(names)
@@ -139,38 +208,101 @@ impl PostgresEngine {
                 ShapeColumn { name, type_name, kind, masked }
             })
             .collect();
-        let shape = Arc::new(Shape { columns, text: sql });
+        let shape = Arc::new(Shape { columns, text: sql, path });
         self.shapes.insert(&key, &shape, self.limits.remembered_shapes);
         Ok(shape)
     }
 
     /// The text that may run, once the catalog has vouched for its names, and the places of the columns to be masked.
+    /// The transaction is under the caller's path afterwards.
     pub(super) async fn look_up(
         &self,
         connection: &mut PgConnection,
+        opened: &Opened,
         approved: &ApprovedSql,
-    ) -> Result<(QualifiedSql, BTreeSet<usize>), DatabaseError> {
+    ) -> Result<Checked, DatabaseError> {
         let own = |error| sql_error(error, None);
+        self.judge_encoding(approved)?;
         // The look-ups take milliseconds, and compiling them by the planner's estimate took two seconds. They follow a few
         // names from row to row, and joins by whole catalogs, which the planner expects, took 25 ms with 10,000 tables.
         connection.execute(NAMES_ONLY).await.map_err(own)?;
-        let shadowed = vouching::vouch(connection, approved.names(), &self.settings.vouched, !self.is_pooled()).await?;
-        let masked = self.obey_rules(connection, approved).await?;
-        connection.execute(AS_BEFORE).await.map_err(own)?;
-        Ok((approved.with_builtins(&shadowed), masked))
+        let vouched = &self.settings.vouched;
+        let keep_plan = !self.is_pooled();
+        let vouch = vouching::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan).await;
+        let mut checked = match vouch {
+            Ok(shadowed) => Checked {
+                text: approved.qualified(&shadowed, &[]),
+                masked: BTreeSet::new(),
+                path: opened.callers_path.clone(),
+                refusal: None,
+            },
+            Err(refusal) if refusal.schemas.is_empty() => return Err(refusal.error),
+            Err(refusal) => self.without(connection, opened, approved, refusal).await?,
+        };
+        checked.masked = self.obey_rules(connection, opened, approved).await?;
+        let set = format!("{AS_BEFORE}; {}", under_path(&checked.path));
+        connection.execute(AssertSqlSafe(set)).await.map_err(own)?;
+        Ok(checked)
+    }
+
+    /// The statement read without the schemas that hold operators nobody vouches for: a user who defines an operator
+    /// between built-in types must not be able to refuse every statement. Its tables in those schemas are named with
+    /// their schema, so that they are found all the same. What else it takes from there the server does not find.
+    async fn without(
+        &self,
+        connection: &mut PgConnection,
+        opened: &Opened,
+        approved: &ApprovedSql,
+        refusal: vouching::Refusal,
+    ) -> Result<Checked, DatabaseError> {
+        let names = approved.names();
+        if names.uses.is_none() {
+            return Err(refusal.error);
+        }
+        let is_left = |schema: &&String| !refusal.schemas.contains(*schema);
+        let left: Vec<String> = opened.schemas.iter().filter(is_left).cloned().collect();
+        let found = vouching::schemas_of(connection, names, &opened.schemas).await?;
+        let tables: Vec<(String, String)> =
+            found.into_iter().filter(|(_, schema)| refusal.schemas.contains(schema)).collect();
+        let mut names = names.clone();
+        for (table, schema) in &tables {
+            names.reads.push((Some(schema.clone()), table.clone()));
+        }
+        let vouched = &self.settings.vouched;
+        match vouching::vouch(connection, &names, &left, vouched, !self.is_pooled()).await {
+            Ok(shadowed) => Ok(Checked {
+                text: approved.qualified(&shadowed, &tables),
+                masked: BTreeSet::new(),
+                path: path_of(&left),
+                refusal: Some(refusal.error),
+            }),
+            Err(_) => Err(refusal.error),
+        }
+    }
+
+    /// Refuses names that this server may fold or cut otherwise than the guard does: in an encoding of single bytes the
+    /// server folds letters beyond ASCII by its locale, and it cuts names by its own bytes.
+    /// Source: `downcase_identifier` in PostgreSQL's `scansup.c`.
+    fn judge_encoding(&self, approved: &ApprovedSql) -> Result<(), DatabaseError> {
+        let encoding = self.server().map_or("UTF8", |server| server.encoding.as_str());
+        if encoding != "UTF8" && approved.names().beyond_ascii {
+            return Err(DatabaseError::Ruled(Rejection::names_beyond_ascii(encoding)));
+        }
+        Ok(())
     }
 
     /// Refuses what the source's column rules forbid; returns the places of the columns to be masked.
     async fn obey_rules(
         &self,
         connection: &mut PgConnection,
+        opened: &Opened,
         approved: &ApprovedSql,
     ) -> Result<BTreeSet<usize>, DatabaseError> {
         let rules = &self.settings.column_rules;
         if rules.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let ruled = ruled::tables(connection, approved.names(), rules).await?;
+        let ruled = ruled::tables(connection, approved.names(), &opened.schemas, rules).await?;
         Ok(columns::judge(approved.names().uses.as_ref(), &ruled)?)
     }
 
@@ -208,11 +340,12 @@ impl PostgresEngine {
     pub(super) async fn rows(
         &self,
         connection: &mut PgConnection,
+        opened: &Opened,
         sql: &ApprovedSql,
         options: &ReadOptions,
     ) -> Result<(ResultSet, bool), DatabaseError> {
-        let shape = self.shape(connection, sql, options).await?;
-        let (mut text, prefix) = wrap(shape.text.text(), &shape.columns, options.budget.max_cell_bytes);
+        let shape = self.shape(connection, opened, sql, options).await?;
+        let (mut text, prefix) = wrap(shape.text.text(), &shape.columns, &options.budget);
         let _ = write!(text, " LIMIT {}{}", options.budget.max_rows.saturating_add(1), self.generation_mark());
         let columns = shape
             .columns
@@ -240,7 +373,7 @@ impl PostgresEngine {
 }
 
 /// Says of a call that only a user's function could have answered that it is not vouched for.
-pub(super) fn shadowed(error: DatabaseError, sent: &QualifiedSql) -> DatabaseError {
+fn shadowed(error: DatabaseError, sent: &QualifiedSql) -> DatabaseError {
     match error {
         DatabaseError::Sql { sqlstate: Some(state), message, .. } if state == "42883" && sent.is_changed() => {
             DatabaseError::NotVouched {
@@ -260,25 +393,29 @@ pub(super) fn approved(text: String) -> AssertSqlSafe<String> {
 }
 
 /// The caller's text as a sub-query, each column in the form in which it travels; also the characters before the text.
-fn wrap(sql: &str, shape: &[ShapeColumn], max_cell_bytes: usize) -> (String, usize) {
+///
+/// A number is never cut. One that is longer than the whole reply is cut here all the same, since its row is left out.
+fn wrap(sql: &str, shape: &[ShapeColumn], budget: &Budget) -> (String, usize) {
+    let (max_cell_bytes, max_digits) = (budget.max_cell_bytes, budget.max_reply_bytes + 1);
     let mut text = String::with_capacity(sql.len() + 48 * shape.len() + 64);
     text.push_str("SELECT ");
     for (index, column) in shape.iter().enumerate() {
         let comma = if index > 0 { "," } else { "" };
         let n = index + 1;
         if column.masked {
-            let _ = write!(text, "{comma}'{MASK}'::text");
+            let _ = write!(text, "{comma}'{MASK}'::pg_catalog.text");
             continue;
         }
         let _ = match column.kind {
             Kind::Bool | Kind::Int2 | Kind::Int4 | Kind::Int8 => write!(text, "{comma}c{n}"),
-            Kind::Float | Kind::Digits | Kind::Short => write!(text, "{comma}c{n}::text"),
-            Kind::Long => write!(text, "{comma}left(c{n}::text,{max_cell_bytes})"),
+            Kind::Float | Kind::Short => write!(text, "{comma}c{n}::pg_catalog.text"),
+            Kind::Digits => write!(text, "{comma}pg_catalog.left(c{n}::pg_catalog.text,{max_digits})"),
+            Kind::Long => write!(text, "{comma}pg_catalog.left(c{n}::pg_catalog.text,{max_cell_bytes})"),
         };
     }
     for (index, column) in shape.iter().enumerate() {
         if column.kind == Kind::Long {
-            let _ = write!(text, ",octet_length(c{}::text)", index + 1);
+            let _ = write!(text, ",pg_catalog.octet_length(c{}::pg_catalog.text)", index + 1);
         }
     }
     text.push_str(" FROM (");
@@ -334,7 +471,7 @@ fn big_endian(bytes: &[u8]) -> i64 {
 /// Names, then types, by two unnamed statements that return built-in types only and run nothing: the join on false
 /// makes the planner drop the sub-query. For poolers, and for types that the driver cannot look up.
 async fn probe(connection: &mut PgConnection, sql: &QualifiedSql) -> Result<Vec<(String, u32)>, DatabaseError> {
-    let opening = "SELECT row_to_json(r)::text FROM (SELECT t.* FROM (SELECT 1) d LEFT JOIN (";
+    let opening = "SELECT pg_catalog.row_to_json(r)::pg_catalog.text FROM (SELECT t.* FROM (SELECT 1) d LEFT JOIN (";
     let text = format!("{opening}{}\n) t ON false) r", sql.text());
     let row = connection
         .fetch_one(sqlx::query(approved(text)).persistent(false))
@@ -347,7 +484,10 @@ async fn probe(connection: &mut PgConnection, sql: &QualifiedSql) -> Result<Vec<
         return Ok(Vec::new());
     }
     let list = |item: &dyn Fn(usize) -> String| (1..=names.len()).map(item).collect::<Vec<_>>().join(",");
-    let opening = format!("SELECT ARRAY[{}] FROM (SELECT 1) d LEFT JOIN (", list(&|n| format!("pg_typeof(c{n})::oid")));
+    let opening = format!(
+        "SELECT ARRAY[{}] FROM (SELECT 1) d LEFT JOIN (",
+        list(&|n| format!("pg_catalog.pg_typeof(c{n})::pg_catalog.oid"))
+    );
     let text = format!("{opening}{}\n) t({}) ON false", sql.text(), list(&|n| format!("c{n}")));
     let row = connection
         .fetch_one(sqlx::query(approved(text)).persistent(false))

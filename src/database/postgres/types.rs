@@ -45,9 +45,15 @@ impl Kind {
 pub(super) struct TypeNames(Mutex<HashMap<u32, String>>);
 
 impl TypeNames {
-    /// `format_type` spelling without modifier; a user's type with its schema (`public.mood`), whatever the
-    /// search_path says.
-    pub(super) async fn names(&self, connection: &mut PgConnection, oids: &[u32]) -> Result<Vec<String>, sqlx::Error> {
+    /// Whether one of the types has to be asked for.
+    pub(super) fn are_unknown(&self, oids: &[u32]) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        oids.iter().any(|oid| well_known(*oid).is_none() && !known.contains_key(oid))
+    }
+
+    /// Asks for the names that are not known: `format_type` spelling without modifier; a user's type with its schema
+    /// (`public.mood`).
+    pub(super) async fn learn(&self, connection: &mut PgConnection, oids: &[u32]) -> Result<(), sqlx::Error> {
         const QUERY: &str = "SELECT t.oid, CASE
               WHEN coalesce(en.nspname, n.nspname) = 'pg_catalog' THEN format_type(t.oid, NULL)
               WHEN e.oid IS NOT NULL THEN quote_ident(en.nspname) || '.' || quote_ident(e.typname) || '[]'
@@ -73,11 +79,16 @@ impl TypeNames {
                 known.insert(row.try_get::<Oid, _>(0)?.0, row.try_get(1)?);
             }
         }
+        Ok(())
+    }
+
+    /// The names of the types, `unknown` for one that was not asked for.
+    pub(super) fn names(&self, oids: &[u32]) -> Vec<String> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let name = |oid: &u32| {
             well_known(*oid).map(str::to_owned).or_else(|| known.get(oid).cloned()).unwrap_or_else(|| "unknown".into())
         };
-        Ok(oids.iter().map(name).collect())
+        oids.iter().map(name).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! PostgreSQL chooses functions, operators, casts and types by name and argument types, and a user's may be chosen
 //! where a built-in is meant. So everything that the names could reach is looked up in one query (functions and
-//! operators of that name in any schema, domains' checks, casts, the functions and relations inside of views), and each
+//! operators of that name in the caller's path, domains' checks, casts, the functions and relations inside of views), and each
 //! finding must be a harmless built-in, belong to an extension that only computes, or be one that the configuration
 //! vouches for. Built-ins inside a view are found in its rule's tree, because `pg_depend` leaves them out.
 
@@ -17,121 +17,8 @@ use crate::database::DatabaseError;
 use crate::dialect::Dialect;
 use crate::guard::{Names, extensions, functions, relations};
 
-/// $1 functions by bare name, $2 and $10 schemas and names of others, $3 fields, $4 operators, $5 and $6 schemas and names of
-/// relations, $7 types, $8 whether the statement casts, $9 operators that text has a built-in of, $11 whether foreign tables are refused.
-///
-/// Rows: what, schema, name, identity, extension, volatility, language, whether it takes the server's internals.
-const REACHED: &str = r#"
-WITH RECURSIVE
-  named AS (SELECT to_regclass(CASE WHEN s IS NULL THEN '' ELSE quote_ident(s) || '.' END || quote_ident(n))::oid AS oid
-    FROM unnest($5::text[], $6::text[]) u(s, n)),
-  reach AS (SELECT oid, true AS named FROM named WHERE oid IS NOT NULL
-    UNION
-    SELECT m[1]::oid, false FROM reach r JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'v'
-        AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      JOIN pg_rewrite w ON w.ev_class = c.oid,
-      LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m),
-  -- With partitions, what inherits and what policies read, where foreign tables are refused.
-  parts AS (SELECT oid FROM reach WHERE $11 UNION SELECT x.oid FROM parts p, LATERAL (
-    SELECT i.inhrelid AS oid FROM pg_inherits i WHERE i.inhparent = p.oid
-    UNION ALL SELECT m[1]::oid FROM pg_policy y,
-      LATERAL regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m WHERE y.polrelid = p.oid
-    UNION ALL SELECT m[1]::oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid,
-      LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m WHERE c.oid = p.oid AND c.relkind = 'v') x),
-  -- Arrays in place of sets keep the planner's estimates, and with them its wish to compile, small.
-  reached AS (SELECT coalesce(array_agg(DISTINCT oid), '{}') AS oids FROM reach),
-  trees AS (SELECT w.ev_action::text AS tree FROM unnest((SELECT oids FROM reached)) r(oid)
-      JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'v'
-        AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      JOIN pg_rewrite w ON w.ev_class = c.oid),
-  types AS (SELECT t.oid FROM pg_type t
-      WHERE (t.typname = ANY ($7) OR t.typname = ANY (ARRAY(SELECT '_' || x FROM unnest($7::text[]) x)))
-        AND t.typnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      UNION SELECT m[1]::oid FROM trees, LATERAL regexp_matches(tree,
-        ':(?:resulttype|consttype|funcresulttype|row_typeid) (\d+)', 'g') m
-      UNION SELECT unnest(string_to_array(m[1], ' '))::oid FROM trees,
-        LATERAL regexp_matches(tree, ':(?:funccoltypes|coltypes) \(o ([\d ]+)\)', 'g') m
-    UNION
-    SELECT part.oid FROM types x JOIN pg_type t ON t.oid = x.oid, LATERAL (
-      SELECT t.typelem AS oid WHERE t.typelem <> 0 UNION ALL SELECT t.typbasetype WHERE t.typbasetype <> 0
-      UNION ALL SELECT g.rngsubtype FROM pg_range g WHERE t.oid IN (g.rngtypid, g.rngmultitypid)
-      UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0
-        AND NOT a.attisdropped) part),
-  typed AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM types),
-  have AS (SELECT t.oid FROM pg_type t WHERE t.typname = ANY ($7)
-    UNION SELECT a.atttypid FROM pg_attribute a
-      WHERE a.attrelid = ANY ((SELECT oids FROM reached)::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
-    UNION
-    SELECT part.oid FROM have x JOIN pg_type t ON t.oid = x.oid AND (t.oid >= 16384 OR t.typelem >= 16384), LATERAL (
-      SELECT t.typelem AS oid WHERE t.typelem <> 0 UNION ALL SELECT t.typbasetype WHERE t.typbasetype <> 0
-      UNION ALL SELECT g.rngsubtype FROM pg_range g WHERE t.oid IN (g.rngtypid, g.rngmultitypid)
-      UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0
-        AND NOT a.attisdropped) part),
-  -- Types of values that the statement can meet; those below 16384 come with the server.
-  met AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM have WHERE oid >= 16384),
-  checks AS (SELECT k.conbin::text AS tree FROM pg_constraint k
-      WHERE k.contypid = ANY ((SELECT oids FROM typed)::oid[]) AND k.connamespace <> 'information_schema'::regnamespace),
-  called AS (
-    SELECT p.oid, 'function' AS what FROM pg_proc p WHERE p.proname = ANY ($1)
-    UNION SELECT p.oid, 'function of a schema' FROM unnest($2::text[], $10::text[]) q(schema, name)
-      JOIN pg_proc p ON p.proname = q.name JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname = q.schema
-    UNION SELECT p.oid, 'function of a row' FROM pg_proc p WHERE p.proname = ANY ($3)
-      AND p.pronargs - p.pronargdefaults <= 1 AND p.oid >= 16384 AND (p.provariadic <> 0 OR EXISTS (
-        SELECT 1 FROM pg_type t WHERE t.oid = p.proargtypes[0] AND t.typtype IN ('c', 'p', 'd')))
-    UNION SELECT m[1]::oid, 'function inside' FROM (SELECT tree FROM trees UNION ALL SELECT tree FROM checks) t,
-      LATERAL regexp_matches(tree, ':(?:funcid|aggfnoid|winfnoid) (\d+)', 'g') m
-    UNION SELECT m[1]::oid, 'operator inside' FROM (SELECT tree FROM trees UNION ALL SELECT tree FROM checks) t,
-      LATERAL regexp_matches(tree, ':opfuncid (\d+)', 'g') m
-    UNION SELECT g.rngcanonical, 'function inside' FROM pg_range g
-      WHERE (g.rngtypid = ANY ((SELECT oids FROM typed)::oid[]) OR g.rngmultitypid = ANY ((SELECT oids FROM typed)::oid[]))
-        AND g.rngcanonical <> 0
-    UNION SELECT o.oprcode, 'operator' FROM pg_operator o
-      WHERE o.oid >= 16384 AND (o.oprname = ANY ($4) OR o.oprname = ANY ($9) AND (
-        o.oprleft BETWEEN 1 AND 16383 OR o.oprleft = ANY ((SELECT oids FROM met)::oid[])
-        OR o.oprright BETWEEN 1 AND 16383 OR o.oprright = ANY ((SELECT oids FROM met)::oid[])))
-    UNION SELECT a.amproc, 'operator class' FROM pg_amproc a
-      WHERE a.amproc >= 16384 AND (a.amproclefttype = ANY ((SELECT oids FROM met)::oid[])
-          OR a.amprocfamily IN (SELECT o.opcfamily FROM pg_opclass o WHERE o.oid = ANY (ARRAY(
-            SELECT unnest(i.indclass::oid[]) FROM pg_index i WHERE i.indrelid = ANY ((SELECT oids FROM reached)::oid[])
-            UNION ALL SELECT unnest(t.partclass::oid[]) FROM pg_partitioned_table t
-              WHERE t.partrelid = ANY ((SELECT oids FROM reached)::oid[])
-            UNION ALL SELECT g.rngsubopc FROM pg_range g WHERE g.rngtypid = ANY ((SELECT oids FROM typed)::oid[])))))
-        AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = a.amproc AND d.deptype = 'e')
-    UNION SELECT k.castfunc, 'cast' FROM pg_cast k JOIN pg_type t ON t.oid = k.casttarget
-      WHERE k.castfunc >= 16384
-        AND (k.casttarget < 16384 OR k.casttarget = ANY ((SELECT oids FROM met)::oid[]))
-        AND (k.castsource < 16384 OR k.castsource = ANY ((SELECT oids FROM met)::oid[])
-          OR $8 AND t.typname = ANY ($7))
-        AND ($8 OR k.castcontext = 'i'))
-SELECT c.what, CASE WHEN p.oid >= 16384 AND n.nspname IN ('pg_catalog', 'information_schema') THEN 'user in ' ELSE '' END
-      || n.nspname, p.proname::text,
-    n.nspname || '.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', e.extname::text,
-    p.provolatile::text,
-    CASE WHEN l.lanname = 'internal' AND p.provolatile = 'i' AND EXISTS (SELECT 1 FROM pg_proc b
-        WHERE b.pronamespace = 'pg_catalog'::regnamespace AND b.prolang = p.prolang AND b.prosrc = p.prosrc
-          AND b.provolatile = 'i' AND p.oid >= 16384)
-      THEN 'alias' ELSE l.lanname END::text,
-    p.proargtypes::oid[] && ARRAY['internal'::regtype::oid, 'cstring'::regtype::oid]
-      OR p.prorettype IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype, 'cstring'::regtype)
-  FROM called c JOIN pg_proc p ON p.oid = c.oid JOIN pg_namespace n ON n.oid = p.pronamespace
-  JOIN pg_language l ON l.oid = p.prolang
-  LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-  LEFT JOIN pg_extension e ON e.oid = d.refobjid
-UNION ALL
-SELECT CASE WHEN r.named THEN 'relation' ELSE 'relation inside' END, n.nspname::text, c.relname::text,
-    n.nspname || '.' || c.relname, NULL, '', '', false
-  FROM reach r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE n.nspname IN ('pg_catalog', 'information_schema') OR n.nspname LIKE 'pg\_toast%'
-UNION ALL
-SELECT 'foreign table', n.nspname::text, c.relname::text, n.nspname || '.' || c.relname, NULL, '', '', false
-  FROM parts p JOIN pg_class c ON c.oid = p.oid AND c.relkind = 'f' JOIN pg_namespace n ON n.oid = c.relnamespace
-UNION ALL
-SELECT 'type', n.nspname::text, t.typname::text, n.nspname || '.' || t.typname, e.extname::text, '', '', false
-  FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-  LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
-  LEFT JOIN pg_extension e ON e.oid = d.refobjid
-  WHERE t.oid = ANY ((SELECT oids FROM typed)::oid[]) AND t.typtype = 'b' AND t.typcategory <> 'A' AND t.oid >= 16384
-"#;
+/// The look-up; its parameters and rows stand in the file.
+const REACHED: &str = include_str!("vouching.sql");
 
 /// Operators that keywords stand for: IN, BETWEEN, LIKE, NULLIF, CASE .. WHEN, USING, SIMILAR TO. There is a built-in of
 /// each for texts, which a plain literal prefers, so that a user's is only chosen for values of its own types.
@@ -153,7 +40,7 @@ pub(super) struct Vouched {
 impl Vouched {
     pub(super) fn new(functions: Vec<String>, foreign_tables: bool) -> Self {
         let mark = uuid::Uuid::now_v7().to_string();
-        let query = format!("{REACHED} UNION ALL SELECT '{MARK}', '', '', '{mark}', NULL, '', '', false");
+        let query = format!("{REACHED} UNION ALL SELECT '{MARK}', '', '', '', '', '{mark}', NULL, '', '', false, NULL");
         Vouched { functions, foreign_tables, mark, query }
     }
 }
@@ -164,6 +51,9 @@ const MARK: &str = "mark";
 /// One thing that a name could mean.
 struct Finding {
     what: String,
+    /// Schema and name of what is chosen.
+    chosen: (String, String),
+    /// Schema and name of the function that runs: that of an aggregate is one of several.
     schema: String,
     name: String,
     identity: String,
@@ -171,11 +61,26 @@ struct Finding {
     volatility: String,
     language: String,
     takes_internals: bool,
+    /// Schema of the operator that is chosen.
+    operator_schema: Option<String>,
 }
 
-/// Makes sure that nothing the statement could reach runs code that nobody vouches for. Returns the names of harmless built-ins that a user's function
-/// could be chosen for: they have to be called as `pg_catalog.name`. `keep_plan` prepares the look-up by name, which a
-/// pooler may not keep apart.
+/// Why the catalog does not vouch for a statement.
+pub(super) struct Refusal {
+    pub(super) error: DatabaseError,
+    /// The schemas of the operators that are refused, when nothing else is.
+    pub(super) schemas: BTreeSet<String>,
+}
+
+impl From<DatabaseError> for Refusal {
+    fn from(error: DatabaseError) -> Self {
+        Refusal { error, schemas: BTreeSet::new() }
+    }
+}
+
+/// Makes sure that nothing the statement could reach runs code that nobody vouches for. Returns the names of harmless
+/// built-ins that a user's function could be chosen for: they have to be called as `pg_catalog.name`. `schemas` are
+/// those of the caller's path, in order. `keep_plan` prepares the look-up by name, which a pooler may not keep apart.
 ///
 /// # Errors
 ///
@@ -183,9 +88,10 @@ struct Finding {
 pub(super) async fn vouch(
     connection: &mut PgConnection,
     names: &Names,
+    schemas: &[String],
     vouched: &Vouched,
     keep_plan: bool,
-) -> Result<BTreeSet<String>, DatabaseError> {
+) -> Result<BTreeSet<String>, Refusal> {
     let mut shadowed = BTreeSet::new();
     if *names == Names::default() {
         return Ok(shadowed);
@@ -209,7 +115,7 @@ pub(super) async fn vouch(
         says("like") || says("ilike") || says("similar") || names.operators.iter().any(|o| o.contains('~'));
     let of_keywords = OPERATORS_OF_KEYWORDS.iter().filter(|name| matches_patterns || !name.contains('~'));
     let of_keywords: Vec<String> = of_keywords.map(|name| (*name).to_owned()).collect();
-    let (schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
+    let (relation_schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
     // The driver goes on using the name of a text that it has named once.
     let query = if keep_plan { vouched.query.clone() } else { format!("{}\n", vouched.query) };
     let rows = sqlx::query(own(query))
@@ -217,13 +123,13 @@ pub(super) async fn vouch(
         .bind(function_schemas)
         .bind(names.fields.clone())
         .bind(operators)
-        .bind(schemas)
+        .bind(relation_schemas)
         .bind(relations)
         .bind(names.types.clone())
-        .bind(names.casts)
         .bind(of_keywords)
         .bind(qualified)
         .bind(!vouched.foreign_tables)
+        .bind(schemas)
         .persistent(keep_plan)
         .fetch_all(connection)
         .await
@@ -233,46 +139,73 @@ pub(super) async fn vouch(
         let text = |at: usize| row.try_get::<String, _>(at).map_err(DatabaseError::Connection);
         findings.push(Finding {
             what: text(0)?,
-            schema: text(1)?,
-            name: text(2)?,
-            identity: text(3)?,
-            extension: row.try_get(4).map_err(DatabaseError::Connection)?,
-            volatility: text(5)?,
-            language: text(6)?,
-            takes_internals: row.try_get(7).map_err(DatabaseError::Connection)?,
+            chosen: (text(1)?, text(2)?),
+            schema: text(3)?,
+            name: text(4)?,
+            identity: text(5)?,
+            extension: row.try_get(6).map_err(DatabaseError::Connection)?,
+            volatility: text(7)?,
+            language: text(8)?,
+            takes_internals: row.try_get(9).map_err(DatabaseError::Connection)?,
+            operator_schema: row.try_get(10).map_err(DatabaseError::Connection)?,
         });
     }
     let before = findings.len();
     findings.retain(|finding| finding.what != MARK || finding.identity != vouched.mark);
     if findings.len() + 1 != before {
-        return Err(DatabaseError::Sql {
+        return Err(Refusal::from(DatabaseError::Sql {
             message: "the look-up of names was answered by another statement".into(),
             hint: None,
             sqlstate: Some("26000".into()),
             position: None,
-        });
+        }));
     }
     let (called, reached): (Vec<Finding>, Vec<Finding>) =
         findings.into_iter().partition(|finding| finding.what == "function");
+    // Operators last: they alone can be left out of the path.
+    let (operators, reached): (Vec<Finding>, Vec<Finding>) =
+        reached.into_iter().partition(|finding| finding.operator_schema.is_some());
     for finding in reached {
         finding.judge(&vouched.functions)?;
     }
     let builtins: BTreeSet<String> = called
         .iter()
-        .filter(|finding| finding.schema == "pg_catalog" && names.can_be_qualified(&finding.name))
-        .map(|finding| finding.name.clone())
+        .filter(|finding| finding.chosen.0 == "pg_catalog" && names.can_be_qualified(&finding.chosen.1))
+        .map(|finding| finding.chosen.1.clone())
         .collect();
     for finding in called {
-        let name = finding.name.clone();
-        let is_builtin = finding.schema == "pg_catalog";
+        let (schema, name) = finding.chosen.clone();
         match finding.judge(&vouched.functions) {
-            Err(_) if !is_builtin && builtins.contains(&name) => {
+            Err(_) if schema != "pg_catalog" && builtins.contains(&name) => {
                 shadowed.insert(name);
             }
             judged => judged?,
         }
     }
-    Ok(shadowed)
+    let mut refused: Option<Refusal> = None;
+    for finding in operators {
+        let schema = finding.operator_schema.clone();
+        if let Err(error) = finding.judge(&vouched.functions) {
+            refused.get_or_insert_with(|| Refusal::from(error)).schemas.extend(schema);
+        }
+    }
+    refused.map_or(Ok(shadowed), Err)
+}
+
+/// The schema in which each relation is found that the statement names without one.
+pub(super) async fn schemas_of(
+    connection: &mut PgConnection,
+    names: &Names,
+    schemas: &[String],
+) -> Result<Vec<(String, String)>, DatabaseError> {
+    const QUERY: &str = "SELECT DISTINCT ON (u.name) u.name, p.name
+        FROM unnest($1::text[]) u(name) CROSS JOIN unnest($2::text[]) WITH ORDINALITY p(name, place)
+        JOIN pg_namespace n ON n.nspname = p.name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = u.name
+        ORDER BY u.name, p.place";
+    let bare: Vec<String> =
+        names.reads.iter().filter(|(schema, _)| schema.is_none()).map(|(_, name)| name.clone()).collect();
+    let found = sqlx::query_as(QUERY).bind(bare).bind(schemas).persistent(false).fetch_all(connection).await;
+    found.map_err(|error| sql_error(error, None))
 }
 
 impl Finding {
@@ -303,7 +236,7 @@ impl Finding {
         if harmless {
             return Ok(());
         }
-        let listed = allowed.contains(&format!("{}.{}", self.schema, self.name));
+        let listed = allowed.contains(&self.chosen_name());
         Err(DatabaseError::NotVouched {
             is_relation: self.what.starts_with("relation") || self.what == "foreign table",
             reason: match self.what.as_str() {
@@ -327,17 +260,20 @@ impl Finding {
                 }
                 _ if listed => "Declare it STABLE or IMMUTABLE if it only reads.".to_owned(),
                 _ if system => "Use another built-in function.".to_owned(),
-                _ => format!(
-                    "Its administrator can list \"{}.{}\" in the source's allow_functions.",
-                    self.schema, self.name
-                ),
+                _ => {
+                    format!("Its administrator can list \"{}\" in the source's allow_functions.", self.chosen_name())
+                }
             },
             name: self.identity,
         })
     }
 
+    fn chosen_name(&self) -> String {
+        format!("{}.{}", self.chosen.0, self.chosen.1)
+    }
+
     /// Whether the configuration lists it; not being volatile is necessary too.
     fn is_allowed(&self, allowed: &[String]) -> bool {
-        self.volatility != "v" && allowed.iter().any(|name| *name == format!("{}.{}", self.schema, self.name))
+        self.volatility != "v" && allowed.contains(&self.chosen_name())
     }
 }

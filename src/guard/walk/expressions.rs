@@ -8,7 +8,7 @@ use crate::guard::Rejection;
 use crate::guard::columns::{ColumnName, Wildcard};
 use crate::guard::functions::{self, Judgement};
 
-impl Walk {
+impl Walk<'_> {
     pub(super) fn function_name(&mut self, name: &ObjectName) -> Walked {
         let parts = self.parts(name)?;
         let (schema, bare) = match (self.dialect, parts.as_slice()) {
@@ -250,7 +250,6 @@ impl Walk {
             }
             Expr::Cast { kind: _, expr, data_type, format: _ } => {
                 self.expr(expr)?;
-                self.casts = true;
                 if let (DataType::Regclass, Expr::Value(text)) = (data_type, expr.as_ref())
                     && let Some(text) = text.value.clone().into_string()
                 {

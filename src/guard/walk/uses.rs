@@ -6,7 +6,7 @@ use super::{Walk, Walked};
 use crate::dialect::Dialect;
 use crate::guard::columns::{PlainItem, TableName, Wildcard};
 
-impl Walk {
+impl Walk<'_> {
     /// One item of a select list: a column that stands plainly in the outermost one is noted as such.
     pub(super) fn item(&mut self, expr: &Expr, alias: Option<&Ident>, place: usize) -> Walked {
         let before = self.uses.uses.len();

@@ -1,0 +1,196 @@
+-- What the names of one statement can reach. Runs under the path pg_catalog alone; which schemas the caller's path means
+-- is a parameter. Objects that users made have numbers from 16384 on.
+--
+-- $1 functions by bare name; $2 and $9 schemas and names of functions that are written with a schema; $3 names after a dot;
+-- $4 operators; $5 and $6 schemas (or NULL) and names of relations; $7 types; $8 operators that keywords stand for;
+-- $10 whether foreign tables are refused; $11 the schemas of the caller's path, in order.
+--
+-- Rows: what; schema and name of the function that is chosen; schema, name, identity, extension, volatility and language
+-- of the function that runs; whether it takes the server's internals; the schema of the operator that was chosen.
+WITH RECURSIVE
+  path AS (SELECT n.oid, p.place FROM unnest($11::text[]) WITH ORDINALITY p(name, place)
+    JOIN pg_namespace n ON n.nspname = p.name),
+  -- The relations that are named. A name without a schema is the first of the path.
+  named AS (
+    SELECT c.oid FROM unnest($5::text[], $6::text[]) u(s, n)
+      JOIN pg_namespace p ON p.nspname = u.s OR u.s = 'pg_temp' AND p.oid = pg_my_temp_schema()
+      JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n
+    UNION
+    SELECT (SELECT c.oid FROM path p JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n
+        ORDER BY p.place LIMIT 1) FROM unnest($5::text[], $6::text[]) u(s, n) WHERE u.s IS NULL),
+  -- Functions that are named. A bare name is looked for in the path alone.
+  asked AS (
+    SELECT p.oid, 'function' AS what FROM pg_proc p
+      WHERE p.proname = ANY ($1) AND p.pronamespace IN (SELECT oid FROM path)
+    UNION SELECT p.oid, 'function of a schema' FROM unnest($2::text[], $9::text[]) q(schema, name)
+      JOIN pg_proc p ON p.proname = q.name JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname = q.schema
+    -- value.name calls a function of one row.
+    UNION SELECT p.oid, 'function of a row' FROM pg_proc p WHERE p.proname = ANY ($3) AND p.oid >= 16384
+      AND p.pronamespace IN (SELECT oid FROM path)
+      AND p.pronargs - p.pronargdefaults <= 1 AND (p.provariadic <> 0 OR EXISTS (
+        SELECT 1 FROM pg_type t WHERE t.oid = p.proargtypes[0] AND t.typtype IN ('c', 'p', 'd')))),
+  -- Everything that follows from the names, by class: c a relation, m a type whose values the statement makes, v a type
+  -- whose values it can meet.
+  reach AS (
+    SELECT 'c' AS class, oid FROM named WHERE oid IS NOT NULL
+    UNION SELECT 'm', t.oid FROM pg_type t WHERE t.oid >= 16384
+      AND (t.typname = ANY ($7) OR t.typname = ANY (ARRAY(SELECT '_' || x FROM unnest($7::text[]) x)))
+    UNION SELECT 'v', x.oid FROM asked a JOIN pg_proc p ON p.oid = a.oid, LATERAL (
+      SELECT p.prorettype AS oid UNION ALL SELECT unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]))) x
+      WHERE x.oid >= 16384
+    UNION SELECT 'v', o.oprresult FROM pg_operator o
+      WHERE o.oprname = ANY ($4) AND o.oprresult >= 16384 AND o.oprnamespace IN (SELECT oid FROM path)
+    UNION SELECT 'v', k.casttarget FROM pg_cast k
+      WHERE k.castsource < 16384 AND k.casttarget >= 16384 AND k.castcontext = 'i'
+    UNION
+    SELECT x.class, x.oid FROM reach r, LATERAL (
+      -- A view: its relations, and the types in its tree but for those of columns that it merely reads.
+      SELECT t.class, t.oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid, LATERAL (
+          SELECT 'c' AS class, m[1]::oid AS oid FROM regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m
+          UNION ALL SELECT 'm', t.oid FROM regexp_matches(w.ev_action::text,
+              ':(?!vartype |\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m
+            JOIN pg_type t ON t.oid = m[1]::oid WHERE t.oid >= 16384
+          UNION ALL SELECT 'm', t.oid FROM regexp_matches(w.ev_action::text, '\(o ([\d ]+)\)', 'g') m,
+            unnest(string_to_array(m[1], ' ')) n JOIN pg_type t ON t.oid = n::oid WHERE t.oid >= 16384) t
+        WHERE r.class = 'c' AND c.oid = r.oid AND c.relkind = 'v'
+          AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+      UNION ALL SELECT 'v', a.atttypid FROM pg_attribute a
+        WHERE r.class = 'c' AND a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
+      UNION ALL SELECT 'v', c.reltype FROM pg_class c WHERE r.class = 'c' AND c.oid = r.oid AND c.reltype >= 16384
+      -- A type: what it is made of, and what the checks of a domain make.
+      UNION ALL SELECT r.class, part.oid FROM pg_type t, LATERAL (
+          SELECT t.typelem AS oid UNION ALL SELECT t.typbasetype
+          UNION ALL SELECT unnest(ARRAY[g.rngsubtype, g.rngtypid, g.rngmultitypid]) FROM pg_range g
+            WHERE t.oid IN (g.rngtypid, g.rngmultitypid)
+          UNION ALL SELECT a.atttypid FROM pg_attribute a
+            WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) part
+        WHERE r.class <> 'c' AND t.oid = r.oid AND part.oid >= 16384
+      UNION ALL SELECT 'm', t.oid FROM pg_constraint k,
+          LATERAL regexp_matches(k.conbin::text, '[ (](\d{5,})', 'g') m JOIN pg_type t ON t.oid = m[1]::oid
+        WHERE r.class = 'm' AND k.contypid = r.oid AND t.oid >= 16384
+      UNION ALL SELECT 'v', r.oid WHERE r.class = 'm'
+      UNION ALL SELECT 'v', t.typarray FROM pg_type t WHERE r.class = 'v' AND t.oid = r.oid AND t.typarray >= 16384
+      UNION ALL SELECT 'v', k.casttarget FROM pg_cast k
+        WHERE r.class = 'v' AND k.castsource = r.oid AND k.castcontext = 'i' AND k.casttarget >= 16384) x),
+  -- Arrays in place of sets keep the planner's estimates, and with them its wish to compile, small.
+  reached AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'c'),
+  made AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'm'),
+  met AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'v'),
+  -- Where foreign tables are refused: partitions, what inherits, and what views and policies read, too.
+  parts AS (SELECT oid FROM reach WHERE class = 'c' AND $10 UNION SELECT x.oid FROM parts p, LATERAL (
+    SELECT i.inhrelid AS oid FROM pg_inherits i WHERE i.inhparent = p.oid
+    UNION ALL SELECT m[1]::oid FROM pg_policy y,
+      LATERAL regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m WHERE y.polrelid = p.oid
+    UNION ALL SELECT m[1]::oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid,
+      LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m WHERE c.oid = p.oid AND c.relkind = 'v') x),
+  -- Trees of expressions that run: those of views, and the checks of domains.
+  trees AS (SELECT w.ev_action::text AS tree FROM unnest((SELECT oids FROM reached)) r(oid)
+      JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'v'
+        AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+      JOIN pg_rewrite w ON w.ev_class = c.oid
+    UNION ALL SELECT k.conbin::text FROM pg_constraint k
+      WHERE k.contypid = ANY ((SELECT oids FROM made)::oid[]) AND k.connamespace <> 'information_schema'::regnamespace),
+  -- Every number of a tree that may be one of an object that a user made, whatever field it stands in.
+  inside AS (SELECT DISTINCT m[1]::oid AS oid FROM trees,
+      LATERAL regexp_matches(tree, ':(?!\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m WHERE length(m[1]) < 11
+    UNION SELECT DISTINCT n::oid FROM trees, LATERAL regexp_matches(tree, '\(o ([\d ]+)\)', 'g') m,
+      unnest(string_to_array(m[1], ' ')) n),
+  operators AS (
+    SELECT o.oid, o.oprcom, o.oprnegate, o.oprnamespace, 'operator' AS what FROM pg_operator o
+      WHERE o.oid >= 16384 AND (o.oprname = ANY ($4) OR o.oprname = ANY ($8))
+        AND o.oprnamespace IN (SELECT oid FROM path)
+        AND (o.oprleft < 16384 OR o.oprleft = ANY ((SELECT oids FROM met)::oid[]))
+        AND (o.oprright < 16384 OR o.oprright = ANY ((SELECT oids FROM met)::oid[]))
+        -- Of two with the same operands the path's first is chosen, which is the built-in.
+        AND NOT EXISTS (SELECT 1 FROM pg_operator b WHERE b.oprnamespace = 'pg_catalog'::regnamespace
+          AND b.oprname = o.oprname AND b.oprleft = o.oprleft AND b.oprright = o.oprright)
+    UNION ALL SELECT o.oid, o.oprcom, o.oprnegate, 0, 'operator inside' FROM inside i JOIN pg_operator o ON o.oid = i.oid
+      WHERE o.oid >= 16384),
+  -- Families of operator classes that sorting, grouping, an index or a partition of what is reached uses.
+  families AS (
+    SELECT o.opcfamily AS oid FROM pg_opclass o WHERE o.oid = ANY (ARRAY(
+        SELECT unnest(i.indclass::oid[]) FROM pg_index i WHERE i.indrelid = ANY ((SELECT oids FROM reached)::oid[])
+        UNION ALL SELECT unnest(t.partclass::oid[]) FROM pg_partitioned_table t
+          WHERE t.partrelid = ANY ((SELECT oids FROM reached)::oid[])
+        UNION ALL SELECT g.rngsubopc FROM pg_range g WHERE g.rngtypid = ANY ((SELECT oids FROM made)::oid[])))
+    -- Built-in types without a class of their own can be given one.
+    UNION SELECT o.opcfamily FROM pg_opclass o JOIN pg_am a ON a.oid = o.opcmethod AND a.amname IN ('btree', 'hash')
+      WHERE o.oid >= 16384 AND o.opcdefault AND o.opcintype < 16384 AND (
+        EXISTS (SELECT 1 FROM pg_type t WHERE t.oid = o.opcintype AND t.typname = ANY ($7))
+        OR EXISTS (SELECT 1 FROM pg_attribute t WHERE t.atttypid = o.opcintype
+          AND t.attrelid = ANY ((SELECT oids FROM reached)::oid[]))
+        OR EXISTS (SELECT 1 FROM asked JOIN pg_proc p ON p.oid = asked.oid AND p.prorettype = o.opcintype)
+        OR EXISTS (SELECT 1 FROM pg_operator x WHERE x.oprname = ANY ($4) AND x.oprresult = o.opcintype))),
+  called AS (
+    SELECT oid, what, 0::oid AS place FROM asked
+    UNION SELECT m[2]::oid, CASE m[1] WHEN 'opfuncid' THEN 'operator inside' ELSE 'function inside' END, 0
+      FROM trees, LATERAL regexp_matches(tree,
+        ':(funcid|aggfnoid|winfnoid|opfuncid|tsmhandler|startInRangeFunc|endInRangeFunc) (\d+)', 'g') m WHERE m[2] <> '0'
+    UNION SELECT i.oid, 'function inside', 0 FROM inside i WHERE i.oid >= 16384
+    UNION SELECT g.rngcanonical, 'function inside', 0 FROM pg_range g
+      WHERE (g.rngtypid = ANY ((SELECT oids FROM made)::oid[]) OR g.rngmultitypid = ANY ((SELECT oids FROM made)::oid[]))
+        AND g.rngcanonical <> 0
+    -- The planner may take an operator's commutator or negator in its place.
+    UNION SELECT x.oprcode, o.what, o.oprnamespace FROM operators o
+      JOIN pg_operator x ON x.oid IN (o.oid, o.oprcom, o.oprnegate) AND x.oprcode <> 0
+    UNION SELECT x.oid, 'operator class', 0 FROM (
+        SELECT a.amproc::oid FROM pg_amproc a WHERE a.amproc >= 16384
+          AND (a.amproclefttype = ANY ((SELECT oids FROM met)::oid[]) OR a.amprocfamily IN (SELECT oid FROM families))
+        UNION ALL SELECT o.oprcode::oid FROM pg_amop a JOIN pg_operator o ON o.oid = a.amopopr AND o.oid >= 16384
+          WHERE a.amoplefttype = ANY ((SELECT oids FROM met)::oid[]) OR a.amopfamily IN (SELECT oid FROM families)) x(oid)
+      WHERE NOT EXISTS (SELECT 1 FROM pg_depend d
+        WHERE d.classid = 'pg_proc'::regclass AND d.objid = x.oid AND d.deptype = 'e')
+    -- Values become text and JSON in many places, TUDB's own wrapper among them.
+    UNION SELECT k.castfunc, 'cast', 0 FROM pg_cast k JOIN pg_type t ON t.oid = k.casttarget
+      WHERE k.castfunc >= 16384
+        AND (k.castsource < 16384 OR k.castsource = ANY ((SELECT oids FROM met)::oid[]))
+        AND (k.casttarget < 16384 OR k.casttarget = ANY ((SELECT oids FROM met)::oid[]))
+        AND (k.castcontext = 'i' OR k.castsource >= 16384 OR k.casttarget = ANY ((SELECT oids FROM made)::oid[])
+          OR t.typname = ANY ($7) OR k.casttarget IN ('text'::regtype, 'json'::regtype, 'jsonb'::regtype)
+          -- Keywords that are no names of types.
+          OR $7::text[] && '{int,integer,bigint,smallint,real,double,float,decimal,dec,boolean,char,character,nchar,
+            national,bit,time,timestamp,interval}')),
+  -- An aggregate is the functions that it is made of.
+  run AS (
+    SELECT c.what, c.place, c.oid AS chosen, c.oid, false AS of_aggregate FROM called c
+      WHERE c.oid < 16384 OR NOT EXISTS (SELECT 1 FROM pg_aggregate a WHERE a.aggfnoid = c.oid)
+    UNION SELECT c.what, c.place, c.oid, f.oid, true FROM called c JOIN pg_aggregate a ON a.aggfnoid = c.oid,
+      LATERAL (SELECT unnest(ARRAY[a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn,
+          a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn]::oid[])
+        UNION ALL SELECT o.oprcode FROM pg_operator o WHERE o.oid = a.aggsortop) f(oid)
+      WHERE c.oid >= 16384 AND f.oid <> 0)
+SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'information_schema') THEN 'user in ' ELSE '' END
+      || qn.nspname, q.proname::text,
+    CASE WHEN p.oid >= 16384 AND n.nspname IN ('pg_catalog', 'information_schema') THEN 'user in ' ELSE '' END
+      || n.nspname, p.proname::text,
+    qn.nspname || '.' || q.proname || '(' || pg_get_function_identity_arguments(q.oid) || ')', e.extname::text,
+    p.provolatile::text,
+    -- The same code as a built-in under another name. Aggregates share one placeholder and are no aliases of each other.
+    CASE WHEN l.lanname = 'internal' AND p.provolatile = 'i' AND p.prokind = 'f' AND EXISTS (SELECT 1 FROM pg_proc b
+        WHERE b.pronamespace = 'pg_catalog'::regnamespace AND b.prolang = p.prolang AND b.prosrc = p.prosrc
+          AND b.provolatile = 'i' AND b.prokind = 'f' AND p.oid >= 16384)
+      THEN 'alias' ELSE l.lanname END::text,
+    NOT r.of_aggregate AND (p.proargtypes::oid[] && ARRAY['internal'::regtype::oid, 'cstring'::regtype::oid]
+      OR p.prorettype IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype, 'cstring'::regtype)),
+    (SELECT o.nspname::text FROM pg_namespace o WHERE o.oid = r.place)
+  FROM run r JOIN pg_proc p ON p.oid = r.oid JOIN pg_namespace n ON n.oid = p.pronamespace
+  JOIN pg_proc q ON q.oid = r.chosen JOIN pg_namespace qn ON qn.oid = q.pronamespace
+  JOIN pg_language l ON l.oid = p.prolang
+  LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+  LEFT JOIN pg_extension e ON e.oid = d.refobjid
+UNION ALL
+SELECT CASE WHEN c.oid IN (SELECT oid FROM named) THEN 'relation' ELSE 'relation inside' END, n.nspname::text, c.relname::text,
+    n.nspname::text, c.relname::text, n.nspname || '.' || c.relname, NULL, '', '', false, NULL
+  FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname IN ('pg_catalog', 'information_schema') OR n.nspname LIKE 'pg\_toast%'
+UNION ALL
+SELECT 'foreign table', n.nspname::text, c.relname::text, n.nspname::text, c.relname::text, n.nspname || '.' || c.relname,
+    NULL, '', '', false, NULL
+  FROM parts p JOIN pg_class c ON c.oid = p.oid AND c.relkind = 'f' JOIN pg_namespace n ON n.oid = c.relnamespace
+UNION ALL
+SELECT 'type', n.nspname::text, t.typname::text, n.nspname::text, t.typname::text, n.nspname || '.' || t.typname,
+    e.extname::text, '', '', false, NULL
+  FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+  LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
+  LEFT JOIN pg_extension e ON e.oid = d.refobjid
+  WHERE t.oid = ANY ((SELECT oids FROM made)::oid[]) AND t.typtype = 'b' AND t.typcategory <> 'A'

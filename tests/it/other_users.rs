@@ -1,0 +1,346 @@
+//! What another user of the same database can do to TUDB: objects that stand in for those TUDB's own statements name,
+//! operators that would refuse every statement, and backends that do not end.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::postgres::{Postgres, server, servers};
+use crate::support::{Home, Server, peak_memory_kb};
+
+/// The most memory that the process may ever hold.
+const MAX_MEMORY_KB: u64 = 120 * 1024;
+
+fn serve(url: &str, more: &str) -> (Home, Server) {
+    let home = Home::new("other-users");
+    let config = home.scratch.path("tudb.toml");
+    std::fs::write(&config, format!("{more}\n[sources.main]\nurl = \"{url}\"\n")).unwrap();
+    let home = home.set("TUDB_CONFIG", config.display());
+    let server = home.serve();
+    (home, server)
+}
+
+const SHOP: &str = "
+CREATE TYPE mood AS ENUM ('sad', 'happy');
+CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL DEFAULT 'x', email varchar(80) UNIQUE, m mood, born date,
+  CHECK (name IN ('Ann', 'Bob', 'x')));
+CREATE TABLE orders (id bigint PRIMARY KEY, customer_id int REFERENCES customers, total numeric(10,2), placed timestamptz);
+COMMENT ON TABLE orders IS 'what was bought'; COMMENT ON COLUMN orders.total IS 'in euros';
+INSERT INTO customers VALUES (1, 'Ann', 'ann@example.org', 'happy', '1990-01-01'), (2, 'Bob', 'bob@example.org', 'sad', NULL);
+INSERT INTO orders VALUES (1, 1, 10.50, '2026-01-02 03:04:05Z'), (2, 1, 5, '2026-02-02 03:04:05Z'), (3, 2, 7.25, NULL);
+CREATE VIEW spending AS SELECT c.name, sum(o.total) AS spent FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY c.name;
+CREATE TABLE days (day date, n int) PARTITION BY RANGE (day);
+CREATE TABLE days_1 PARTITION OF days FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+CREATE INDEX ON orders (customer_id) WHERE total > 1;
+ANALYZE;
+";
+
+/// Every tool once, and what each says.
+fn every_tool(server: &mut Server) -> Vec<Value> {
+    let calls = [
+        ("list_tables", json!({})),
+        ("list_tables", json!({"search": "tot"})),
+        ("describe_table", json!({"table": "orders"})),
+        ("describe_table", json!({"table": "customers"})),
+        ("describe_table", json!({"table": "days"})),
+        ("describe_table", json!({"table": "spending"})),
+        ("describe_table", json!({"table": "ordres"})),
+        ("run_sql", json!({"sql": "SELECT name, m, born FROM customers ORDER BY id"})),
+        ("run_sql", json!({"sql": "SELECT * FROM spending ORDER BY name"})),
+        ("run_sql", json!({"sql": "SELECT totl FROM orders"})),
+        ("explain_query", json!({"sql": "SELECT * FROM orders WHERE total > 6"})),
+        ("ask_database", json!({"question": "How many customers are there?"})),
+    ];
+    calls
+        .into_iter()
+        .map(|(tool, arguments)| {
+            let mut reply = server.call(tool, arguments);
+            for field in ["elapsed_ms", "receipt"] {
+                reply.as_object_mut().unwrap().remove(field);
+            }
+            reply
+        })
+        .collect()
+}
+
+/// Types that twins take in place of those that a built-in takes.
+const TYPES: [&str; 12] =
+    ["text", "name", "varchar", "\"char\"", "oid", "int2", "int4", "int8", "bool", "regclass", "name[]", "text[]"];
+
+/// Whether `text` calls the function.
+fn calls(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let before = text[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_');
+        before && text[at + name.len()..].trim_start_matches('"').starts_with('(')
+    })
+}
+
+/// One function for each built-in that `text` calls and each choice of other argument types, and one operator for each
+/// that it uses and each pair of types. Each says in the server's log that it ran.
+fn twins(postgres: &Postgres, database: &str, text: &str) -> String {
+    let mut script = String::from("SET search_path = public;\n");
+    let known = postgres.query(
+        database,
+        "SELECT DISTINCT proname || ' ' || pronargs FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND pronargs BETWEEN 1 AND 3",
+    );
+    let body = "LANGUAGE plpgsql AS $$BEGIN RAISE LOG 'A TWIN RAN'; RETURN NULL; END$$";
+    let mut made = BTreeSet::new();
+    for line in known.lines() {
+        let (name, count) = line.split_once(' ').unwrap();
+        if !calls(text, name) {
+            continue;
+        }
+        // Three arguments of five types each are choices enough.
+        let types: &[&str] = if count == "3" { &TYPES[..5] } else { &TYPES };
+        let mut choices: Vec<Vec<&str>> = vec![Vec::new()];
+        for _ in 0..count.parse().unwrap() {
+            choices = choices.iter().flat_map(|c| types.iter().map(|t| [c.as_slice(), &[*t]].concat())).collect();
+        }
+        for choice in choices {
+            let _ = writeln!(script, "CREATE FUNCTION \"{name}\"({}) RETURNS text {body};", choice.join(", "));
+            made.insert(name.to_owned());
+        }
+    }
+    assert!(made.len() > 25, "the texts call more than these: {made:?}");
+    let operators = postgres.query(
+        database,
+        "SELECT DISTINCT oprname FROM pg_operator WHERE oprnamespace = 'pg_catalog'::regnamespace AND oprname <> '<>'",
+    );
+    let is_operator = |c: char| "+-*/<>=~!@#%^&|`?".contains(c);
+    let used: BTreeSet<&str> = text.split(|c: char| !is_operator(c)).filter(|run| !run.is_empty()).collect();
+    for (at, left) in TYPES.iter().enumerate() {
+        for (and, right) in TYPES.iter().enumerate() {
+            let _ = writeln!(script, "CREATE FUNCTION twin_{at}_{and}({left}, {right}) RETURNS bool {body};");
+        }
+    }
+    let mut count = 0;
+    for name in operators.lines().filter(|name| used.contains(name)) {
+        count += 1;
+        for (at, left) in TYPES.iter().enumerate() {
+            for (and, right) in TYPES.iter().enumerate() {
+                let _ = writeln!(
+                    script,
+                    "CREATE OPERATOR {name} (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = twin_{at}_{and});"
+                );
+            }
+        }
+    }
+    assert!(count >= 8, "the texts use more operators than {count}");
+    script
+}
+
+#[test]
+fn no_object_of_a_user_runs_for_a_name_in_tudbs_own_statements() {
+    let postgres = Postgres::with_settings(&[("log_statement", "all")]);
+    let (database, url) = postgres.database("twins");
+    postgres.script(&database, SHOP);
+    postgres.query("postgres", "CREATE ROLE reader LOGIN");
+    postgres.query(&database, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader");
+    // The worst path there is: the users' schema before the built-ins'.
+    postgres.query("postgres", "ALTER ROLE reader SET search_path = public, pg_catalog");
+    let url = url.replace("postgres@", "reader@");
+    let (_home, mut server) = serve(&url, "");
+    let before = every_tool(&mut server);
+    drop(server);
+    let log = postgres.log();
+    let own: Vec<&str> = log.lines().filter(|line| !line.contains("totl")).collect();
+    postgres.script_best_effort(&database, &twins(&postgres, &database, &own.join("\n")));
+    let ready = "SELECT count(*) FROM pg_operator WHERE oprnamespace = 'public'::regnamespace";
+    assert!(postgres.query(&database, ready).parse::<u32>().unwrap() > 1_000);
+    // They do run for whoever names them under such a path.
+    let tried = "SET search_path = public, pg_catalog; SELECT quote_ident('x'::name)";
+    let _ = postgres.psql(&database).args(["-c", tried]).output();
+    let log = postgres.log();
+    assert!(log.contains("A TWIN RAN"), "the twins are no twins");
+
+    let (home, mut server) = serve(&url, "");
+    let after = every_tool(&mut server);
+    let doctor = home.run(&["doctor"]);
+    let fresh = postgres.log();
+    let fresh = fresh.get(log.len()..).unwrap();
+    assert!(!fresh.contains("A TWIN RAN"), "{fresh}");
+    assert!(doctor.status.success(), "{}", String::from_utf8_lossy(&doctor.stdout));
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before, after);
+    }
+}
+
+/// A function that would do harm, and operators and aggregates of it over built-in types, of a user who may create in
+/// the schema of the tables.
+const HOSTILE: &str = "
+CREATE FUNCTION harm(text, int) RETURNS bool LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HARM DONE'; RETURN true; END$$;
+CREATE FUNCTION harm(int, text) RETURNS bool LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HARM DONE'; RETURN true; END$$;
+CREATE FUNCTION harm(varchar, varchar) RETURNS bool LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HARM DONE'; RETURN true; END$$;
+CREATE FUNCTION harm(numeric, text) RETURNS numeric LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HARM DONE'; RETURN 1; END$$;
+CREATE FUNCTION harm(bigint, text) RETURNS bigint LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HARM DONE'; RETURN 1; END$$;
+CREATE OPERATOR = (LEFTARG = text, RIGHTARG = int, FUNCTION = harm);
+CREATE OPERATOR < (LEFTARG = int, RIGHTARG = text, FUNCTION = harm);
+CREATE OPERATOR ~~ (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = harm);
+CREATE OPERATOR * (LEFTARG = numeric, RIGHTARG = text, FUNCTION = harm);
+CREATE OPERATOR || (LEFTARG = int, RIGHTARG = text, FUNCTION = harm);
+CREATE AGGREGATE count(text) (SFUNC = harm, STYPE = bigint, INITCOND = '0');
+CREATE AGGREGATE sum(text) (SFUNC = harm, STYPE = bigint, INITCOND = '0');
+";
+
+#[test]
+fn a_user_of_the_database_cannot_refuse_everybodys_statements() {
+    const STATEMENTS: [&str; 12] = [
+        "SELECT count(*) FROM customers",
+        "SELECT * FROM customers ORDER BY id",
+        "SELECT c.name, count(c.email) FROM customers c WHERE c.id = 1 GROUP BY c.name",
+        "SELECT name || '-' || id AS label FROM customers ORDER BY 1",
+        "SELECT email FROM customers WHERE email LIKE 'a%'",
+        "SELECT o.id, o.total * 2 FROM orders AS o JOIN customers c ON c.id = o.customer_id WHERE c.name = 'Ann' ORDER BY 1",
+        "WITH big AS (SELECT customer_id, sum(total) AS t FROM orders GROUP BY customer_id) SELECT c.name, t FROM big JOIN customers c ON c.id = big.customer_id ORDER BY t",
+        "SELECT orders.id FROM orders WHERE orders.total < 8 ORDER BY orders.id",
+        "SELECT * FROM spending ORDER BY name",
+        "SELECT id FROM customers WHERE id IN (SELECT customer_id FROM orders WHERE total BETWEEN 1 AND 8)",
+        "SELECT CASE m WHEN 'happy' THEN 1 ELSE 0 END FROM customers ORDER BY id",
+        "SELECT (SELECT max(total) FROM public.orders) - total FROM orders ORDER BY id",
+    ];
+    for postgres in servers() {
+        let (database, url) = postgres.database("hostile");
+        postgres.script(&database, SHOP);
+        let (_home, mut server) = serve(&url, "");
+        let before: Vec<Value> =
+            STATEMENTS.iter().map(|sql| server.call("run_sql", json!({"sql": sql}))["rows"].clone()).collect();
+        drop(server);
+        let log = postgres.log();
+        postgres.script(&database, HOSTILE);
+        let (_home, mut server) = serve(&url, "");
+        for (sql, rows) in STATEMENTS.iter().zip(&before) {
+            // A second time it runs as it is remembered.
+            for _ in 0..2 {
+                let reply = server.call("run_sql", json!({"sql": sql}));
+                assert_eq!(&reply["rows"], rows, "{sql}: {reply}");
+            }
+            let reply = server.call("explain_query", json!({"sql": sql}));
+            assert!(reply["error"].is_null(), "{sql}: {reply}");
+        }
+        // What only their operator could answer stays refused, and an error is told in the caller's own text.
+        for sql in ["SELECT id FROM customers WHERE name = 1", "SELECT sum(name) FROM customers"] {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert_eq!(reply["error"]["code"], "function_refused", "{sql}: {reply}");
+        }
+        let reply = server.call("run_sql", json!({"sql": "SELECT id, nme FROM customers WHERE id < 9"}));
+        assert_eq!(reply["error"]["position"], 12, "{reply}");
+        assert!(!postgres.log().get(log.len()..).unwrap().contains("HARM DONE"));
+        // A type that cannot be sorted can be given an order by its owner's function.
+        postgres.script(&database, SORTED);
+        let reply = server.call("run_sql", json!({"sql": "SELECT DISTINCT to_json(id) FROM customers"}));
+        assert_eq!(reply["error"]["code"], "function_refused", "{reply}");
+        assert_eq!(server.call("run_sql", json!({"sql": STATEMENTS[0]}))["rows"], before[0]);
+    }
+}
+
+const SORTED: &str = "
+CREATE FUNCTION json_less(json, json) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true';
+CREATE FUNCTION json_order(json, json) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0';
+CREATE OPERATOR <<# (LEFTARG = json, RIGHTARG = json, FUNCTION = json_less);
+CREATE OPERATOR =# (LEFTARG = json, RIGHTARG = json, FUNCTION = json_less);
+CREATE OPERATOR CLASS json_sorted DEFAULT FOR TYPE json USING btree AS
+  OPERATOR 1 <<#, OPERATOR 3 =#, FUNCTION 1 json_order(json, json);
+";
+
+/// A function that goes on whatever it is told, as some built-ins do with very long arguments.
+const STUBBORN: &str = "
+CREATE FUNCTION stubborn(seconds int) RETURNS int LANGUAGE plpgsql STABLE AS $$
+DECLARE until timestamptz := clock_timestamp() + make_interval(secs => seconds);
+BEGIN
+  WHILE clock_timestamp() < until LOOP
+    BEGIN PERFORM pg_sleep(0.2); EXCEPTION WHEN query_canceled THEN NULL; END;
+  END LOOP;
+  RETURN 1;
+END$$;
+";
+
+#[test]
+fn a_backend_that_does_not_end_keeps_its_connection() {
+    let postgres = server();
+    let (database, url) = postgres.database("stubborn");
+    postgres.script(&database, STUBBORN);
+    let home = Home::new("other-users");
+    let config = home.scratch.path("tudb.toml");
+    std::fs::write(
+        &config,
+        format!(
+            "statement_timeout_ms = 1000\n[sources.main]\nurl = \"{url}\"\nconnect_timeout_ms = 1500\n\
+             allow_functions = [\"public.stubborn\"]\n"
+        ),
+    )
+    .unwrap();
+    let mut server = home.set("TUDB_CONFIG", config.display()).serve();
+    let began = Instant::now();
+    let ids: Vec<u64> =
+        (0..4).map(|_| server.send_call("run_sql", json!({"sql": "SELECT public.stubborn(14)"}))).collect();
+    for id in ids {
+        assert_eq!(crate::support::content(&server.answer(id))["error"]["code"], "timeout");
+    }
+    let backends =
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%stubborn(14)%' AND pid <> pg_backend_pid()";
+    for _ in 0..3 {
+        let reply = server.call("run_sql", json!({"sql": "SELECT public.stubborn(14)"}));
+        assert_eq!(reply["error"]["code"], "busy", "{reply}");
+        assert!(postgres.query(&database, backends).parse::<u32>().unwrap() <= 4);
+    }
+    assert!(began.elapsed() < Duration::from_secs(14), "the backends ended too early for this test");
+    // Once they have ended their places are free again.
+    while postgres.query(&database, backends) != "0" {
+        assert!(began.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::thread::sleep(Duration::from_millis(2_500));
+    for _ in 0..3 {
+        assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]));
+    }
+}
+
+#[test]
+fn a_message_of_any_length_takes_bounded_memory() {
+    let long_error = "SELECT repeat('x', 100000000)::int".to_owned();
+    let wide_numbers =
+        format!("SELECT {}", (0..600).map(|_| "repeat('9', 131000)::numeric").collect::<Vec<_>>().join(","));
+    let doubled = (0..15).fold("SELECT repeat('y', 1000) AS x".to_owned(), |inner, n| {
+        format!("SELECT x || x AS x FROM ({inner}) AS q{n}")
+    });
+    let long_plan = format!("SELECT * FROM ({doubled}) q WHERE x <> random()::text");
+    for postgres in servers() {
+        let (_, url) = postgres.database("long");
+        let (_home, mut server) = serve(&url, "");
+        let calls = [("run_sql", &long_error), ("run_sql", &wide_numbers), ("explain_query", &long_plan)];
+        for (tool, sql) in calls {
+            let reply = server.call(tool, json!({"sql": sql}));
+            assert_eq!(reply["error"]["code"], "too_long", "{tool} {}: {reply}", &sql[..40]);
+            assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]));
+        }
+        let ids: Vec<u64> =
+            (0..12).map(|at| calls[at % 3]).map(|(tool, sql)| server.send_call(tool, json!({"sql": sql}))).collect();
+        for id in ids {
+            let code = crate::support::content(&server.answer(id))["error"]["code"].clone();
+            assert!(code == "too_long" || code == "busy" || code == "timeout", "{code}");
+        }
+        assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]));
+        let peak = peak_memory_kb(&server.child);
+        eprintln!("PostgreSQL {}: peak {} MB", postgres.version, peak / 1024);
+        assert!(peak < MAX_MEMORY_KB, "{peak} kB");
+    }
+}
+
+#[test]
+fn names_beyond_ascii_are_quoted_where_the_server_folds_otherwise() {
+    let postgres = server();
+    let database = format!("latin_{}", uuid::Uuid::now_v7().simple());
+    postgres.query(
+        "postgres",
+        &format!("CREATE DATABASE {database} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"),
+    );
+    postgres.script(&database, "SET client_encoding = 'UTF8'; CREATE TABLE t (\"é\" int); INSERT INTO t VALUES (7)");
+    let url = format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", postgres.port);
+    let (_home, mut server) = serve(&url, "");
+    assert_eq!(server.call("run_sql", json!({"sql": "SELECT \"é\", 'É' FROM t"}))["rows"], json!([[7, "É"]]));
+    let reply = server.call("run_sql", json!({"sql": "SELECT É FROM t"}));
+    assert_eq!(reply["error"]["code"], "statement_refused", "{reply}");
+    assert!(reply["error"]["hint"].as_str().unwrap().contains("double quotes"), "{reply}");
+}
