@@ -211,6 +211,9 @@ pub struct ColumnUses {
     pub renames: bool,
     /// Whether the outermost query sorts or groups by the place of a column.
     pub by_place: bool,
+    /// Names that may be columns and of which the walk did not note what they are: the parser takes many words for a
+    /// type or a prefix (`text "x"`, `interval + 1`) where a database reads a column.
+    pub unread: BTreeSet<String>,
 }
 
 /// Returns the places of the result's columns that have to be masked.
@@ -243,6 +246,13 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
         }
         // A CTE of the table's name makes it unclear which of the two a name means.
         if uses.renames || uses.derived.contains(&table.table) {
+            return Err(table.refuse("*"));
+        }
+        if let Some(name) = uses.unread.iter().find(|name| table.denied.contains(*name) || table.masked.contains(*name))
+        {
+            return Err(table.refuse(name));
+        }
+        if uses.unread.iter().any(|name| names.contains(name.as_str())) {
             return Err(table.refuse("*"));
         }
         let means_table = |of: &str| uses.may_mean(of, table);

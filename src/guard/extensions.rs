@@ -1,12 +1,13 @@
 //! Which functions and operators of PostgreSQL's well-known extensions may be called. Pure data and one look-up.
 //!
 //! The catalog says which extension owns a function (`pg_depend`); whoever installed the extension vouched for its
-//! code. What remains to be judged here is what the code does: extensions that only compute are listed, with the few
-//! names among theirs that look up tables by name or change settings left out. Extensions that run SQL from text or
+//! code. What remains to be judged here is what the code does: extensions that only compute are listed whole; of those
+//! where one function does more, the others are listed by name, so that a function of a later version is refused until
+//! somebody has read it. Read in the sources of PostgreSQL 15's contrib and PostGIS 3.3. Extensions that run SQL from text or
 //! reach other servers and files (`dblink`, `tablefunc`, `xml2`, `pageinspect`, `file_fdw`, ..) are not on the list.
 
-/// Extensions whose functions only compute from their arguments.
-const COMPUTING: [&str; 19] = [
+/// Extensions all of whose functions only compute from their arguments.
+const COMPUTING: [&str; 14] = [
     "btree_gin",
     "btree_gist",
     "citext",
@@ -16,43 +17,77 @@ const COMPUTING: [&str; 19] = [
     "h3",
     "hstore",
     "intarray",
-    "isn",
     "ltree",
-    "pg_trgm",
-    "postgis",
     "seg",
     "tsm_system_rows",
     "tsm_system_time",
-    "unaccent",
-    "uuid-ossp",
     "vector",
 ];
 
-/// Functions of those extensions that read a table or a statistic whose name they are given.
-const BY_NAME: [&str; 6] = [
-    "st_estimatedextent",
-    "st_estimated_extent",
-    "_postgis_stats",
-    "_postgis_selectivity",
-    "find_srid",
-    "_postgis_join_selectivity",
+/// Extensions of which some functions set or read more than their arguments, and the functions that do not:
+/// `isn_weak` changes the session although it is declared IMMUTABLE, `set_limit` changes it too, PostGIS looks up tables
+/// and statistics by name and tells where the server keeps its files, and the identifiers made of the clock tell the
+/// machine's network address and write a state file.
+const LISTED: [(&str, &str); 5] = [
+    ("isn", ISN),
+    ("pg_trgm", PG_TRGM),
+    ("postgis", include_str!("extensions_postgis.txt")),
+    ("unaccent", "unaccent"),
+    ("uuid-ossp", UUID_OSSP),
 ];
+
+const ISN: &str = "
+btean13cmp btisbn13cmp btisbncmp btismn13cmp btismncmp btissn13cmp btissncmp btupccmp ean13_in ean13_out hashean13
+hashisbn hashisbn13 hashismn hashismn13 hashissn hashissn13 hashupc is_valid isbn isbn13 isbn13_in isbn_in ismn
+ismn13 ismn13_in ismn_in isn_out isneq isnge isngt isnle isnlt isnne issn issn13 issn13_in issn_in make_valid upc
+upc_in
+";
+
+const PG_TRGM: &str = "
+gtrgm_in gtrgm_out show_limit show_trgm similarity similarity_dist similarity_op strict_word_similarity
+strict_word_similarity_commutator_op strict_word_similarity_dist_commutator_op strict_word_similarity_dist_op
+strict_word_similarity_op word_similarity word_similarity_commutator_op word_similarity_dist_commutator_op
+word_similarity_dist_op word_similarity_op
+";
+
+const UUID_OSSP: &str = "
+uuid_generate_v3 uuid_generate_v4 uuid_generate_v5 uuid_nil uuid_ns_dns uuid_ns_oid uuid_ns_url uuid_ns_x500
+";
+
+/// Functions and relations of PostGIS that tell the names, types, extents or constraints of columns.
+const TELLING: &str = "
+_postgis_index_extent _postgis_join_selectivity _postgis_selectivity _postgis_stats find_srid geography_columns
+geometry_columns postgis_constraint_dims postgis_constraint_srid postgis_constraint_type raster_columns raster_overviews
+st_estimated_extent st_estimatedextent st_findextent
+";
+
+fn holds(list: &str, name: &str) -> bool {
+    list.split_ascii_whitespace().any(|listed| listed == name)
+}
 
 /// Returns whether a function of an extension may be called. Volatile ones may not, but for the identifiers that
 /// `uuid-ossp` makes; PL code of an extension may run SQL, so that C and SQL functions alone count.
 pub(crate) fn permits(extension: &str, function: &str, is_volatile: bool, language: &str) -> bool {
     // A sampling method is a handler that the planner calls.
     let samples = extension.starts_with("tsm_") && matches!(function, "system_rows" | "system_time");
+    let computes = COMPUTING.contains(&extension)
+        || LISTED.iter().any(|(listed, functions)| *listed == extension && holds(functions, function));
     samples
-        || COMPUTING.contains(&extension)
+        || computes
             && (!is_volatile || extension == "uuid-ossp")
             && matches!(language, "c" | "internal" | "sql")
-            && !BY_NAME.contains(&function)
+            && !tells_of_columns(function)
+}
+
+/// Returns whether a function or a relation of an extension, by its bare name, tells of columns or of the catalog. With
+/// rules about columns it is closed: `deny` and `mask` cannot see through it.
+pub(crate) fn tells_of_columns(name: &str) -> bool {
+    holds(TELLING, name)
 }
 
 /// Returns whether relations that the extension brings along may be read without looking into them.
 pub(crate) fn is_known(extension: &str) -> bool {
-    COMPUTING.contains(&extension)
+    COMPUTING.contains(&extension) || LISTED.iter().any(|(listed, _)| *listed == extension)
 }
 
 #[cfg(test)]
@@ -67,5 +102,18 @@ mod tests {
         assert!(!permits("dblink", "dblink", false, "c"));
         assert!(!permits("postgis", "st_findextent", false, "plpgsql"));
         assert!(!permits("postgis", "st_estimatedextent", false, "c"));
+        assert!(permits("postgis", "st_area", false, "c") && permits("postgis", "geometry_overlaps", false, "c"));
+        assert!(!permits("postgis", "st_of_a_later_version", false, "c"));
+        assert!(permits("isn", "isbn13", false, "c") && !permits("isn", "isn_weak", false, "c"));
+        assert!(permits("unaccent", "unaccent", false, "c"));
+        assert!(!permits("uuid-ossp", "uuid_generate_v1", true, "c"));
+    }
+
+    #[test]
+    fn what_tells_of_columns_is_never_permitted() {
+        for name in TELLING.split_ascii_whitespace() {
+            assert!(tells_of_columns(name) && !permits("postgis", name, false, "c"), "{name}");
+        }
+        assert!(!tells_of_columns("st_extent") && !tells_of_columns("spatial_ref_sys"));
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Whitespace};
 
 use super::lexer::{Kind, Lexeme, is_operator, lexemes};
 use crate::dialect::Dialect;
@@ -93,6 +93,12 @@ fn of_tokens(sql: &str, tokens: &[TokenWithSpan]) -> Vec<Range<usize>> {
         last_is_run = is_operator;
     }
     found
+}
+
+/// The byte offsets of places in the text.
+pub(super) fn byte_offsets(sql: &str, places: &BTreeSet<Location>) -> BTreeSet<usize> {
+    let mut cursor = Cursor { sql, byte: 0, line: 1, column: 1 };
+    places.iter().map(|place| cursor.go_to(place.line, place.column)).collect()
 }
 
 /// Walks the text once, turning lines and columns into bytes.

@@ -271,8 +271,9 @@ fn names(
     match parser.parse_statements() {
         Ok(statements) => match statements.as_slice() {
             [statement] => {
-                let parsed = Names { operators, ..walk::check(sql, statement, dialect)? };
-                reader::complete(sql, dialect, parsed)
+                let (walked, understood) = walk::check(sql, statement, dialect)?;
+                let understood = lexical::byte_offsets(sql, &understood);
+                reader::complete(sql, dialect, Names { operators, ..walked }, &understood)
             }
             [] => Err(Rejection::Empty),
             several => Err(Rejection::MultipleStatements { count: several.len() }),

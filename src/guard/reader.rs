@@ -10,6 +10,8 @@
 //! honest statements are refused for that (a column alias named `into`), and none of the parser's mistakes can pass.
 //! Pure.
 
+mod unread;
+
 use std::collections::{BTreeSet, HashSet};
 
 use super::functions::{self, Judgement};
@@ -72,13 +74,22 @@ pub(super) fn check(sql: &str, dialect: Dialect, unread: Rejection) -> Result<Na
     }
 }
 
-/// Reads `sql` after the parser, and adds the names that it sees beside the parser's.
+/// Reads `sql` after the parser, and adds the names that it sees beside the parser's. `understood` holds the byte
+/// offsets of the identifiers whose meaning the walk noted.
 ///
 /// # Errors
 ///
 /// A [`Rejection`] for what the parser took for something else.
-pub(super) fn complete(sql: &str, dialect: Dialect, parsed: Names) -> Result<Names, Rejection> {
+pub(super) fn complete(
+    sql: &str,
+    dialect: Dialect,
+    mut parsed: Names,
+    understood: &BTreeSet<usize>,
+) -> Result<Names, Rejection> {
     let Some(reader) = Reader::new(sql, dialect, false) else { return Err(Rejection::differently()) };
+    if let Some(uses) = parsed.uses.as_mut() {
+        uses.unread = reader.unread(understood);
+    }
     let seen = reader.check(Rejection::differently())?;
     fn union<T: Ord>(one: Vec<T>, other: Vec<T>) -> Vec<T> {
         one.into_iter().chain(other).collect::<BTreeSet<T>>().into_iter().collect()

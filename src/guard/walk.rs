@@ -10,6 +10,7 @@ mod uses;
 use std::collections::{BTreeSet, HashMap};
 
 use sqlparser::ast::*;
+use sqlparser::tokenizer::Location;
 
 use super::classify::{StatementClass, classify};
 use super::columns::{ColumnName, ColumnUses, TableName, Wildcard};
@@ -22,8 +23,12 @@ type Walked = Result<(), Rejection>;
 /// before twice doubles with each link.
 pub(super) const MAX_EXPANSIONS: u64 = 1_000;
 
-/// Returns the names the statement uses, or why it is refused.
-pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Result<Names, Rejection> {
+/// Where the identifiers begin whose part in the statement the walk knows: a use of a column that it noted, or the name
+/// of something that is no column.
+pub(super) type Understood = BTreeSet<Location>;
+
+/// Returns the names the statement uses and the places of those it understood, or why it is refused.
+pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Result<(Names, Understood), Rejection> {
     let mut walk = Walk {
         sql,
         dialect,
@@ -35,6 +40,7 @@ pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Resul
         types: BTreeSet::new(),
         reads: BTreeSet::new(),
         uses: ColumnUses::default(),
+        understood: Understood::new(),
         expansions: 1,
         weights: HashMap::new(),
         level: 0,
@@ -45,7 +51,7 @@ pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Resul
         StatementClass::Write(what) => return Err(Rejection::Write { what }),
         StatementClass::Other(what) => return Err(Rejection::clause(what)),
     }
-    Ok(Names {
+    let names = Names {
         relations: walk.relations.difference(&walk.ctes).cloned().collect(),
         functions: walk.functions.into_iter().collect(),
         fields: walk.fields.into_iter().collect(),
@@ -58,7 +64,8 @@ pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Resul
         tables: walk.tables.into_iter().filter(|(_, name)| !walk.ctes.contains(name)).collect(),
         beyond_ascii: false,
         uses: Some(walk.uses),
-    })
+    };
+    Ok((names, walk.understood))
 }
 
 /// A name as the database folds it: PostgreSQL folds the ASCII letters of what is not quoted and cuts every name at 63
@@ -113,6 +120,7 @@ struct Walk<'a> {
     /// Every relation, those that a CTE may hide included.
     reads: BTreeSet<(Option<String>, String)>,
     uses: ColumnUses,
+    understood: Understood,
     /// Queries that the one at hand becomes once each CTE stands in its references' place, and the same of each CTE.
     expansions: u64,
     weights: HashMap<String, u64>,
@@ -152,6 +160,7 @@ impl Walk<'_> {
         if let Some(With { with_token: _, recursive: _, cte_tables }) = with {
             for Cte { alias, query, from: _, materialized: _, closing_paren_token: _ } in cte_tables {
                 let name = self.fold(&alias.name);
+                self.understand(&alias.name);
                 self.uses.derived.insert(name.clone());
                 self.ctes.insert(name.clone());
                 self.alias(Some(alias))?;
@@ -290,6 +299,7 @@ impl Walk<'_> {
                 SelectItem::ExprWithAlias { expr, alias } => self.item(expr, Some(alias), place)?,
                 SelectItem::ExprWithAliases { expr, aliases: _ } => self.expr(expr)?,
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
+                    self.understand_name(name);
                     let of = self.parts(name)?.pop();
                     self.note_wildcard(of, from, place);
                     self.wildcard(options)?;
@@ -320,9 +330,10 @@ impl Walk<'_> {
             }
         }
         self.maybe(having.as_ref())?;
-        for NamedWindowDefinition(_, window) in named_window {
+        for NamedWindowDefinition(name, window) in named_window {
+            self.understand(name);
             match window {
-                NamedWindowExpr::NamedWindow(_) => {}
+                NamedWindowExpr::NamedWindow(name) => self.understand(name),
                 NamedWindowExpr::WindowSpec(spec) => self.window(spec)?,
             }
         }
@@ -374,6 +385,7 @@ impl Walk<'_> {
                     JoinConstraint::On(expr) => self.expr(expr)?,
                     JoinConstraint::Using(columns) => {
                         for column in columns {
+                            self.understand_name(column);
                             let column = self.parts(column)?.pop().unwrap_or_default();
                             self.uses.uses.push(ColumnName { table: None, column });
                         }
@@ -418,6 +430,7 @@ impl Walk<'_> {
                 }
                 self.alias(alias.as_ref())?;
                 self.sample(sample.as_ref())?;
+                self.understand_name(name);
                 // `ONLY t` and `ONLY (t)` are read as a table or a function of that name.
                 self.uses.renames |= self.parts(name)?.last().is_some_and(|name| name == "only");
                 match args {
@@ -479,7 +492,8 @@ impl Walk<'_> {
                 for XmlPassingArgument { expr, alias: _, by_value: _ } in &passing.arguments {
                     self.expr(expr)?;
                 }
-                for XmlTableColumn { name: _, option } in columns {
+                for XmlTableColumn { name, option } in columns {
+                    self.understand(name);
                     match option {
                         XmlTableColumnOption::ForOrdinality => {}
                         XmlTableColumnOption::NamedInfo { r#type, path, default, nullable: _ } => {
@@ -504,8 +518,11 @@ impl Walk<'_> {
     fn json_table_columns(&mut self, columns: &[JsonTableColumn]) -> Walked {
         for column in columns {
             match column {
-                JsonTableColumn::Named(named) => self.data_type(&named.r#type)?,
-                JsonTableColumn::ForOrdinality(_) => {}
+                JsonTableColumn::Named(named) => {
+                    self.understand(&named.name);
+                    self.data_type(&named.r#type)?;
+                }
+                JsonTableColumn::ForOrdinality(name) => self.understand(name),
                 JsonTableColumn::Nested(nested) => self.json_table_columns(&nested.columns)?,
             }
         }
@@ -532,7 +549,11 @@ impl Walk<'_> {
 
     /// Column definitions of an alias carry types: `FROM f() AS t(a some_type)`.
     fn alias(&mut self, alias: Option<&TableAlias>) -> Walked {
-        for TableAliasColumnDef { name: _, data_type } in alias.iter().flat_map(|alias| &alias.columns) {
+        if let Some(alias) = alias {
+            self.understand(&alias.name);
+        }
+        for TableAliasColumnDef { name, data_type } in alias.iter().flat_map(|alias| &alias.columns) {
+            self.understand(name);
             if let Some(data_type) = data_type {
                 self.data_type(data_type)?;
             }

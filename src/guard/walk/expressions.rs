@@ -69,14 +69,30 @@ impl Walk<'_> {
         self.order(within_group)?;
         self.maybe(filter.as_deref())?;
         match over {
-            None | Some(WindowType::NamedWindow(_)) => Ok(()),
+            None => Ok(()),
+            Some(WindowType::NamedWindow(name)) => {
+                self.understand(name);
+                Ok(())
+            }
             Some(WindowType::WindowSpec(spec)) => self.window(spec),
         }
     }
 
     pub(super) fn args(&mut self, args: &[FunctionArg]) -> Walked {
+        use FunctionArgOperator::{Assignment, RightArrow};
         for arg in args {
             let value = match arg {
+                // By any other operator the name may be a value.
+                FunctionArg::Named { name, arg, operator: RightArrow | Assignment } => {
+                    self.understand(name);
+                    arg
+                }
+                FunctionArg::ExprNamed { name: Expr::Identifier(name), arg, operator: RightArrow | Assignment }
+                    if self.dialect == Dialect::Postgresql =>
+                {
+                    self.understand(name);
+                    arg
+                }
                 FunctionArg::Named { name: _, arg, operator: _ } | FunctionArg::Unnamed(arg) => arg,
                 FunctionArg::ExprNamed { name, arg, operator: _ } => {
                     self.expr(name)?;
@@ -86,6 +102,7 @@ impl Walk<'_> {
             match value {
                 FunctionArgExpr::Expr(expr) => self.expr(expr)?,
                 FunctionArgExpr::QualifiedWildcard(name) => {
+                    self.understand_name(name);
                     let of = self.parts(name)?.pop();
                     self.uses.wildcards.push(Wildcard { of, from: Vec::new(), place: None });
                 }
@@ -97,7 +114,10 @@ impl Walk<'_> {
     }
 
     pub(super) fn window(&mut self, spec: &WindowSpec) -> Walked {
-        let WindowSpec { window_name: _, partition_by, order_by, window_frame } = spec;
+        let WindowSpec { window_name, partition_by, order_by, window_frame } = spec;
+        if let Some(name) = window_name {
+            self.understand(name);
+        }
         self.exprs(partition_by)?;
         self.order(order_by)?;
         if let Some(WindowFrame { units: _, start_bound, end_bound }) = window_frame {
@@ -137,6 +157,7 @@ impl Walk<'_> {
                 Err(Rejection::clause("a placeholder ($1, ?); write the value itself"))
             }
             Expr::CompoundIdentifier(parts) => {
+                parts.iter().for_each(|part| self.understand(part));
                 if let Some(last) = parts.last() {
                     let field = self.fold(last);
                     self.fields.insert(field);
@@ -153,12 +174,14 @@ impl Walk<'_> {
                 Ok(())
             }
             Expr::Identifier(name) => {
+                self.understand(name);
                 let column = self.fold(name);
                 self.uses.uses.push(ColumnName { table: None, column });
                 Ok(())
             }
             Expr::Value(_) | Expr::Wildcard(_) => Ok(()),
             Expr::QualifiedWildcard(name, _) => {
+                self.understand_name(name);
                 let of = self.parts(name)?.pop();
                 self.uses.wildcards.push(Wildcard { of, from: Vec::new(), place: None });
                 Ok(())
@@ -202,9 +225,12 @@ impl Walk<'_> {
             | Expr::Ceil { expr: inner, field: _ }
             | Expr::Floor { expr: inner, field: _ }
             | Expr::Nested(inner)
-            | Expr::Collate { expr: inner, collation: _ }
             | Expr::Prefixed { prefix: _, value: inner }
             | Expr::Named { expr: inner, name: _ } => self.expr(inner),
+            Expr::Collate { expr: inner, collation } => {
+                self.understand_name(collation);
+                self.expr(inner)
+            }
             Expr::UnaryOp { op, expr } => {
                 unary(op)?;
                 self.expr(expr)
@@ -317,6 +343,7 @@ impl Walk<'_> {
     pub(super) fn field(&mut self, field: &Expr) -> Walked {
         match field {
             Expr::Identifier(name) => {
+                self.understand(name);
                 let name = self.fold(name);
                 self.uses.uses.push(ColumnName { table: None, column: name.clone() });
                 match functions::judge(self.dialect, &name) {

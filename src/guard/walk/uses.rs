@@ -1,16 +1,36 @@
 //! The part of the walk that notes what a statement does with columns, for the rules about them. It refuses nothing.
 
 use sqlparser::ast::*;
+use sqlparser::tokenizer::Span;
 
 use super::{Walk, Walked};
 use crate::dialect::Dialect;
 use crate::guard::columns::{PlainItem, TableName, Wildcard};
 
 impl Walk<'_> {
+    /// Notes that the walk knows what this identifier means. One that the parser made up has no place.
+    pub(super) fn understand(&mut self, name: &Ident) {
+        if name.span != Span::empty() {
+            self.understood.insert(name.span.start);
+        }
+    }
+
+    /// The same of each part of a name.
+    pub(super) fn understand_name(&mut self, name: &ObjectName) {
+        for part in &name.0 {
+            if let ObjectNamePart::Identifier(part) = part {
+                self.understand(part);
+            }
+        }
+    }
+
     /// One item of a select list: a column that stands plainly in the outermost one is noted as such.
     pub(super) fn item(&mut self, expr: &Expr, alias: Option<&Ident>, place: usize) -> Walked {
         let before = self.uses.uses.len();
         self.expr(expr)?;
+        if let Some(alias) = alias {
+            self.understand(alias);
+        }
         let is_plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) && self.level == 1;
         if is_plain
             && self.uses.uses.len() == before + 1
@@ -52,6 +72,7 @@ impl Walk<'_> {
     /// Notes the alias of something whose own columns are walked where they are made.
     pub(super) fn derived(&mut self, alias: Option<&TableAlias>) {
         if let Some(alias) = alias {
+            self.understand(&alias.name);
             let name = self.fold(&alias.name);
             self.uses.derived.insert(name);
         }
