@@ -26,6 +26,8 @@ mod safety;
 mod sample;
 mod schema;
 mod spread;
+mod sqlite_files;
+mod sqlite_process;
 mod support;
 mod telemetry;
 mod users;
