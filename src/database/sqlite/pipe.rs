@@ -153,12 +153,16 @@ pub(super) enum ReadError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Reason {
     Catalog,
+    Virtual,
 }
 
 impl Reason {
     fn text(self) -> &'static str {
         match self {
             Reason::Catalog => "this source denies tables or columns, and the catalog would tell them",
+            Reason::Virtual => {
+                "this source has rules, and a virtual table may show the words of a table that they cover"
+            }
         }
     }
 }
