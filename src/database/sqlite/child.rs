@@ -190,8 +190,9 @@ impl Reader {
         };
         handle.execute("PRAGMA query_only = on; PRAGMA trusted_schema = off").map_err(missing)?;
         handle.lock(bounds.max_sql_bytes, bounds.sqlite_value_bytes);
-        // Reads the schema. What is wrong with it is told by the first read.
+        // Reads the schema. What is wrong with it, or a writer's lock, is told by the first read.
         let read = handle.execute("SELECT count(*) FROM sqlite_schema");
+        handle.wait_for_locks();
         if let (Err(fault), Some(look), Place::File(path)) = (read, &look, &self.setup.place)
             && (fault.is_no_database() || (look.is_shared() && fault.is_stale()))
         {

@@ -67,9 +67,13 @@ impl Handle {
         let end: *const Cell<Option<Instant>> = &raw const *handle.end;
         // SAFETY: the cell lives as long as the handle, and the callback runs on this thread during its calls.
         unsafe { ffi::sqlite3_progress_handler(db, STEPS_PER_LOOK, Some(is_late), end.cast_mut().cast::<c_void>()) };
-        // SAFETY: plain setters.
-        unsafe { ffi::sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS) };
         Ok(handle)
+    }
+
+    /// Makes reads wait for a writer's lock; without it they fail at once.
+    pub(super) fn wait_for_locks(&self) {
+        // SAFETY: a plain setter.
+        unsafe { ffi::sqlite3_busy_timeout(self.db, BUSY_TIMEOUT_MS) };
     }
 
     /// Sets when the next statement has to end, its compilation included.

@@ -45,6 +45,12 @@ impl Worker {
         }
         let mut command = Command::new(program()?);
         command.arg(COMMAND).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        // Where temporary files go, and what `localtime` means: everything else of the environment is none of its business.
+        for name in ["TMPDIR", "SQLITE_TMPDIR", "TZ"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
         // Temporary files of SQLite's never come to stand where the server was started.
         #[cfg(unix)]
         command.arg0("tudb").current_dir("/");
