@@ -20,7 +20,7 @@
 //!   that is dropped still writes its outcome. A tool's answer leaves when the outcome is in the store, or says that
 //!   it is not.
 //! - Every PostgreSQL statement runs in a read-only transaction whose first query is ours; text from outside never
-//!   reaches the simple protocol. SQLite files are opened read-only.
+//!   reaches the simple protocol. SQLite files are opened read-only, in child processes that are killed when they are late.
 //! - `tools` and `ask` hold the gateway and no pool. [`database::bootstrap`] alone writes, and never in a call's road.
 //! - stdout carries JSON-RPC only; secrets live in [`secret::Secret`], which cannot be printed.
 

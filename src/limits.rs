@@ -79,6 +79,17 @@ pub struct Limits {
     pub max_snapshot_bytes: usize,
     /// Reading the schema in order to explain an error of the database.
     pub advice_timeout_ms: u64,
+    /// Memory that SQLite may take in one process of a source, over what the schema takes. A statement that needs more is run
+    /// once more with [`Limits::sqlite_large_heap_bytes`].
+    pub sqlite_heap_bytes: usize,
+    /// The same for the one statement of the server that may take more at a time. It holds a cell of 34 MB twice.
+    pub sqlite_large_heap_bytes: usize,
+    /// Bytes of one value of SQLite, in a table or in a statement.
+    pub sqlite_value_bytes: usize,
+    /// How long a process that runs a SQLite statement may be late with its answer before it is killed.
+    pub sqlite_grace_ms: u64,
+    /// How long after the end of its statement such a process ends by itself, when nobody has killed it.
+    pub sqlite_overrun_ms: u64,
     /// Shapes of statements remembered, a source.
     pub remembered_shapes: usize,
 }
@@ -122,6 +133,11 @@ impl Default for Limits {
             snapshot_max_age_ms: 600_000,
             max_snapshot_bytes: 64 << 20,
             advice_timeout_ms: 2_000,
+            sqlite_heap_bytes: 16 << 20,
+            sqlite_large_heap_bytes: 80 << 20,
+            sqlite_value_bytes: 40 << 20,
+            sqlite_grace_ms: 250,
+            sqlite_overrun_ms: 1_000,
             remembered_shapes: 256,
         }
     }

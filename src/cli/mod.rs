@@ -67,6 +67,9 @@ enum Command {
     Migrate(sample::Place),
     /// Load the sample data into the database that URL names
     Seed(sample::Place),
+    /// The process that reads one SQLite file for a server; for no one else
+    #[command(hide = true)]
+    SqliteWorker,
 }
 
 /// Version, revision, protocol versions.
@@ -88,6 +91,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
             return ExitCode::from(if error.use_stderr() { USAGE } else { DONE });
         }
     };
+    if matches!(arguments.command, Some(Command::SqliteWorker)) {
+        return ExitCode::from(if crate::database::serve_sqlite() { DONE } else { NO });
+    }
     let config = Config::load(arguments.config, &env);
     start_log(config.as_ref().map_or("warn", |config| config.log.as_str()));
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -109,6 +115,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
             Command::Audit(audit) => with(config, async |config| audit.run(config).await).await,
             Command::Migrate(place) => with(config, async |config| place.migrate(&config).await).await,
             Command::Seed(place) => with(config, async |config| place.seed(&config).await).await,
+            // It never comes here: it needs no runtime.
+            Command::SqliteWorker => USAGE,
         }
     });
     telemetry::stop();

@@ -9,6 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
 use time::{Date, Duration, OffsetDateTime};
 
+use super::Place;
 use super::target::{self, Target};
 use crate::config::SourceConfig;
 use crate::dialect::Dialect;
@@ -43,46 +44,45 @@ pub enum BootstrapError {
     Target(String),
 }
 
-/// The sample, ready to be opened.
-pub struct Sample {
-    pub options: SqliteConnectOptions,
-    /// Holds the database when it is in memory.
-    pub keeper: Option<SqliteConnection>,
-}
-
 /// Where the sample's file stands, when there is a data directory.
 pub fn sample_path(data_dir: &Path) -> PathBuf {
     data_dir.join("sample.db")
 }
 
-/// The sample of today: the file in `data_dir`, rebuilt beside it and renamed over it when its date is not today;
-/// in memory when no directory can be written.
-///
-/// # Errors
-///
-/// When it cannot even be built in memory.
-pub async fn sample(data_dir: Option<&Path>) -> Result<Sample, BootstrapError> {
+/// The sample of today: the file in `data_dir`, rebuilt beside it and renamed over it when its date is not today; in the
+/// memory of the processes that read it when no directory can be written.
+pub async fn sample(data_dir: Option<&Path>) -> Place {
     let today = OffsetDateTime::now_utc().date();
     if let Some(directory) = data_dir {
         match sample_file(directory, today).await {
-            Ok(options) => return Ok(Sample { options, keeper: None }),
+            Ok(path) => return Place::File(path),
             Err(error) => {
                 tracing::warn!(%error, "the sample cannot be written to the data directory; it stays in memory")
             }
         }
     }
-    let name = format!("file:tudb-sample-{}?mode=memory&cache=shared", uuid::Uuid::now_v7());
-    let options = SqliteConnectOptions::new().filename(name).in_memory(true).shared_cache(true);
-    let mut keeper = options.clone().create_if_missing(true).disable_statement_logging().connect().await?;
-    build(&mut keeper, today).await?;
-    Ok(Sample { options, keeper: Some(keeper) })
+    Place::Sample(today)
 }
 
-async fn sample_file(directory: &Path, today: Date) -> Result<SqliteConnectOptions, BootstrapError> {
+/// The statements that make the sample of a day in an empty SQLite database.
+///
+/// # Errors
+///
+/// When the seed cannot be read (never with the one that is built in).
+pub fn sample_script(today: Date) -> Result<Vec<String>, BootstrapError> {
+    let mut script = vec!["BEGIN".to_owned(), SQLITE_SCHEMA.to_owned()];
+    for (table, csv) in SEEDS {
+        script.extend(inserts(table, csv, Dialect::Sqlite, today)?);
+    }
+    script.extend(["ANALYZE".to_owned(), "COMMIT".to_owned()]);
+    Ok(script)
+}
+
+async fn sample_file(directory: &Path, today: Date) -> Result<PathBuf, BootstrapError> {
     let path = sample_path(directory);
     let options = SqliteConnectOptions::new().filename(&path);
     if path.is_file() && stamp_of(&options).await == Some(stamp(today)) {
-        return Ok(options);
+        return Ok(path);
     }
     std::fs::create_dir_all(directory)?;
     let fresh = directory.join(format!("sample-{}.tmp", uuid::Uuid::now_v7()));
@@ -99,7 +99,7 @@ async fn sample_file(directory: &Path, today: Date) -> Result<SqliteConnectOptio
         build(&mut connection, today).await?;
         connection.close().await?;
         std::fs::rename(&fresh, &path)?;
-        Ok(options)
+        Ok(path)
     }
     .await;
     if result.is_err() {
@@ -297,16 +297,19 @@ mod tests {
 
     #[tokio::test]
     async fn the_sample_builds_in_memory_and_its_keys_hold() {
-        let mut sample = sample(None).await.unwrap();
-        let keeper = sample.keeper.as_mut().unwrap();
+        let Place::Sample(today) = sample(None).await else { panic!("there is no directory") };
+        let mut database = SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
+        for statement in sample_script(today).unwrap() {
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut database).await.unwrap();
+        }
         let broken: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM pragma_foreign_key_check").fetch_one(&mut *keeper).await.unwrap();
+            sqlx::query_scalar("SELECT count(*) FROM pragma_foreign_key_check").fetch_one(&mut database).await.unwrap();
         assert_eq!(broken, 0);
         let orders: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM orders WHERE ordered_at >= date('now', 'start of month', '-1 month')
              AND ordered_at < date('now', 'start of month')",
         )
-        .fetch_one(&mut *keeper)
+        .fetch_one(&mut database)
         .await
         .unwrap();
         assert!(orders > 50, "{orders}");

@@ -22,6 +22,9 @@ pub enum DatabaseError {
     Tls { source_name: String, reason: String, remedy: String },
     #[error("source {source_name}: {message}")]
     Missing { source_name: String, message: String },
+    /// A SQLite file that is there and cannot be read as it stands.
+    #[error("source {source_name} cannot be read: {problem}")]
+    Unreadable { source_name: String, problem: String, remedy: String },
     #[error("source {source_name} has no connection slot left")]
     TooManyConnections { source_name: String },
     #[error("source {source_name} cannot be used: {problem}")]
@@ -74,6 +77,7 @@ impl From<DatabaseError> for ToolError {
             DatabaseError::Missing { .. } => {
                 new(Code::DatabaseMissing).hint("Check the database's name or the file's path in the source's url.")
             }
+            DatabaseError::Unreadable { remedy, .. } => new(Code::Unreachable).hint(remedy),
             DatabaseError::TooManyConnections { .. } => {
                 new(Code::TooManyConnections).hint("Close other clients of the database, or use its pooler.")
             }

@@ -62,8 +62,10 @@ impl Bypass {
             key_file: None,
         };
         let database = match target::resolve(source).unwrap() {
-            target::Target::Postgres(target) => Database::Postgres(PostgresEngine::new(source, *target)),
-            target::Target::Sqlite(options) => Database::Sqlite(SqliteEngine::new(source, *options, None)),
+            target::Target::Postgres(target) => Database::Postgres(Box::new(PostgresEngine::new(source, *target))),
+            target::Target::Sqlite(options) => {
+                Database::Sqlite(Box::new(SqliteEngine::new(source, Place::file(options.get_filename()))))
+            }
             target::Target::Sample => panic!("a database is named"),
         };
         Bypass { database, audit: AuditLog::start(&config), options: options(source) }
@@ -192,8 +194,7 @@ async fn sqlite_locks_hold_without_the_guard() {
     assert!(refusal.contains("too big"), "{refusal}");
     let endless = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT max(i) FROM c";
     assert!(matches!(engine.run(endless).await, Err(DatabaseError::Timeout { .. })));
-    let Database::Sqlite(sqlite) = &engine.database else { panic!("it is SQLite") };
-    sqlite.locks_one_by_one().await;
+    super::sqlite::locks_one_by_one(&path);
     engine.database.close().await;
     engine.audit.finish().await;
     assert!(before == std::fs::read(&path).unwrap() && !copy.exists());

@@ -22,6 +22,7 @@ pub mod value;
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -35,9 +36,9 @@ pub use error::DatabaseError;
 pub use plan::Explanation;
 pub use postgres::{PostgresEngine, ServerReport};
 pub use router::Router;
-pub use sqlite::SqliteEngine;
 #[cfg(test)]
 pub(crate) use sqlite::reads_only as sqlite_reads_only;
+pub use sqlite::{Place, SqliteEngine, serve as serve_sqlite};
 
 /// What one read may take and how it ends early.
 #[derive(Clone, Debug)]
@@ -83,7 +84,7 @@ impl ReadOptions {
 }
 
 /// Which part of the table list is wanted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ListRequest {
     pub search: Option<String>,
     /// Whether the search looks at the names of tables alone.
@@ -95,7 +96,7 @@ pub struct ListRequest {
 }
 
 /// One page of the table list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TablePage {
     pub tables: Vec<ListedTable>,
     /// Tables that match in all.
@@ -105,7 +106,7 @@ pub struct TablePage {
 }
 
 /// A table and the cursor of a page that begins after it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListedTable {
     pub summary: TableSummary,
     pub cursor: String,
@@ -114,8 +115,8 @@ pub struct ListedTable {
 /// An engine with its connections, ready for reads.
 #[derive(Debug)]
 pub enum Database {
-    Sqlite(SqliteEngine),
-    Postgres(PostgresEngine),
+    Sqlite(Box<SqliteEngine>),
+    Postgres(Box<PostgresEngine>),
 }
 
 /// A connection made ready for one read: on PostgreSQL inside its read-only transaction.

@@ -1,11 +1,12 @@
 //! A query plan in plain words: what `explain_query` says first. Pure.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::dialect::Dialect;
 
 /// What explaining a statement gives.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Explanation {
     /// One sentence a plan node that matters, the dearest first.
     pub summary: Vec<String>,

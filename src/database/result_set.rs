@@ -3,10 +3,12 @@
 
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 use super::value::{Cell, MAX_SAFE_INTEGER, cut, is_json_number, json_escaped_len, push_json_string};
 
 /// How the rows of a reply are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Format {
     #[default]
     Json,
@@ -16,14 +18,14 @@ pub enum Format {
 }
 
 /// Name and type of a result column. The type is unknown for an SQLite expression without a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultColumn {
     pub name: String,
     pub type_name: Option<String>,
 }
 
 /// What one reply may hold.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Budget {
     pub max_rows: u64,
     /// Bytes of the whole block's JSON.
@@ -37,17 +39,25 @@ pub struct Budget {
 const TRAILER_BYTES: usize = 400;
 
 /// A finished result set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ResultSet {
     pub columns: Vec<ResultColumn>,
     pub row_count: u64,
     /// Which limits left rows out: `rows`, `bytes`; empty when nothing is missing.
+    #[serde(deserialize_with = "limits_by_name")]
     pub truncated_by: Vec<&'static str>,
     format: Format,
     /// JSON: the rows with commas between them. Otherwise the text itself.
     body: String,
     cut_cells: Vec<(u64, usize, usize)>,
     max_rows_ceiling: u64,
+}
+
+/// The names that `truncated_by` may hold.
+fn limits_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'static str>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let known = |name: &String| ["rows", "bytes", "cells"].into_iter().find(|known| known == name);
+    names.iter().map(|name| known(name).ok_or_else(|| serde::de::Error::custom("unknown limit"))).collect()
 }
 
 /// The column list alone is over the reply's limit.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use super::target::{self, Target};
-use super::{Database, DatabaseError, PostgresEngine, SqliteEngine, bootstrap};
+use super::{Database, DatabaseError, Place, PostgresEngine, SqliteEngine, bootstrap};
 use crate::config::{Config, SourceConfig};
 use crate::dialect::Dialect;
 
@@ -66,15 +66,13 @@ impl Router {
     async fn make(&self, source: &SourceConfig) -> Result<Arc<Database>, DatabaseError> {
         let database = match self.resolve(source)? {
             Target::Sample => {
-                let sample =
-                    bootstrap::sample(self.data_dir.as_deref()).await.map_err(|error| DatabaseError::Config {
-                        source_name: source.name.clone(),
-                        problem: format!("the embedded sample could not be made: {error}"),
-                    })?;
-                Database::Sqlite(SqliteEngine::new(source, sample.options, sample.keeper))
+                let place = bootstrap::sample(self.data_dir.as_deref()).await;
+                Database::Sqlite(Box::new(SqliteEngine::new(source, place)))
             }
-            Target::Sqlite(options) => Database::Sqlite(SqliteEngine::new(source, *options, None)),
-            Target::Postgres(target) => Database::Postgres(PostgresEngine::new(source, *target)),
+            Target::Sqlite(options) => {
+                Database::Sqlite(Box::new(SqliteEngine::new(source, Place::file(options.get_filename()))))
+            }
+            Target::Postgres(target) => Database::Postgres(Box::new(PostgresEngine::new(source, *target))),
         };
         Ok(Arc::new(database))
     }

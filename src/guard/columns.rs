@@ -6,13 +6,15 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::Rejection;
 
 /// What stands in place of a masked value.
 pub const MASK: &str = "***";
 
 /// What a rule does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RuleKind {
     Deny,
     Mask,
@@ -20,7 +22,7 @@ pub enum RuleKind {
 
 /// One pattern of `deny` or `mask`: `table`, `table.column`, `schema.table` or `schema.table.column`, where `*` stands for
 /// any characters of a part. Two parts are read both ways, because a SQLite table has no schema.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnRule {
     parts: Vec<String>,
     kind: RuleKind,
@@ -87,7 +89,7 @@ fn is_like(pattern: &str, name: &str) -> bool {
 }
 
 /// All rules of a source.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnRules(Vec<ColumnRule>);
 
 impl ColumnRules {
@@ -161,7 +163,7 @@ impl RuledTable {
 }
 
 /// A column as a statement names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnName {
     /// The last part before the column's own: a table or its alias.
     pub table: Option<String>,
@@ -169,7 +171,7 @@ pub struct ColumnName {
 }
 
 /// A table as a statement names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableName {
     pub schema: Option<String>,
     pub table: String,
@@ -178,7 +180,7 @@ pub struct TableName {
 }
 
 /// A `*` and the tables it stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wildcard {
     /// `t` of `t.*`.
     pub of: Option<String>,
@@ -190,7 +192,7 @@ pub struct Wildcard {
 }
 
 /// A column that stands plainly in the outermost select list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlainItem {
     pub place: usize,
     pub name: ColumnName,
@@ -198,7 +200,7 @@ pub struct PlainItem {
 }
 
 /// Everything a statement does with columns.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnUses {
     pub tables: Vec<TableName>,
     /// Uses other than [`ColumnUses::plain`].

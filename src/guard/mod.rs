@@ -12,6 +12,7 @@ pub(crate) mod extensions;
 pub(crate) mod functions;
 mod lexer;
 mod lexical;
+mod pipe;
 mod reader;
 mod rejection;
 pub(crate) mod relations;
@@ -20,6 +21,7 @@ mod walk;
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use sqlparser::dialect::{PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -50,7 +52,7 @@ pub struct ApprovedSql {
 
 /// The names a statement uses, for what only the database can decide. Each sorted, without duplicates. From the second
 /// reader they are too many rather than too few.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
     /// Tables, as written, without the statement's own CTEs: for the record and the reply.
     pub relations: Vec<String>,

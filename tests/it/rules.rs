@@ -204,6 +204,89 @@ fn denied_and_masked_columns_are_out_of_reach_on_sqlite() {
     assert_eq!(reply["error"]["code"], "column_denied", "{reply}");
 }
 
+/// Virtual tables that hold or index what another table holds, and the tables in which they keep it.
+#[test]
+fn virtual_tables_over_ruled_tables_are_closed() {
+    let home = Home::new("rules-virtual");
+    let path = home.scratch.path("main.db");
+    sqlite(
+        &path,
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, email TEXT);
+         CREATE INDEX by_email ON users (email);
+         INSERT INTO users VALUES (1, 'Ann', 'PLANTED-EMAIL'); CREATE VIEW people AS SELECT id, email FROM \"users\";
+         CREATE VIRTUAL TABLE a USING fts5(email, content='users', content_rowid='id'); INSERT INTO a(a) VALUES ('rebuild');
+         CREATE VIRTUAL TABLE b USING fts5vocab('a', 'row');
+         CREATE VIRTUAL TABLE c USING fts4(content=\"people\", email); INSERT INTO c(c) VALUES ('rebuild');
+         CREATE VIRTUAL TABLE d USING fts4aux(c);
+         CREATE VIRTUAL TABLE e USING fts5(what, content=''); CREATE VIRTUAL TABLE f USING fts5vocab(e, 'instance');
+         CREATE TRIGGER later AFTER UPDATE ON users BEGIN INSERT INTO e(rowid, what) VALUES (new.id, new.email); END;
+         UPDATE users SET name = 'Anne'; CREATE VIEW through AS SELECT email FROM a;
+         CREATE TABLE pages (id INTEGER PRIMARY KEY, body TEXT); INSERT INTO pages VALUES (1, 'free words');
+         CREATE VIRTUAL TABLE words USING fts5(body, content='pages', content_rowid='id');
+         INSERT INTO words(words) VALUES ('rebuild'); CREATE VIRTUAL TABLE terms USING fts5vocab(words, 'row'); ANALYZE;",
+    );
+    let home = home.set("TUDB_CONFIG", path.with_file_name("tudb.toml").display());
+    for rule in ["mask = [\"users.email\"]", "deny = [\"users.email\"]", "deny = [\"users\"]"] {
+        let text = format!("[sources.main]\nurl = \"sqlite://{}\"\n{rule}\n", path.display());
+        std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
+        let mut server = home.serve();
+        let mut run = |sql: &str| server.call("run_sql", json!({"sql": sql}));
+        for table in [
+            "a",
+            "b",
+            "c",
+            "d",
+            "e",
+            "f",
+            "through",
+            "a_data",
+            "a_idx",
+            "a_docsize",
+            "c_segments",
+            "c_segdir",
+            "e_data",
+        ] {
+            for sql in [
+                format!("SELECT * FROM {table}"),
+                format!("WITH x AS (SELECT * FROM \"{table}\") SELECT count(*) FROM x"),
+            ] {
+                let reply = run(&sql);
+                assert!(
+                    reply["error"]["code"].as_str().is_some_and(|code| code.ends_with("_refused")),
+                    "{rule}: {sql}: {reply}"
+                );
+                assert!(!reply.to_string().to_lowercase().contains("planted"), "{rule}: {sql}: {reply}");
+            }
+        }
+        for sql in [
+            "SELECT rowid FROM a WHERE a MATCH 'planted'",
+            "SELECT sample FROM sqlite_stat4",
+            "SELECT * FROM sqlite_stat1",
+        ] {
+            assert!(run(sql)["error"].is_object(), "{rule}: {sql}");
+        }
+        for sql in [
+            "SELECT users.'email' FROM users",
+            "SELECT email, users.'email' FROM users",
+            "SELECT id FROM users WHERE users . 'email' LIKE 'P%'",
+            "SELECT id FROM users ORDER BY users.'email'",
+        ] {
+            let reply = run(sql);
+            assert!(reply["error"].is_object() && !reply.to_string().contains("PLANTED"), "{rule}: {sql}: {reply}");
+        }
+        // What has nothing to do with a rule is open.
+        assert_eq!(run("SELECT body FROM words WHERE words MATCH 'free'")["rows"], json!([["free words"]]));
+        assert_eq!(run("SELECT term FROM terms ORDER BY 1")["rows"], json!([["free"], ["words"]]));
+        if rule.contains("email") {
+            assert_eq!(run("SELECT id, name FROM users WHERE name LIKE 'A.' OR id = 1")["rows"], json!([[1, "Anne"]]));
+        }
+        if rule.starts_with("mask") {
+            assert_eq!(run("SELECT id, email FROM users")["rows"], json!([[1, "***"]]));
+            assert_eq!(run("SELECT * FROM users")["rows"], json!([[1, "Anne", "***"]]));
+        }
+    }
+}
+
 fn sqlite(path: &Path, script: &str) {
     output_of(Command::new("sqlite3").arg(path).arg(script));
 }

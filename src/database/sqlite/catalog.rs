@@ -1,13 +1,11 @@
 //! What SQLite says about its tables, read with literal SQL and bound names.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
-
 use super::created::Created;
-use super::sql_error;
-use crate::database::catalog::{Column, ForeignKey, Reference, Snapshot, TableDescription, TableKind, TableSummary};
+use super::handle::{Fault, Handle, Statement, Value};
+use super::pipe::ReadError;
+use crate::database::catalog::{Column, ForeignKey, Reference, TableDescription, TableKind, TableSummary};
 use crate::database::value::cut;
-use crate::database::{DatabaseError, ListRequest, ListedTable, TablePage};
+use crate::database::{ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
 
 /// Tables and views in name order, without SQLite's own and without the shadow tables of virtual ones.
@@ -32,14 +30,17 @@ const REFERENCED_BY: &str = "SELECT m.name AS \"table\", f.id, f.\"from\", f.\"t
     FROM sqlite_schema AS m, pragma_foreign_key_list(m.name) AS f
     WHERE m.type = 'table' AND f.\"table\" = ?1 COLLATE NOCASE ORDER BY m.name, f.id, f.seq";
 
+const INDEXES: &str = "SELECT sql FROM sqlite_schema
+    WHERE type = 'index' AND tbl_name = ?1 AND sql IS NOT NULL ORDER BY name";
+
 /// Rows of a table as `ANALYZE` has counted them.
 const ESTIMATES: &str = "SELECT tbl, max(CAST(stat AS INTEGER)) FROM sqlite_stat1 GROUP BY tbl";
 
-pub(super) async fn list(connection: &mut SqliteConnection, request: &ListRequest) -> Result<TablePage, sqlx::Error> {
-    let estimates = estimates(connection).await;
+pub(super) fn list(handle: &Handle, request: &ListRequest) -> Result<TablePage, ReadError> {
+    let estimates = estimates(handle);
     let mut matching = Vec::new();
     if request.schema.as_deref().is_none_or(|schema| schema == "main") {
-        for Named { name, kind, created, .. } in names(connection).await? {
+        for Named { name, kind, created, .. } in names(handle)? {
             let mut matched = Vec::new();
             if let Some(word) = request.search.as_deref().map(str::to_lowercase) {
                 let has = |text: &str| text.to_lowercase().contains(&word);
@@ -52,7 +53,7 @@ pub(super) async fn list(connection: &mut SqliteConnection, request: &ListReques
                 let columns = if request.names_only {
                     Vec::new()
                 } else {
-                    readable(columns(connection, &name, &created).await, &mut None)?
+                    readable(columns(handle, &name, &created), &mut None)?
                 };
                 for column in columns {
                     if has(&column.name) || column.comment.as_deref().is_some_and(has) {
@@ -81,12 +82,8 @@ pub(super) async fn list(connection: &mut SqliteConnection, request: &ListReques
     Ok(TablePage { tables, total, more })
 }
 
-pub(super) async fn describe(
-    connection: &mut SqliteConnection,
-    wanted: &str,
-    source_name: &str,
-) -> Result<TableDescription, DatabaseError> {
-    let names = names(connection).await.map_err(sql_error)?;
+pub(super) fn describe(handle: &Handle, wanted: &str) -> Result<TableDescription, ReadError> {
+    let names = names(handle)?;
     let bare = unquote(wanted);
     let found = names
         .iter()
@@ -94,13 +91,12 @@ pub(super) async fn describe(
         .or_else(|| names.iter().find(|table| table.name.eq_ignore_ascii_case(&bare)));
     let Some(found) = found else {
         let near = nearest(&bare, names.iter().map(|table| table.name.as_str()), 3);
-        return Err(DatabaseError::UnknownTable {
+        return Err(ReadError::UnknownTable {
             name: bare.clone(),
-            source_name: source_name.to_owned(),
             nearest: near.into_iter().map(str::to_owned).collect(),
         });
     };
-    table(connection, found, true).await.map_err(sql_error)
+    Ok(table(handle, found, true)?)
 }
 
 /// `main.name`, `"name"`, `[name]` and `` `name` `` all mean `name`.
@@ -115,33 +111,37 @@ fn unquote(wanted: &str) -> String {
     bare.to_owned()
 }
 
-pub(super) async fn snapshot(connection: &mut SqliteConnection, sampled: usize) -> Result<Snapshot, sqlx::Error> {
-    let mut snapshot = Snapshot::default();
-    for named in names(connection).await? {
-        let mut table = table(connection, &named, false).await?;
+/// All tables with what a schema context needs, and how many did not fit into `max_bytes`.
+pub(super) fn snapshot(
+    handle: &Handle,
+    sampled: usize,
+    max_bytes: usize,
+) -> Result<(Vec<TableDescription>, usize), ReadError> {
+    let (mut tables, mut left_out, mut bytes) = (Vec::new(), 0, 0);
+    for named in names(handle)? {
+        let mut table = table(handle, &named, false)?;
         if named.kind == TableKind::Table {
             for column in &mut table.columns {
                 if column.values.is_empty() && is_text(&column.type_name) {
-                    let values = sample(connection, &named.name, &column.name, sampled).await;
-                    column.values = readable(values, &mut None)?;
+                    column.values = readable(sample(handle, &named.name, &column.name, sampled), &mut None)?;
                 }
             }
         }
-        snapshot.tables.push(table);
+        bytes += table.bytes();
+        if bytes > max_bytes {
+            left_out += 1;
+        } else {
+            tables.push(table);
+        }
     }
-    Ok(snapshot)
+    Ok((tables, left_out))
 }
 
 /// Rows looked at for the values of a text column.
 const SAMPLED_ROWS: i64 = 20_000;
 
 /// The distinct values of a text column when it has at most `most`, in order; none otherwise.
-async fn sample(
-    connection: &mut SqliteConnection,
-    table: &str,
-    column: &str,
-    most: usize,
-) -> Result<Vec<String>, sqlx::Error> {
+fn sample(handle: &Handle, table: &str, column: &str, most: usize) -> Result<Vec<String>, Fault> {
     let (table, column) = (table.replace('"', "\"\""), column.replace('"', "\"\""));
     // Names from the catalog itself, quoted; a name cannot be bound.
     let text = format!(
@@ -149,7 +149,7 @@ async fn sample(
          WHERE typeof(v) = 'text' AND length(v) BETWEEN 1 AND 60 ORDER BY v LIMIT {}",
         most + 1
     );
-    let values: Vec<String> = sqlx::query_scalar(AssertSqlSafe(text)).persistent(false).fetch_all(connection).await?;
+    let values = texts(handle.prepare(&text)?, 0)?;
     Ok(if values.len() > most { Vec::new() } else { values })
 }
 
@@ -167,70 +167,72 @@ struct Named {
 }
 
 /// In the order of the names' UTF-8, which is the cursor's too, whatever the encoding of the file.
-async fn names(connection: &mut SqliteConnection) -> Result<Vec<Named>, sqlx::Error> {
-    let rows = sqlx::query(NAMES).fetch_all(connection).await?;
-    let mut names = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let (name, sql) = (text(row, 0)?, text(row, 2)?);
-        let kind = if text(row, 1)? == "view" { TableKind::View } else { TableKind::Table };
+fn names(handle: &Handle) -> Result<Vec<Named>, Fault> {
+    let mut statement = handle.prepare(NAMES)?;
+    let mut names = Vec::new();
+    while statement.step()? {
+        let text = |column| statement.text(column).unwrap_or_default();
+        let (name, sql) = (text(0), text(2));
+        let kind = if text(1) == "view" { TableKind::View } else { TableKind::Table };
         names.push(Named { name, kind, created: Created::read(&sql), sql });
     }
     names.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(names)
 }
 
-/// A text of the catalog; what is not UTF-8 in it is replaced, NULL is empty.
-fn text(row: &SqliteRow, index: usize) -> Result<String, sqlx::Error> {
-    match row.try_get_unchecked::<Option<String>, _>(index) {
-        Ok(text) => Ok(text.unwrap_or_default()),
-        Err(_) => {
-            let bytes: Option<Vec<u8>> = row.try_get_unchecked(index)?;
-            Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
-        }
+/// One of TUDB's own statements about a table, with its name bound.
+fn about<'a>(handle: &'a Handle, sql: &str, table: &str) -> Result<Statement<'a>, Fault> {
+    let mut statement = handle.prepare(sql)?;
+    statement.bind(table)?;
+    Ok(statement)
+}
+
+/// One column of every row; NULL is left out.
+fn texts(mut statement: Statement<'_>, column: usize) -> Result<Vec<String>, Fault> {
+    let mut texts = Vec::new();
+    while statement.step()? {
+        texts.extend(statement.text(column));
     }
+    Ok(texts)
 }
 
 /// What SQLite says of a table that it cannot read itself (a view over a table that is gone, a module that is not
 /// loaded): nothing, and why. A read that was stopped is an error all the same.
-fn readable<T: Default>(read: Result<T, sqlx::Error>, problem: &mut Option<String>) -> Result<T, sqlx::Error> {
-    const INTERRUPTED: &str = "9";
+fn readable<T: Default>(read: Result<T, Fault>, problem: &mut Option<String>) -> Result<T, Fault> {
     match read {
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() != Some(INTERRUPTED) => {
-            *problem = Some(format!("it cannot be read: {}", cut(error.message(), 200)));
+        Err(fault) if !fault.is_interrupted() && !fault.is_out_of_memory() && !fault.is_no_database() => {
+            *problem = Some(format!("it cannot be read: {}", cut(&fault.message, 200)));
             Ok(T::default())
         }
         other => other,
     }
 }
 
-async fn primary_key(connection: &mut SqliteConnection, table: &str) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk")
-        .bind(table.to_owned())
-        .fetch_all(connection)
-        .await
+fn primary_key(handle: &Handle, table: &str) -> Result<Vec<String>, Fault> {
+    texts(about(handle, "SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk", table)?, 0)
 }
 
-async fn estimates(connection: &mut SqliteConnection) -> Vec<(String, i64)> {
+fn estimates(handle: &Handle) -> Vec<(String, i64)> {
     // The statistics table is there only after ANALYZE.
-    let rows = sqlx::query(ESTIMATES).fetch_all(connection).await.unwrap_or_default();
-    rows.iter().filter_map(|row| Some((row.try_get(0).ok()?, row.try_get(1).ok()?))).collect()
+    let Ok(mut statement) = handle.prepare(ESTIMATES) else { return Vec::new() };
+    let mut estimates = Vec::new();
+    while let Ok(true) = statement.step() {
+        if let (Some(table), Value::Integer(rows)) = (statement.text(0), statement.value(1)) {
+            estimates.push((table, rows));
+        }
+    }
+    estimates
 }
 
-async fn table(connection: &mut SqliteConnection, named: &Named, whole: bool) -> Result<TableDescription, sqlx::Error> {
+fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription, Fault> {
     let Named { name, kind, sql, created } = named;
     let mut problem = None;
-    let keys = sqlx::query(COLUMNS).bind(name.to_owned()).fetch_all(&mut *connection).await;
-    let keys = readable(keys, &mut problem)?;
-    let mut primary: Vec<(i64, String)> = keys
-        .iter()
-        .filter_map(|row| Some((row.try_get::<i64, _>("pk").ok()?, row.try_get("name").ok()?)))
-        .filter(|(place, _)| *place > 0)
-        .collect();
+    let mut primary = readable(key_places(handle, name), &mut problem)?;
     primary.sort();
     let mut description = TableDescription {
         kin: vec![(String::new(), name.to_owned())],
         comment: created.comment.clone(),
-        columns: readable(columns(connection, name, created).await, &mut problem)?,
+        columns: readable(columns(handle, name, created), &mut problem)?,
         primary_key: primary.into_iter().map(|(_, column)| column).collect(),
         checks: if whole { created.checks.clone() } else { Vec::new() },
         ..TableDescription::new(name.to_owned(), *kind)
@@ -248,9 +250,10 @@ async fn table(connection: &mut SqliteConnection, named: &Named, whole: bool) ->
         return Ok(description);
     }
     let mut last = None;
-    for row in sqlx::query(FOREIGN_KEYS).bind(name.to_owned()).fetch_all(&mut *connection).await? {
-        let (id, references, from): (i64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let to: Option<String> = row.try_get(3)?;
+    let mut rows = about(handle, FOREIGN_KEYS, name)?;
+    while rows.step()? {
+        let text = |column| rows.text(column).unwrap_or_default();
+        let (id, references, from, to) = (rows.integer(0), text(1), text(2), rows.text(3));
         if last.replace(id) != Some(id) {
             description.foreign_keys.push(ForeignKey { columns: vec![], references, referenced_columns: vec![] });
         }
@@ -262,14 +265,15 @@ async fn table(connection: &mut SqliteConnection, named: &Named, whole: bool) ->
     for key in &mut description.foreign_keys {
         // A key without named columns points at the other table's primary key.
         if key.referenced_columns.is_empty() {
-            key.referenced_columns = primary_key(connection, &key.references).await?;
+            key.referenced_columns = primary_key(handle, &key.references)?;
         }
     }
     if whole {
-        description.rows = estimates(connection).await.into_iter().find(|(table, _)| table == name).map(|(_, n)| n);
+        description.rows = estimates(handle).into_iter().find(|(table, _)| table == name).map(|(_, n)| n);
         let mut last = None;
-        for row in sqlx::query(UNIQUE).bind(name.to_owned()).fetch_all(&mut *connection).await? {
-            let (index, column): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+        let mut rows = about(handle, UNIQUE, name)?;
+        while rows.step()? {
+            let (index, column) = (rows.text(0).unwrap_or_default(), rows.text(1));
             if last.replace(index.clone()) != Some(index) {
                 description.unique.push(Vec::new());
             }
@@ -278,9 +282,10 @@ async fn table(connection: &mut SqliteConnection, named: &Named, whole: bool) ->
             }
         }
         let mut last = None;
-        for row in sqlx::query(REFERENCED_BY).bind(name.to_owned()).fetch_all(&mut *connection).await? {
-            let (table, id, from): (String, i64, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            let to: Option<String> = row.try_get(3)?;
+        let mut rows = about(handle, REFERENCED_BY, name)?;
+        while rows.step()? {
+            let text = |column| rows.text(column).unwrap_or_default();
+            let (table, id, from, to) = (text(0), rows.integer(1), text(2), rows.text(3));
             if last.replace((table.clone(), id)) != Some((table.clone(), id)) {
                 description.referenced_by.push(Reference { table, columns: vec![], referenced_columns: vec![] });
             }
@@ -294,39 +299,42 @@ async fn table(connection: &mut SqliteConnection, named: &Named, whole: bool) ->
                 reference.referenced_columns.clone_from(&description.primary_key);
             }
         }
-        description.indexes = sqlx::query_scalar(
-            "SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1 AND sql IS NOT NULL ORDER BY name",
-        )
-        .bind(name.to_owned())
-        .fetch_all(&mut *connection)
-        .await?;
+        description.indexes = texts(about(handle, INDEXES, name)?, 0)?;
     }
     Ok(description)
 }
 
+/// Place in the primary key and name of each column that has one.
+fn key_places(handle: &Handle, table: &str) -> Result<Vec<(i64, String)>, Fault> {
+    let mut rows = about(handle, COLUMNS, table)?;
+    let mut places = Vec::new();
+    while rows.step()? {
+        if rows.integer(4) > 0 {
+            places.push((rows.integer(4), rows.text(0).unwrap_or_default()));
+        }
+    }
+    Ok(places)
+}
+
 /// The columns, with what the table's own text says of them when it is given.
-pub(super) async fn columns(
-    connection: &mut SqliteConnection,
-    table: &str,
-    created: &Created,
-) -> Result<Vec<Column>, sqlx::Error> {
-    let rows = sqlx::query(COLUMNS).bind(table.to_owned()).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            let name = text(row, 0)?;
-            let created = created.column(&name);
-            let is_generated = row.try_get::<i64, _>("hidden")? > 1;
-            Ok(Column {
-                nullable: !row.try_get::<bool, _>("notnull")? && row.try_get::<i64, _>("pk")? == 0,
-                default: Some(text(row, 3)?).filter(|default| !default.is_empty()).map(Into::into),
-                generated: is_generated.then(|| created.generated.unwrap_or_else(|| "generated".to_owned()).into()),
-                comment: created.comment.map(Into::into),
-                values: created.values,
-                check: created.check.map(Into::into),
-                ..Column::new(name, text(row, 1)?.into())
-            })
-        })
-        .collect()
+pub(super) fn columns(handle: &Handle, table: &str, created: &Created) -> Result<Vec<Column>, Fault> {
+    let mut rows = about(handle, COLUMNS, table)?;
+    let mut columns = Vec::new();
+    while rows.step()? {
+        let name = rows.text(0).unwrap_or_default();
+        let created = created.column(&name);
+        let is_generated = rows.integer(5) > 1;
+        columns.push(Column {
+            nullable: rows.integer(2) == 0 && rows.integer(4) == 0,
+            default: rows.text(3).filter(|default| !default.is_empty()).map(Into::into),
+            generated: is_generated.then(|| created.generated.unwrap_or_else(|| "generated".to_owned()).into()),
+            comment: created.comment.map(Into::into),
+            values: created.values,
+            check: created.check.map(Into::into),
+            ..Column::new(name, rows.text(1).unwrap_or_default().into())
+        });
+    }
+    Ok(columns)
 }
 
 #[cfg(test)]

@@ -1,49 +1,333 @@
-//! The few calls on SQLite's raw handle that sqlx does not offer: limits, the authorizer, and a statement's shape without
-//! running it.
+//! One connection to SQLite by its C interface: opening, limits, the authorizer, statements and their rows.
 //!
-//! The authorizer is worth its few lines: SQLite asks it about every table, column and function of a statement while
-//! it compiles it, views and triggers included, so that it is a second guard with the real grammar, and the exact
-//! source of what a statement reads. It holds no state of its own.
+//! It lives in the process that reads a file, where nothing else runs: each step is a plain call on the thread that
+//! waits for it. The authorizer is a second guard with the real grammar: SQLite asks it about every table, column and
+//! function of a statement while it compiles it, views and triggers included. So it is also the exact source of what a
+//! statement reads.
 //!
-//! The only module with `unsafe` code. Each block holds the connection's lock (`LockedSqliteHandle`), so the worker
-//! thread makes no call at the same time, and every pointer comes from SQLite and is used before the next call.
+//! Together with [`super::vfs`] the only `unsafe` code of the engine. A [`Handle`] is neither `Send` nor `Sync`; a
+//! [`Statement`] borrows it and is finalized when dropped; texts are copied or borrowed until the statement's next call.
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::marker::PhantomData;
+use std::time::Instant;
 
 use libsqlite3_sys as ffi;
-use sqlx::sqlite::LockedSqliteHandle;
 
 use crate::database::result_set::ResultColumn;
 use crate::guard::functions;
 
-/// Bytes a string or blob may have inside a statement: one opcode that builds a larger one fails at once, and the
-/// progress handler never sees such an opcode.
-const MAX_LENGTH_BYTES: c_int = 16 << 20;
+/// Virtual-machine steps between two looks at the clock.
+const STEPS_PER_LOOK: c_int = 10_000;
 
-/// Lowers what one connection may do: lengths, depths, no attached databases, defensive mode.
-/// Source: <https://sqlite.org/c3ref/limit.html> and <https://sqlite.org/c3ref/c_dbconfig_defensive.html>.
-pub(super) fn lower_limits(handle: &mut LockedSqliteHandle<'_>, max_sql_bytes: usize) {
-    let sql_bytes = c_int::try_from(max_sql_bytes.saturating_add(200_000)).unwrap_or(c_int::MAX);
-    let limits = [
-        (ffi::SQLITE_LIMIT_LENGTH, MAX_LENGTH_BYTES),
-        // The wrapper adds the column list to the caller's text.
-        (ffi::SQLITE_LIMIT_SQL_LENGTH, sql_bytes),
-        (ffi::SQLITE_LIMIT_COMPOUND_SELECT, 500),
-        (ffi::SQLITE_LIMIT_ATTACHED, 0),
-        (ffi::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
-        (ffi::SQLITE_LIMIT_WORKER_THREADS, 0),
-    ];
-    let db = handle.as_raw_handle().as_ptr();
-    for (limit, value) in limits {
-        // SAFETY: `db` is open and locked; sqlite3_limit only stores an integer.
-        unsafe { ffi::sqlite3_limit(db, limit, value) };
+/// What SQLite said when it failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// The primary result code.
+    pub code: c_int,
+    pub message: String,
+    /// Byte offset in the statement, when SQLite knows it.
+    pub offset: Option<usize>,
+}
+
+/// An open database.
+pub(super) struct Handle {
+    db: *mut ffi::sqlite3,
+    /// When the running statement has to end; the progress handler reads it.
+    end: Box<Cell<Option<Instant>>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: every statement borrows the handle, so none is left. `end` is dropped after this.
+        unsafe { ffi::sqlite3_close(self.db) };
     }
-    // SAFETY: the callback needs no state and lives as long as the program.
-    unsafe { ffi::sqlite3_set_authorizer(db, Some(authorize), std::ptr::null_mut()) };
-    // SAFETY: this option takes an int and a pointer that may be null.
-    unsafe { ffi::sqlite3_db_config(db, ffi::SQLITE_DBCONFIG_DEFENSIVE, 1 as c_int, std::ptr::null_mut::<c_int>()) };
+}
+
+impl Handle {
+    /// Opens what `uri` names; for writing only where the sample is built in memory.
+    pub(super) fn open(uri: &str, vfs: Option<&CStr>, read_only: bool) -> Result<Self, Fault> {
+        let uri = CString::new(uri).map_err(|_| Fault::own("the path holds a NUL byte"))?;
+        let mode = if read_only { ffi::SQLITE_OPEN_READONLY } else { ffi::SQLITE_OPEN_READWRITE };
+        let flags = mode | ffi::SQLITE_OPEN_URI | ffi::SQLITE_OPEN_NOMUTEX | ffi::SQLITE_OPEN_PRIVATECACHE;
+        let mut db: *mut ffi::sqlite3 = std::ptr::null_mut();
+        let vfs = vfs.map_or(std::ptr::null(), CStr::as_ptr);
+        // SAFETY: the texts live until the call returns; `db` is set even when opening fails, and closed by `Handle`.
+        let code = unsafe { ffi::sqlite3_open_v2(uri.as_ptr(), &raw mut db, flags, vfs) };
+        if db.is_null() {
+            return Err(Fault { code: ffi::SQLITE_NOMEM, message: "out of memory".into(), offset: None });
+        }
+        let handle = Handle { db, end: Box::new(Cell::new(None)) };
+        if code != ffi::SQLITE_OK {
+            return Err(handle.fault());
+        }
+        let end: *const Cell<Option<Instant>> = &raw const *handle.end;
+        // SAFETY: the cell lives as long as the handle, and the callback runs on this thread during its calls.
+        unsafe { ffi::sqlite3_progress_handler(db, STEPS_PER_LOOK, Some(is_late), end.cast_mut().cast::<c_void>()) };
+        Ok(handle)
+    }
+
+    /// Makes reads wait for a writer's lock; without it they fail at once.
+    pub(super) fn wait_for_locks(&self) {
+        // SAFETY: a plain setter.
+        unsafe { ffi::sqlite3_busy_timeout(self.db, BUSY_TIMEOUT_MS) };
+    }
+
+    /// Sets when the next statement has to end, its compilation included.
+    pub(super) fn end_at(&self, end: Option<Instant>) {
+        self.end.set(end);
+    }
+
+    fn fault(&self) -> Fault {
+        // SAFETY: the handle is open; the text is copied before the next call.
+        unsafe {
+            Fault {
+                code: ffi::sqlite3_errcode(self.db) & 0xff,
+                message: text(ffi::sqlite3_errmsg(self.db)).unwrap_or_default(),
+                offset: usize::try_from(ffi::sqlite3_error_offset(self.db)).ok(),
+            }
+        }
+    }
+
+    /// Compiles the first statement of a text; `None` when there is none. Also says how many bytes it took.
+    fn compile(&self, sql: &str) -> Result<(Option<Statement<'_>>, usize), Fault> {
+        let length = c_int::try_from(sql.len()).map_err(|_| Fault::own("statement too long"))?;
+        let mut raw: *mut ffi::sqlite3_stmt = std::ptr::null_mut();
+        let mut rest: *const c_char = std::ptr::null();
+        let start = sql.as_ptr().cast::<c_char>();
+        // SAFETY: the text's pointer and length are given, and SQLite copies what it keeps.
+        let code = unsafe { ffi::sqlite3_prepare_v2(self.db, start, length, &raw mut raw, &raw mut rest) };
+        if code != ffi::SQLITE_OK {
+            return Err(self.fault());
+        }
+        let used = (rest as usize).saturating_sub(start as usize).min(sql.len());
+        let statement = (!raw.is_null()).then_some(Statement { raw, handle: self, row: PhantomData });
+        Ok((statement, used))
+    }
+
+    pub(super) fn prepare(&self, sql: &str) -> Result<Statement<'_>, Fault> {
+        self.compile(sql)?.0.ok_or_else(|| Fault::own("the statement is empty"))
+    }
+
+    /// Runs every statement of a text of TUDB's own to its end.
+    pub(super) fn execute(&self, sql: &str) -> Result<(), Fault> {
+        let mut rest = sql;
+        while !rest.is_empty() {
+            let (statement, used) = self.compile(rest)?;
+            let Some(mut statement) = statement else { return Ok(()) };
+            while statement.step()? {}
+            rest = rest.get(used..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Lowers what the connection may do: lengths, depths, no attached databases, defensive mode, the authorizer.
+    /// Source: <https://sqlite.org/c3ref/limit.html> and <https://sqlite.org/c3ref/c_dbconfig_defensive.html>.
+    pub(super) fn lock(&self, max_sql_bytes: usize, max_value_bytes: usize) {
+        // The wrapper adds the column list to the caller's text.
+        let sql_bytes = c_int::try_from(max_sql_bytes.saturating_add(200_000)).unwrap_or(c_int::MAX);
+        let limits = [
+            (ffi::SQLITE_LIMIT_LENGTH, c_int::try_from(max_value_bytes).unwrap_or(c_int::MAX)),
+            (ffi::SQLITE_LIMIT_SQL_LENGTH, sql_bytes),
+            (ffi::SQLITE_LIMIT_COMPOUND_SELECT, 500),
+            (ffi::SQLITE_LIMIT_ATTACHED, 0),
+            (ffi::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
+            (ffi::SQLITE_LIMIT_WORKER_THREADS, 0),
+        ];
+        for (limit, value) in limits {
+            // SAFETY: the handle is open; sqlite3_limit only stores an integer.
+            unsafe { ffi::sqlite3_limit(self.db, limit, value) };
+        }
+        // SAFETY: the callback needs no state and lives as long as the program; this option takes an int and a pointer
+        // that may be null.
+        unsafe {
+            ffi::sqlite3_set_authorizer(self.db, Some(authorize), std::ptr::null_mut());
+            ffi::sqlite3_db_config(self.db, ffi::SQLITE_DBCONFIG_DEFENSIVE, 1 as c_int, std::ptr::null_mut::<c_int>());
+        }
+    }
+
+    /// Takes the authorizer off, for the tests of the locks behind it.
+    #[cfg(test)]
+    pub(super) fn forget_authorizer(&self) {
+        // SAFETY: no callback is one SQLite never calls.
+        unsafe { ffi::sqlite3_set_authorizer(self.db, None, std::ptr::null_mut()) };
+    }
+
+    /// Compiles `sql`, notes its column names, declared types and everything it reads, and drops it. Nothing runs.
+    pub(super) fn shape(&self, sql: &str) -> Result<Shape, Fault> {
+        let mut reads: Vec<ColumnRead> = Vec::new();
+        // SAFETY: the list outlives the compilation, and the callback forgets it before this returns.
+        let compiled = unsafe {
+            ffi::sqlite3_set_authorizer(self.db, Some(authorize), (&raw mut reads).cast::<c_void>());
+            let compiled = self.prepare(sql);
+            ffi::sqlite3_set_authorizer(self.db, Some(authorize), std::ptr::null_mut());
+            compiled
+        };
+        Ok(Shape { columns: compiled?.columns(), reads })
+    }
+}
+
+/// How long a reader waits for a writer's lock.
+const BUSY_TIMEOUT_MS: c_int = 5_000;
+
+/// SQLite's progress callback: anything but 0 ends the statement.
+///
+/// # Safety
+///
+/// Called by SQLite with the address of the handle's `end`.
+unsafe extern "C" fn is_late(end: *mut c_void) -> c_int {
+    // SAFETY: `open` gave the address, and the handle lives while SQLite runs.
+    let end = unsafe { &*end.cast::<Cell<Option<Instant>>>() };
+    c_int::from(end.get().is_some_and(|end| Instant::now() >= end))
+}
+
+/// Bounds the memory of SQLite in the whole process: over it an allocation fails and with it the statement.
+/// Source: <https://sqlite.org/c3ref/hard_heap_limit64.html>.
+pub(super) fn limit_heap(bytes: i64) {
+    // SAFETY: a plain setter.
+    unsafe { ffi::sqlite3_hard_heap_limit64(bytes) };
+}
+
+/// Bytes that SQLite holds in the whole process.
+pub(super) fn heap_used() -> i64 {
+    // SAFETY: a plain getter.
+    unsafe { ffi::sqlite3_memory_used() }
+}
+
+impl Fault {
+    fn own(message: &str) -> Self {
+        Fault { code: ffi::SQLITE_ERROR, message: message.to_owned(), offset: None }
+    }
+
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.code == ffi::SQLITE_INTERRUPT
+    }
+
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        self.code == ffi::SQLITE_NOMEM
+    }
+
+    pub(super) fn is_too_big(&self) -> bool {
+        self.code == ffi::SQLITE_TOOBIG
+    }
+
+    pub(super) fn is_no_database(&self) -> bool {
+        self.code == ffi::SQLITE_NOTADB
+    }
+
+    /// Whether the files beside the database changed their kind while it was open: opening anew may help.
+    pub(super) fn is_stale(&self) -> bool {
+        matches!(self.code, ffi::SQLITE_CANTOPEN | ffi::SQLITE_READONLY | ffi::SQLITE_PROTOCOL | ffi::SQLITE_IOERR)
+    }
+}
+
+/// A compiled statement, finalized when dropped.
+pub(super) struct Statement<'a> {
+    raw: *mut ffi::sqlite3_stmt,
+    handle: &'a Handle,
+    row: PhantomData<Cell<()>>,
+}
+
+impl Drop for Statement<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the statement is SQLite's own and is not used again.
+        unsafe { ffi::sqlite3_finalize(self.raw) };
+    }
+}
+
+/// A cell as SQLite stores it. TEXT need not be UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value<'a> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(&'a [u8]),
+    Blob(&'a [u8]),
+}
+
+impl Value<'_> {
+    /// The storage class's name.
+    pub(super) fn class(&self) -> Option<&'static str> {
+        match self {
+            Value::Null => None,
+            Value::Integer(_) => Some("INTEGER"),
+            Value::Real(_) => Some("REAL"),
+            Value::Text(_) => Some("TEXT"),
+            Value::Blob(_) => Some("BLOB"),
+        }
+    }
+}
+
+impl Statement<'_> {
+    /// Binds a text to the placeholder `?1`.
+    pub(super) fn bind(&mut self, value: &str) -> Result<(), Fault> {
+        let length = c_int::try_from(value.len()).map_err(|_| Fault::own("text too long"))?;
+        // SAFETY: SQLITE_TRANSIENT makes SQLite copy the text before the call returns.
+        let code = unsafe {
+            ffi::sqlite3_bind_text(self.raw, 1, value.as_ptr().cast::<c_char>(), length, ffi::SQLITE_TRANSIENT())
+        };
+        if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.handle.fault()) }
+    }
+
+    /// Goes to the next row; `false` after the last.
+    pub(super) fn step(&mut self) -> Result<bool, Fault> {
+        // SAFETY: the statement is compiled; nothing that borrows its row is alive, because this takes it mutably.
+        match unsafe { ffi::sqlite3_step(self.raw) } {
+            ffi::SQLITE_ROW => Ok(true),
+            ffi::SQLITE_DONE => Ok(false),
+            _ => Err(self.handle.fault()),
+        }
+    }
+
+    fn columns(&self) -> Vec<ResultColumn> {
+        // SAFETY: the statement is compiled, and every name is copied before the next call.
+        unsafe {
+            (0..ffi::sqlite3_column_count(self.raw))
+                .map(|index| ResultColumn {
+                    name: text(ffi::sqlite3_column_name(self.raw, index)).unwrap_or_default(),
+                    type_name: text(ffi::sqlite3_column_decltype(self.raw, index)).filter(|name| !name.is_empty()),
+                })
+                .collect()
+        }
+    }
+
+    /// A cell of the row at hand.
+    pub(super) fn value(&self, column: usize) -> Value<'_> {
+        let Ok(column) = c_int::try_from(column) else { return Value::Null };
+        // SAFETY: a column beyond the last one reads as NULL. Bytes are asked for after the pointer, as the manual says,
+        // and live until the next step, which takes the statement mutably.
+        unsafe {
+            let bytes = |pointer: *const u8| {
+                let length = usize::try_from(ffi::sqlite3_column_bytes(self.raw, column)).unwrap_or(0);
+                if pointer.is_null() { &[][..] } else { std::slice::from_raw_parts(pointer, length) }
+            };
+            match ffi::sqlite3_column_type(self.raw, column) {
+                ffi::SQLITE_INTEGER => Value::Integer(ffi::sqlite3_column_int64(self.raw, column)),
+                ffi::SQLITE_FLOAT => Value::Real(ffi::sqlite3_column_double(self.raw, column)),
+                ffi::SQLITE_TEXT => Value::Text(bytes(ffi::sqlite3_column_text(self.raw, column))),
+                ffi::SQLITE_BLOB => Value::Blob(bytes(ffi::sqlite3_column_blob(self.raw, column).cast::<u8>())),
+                _ => Value::Null,
+            }
+        }
+    }
+
+    /// A cell as text, `None` for NULL; what is not UTF-8 in it is replaced.
+    pub(super) fn text(&self, column: usize) -> Option<String> {
+        match self.value(column) {
+            Value::Null => None,
+            Value::Integer(value) => Some(value.to_string()),
+            Value::Real(value) => Some(value.to_string()),
+            Value::Text(bytes) | Value::Blob(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        }
+    }
+
+    /// A cell as a whole number; 0 for anything else.
+    pub(super) fn integer(&self, column: usize) -> i64 {
+        if let Value::Integer(value) = self.value(column) { value } else { 0 }
+    }
 }
 
 /// Pragmas that describe the schema, which TUDB's own catalog reads use, and one that full-text tables ask.
@@ -79,7 +363,7 @@ fn is_harmless(action: c_int, first: &str, second: &str) -> bool {
 ///
 /// # Safety
 ///
-/// Called by SQLite with texts that are null or live until this returns; `reads` is null or the list of [`columns`].
+/// Called by SQLite with texts that are null or live until this returns; `reads` is null or the list of [`Handle::shape`].
 unsafe extern "C" fn authorize(
     reads: *mut c_void,
     action: c_int,
@@ -95,7 +379,7 @@ unsafe extern "C" fn authorize(
         return ffi::SQLITE_DENY;
     }
     if action == ffi::SQLITE_READ && !reads.is_null() {
-        // SAFETY: `columns` gave the address of its list and waits for SQLite to return.
+        // SAFETY: `shape` gave the address of its list and waits for SQLite to return.
         let reads = unsafe { &mut *reads.cast::<Vec<ColumnRead>>() };
         let read = ColumnRead { table: first, column: second, inside: accessor };
         // A view that reads itself many times is told of each time.
@@ -129,13 +413,6 @@ pub(crate) fn reads_only(sql: &str) -> bool {
     }
 }
 
-/// Takes the authorizer off, for the tests of the locks behind it.
-#[cfg(test)]
-pub(super) fn forget_authorizer(handle: &mut LockedSqliteHandle<'_>) {
-    // SAFETY: `db` is open and locked; no callback is one SQLite never calls.
-    unsafe { ffi::sqlite3_set_authorizer(handle.as_raw_handle().as_ptr(), None, std::ptr::null_mut()) };
-}
-
 /// A column that a statement reads, as SQLite resolved it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ColumnRead {
@@ -151,51 +428,6 @@ pub(super) struct ColumnRead {
 pub(super) struct Shape {
     pub columns: Vec<ResultColumn>,
     pub reads: Vec<ColumnRead>,
-}
-
-/// A statement that SQLite would not prepare.
-#[derive(Debug)]
-pub(super) struct PrepareError {
-    pub message: String,
-    /// Byte offset in the text, when SQLite knows it.
-    pub offset: Option<usize>,
-}
-
-/// Prepares `sql`, notes its column names, declared types and everything it reads, and drops it again. Nothing runs.
-pub(super) fn columns(handle: &mut LockedSqliteHandle<'_>, sql: &str) -> Result<Shape, PrepareError> {
-    let db = handle.as_raw_handle().as_ptr();
-    let Ok(length) = c_int::try_from(sql.len()) else {
-        return Err(PrepareError { message: "statement too long".into(), offset: None });
-    };
-    let mut reads: Vec<ColumnRead> = Vec::new();
-    let mut statement: *mut ffi::sqlite3_stmt = std::ptr::null_mut();
-    // SAFETY: the text's pointer and length are given; SQLite copies what it keeps. The error text and every name are
-    // copied before the next call on the handle, and the statement is finalized on each path.
-    unsafe {
-        ffi::sqlite3_set_authorizer(db, Some(authorize), (&raw mut reads).cast::<c_void>());
-        let code = ffi::sqlite3_prepare_v2(
-            db,
-            sql.as_ptr().cast::<c_char>(),
-            length,
-            &raw mut statement,
-            std::ptr::null_mut(),
-        );
-        ffi::sqlite3_set_authorizer(db, Some(authorize), std::ptr::null_mut());
-        if code != ffi::SQLITE_OK {
-            let message = text(ffi::sqlite3_errmsg(db)).unwrap_or_default();
-            let offset = usize::try_from(ffi::sqlite3_error_offset(db)).ok();
-            ffi::sqlite3_finalize(statement);
-            return Err(PrepareError { message, offset });
-        }
-        let columns = (0..ffi::sqlite3_column_count(statement))
-            .map(|index| ResultColumn {
-                name: text(ffi::sqlite3_column_name(statement, index)).unwrap_or_default(),
-                type_name: text(ffi::sqlite3_column_decltype(statement, index)).filter(|name| !name.is_empty()),
-            })
-            .collect();
-        ffi::sqlite3_finalize(statement);
-        Ok(Shape { columns, reads })
-    }
 }
 
 /// # Safety

@@ -1,0 +1,157 @@
+//! How a user's file is opened so that nothing appears beside it, and whether it is still the same file.
+//!
+//! A file in WAL mode is usually opened with a `-shm` file, which SQLite creates where it is missing, owned by the user of
+//! the reader; the application can then no longer write. So a file without a `-wal` is read as it stands (`immutable`),
+//! and looked at again after each read; one with `-wal` and `-shm` is read through the `-shm`, which is opened read-only
+//! (`readonly_shm`). Anything else is refused.
+
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::pipe::ReadError;
+
+/// What a file and its neighbours are at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    way: Way,
+    /// Which file it is; not known on every platform.
+    file: Option<(u64, u64)>,
+    /// Size, time of the last change, and the file's header; only where nothing locks the file.
+    content: Option<(u64, Option<std::time::SystemTime>, Vec<u8>)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// A database in memory, or a file that is not there: SQLite says what is wrong.
+    Plain,
+    /// A rollback journal: locks on the file itself, and nothing is created.
+    Locked,
+    /// WAL mode without a `-wal`.
+    Immutable,
+    /// WAL mode with a `-wal` and a `-shm`.
+    Shared,
+}
+
+/// The bytes of a database file's header: <https://sqlite.org/fileformat2.html#the_database_header>.
+const HEADER_BYTES: usize = 100;
+
+/// Looks at a database and at what stands beside it.
+///
+/// # Errors
+///
+/// [`ReadError::Unreadable`] for a `-wal` that cannot be read without writing.
+pub(super) fn look(path: &Path) -> Result<Look, ReadError> {
+    let plain = Look { way: Way::Plain, file: None, content: None };
+    if path.as_os_str() == ":memory:" {
+        return Ok(plain);
+    }
+    // SQLite looks beside the file itself, not beside a link to it.
+    let Ok(path) = path.canonicalize() else { return Ok(plain) };
+    let path = path.as_path();
+    let Ok(mut file) = File::open(path) else { return Ok(plain) };
+    let Some(metadata) = file.metadata().ok().filter(Metadata::is_file) else { return Ok(plain) };
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    let _ = (&mut file).take(HEADER_BYTES as u64).read_to_end(&mut header);
+    // "File format write version" and "read version": 2 is WAL.
+    let is_wal = header.starts_with(b"SQLite format 3\0") && header.get(18..20).is_some_and(|two| two.contains(&2));
+    let file = identity(&metadata);
+    if !is_wal {
+        return Ok(Look { way: Way::Locked, file, content: None });
+    }
+    let beside = |ending: &str| std::fs::metadata(neighbour(path, ending)).ok();
+    let way = match (beside("-wal"), beside("-shm")) {
+        (None, _) => Way::Immutable,
+        (Some(_), Some(_)) => Way::Shared,
+        // Nothing is in it, and no connection is open that could write to it.
+        (Some(wal), None) if wal.len() == 0 => Way::Immutable,
+        (Some(_), None) => return Err(unusable(path, "there is no -shm file beside it, and TUDB creates none")),
+    };
+    let content = (way == Way::Immutable).then(|| (metadata.len(), metadata.modified().ok(), header));
+    Ok(Look { way, file, content })
+}
+
+impl Look {
+    /// The name that SQLite is given.
+    pub(super) fn uri(&self, path: &Path) -> String {
+        let parameters = match self.way {
+            // A file that turns to WAL mode while it is open must not get a `-shm` either.
+            Way::Plain | Way::Locked | Way::Shared => "mode=ro&readonly_shm=1",
+            Way::Immutable => "mode=ro&immutable=1",
+        };
+        format!("file:{}?{parameters}", encoded(path))
+    }
+
+    /// Whether a read that lay between two looks saw one state of the file.
+    pub(super) fn is_unlocked(&self) -> bool {
+        self.way == Way::Immutable
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.way == Way::Shared
+    }
+}
+
+/// The refusal of a file whose `-wal` cannot be read.
+pub(super) fn unusable(path: &Path, why: &str) -> ReadError {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    ReadError::Unreadable {
+        problem: format!("{name} is in WAL mode, and its {name}-wal cannot be read without writing: {why}"),
+        remedy: format!(
+            "Let TUDB's user read {name}-wal and {name}-shm while the application has the file open, or open and close the \
+             file once with the application or the sqlite3 program, which empties {name}-wal."
+        ),
+    }
+}
+
+/// The refusal of a file that another program changed during each try to read it.
+pub(super) fn changing(path: &Path) -> ReadError {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    ReadError::Unreadable {
+        problem: format!("{name} was changed by another program while it was read, several times"),
+        remedy: "Try again when the other program has finished.".to_owned(),
+    }
+}
+
+fn neighbour(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path.as_os_str());
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+#[cfg(unix)]
+fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_metadata: &Metadata) -> Option<(u64, u64)> {
+    None
+}
+
+/// A path as a URI writes it: <https://sqlite.org/uri.html>.
+fn encoded(path: &Path) -> String {
+    use std::fmt::Write as _;
+    #[cfg(unix)]
+    let bytes = {
+        use std::os::unix::ffi::OsStrExt as _;
+        path.as_os_str().as_bytes().to_vec()
+    };
+    #[cfg(not(unix))]
+    let bytes = {
+        let text = path.to_string_lossy().replace('\\', "/");
+        if text.as_bytes().get(1) == Some(&b':') { format!("/{text}").into_bytes() } else { text.into_bytes() }
+    };
+    let mut text = String::with_capacity(bytes.len());
+    for byte in bytes {
+        match byte {
+            b'/' | b':' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => text.push(char::from(byte)),
+            other => {
+                let _ = write!(text, "%{other:02x}");
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,261 @@
+//! What goes between the server and the process that reads a file: each message is its length in four bytes, the least
+//! first, and that many bytes of JSON.
+//!
+//! One [`Setup`], answered once; then requests, each answered once by anything but [`Reply::Rows`].
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use time::Date;
+
+use crate::database::catalog::TableDescription;
+use crate::database::result_set::{Budget, Format, ResultSet};
+use crate::database::{DatabaseError, Explanation, ListRequest, TablePage};
+use crate::guard::Rejection;
+use crate::guard::columns::ColumnRules;
+use crate::limits::Limits;
+
+/// The database that a process reads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Place {
+    /// A file, by its absolute path.
+    File(PathBuf),
+    /// The embedded sample as of a day, built in the memory of the process.
+    Sample(Date),
+}
+
+/// The first message.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Setup {
+    pub place: Place,
+    pub rules: ColumnRules,
+    pub bounds: Bounds,
+}
+
+/// The bounds that are kept in the process: those of [`Limits`] with the same names.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Bounds {
+    pub max_sql_bytes: usize,
+    pub sampled_values: usize,
+    pub max_snapshot_bytes: usize,
+    pub sqlite_heap_bytes: usize,
+    pub sqlite_large_heap_bytes: usize,
+    pub sqlite_value_bytes: usize,
+    pub sqlite_overrun_ms: u64,
+}
+
+impl Bounds {
+    pub(super) fn of(limits: &Limits) -> Self {
+        Bounds {
+            max_sql_bytes: limits.max_sql_bytes,
+            sampled_values: limits.sampled_values,
+            max_snapshot_bytes: limits.max_snapshot_bytes,
+            sqlite_heap_bytes: limits.sqlite_heap_bytes,
+            sqlite_large_heap_bytes: limits.sqlite_large_heap_bytes,
+            sqlite_value_bytes: limits.sqlite_value_bytes,
+            sqlite_overrun_ms: limits.sqlite_overrun_ms,
+        }
+    }
+}
+
+/// One read.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Request {
+    pub work: Work,
+    /// Time left for it.
+    pub timeout_ms: u64,
+    /// Whether it may use the memory that one statement of the server may have at a time.
+    pub is_large: bool,
+    /// Whether somebody wants to hear of rows as they come.
+    pub tells_rows: bool,
+}
+
+/// What to read. Statements are what [`crate::guard::ApprovedSql::to_pipe`] makes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Work {
+    Run { sql: Box<RawValue>, format: Format, budget: Budget, max_rows_ceiling: u64 },
+    Explain { sql: Box<RawValue> },
+    List(ListRequest),
+    Describe(String),
+    Snapshot,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Reply {
+    /// So many rows have come.
+    Rows(u64),
+    Done(Box<Answer>),
+    Failed(ReadError),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Answer {
+    /// The setup is done.
+    Ready,
+    Rows(ResultSet),
+    Plan(Explanation),
+    Page(TablePage),
+    Table(TableDescription),
+    Snapshot {
+        tables: Vec<TableDescription>,
+        left_out: usize,
+    },
+}
+
+/// Why a read failed: what [`DatabaseError`] says to the caller, without what only the server knows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum ReadError {
+    Sql {
+        message: String,
+        hint: Option<String>,
+        position: Option<u64>,
+    },
+    /// The statement met its end.
+    Timeout,
+    /// The statement needs more memory than any may take at once; one may run with more.
+    NeedsMemory,
+    /// A value is longer than any may be.
+    TooBig,
+    Column {
+        column: String,
+        is_denied: bool,
+        allowed: Vec<String>,
+    },
+    Relation {
+        name: String,
+        reason: Reason,
+    },
+    HeaderTooLong {
+        bytes: usize,
+    },
+    UnknownTable {
+        name: String,
+        nearest: Vec<String>,
+    },
+    Missing {
+        message: String,
+    },
+    /// The files beside the database changed their kind; never sent.
+    Stale {
+        message: String,
+    },
+    /// The file is there and cannot be read as it is.
+    Unreadable {
+        problem: String,
+        remedy: String,
+    },
+}
+
+/// Why a relation is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Reason {
+    Catalog,
+    Virtual,
+}
+
+impl Reason {
+    fn text(self) -> &'static str {
+        match self {
+            Reason::Catalog => "this source denies tables or columns, and the catalog would tell them",
+            Reason::Virtual => {
+                "this source has rules, and a virtual table may show the words of a table that they cover"
+            }
+        }
+    }
+}
+
+impl ReadError {
+    /// The error as the caller hears it.
+    pub(super) fn told(self, source_name: &str, limit_ms: u64) -> DatabaseError {
+        let source_name = source_name.to_owned();
+        let sql = |message: &str| DatabaseError::Sql {
+            message: message.to_owned(),
+            hint: None,
+            sqlstate: None,
+            position: None,
+        };
+        match self {
+            ReadError::Sql { message, hint, position } => {
+                DatabaseError::Sql { message, hint, sqlstate: None, position }
+            }
+            ReadError::Timeout => DatabaseError::Timeout { limit_ms },
+            ReadError::NeedsMemory => sql("out of memory"),
+            ReadError::TooBig => sql("string or blob too big"),
+            ReadError::Column { column, is_denied, allowed } => {
+                DatabaseError::Ruled(Rejection::Column { column, is_denied, allowed })
+            }
+            ReadError::Relation { name, reason } => {
+                DatabaseError::Ruled(Rejection::Relation { name, reason: reason.text() })
+            }
+            ReadError::HeaderTooLong { bytes } => DatabaseError::HeaderTooLong { bytes },
+            ReadError::UnknownTable { name, nearest } => DatabaseError::UnknownTable { name, source_name, nearest },
+            ReadError::Missing { message } | ReadError::Stale { message } => {
+                DatabaseError::Missing { source_name, message }
+            }
+            ReadError::Unreadable { problem, remedy } => DatabaseError::Unreadable { source_name, problem, remedy },
+        }
+    }
+}
+
+impl From<Rejection> for ReadError {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::Column { column, is_denied, allowed } => ReadError::Column { column, is_denied, allowed },
+            other => ReadError::Sql { message: other.to_string(), hint: None, position: None },
+        }
+    }
+}
+
+/// Bytes of a message; a longer one is a fault of the other side.
+const MAX_MESSAGE_BYTES: usize = 256 << 20;
+
+/// A message as it is sent.
+///
+/// # Errors
+///
+/// When it is too long, or not JSON (never with these types).
+pub(super) fn encoded(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 4];
+    serde_json::to_writer(&mut bytes, message)?;
+    let length = bytes.len() - 4;
+    let prefix = u32::try_from(length).ok().filter(|_| length <= MAX_MESSAGE_BYTES).ok_or_else(too_long)?;
+    if let Some(start) = bytes.get_mut(..4) {
+        start.copy_from_slice(&prefix.to_le_bytes());
+    }
+    Ok(bytes)
+}
+
+/// The length of the message that a prefix announces.
+///
+/// # Errors
+///
+/// When it is too long.
+pub(super) fn length(prefix: [u8; 4]) -> io::Result<usize> {
+    usize::try_from(u32::from_le_bytes(prefix)).ok().filter(|length| *length <= MAX_MESSAGE_BYTES).ok_or_else(too_long)
+}
+
+fn too_long() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a message is too long")
+}
+
+/// Reads one message; `None` at the end of the input.
+pub(super) fn receive<T: DeserializeOwned>(input: &mut impl Read) -> io::Result<Option<T>> {
+    let mut prefix = [0; 4];
+    match input.read_exact(&mut prefix) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let mut bytes = vec![0; length(prefix)?];
+    input.read_exact(&mut bytes)?;
+    Ok(Some(serde_json::from_slice(&bytes)?))
+}
+
+/// Writes one message at once.
+pub(super) fn send(output: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+    output.write_all(&encoded(message)?)?;
+    output.flush()
+}

@@ -1,0 +1,185 @@
+//! One statement in the process that reads the file: its shape, its judgement by the rules, its rows or its plan.
+
+use std::collections::BTreeSet;
+
+use super::handle::{Fault, Handle, Statement, Value};
+use super::pipe::ReadError;
+use super::rules;
+use crate::database::Explanation;
+use crate::database::result_set::{Budget, Format, ResultColumn, ResultSet, ResultWriter};
+use crate::database::value::Cell;
+use crate::guard::ApprovedSql;
+use crate::guard::columns::{ColumnRules, MASK};
+
+/// Names and declared types of a statement's columns, without running it, and the places of those to be masked.
+fn shape(
+    handle: &Handle,
+    sql: &ApprovedSql,
+    rules: &ColumnRules,
+) -> Result<(Vec<ResultColumn>, BTreeSet<usize>), ReadError> {
+    let text = sql.text();
+    let shape = handle.shape(text).map_err(|fault| {
+        let before = fault.offset.and_then(|offset| text.get(..offset));
+        match ReadError::from(fault) {
+            ReadError::Sql { message, hint, .. } => {
+                ReadError::Sql { message, hint, position: before.map(|before| before.chars().count() as u64 + 1) }
+            }
+            other => other,
+        }
+    })?;
+    let masked = rules::judge(handle, sql, &shape.reads, rules)?;
+    Ok((shape.columns, masked))
+}
+
+/// How the rows of a statement are wanted.
+pub(super) struct Wanted {
+    pub format: Format,
+    pub budget: Budget,
+    pub max_rows_ceiling: u64,
+}
+
+/// Runs a statement; `tell` hears how many rows there are after each.
+pub(super) fn rows(
+    handle: &Handle,
+    wrapper: &str,
+    sql: &ApprovedSql,
+    rules: &ColumnRules,
+    wanted: &Wanted,
+    tell: &mut dyn FnMut(u64),
+) -> Result<ResultSet, ReadError> {
+    let (columns, masked) = shape(handle, sql, rules)?;
+    let count = columns.len();
+    let untyped: Vec<usize> =
+        columns.iter().enumerate().filter(|(_, column)| column.type_name.is_none()).map(|(index, _)| index).collect();
+    let Wanted { format, budget, max_rows_ceiling } = *wanted;
+    let text = wrap(wrapper, sql.text(), count, &masked, budget.max_cell_bytes, budget.max_rows);
+    let mut writer = ResultWriter::new(columns, format, budget, max_rows_ceiling)
+        .map_err(|error| ReadError::HeaderTooLong { bytes: error.bytes })?;
+    let mut statement = handle.prepare(&text)?;
+    while statement.step()? {
+        if !writer.wants_row() {
+            writer.more_rows();
+            break;
+        }
+        writer.begin_row();
+        for index in 0..count {
+            write_cell(&mut writer, &statement, index, count);
+        }
+        if !writer.end_row() {
+            break;
+        }
+        tell(writer.row_count());
+        for index in &untyped {
+            if let Some(class) = statement.value(*index).class() {
+                writer.column_type(*index, class);
+            }
+        }
+    }
+    Ok(writer.finish())
+}
+
+/// Explains a statement; it does not run.
+pub(super) fn plan(handle: &Handle, sql: &ApprovedSql, rules: &ColumnRules) -> Result<Explanation, ReadError> {
+    shape(handle, sql, rules)?;
+    let text = format!("EXPLAIN QUERY PLAN SELECT * FROM ({}\n)", sql.text());
+    let mut statement = handle.prepare(&text)?;
+    let mut plan = Vec::new();
+    while statement.step()? {
+        plan.push((statement.integer(0), statement.integer(1), statement.text(3).unwrap_or_default()));
+    }
+    Ok(Explanation::from_sqlite(plan))
+}
+
+/// The caller's text inside a CTE: each column cut on the database, and the length of what was cut beside it.
+///
+/// `name` is the CTE's. It has to be a name of nothing in the database or the text: a CTE that names itself is taken for a
+/// recursive one.
+fn wrap(
+    name: &str,
+    sql: &str,
+    columns: usize,
+    masked: &BTreeSet<usize>,
+    max_cell_bytes: usize,
+    max_rows: u64,
+) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(sql.len() + 200 * columns + 100);
+    let _ = write!(text, "WITH {name}(");
+    for index in 1..=columns {
+        let comma = if index > 1 { "," } else { "" };
+        let _ = write!(text, "{comma}c{index}");
+    }
+    let _ = write!(text, ") AS ({sql}\n) SELECT ");
+    for index in 1..=columns {
+        if masked.contains(&(index - 1)) {
+            let _ = write!(text, "'{MASK}',");
+            continue;
+        }
+        let _ = write!(
+            text,
+            "CASE WHEN octet_length(c{index})>{max_cell_bytes} AND typeof(c{index}) IN ('text','blob') \
+             THEN substr(c{index},1,{max_cell_bytes}) ELSE c{index} END,"
+        );
+    }
+    for index in 1..=columns {
+        let comma = if index > 1 { "," } else { "" };
+        if masked.contains(&(index - 1)) {
+            let _ = write!(text, "{comma}NULL");
+            continue;
+        }
+        let _ =
+            write!(text, "{comma}CASE WHEN octet_length(c{index})>{max_cell_bytes} THEN octet_length(c{index}) END");
+    }
+    let _ = write!(text, " FROM {name} LIMIT {}", max_rows.saturating_add(1));
+    text
+}
+
+fn write_cell(writer: &mut ResultWriter, row: &Statement<'_>, index: usize, columns: usize) {
+    let full = |bytes: usize| usize::try_from(row.integer(columns + index)).unwrap_or(bytes).max(bytes);
+    match row.value(index) {
+        Value::Null => writer.cell(Cell::Null),
+        Value::Integer(number) => writer.cell(Cell::Integer(number)),
+        Value::Real(number) if number.is_finite() => {
+            let text = serde_json::Number::from_f64(number).map_or_else(String::new, |number| number.to_string());
+            writer.cell(Cell::Float(&text));
+        }
+        Value::Real(number) => writer.cell(Cell::text(if number > 0.0 { "Infinity" } else { "-Infinity" })),
+        Value::Blob(bytes) => {
+            let mut text = String::with_capacity(bytes.len() * 2 + 2);
+            text.push_str("\\x");
+            for byte in bytes {
+                for nibble in [byte >> 4, byte & 15] {
+                    text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+                }
+            }
+            writer.cell(Cell::Text { full_bytes: full(bytes.len()) * 2 + 2, text: &text });
+        }
+        Value::Text(bytes) => {
+            // SQLite does not check that TEXT is UTF-8.
+            let text = String::from_utf8_lossy(bytes);
+            writer.cell(Cell::Text { full_bytes: full(text.len()), text: &text });
+        }
+    }
+}
+
+/// An error without a position: the caller's own form of the statement was compiled before.
+impl From<Fault> for ReadError {
+    fn from(fault: Fault) -> Self {
+        if fault.is_interrupted() {
+            return ReadError::Timeout;
+        }
+        if fault.is_out_of_memory() {
+            return ReadError::NeedsMemory;
+        }
+        if fault.is_no_database() {
+            return ReadError::Missing { message: fault.message };
+        }
+        if fault.is_stale() {
+            return ReadError::Stale { message: fault.message };
+        }
+        if fault.is_too_big() {
+            return ReadError::TooBig;
+        }
+        ReadError::Sql { message: fault.message, hint: None, position: None }
+    }
+}

@@ -1,0 +1,153 @@
+//! The server's end of a process that reads a file: starting it, asking it, ending it.
+
+use std::io;
+use std::process::Stdio;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::pipe::{self, Reply, Request, Setup};
+
+/// The command of TUDB's own binary that [`super::child::serve`] is behind.
+const COMMAND: &str = "sqlite-worker";
+
+/// A process with its setup done. Dropped, it is killed.
+pub(super) struct Worker {
+    input: Box<dyn AsyncWrite + Send + Sync + Unpin>,
+    output: Box<dyn AsyncRead + Send + Sync + Unpin>,
+    /// `None` for a thread, in the library's own tests.
+    process: Option<Child>,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Worker").field("process", &self.process).finish_non_exhaustive()
+    }
+}
+
+/// The same binary, also after the file was replaced by a newer one.
+fn program() -> io::Result<std::path::PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
+}
+
+impl Worker {
+    /// Starts a process and gives it its setup; returns its first answer too.
+    pub(super) async fn start(setup: &Setup) -> io::Result<(Worker, Reply)> {
+        let mut worker = Worker::spawn()?;
+        let reply = worker.exchange(setup, &mut |_| {}).await?;
+        Ok((worker, reply))
+    }
+
+    fn spawn() -> io::Result<Worker> {
+        if cfg!(test) {
+            return Worker::in_test();
+        }
+        let mut command = Command::new(program()?);
+        command.arg(COMMAND).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        // Where temporary files go, and what `localtime` means: everything else of the environment is none of its business.
+        for name in ["TMPDIR", "SQLITE_TMPDIR", "TZ"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        // Temporary files of SQLite's never come to stand where the server was started.
+        #[cfg(unix)]
+        command.arg0("tudb").current_dir("/");
+        let mut process = command.spawn()?;
+        let pipes = process.stdin.take().zip(process.stdout.take());
+        let (input, output) = pipes.ok_or_else(|| io::Error::other("the process has no pipes"))?;
+        Ok(Worker { input: Box::new(input), output: Box::new(output), process: Some(process) })
+    }
+
+    #[cfg(test)]
+    fn in_test() -> io::Result<Worker> {
+        Ok(thread::spawn())
+    }
+
+    #[cfg(not(test))]
+    fn in_test() -> io::Result<Worker> {
+        Err(io::Error::other("this is no test"))
+    }
+
+    /// Asks once and waits for the answer. A call that is given up leaves the process in the middle: it has to be killed.
+    ///
+    /// # Errors
+    ///
+    /// When the process has ended.
+    pub(super) async fn ask(&mut self, request: &Request, tell: &mut (dyn FnMut(u64) + Send)) -> io::Result<Reply> {
+        self.exchange(request, tell).await
+    }
+
+    async fn exchange(
+        &mut self,
+        message: &(impl serde::Serialize + Sync),
+        tell: &mut (dyn FnMut(u64) + Send),
+    ) -> io::Result<Reply> {
+        self.input.write_all(&pipe::encoded(message)?).await?;
+        self.input.flush().await?;
+        loop {
+            let mut prefix = [0; 4];
+            self.output.read_exact(&mut prefix).await?;
+            let mut bytes = vec![0; pipe::length(prefix)?];
+            self.output.read_exact(&mut bytes).await?;
+            match serde_json::from_slice(&bytes)? {
+                Reply::Rows(rows) => tell(rows),
+                reply => return Ok(reply),
+            }
+        }
+    }
+
+    /// Kills the process, whatever it is doing, and gives its place back once it is gone.
+    pub(super) fn kill(mut self, place: Option<OwnedSemaphorePermit>) {
+        tokio::spawn(async move {
+            if let Some(process) = &mut self.process {
+                let _ = process.kill().await;
+            }
+            drop(self);
+            drop(place);
+        });
+    }
+}
+
+/// The library's own tests are another program than TUDB: there a thread does what the process does, without the bound on
+/// memory, which is for a whole process.
+#[cfg(test)]
+mod thread {
+    use std::io::{self, Read, Write};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::runtime::Handle;
+
+    use super::Worker;
+    use crate::database::sqlite::child;
+
+    struct Blocking(DuplexStream, Handle);
+
+    impl Read for Blocking {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1.clone().block_on(self.0.read(buffer))
+        }
+    }
+
+    impl Write for Blocking {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.1.clone().block_on(self.0.write(bytes))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    pub(super) fn spawn() -> Worker {
+        let (input, mut its_input, output, mut its_output) = {
+            let ((a, b), (c, d)) = (tokio::io::duplex(1 << 16), tokio::io::duplex(1 << 16));
+            (a, Blocking(b, Handle::current()), c, Blocking(d, Handle::current()))
+        };
+        std::thread::spawn(move || {
+            let _ = child::answer_all(&mut its_input, &mut its_output, None);
+        });
+        Worker { input: Box::new(input), output: Box::new(output), process: None }
+    }
+}

@@ -1,0 +1,134 @@
+//! Rules for columns that bear the name of a keyword or a type: whatever the parser takes such a word for, no planted
+//! value may be in a reply.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::postgres::{server, servers};
+use crate::support::{Home, Server, output_of};
+
+const POSTGRES_WORDS: &str = include_str!("../safety/words_postgres.txt");
+const SQLITE_WORDS: &str = include_str!("../safety/words_sqlite.txt");
+const TYPES: &str = include_str!("../safety/words_types.txt");
+
+/// In every value that a rule hides, and in no statement.
+const PLANTED: &str = "PLANTED";
+
+/// Statements in which a word stands where a column, a type, an alias or an operator may stand. Each table has a column
+/// `secret` beside those of the words.
+const TEMPLATES: &[&str] = &[
+    "SELECT {w} \"x\" FROM {t}",
+    "SELECT {w} 'x' FROM {t}",
+    "SELECT {w} secret FROM {t}",
+    "SELECT secret {w} FROM {t}",
+    "SELECT {w} || '' FROM {t}",
+    "SELECT {w} \"secret\", 1 {w} FROM {t}",
+    "SELECT d.{w} x FROM (SELECT {w} FROM {t}) d",
+    "SELECT {w}(secret) FROM {t}",
+    "SELECT {w} {w} FROM {t} {w}",
+    "SELECT NOT {w}, 'x' {w} secret FROM {t}",
+];
+
+/// All words, so many a table that a row fits a page.
+fn tables() -> Vec<(String, Vec<String>)> {
+    let lists = [POSTGRES_WORDS, SQLITE_WORDS, TYPES, "_email"];
+    let listed = lists.iter().flat_map(|list| list.split_ascii_whitespace()).map(str::to_owned);
+    let words: BTreeSet<String> =
+        listed.chain(sqlparser::keywords::ALL_KEYWORDS.iter().map(|word| word.to_lowercase())).collect();
+    // PostgreSQL has system columns of these names.
+    let system = ["tableoid", "xmin", "xmax", "cmin", "cmax", "ctid"];
+    let words: Vec<String> = words.into_iter().filter(|word| !system.contains(&word.as_str())).collect();
+    words.chunks(200).enumerate().map(|(at, words)| (format!("docs{at}"), words.to_vec())).collect()
+}
+
+fn script(tables: &[(String, Vec<String>)]) -> String {
+    let mut script = String::new();
+    for (table, words) in tables {
+        let columns: Vec<String> = words.iter().map(|word| format!("\"{word}\" TEXT")).collect();
+        let values: Vec<String> = words.iter().map(|_| format!("'{PLANTED}-1'")).collect();
+        writeln!(script, "CREATE TABLE {table} (secret TEXT, {});", columns.join(", ")).unwrap();
+        writeln!(script, "INSERT INTO {table} VALUES ('{PLANTED}-0', {});", values.join(", ")).unwrap();
+    }
+    script
+}
+
+fn serve(url: &str, kind: &str) -> (Home, Server) {
+    let home = Home::new("rules-words");
+    let path = home.scratch.path("tudb.toml");
+    std::fs::write(
+        &path,
+        format!("[sources.main]\nurl = \"{url}\"\n{kind} = [\"main.docs*.*\", \"public.docs*.*\"]\n"),
+    )
+    .unwrap();
+    let home = home.set("TUDB_CONFIG", path.display());
+    let server = home.serve();
+    (home, server)
+}
+
+/// Sends every word in every template; returns how many were answered with rows.
+fn nothing_is_shown(server: &mut Server, tables: &[(String, Vec<String>)]) -> usize {
+    let mut statements = Vec::new();
+    for (table, words) in tables {
+        for (word, template) in words.iter().flat_map(|word| TEMPLATES.iter().map(move |text| (word, text))) {
+            statements.push(template.replace("{t}", table).replace("{w}", word));
+        }
+    }
+    let mut ran = 0;
+    let mut shown = Vec::new();
+    for batch in statements.chunks(200) {
+        let ids: Vec<u64> = batch.iter().map(|sql| server.send_call("run_sql", json!({"sql": sql}))).collect();
+        for (id, sql) in ids.into_iter().zip(batch) {
+            let answer = server.answer(id);
+            ran += usize::from(answer["result"]["isError"] == false);
+            if answer.to_string().contains(PLANTED) {
+                shown.push(format!("{sql}: {answer}"));
+            }
+        }
+    }
+    let some: Vec<&String> = shown.iter().take(20).collect();
+    assert!(shown.is_empty(), "{} of {}: {some:#?}", shown.len(), statements.len());
+    ran
+}
+
+#[test]
+fn no_word_shows_a_masked_column_on_sqlite() {
+    let tables = tables();
+    let scratch = Home::new("rules-words-data");
+    let path = scratch.scratch.path("main.db");
+    output_of(Command::new("sqlite3").arg(&path).arg(script(&tables)));
+    let (_home, mut server) = serve(&format!("sqlite://{}", path.display()), "mask");
+    let ran = nothing_is_shown(&mut server, &tables);
+    assert!(ran > 1_000, "{ran} ran");
+}
+
+#[test]
+fn no_word_shows_a_masked_column_on_postgres() {
+    let postgres = server();
+    let tables = tables();
+    let (database, url) = postgres.database("rules_words");
+    postgres.script(&database, &script(&tables));
+    let (_home, mut server) = serve(&url, "mask");
+    let ran = nothing_is_shown(&mut server, &tables);
+    assert!(ran > 1_000, "{ran} ran");
+}
+
+/// The lists of words are checked in, so that the guard's own tests need no server.
+#[test]
+fn the_lists_hold_every_keyword_and_type_of_the_servers() {
+    let listed: BTreeSet<&str> =
+        [POSTGRES_WORDS, TYPES].iter().flat_map(|list| list.split_ascii_whitespace()).collect();
+    for postgres in servers() {
+        let keywords = postgres.query("postgres", "SELECT word FROM pg_get_keywords()");
+        let types = postgres.query(
+            "postgres",
+            "SELECT typname FROM pg_type WHERE typtype IN ('b', 'r', 'm') AND typcategory <> 'A'
+             AND typnamespace = 'pg_catalog'::regnamespace",
+        );
+        for word in keywords.lines().chain(types.lines()) {
+            assert!(listed.contains(word), "{word} of PostgreSQL {}", postgres.version);
+        }
+    }
+}
