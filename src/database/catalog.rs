@@ -233,6 +233,7 @@ impl TableDescription {
         self.unique.retain(shows);
         self.indexes.retain(|text| !names_hidden(text));
         self.checks.retain(|text| !names_hidden(text));
+        self.partition_key = self.partition_key.take().filter(|text| !names_hidden(text));
         let denied = |name: &str, columns: &[String]| {
             let (schema, table) = split(name);
             rules.denies_table(&schema, &table)

@@ -47,6 +47,16 @@ impl Explanation {
         explanation
     }
 
+    /// The same where the source has rules for columns: policies, index predicates, partitions and the tables behind a
+    /// view stand in a plan, and would tell denied names and masked values. What is left are the kinds of its nodes, what
+    /// they cost, and the relations that the statement names itself.
+    pub fn from_ruled_postgres(mut explained: Value, is_named: impl Fn(&str) -> bool + Copy) -> Self {
+        if let Some(plan) = explained.get_mut(0).and_then(|first| first.get_mut("Plan")) {
+            strip(plan, is_named);
+        }
+        Self::from_postgres(explained)
+    }
+
     /// Reads the rows of SQLite's `EXPLAIN QUERY PLAN`: id, parent, detail.
     pub fn from_sqlite(rows: Vec<(i64, i64, String)>) -> Self {
         let mut summary: Vec<String> = rows.iter().filter_map(|(_, _, detail)| sqlite_step(detail)).collect();
@@ -58,6 +68,42 @@ impl Explanation {
             .map(|(id, parent, detail)| serde_json::json!({"id": id, "parent": parent, "detail": detail}))
             .collect();
         Explanation { summary, plan: Value::Array(plan), ..Explanation::default() }
+    }
+}
+
+/// Keys of a plan's node that say nothing about a column or a value.
+const PLAIN_KEYS: [&str; 20] = [
+    "Node Type",
+    "Parent Relationship",
+    "Join Type",
+    "Strategy",
+    "Startup Cost",
+    "Total Cost",
+    "Plan Rows",
+    "Plan Width",
+    "Actual Startup Time",
+    "Actual Total Time",
+    "Actual Rows",
+    "Actual Loops",
+    "Sort Method",
+    "Sort Space Used",
+    "Sort Space Type",
+    "Hash Batches",
+    "CTE Name",
+    "Subplan Name",
+    "Relation Name",
+    "Plans",
+];
+
+/// Takes everything out of a node, and out of those below it, that may tell of a column or a value.
+fn strip(node: &mut Value, is_named: impl Fn(&str) -> bool + Copy) {
+    let Some(fields) = node.as_object_mut() else { return };
+    fields.retain(|key, value| match key.as_str() {
+        "Relation Name" => value.as_str().is_some_and(is_named),
+        key => PLAIN_KEYS.contains(&key),
+    });
+    if let Some(Value::Array(below)) = fields.get_mut("Plans") {
+        below.iter_mut().for_each(|child| strip(child, is_named));
     }
 }
 
@@ -314,6 +360,20 @@ mod tests {
                  'new'::text): 100 % of the cost"]
         );
         assert_eq!(explanation.candidate_indexes, ["CREATE INDEX ON public.orders (status, total)"]);
+    }
+
+    #[test]
+    fn with_rules_a_plan_tells_of_no_condition_and_of_named_relations_alone() {
+        let explained = json!([{"Plan": {
+            "Node Type": "Append", "Total Cost": 9.0, "Plan Rows": 2, "Subplans Removed": 1, "Plans": [
+                {"Node Type": "Seq Scan", "Relation Name": "orders_secret", "Alias": "o", "Total Cost": 5.0, "Plan Rows": 1,
+                 "Filter": "(pin = '7')"},
+                {"Node Type": "Index Scan", "Relation Name": "orders", "Index Name": "by_pin", "Index Cond": "(pin = '7')",
+                 "Total Cost": 4.0, "Plan Rows": 1, "Output": ["pin"]}]}}]);
+        let explanation = Explanation::from_ruled_postgres(explained, |name| name == "orders");
+        let text = format!("{} {}", explanation.summary.join("; "), explanation.plan);
+        assert!(!text.contains("pin") && !text.contains("secret") && !text.contains("Removed"), "{text}");
+        assert!(text.contains("Index Scan of orders, 1 rows: 44 % of the cost"), "{text}");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! The catalog says which extension owns a function (`pg_depend`); whoever installed the extension vouched for its
 //! code. What remains to be judged here is what the code does: extensions that only compute are listed whole; of those
 //! where one function does more, the others are listed by name, so that a function of a later version is refused until
-//! somebody has read it. Read in the sources of PostgreSQL 15's contrib and PostGIS 3.3. Extensions that run SQL from text or
+//! somebody has looked at it. The lists come from `pg_proc` of PostgreSQL 15's contrib and PostGIS 3.3: functions in SQL
+//! were read, those in C were judged by their name, volatility and documentation. Extensions that run SQL from text or
 //! reach other servers and files (`dblink`, `tablefunc`, `xml2`, `pageinspect`, `file_fdw`, ..) are not on the list.
 
 /// Extensions all of whose functions only compute from their arguments.

@@ -80,6 +80,9 @@ const REFUSED_POSTGRES: &[(&str, &str)] = &[
     ("SELECT pg_get_viewdef('telling'::regclass)", "relation_refused"),
     ("SELECT to_regclass('vault')", "relation_refused"),
     ("SELECT twice FROM users_made", "column_denied"),
+    ("SELECT tableoid FROM orders", "relation_refused"),
+    ("SELECT 16384::oid::regclass", "relation_refused"),
+    ("SELECT to_regtype('x')", "relation_refused"),
 ];
 
 const REFUSED_SQLITE: &[(&str, &str)] = &[
@@ -184,6 +187,66 @@ fn denied_and_masked_columns_are_out_of_reach_on_postgres() {
         assert_eq!(server.call("run_sql", statement.clone())["row_count"], 2);
         postgres.query(&database, "CREATE OR REPLACE VIEW later AS SELECT ssn AS e FROM users");
         assert_eq!(server.call("run_sql", statement)["error"]["code"], "column_denied");
+    }
+}
+
+/// What a plan, the catalog and a row's partition would tell of masked values and denied names.
+#[test]
+fn masked_values_are_told_by_no_plan_and_no_catalog() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("masked");
+        postgres.script(
+            &database,
+            "CREATE TABLE visits (id int, code text) PARTITION BY LIST (code);
+             CREATE TABLE visits_plantedone PARTITION OF visits FOR VALUES IN ('PLANTED-ONE');
+             CREATE TABLE visits_rest PARTITION OF visits DEFAULT;
+             INSERT INTO visits SELECT n, CASE n % 2 WHEN 0 THEN 'PLANTED-ONE' ELSE 'PLANTED-TWO' END FROM generate_series(1, 5000) n;
+             CREATE TABLE people (id int, secret text);
+             INSERT INTO people SELECT n, 'x' FROM generate_series(1, 5000) n;
+             CREATE INDEX people_planted ON people (id) WHERE secret <> 'PLANTED-KEY';
+             ALTER TABLE people ADD COLUMN later text DEFAULT 'PLANTED-LATER';
+             ALTER TABLE people ENABLE ROW LEVEL SECURITY; ALTER TABLE people FORCE ROW LEVEL SECURITY;
+             CREATE POLICY own ON people USING (secret <> 'PLANTED-POLICY');
+             CREATE ROLE reader_of_masked LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader_of_masked; ANALYZE;",
+        );
+        let url = url.replace("postgres@", "reader_of_masked@");
+        for rule in
+            ["mask = [\"visits.code\", \"people.secret\", \"people.later\"]", "deny = [\"visits.code\", \"people.*\"]"]
+        {
+            let home = Home::new("masked");
+            let config = home.scratch.path("tudb.toml");
+            std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n{rule}\n")).unwrap();
+            let mut server = home.set("TUDB_CONFIG", config.display()).serve();
+            for sql in [
+                "SELECT id FROM visits WHERE id = 3",
+                "SELECT count(*) FROM visits v WHERE id < 100",
+                "SELECT id FROM people WHERE id = 7",
+                "SELECT count(*) FROM people",
+            ] {
+                let reply = server.call("explain_query", json!({"sql": sql, "plan": true}));
+                let text = reply.to_string().to_lowercase();
+                assert!(!text.contains("planted") && !text.contains("secret"), "{rule}: {sql}: {reply}");
+                assert!(rule.starts_with("deny") || !reply["summary"].as_array().unwrap().is_empty(), "{reply}");
+            }
+            for sql in [
+                "SELECT attmissingval::text FROM pg_attribute WHERE attname = 'later'",
+                "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'visits_plantedone'",
+                "SELECT relname FROM pg_class",
+                "SELECT indexdef FROM pg_indexes",
+                "SELECT most_common_vals FROM pg_stats",
+                "SELECT table_name FROM information_schema.tables",
+                "SELECT tableoid, id FROM visits",
+                "SELECT v.tableoid::regclass FROM visits v",
+            ] {
+                let reply = server.call("run_sql", json!({"sql": sql}));
+                assert!(reply["error"].is_object(), "{rule}: {sql}: {reply}");
+            }
+            for table in ["visits", "people"] {
+                let reply = server.call("describe_table", json!({"table": table}));
+                assert!(!reply.to_string().to_lowercase().contains("planted"), "{rule}: {reply}");
+            }
+        }
+        postgres.query(&database, "DROP OWNED BY reader_of_masked; DROP ROLE reader_of_masked");
     }
 }
 

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use super::sql_error;
 use crate::database::DatabaseError;
 use crate::guard::columns::{ColumnRules, RuleKind, RuledTable};
-use crate::guard::{Names, Rejection};
+use crate::guard::{Names, Rejection, extensions};
 
 /// $1 and $2: schemas and names of relations, $3 the schemas of the caller's path in order. Rows: the relation that is named (schema, name, columns in order), one that
 /// it reaches, whether by a view, and the columns of that one which may come through. A view that takes a whole row
@@ -57,7 +57,7 @@ SELECT rn.nspname::text, rc.relname::text,
 ///
 /// # Errors
 ///
-/// [`DatabaseError::Ruled`] for a relation of the catalog, which would tell what is denied.
+/// [`DatabaseError::Ruled`] for a relation of the catalog, and for a name that tells of it.
 pub(super) async fn tables(
     connection: &mut PgConnection,
     names: &Names,
@@ -73,11 +73,10 @@ pub(super) async fn tables(
         .fetch_all(connection)
         .await
         .map_err(|error| sql_error(error, None))?;
-    let called = names.functions.iter().chain(names.unknown.iter().map(|(_, name)| name));
-    if let Some(function) = called.filter(|_| rules.denies()).find(|name| tells_of_catalog(name)) {
+    if let Some(name) = telling(names) {
         return Err(DatabaseError::Ruled(Rejection::Relation {
-            name: function.clone(),
-            reason: "this source denies tables or columns, and the function would tell them",
+            name: name.to_owned(),
+            reason: "this source has rules for columns, and it tells of tables, columns or values by their number or name",
         }));
     }
     let mut generated: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
@@ -86,10 +85,10 @@ pub(super) async fn tables(
         let text = |at: usize| row.try_get::<String, _>(at).map_err(DatabaseError::Connection);
         let list = |at: usize| row.try_get::<Vec<String>, _>(at).map_err(DatabaseError::Connection);
         let (schema, table) = (text(0)?, text(1)?);
-        if rules.denies() && matches!(schema.as_str(), "pg_catalog" | "information_schema") {
+        if matches!(schema.as_str(), "pg_catalog" | "information_schema") {
             return Err(DatabaseError::Ruled(Rejection::Relation {
                 name: format!("{schema}.{table}"),
-                reason: "this source denies tables or columns, and the catalog would tell them",
+                reason: "this source has rules for columns, and the catalog tells names and values of columns",
             }));
         }
         let ruled = found.entry((schema.clone(), table.clone())).or_insert_with(|| RuledTable {
@@ -127,9 +126,25 @@ pub(super) async fn tables(
         .collect())
 }
 
+/// The first name of a statement that tells of the catalog without reading it: a function that is given a name or a
+/// number, a relation of an extension, a type that spells a number as a name, and the number of the partition that holds
+/// a row, which says what its key is. With rules set they are closed, since what they tell cannot be judged.
+fn telling(names: &Names) -> Option<&str> {
+    let functions = names.functions.iter().chain(names.unknown.iter().map(|(_, name)| name));
+    let functions = functions.filter(|name| tells_of_catalog(name) || extensions::tells_of_columns(name));
+    let relations = names.reads.iter().map(|(_, name)| name).filter(|name| extensions::tells_of_columns(name));
+    // The second reader counts every name among the types.
+    let words = names.types.iter().filter(|name| TELLING_WORDS.contains(&name.as_str()));
+    functions.chain(relations).chain(words).map(String::as_str).next()
+}
+
+const TELLING_WORDS: [&str; 7] =
+    ["regclass", "regtype", "regnamespace", "regcollation", "regconfig", "regdictionary", "tableoid"];
+
 /// Whether a function says what exists in the catalog by a name or a number.
 fn tells_of_catalog(name: &str) -> bool {
-    let prefixes = ["pg_get_", "pg_describe_", "pg_identify_", "pg_column_is", "pg_relation_", "to_reg", "has_"];
+    let prefixes =
+        ["pg_get_", "pg_describe_", "pg_identify_", "pg_column_is", "pg_relation_", "pg_index", "to_reg", "has_"];
     prefixes.iter().any(|prefix| name.starts_with(prefix))
         || name.ends_with("_size")
         || name.ends_with("_description")

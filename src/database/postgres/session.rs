@@ -150,7 +150,12 @@ impl PostgresSession<'_> {
             }
             let plan = serde_json::from_str(plan)
                 .map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error.into())))?;
-            Ok((Explanation::from_postgres(plan), false))
+            let explanation = if engine.settings.column_rules.is_empty() {
+                Explanation::from_postgres(plan)
+            } else {
+                Explanation::from_ruled_postgres(plan, |name| sql.names().reads.iter().any(|(_, table)| table == name))
+            };
+            Ok((explanation, false))
         })
         .await
     }
