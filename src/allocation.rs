@@ -89,8 +89,9 @@ impl<F: Future> Future for Bounded<F> {
         let polled = self.future.as_mut().poll(context);
         let bytes = LARGEST_BYTES.get();
         match polled {
+            // Whether the future had to wait in between is chance; the answer must not be.
+            _ if bytes > self.limit_bytes => Poll::Ready(Err(TooLarge { bytes })),
             Poll::Ready(output) => Poll::Ready(Ok(output)),
-            Poll::Pending if bytes > self.limit_bytes => Poll::Ready(Err(TooLarge { bytes })),
             Poll::Pending => Poll::Pending,
         }
     }

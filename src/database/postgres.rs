@@ -75,7 +75,7 @@ const LOCK_TIMEOUT_MS: u64 = 5_000;
 /// First wait before a backend that did not end is looked at again; it doubles up to forty times as much.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Attempts to reach the server, in a row, after which its backends count as gone.
-const UNANSWERED: u32 = 3;
+const UNANSWERED: u32 = 10;
 /// Bytes of the database's own words that a reply repeats: an error can quote a value of any size.
 const MAX_MESSAGE_BYTES: usize = 1_000;
 
@@ -101,6 +101,8 @@ pub struct PostgresEngine {
     patience: Duration,
     /// One permit for each connection that may be in use. A backend that does not end keeps its permit.
     permits: Arc<Semaphore>,
+    /// One clone for each connection in use: the reference count is their number, and one.
+    connections_in_use: Arc<()>,
     shapes: Shapes,
     server: OnceLock<Box<ServerReport>>,
     place: String,
@@ -248,6 +250,7 @@ impl PostgresEngine {
             password: source.password.clone().map(PasswordSource::new),
             ways: Ways::new(target.ways, target.role, target.choose_first, patience),
             patience,
+            connections_in_use: Arc::default(),
             permits: Arc::new(Semaphore::new(limits.max_connections as usize)),
             shapes: Shapes::default(),
             server: OnceLock::new(),

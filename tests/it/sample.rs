@@ -158,10 +158,6 @@ fn a_statement_without_end_stops_at_its_limit_and_others_go_on() {
     // One opcode that never meets the progress handler ends at the length limit.
     let huge = server.call("run_sql", json!({"sql": "SELECT length(zeroblob(100000000))"}));
     assert_eq!(huge["error"]["code"], "sql_error", "{huge}");
-    // One long opcode below the length limit: the process's own deadline answers, and the server goes on.
-    let long = "SELECT instr(replace(hex(zeroblob(400000)), '0', 'a') || 'c', replace(hex(zeroblob(200000)), '0', 'a') || 'b')";
-    let reply = server.call("run_sql", json!({"sql": long}));
-    assert_eq!(reply["error"]["code"], "timeout", "{reply}");
     assert_eq!(server.call("run_sql", json!({"sql": "SELECT 3"}))["rows"], json!([[3]]));
 }
 

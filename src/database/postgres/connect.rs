@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Executor, Postgres, Row};
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::session::{Held, Opened, PostgresSession};
+use super::session::{Held, Opened, Permit, PostgresSession};
 use super::ways::{self, NoWay};
 use super::{OWN_PATH, PostgresEngine, SearchPath, ServerReport, direct, is_broken, refused};
 use crate::database::target::ServerRole;
@@ -87,9 +86,11 @@ impl PostgresEngine {
         // A connection that broke while it was idle shows here; all of them may have broken at once.
         let (mut last, mut was_silent) = (None, false);
         for _ in 0..=self.limits.max_connections {
-            let permit = self.permit().await?;
+            let mut permit = self.permit().await?;
+            let connection = Some(self.acquire().await?);
+            permit.in_use = Some(Arc::clone(&self.connections_in_use));
             let mut held = Held {
-                connection: Some(self.acquire().await?),
+                connection,
                 opened: None,
                 application_name: application_name.clone(),
                 canceller: self.canceller.clone(),
@@ -128,9 +129,13 @@ impl PostgresEngine {
 
     /// A permit for a connection. A read whose backend does not end keeps its own, so that calls which give up cannot
     /// fill the server with backends.
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, DatabaseError> {
-        let permit = tokio::time::timeout(self.patience, Arc::clone(&self.permits).acquire_owned()).await;
-        permit.ok().and_then(Result::ok).ok_or_else(|| self.no_connection(NoConnection::AllTaken))
+    async fn permit(&self) -> Result<Permit, DatabaseError> {
+        match tokio::time::timeout(self.patience, Arc::clone(&self.permits).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(Permit { _permit: permit, in_use: None }),
+            _ if self.are_all_taken() => Err(self.no_connection(NoConnection::AllTaken)),
+            // The others wait for a server that does not let them in.
+            _ => Err(self.unreachable()),
+        }
     }
 
     fn drop_idle(&self) {
@@ -295,9 +300,9 @@ impl PostgresEngine {
         }
     }
 
-    /// Whether reads hold all permits that the source has for connections.
+    /// Whether all connections that the source may have are in use.
     fn are_all_taken(&self) -> bool {
-        self.permits.available_permits() == 0
+        Arc::strong_count(&self.connections_in_use) > self.limits.max_connections as usize
     }
 
     /// Gives new connections a new password when it is time for one; says whether it did.

@@ -1,6 +1,7 @@
 //! One read on one connection: the transaction that [`PostgresEngine::open`] began, run to its end, to its deadline or
 //! to its cancellation, and rolled back in each case.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -46,8 +47,15 @@ pub(super) struct Held {
     pub(super) opened: Option<Opened>,
     pub(super) application_name: String,
     pub(super) canceller: Canceller,
-    /// One of the source's permits for connections; given back when the backend is free or gone.
-    pub(super) permit: Option<OwnedSemaphorePermit>,
+    /// Given back when the backend is free or gone.
+    pub(super) permit: Option<Permit>,
+}
+
+/// The right to one of the source's connections. A backend that does not end keeps it.
+pub(super) struct Permit {
+    pub(super) _permit: OwnedSemaphorePermit,
+    /// One clone for each connection in use; none yet while a read waits for its connection.
+    pub(super) in_use: Option<Arc<()>>,
 }
 
 impl Held {
