@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::postgres::{Postgres, server, servers};
-use crate::support::{Home, Server, peak_memory_kb};
+use crate::support::{Home, Server, output_of, peak_memory_kb};
 
 /// The most memory that the process may ever hold.
 const MAX_MEMORY_KB: u64 = 120 * 1024;
@@ -244,57 +245,48 @@ CREATE OPERATOR CLASS json_sorted DEFAULT FOR TYPE json USING btree AS
   OPERATOR 1 <<#, OPERATOR 3 =#, FUNCTION 1 json_order(json, json);
 ";
 
-/// A function that goes on whatever it is told, as some built-ins do with very long arguments.
-const STUBBORN: &str = "
-CREATE FUNCTION stubborn(seconds int) RETURNS int LANGUAGE plpgsql STABLE AS $$
-DECLARE until timestamptz := clock_timestamp() + make_interval(secs => seconds);
-BEGIN
-  WHILE clock_timestamp() < until LOOP
-    BEGIN PERFORM pg_sleep(0.2); EXCEPTION WHEN query_canceled THEN NULL; END;
-  END LOOP;
-  RETURN 1;
-END$$;
-";
-
+/// A stopped process stands in for a function that heeds neither a cancel nor the end of its client, as some built-ins do
+/// with very long arguments.
 #[test]
 fn a_backend_that_does_not_end_keeps_its_connection() {
-    let postgres = server();
+    let postgres = Postgres::with_settings(&[]);
     let (database, url) = postgres.database("stubborn");
-    postgres.script(&database, STUBBORN);
     let home = Home::new("other-users");
     let config = home.scratch.path("tudb.toml");
-    std::fs::write(
-        &config,
-        format!(
-            "statement_timeout_ms = 1000\n[sources.main]\nurl = \"{url}\"\nconnect_timeout_ms = 1500\n\
-             allow_functions = [\"public.stubborn\"]\n"
-        ),
-    )
-    .unwrap();
+    let text = format!("statement_timeout_ms = 3000\n[sources.main]\nurl = \"{url}\"\nconnect_timeout_ms = 1500\n");
+    std::fs::write(&config, text).unwrap();
     let mut server = home.set("TUDB_CONFIG", config.display()).serve();
+    assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]));
+    let slow = json!({"sql": "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b"});
+    let ids: Vec<u64> = (0..4).map(|_| server.send_call("run_sql", slow.clone())).collect();
+    let backends = "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%generate_series%' AND pid <> pg_backend_pid()";
     let began = Instant::now();
-    let ids: Vec<u64> =
-        (0..4).map(|_| server.send_call("run_sql", json!({"sql": "SELECT public.stubborn(14)"}))).collect();
+    let pids = loop {
+        let pids = postgres.query(&database, backends);
+        if pids.lines().count() == 4 {
+            break pids;
+        }
+        assert!(began.elapsed() < Duration::from_secs(3), "{pids}");
+    };
+    let signal = |name: &str| {
+        output_of(Command::new("kill").arg(name).args(pids.lines()));
+    };
+    signal("-STOP");
     for id in ids {
         assert_eq!(crate::support::content(&server.answer(id))["error"]["code"], "timeout");
     }
-    let backends =
-        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%stubborn(14)%' AND pid <> pg_backend_pid()";
     for _ in 0..3 {
-        let reply = server.call("run_sql", json!({"sql": "SELECT public.stubborn(14)"}));
+        let reply = server.call("run_sql", json!({"sql": "SELECT 1"}));
         assert_eq!(reply["error"]["code"], "busy", "{reply}");
-        assert!(postgres.query(&database, backends).parse::<u32>().unwrap() <= 4);
+        assert_eq!(postgres.query(&database, backends), pids, "no other statement runs");
     }
-    assert!(began.elapsed() < Duration::from_secs(14), "the backends ended too early for this test");
-    // Once they have ended their places are free again.
-    while postgres.query(&database, backends) != "0" {
-        assert!(began.elapsed() < Duration::from_secs(60));
-        std::thread::sleep(Duration::from_millis(100));
+    signal("-CONT");
+    // Once they have ended their connections are free again.
+    let began = Instant::now();
+    while !server.call("run_sql", json!({"sql": "SELECT 1"}))["error"].is_null() {
+        assert!(began.elapsed() < Duration::from_secs(30));
     }
-    std::thread::sleep(Duration::from_millis(2_500));
-    for _ in 0..3 {
-        assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]));
-    }
+    assert_eq!(postgres.query(&database, backends), "");
 }
 
 #[test]
