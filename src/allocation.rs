@@ -6,7 +6,10 @@
 //! request of each poll, and [`Bounded`] gives its future up before the message has come: memory that was reserved and
 //! not written costs nothing.
 //!
-//! It bounds a single request, not a sum, and it stops nothing within a poll.
+//! A poll may go on for as long as there is something to read, and a server on the same machine can send faster than
+//! the driver reads. So from a request over the limit to the end of its poll, [`recv`] says that nothing is there.
+//!
+//! It bounds a single request, not a sum.
 
 #![allow(unsafe_code)]
 
@@ -21,6 +24,40 @@ const NOTED_BYTES: usize = 1 << 20;
 
 thread_local! {
     static LARGEST_BYTES: Cell<usize> = const { Cell::new(0) };
+    /// What the future may ask for at once that is polled now.
+    static LIMIT_BYTES: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// Stands in for the C library's function, through which the driver reads from a socket, in this program alone.
+///
+/// # Safety
+///
+/// As the C library's.
+#[cfg(unix)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn recv(
+    socket: libc::c_int,
+    buffer: *mut libc::c_void,
+    length: libc::size_t,
+    flags: libc::c_int,
+) -> libc::ssize_t {
+    if LARGEST_BYTES.try_with(Cell::get).unwrap_or(0) > LIMIT_BYTES.try_with(Cell::get).unwrap_or(usize::MAX) {
+        set_errno_again();
+        return -1;
+    }
+    // SAFETY: the caller's promise; the address of the sender is not wanted.
+    unsafe { libc::recvfrom(socket, buffer, length, flags, std::ptr::null_mut(), std::ptr::null_mut()) }
+}
+
+#[cfg(unix)]
+fn set_errno_again() {
+    // SAFETY: the address of this thread's own error number.
+    unsafe {
+        #[cfg(target_os = "linux")]
+        libc::__errno_location().write(libc::EAGAIN);
+        #[cfg(target_vendor = "apple")]
+        libc::__error().write(libc::EAGAIN);
+    }
 }
 
 /// The system's allocator, with a note of large requests.
@@ -86,8 +123,10 @@ impl<F: Future> Future for Bounded<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         LARGEST_BYTES.set(0);
+        let outer = LIMIT_BYTES.replace(self.limit_bytes);
         let polled = self.future.as_mut().poll(context);
-        let bytes = LARGEST_BYTES.get();
+        LIMIT_BYTES.set(outer);
+        let bytes = LARGEST_BYTES.take();
         match polled {
             // Whether the future had to wait in between is chance; the answer must not be.
             _ if bytes > self.limit_bytes => Poll::Ready(Err(TooLarge { bytes })),
@@ -113,5 +152,34 @@ mod tests {
         assert_eq!(Bounded::new(reserving(5 << 20), 4 << 20).await, Err(TooLarge { bytes: 5 << 20 }));
         // The request of an earlier poll, or of another future, does not count.
         assert_eq!(Bounded::new(reserving(1), 4 << 20).await, Ok(1));
+    }
+
+    /// Reads as the driver does: all that is there, into a buffer of the message's whole length.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn nothing_is_read_after_a_large_request() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (peer, _) = listener.accept().await.unwrap();
+        let peer = peer.into_std().unwrap();
+        peer.set_nonblocking(false).unwrap();
+        // The other side sends as fast as it can, until this side is gone.
+        std::thread::spawn(move || while std::io::Write::write_all(&mut &peer, &[7; 65_536]).is_ok() {});
+        let read = Cell::new(0);
+        let (read, socket) = (&read, &socket);
+        let reading = |bytes: usize| async move {
+            let mut message = Vec::with_capacity(bytes);
+            while message.len() < message.capacity() {
+                socket.readable().await.unwrap();
+                match socket.try_read_buf(&mut message) {
+                    Ok(count) => read.set(read.get() + count),
+                    Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+                }
+            }
+        };
+        assert_eq!(Bounded::new(reading(3 << 20), 4 << 20).await, Ok(()));
+        assert_eq!(read.take(), 3 << 20);
+        assert_eq!(Bounded::new(reading(200 << 20), 4 << 20).await, Err(TooLarge { bytes: 200 << 20 }));
+        assert_eq!(read.get(), 0);
     }
 }

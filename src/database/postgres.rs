@@ -9,8 +9,6 @@ mod catalog;
 mod connect;
 mod direct;
 mod password;
-#[cfg(unix)]
-mod receive_buffer;
 mod refused;
 mod ruled;
 mod schema;
@@ -25,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
 use sqlx::{Connection, Row};
 use tokio::sync::Semaphore;
 
@@ -201,7 +199,6 @@ impl PostgresEngine {
         let patience_ms = if target.preset.sleeps { limits.wake_timeout_ms } else { limits.connect_timeout_ms };
         let patience = Duration::from_millis(patience_ms);
         let ping_after = Duration::from_millis(limits.ping_after_idle_ms);
-        let ports: Vec<u16> = target.ways.iter().map(PgConnectOptions::get_port).collect();
         let pool = PgPoolOptions::new()
             .max_connections(limits.max_connections)
             .min_connections(0)
@@ -216,11 +213,6 @@ impl PostgresEngine {
                     }
                     Ok(matches!(tokio::time::timeout(Duration::from_secs(1), connection.ping()).await, Ok(Ok(()))))
                 })
-            })
-            .after_connect(move |_, _| {
-                #[cfg(unix)]
-                receive_buffer::shrink(&ports);
-                Box::pin(std::future::ready(Ok(())))
             })
             .connect_lazy_with(target.first().clone());
         let canceller = PgPoolOptions::new()
