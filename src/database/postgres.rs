@@ -339,18 +339,22 @@ impl PostgresEngine {
         )
     }
 
-    /// Two items of a select list: sets the path under which a caller's text is read, and reads which schemas it means.
+    /// Three items of a select list: the path as it is set, the path under which a caller's text is read, which is made
+    /// the path in passing, and the schemas that it means.
+    ///
+    /// What the server says of its path never becomes part of a statement: an administrator may have put anything into
+    /// it. The path that is sent is made of the names of its schemas, quoted.
     fn callers_path(&self) -> String {
         let path = if self.settings.schemas.is_empty() {
-            // An empty path has no match, and concat_ws leaves NULL out.
-            "pg_catalog.concat_ws(', ','pg_catalog',\
-             pg_catalog.\"substring\"(pg_catalog.current_setting('search_path'),'.+'),'pg_temp')"
+            // A path that means no schema has no match, and concat_ws leaves NULL out.
+            "pg_catalog.concat_ws(', ','pg_catalog',pg_catalog.\"substring\"(pg_catalog.array_to_string(ARRAY(\
+             SELECT pg_catalog.format('%I',s) FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) s),', '),'.+'),'pg_temp')"
                 .to_owned()
         } else {
             literal(&path_of(&self.settings.schemas))
         };
         format!(
-            "pg_catalog.set_config('search_path',{path},true),\
+            "pg_catalog.current_setting('search_path'),pg_catalog.set_config('search_path',{path},true),\
              pg_catalog.array_to_json(pg_catalog.current_schemas(true))"
         )
     }

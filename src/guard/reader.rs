@@ -267,6 +267,10 @@ impl<'a> Reader<'a> {
             return Err(Rejection::Relation { name: written, reason });
         }
         object_type_refusal(&name)?;
+        // What is reserved names no table and no type unless it is quoted.
+        if !dotted && self.is_reserved_word(at) {
+            return Ok(());
+        }
         names.all.insert((schema, name));
         Ok(())
     }
@@ -328,7 +332,10 @@ impl<'a> Reader<'a> {
     ) -> Result<(), Rejection> {
         let is_word = self.kind(at) == Some(Kind::Word) && !dotted;
         if is_word && BEFORE_PARENTHESIS.split_ascii_whitespace().any(|keyword| keyword == name) {
-            names.functions.insert(name);
+            // A few of these words are no functions for the server whatever a user has made.
+            if !self.is_reserved_word(at) || matches!(name.as_str(), "left" | "right" | "cross" | "natural") {
+                names.functions.insert(name);
+            }
             return Ok(());
         }
         if !dotted && self.is_declaration(at) {
@@ -337,11 +344,6 @@ impl<'a> Reader<'a> {
         }
         if self.keyword(at.wrapping_sub(1)) == "tablesample" && matches!(name.as_str(), "bernoulli" | "system") {
             return Ok(());
-        }
-        if self.dialect == Dialect::Postgresql && matches!(name.as_str(), "pg_input_is_valid" | "pg_input_error_info") {
-            names
-                .all
-                .insert((None, self.type_in_text(at + 1).ok_or_else(|| Rejection::function(self.dialect, &name))?));
         }
         match (self.dialect, schema.as_deref()) {
             (Dialect::Sqlite, None) if name.starts_with("pragma_") => {
@@ -401,17 +403,6 @@ impl<'a> Reader<'a> {
         }
         found.retain(|(_, name)| !special.contains(name));
         found
-    }
-
-    /// The type that a call names in a text, as its last argument; the parenthesis stands at `open`. `None` when it is
-    /// computed.
-    fn type_in_text(&self, open: usize) -> Option<String> {
-        let close = self.closing.get(open).copied().flatten()?;
-        let last = close.checked_sub(1)?;
-        let is_plain = self.kind(last) == Some(Kind::String) && self.is(last.checked_sub(1)?, b',');
-        let text = self.text(last).strip_prefix('\'')?.strip_suffix('\'')?;
-        let name = text.rsplit('.').next()?.split(['(', '[']).next()?.trim().trim_matches('"');
-        is_plain.then(|| name.to_owned())
     }
 
     /// A name that only gives columns names or a type a length: `AS t(a, b)`, `::numeric(10, 2)`, `WITH q(a) AS (SELECT`.

@@ -41,19 +41,23 @@ macro_rules! kind {
 /// Whether another server holds the rows, all or those of a partition.
 macro_rules! foreign {
     () => {
-        "CASE WHEN c.relkind = 'f' OR c.relkind = 'p' AND EXISTS (SELECT 1 FROM pg_catalog.pg_partition_tree(c.oid) t
-           JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE l.relkind = 'f')
+        "CASE WHEN c.relkind = 'f' OR c.relkind = 'p' AND EXISTS (WITH RECURSIVE part AS (SELECT c.oid AS oid UNION ALL
+             SELECT i.inhrelid FROM part JOIN pg_catalog.pg_inherits i ON i.inhparent = part.oid)
+           SELECT 1 FROM part JOIN pg_catalog.pg_class l ON l.oid = part.oid WHERE l.relkind = 'f')
          OR c.relkind = 'r' AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i
            JOIN pg_catalog.pg_class l ON l.oid = i.inhrelid WHERE i.inhparent = c.oid AND l.relkind = 'f') THEN true END"
     };
 }
 
-/// The planner's estimate; a partitioned table is not analysed by itself, so its leaves are added up.
+/// The planner's estimate; a partitioned table is not analysed by itself, so its leaves are added up. pg_partition_tree
+/// would wait for a lock on the table that anybody may hold.
 macro_rules! rows {
     () => {
         "CASE WHEN c.relkind IN ('r','m','f') AND c.reltuples >= 0 THEN c.reltuples::bigint
-           WHEN c.relkind = 'p' THEN (SELECT sum(greatest(l.reltuples, 0))::bigint
-             FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE t.isleaf) END"
+           WHEN c.relkind = 'p' THEN (WITH RECURSIVE part AS (SELECT c.oid AS oid UNION ALL
+             SELECT i.inhrelid FROM part JOIN pg_catalog.pg_inherits i ON i.inhparent = part.oid)
+             SELECT sum(greatest(l.reltuples, 0))::bigint
+             FROM part JOIN pg_catalog.pg_class l ON l.oid = part.oid WHERE l.relkind <> 'p') END"
     };
 }
 
@@ -89,7 +93,7 @@ const LIST: &str = concat!(
     kind!(),
     ", 'rows', ",
     rows!(),
-    ", 'comment', obj_description(v.oid, 'pg_class'),
+    ", 'comment', substr(obj_description(v.oid, 'pg_class'), 1, 4000),
           'partitions', CASE WHEN c.relkind = 'p' THEN (SELECT count(*) FROM pg_catalog.pg_inherits i
             WHERE i.inhparent = v.oid) END,
           'foreign', ",
@@ -193,7 +197,7 @@ fn describe_query() -> String {
         kin_tree!(),
         ", jsonb_build_array(jsonb_build_array(n.nspname, c.relname))), 'kind', ",
         kind!(),
-        ", 'comment', obj_description(c.oid, 'pg_class'), 'rows', ",
+        ", 'comment', substr(obj_description(c.oid, 'pg_class'), 1, 4000), 'rows', ",
         rows!(),
         ", 'columns', coalesce((SELECT jsonb_agg(jsonb_build_object(
             'name', a.attname, 'type', ",
@@ -202,7 +206,7 @@ fn describe_query() -> String {
             'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(f.adbin, f.adrelid) END,
             'generated', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(f.adbin, f.adrelid) END,
             'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END,
-            'comment', col_description(c.oid, a.attnum),
+            'comment', substr(col_description(c.oid, a.attnum), 1, 4000),
             'check', (SELECT string_agg(substr(pg_get_constraintdef(k.oid), 7), ' AND ' ORDER BY k.conname)
               FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum]),
             'values', to_jsonb(coalesce("
@@ -273,6 +277,9 @@ const FINGERPRINT: &str = "SELECT md5(string_agg(part, ',' ORDER BY part)) FROM 
     UNION ALL SELECT 't' || oid || ':' || xmin FROM pg_catalog.pg_type WHERE oid >= 16384
     UNION ALL SELECT 'd' || oid || ':' || xmin FROM pg_catalog.pg_constraint WHERE contypid <> 0
     UNION ALL SELECT 'a' || oid || ':' || xmin FROM pg_catalog.pg_amproc WHERE oid >= 16384
+    UNION ALL SELECT 'n' || oid || ':' || xmin || ':' || nspname FROM pg_catalog.pg_namespace WHERE oid >= 16384 OR nspname = 'public'
+    UNION ALL SELECT 'e' || oid || ':' || xmin FROM pg_catalog.pg_extension
+    UNION ALL SELECT 'm' || roleid || ':' || member || ':' || xmin FROM pg_catalog.pg_auth_members
     UNION ALL SELECT 'i' || inhrelid || ':' || inhparent FROM pg_catalog.pg_inherits) parts";
 
 pub(super) async fn fingerprint(connection: &mut PgConnection) -> Result<String, sqlx::Error> {

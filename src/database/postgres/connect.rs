@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Executor, Postgres, Row};
 
 use super::session::{Held, Opened, Permit, PostgresSession};
 use super::ways::{self, NoWay};
-use super::{OWN_PATH, PostgresEngine, SearchPath, ServerReport, direct, is_broken, refused};
+use super::{OWN_PATH, PostgresEngine, SearchPath, ServerReport, direct, is_broken, path_of, refused};
 use crate::database::target::ServerRole;
 use crate::database::{DatabaseError, Identity, ReadOptions};
 use crate::guard::ApprovedSql;
@@ -208,11 +208,10 @@ impl PostgresEngine {
             NotOpened::Refused(DatabaseError::Config { source_name, problem })
         };
         let claims = identity.claims.as_deref().unwrap_or_default();
-        let path = match opened.path {
-            SearchPath::Own => OWN_PATH,
-            SearchPath::Callers => &opened.callers_path,
-        };
-        let take = sqlx::query(TAKE).bind(&identity.role).bind(claims).bind(&opened.callers_path).bind(path);
+        // Bound values both: the first is no statement whatever it holds.
+        let set_path = if self.settings.schemas.is_empty() { &opened.set_path } else { &opened.callers_path };
+        let set_path = if set_path.trim_matches(['"', ' ']).is_empty() { OWN_PATH } else { set_path };
+        let take = sqlx::query(TAKE).bind(&identity.role).bind(claims).bind(set_path).bind(OWN_PATH);
         let row = take.persistent(self.may_name()).fetch_one(connection).await;
         let row = row.map_err(|error| match &error {
             // invalid_parameter_value, undefined_object, insufficient_privilege.
@@ -226,6 +225,8 @@ impl PostgresEngine {
             return Err(refused("its user.role was not taken on".into()));
         }
         opened.schemas = names(row.try_get(4)?)?;
+        opened.callers_path = path_of(&opened.schemas);
+        opened.path = SearchPath::Own;
         match row.try_get::<Option<bool>, _>(2)? {
             Some(false) => Ok(()),
             Some(true) => Err(NotOpened::Refused(DatabaseError::UnsafeRole {
@@ -362,7 +363,8 @@ async fn begin(connection: &mut PgConnection, message: String, path: SearchPath)
     let row = connection.fetch_one(AssertSqlSafe(message)).await?;
     let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
     let pid = text(0)?.parse::<i32>().map_err(|error| sqlx::Error::Decode(error.into()))?;
-    Ok(Opened { pid, callers_path: text(1)?.to_owned(), schemas: names(text(2)?)?, path })
+    let schemas = names(text(3)?)?;
+    Ok(Opened { pid, set_path: text(1)?.to_owned(), callers_path: path_of(&schemas), schemas, path })
 }
 
 /// The names of a JSON array.

@@ -47,7 +47,11 @@ SELECT rn.nspname::text, rc.relname::text,
           SELECT 1 FROM pg_depend d JOIN pg_attribute da ON da.attrelid = d.refobjid AND da.attnum = d.refobjsubid
           WHERE d.classid = 'pg_rewrite'::regclass AND d.objid = v.rule AND d.refclassid = 'pg_class'::regclass
             AND da.attname = a.attname AND (d.refobjid = c.oid
-              OR EXISTS (SELECT 1 FROM pg_inherits i WHERE d.refobjid IN (i.inhrelid, i.inhparent))))))))
+              OR EXISTS (SELECT 1 FROM pg_inherits i WHERE d.refobjid IN (i.inhrelid, i.inhparent)))))))),
+    (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
+      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+    (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
+      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> '')
   FROM reach r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_class rc ON rc.oid = r.root JOIN pg_namespace rn ON rn.oid = rc.relnamespace
   GROUP BY rc.oid, rn.nspname, rc.relname, c.oid, n.nspname, c.relname
@@ -101,8 +105,12 @@ pub(super) async fn tables(
         let (schema, table) = (text(4)?, text(5)?);
         let viewed: bool = row.try_get(6).map_err(DatabaseError::Connection)?;
         ruled.whole |= rules.denies_table(&schema, &table);
+        // What is computed from a ruled column may tell it, through a view too.
+        let has_rule = list(8)?.iter().any(|column| rules.of_column(&schema, &table, column).is_some());
+        let computed = if has_rule { list(9)? } else { Vec::new() };
         for column in list(7)? {
-            match rules.of_column(&schema, &table, &column) {
+            let kind = rules.of_column(&schema, &table, &column);
+            match kind.or(computed.contains(&column).then_some(RuleKind::Deny)) {
                 Some(_) if viewed => ruled.whole = true,
                 Some(RuleKind::Deny) => {
                     ruled.denied.insert(column);

@@ -28,7 +28,7 @@ const TABLES: &str = concat!(
     visible!(),
     "SELECT v.oid, v.nspname::text, v.relname::text, v.name, ",
     kind!(),
-    ", obj_description(c.oid, 'pg_class'), ",
+    ", substr(obj_description(c.oid, 'pg_class'), 1, 4000), ",
     rows!(),
     ", ",
     foreign!(),
@@ -39,7 +39,8 @@ const TABLES: &str = concat!(
 );
 
 /// $1 tables, $2 whether each may be read as a whole.
-const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid, a.attnotnull, d.description
+const COLUMNS: &str =
+    "SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid, a.attnotnull, substr(d.description, 1, 4000)
     FROM unnest($1::oid[], $2::bool[]) v(oid, whole)
     JOIN pg_catalog.pg_attribute a ON a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_catalog.pg_description d ON d.objoid = a.attrelid AND d.objsubid = a.attnum
@@ -65,6 +66,7 @@ const CHECKS: &str = concat!(
     FROM pg_catalog.pg_constraint k,
       regexp_matches(pg_get_constraintdef(k.oid), '''((?:[^'']|'''')*)''::(?:text|character varying|bpchar)', 'g') m
     WHERE k.conrelid = ANY ($1) AND k.contype = 'c' AND cardinality(k.conkey) = 1
+      AND length(pg_get_constraintdef(k.oid)) < 20000
       AND pg_get_constraintdef(k.oid) ~ ",
     is_list!(),
     " GROUP BY k.oid, k.conrelid, k.conkey[1]"

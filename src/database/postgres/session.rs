@@ -32,7 +32,9 @@ const MAX_PLAN_BYTES: usize = 4 << 20;
 pub(super) struct Opened {
     /// Of the backend.
     pub(super) pid: i32,
-    /// The `search_path` under which a caller's text is read.
+    /// The `search_path` as the session had it: anything that an administrator put there, never part of a statement.
+    pub(super) set_path: String,
+    /// The `search_path` under which a caller's text is read: quoted names of `schemas`.
     pub(super) callers_path: String,
     /// The schemas which that path means, in order; `pg_catalog` is the first.
     pub(super) schemas: Vec<String>,

@@ -52,6 +52,8 @@ pub(super) struct Shape {
     text: QualifiedSql,
     /// The `search_path` under which it was checked.
     path: String,
+    /// The caller's whole path at that time: with another one its names may mean something else.
+    callers_path: String,
 }
 
 /// A statement that the catalog vouches for.
@@ -167,7 +169,7 @@ impl PostgresEngine {
                 let now = catalog::fingerprint(connection).await.map_err(own)?;
                 self.shapes.saw(now);
             }
-            if let Some(shape) = self.shapes.get(&key) {
+            if let Some(shape) = self.shapes.get(&key).filter(|shape| shape.callers_path == opened.callers_path) {
                 if path == SearchPath::Own || shape.path != opened.callers_path {
                     connection.execute(AssertSqlSafe(under_path(&shape.path))).await.map_err(own)?;
                 }
@@ -208,7 +210,7 @@ impl PostgresEngine {
                 ShapeColumn { name, type_name, kind, masked }
             })
             .collect();
-        let shape = Arc::new(Shape { columns, text: sql, path });
+        let shape = Arc::new(Shape { columns, text: sql, path, callers_path: opened.callers_path.clone() });
         self.shapes.insert(&key, &shape, self.limits.remembered_shapes);
         Ok(shape)
     }
@@ -256,7 +258,8 @@ impl PostgresEngine {
         refusal: vouching::Refusal,
     ) -> Result<Checked, DatabaseError> {
         let names = approved.names();
-        if names.uses.is_none() {
+        // Rules are judged by what the whole path means.
+        if names.uses.is_none() || !self.settings.column_rules.is_empty() {
             return Err(refusal.error);
         }
         let is_left = |schema: &&String| !refusal.schemas.contains(*schema);
@@ -264,6 +267,10 @@ impl PostgresEngine {
         let found = vouching::schemas_of(connection, names, &opened.schemas).await?;
         let tables: Vec<(String, String)> =
             found.into_iter().filter(|(_, schema)| refusal.schemas.contains(schema)).collect();
+        // A name that cannot be written with its schema would mean something else under the shorter path.
+        if tables.iter().any(|(table, _)| !names.tables.iter().any(|(_, site)| site == table)) {
+            return Err(refusal.error);
+        }
         let mut names = names.clone();
         for (table, schema) in &tables {
             names.reads.push((Some(schema.clone()), table.clone()));

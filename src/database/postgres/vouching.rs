@@ -40,7 +40,8 @@ pub(super) struct Vouched {
 impl Vouched {
     pub(super) fn new(functions: Vec<String>, foreign_tables: bool) -> Self {
         let mark = uuid::Uuid::now_v7().to_string();
-        let query = format!("{REACHED} UNION ALL SELECT '{MARK}', '', '', '', '', '{mark}', NULL, '', '', false, NULL");
+        let query =
+            format!("{REACHED} UNION ALL SELECT '{MARK}', '', '', '', '', '{mark}', NULL, '', '', false, NULL, false");
         Vouched { functions, foreign_tables, mark, query }
     }
 }
@@ -63,6 +64,8 @@ struct Finding {
     takes_internals: bool,
     /// Schema of the operator that is chosen.
     operator_schema: Option<String>,
+    /// Whether functions of several owners bear the chosen name.
+    is_shared: bool,
 }
 
 /// Why the catalog does not vouch for a statement.
@@ -148,6 +151,7 @@ pub(super) async fn vouch(
             language: text(8)?,
             takes_internals: row.try_get(9).map_err(DatabaseError::Connection)?,
             operator_schema: row.try_get(10).map_err(DatabaseError::Connection)?,
+            is_shared: row.try_get::<Option<bool>, _>(11).map_err(DatabaseError::Connection)?.unwrap_or(false),
         });
     }
     let before = findings.len();
@@ -237,12 +241,14 @@ impl Finding {
             return Ok(());
         }
         let listed = allowed.contains(&self.chosen_name());
+        let shared = listed && self.is_shared;
         Err(DatabaseError::NotVouched {
             is_relation: self.what.starts_with("relation") || self.what == "foreign table",
             reason: match self.what.as_str() {
                 "foreign table" => "is on another server, and the source's allow_foreign_tables is false",
                 "relation" | "relation inside" => "can show secrets, other sessions or files of the server",
                 "type" => "is a type whose input function is a user's",
+                _ if shared => "is in allow_functions, but functions of several owners bear its name",
                 _ if listed => "is in allow_functions, but is declared VOLATILE: it may change data",
                 "cast" => "is run by a cast between these types",
                 "operator" => "is run by an operator of this name",
@@ -258,6 +264,7 @@ impl Finding {
                 "relation" | "relation inside" | "foreign table" | "type" => {
                     "`list_tables` shows what may be read.".to_owned()
                 }
+                _ if shared => format!("Its administrator can list {:?} in allow_functions instead.", self.identity),
                 _ if listed => "Declare it STABLE or IMMUTABLE if it only reads.".to_owned(),
                 _ if system => "Use another built-in function.".to_owned(),
                 _ => {
@@ -274,6 +281,7 @@ impl Finding {
 
     /// Whether the configuration lists it; not being volatile is necessary too.
     fn is_allowed(&self, allowed: &[String]) -> bool {
-        self.volatility != "v" && allowed.contains(&self.chosen_name())
+        let by_name = allowed.contains(&self.chosen_name()) && !self.is_shared;
+        self.volatility != "v" && (by_name || allowed.contains(&self.identity))
     }
 }

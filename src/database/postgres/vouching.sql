@@ -6,7 +6,8 @@
 -- $10 whether foreign tables are refused; $11 the schemas of the caller's path, in order.
 --
 -- Rows: what; schema and name of the function that is chosen; schema, name, identity, extension, volatility and language
--- of the function that runs; whether it takes the server's internals; the schema of the operator that was chosen.
+-- of the function that runs; whether it takes the server's internals; the schema of the operator that was chosen;
+-- whether functions of several owners bear the chosen name.
 WITH RECURSIVE
   path AS (SELECT n.oid, p.place FROM unnest($11::text[]) WITH ORDINALITY p(name, place)
     JOIN pg_namespace n ON n.nspname = p.name),
@@ -33,15 +34,17 @@ WITH RECURSIVE
   -- whose values it can meet.
   reach AS (
     SELECT 'c' AS class, oid FROM named WHERE oid IS NOT NULL
-    UNION SELECT 'm', t.oid FROM pg_type t WHERE t.oid >= 16384
+    -- A type that is named without a schema is looked for in the path alone.
+    UNION SELECT 'm', t.oid FROM pg_type t WHERE t.oid >= 16384 AND t.typnamespace IN (SELECT oid FROM path)
       AND (t.typname = ANY ($7) OR t.typname = ANY (ARRAY(SELECT '_' || x FROM unnest($7::text[]) x)))
-    UNION SELECT 'v', x.oid FROM asked a JOIN pg_proc p ON p.oid = a.oid, LATERAL (
+    UNION SELECT 'm', t.oid FROM unnest($5::text[], $6::text[]) u(s, n) JOIN pg_namespace p ON p.nspname = u.s
+      JOIN pg_type t ON t.typnamespace = p.oid AND t.oid >= 16384 AND t.typname IN (u.n, '_' || u.n)
+    -- A literal beside a function's or an operator's result becomes a value of that type.
+    UNION SELECT 'm', x.oid FROM asked a JOIN pg_proc p ON p.oid = a.oid, LATERAL (
       SELECT p.prorettype AS oid UNION ALL SELECT unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]))) x
       WHERE x.oid >= 16384
-    UNION SELECT 'v', o.oprresult FROM pg_operator o
+    UNION SELECT 'm', o.oprresult FROM pg_operator o
       WHERE o.oprname = ANY ($4) AND o.oprresult >= 16384 AND o.oprnamespace IN (SELECT oid FROM path)
-    UNION SELECT 'v', k.casttarget FROM pg_cast k
-      WHERE k.castsource < 16384 AND k.casttarget >= 16384 AND k.castcontext = 'i'
     UNION
     SELECT x.class, x.oid FROM reach r, LATERAL (
       -- A view: its relations, and the types in its tree but for those of columns that it merely reads.
@@ -69,9 +72,7 @@ WITH RECURSIVE
           LATERAL regexp_matches(k.conbin::text, '[ (](\d{5,})', 'g') m JOIN pg_type t ON t.oid = m[1]::oid
         WHERE r.class = 'm' AND k.contypid = r.oid AND t.oid >= 16384
       UNION ALL SELECT 'v', r.oid WHERE r.class = 'm'
-      UNION ALL SELECT 'v', t.typarray FROM pg_type t WHERE r.class = 'v' AND t.oid = r.oid AND t.typarray >= 16384
-      UNION ALL SELECT 'v', k.casttarget FROM pg_cast k
-        WHERE r.class = 'v' AND k.castsource = r.oid AND k.castcontext = 'i' AND k.casttarget >= 16384) x),
+      UNION ALL SELECT 'v', t.typarray FROM pg_type t WHERE r.class = 'v' AND t.oid = r.oid AND t.typarray >= 16384) x),
   -- Arrays in place of sets keep the planner's estimates, and with them its wish to compile, small.
   reached AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'c'),
   made AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'm'),
@@ -99,12 +100,18 @@ WITH RECURSIVE
     SELECT o.oid, o.oprcom, o.oprnegate, o.oprnamespace, 'operator' AS what FROM pg_operator o
       WHERE o.oid >= 16384 AND (o.oprname = ANY ($4) OR o.oprname = ANY ($8))
         AND o.oprnamespace IN (SELECT oid FROM path)
-        AND (o.oprleft < 16384 OR o.oprleft = ANY ((SELECT oids FROM met)::oid[]))
-        AND (o.oprright < 16384 OR o.oprright = ANY ((SELECT oids FROM met)::oid[]))
+        -- An operand has the type, or becomes it by an implicit cast.
+        AND (o.oprleft < 16384 OR o.oprleft = ANY ((SELECT oids FROM met)::oid[]) OR EXISTS (SELECT 1 FROM pg_cast k
+          WHERE k.casttarget = o.oprleft AND k.castcontext = 'i'
+            AND (k.castsource < 16384 OR k.castsource = ANY ((SELECT oids FROM met)::oid[]))))
+        AND (o.oprright < 16384 OR o.oprright = ANY ((SELECT oids FROM met)::oid[]) OR EXISTS (SELECT 1 FROM pg_cast k
+          WHERE k.casttarget = o.oprright AND k.castcontext = 'i'
+            AND (k.castsource < 16384 OR k.castsource = ANY ((SELECT oids FROM met)::oid[]))))
         -- Of two with the same operands the path's first is chosen, which is the built-in.
         AND NOT EXISTS (SELECT 1 FROM pg_operator b WHERE b.oprnamespace = 'pg_catalog'::regnamespace
           AND b.oprname = o.oprname AND b.oprleft = o.oprleft AND b.oprright = o.oprright)
-    UNION ALL SELECT o.oid, o.oprcom, o.oprnegate, 0, 'operator inside' FROM inside i JOIN pg_operator o ON o.oid = i.oid
+    -- The operator of a user may call any built-in.
+    UNION ALL SELECT o.oid, o.oprcom, o.oprnegate, 0, 'function inside' FROM inside i JOIN pg_operator o ON o.oid = i.oid
       WHERE o.oid >= 16384),
   -- Families of operator classes that sorting, grouping, an index or a partition of what is reached uses.
   families AS (
@@ -138,7 +145,8 @@ WITH RECURSIVE
           AND (a.amproclefttype = ANY ((SELECT oids FROM met)::oid[]) OR a.amprocfamily IN (SELECT oid FROM families))
         UNION ALL SELECT o.oprcode::oid FROM pg_amop a JOIN pg_operator o ON o.oid = a.amopopr AND o.oid >= 16384
           WHERE a.amoplefttype = ANY ((SELECT oids FROM met)::oid[]) OR a.amopfamily IN (SELECT oid FROM families)) x(oid)
-      WHERE NOT EXISTS (SELECT 1 FROM pg_depend d
+      WHERE NOT EXISTS (SELECT 1 FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
+        JOIN pg_roles o ON o.oid = p.proowner AND o.rolsuper
         WHERE d.classid = 'pg_proc'::regclass AND d.objid = x.oid AND d.deptype = 'e')
     -- Values become text and JSON in many places, TUDB's own wrapper among them.
     UNION SELECT k.castfunc, 'cast', 0 FROM pg_cast k JOIN pg_type t ON t.oid = k.casttarget
@@ -172,25 +180,38 @@ SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'inform
       THEN 'alias' ELSE l.lanname END::text,
     NOT r.of_aggregate AND (p.proargtypes::oid[] && ARRAY['internal'::regtype::oid, 'cstring'::regtype::oid]
       OR p.prorettype IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype, 'cstring'::regtype)),
-    (SELECT o.nspname::text FROM pg_namespace o WHERE o.oid = r.place)
+    (SELECT o.nspname::text FROM pg_namespace o WHERE o.oid = r.place),
+    (SELECT count(DISTINCT x.proowner) > 1 FROM pg_proc x WHERE x.proname = q.proname AND x.pronamespace = q.pronamespace)
   FROM run r JOIN pg_proc p ON p.oid = r.oid JOIN pg_namespace n ON n.oid = p.pronamespace
   JOIN pg_proc q ON q.oid = r.chosen JOIN pg_namespace qn ON qn.oid = q.pronamespace
   JOIN pg_language l ON l.oid = p.prolang
+  -- Whoever owns an extension can add to it. What came with it belongs to a superuser.
   LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+    AND p.proowner IN (SELECT oid FROM pg_roles WHERE rolsuper)
   LEFT JOIN pg_extension e ON e.oid = d.refobjid
 UNION ALL
 SELECT CASE WHEN c.oid IN (SELECT oid FROM named) THEN 'relation' ELSE 'relation inside' END, n.nspname::text, c.relname::text,
-    n.nspname::text, c.relname::text, n.nspname || '.' || c.relname, NULL, '', '', false, NULL
+    n.nspname::text, c.relname::text, n.nspname || '.' || c.relname, NULL, '', '', false, NULL, false
   FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname IN ('pg_catalog', 'information_schema') OR n.nspname LIKE 'pg\_toast%'
 UNION ALL
+-- By a cast from a row, row.name calls any function of one argument.
+SELECT 'cast', n.nspname::text, t.typname::text, n.nspname::text, t.typname::text,
+    n.nspname || '.' || s.typname || ' to ' || t.typname, NULL, 'v', '', true, NULL, false
+  FROM pg_cast k JOIN pg_type s ON s.oid = k.castsource AND s.typtype IN ('c', 'p') JOIN pg_namespace n ON n.oid = s.typnamespace
+  JOIN pg_type t ON t.oid = k.casttarget
+  WHERE k.oid >= 16384 AND k.castcontext = 'i' AND k.castsource = ANY ((SELECT oids FROM met)::oid[]) AND EXISTS (
+    SELECT 1 FROM unnest($3::text[]) f(name) WHERE NOT EXISTS (SELECT 1 FROM pg_attribute a
+      WHERE a.attrelid = ANY ((SELECT oids FROM reached)::oid[]) AND a.attname = f.name))
+UNION ALL
 SELECT 'foreign table', n.nspname::text, c.relname::text, n.nspname::text, c.relname::text, n.nspname || '.' || c.relname,
-    NULL, '', '', false, NULL
+    NULL, '', '', false, NULL, false
   FROM parts p JOIN pg_class c ON c.oid = p.oid AND c.relkind = 'f' JOIN pg_namespace n ON n.oid = c.relnamespace
 UNION ALL
 SELECT 'type', n.nspname::text, t.typname::text, n.nspname::text, t.typname::text, n.nspname || '.' || t.typname,
-    e.extname::text, '', '', false, NULL
+    e.extname::text, '', '', false, NULL, false
   FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
   LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
+    AND t.typowner IN (SELECT oid FROM pg_roles WHERE rolsuper)
   LEFT JOIN pg_extension e ON e.oid = d.refobjid
   WHERE t.oid = ANY ((SELECT oids FROM made)::oid[]) AND t.typtype = 'b' AND t.typcategory <> 'A'

@@ -69,7 +69,7 @@ impl Reader<'_> {
     }
 
     /// Whether a word can be no column, being reserved, without quotes and not after a dot.
-    fn is_reserved_word(&self, at: usize) -> bool {
+    pub(super) fn is_reserved_word(&self, at: usize) -> bool {
         let word = self.keyword(at);
         !word.is_empty() && !self.follows_dot(at) && is_reserved(self.dialect, &word)
     }
