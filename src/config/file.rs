@@ -302,7 +302,8 @@ impl Keys {
             openai_model: self.openai_model.take(),
             openai_api_key: self.openai_api_key.take().map(Secret::new),
             send_rows: table.send_rows.unwrap_or(true),
-            send_values: table.send_values.unwrap_or(true),
+            // Stored values are values of rows.
+            send_values: table.send_rows.unwrap_or(true) && table.send_values.unwrap_or(true),
         })
     }
 
