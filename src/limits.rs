@@ -47,8 +47,16 @@ pub struct Limits {
     pub max_calls: usize,
     /// Calls that may wait behind them, a source; one more is answered `busy`.
     pub max_queued_calls: usize,
-    /// Bytes of one JSON-RPC line.
+    /// Bytes of one JSON-RPC line. The longest statement has 196,608 bytes when each of its characters is escaped.
     pub max_line_bytes: usize,
+    /// Arrays, objects and separators of one JSON-RPC line.
+    pub max_line_values: usize,
+    /// Bytes of a request's id and of its progress token.
+    pub max_id_bytes: usize,
+    /// Memory of the requests that wait or run, as estimated from their lines; one more is answered `busy`.
+    pub max_held_bytes: usize,
+    /// Bytes of the client's name, and of its version, that a record keeps.
+    pub max_client_bytes: usize,
     /// Bytes of answers that the client has not read; over it nothing more is read from the client.
     pub max_unread_bytes: usize,
     /// Model calls a question.
@@ -117,7 +125,11 @@ impl Default for Limits {
             max_connections: 4,
             max_calls: 8,
             max_queued_calls: 2_000,
-            max_line_bytes: 4 << 20,
+            max_line_bytes: 256 << 10,
+            max_line_values: 2_000,
+            max_id_bytes: 1_000,
+            max_held_bytes: 32 << 20,
+            max_client_bytes: 200,
             max_unread_bytes: 64 << 20,
             max_model_calls: 6,
             max_repairs: 2,

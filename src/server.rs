@@ -18,10 +18,11 @@ use rmcp::service::{RequestContext, RoleServer};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::Outcomes;
+use crate::audit::{Outcomes, keep_trace};
 use crate::database::value::cut;
 use crate::error::ToolError;
 use crate::gateway::{Caller, Gateway};
+use crate::limits::Limits;
 use crate::tools::{self, Core, Reply};
 use crate::{elicitation, prompts, resources};
 
@@ -38,12 +39,14 @@ pub struct Server {
     /// Cancelled when the client has gone.
     end: CancellationToken,
     tools: Arc<Vec<Tool>>,
+    max_client_bytes: usize,
 }
 
 impl Server {
     pub fn new(core: Result<Arc<Core>, ToolError>, end: CancellationToken) -> Self {
         let tools = Arc::new(tools::list(core.as_ref().ok().map(Arc::as_ref)));
-        Server { core, end, tools }
+        let limits = core.as_ref().map_or_else(|_| Limits::default(), |core| core.gateway.config().limits.clone());
+        Server { core, end, tools, max_client_bytes: limits.max_client_bytes }
     }
 
     /// One piece of work for a client: its end, its progress and its panics are seen to here. `None` after a panic.
@@ -56,8 +59,11 @@ impl Server {
         let token = context.meta.get_progress_token();
         let (stage, mut stages) = watch::channel(String::from("starting"));
         let caller = Caller {
-            client: context.client_info().map(|client| format!("{}/{}", client.name, client.version)),
-            traceparent: context.meta.get_traceparent().map(str::to_owned),
+            client: context.client_info().map(|client| {
+                let most = self.max_client_bytes;
+                format!("{}/{}", cut(&client.name, most), cut(&client.version, most))
+            }),
+            traceparent: context.meta.get_traceparent().and_then(keep_trace),
             cancel: self.end.child_token(),
             deadline: None,
             question_id: None,

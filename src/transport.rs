@@ -6,19 +6,25 @@
 //! - a notification before the handshake ends the server: it is dropped here;
 //! - a line that cannot be parsed or is too long gets no answer: it is answered here, with its id where one can be read;
 //! - a result's `structuredContent` is built as a tree and serialised a second time: a tool's reply is JSON text
-//!   already, and that text is put into both blocks here.
+//!   already, and that text is put into both blocks here;
+//! - nothing of a message is bounded, and a request lives as long as its call: so a line is looked at before it is parsed
+//!   ([`scan`]), and the requests that wait or run are bounded in sum ([`held`]).
 //!
 //! Two threads own the pipes, so that no worker of the runtime ever blocks on them; the end of either cancels
 //! everything. The process's own descriptors 0 and 1 are put out of reach of dependencies and child processes.
 
+mod held;
+mod scan;
+
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read as _, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    ClientNotification, ClientRequest, ContentBlock, GetMeta, JsonRpcMessage, ProtocolVersion, RequestId, ServerResult,
+    ClientNotification, ClientRequest, ContentBlock, GetExtensions, GetMeta, JsonRpcMessage, NumberOrString,
+    ProtocolVersion, RequestId, ServerResult,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -26,10 +32,16 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::database::value::push_json_string;
+use crate::database::value::{cut, push_json_string};
+use crate::limits::Limits;
+use held::{Held, Share, weight};
+use scan::Scan;
 
 /// Messages read ahead of a session.
-const MESSAGES_AHEAD: usize = 64;
+const MESSAGES_AHEAD: usize = 16;
+
+/// Bytes of the parser's words on a message; they may quote it.
+const MAX_WORDS_BYTES: usize = 300;
 
 /// How often a client that does not read is looked at, whether it is still there.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -51,6 +63,9 @@ const METHODS: [&str; 11] = [
 
 const NOT_OPENED: &str = "no session is open: send initialize first, or put io.modelcontextprotocol/protocolVersion \
                           and io.modelcontextprotocol/clientCapabilities into _meta of each request";
+
+const BUSY: &str = "busy: the requests that wait or run take all the memory that there is for them; send this one again \
+                    when others are answered";
 
 type Message = RxJsonRpcMessage<RoleServer>;
 
@@ -126,19 +141,29 @@ impl Flushed {
 }
 
 /// Takes standard input and output. `end` is cancelled when either has come to its end.
-pub fn open(max_line_bytes: usize, max_unread_bytes: usize, end: CancellationToken) -> Pipes {
+pub fn open(limits: &Limits, end: CancellationToken) -> Pipes {
     let (input, output) = descriptors();
     let (lines, outgoing) = std::sync::mpsc::channel();
-    let unread = Arc::new(Unread { bytes: Mutex::new(0), fell: Condvar::new(), limit: max_unread_bytes });
+    let unread = Arc::new(Unread { bytes: Mutex::new(0), fell: Condvar::new(), limit: limits.max_unread_bytes });
     let out = Out { lines, unread: Arc::clone(&unread) };
     let (handshake, for_handshake) = mpsc::channel(MESSAGES_AHEAD);
     let (inline, for_inline) = mpsc::channel(MESSAGES_AHEAD);
     let ended = end.clone();
-    let mut switch = Switch { handshake, inline, has_handshake: false, has_inline: false, out: out.clone() };
+    let mut switch = Switch {
+        handshake,
+        inline,
+        has_handshake: false,
+        has_inline: false,
+        out: out.clone(),
+        held: Held::new(limits.max_held_bytes),
+        max_values: limits.max_line_values,
+        max_id_bytes: limits.max_id_bytes,
+    };
+    let (max_line_bytes, max_id_bytes) = (limits.max_line_bytes, limits.max_id_bytes);
     std::thread::spawn(move || {
         let Ok(input) = input else { return ended.cancel() };
         let watched = watched(&input);
-        read_lines(BufReader::with_capacity(64 << 10, input), max_line_bytes, |line| {
+        read_lines(BufReader::with_capacity(64 << 10, input), max_line_bytes, max_id_bytes, |line| {
             switch.out.unread.wait(|| has_gone(watched.as_ref())) && switch.take(line)
         });
         ended.cancel();
@@ -234,6 +259,9 @@ struct Switch {
     has_handshake: bool,
     has_inline: bool,
     out: Out,
+    held: Held,
+    max_values: usize,
+    max_id_bytes: usize,
 }
 
 impl Switch {
@@ -252,9 +280,21 @@ impl Switch {
         if text.is_empty() {
             return true;
         }
+        let scan = Scan::of(text, self.max_id_bytes);
+        if scan.id_is_long() {
+            self.out.error(None, -32600, &format!("an id may have {} bytes", self.max_id_bytes));
+            return true;
+        }
+        if scan.values > self.max_values {
+            let message = format!("the message has {} JSON values and the limit is {}", scan.values, self.max_values);
+            self.out.error(scan.id(), -32600, &message);
+            return true;
+        }
         match serde_json::from_slice::<Message>(text) {
-            Ok(message) => self.route(message),
+            Ok(message) => self.admit(message, weight(text.len(), scan.values)),
             Err(error) => {
+                let error = error.to_string();
+                let error = cut(&error, MAX_WORDS_BYTES);
                 match serde_json::from_slice::<OnlyId>(text) {
                     Ok(OnlyId { id }) => self.out.error(id, -32600, &format!("not a request: {error}")),
                     Err(_) if text.first() == Some(&b'[') => {
@@ -268,6 +308,39 @@ impl Switch {
                 true
             }
         }
+    }
+
+    /// Takes a request in when there is memory for it; it keeps its share until its handler has ended, cancelled or not.
+    /// Notifications and responses keep nothing. They are taken in any case, since they let calls end.
+    fn admit(&mut self, mut message: Message, bytes: usize) -> bool {
+        match &mut message {
+            JsonRpcMessage::Request(request) => {
+                let token = request.request.get_meta().get_progress_token();
+                if let Some(NumberOrString::String(token)) = token.map(|token| token.0)
+                    && token.len() > self.max_id_bytes
+                {
+                    let message = format!("a progressToken may have {} bytes", self.max_id_bytes);
+                    self.out.error(Some(request.id.clone()), -32602, &message);
+                    return true;
+                }
+                let Some(share) = self.held.take(bytes) else {
+                    self.out.error(Some(request.id.clone()), -32000, BUSY);
+                    return true;
+                };
+                request.request.extensions_mut().insert::<Share>(share);
+            }
+            JsonRpcMessage::Notification(notification) => match &mut notification.notification {
+                ClientNotification::InitializedNotification(_) => {}
+                ClientNotification::CancelledNotification(cancelled) => cancelled.params.reason = None,
+                // Nothing is done with the others.
+                ClientNotification::ProgressNotification(_)
+                | ClientNotification::RootsListChangedNotification(_)
+                | ClientNotification::CustomNotification(_) => return true,
+                _ => return true,
+            },
+            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
+        }
+        self.route(message)
     }
 
     fn route(&mut self, message: Message) -> bool {
@@ -383,7 +456,7 @@ struct OnlyId {
 }
 
 /// Reads lines until the end of input or until `take` says no. Of a line over the limit only the id is kept.
-fn read_lines(mut input: impl BufRead, limit: usize, mut take: impl FnMut(Line) -> bool) {
+fn read_lines(mut input: impl BufRead, limit: usize, max_id_bytes: usize, mut take: impl FnMut(Line) -> bool) {
     loop {
         let mut line = Vec::new();
         let most = limit as u64 + 1;
@@ -393,14 +466,10 @@ fn read_lines(mut input: impl BufRead, limit: usize, mut take: impl FnMut(Line) 
         let line = if line.pop_if(|last| *last == b'\n').is_some() {
             Line::Text(line)
         } else if line.len() as u64 == most {
-            let mut rest = RestOfLine { input: &mut input, bytes: 0, ended: false };
             // The id may stand last. Nothing of what is skipped is kept in memory.
-            let whole = BufReader::new(line.as_slice().chain(&mut rest));
-            let id = serde_json::from_reader(whole).ok().and_then(|only: OnlyId| only.id);
-            if std::io::copy(&mut rest, &mut std::io::sink()).is_err() || !rest.ended {
-                return;
-            }
-            Line::TooLong { id, bytes: line.len() + rest.bytes, limit }
+            let mut scan = Scan::of(&line, max_id_bytes);
+            let Some(rest) = skip_line(&mut input, &mut scan) else { return };
+            Line::TooLong { id: scan.id(), bytes: line.len() + rest, limit }
         } else {
             // The input ended; what stands after its last line break is not a message.
             return;
@@ -411,28 +480,20 @@ fn read_lines(mut input: impl BufRead, limit: usize, mut take: impl FnMut(Line) 
     }
 }
 
-/// What is left of a line, without its line break.
-struct RestOfLine<R> {
-    input: R,
-    bytes: usize,
-    ended: bool,
-}
-
-impl<R: BufRead> Read for RestOfLine<R> {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        if self.ended {
-            return Ok(0);
+/// Reads to the end of a line: how many bytes were left of it. `None` when the input ends or fails before.
+fn skip_line(input: &mut impl BufRead, scan: &mut Scan) -> Option<usize> {
+    let mut skipped = 0;
+    loop {
+        let available = input.fill_buf().ok().filter(|available| !available.is_empty())?;
+        let end = available.iter().position(|byte| *byte == b'\n');
+        let part = available.get(..end.unwrap_or(available.len())).unwrap_or_default();
+        scan.read(part);
+        let bytes = part.len();
+        skipped += bytes;
+        input.consume(bytes + usize::from(end.is_some()));
+        if end.is_some() {
+            return Some(skipped);
         }
-        let available = self.input.fill_buf()?;
-        // One byte more than fits, so that a line break right behind is seen.
-        let near = available.get(..=into.len()).unwrap_or(available);
-        let end = near.iter().position(|byte| *byte == b'\n');
-        let mut part = near.get(..end.unwrap_or(near.len())).unwrap_or_default();
-        let read = part.read(into)?;
-        self.ended = end == Some(read);
-        self.input.consume(read + usize::from(self.ended));
-        self.bytes += read;
-        Ok(read)
     }
 }
 
@@ -446,7 +507,7 @@ mod tests {
         let input = format!("one\n\n{long}\ntwo\n{} not JSON\nthree\npartial", "x".repeat(40));
         for capacity in [1, 7, 4_096] {
             let mut seen = Vec::new();
-            read_lines(BufReader::with_capacity(capacity, input.as_bytes()), 20, |line| {
+            read_lines(BufReader::with_capacity(capacity, input.as_bytes()), 20, 100, |line| {
                 seen.push(line);
                 true
             });

@@ -283,7 +283,10 @@ impl Asker {
         let Ran::Rows(rows) = read.close(Some(row_count), bytes) else { return None };
         receipt.engine = "verified";
         receipt.model = None;
-        self.sessions.add(&source.name, request, &sql);
+        // The model reads it with the next question of the session: then it may not hold a stored spelling.
+        let remembered =
+            if self.gateway.config().model.send_values { None } else { notes.verified(asked, str::to_owned) };
+        self.sessions.add(&source.name, request, remembered.as_ref().map_or(&sql, |(_, sql)| sql));
         let answer = Answer {
             summary: format!("{row_count} rows of a verified query."),
             explanation: format!("Verified query: {}", query.question),

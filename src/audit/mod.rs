@@ -15,8 +15,8 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use record::hex;
 pub use record::{Decision, EntryStart, Finished, OutcomeKind};
+pub(crate) use record::{hex, keep_trace};
 pub use retention::{Retention, prune};
 pub use trail::{FIELDS, Filter, Trail, TrailError, Verdict};
 
@@ -109,7 +109,7 @@ impl AuditLog {
         start.session_id = start.session_id.map(record::keep_text);
         start.question = start.question.map(record::keep_text);
         start.client = start.client.map(record::keep_text);
-        start.traceparent = start.traceparent.and_then(record::keep_trace);
+        start.traceparent = start.traceparent.as_deref().and_then(keep_trace);
         start.source = start.source.map(record::keep_text);
         let id = uuid::Uuid::now_v7().to_string();
         let span = telemetry::begin(&id, &start);

@@ -167,12 +167,12 @@ pub(super) fn keep_text(text: String) -> String {
 }
 
 /// A `traceparent` as the standard writes it; anything else is dropped.
-pub(super) fn keep_trace(text: String) -> Option<String> {
+pub(crate) fn keep_trace(text: &str) -> Option<String> {
     let lengths = [2, 32, 16, 2];
     let parts: Vec<&str> = text.split('-').collect();
     let is_hex = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
     let is_known = parts.iter().map(|part| part.len()).eq(lengths) && parts.iter().all(is_hex);
-    is_known.then_some(text)
+    is_known.then(|| text.to_owned())
 }
 
 /// The part of a statement's text that the record keeps.

@@ -132,6 +132,9 @@ impl Writer {
             let _ = sender.send(result.clone());
         }
         if !finishing.is_empty() {
+            if let Some(mirror) = &self.mirror {
+                mirror.finish().await;
+            }
             self.end().await;
             for done in finishing {
                 let _ = done.send(());

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{DONE, NO, complain, core, say, table};
+use super::{DONE, NO, complain, core, say, table, tell};
 use crate::config::{Config, Environment};
 use crate::gateway::{AskDatabase, Caller};
 
@@ -66,7 +66,7 @@ impl Ask {
         if self.json {
             say(&reply.json);
         } else {
-            say(&words(&serde_json::from_str(&reply.json).unwrap_or_default()));
+            tell(&words(&serde_json::from_str(&reply.json).unwrap_or_default()));
         }
         if reply.is_error { NO } else { DONE }
     }

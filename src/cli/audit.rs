@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use super::table::plain;
-use super::{DONE, NO, USAGE, complain, say};
+use super::table::{plain, steers};
+use super::{DONE, NO, USAGE, complain, say, tell};
 use crate::audit::{
     AuditLog, EntryStart, FIELDS, Filter, Finished, OutcomeKind, Outcomes, Retention, Trail, TrailError, prune,
 };
@@ -218,9 +218,12 @@ fn csv_line(cells: Vec<String>) -> String {
     String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned()
 }
 
-/// A text that a spreadsheet would take for a formula, marked as a text.
+/// A text that a spreadsheet would take for a formula, marked as a text. Spreadsheets skip what does not show at its
+/// beginning, and some take the wide forms of the signs.
 fn cell(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
+    let shown = text.trim_start_matches(|c: char| c.is_whitespace() || steers(c));
+    let is_formula = shown.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
+    if is_formula || text.starts_with(['\t', '\r', '\n']) { format!("'{text}") } else { text }
 }
 
 impl Verify {
@@ -237,18 +240,18 @@ impl Verify {
                 0 => "ok".to_owned(),
                 faults => format!("{faults} faults"),
             };
-            say(&format!("{found}: {} events of {} processes checked", verdict.events, verdict.processes));
+            tell(&format!("{found}: {} events of {} processes checked", verdict.events, verdict.processes));
             if verdict.removed > 0 {
-                say(&format!("{} older events were removed by `tudb audit prune`", verdict.removed));
+                tell(&format!("{} older events were removed by `tudb audit prune`", verdict.removed));
             }
-            verdict.faults.iter().for_each(|fault| say(&format!("FAULT {fault}")));
-            verdict.unfinished.iter().for_each(|id| say(&format!("unfinished {id}")));
+            verdict.faults.iter().for_each(|fault| tell(&format!("FAULT {fault}")));
+            verdict.unfinished.iter().for_each(|id| tell(&format!("unfinished {id}")));
             let key = if verdict.keyed { "whatever is done by who has the key" } else { UNKEYED };
             let processes = match config.store {
                 AuditStore::Postgres(_) => "; that a process was removed as a whole",
                 AuditStore::File(_) | AuditStore::Nowhere => "",
             };
-            say(&format!(
+            tell(&format!(
                 "Not detectable here: that ends of chains which no later process has seen, or the newest processes, were cut off; that \
                  the store was replaced by an older state of itself{processes}; {key}."
             ));
@@ -278,7 +281,7 @@ impl Prune {
         entry.close(finished);
         log.finish().await;
         let removed = result?;
-        say(&format!("{removed} events removed; `tudb audit verify` goes on from the checkpoint"));
+        tell(&format!("{removed} events removed; `tudb audit verify` goes on from the checkpoint"));
         Ok(DONE)
     }
 }
@@ -337,4 +340,20 @@ fn line(record: &Value) -> String {
         part("question"),
         part("sql")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_begins_as_a_formula() {
+        for text in ["=1", "+1", "-1", "@a", "\t1", "\r1", "\n1", " =1", "\u{feff}=1", "\u{202e}\u{1}@a", "＝1", "＠a"]
+        {
+            assert_eq!(cell(text.to_owned()), format!("'{text}"));
+        }
+        for text in ["", "a=1", "'=1", "SELECT -1", " a", "(=1)"] {
+            assert_eq!(cell(text.to_owned()), text);
+        }
+    }
 }

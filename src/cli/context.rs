@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use super::{DONE, NO, complain, core, say};
+use super::{DONE, NO, complain, core, say, tell};
 use crate::config::{Config, Environment};
 use crate::database::catalog::Snapshot;
 use crate::gateway::Caller;
@@ -60,22 +60,22 @@ impl Context {
             return DONE;
         }
         let part = if inspected.whole_schema { "the whole schema" } else { "the best ranked tables" };
-        say(&format!(
+        tell(&format!(
             "{part}: about {} tokens of {} tables, ranked in {:.1} ms\n",
             inspected.prompt_tokens,
             inspected.all_tables,
             inspected.ranked_us as f64 / 1_000.0
         ));
         for table in &inspected.tables {
-            say(&format!("{:>7.2}  {} ({} columns)", table.score, table.name, table.columns.len()));
+            tell(&format!("{:>7.2}  {} ({} columns)", table.score, table.name, table.columns.len()));
         }
         for value in &inspected.values {
-            say(&format!("  value  {} = {:?}", value.column, value.value));
+            tell(&format!("  value  {} = {:?}", value.column, value.value));
         }
         for join in &inspected.joins {
-            say(&format!("   join  {join}"));
+            tell(&format!("   join  {join}"));
         }
-        say(&format!("\n{}", inspected.text));
+        tell(&format!("\n{}", inspected.text));
         DONE
     }
 }

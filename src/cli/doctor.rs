@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{DONE, NO, core, say};
+use super::{DONE, NO, core, say, tell};
 use crate::config::{Config, Environment, SourceConfig};
 use crate::database::{Database, bootstrap};
 use crate::error::ToolError;
@@ -94,7 +94,7 @@ impl Doctor {
         } else {
             for finding in &findings {
                 let mark = if finding.level == Level::Fail { "FAIL" } else { finding.level.word() };
-                say(&format!("{mark:<4} {}: {}", finding.what, finding.text));
+                tell(&format!("{mark:<4} {}: {}", finding.what, finding.text));
             }
         }
         if ok { DONE } else { NO }

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{DONE, NO, USAGE, compare, complain, core, say};
+use super::{DONE, NO, USAGE, compare, complain, core, say, tell};
 use crate::config::{Config, Environment, Price};
 use crate::gateway::{AskDatabase, Caller, Ran, RunSql};
 use crate::guard;
@@ -298,16 +298,16 @@ impl Report {
 
     fn print(&self) {
         for result in self.results.iter().filter(|result| result.outcome != "equal") {
-            say(&format!("{}: {} ({})", result.outcome, result.question, result.id));
+            tell(&format!("{}: {} ({})", result.outcome, result.question, result.id));
             if !result.detail.is_empty() {
-                say(&format!("    {}", result.detail));
+                tell(&format!("    {}", result.detail));
             }
             if let Some(sql) = &result.sql {
-                say(&format!("    {sql}"));
+                tell(&format!("    {sql}"));
             }
         }
         let outcomes: Vec<String> = self.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
-        say(&format!(
+        tell(&format!(
             "{} of {} equal ({:.1} %): {}",
             self.equal,
             self.counted,
@@ -315,7 +315,7 @@ impl Report {
             outcomes.join(", ")
         ));
         let cost = self.cost.map_or(String::new(), |cost| format!(", cost {cost:.4}"));
-        say(&format!(
+        tell(&format!(
             "{} model calls, {} repairs, {} + {} tokens ({} from the cache){cost}; median {} ms, p95 {} ms",
             self.model_calls,
             self.repairs,
@@ -326,7 +326,7 @@ impl Report {
             self.p95_ms
         ));
         for id in &self.regressions {
-            say(&format!("was equal before: {id}"));
+            tell(&format!("was equal before: {id}"));
         }
     }
 }

@@ -164,8 +164,13 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// For a person: what would steer a terminal is shown by its number. What programs read is said as it is.
+fn tell(text: &str) {
+    say(&table::plain_lines(text));
+}
+
 #[allow(clippy::print_stderr)]
 fn complain(text: &str) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", table::plain_lines(text));
 }

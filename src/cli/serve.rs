@@ -21,7 +21,7 @@ const LAST_MOMENT: Duration = Duration::from_millis(1_500);
 pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) -> u8 {
     let end = CancellationToken::new();
     let limits = config.as_ref().map_or_else(|_| Limits::default(), |config| config.limits.clone());
-    let pipes = transport::open(limits.max_line_bytes, limits.max_unread_bytes, end.clone());
+    let pipes = transport::open(&limits, end.clone());
     let core = match config {
         Ok(config) => {
             tracing::info!(origin = config.origin, model = config.model.reason, "starting");

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::{DONE, NO, complain, core, say, table};
+use super::{DONE, NO, complain, core, say, table, tell};
 use crate::config::{Config, Environment};
 use crate::gateway::{Caller, Ran, RunSql};
 use crate::tools::run_sql_reply;
@@ -65,7 +65,7 @@ impl Sql {
                     Format::Csv | Format::Markdown => {
                         say(parsed.get("text").and_then(Value::as_str).unwrap_or(&reply).trim_end());
                     }
-                    Format::Table => say(&table::of_reply(&parsed).unwrap_or(reply)),
+                    Format::Table => tell(&table::of_reply(&parsed).unwrap_or(reply)),
                 }
                 if let (Some(hint), true) = (parsed.get("hint").and_then(Value::as_str), self.format != Format::Json) {
                     complain(hint);

@@ -7,11 +7,13 @@ use serde_json::Value;
 pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(columns.iter().map(|column| column.get("name").and_then(Value::as_str).unwrap_or_default()));
+    table.set_header(
+        columns.iter().map(|column| column.get("name").and_then(Value::as_str).map(plain).unwrap_or_default()),
+    );
     for row in rows {
         table.add_row(row.as_array().into_iter().flatten().map(|cell| match cell {
             Value::Null => "NULL".to_owned(),
-            Value::String(text) => text.split('\n').map(plain).collect::<Vec<_>>().join("\n"),
+            Value::String(text) => plain_lines(text),
             other => other.to_string(),
         }));
     }
@@ -27,10 +29,23 @@ pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
     table.to_string()
 }
 
-/// A text without what would steer a terminal: data must not draw over what stands beside it.
+/// A text on one line, without what would steer a terminal: data must not draw over what stands beside it, nor change the
+/// order in which it is read. Such a character is shown by its number.
 pub(super) fn plain(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { c.escape_default().collect::<String>() } else { c.to_string() };
+    let shown = |c: char| if steers(c) { c.escape_default().collect::<String>() } else { c.to_string() };
     text.replace(['\n', '\t'], " ").chars().map(shown).collect()
+}
+
+/// The same with its line breaks.
+pub(super) fn plain_lines(text: &str) -> String {
+    text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
+}
+
+/// Control characters, those that set a direction, separators of lines and paragraphs, and the mark of a byte order.
+pub(super) fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
 /// Columns and rows of a reply, when it has them.
@@ -38,4 +53,22 @@ pub(super) fn of_reply(reply: &Value) -> Option<String> {
     let columns = reply.get("columns")?.as_array()?;
     let rows = reply.get("rows")?.as_array()?;
     Some(render(columns, rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_shown_by_its_number() {
+        assert_eq!(plain("a\u{1b}[31mb\u{202e}c\n\u{9b}d"), "a\\u{1b}[31mb\\u{202e}c \\u{9b}d");
+        for c in ('\0'..='\u{10ffff}').filter(|c| steers(*c) && !['\n', '\t'].contains(c)) {
+            let shown = plain_lines(&format!("é{c}\n漢"));
+            assert!(!shown.contains(c) && shown.starts_with("é\\") && shown.ends_with("\n漢"), "{shown:?}");
+        }
+        assert_eq!(('\0'..='\u{10ffff}').filter(|c| steers(*c)).count(), 65 + 15);
+        let columns = [serde_json::json!({"name": "n\u{1b}\u{2066}"})];
+        let rows = [serde_json::json!(["\u{feff}x\u{7}"])];
+        assert!(!render(&columns, &rows).contains(|c| c != '\n' && steers(c)));
+    }
 }

@@ -302,7 +302,8 @@ impl Keys {
             openai_model: self.openai_model.take(),
             openai_api_key: self.openai_api_key.take().map(Secret::new),
             send_rows: table.send_rows.unwrap_or(true),
-            send_values: table.send_values.unwrap_or(true),
+            // Stored values are values of rows.
+            send_values: table.send_rows.unwrap_or(true) && table.send_values.unwrap_or(true),
         })
     }
 
@@ -433,7 +434,9 @@ impl SourceKeys {
             return Err(bad("time_zone", "must be a time zone name such as UTC or Europe/Zurich"));
         }
         for function in &self.allow_functions {
-            if function.split('.').filter(|part| !part.is_empty()).count() != 2 {
+            // Argument types may follow, which may have schemas too.
+            let name = function.split('(').next().unwrap_or_default();
+            if name.split('.').filter(|part| !part.is_empty()).count() != 2 {
                 return Err(bad("allow_functions", "must hold names with their schema, such as analytics.score"));
             }
         }

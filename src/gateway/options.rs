@@ -28,13 +28,15 @@ pub fn wanted_rows(wanted: Option<u64>, limits: &Limits) -> Result<u64, ToolErro
 ///
 /// `user_required` without a user's id, `invalid_argument` for one that cannot be one.
 pub fn user(source: &SourceConfig, user_id: Option<&str>) -> Result<Option<Identity>, ToolError> {
+    // Where there is no rule, the id stands in the record.
+    if user_id.is_some_and(|id| id.contains('\0') || id.len() > source.limits.max_text_bytes) {
+        let limit = source.limits.max_text_bytes;
+        return Err(ToolError::invalid(format!("user_id may have {limit} bytes and no NUL")));
+    }
     let Some(rule) = &source.user else { return Ok(None) };
     match user_id.filter(|id| !id.is_empty()) {
         None => Err(ToolError::new(Code::UserRequired, format!("source {} is read on behalf of a user", source.name))
             .hint("Call again with user_id.")),
-        Some(id) if id.contains('\0') || id.len() > source.limits.max_text_bytes => {
-            Err(ToolError::invalid("user_id must be a short text without NUL"))
-        }
         Some(id) => Ok(Some(Identity { role: rule.role.clone(), claims: Some(rule.claims_of(id)) })),
     }
 }

@@ -73,9 +73,11 @@ fn values_of_a_column_come_by_the_road_of_any_statement() {
             .any(|record| record["sql"] == "SELECT DISTINCT city FROM customers WHERE city IS NOT NULL LIMIT 20")
     );
     // Values that may not be sent are not, and masked ones stay masked.
-    for (setting, expected) in
-        [("[model]\nsend_values = false\n", "not sent"), ("[sources.main]\nmask = [\"customers.city\"]\n", "***")]
-    {
+    for (setting, expected) in [
+        ("[model]\nsend_values = false\n", "not sent"),
+        ("[model]\nsend_rows = false\n", "not sent"),
+        ("[sources.main]\nmask = [\"customers.city\"]\n", "***"),
+    ] {
         let bedrock = Bedrock::start(vec![sample("customers", "city"), count(), answers("400.")]);
         let home = self::home(&bedrock);
         let config = home.scratch.path("tudb.toml");
@@ -85,6 +87,44 @@ fn values_of_a_column_come_by_the_road_of_any_statement() {
         let (_, text) = result(&bedrock, 1);
         assert!(!text.contains("Zürich"), "{setting}: {text}");
         assert!(text.contains(expected) || text.contains("column_masked"), "{setting}: {text}");
+    }
+}
+
+#[test]
+fn without_rows_no_tool_gives_the_model_a_value() {
+    let city = "SELECT city FROM customers ORDER BY id";
+    let script = || {
+        vec![
+            uses("sample_values", json!({"table": "customers", "column": "city"})),
+            uses("describe_table", json!({"table": "customers"})),
+            uses("search_schema", json!({"words": "city of customers"})),
+            runs(city),
+            runs("SELECT count(*) AS n FROM customers WHERE city = 'Zurich' HAVING count(*) > 0"),
+            answers("400."),
+        ]
+    };
+    let sent = |setting: &str| {
+        let bedrock = Bedrock::start(script());
+        let home = self::home(&bedrock);
+        let config = home.scratch.path("tudb.toml");
+        std::fs::write(&config, setting).unwrap();
+        let home = home.set("TUDB_CONFIG", config.display());
+        home.serve().call("ask_database", json!({"question": "Where do customers live?"}));
+        let bodies: Vec<String> = bedrock.requests().iter().map(|request| request.body.to_string()).collect();
+        assert!(bodies.len() > 4, "{} requests", bodies.len());
+        bodies.concat()
+    };
+    let mut server = Home::new("cities").serve();
+    let rows = server.call("run_sql", json!({"sql": "SELECT DISTINCT city FROM customers"}))["rows"].clone();
+    let known = rows.as_array().unwrap().iter().filter_map(|row| row[0].as_str());
+    let cities: Vec<String> = known.map(str::to_owned).collect();
+    let with_rows = sent("");
+    assert!(cities.len() > 3 && cities.iter().any(|city| with_rows.contains(city)), "{cities:?}");
+    for setting in ["send_rows = false", "send_rows = false\nsend_values = true"] {
+        let sent = sent(&format!("[model]\n{setting}\n"));
+        for city in &cities {
+            assert!(!sent.contains(city), "{setting}: {city}");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::bedrock::{Bedrock, answers, runs};
 use crate::support::openai::{Answer, OpenAi};
 use crate::support::postgres::{Postgres, server};
-use crate::support::{Home, Server, content, everything_under};
+use crate::support::{Home, Server, content, everything_under, output_of};
 
 const CALLS: usize = 10_000;
 const PROCESSES: usize = 8;
@@ -490,6 +490,35 @@ fn the_mirror_is_whole_lines_and_goes_on_behind_half_of_one() {
     let recorded: HashSet<String> =
         home.records().iter().map(|record| record["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids, recorded);
+}
+
+#[test]
+fn a_mirror_that_nobody_reads_stops_no_call() {
+    let home = Home::new("mirror_pipe");
+    let mirror = home.scratch.path("mirror.pipe");
+    output_of(std::process::Command::new("mkfifo").arg(&mirror));
+    let home = home.set("TUDB_AUDIT_JSONL", mirror.display());
+    let long = format!("SELECT 1 -- {}", "x".repeat(30_000));
+    let mut server = home.serve();
+    // More than 1 MB in all.
+    for _ in 0..50 {
+        let began = std::time::Instant::now();
+        assert_eq!(server.call("run_sql", json!({"sql": long}))["rows"], json!([[1]]));
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+    let log = server.stderr.lock().unwrap().clone();
+    assert!(log.contains("nobody reads the audit mirror"), "{log}");
+    let began = std::time::Instant::now();
+    assert!(server.finish().success());
+    assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(home.records().len(), 50);
+    // With a reader all of it arrives.
+    let mut server = home.serve();
+    let pipe = mirror.clone();
+    let reader = std::thread::spawn(move || std::fs::read_to_string(pipe).unwrap());
+    (0..20).for_each(|_| drop(server.call("run_sql", json!({"sql": "SELECT 1"}))));
+    server.finish();
+    assert_eq!(reader.join().unwrap().lines().count(), 20);
 }
 
 /// Secrets from every place that they can come from, and every sink there is, at the finest level of the log.

@@ -14,6 +14,7 @@ mod command_line;
 mod connecting;
 mod context;
 mod documents;
+mod door;
 mod elicitation;
 mod eval;
 mod faults;

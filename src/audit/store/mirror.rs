@@ -1,13 +1,27 @@
 //! The mirror: each finished record as one JSON line, in a file or on stderr. Rotation is the platform's.
+//!
+//! A regular file is written at once. Everything else (a pipe, a terminal, stderr) may make its writer wait for as long as
+//! nobody reads, so it has a thread of its own: lines wait for the thread up to a limit, and those beyond it are lost. The
+//! store holds every record in any case.
 
 use std::collections::HashMap;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::super::chain::Row;
 use crate::config::Mirror;
+
+/// Bytes that may wait for a mirror that is not read.
+const MAX_WAITING_BYTES: usize = 1 << 20;
+
+/// How long the end of the process waits for a mirror that is not read.
+const LAST_WAIT: Duration = Duration::from_millis(300);
 
 /// Where records are copied to.
 pub(super) struct MirrorFile {
@@ -16,11 +30,85 @@ pub(super) struct MirrorFile {
     open: HashMap<String, Map<String, Value>>,
     /// Whether the file's end was looked at: a process that died may have left half a line.
     mended: bool,
+    /// The thread that writes where writing may wait.
+    queue: Option<Queue>,
+}
+
+/// Lines on their way to the thread.
+struct Queue {
+    lines: Sender<String>,
+    waiting_bytes: Arc<AtomicUsize>,
+    /// Records lost since the last one that was taken.
+    lost: usize,
+}
+
+impl Queue {
+    fn start(to: Mirror) -> Queue {
+        let (lines, receiver) = channel();
+        let waiting_bytes = Arc::default();
+        let written = Arc::clone(&waiting_bytes);
+        std::thread::spawn(move || write_slowly(&to, &receiver, &written));
+        Queue { lines, waiting_bytes, lost: 0 }
+    }
+
+    /// Takes the lines, or counts them as lost.
+    fn put(&mut self, lines: String, to: &Mirror) {
+        let records = lines.bytes().filter(|byte| *byte == b'\n').count();
+        let bytes = lines.len();
+        let is_full = self.waiting_bytes.load(Ordering::Acquire).saturating_add(bytes) > MAX_WAITING_BYTES;
+        if !is_full {
+            self.waiting_bytes.fetch_add(bytes, Ordering::AcqRel);
+            if self.lines.send(lines).is_ok() {
+                let lost = std::mem::take(&mut self.lost);
+                if lost > 0 {
+                    tracing::warn!(
+                        lost,
+                        "the audit mirror is written again; records are missing in it, and the store has them"
+                    );
+                }
+                return;
+            }
+        }
+        // A stderr that nobody reads takes no warning either.
+        if self.lost == 0 && *to != Mirror::Stderr {
+            tracing::warn!(
+                "nobody reads the audit mirror: records are missing in it from here on, and the store has them"
+            );
+        }
+        self.lost = self.lost.saturating_add(records);
+    }
+}
+
+/// The thread: opens, which waits until a pipe has a reader, and writes.
+fn write_slowly(to: &Mirror, lines: &Receiver<String>, waiting_bytes: &AtomicUsize) {
+    let mut opened: Option<std::fs::File> = None;
+    for lines in lines {
+        let written = match to {
+            Mirror::Stderr => std::io::stderr().write_all(lines.as_bytes()),
+            Mirror::File(path) => match opened.take().map_or_else(|| append_private(path), Ok) {
+                Ok(mut file) => file.write_all(lines.as_bytes()).map(|()| opened = Some(file)),
+                Err(error) => Err(error),
+            },
+        };
+        if let (Err(error), Mirror::File(_)) = (written, to) {
+            tracing::warn!(%error, "audit mirror");
+        }
+        waiting_bytes.fetch_sub(lines.len(), Ordering::AcqRel);
+    }
 }
 
 impl MirrorFile {
     pub(super) fn new(to: Mirror) -> Self {
-        MirrorFile { to, open: HashMap::new(), mended: false }
+        MirrorFile { to, open: HashMap::new(), mended: false, queue: None }
+    }
+
+    /// Waits a moment for what is still on its way.
+    pub(super) async fn finish(&self) {
+        let Some(queue) = &self.queue else { return };
+        let until = tokio::time::Instant::now() + LAST_WAIT;
+        while queue.waiting_bytes.load(Ordering::Acquire) > 0 && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Writes the records that these events finish, whole lines at once.
@@ -46,7 +134,12 @@ impl MirrorFile {
             return;
         }
         let result = match &self.to {
-            Mirror::Stderr => std::io::stderr().write_all(lines.as_bytes()),
+            to if may_wait(to) => {
+                let queue = self.queue.get_or_insert_with(|| Queue::start(to.clone()));
+                queue.put(lines, to);
+                Ok(())
+            }
+            Mirror::Stderr => Ok(()),
             Mirror::File(path) => append_private(path).and_then(|mut file| {
                 if !self.mended && ends_torn(path)? {
                     lines.insert(0, '\n');
@@ -59,6 +152,14 @@ impl MirrorFile {
         if let Err(error) = result {
             tracing::warn!(%error, "audit mirror");
         }
+    }
+}
+
+/// Whether writing there may wait for a reader. A file that there is not yet becomes a regular one.
+fn may_wait(to: &Mirror) -> bool {
+    match to {
+        Mirror::Stderr => true,
+        Mirror::File(path) => std::fs::metadata(path).is_ok_and(|found| !found.is_file()),
     }
 }
 

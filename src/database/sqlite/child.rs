@@ -21,11 +21,16 @@ const OPENINGS: u32 = 3;
 /// Between two of them: a writer that opens or closes the file needs a moment.
 const BETWEEN_OPENINGS: Duration = Duration::from_millis(20);
 
+/// Bytes of one temporary file; a statement has a few.
+const MAX_TEMPORARY_FILE_BYTES: u64 = 256 << 20;
+
 /// Serves as the process that `tudb sqlite-worker` starts, on its standard input and output.
 pub fn serve() -> bool {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     vfs::keep_owners();
+    #[cfg(unix)]
+    vfs::bound_files(MAX_TEMPORARY_FILE_BYTES);
     #[cfg(unix)]
     std::thread::spawn(end_with_input);
     let overdue = Overdue::watched();

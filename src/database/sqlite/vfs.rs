@@ -64,6 +64,16 @@ pub(super) fn keep_owners() {
     }
 }
 
+/// Bounds every file that this process writes: only SQLite's temporary files are, of a sort or a join that does not fit
+/// its memory. Beyond the bound a write fails, and SQLite says that the disk is full.
+#[cfg(unix)]
+pub(super) fn bound_files(bytes: u64) {
+    // SAFETY: ignoring a signal, so that the write fails instead of ending the process; no handler is installed.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    let bound = rustix::process::Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Fsize, bound);
+}
+
 /// fchown(2).
 type Fchown = unsafe extern "C" fn(c_int, u32, u32) -> c_int;
 

@@ -1,0 +1,73 @@
+//! The memory of requests that wait or run. Each request carries a share of it to the end of its handler.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What a request takes besides its text: its task, its entry in the audit trail.
+const REQUEST_BYTES: usize = 4_096;
+/// How often a text of a request is in memory at once: as parsed, as the call's own copy, as the record's.
+const COPIES: usize = 3;
+/// A JSON value in memory.
+const VALUE_BYTES: usize = 200;
+
+/// What a request of this length and number of values may take in memory.
+pub(super) fn weight(line_bytes: usize, values: usize) -> usize {
+    REQUEST_BYTES + COPIES * line_bytes + VALUE_BYTES * values
+}
+
+/// The sum over all requests, and its limit.
+pub(super) struct Held {
+    bytes: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+/// One request's part, given back when the last copy is dropped.
+#[derive(Clone)]
+pub(super) struct Share {
+    _taken: Arc<Taken>,
+}
+
+struct Taken {
+    bytes: usize,
+    of: Arc<AtomicUsize>,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.of.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Held {
+    pub(super) fn new(limit: usize) -> Self {
+        Held { bytes: Arc::default(), limit }
+    }
+
+    /// `None` when the sum would be over the limit.
+    pub(super) fn take(&self, bytes: usize) -> Option<Share> {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        // Dropped at once, it gives the bytes back.
+        let taken = Taken { bytes, of: Arc::clone(&self.bytes) };
+        (before.saturating_add(bytes) <= self.limit).then(|| Share { _taken: Arc::new(taken) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_bounded_in_sum_and_given_back() {
+        let held = Held::new(100);
+        let first = held.take(60).unwrap();
+        assert!(held.take(41).is_none());
+        let second = held.take(40).unwrap();
+        let copy = first.clone();
+        drop(first);
+        assert!(held.take(1).is_none(), "a copy holds the share");
+        drop(copy);
+        assert!(held.take(60).is_some());
+        drop(second);
+        assert_eq!(held.bytes.load(Ordering::Relaxed), 0);
+    }
+}
