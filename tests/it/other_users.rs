@@ -338,3 +338,119 @@ fn names_beyond_ascii_are_quoted_where_the_server_folds_otherwise() {
     assert_eq!(reply["error"]["code"], "statement_refused", "{reply}");
     assert!(reply["error"]["hint"].as_str().unwrap().contains("double quotes"), "{reply}");
 }
+
+/// Objects of a user who owns the database, and the statements that must not run them.
+const TRAPS: &str = "
+CREATE FUNCTION trap(text) RETURNS text LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'TRAP SPRUNG'; RETURN $1; END$$;
+CREATE FUNCTION sprung(text) RETURNS bool LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'TRAP SPRUNG'; RETURN true; END$$;
+CREATE SCHEMA mal;
+CREATE TYPE mal.r AS RANGE (SUBTYPE = int4);
+CREATE TABLE pair (a int, b int); INSERT INTO pair VALUES (1, 2);
+CREATE CAST (pair AS mal.r) WITH INOUT AS IMPLICIT;
+CREATE FUNCTION zz(mal.r) RETURNS text LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'TRAP SPRUNG'; RETURN 'x'; END$$;
+CREATE EXTENSION citext SCHEMA mal;
+CREATE FUNCTION mal.evil(text) RETURNS text LANGUAGE sql STABLE AS 'select public.trap($1)';
+ALTER FUNCTION mal.evil(text) OWNER TO owner_of_traps;
+ALTER EXTENSION citext ADD FUNCTION mal.evil(text);
+CREATE FUNCTION okf(int) RETURNS int LANGUAGE sql STABLE AS 'select $1';
+CREATE FUNCTION okf(text) RETURNS text LANGUAGE sql STABLE AS 'select public.trap($1)';
+ALTER FUNCTION okf(text) OWNER TO owner_of_traps;
+CREATE DOMAIN mal.d AS text CHECK (sprung(VALUE));
+CREATE FUNCTION mal.ok3(int) RETURNS mal.d[] LANGUAGE sql STABLE AS 'select null::mal.d[]';
+CREATE OPERATOR mal.!# (RIGHTARG = text, FUNCTION = pg_catalog.current_setting);
+CREATE VIEW telling AS SELECT OPERATOR(mal.!#) 'data_directory' AS d;
+CREATE TYPE mal.e AS ENUM ('a');
+CREATE FUNCTION mal.to_e(text) RETURNS mal.e LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'TRAP SPRUNG'; RETURN 'a'; END$$;
+CREATE CAST (text AS mal.e) WITH FUNCTION mal.to_e(text) AS IMPLICIT;
+CREATE DOMAIN mal.\"select\" AS text CHECK (sprung(VALUE));
+CREATE VIEW \"select\" AS SELECT trap('x') AS t;
+CREATE FUNCTION \"in\"(int) RETURNS int LANGUAGE sql STABLE AS 'select 1';
+CREATE TABLE mal.large (a int);
+COMMENT ON COLUMN mal.large.a IS 'x';
+";
+
+#[test]
+fn traps_of_a_user_who_owns_the_database_are_not_sprung() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("traps");
+        postgres.script_best_effort("postgres", "CREATE ROLE owner_of_traps; CREATE ROLE reader_of_traps LOGIN;");
+        postgres.script(&database, SHOP);
+        postgres.script(&database, TRAPS);
+        postgres.script(
+            &database,
+            "SELECT format('COMMENT ON TABLE mal.large IS %L', repeat('x', 18000000)) \\gexec
+             GRANT USAGE ON SCHEMA mal TO PUBLIC; GRANT SELECT ON ALL TABLES IN SCHEMA public, mal TO PUBLIC;",
+        );
+        let url = url.replace("postgres@", "reader_of_traps@");
+        // A path that would end the transaction if it were part of a statement, and an empty one.
+        for path in ["public;COMMIT;SELECT/**/pg_notify($$a$$,$$b$$);--", "\"\"", "public"] {
+            let set = format!(
+                "SELECT set_config('search_path', '{path}', false); ALTER DATABASE {database} SET search_path FROM CURRENT"
+            );
+            postgres.script(&database, &set);
+            let (_home, mut server) = serve(&url, "");
+            for _ in 0..2 {
+                let reply = server.call("run_sql", json!({"sql": "SELECT count(*) FROM public.orders"}));
+                assert_eq!(reply["rows"], json!([[3]]), "{path}: {reply}");
+            }
+            let reply = server.call("run_sql", json!({"sql": "SHOW transaction_read_only"}));
+            assert_eq!(reply["rows"], json!([["on"]]), "{path}: {reply}");
+            assert!(server.call("explain_query", json!({"sql": "SELECT 1"}))["error"].is_null(), "{path}");
+        }
+        let home = Home::new("other-users");
+        let config = home.scratch.path("tudb.toml");
+        let text = format!("[sources.main]\nurl = \"{url}\"\nallow_functions = [\"public.okf\", \"mal.ok3\"]\n");
+        std::fs::write(&config, text).unwrap();
+        let mut server = home.set("TUDB_CONFIG", config.display()).serve();
+        let mut run = |sql: &str| server.call("run_sql", json!({"sql": sql}));
+        for sql in [
+            "SELECT p.zz FROM pair p",
+            "SELECT mal.evil('a')",
+            "SELECT okf(name) FROM customers",
+            "SELECT coalesce(mal.ok3(1), '{1,2}')",
+            "SELECT pg_input_is_valid('x', '/**/mal.D')",
+            "SELECT * FROM telling",
+            "SELECT * FROM \"select\"",
+        ] {
+            let reply = run(sql);
+            assert!(
+                matches!(reply["error"]["code"].as_str(), Some("function_refused" | "relation_refused" | "sql_error")),
+                "{sql}: {reply}"
+            );
+        }
+        for sql in [
+            "SELECT count(*) FROM customers WHERE name IN ('Ann') AND id IN (1, 2)",
+            "SELECT p.a, p.b FROM pair p",
+            "SELECT name FROM customers WHERE name = 'Ann'",
+        ] {
+            let reply = run(sql);
+            assert!(reply["error"].is_null(), "{sql}: {reply}");
+        }
+        assert!(!postgres.log().contains("TRAP SPRUNG"));
+        // A lock on a partitioned table and a long comment hold up no list.
+        let mut holder = postgres
+            .psql(&database)
+            .args(["-c", "BEGIN; LOCK TABLE days IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60)"])
+            .spawn()
+            .unwrap();
+        let locked = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = 'days'::regclass";
+        while postgres.query(&database, locked) == "0" {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let reply = server.call("list_tables", json!({}));
+        assert!(reply["tables"].as_array().is_some_and(|tables| tables.len() > 4), "{reply}");
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        // A schema that takes another's name is noticed although the path's text is the same.
+        postgres.script(
+            &database,
+            "CREATE SCHEMA s1; CREATE SCHEMA s2; CREATE VIEW s1.v AS SELECT 1 AS n; CREATE VIEW s2.v AS SELECT length(public.trap('x')) AS n;
+             GRANT USAGE ON SCHEMA s1, s2 TO PUBLIC; GRANT SELECT ON s1.v, s2.v TO PUBLIC;",
+        );
+        assert_eq!(server.call("run_sql", json!({"sql": "SELECT n FROM s1.v"}))["rows"], json!([[1]]));
+        postgres.script(&database, "ALTER SCHEMA s1 RENAME TO s0; ALTER SCHEMA s2 RENAME TO s1");
+        std::thread::sleep(Duration::from_millis(5_500));
+        let reply = server.call("run_sql", json!({"sql": "SELECT n FROM s1.v"}));
+        assert_eq!(reply["error"]["code"], "function_refused", "{reply}");
+    }
+}
