@@ -143,12 +143,30 @@ impl Reader {
 }
 
 impl Reader {
-    /// A statement without rows, in either dialect.
-    async fn say(&mut self, sqlite: &'static str, postgres: &'static str) -> Result<(), sqlx::Error> {
+    /// Begins a transaction that sees the store as it stands at one moment. On PostgreSQL no function and no operator of
+    /// a user is chosen for a name in the reader's own statements.
+    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        const POSTGRES: &str =
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp";
         match self {
-            Reader::Sqlite(store) => sqlx::raw_sql(sqlite).execute(store).await.map(drop),
-            Reader::Postgres(store) => sqlx::raw_sql(postgres).execute(store).await.map(drop),
+            Reader::Sqlite(store) => sqlx::raw_sql("BEGIN").execute(store).await.map(drop),
+            Reader::Postgres(store) => sqlx::raw_sql(POSTGRES).execute(store).await.map(drop),
         }
+    }
+
+    async fn rollback(&mut self) -> Result<(), sqlx::Error> {
+        match self {
+            Reader::Sqlite(store) => sqlx::raw_sql("ROLLBACK").execute(store).await.map(drop),
+            Reader::Postgres(store) => sqlx::raw_sql("ROLLBACK").execute(store).await.map(drop),
+        }
+    }
+
+    /// The rows of one statement in a transaction of its own.
+    async fn read(&mut self, sql: &str, binds: &[Option<&str>]) -> Result<Vec<Cells>, sqlx::Error> {
+        self.begin().await?;
+        let rows = self.rows(sql, binds).await;
+        self.rollback().await?;
+        rows
     }
 }
 
@@ -227,7 +245,7 @@ impl Trail {
             filter.after.as_deref(),
             Some(&last),
         ];
-        let mut rows = self.store.rows(&query, &binds).await?;
+        let mut rows = self.store.read(&query, &binds).await?;
         let record = |cells: Cells| {
             let named = FIELDS.into_iter().zip(cells);
             let known = named.filter_map(|(field, cell)| Some((field, cell?)));
@@ -252,7 +270,7 @@ impl Trail {
         const COUNT: &str = "SELECT CAST(count(*) AS TEXT) FROM {}event AS i
             WHERE i.kind = 'intent' AND i.process IN (SELECT process FROM {}process WHERE process NOT IN (SELECT process FROM {}closing))
               AND NOT EXISTS (SELECT 1 FROM {}event AS o WHERE o.process = i.process AND o.id = i.id AND o.kind = 'outcome')";
-        let rows = self.store.rows(COUNT, &[]).await?;
+        let rows = self.store.read(COUNT, &[]).await?;
         let mut cells = rows.into_iter().next().map(|cells| Taken(cells.into_iter()));
         Ok(cells.as_mut().map_or(0, |cells| u64::try_from(cells.number()).unwrap_or(0)))
     }
@@ -269,10 +287,10 @@ impl Trail {
     ///
     /// sqlx's, when the store cannot be read.
     pub async fn verify(&mut self, unkeyed_until: Option<&str>) -> Result<Verdict, TrailError> {
-        // All of it as it stands at one moment: servers go on writing.
-        self.store.say("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        // Servers go on writing meanwhile.
+        self.store.begin().await?;
         let verdict = self.verify_now(unkeyed_until).await;
-        self.store.say("ROLLBACK", "ROLLBACK").await?;
+        self.store.rollback().await?;
         verdict
     }
 
