@@ -19,7 +19,7 @@ pub(crate) mod relations;
 mod settings;
 mod walk;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sqlparser::dialect::{PostgreSqlDialect, SQLiteDialect};
@@ -78,9 +78,6 @@ pub struct Names {
     pub uses: Option<ColumnUses>,
 }
 
-/// What is written before a call so that it can only mean the built-in.
-const BUILTIN: &str = "pg_catalog.";
-
 /// An approved text as it is sent: the caller's own, with the schema of a function or a table where it had to be said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QualifiedSql {
@@ -135,14 +132,15 @@ impl ApprovedSql {
         &self.text
     }
 
-    /// The same text with `pg_catalog.` written before each bare call of these functions, and with a schema before each
-    /// of these tables (name and schema) that is named without one. Nothing else is changed.
-    pub fn qualified(&self, functions: &BTreeSet<String>, tables: &[(String, String)]) -> QualifiedSql {
-        let calls = self.names.calls.iter().filter(|(_, name)| functions.contains(name));
-        let mut sites: Vec<(usize, String)> = calls.map(|(offset, _)| (*offset, BUILTIN.to_owned())).collect();
-        for (offset, name) in &self.names.tables {
-            if let Some((_, schema)) = tables.iter().find(|(table, _)| table == name) {
-                sites.push((*offset, format!("{}.", Dialect::Postgresql.quote_always(schema))));
+    /// The same text with a schema before each bare call of these functions and before each of these tables that is
+    /// named without one. Both give the schema of a name. Nothing else is changed.
+    pub fn qualified(&self, functions: &BTreeMap<String, String>, tables: &BTreeMap<String, String>) -> QualifiedSql {
+        let mut sites: Vec<(usize, String)> = Vec::new();
+        for (uses, schemas) in [(&self.names.calls, functions), (&self.names.tables, tables)] {
+            for (offset, name) in uses {
+                if let Some(schema) = schemas.get(name) {
+                    sites.push((*offset, format!("{}.", Dialect::Postgresql.quote_always(schema))));
+                }
             }
         }
         sites.sort();
