@@ -48,7 +48,7 @@ const SECOND_OF_PAIR: [(&str, &str); 11] = [
 ];
 
 /// Whether an unquoted word without a dot before it can be no column.
-fn is_reserved(dialect: Dialect, word: &str) -> bool {
+pub(in crate::guard) fn is_reserved(dialect: Dialect, word: &str) -> bool {
     let list = match dialect {
         Dialect::Postgresql => RESERVED_POSTGRES,
         Dialect::Sqlite => RESERVED_SQLITE,
