@@ -11,12 +11,12 @@ pub mod columns;
 pub(crate) mod extensions;
 pub(crate) mod functions;
 mod lexer;
-mod lexical;
 mod pipe;
-mod reader;
 mod rejection;
 pub(crate) mod relations;
+mod second_reader;
 mod settings;
+mod token_agreement;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -252,7 +252,7 @@ fn names(
         Ok(tokens) => tokens,
         Err(error) => {
             let position = character(sql, error.location.line, error.location.column);
-            return reader::check(sql, dialect, Rejection::Syntax { message: error.message, position });
+            return second_reader::check(sql, dialect, Rejection::Syntax { message: error.message, position });
         }
     };
     let meaningful = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
@@ -260,10 +260,10 @@ fn names(
         return Err(Rejection::TooManyTokens { limit: limits.max_sql_tokens });
     }
     let operators = match dialect {
-        Dialect::Postgresql => match lexical::operators(sql, &tokens) {
+        Dialect::Postgresql => match token_agreement::operators(sql, &tokens) {
             Some(operators) => operators,
             // The parser's tokens are not the server's: what it would make of them means nothing.
-            None => return reader::check(sql, dialect, Rejection::differently()),
+            None => return second_reader::check(sql, dialect, Rejection::differently()),
         },
         Dialect::Sqlite => Vec::new(),
     };
@@ -272,8 +272,8 @@ fn names(
         Ok(statements) => match statements.as_slice() {
             [statement] => {
                 let (walked, understood) = walk::check(sql, statement, dialect)?;
-                let understood = lexical::byte_offsets(sql, &understood);
-                reader::complete(sql, dialect, Names { operators, ..walked }, &understood)
+                let understood = token_agreement::byte_offsets(sql, &understood);
+                second_reader::complete(sql, dialect, Names { operators, ..walked }, &understood)
             }
             [] => Err(Rejection::Empty),
             several => Err(Rejection::MultipleStatements { count: several.len() }),
@@ -281,7 +281,7 @@ fn names(
         Err(ParserError::RecursionLimitExceeded) => Err(Rejection::TooDeep { limit: limits.max_sql_depth }),
         Err(error) => {
             let unread = opening_keyword(sql, grammar).unwrap_or_else(|| syntax(sql, error));
-            reader::check(sql, dialect, unread)
+            second_reader::check(sql, dialect, unread)
         }
     }
 }
