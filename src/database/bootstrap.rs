@@ -228,9 +228,9 @@ pub async fn seed(source: &SourceConfig) -> Result<Done, BootstrapError> {
 pub fn where_to(source: &SourceConfig) -> String {
     match target::resolve(source) {
         Ok(Target::Postgres(target)) => {
-            let way = target.first();
-            let database = way.get_database().unwrap_or("its default database");
-            format!("{database} on {} ({})", way.get_host(), target.preset.name)
+            let endpoint = target.first();
+            let database = endpoint.get_database().unwrap_or("its default database");
+            format!("{database} on {} ({})", endpoint.get_host(), target.preset.name)
         }
         Ok(Target::Sqlite(options)) => options.get_filename().display().to_string(),
         Ok(Target::Sample) | Err(_) => "an unknown place".into(),

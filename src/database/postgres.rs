@@ -6,18 +6,18 @@
 //! server. It approves nothing itself.
 
 mod catalog;
+mod catalog_check;
+mod column_rules;
 mod connect;
-mod direct;
+mod connect_error;
+mod endpoints;
 mod password;
-mod refused;
-mod ruled;
+mod pooler_proof;
 mod schema;
 mod server;
 mod session;
 mod statement;
-mod types;
-mod vouching;
-mod ways;
+mod value_kinds;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -27,13 +27,13 @@ use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
 use sqlx::{Connection, Row};
 use tokio::sync::Semaphore;
 
+use self::catalog_check::Vouched;
+use self::endpoints::Endpoints;
 use self::password::PasswordSource;
 pub use self::server::ServerReport;
 pub use self::session::PostgresSession;
 use self::statement::Shapes;
-use self::types::TypeNames;
-use self::vouching::Vouched;
-use self::ways::Ways;
+use self::value_kinds::TypeNames;
 use super::DatabaseError;
 use super::presets::Preset;
 use super::target::PostgresTarget;
@@ -94,7 +94,7 @@ pub struct PostgresEngine {
     sslmode: Option<&'static str>,
     /// Where the password comes from, when it is asked for again.
     password: Option<PasswordSource>,
-    ways: Ways,
+    endpoints: Endpoints,
     /// Longest wait for a connection.
     patience: Duration,
     /// One permit for each connection that may be in use. A backend that does not end keeps its permit.
@@ -240,7 +240,7 @@ impl PostgresEngine {
             has_password: target.has_password,
             sslmode: target.sslmode,
             password: source.password.clone().map(PasswordSource::new),
-            ways: Ways::new(target.ways, target.role, target.choose_first, patience),
+            endpoints: Endpoints::new(target.endpoints, target.role, target.choose_first, patience),
             patience,
             connections_in_use: Arc::default(),
             permits: Arc::new(Semaphore::new(limits.max_connections as usize)),
@@ -258,7 +258,7 @@ impl PostgresEngine {
     }
 
     /// Whether what stopped a read is over, so that it may run once more: it only reads.
-    pub(super) fn is_over(&self, sqlstate: &str) -> bool {
+    pub(super) fn is_retryable(&self, sqlstate: &str) -> bool {
         match sqlstate {
             // A standby had to change what the statement was reading; in a transaction that reads what is committed
             // there is no other reason.

@@ -19,9 +19,9 @@ pub(in super::super) async fn connect(store: &SourceConfig) -> Result<PgConnecti
         Err(problem) => return Err(failed(format!("TUDB_AUDIT_DB cannot be used: {problem}"))),
     };
     let mut last = failed("TUDB_AUDIT_DB names no server".into());
-    for way in &target.ways {
-        let way = way.clone().application_name(concat!("tudb/", env!("CARGO_PKG_VERSION"), " audit"));
-        match tokio::time::timeout(PATIENCE, way.connect()).await {
+    for endpoint in &target.endpoints {
+        let endpoint = endpoint.clone().application_name(concat!("tudb/", env!("CARGO_PKG_VERSION"), " audit"));
+        match tokio::time::timeout(PATIENCE, endpoint.connect()).await {
             Ok(Ok(connected)) => return Ok(connected),
             Ok(Err(error)) => last = unavailable(error),
             Err(_) => last = failed("its server does not answer".into()),

@@ -18,7 +18,7 @@ use crate::dialect::Dialect;
 use crate::guard::{Names, extensions, functions, relations};
 
 /// The look-up; its parameters and rows stand in the file.
-const REACHED: &str = include_str!("vouching.sql");
+const REACHED: &str = include_str!("catalog_check.sql");
 
 /// Operators that keywords stand for: IN, BETWEEN, LIKE, NULLIF, CASE .. WHEN, USING, SIMILAR TO. There is a built-in of
 /// each for texts, which a plain literal prefers, so that a user's is only chosen for values of its own types.

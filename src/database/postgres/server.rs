@@ -4,7 +4,7 @@
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::direct::End;
+use super::pooler_proof::End;
 
 /// $1: the rights as names, then whether the role has each. Server roles that an older version lacks are left out.
 const RIGHTS: &str = r#"

@@ -13,8 +13,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, ValueRef};
 
 use super::session::Opened;
-use super::types::Kind;
-use super::{OWN_PATH, PostgresEngine, SearchPath, catalog, path_of, ruled, sql_error, vouching};
+use super::value_kinds::Kind;
+use super::{OWN_PATH, PostgresEngine, SearchPath, catalog, catalog_check, column_rules, path_of, sql_error};
 use crate::database::result_set::{Budget, ResultColumn, ResultSet, ResultWriter};
 use crate::database::value::Cell;
 use crate::database::{DatabaseError, ReadOptions};
@@ -232,7 +232,7 @@ impl PostgresEngine {
         connection.execute(NAMES_ONLY).await.map_err(own)?;
         let vouched = &self.settings.vouched;
         let keep_plan = !self.is_pooled();
-        let vouch = vouching::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan).await;
+        let vouch = catalog_check::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan).await;
         let mut checked = match vouch {
             Ok(shadowed) => Checked {
                 text: approved.qualified(&as_built_in(shadowed), &BTreeMap::new()),
@@ -257,7 +257,7 @@ impl PostgresEngine {
         connection: &mut PgConnection,
         opened: &Opened,
         approved: &ApprovedSql,
-        refusal: vouching::Refusal,
+        refusal: catalog_check::Refusal,
     ) -> Result<Checked, DatabaseError> {
         let mut names = approved.names().clone();
         // Column rules are judged under the whole path.
@@ -266,7 +266,7 @@ impl PostgresEngine {
         }
         let (without, left): (Vec<String>, Vec<String>) =
             opened.schemas.iter().cloned().partition(|schema| refusal.schemas.contains(schema));
-        let found = vouching::schemas_of(connection, &names, &opened.schemas).await?;
+        let found = catalog_check::schemas_of(connection, &names, &opened.schemas).await?;
         let tables: BTreeMap<String, String> =
             found.relations.into_iter().filter(|(_, schema)| without.contains(schema)).collect();
         // A function with namesakes in several schemas is left alone: the server chooses among all of them.
@@ -288,7 +288,7 @@ impl PostgresEngine {
             names.unknown.push((Some(schema.clone()), function.clone()));
         }
         let vouched = &self.settings.vouched;
-        match vouching::vouch(connection, &names, &left, vouched, !self.is_pooled()).await {
+        match catalog_check::vouch(connection, &names, &left, vouched, !self.is_pooled()).await {
             Ok(shadowed) => {
                 let mut functions = functions;
                 functions.extend(as_built_in(shadowed));
@@ -325,7 +325,7 @@ impl PostgresEngine {
         if rules.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let ruled = ruled::tables(connection, approved.names(), &opened.schemas, rules).await?;
+        let ruled = column_rules::tables(connection, approved.names(), &opened.schemas, rules).await?;
         Ok(columns::judge(approved.names().uses.as_ref(), &ruled)?)
     }
 
