@@ -96,21 +96,22 @@ impl PostgresEngine {
                 canceller: self.canceller.clone(),
                 permit: Some(permit),
             };
-            let opened = async {
-                if self.server.get().is_none() {
-                    self.look_at_server(&mut transaction, options.identity.as_ref()).await?;
+            // Each part has its own time: in a busy pooler's queue both wait.
+            let looked = match self.server.get() {
+                None => {
+                    let look = self.look_at_server(&mut transaction, options.identity.as_ref());
+                    tokio::time::timeout(patience, look).await
                 }
-                let Some(connection) = transaction.connection.as_mut() else {
-                    return Err(sqlx::Error::WorkerCrashed.into());
-                };
-                let message = self.opening_message(&application_name, options.time_left(), path);
-                let opened = transaction.opened.insert(begin(connection, message, path).await?);
-                match &options.identity {
-                    Some(identity) => self.take_role(connection, opened, identity).await,
-                    None => Ok(()),
-                }
+                Some(_) => Ok(Ok(())),
             };
-            match tokio::time::timeout(patience, opened).await {
+            let opened = match looked {
+                Ok(Ok(())) => {
+                    let open = self.begin_for(&mut transaction, &application_name, options, path);
+                    tokio::time::timeout(patience, open).await
+                }
+                failed => failed,
+            };
+            match opened {
                 Ok(Ok(())) => {
                     self.judge_role()?;
                     return Ok(PostgresSession { engine: self, transaction });
@@ -127,6 +128,23 @@ impl PostgresEngine {
             }
         }
         Err(last.map_or_else(|| self.unreachable(), |error| self.connect_error(error)))
+    }
+
+    /// Begins the transaction of one call, in its role.
+    async fn begin_for(
+        &self,
+        transaction: &mut OpenTransaction,
+        application_name: &str,
+        options: &ReadOptions,
+        path: SearchPath,
+    ) -> Result<(), NotOpened> {
+        let Some(connection) = transaction.connection.as_mut() else { return Err(sqlx::Error::WorkerCrashed.into()) };
+        let message = self.opening_message(application_name, options.time_left(), path);
+        let opened = transaction.opened.insert(begin(connection, message, path).await?);
+        match &options.identity {
+            Some(identity) => self.take_role(connection, opened, identity).await,
+            None => Ok(()),
+        }
     }
 
     /// A permit for a connection. A read whose backend does not end keeps its own, so that calls which give up cannot
