@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::index::{stems, words};
 use crate::config::{Context, ParameterKind, TableNote, Verified, placeholders};
 use crate::database::catalog::{Snapshot, TableDescription};
+use crate::quoting;
 
 /// Words that a parameter may take.
 const PARAMETER_WORDS: usize = 8;
@@ -209,7 +210,7 @@ fn fits(pattern: &[&str], asked: &[&str], values: &mut HashMap<String, String>) 
 fn literal(value: &str, kind: ParameterKind) -> Option<String> {
     match kind {
         ParameterKind::Text if value.contains('\0') => None,
-        ParameterKind::Text => Some(format!("'{}'", value.replace('\'', "''"))),
+        ParameterKind::Text => Some(quoting::literal(value)),
         ParameterKind::Integer => value.parse::<i64>().ok().map(|number| number.to_string()),
         ParameterKind::Number => {
             let is_plain = value.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-');
@@ -217,7 +218,7 @@ fn literal(value: &str, kind: ParameterKind) -> Option<String> {
         }
         ParameterKind::Date => {
             let format = time::macros::format_description!("[year]-[month]-[day]");
-            time::Date::parse(value, &format).ok().map(|date| format!("'{date}'"))
+            time::Date::parse(value, &format).ok().map(|date| quoting::literal(&date.to_string()))
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::dialect::Dialect;
 use crate::error::{Code, ToolError, nearest};
 use crate::gateway::{AskDatabase, Caller, DescribeTable, Gateway, Ran, RunSql};
 use crate::model::{Block, Message, Model, ModelError, StopReason, ToolResult, TurnRequest};
+use crate::quoting;
 
 /// Bytes of a reply that status and receipt take.
 const RECEIPT_BYTES: usize = 500;
@@ -401,11 +402,11 @@ impl Question<'_> {
             .iter()
             .find(|known| known.name == column)
             .ok_or_else(|| unknown(format!("the table has no column {column:?}"), nearest(column, columns, 3)))?;
-        let quoted = self.dialect.quote_name(&known_column.name);
+        let quoted = quoting::name(self.dialect, &known_column.name);
         // On PostgreSQL the catalog spells names as SQL needs them already.
         let table = match self.dialect {
             Dialect::Postgresql => known.name.clone(),
-            Dialect::Sqlite => self.dialect.quote_name(&known.name),
+            Dialect::Sqlite => quoting::name(self.dialect, &known.name),
         };
         let request = RunSql {
             sql: format!("SELECT DISTINCT {quoted} FROM {table} WHERE {quoted} IS NOT NULL LIMIT {SAMPLE}"),

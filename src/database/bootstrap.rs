@@ -13,6 +13,7 @@ use super::Place;
 use super::target::{self, Target};
 use crate::config::SourceConfig;
 use crate::dialect::Dialect;
+use crate::quoting;
 
 const SQLITE_SCHEMA: &str = include_str!("../../migrations/sample/sqlite.sql");
 const POSTGRES_SCHEMA: &str = include_str!("../../migrations/sample/postgres.sql");
@@ -254,11 +255,11 @@ fn inserts(table: &'static str, csv: &str, dialect: Dialect, today: Date) -> Res
             cells.push(match cell {
                 "" => "NULL".to_owned(),
                 days if name.starts_with('@') => {
-                    format!("'{}'", absolute(days, today).ok_or_else(|| bad(format!("{name} {days}")))?)
+                    quoting::literal(&absolute(days, today).ok_or_else(|| bad(format!("{name} {days}")))?)
                 }
                 "true" if dialect == Dialect::Sqlite => "1".to_owned(),
                 "false" if dialect == Dialect::Sqlite => "0".to_owned(),
-                text => format!("'{}'", text.replace('\'', "''")),
+                text => quoting::literal(text),
             });
         }
         rows.push(format!("({})", cells.join(",")));

@@ -39,10 +39,10 @@ use super::presets::Preset;
 use super::target::PostgresTarget;
 use super::value::cut;
 use crate::config::SourceConfig;
-use crate::dialect::Dialect;
 use crate::guard::QualifiedSql;
 use crate::guard::columns::ColumnRules;
 use crate::limits::Limits;
+use crate::quoting;
 
 /// The path under which TUDB's own statements are read. Schemas of users stand in none of it, so no function and no
 /// operator of a user can be chosen for a name of ours.
@@ -63,7 +63,7 @@ enum SearchPath {
 /// The text of a `search_path` in which built-ins come first.
 fn path_of(schemas: &[String]) -> String {
     let quoted = schemas.iter().filter(|schema| *schema != "pg_catalog" && !schema.starts_with("pg_temp"));
-    let quoted: Vec<String> = quoted.map(|schema| Dialect::Postgresql.quote_always(schema)).collect();
+    let quoted: Vec<String> = quoted.map(|schema| quoting::quoted_name(schema)).collect();
     let middle = if quoted.is_empty() { String::new() } else { format!("{}, ", quoted.join(", ")) };
     format!("pg_catalog, {middle}pg_temp")
 }
@@ -320,7 +320,8 @@ impl PostgresEngine {
     fn opening_message(&self, application_name: &str, timeout: Duration, path: SearchPath) -> String {
         let timeout_ms = timeout.as_millis().max(1);
         let lock_timeout_ms = LOCK_TIMEOUT_MS.min(self.limits.statement_timeout_ms);
-        let (time_zone, application_name) = (literal(&self.settings.time_zone), literal(application_name));
+        let (time_zone, application_name) =
+            (quoting::literal(&self.settings.time_zone), quoting::literal(application_name));
         // From version 14 on the server notices by itself that the client has gone, however it went.
         format!(
             "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};SET LOCAL lock_timeout={lock_timeout_ms};\
@@ -351,7 +352,7 @@ impl PostgresEngine {
              SELECT pg_catalog.format('%I',s) FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) s),', '),'.+'),'pg_temp')"
                 .to_owned()
         } else {
-            literal(&path_of(&self.settings.schemas))
+            quoting::literal(&path_of(&self.settings.schemas))
         };
         format!(
             "pg_catalog.current_setting('search_path'),pg_catalog.set_config('search_path',{path},true),\
@@ -375,11 +376,6 @@ fn is_broken(error: &sqlx::Error) -> bool {
         }
         _ => false,
     }
-}
-
-/// A string literal for TUDB's own settings.
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// The database's own words about a statement. `sent` is the number of characters before the caller's text, and that

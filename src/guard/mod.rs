@@ -32,6 +32,7 @@ pub use rejection::Rejection;
 
 use crate::dialect::Dialect;
 use crate::limits::Limits;
+use crate::quoting;
 
 /// Stack given to parsing, walking and dropping a tree: a flat chain of 5,000 `+` is 5,000 levels deep, which
 /// sqlparser's own recursion limit does not count.
@@ -139,7 +140,7 @@ impl ApprovedSql {
         for (uses, schemas) in [(&self.names.calls, functions), (&self.names.tables, tables)] {
             for (offset, name) in uses {
                 if let Some(schema) = schemas.get(name) {
-                    sites.push((*offset, format!("{}.", Dialect::Postgresql.quote_always(schema))));
+                    sites.push((*offset, format!("{}.", quoting::quoted_name(schema))));
                 }
             }
         }

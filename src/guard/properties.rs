@@ -113,7 +113,7 @@ proptest! {
         let is_string = |name: &str| sql.to_lowercase().contains(&format!("'{}'", name.to_lowercase()));
         // FROM current_user: what PostgreSQL reserves is no name unless it stands in quotes.
         let is_reserved = |name: &str| {
-            second_reader::unread::is_reserved(Dialect::Postgresql, name) && !sql.contains(&format!("\"{name}\""))
+            crate::quoting::is_reserved(Dialect::Postgresql, name) && !sql.contains(&format!("\"{name}\""))
         };
         for (_, name) in walked.unknown.iter().chain(&walked.reads) {
             prop_assert!(seen(name) || is_string(name) || is_reserved(name), "{name} in {sql}");

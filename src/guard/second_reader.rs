@@ -10,7 +10,7 @@
 //! honest statements are refused for that (a column alias named `into`), and none of the parser's mistakes can pass.
 //! Pure.
 
-pub(in crate::guard) mod unread;
+mod unread;
 
 use std::collections::{BTreeSet, HashSet};
 
