@@ -30,7 +30,7 @@ use snapshots::Snapshots;
 
 pub use options::{user, wanted_rows};
 pub use requests::{AskDatabase, DescribeTable, ExplainQuery, ListTables, RunSql};
-pub use snapshots::Looked;
+pub use snapshots::SourceCheck;
 
 /// How long closing the connections may take.
 const CLOSING: Duration = Duration::from_millis(300);
@@ -405,7 +405,9 @@ impl Gateway {
                 // Boxed: a question nests this future deeper than the compiler likes to lay out.
                 let found = Box::pin(perform(session, &entry, &task, prepared)).await;
                 match &found {
-                    Err(error) if error.sqlstate.as_ref().is_some_and(|state| prepared.database.is_over(state)) => {
+                    Err(error)
+                        if error.sqlstate.as_ref().is_some_and(|state| prepared.database.is_retryable(state)) =>
+                    {
                         match prepared.open(&call).await {
                             Ok(session) => Box::pin(perform(session, &entry, &task, prepared)).await,
                             Err(error) => Err(error),

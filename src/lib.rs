@@ -39,6 +39,7 @@ pub mod http;
 pub mod limits;
 pub mod model;
 pub mod prompts;
+pub mod quoting;
 pub mod resources;
 pub mod secret;
 pub mod server;

@@ -47,7 +47,7 @@ pub struct Limits {
     pub max_calls: usize,
     /// Calls that may wait behind them, a source; one more is answered `busy`.
     pub max_queued_calls: usize,
-    /// Bytes of one JSON-RPC line. The longest statement has 196,608 bytes when each of its characters is escaped.
+    /// Bytes of one JSON-RPC line. What is over a tool's own bounds is refused by the tool, which says which bound.
     pub max_line_bytes: usize,
     /// Arrays, objects and separators of one JSON-RPC line.
     pub max_line_values: usize,
@@ -125,7 +125,7 @@ impl Default for Limits {
             max_connections: 4,
             max_calls: 8,
             max_queued_calls: 2_000,
-            max_line_bytes: 256 << 10,
+            max_line_bytes: 4 << 20,
             max_line_values: 2_000,
             max_id_bytes: 1_000,
             max_held_bytes: 32 << 20,

@@ -13,7 +13,7 @@
 //! Two threads own the pipes, so that no worker of the runtime ever blocks on them; the end of either cancels
 //! everything. The process's own descriptors 0 and 1 are put out of reach of dependencies and child processes.
 
-mod held;
+mod request_memory;
 mod scan;
 
 use std::fs::File;
@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::database::value::{cut, push_json_string};
 use crate::limits::Limits;
-use held::{Held, Share, weight};
+use request_memory::{RequestMemory, Share, weight};
 use scan::Scan;
 
 /// Messages read ahead of a session.
@@ -155,7 +155,7 @@ pub fn open(limits: &Limits, end: CancellationToken) -> Pipes {
         has_handshake: false,
         has_inline: false,
         out: out.clone(),
-        held: Held::new(limits.max_held_bytes),
+        held: RequestMemory::new(limits.max_held_bytes),
         max_values: limits.max_line_values,
         max_id_bytes: limits.max_id_bytes,
     };
@@ -259,7 +259,7 @@ struct Switch {
     has_handshake: bool,
     has_inline: bool,
     out: Out,
-    held: Held,
+    held: RequestMemory,
     max_values: usize,
     max_id_bytes: usize,
 }

@@ -4,6 +4,7 @@
 -- A writer can add and nothing else: it reads, changes and removes nothing.
 
 BEGIN;
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE SCHEMA tudb_audit;
 

@@ -47,7 +47,7 @@ pub(super) struct Success {
     pub warnings: Vec<String>,
 }
 
-/// No model, and the built-in engine is not sure: everything a capable client needs to write the statement.
+/// No model, and the built-in answerer is not sure: everything a capable client needs to write the statement.
 #[derive(Debug, Serialize)]
 pub(super) struct HandBack {
     pub message: String,

@@ -3,8 +3,8 @@
 
 mod answer;
 mod checks;
+mod context_file;
 mod index;
-mod notes;
 mod prompt;
 pub mod schema_context;
 mod sessions;
@@ -26,8 +26,8 @@ use crate::gateway::{AskDatabase, Caller, ExplainQuery, Gateway, Ran, RunSql, us
 use crate::model::Model;
 use crate::tools::{AskBack, Reply};
 use answer::{Outcome, Receipt, Success};
+use context_file::ContextFile;
 use index::Index;
-use notes::Notes;
 use schema_context::{MatchedValue, RankedTable};
 use sessions::Sessions;
 use spending::Spending;
@@ -160,9 +160,9 @@ impl Asker {
     }
 
     /// What the context file says for a source.
-    fn notes<'a>(&'a self, source_name: &'a str) -> Option<Notes<'a>> {
+    fn notes<'a>(&'a self, source_name: &'a str) -> Option<ContextFile<'a>> {
         let config = self.gateway.config();
-        config.context.as_ref().map(|context| Notes::new(context, source_name, &config.default_source))
+        config.context.as_ref().map(|context| ContextFile::new(context, source_name, &config.default_source))
     }
 
     /// The schema over a snapshot, made once.
@@ -188,7 +188,7 @@ impl Asker {
     /// The verified queries of a source that do not run any more, each with the reason; they are planned and not run.
     pub async fn failing_queries(&self, caller: &Caller, source: &SourceConfig) -> Vec<String> {
         let mut failing = Vec::new();
-        for (query, sql) in self.notes(&source.name).into_iter().flat_map(Notes::trials) {
+        for (query, sql) in self.notes(&source.name).into_iter().flat_map(ContextFile::trials) {
             let request = ExplainQuery {
                 sql,
                 user_id: source.user.is_some().then(|| "doctor".to_owned()),
@@ -246,7 +246,7 @@ impl Asker {
         caller: &Caller,
         request: &AskDatabase,
         source: &SourceConfig,
-        notes: Option<Notes<'_>>,
+        notes: Option<ContextFile<'_>>,
         entry: &crate::audit::OpenEntry,
         receipt: &mut Receipt,
     ) -> Option<Outcome> {

@@ -32,7 +32,7 @@ pub(super) enum Use {
     CannotAnswer {
         missing: String,
     },
-    /// Only the built-in engine says this.
+    /// Only the built-in answerer says this.
     HandBack {
         sql: Option<String>,
         doubts: Vec<String>,

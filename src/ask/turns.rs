@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use super::answer::{Draft, HandBack, Outcome, Receipt, Success, reserved_bytes};
 use super::checks;
+use super::context_file::ContextFile;
 use super::index::Index;
-use super::notes::Notes;
 use super::prompt;
 use super::schema_context::{self, SchemaContext};
 use super::sessions::Turn;
@@ -21,6 +21,7 @@ use crate::dialect::Dialect;
 use crate::error::{Code, ToolError, nearest};
 use crate::gateway::{AskDatabase, Caller, DescribeTable, Gateway, Ran, RunSql};
 use crate::model::{Block, Message, Model, ModelError, StopReason, ToolResult, TurnRequest};
+use crate::quoting;
 
 /// Bytes of a reply that status and receipt take.
 const RECEIPT_BYTES: usize = 500;
@@ -29,7 +30,7 @@ const RECEIPT_BYTES: usize = 500;
 const CLOSING_TIME: Duration = Duration::from_millis(500);
 /// Tables in a hand-back.
 const HAND_BACK_TABLES: usize = 10;
-/// Tables of a large schema that the built-in engine reads, the best for the question: it looks at every word of each.
+/// Tables of a large schema that the built-in answerer reads, the best for the question: it looks at every word of each.
 const BUILTIN_TABLES: usize = 200;
 /// Verified queries shown as examples.
 const EXAMPLES: usize = 3;
@@ -55,7 +56,7 @@ pub(super) struct Question<'a> {
     pub index: &'a Index,
     pub spending: &'a Spending,
     /// What the context file says.
-    pub notes: Option<Notes<'a>>,
+    pub notes: Option<ContextFile<'a>>,
     /// Turns before this one.
     pub earlier: &'a [Turn],
     pub today: time::Date,
@@ -99,7 +100,7 @@ impl Question<'_> {
         let narrow = (is_builtin && is_large)
             .then(|| schema_context::narrowed(self.snapshot, self.index, self.reading(), BUILTIN_TABLES));
         let system = prompt::system(self.dialect, config.send_rows);
-        let said = self.notes.map(Notes::text).unwrap_or_default();
+        let said = self.notes.map(ContextFile::text).unwrap_or_default();
         let schema = prompt::schema(&context.text, context.whole, &said);
         let tools = toolset::tools();
         let spoken_tools = prompt::spoken_tools(&tools);
@@ -320,7 +321,7 @@ impl Question<'_> {
             })
             .to_string()
         };
-        // The built-in engine is no third party; its templates need the rows.
+        // The built-in answerer is no third party; its templates need the rows.
         if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
             return format!("{} rows with columns {}", rows.row_count, columns.join(", "));
         }
@@ -401,11 +402,11 @@ impl Question<'_> {
             .iter()
             .find(|known| known.name == column)
             .ok_or_else(|| unknown(format!("the table has no column {column:?}"), nearest(column, columns, 3)))?;
-        let quoted = self.dialect.quote_name(&known_column.name);
+        let quoted = quoting::name(self.dialect, &known_column.name);
         // On PostgreSQL the catalog spells names as SQL needs them already.
         let table = match self.dialect {
             Dialect::Postgresql => known.name.clone(),
-            Dialect::Sqlite => self.dialect.quote_name(&known.name),
+            Dialect::Sqlite => quoting::name(self.dialect, &known.name),
         };
         let request = RunSql {
             sql: format!("SELECT DISTINCT {quoted} FROM {table} WHERE {quoted} IS NOT NULL LIMIT {SAMPLE}"),
@@ -505,7 +506,7 @@ impl Question<'_> {
         };
         let hand_back = HandBack {
             message:
-                "No language model is configured and the built-in engine is not sure; write the statement from this."
+                "No language model is configured and the built-in answerer is not sure; write the statement from this."
                     .into(),
             dialect: self.dialect.name(),
             schema,

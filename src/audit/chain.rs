@@ -2,6 +2,7 @@
 //! with a key that lies outside the store. Pure.
 
 use hmac::{Hmac, KeyInit, Mac};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::record::hex;
@@ -40,7 +41,7 @@ impl Seal {
 }
 
 /// One event as it stands in the store.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Row {
     pub seq: i64,
     pub kind: String,

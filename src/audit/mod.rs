@@ -60,28 +60,28 @@ impl From<AuditUnavailable> for ToolError {
 }
 
 /// The writer's word on one event.
-type Word = oneshot::Receiver<Result<(), AuditUnavailable>>;
+type WriteAck = oneshot::Receiver<Result<(), AuditUnavailable>>;
 
 /// What became of one call's records.
 #[derive(Clone, Debug, Default)]
-pub struct Outcomes(Arc<Mutex<Told>>);
+pub struct Outcomes(Arc<Mutex<PendingOutcomes>>);
 
 #[derive(Debug, Default)]
-struct Told {
+struct PendingOutcomes {
     /// Of each outcome that was handed to the store.
-    words: Vec<Word>,
+    words: Vec<WriteAck>,
     /// Whether an intent was not written, and the call went on.
     unrecorded: bool,
 }
 
 impl Outcomes {
-    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+    fn told(&self) -> std::sync::MutexGuard<'_, PendingOutcomes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until each outcome so far is in the store; a warning for the reply when something is not.
     pub async fn written(&self) -> Option<String> {
-        let Told { words, unrecorded } = std::mem::take(&mut *self.told());
+        let PendingOutcomes { words, unrecorded } = std::mem::take(&mut *self.told());
         let mut failed = None;
         for outcome in words {
             failed = outcome.await.ok().and_then(Result::err).or(failed);
@@ -175,7 +175,7 @@ impl Drop for Entry {
 #[derive(Debug)]
 pub struct PendingEntry {
     entry: Entry,
-    written: Word,
+    written: WriteAck,
     required: bool,
 }
 

@@ -38,7 +38,7 @@ pub enum TrailError {
 
 /// What `verify` knows of a chain that others name.
 #[derive(Debug, Default)]
-struct Known {
+struct ChainState {
     hash: String,
     /// Only one that is as it was made.
     checkpoint: Option<Checkpoint>,
@@ -143,19 +143,37 @@ impl Reader {
 }
 
 impl Reader {
-    /// A statement without rows, in either dialect.
-    async fn say(&mut self, sqlite: &'static str, postgres: &'static str) -> Result<(), sqlx::Error> {
+    /// Begins a transaction that sees the store as it stands at one moment. On PostgreSQL no function and no operator of
+    /// a user is chosen for a name in the reader's own statements.
+    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        const POSTGRES: &str =
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp";
         match self {
-            Reader::Sqlite(store) => sqlx::raw_sql(sqlite).execute(store).await.map(drop),
-            Reader::Postgres(store) => sqlx::raw_sql(postgres).execute(store).await.map(drop),
+            Reader::Sqlite(store) => sqlx::raw_sql("BEGIN").execute(store).await.map(drop),
+            Reader::Postgres(store) => sqlx::raw_sql(POSTGRES).execute(store).await.map(drop),
         }
+    }
+
+    async fn rollback(&mut self) -> Result<(), sqlx::Error> {
+        match self {
+            Reader::Sqlite(store) => sqlx::raw_sql("ROLLBACK").execute(store).await.map(drop),
+            Reader::Postgres(store) => sqlx::raw_sql("ROLLBACK").execute(store).await.map(drop),
+        }
+    }
+
+    /// The rows of one statement in a transaction of its own.
+    async fn read(&mut self, sql: &str, binds: &[Option<&str>]) -> Result<Vec<Cells>, sqlx::Error> {
+        self.begin().await?;
+        let rows = self.rows(sql, binds).await;
+        self.rollback().await?;
+        rows
     }
 }
 
 /// The cells of a row, one after the other.
-struct Taken(std::vec::IntoIter<Option<String>>);
+struct RowCells(std::vec::IntoIter<Option<String>>);
 
-impl Taken {
+impl RowCells {
     fn text(&mut self) -> String {
         self.optional().unwrap_or_default()
     }
@@ -227,7 +245,7 @@ impl Trail {
             filter.after.as_deref(),
             Some(&last),
         ];
-        let mut rows = self.store.rows(&query, &binds).await?;
+        let mut rows = self.store.read(&query, &binds).await?;
         let record = |cells: Cells| {
             let named = FIELDS.into_iter().zip(cells);
             let known = named.filter_map(|(field, cell)| Some((field, cell?)));
@@ -252,8 +270,8 @@ impl Trail {
         const COUNT: &str = "SELECT CAST(count(*) AS TEXT) FROM {}event AS i
             WHERE i.kind = 'intent' AND i.process IN (SELECT process FROM {}process WHERE process NOT IN (SELECT process FROM {}closing))
               AND NOT EXISTS (SELECT 1 FROM {}event AS o WHERE o.process = i.process AND o.id = i.id AND o.kind = 'outcome')";
-        let rows = self.store.rows(COUNT, &[]).await?;
-        let mut cells = rows.into_iter().next().map(|cells| Taken(cells.into_iter()));
+        let rows = self.store.read(COUNT, &[]).await?;
+        let mut cells = rows.into_iter().next().map(|cells| RowCells(cells.into_iter()));
         Ok(cells.as_mut().map_or(0, |cells| u64::try_from(cells.number()).unwrap_or(0)))
     }
 
@@ -269,10 +287,10 @@ impl Trail {
     ///
     /// sqlx's, when the store cannot be read.
     pub async fn verify(&mut self, unkeyed_until: Option<&str>) -> Result<Verdict, TrailError> {
-        // All of it as it stands at one moment: servers go on writing.
-        self.store.say("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        // Servers go on writing meanwhile.
+        self.store.begin().await?;
         let verdict = self.verify_now(unkeyed_until).await;
-        self.store.say("ROLLBACK", "ROLLBACK").await?;
+        self.store.rollback().await?;
         verdict
     }
 
@@ -282,7 +300,7 @@ impl Trail {
               UNION SELECT process FROM {}checkpoint) AS t
             WHERE NOT EXISTS (SELECT 1 FROM {}process AS p WHERE p.process = t.process) ORDER BY 1";
         for cells in self.store.rows(strangers, &[]).await? {
-            verdict.faults.push(format!("process {} has records but no beginning", Taken(cells.into_iter()).text()));
+            verdict.faults.push(format!("process {} has records but no beginning", RowCells(cells.into_iter()).text()));
         }
         if let Reader::Sqlite(store) = &mut self.store {
             if !is_as_made(store).await? {
@@ -305,12 +323,12 @@ impl Trail {
         }
         let counts = "SELECT CAST(process AS TEXT), CAST(count(*) AS TEXT) FROM {}event GROUP BY process";
         let counted = |cells: Cells| {
-            let mut cells = Taken(cells.into_iter());
+            let mut cells = RowCells(cells.into_iter());
             (cells.text(), cells.number())
         };
         let counts: HashMap<String, i64> = self.store.rows(counts, &[]).await?.into_iter().map(counted).collect();
         let processes = self.processes().await?;
-        let mut known: HashMap<String, Known> = HashMap::new();
+        let mut known: HashMap<String, ChainState> = HashMap::new();
         let (mut keyed_before, mut hashed_before) = (false, false);
         for process in &processes {
             let name = &process.process;
@@ -354,7 +372,7 @@ impl Trail {
         }
         let unfinished = "SELECT CAST(id AS TEXT) FROM {}record WHERE outcome = 'unfinished' ORDER BY id";
         for cells in self.store.rows(unfinished, &[]).await? {
-            verdict.unfinished.push(Taken(cells.into_iter()).text());
+            verdict.unfinished.push(RowCells(cells.into_iter()).text());
         }
         Ok(verdict)
     }
@@ -369,7 +387,7 @@ impl Trail {
             "SELECT CAST(process AS TEXT), started_at, version, key_id, previous, hash FROM {{}}process ORDER BY {order}"
         );
         let beginning = |cells: Cells| {
-            let mut cells = Taken(cells.into_iter());
+            let mut cells = RowCells(cells.into_iter());
             Beginning {
                 process: cells.text(),
                 started_at: cells.text(),
@@ -387,13 +405,13 @@ impl Trail {
         process: &Beginning,
         unkeyed_until: Option<&str>,
         verdict: &mut Verdict,
-    ) -> Result<Known, TrailError> {
+    ) -> Result<ChainState, TrailError> {
         let name = process.process.as_str();
-        let mut known = Known { hash: process.hash.clone().unwrap_or_default(), ..Known::default() };
+        let mut known = ChainState { hash: process.hash.clone().unwrap_or_default(), ..ChainState::default() };
         let seal = if process.key_id.is_some() { self.seal.clone() } else { Seal::default() };
         let end = format!("SELECT at, CAST(last_seq AS TEXT), head, hash FROM {{}}closing WHERE {}", self.own());
         let end = self.store.rows(&end, &[Some(name)]).await?.into_iter().next().map(|cells| {
-            let mut cells = Taken(cells.into_iter());
+            let mut cells = RowCells(cells.into_iter());
             (cells.text(), cells.number(), cells.text(), cells.optional())
         });
         known.end = end.as_ref().map(|(_, last, head, _)| (*last, head.clone()));
@@ -464,7 +482,11 @@ impl Trail {
     }
 
     /// What is wrong with a chain as another process saw it: `PROCESS SEQ HASH [closed]`.
-    async fn missing_link(&mut self, known: &HashMap<String, Known>, link: &str) -> Result<Option<String>, TrailError> {
+    async fn missing_link(
+        &mut self,
+        known: &HashMap<String, ChainState>,
+        link: &str,
+    ) -> Result<Option<String>, TrailError> {
         let mut parts = link.split(' ');
         let mut part = || parts.next().unwrap_or_default();
         let (name, seq, hash, end) = (part(), part(), part(), part());
@@ -480,7 +502,7 @@ impl Trail {
             _ => {
                 let query = format!("SELECT hash FROM {{}}event WHERE {} AND seq = CAST($2 AS BIGINT)", self.own());
                 let rows = self.store.rows(&query, &[Some(name), Some(seq)]).await?;
-                rows.into_iter().next().map(|cells| Taken(cells.into_iter()).text())
+                rows.into_iter().next().map(|cells| RowCells(cells.into_iter()).text())
             }
         };
         Ok((found.as_deref() != Some(hash)).then(|| format!("process {name}: event {seq} is missing or was changed")))
@@ -493,7 +515,7 @@ impl Trail {
         );
         let rows = self.store.rows(&query, &[Some(process)]).await?;
         Ok(rows.into_iter().next().map(|cells| {
-            let mut cells = Taken(cells.into_iter());
+            let mut cells = RowCells(cells.into_iter());
             Checkpoint {
                 seq: cells.number(),
                 head: cells.text(),
@@ -522,7 +544,7 @@ impl Trail {
         );
         let rows = self.store.rows(&query, &[Some(process), Some(&after.to_string())]).await?;
         let event = |cells: Cells| {
-            let mut cells = Taken(cells.into_iter());
+            let mut cells = RowCells(cells.into_iter());
             Row {
                 seq: cells.number(),
                 kind: cells.text(),

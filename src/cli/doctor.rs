@@ -7,7 +7,7 @@ use super::{DONE, NO, core, say, tell};
 use crate::config::{Config, Environment, SourceConfig};
 use crate::database::{Database, bootstrap};
 use crate::error::ToolError;
-use crate::gateway::{Caller, Looked};
+use crate::gateway::{Caller, SourceCheck};
 use crate::tools::Core;
 
 /// Arguments of `tudb doctor`.
@@ -158,7 +158,7 @@ async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &s
     findings
 }
 
-fn reached(what: String, looked: &Looked, engine: Option<&Database>, place: &str) -> Finding {
+fn reached(what: String, looked: &SourceCheck, engine: Option<&Database>, place: &str) -> Finding {
     let server = engine.and_then(Database::server);
     let kind = match server {
         Some(server) => {

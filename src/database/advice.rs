@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use super::catalog::{Snapshot, TableDescription};
 use crate::dialect::Dialect;
 use crate::error::{ToolError, nearest};
+use crate::quoting;
 
 /// Names in one hint.
 const MOST_NAMES: usize = 3;
@@ -53,7 +54,7 @@ pub fn with_names(error: ToolError, dialect: Dialect, snapshot: &Snapshot, table
         About::Column(wanted) => {
             let columns = read.iter().flat_map(|table| &table.columns).map(|column| column.name.as_str());
             let near = nearest(wanted, columns, MOST_NAMES);
-            let written: Vec<String> = near.iter().map(|name| dialect.quote_name(name)).collect();
+            let written: Vec<String> = near.iter().map(|name| quoting::name(dialect, name)).collect();
             let mut hint = match (near.as_slice(), own) {
                 ([], Some(own)) => own,
                 ([], None) => String::new(),
@@ -73,7 +74,7 @@ pub fn with_names(error: ToolError, dialect: Dialect, snapshot: &Snapshot, table
             format!(
                 "Write the table or its alias before the column; {} have {}.",
                 names.join(" and "),
-                dialect.quote_name(wanted)
+                quoting::name(dialect, wanted)
             )
         }
         About::Types => {
@@ -133,7 +134,7 @@ fn is_same_table(written: &str, known: &str) -> bool {
 
 /// A table as a statement has to write it: PostgreSQL's catalog says so itself.
 fn table(dialect: Dialect, name: &str) -> String {
-    if dialect == Dialect::Sqlite { dialect.quote_name(name) } else { name.to_owned() }
+    if dialect == Dialect::Sqlite { quoting::name(dialect, name) } else { name.to_owned() }
 }
 
 /// The advice on capitals, when nothing but them keeps a name from being found.
@@ -156,7 +157,7 @@ fn push_elsewhere(hint: &mut String, dialect: Dialect, snapshot: &Snapshot, want
     let tables: Vec<&str> =
         snapshot.tables.iter().filter(has).map(|table| table.name.as_str()).take(MOST_NAMES).collect();
     if !tables.is_empty() {
-        let _ = write!(hint, " {} is in {}.", dialect.quote_name(wanted), tables.join(", "));
+        let _ = write!(hint, " {} is in {}.", quoting::name(dialect, wanted), tables.join(", "));
     }
 }
 
@@ -172,7 +173,7 @@ fn push_columns(hint: &mut String, dialect: Dialect, table: &TableDescription, w
             break;
         }
         let comma = if index > 0 { ", " } else { "" };
-        let _ = write!(hint, "{comma}{}", dialect.quote_name(&column.name));
+        let _ = write!(hint, "{comma}{}", quoting::name(dialect, &column.name));
         if with_types {
             let _ = write!(hint, " {}", column.type_name);
         }
@@ -241,10 +242,7 @@ mod tests {
             "total is in public.orders. public.customers has id, name."
         );
         assert!(hint("42P01", "relation \"zzzzzz\" does not exist", &[]).contains("list_tables"));
-        assert_eq!(
-            hint("", "no such column: usr", &["order"]),
-            "Did you mean \"user\"? \"order\" has \"group\", \"user\"."
-        );
+        assert_eq!(hint("", "no such column: usr", &["order"]), "Did you mean user? \"order\" has \"group\", user.");
         assert_eq!(hint("", "no such table: ordr", &[]), "Did you mean \"order\"?");
         assert_eq!(
             hint("42883", "operator does not exist: text = integer", &["customers"]),

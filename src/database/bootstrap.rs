@@ -13,6 +13,7 @@ use super::Place;
 use super::target::{self, Target};
 use crate::config::SourceConfig;
 use crate::dialect::Dialect;
+use crate::quoting;
 
 const SQLITE_SCHEMA: &str = include_str!("../../migrations/sample/sqlite.sql");
 const POSTGRES_SCHEMA: &str = include_str!("../../migrations/sample/postgres.sql");
@@ -228,9 +229,9 @@ pub async fn seed(source: &SourceConfig) -> Result<Done, BootstrapError> {
 pub fn where_to(source: &SourceConfig) -> String {
     match target::resolve(source) {
         Ok(Target::Postgres(target)) => {
-            let way = target.first();
-            let database = way.get_database().unwrap_or("its default database");
-            format!("{database} on {} ({})", way.get_host(), target.preset.name)
+            let endpoint = target.first();
+            let database = endpoint.get_database().unwrap_or("its default database");
+            format!("{database} on {} ({})", endpoint.get_host(), target.preset.name)
         }
         Ok(Target::Sqlite(options)) => options.get_filename().display().to_string(),
         Ok(Target::Sample) | Err(_) => "an unknown place".into(),
@@ -254,11 +255,11 @@ fn inserts(table: &'static str, csv: &str, dialect: Dialect, today: Date) -> Res
             cells.push(match cell {
                 "" => "NULL".to_owned(),
                 days if name.starts_with('@') => {
-                    format!("'{}'", absolute(days, today).ok_or_else(|| bad(format!("{name} {days}")))?)
+                    quoting::literal(&absolute(days, today).ok_or_else(|| bad(format!("{name} {days}")))?)
                 }
                 "true" if dialect == Dialect::Sqlite => "1".to_owned(),
                 "false" if dialect == Dialect::Sqlite => "0".to_owned(),
-                text => format!("'{}'", text.replace('\'', "''")),
+                text => quoting::literal(text),
             });
         }
         rows.push(format!("({})", cells.join(",")));

@@ -169,10 +169,10 @@ impl Database {
     }
 
     /// Whether what stopped a read, as `sqlstate` says it, is over, so that it may run once more.
-    pub fn is_over(&self, sqlstate: &str) -> bool {
+    pub fn is_retryable(&self, sqlstate: &str) -> bool {
         match self {
             Database::Sqlite(_) => false,
-            Database::Postgres(engine) => engine.is_over(sqlstate),
+            Database::Postgres(engine) => engine.is_retryable(sqlstate),
         }
     }
 

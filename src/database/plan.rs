@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::dialect::Dialect;
+use crate::quoting;
 
 /// What explaining a statement gives.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -157,10 +158,10 @@ impl PlanReader {
 }
 
 fn relation(node: &Value) -> Option<String> {
-    let name = Dialect::Postgresql.quote_name(text(node, "Relation Name")?);
+    let name = quoting::name(Dialect::Postgresql, text(node, "Relation Name")?);
     Some(
         text(node, "Schema")
-            .map_or_else(|| name.clone(), |schema| format!("{}.{name}", Dialect::Postgresql.quote_name(schema))),
+            .map_or_else(|| name.clone(), |schema| format!("{}.{name}", quoting::name(Dialect::Postgresql, schema))),
     )
 }
 
@@ -291,7 +292,7 @@ fn parts(filter: &str) -> Vec<&str> {
 fn compared_column(comparison: &str, alias: Option<&str>) -> Option<(String, char)> {
     let inner = comparison.trim_start_matches('(');
     let inner = alias
-        .and_then(|alias| inner.strip_prefix(&Dialect::Postgresql.quote_name(alias))?.strip_prefix('.'))
+        .and_then(|alias| inner.strip_prefix(&quoting::name(Dialect::Postgresql, alias))?.strip_prefix('.'))
         .unwrap_or(inner);
     let end = match inner.strip_prefix('"') {
         Some(rest) => rest.find('"')? + 2,

@@ -6,18 +6,18 @@
 //! server. It approves nothing itself.
 
 mod catalog;
+mod catalog_check;
+mod column_rules;
 mod connect;
-mod direct;
+mod connect_error;
+mod endpoints;
 mod password;
-mod refused;
-mod ruled;
+mod pooler_proof;
 mod schema;
 mod server;
 mod session;
 mod statement;
-mod types;
-mod vouching;
-mod ways;
+mod value_kinds;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -27,22 +27,22 @@ use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
 use sqlx::{Connection, Row};
 use tokio::sync::Semaphore;
 
+use self::catalog_check::Vouched;
+use self::endpoints::Endpoints;
 use self::password::PasswordSource;
 pub use self::server::ServerReport;
 pub use self::session::PostgresSession;
 use self::statement::Shapes;
-use self::types::TypeNames;
-use self::vouching::Vouched;
-use self::ways::Ways;
+use self::value_kinds::TypeNames;
 use super::DatabaseError;
 use super::presets::Preset;
 use super::target::PostgresTarget;
 use super::value::cut;
 use crate::config::SourceConfig;
-use crate::dialect::Dialect;
 use crate::guard::QualifiedSql;
 use crate::guard::columns::ColumnRules;
 use crate::limits::Limits;
+use crate::quoting;
 
 /// The path under which TUDB's own statements are read. Schemas of users stand in none of it, so no function and no
 /// operator of a user can be chosen for a name of ours.
@@ -63,7 +63,7 @@ enum SearchPath {
 /// The text of a `search_path` in which built-ins come first.
 fn path_of(schemas: &[String]) -> String {
     let quoted = schemas.iter().filter(|schema| *schema != "pg_catalog" && !schema.starts_with("pg_temp"));
-    let quoted: Vec<String> = quoted.map(|schema| Dialect::Postgresql.quote_always(schema)).collect();
+    let quoted: Vec<String> = quoted.map(|schema| quoting::quoted_name(schema)).collect();
     let middle = if quoted.is_empty() { String::new() } else { format!("{}, ", quoted.join(", ")) };
     format!("pg_catalog, {middle}pg_temp")
 }
@@ -94,7 +94,7 @@ pub struct PostgresEngine {
     sslmode: Option<&'static str>,
     /// Where the password comes from, when it is asked for again.
     password: Option<PasswordSource>,
-    ways: Ways,
+    endpoints: Endpoints,
     /// Longest wait for a connection.
     patience: Duration,
     /// One permit for each connection that may be in use. A backend that does not end keeps its permit.
@@ -240,7 +240,7 @@ impl PostgresEngine {
             has_password: target.has_password,
             sslmode: target.sslmode,
             password: source.password.clone().map(PasswordSource::new),
-            ways: Ways::new(target.ways, target.role, target.choose_first, patience),
+            endpoints: Endpoints::new(target.endpoints, target.role, target.choose_first, patience),
             patience,
             connections_in_use: Arc::default(),
             permits: Arc::new(Semaphore::new(limits.max_connections as usize)),
@@ -258,7 +258,7 @@ impl PostgresEngine {
     }
 
     /// Whether what stopped a read is over, so that it may run once more: it only reads.
-    pub(super) fn is_over(&self, sqlstate: &str) -> bool {
+    pub(super) fn is_retryable(&self, sqlstate: &str) -> bool {
         match sqlstate {
             // A standby had to change what the statement was reading; in a transaction that reads what is committed
             // there is no other reason.
@@ -320,7 +320,8 @@ impl PostgresEngine {
     fn opening_message(&self, application_name: &str, timeout: Duration, path: SearchPath) -> String {
         let timeout_ms = timeout.as_millis().max(1);
         let lock_timeout_ms = LOCK_TIMEOUT_MS.min(self.limits.statement_timeout_ms);
-        let (time_zone, application_name) = (literal(&self.settings.time_zone), literal(application_name));
+        let (time_zone, application_name) =
+            (quoting::literal(&self.settings.time_zone), quoting::literal(application_name));
         // From version 14 on the server notices by itself that the client has gone, however it went.
         format!(
             "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};SET LOCAL lock_timeout={lock_timeout_ms};\
@@ -351,7 +352,7 @@ impl PostgresEngine {
              SELECT pg_catalog.format('%I',s) FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) s),', '),'.+'),'pg_temp')"
                 .to_owned()
         } else {
-            literal(&path_of(&self.settings.schemas))
+            quoting::literal(&path_of(&self.settings.schemas))
         };
         format!(
             "pg_catalog.current_setting('search_path'),pg_catalog.set_config('search_path',{path},true),\
@@ -375,11 +376,6 @@ fn is_broken(error: &sqlx::Error) -> bool {
         }
         _ => false,
     }
-}
-
-/// A string literal for TUDB's own settings.
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// The database's own words about a statement. `sent` is the number of characters before the caller's text, and that

@@ -25,7 +25,7 @@ pub enum Target {
 #[derive(Debug)]
 pub struct PostgresTarget {
     /// Ways to connect, in the order in which they are tried: hosts of a list, and what `allow` and `prefer` fall back to.
-    pub ways: Vec<PgConnectOptions>,
+    pub endpoints: Vec<PgConnectOptions>,
     /// Whether a way is chosen before the first use, because the first one may be the wrong server.
     pub choose_first: bool,
     pub role: ServerRole,
@@ -47,7 +47,7 @@ impl PostgresTarget {
         // `postgres` below makes at least one.
         static NONE: std::sync::LazyLock<PgConnectOptions> =
             std::sync::LazyLock::new(PgConnectOptions::new_without_pgpass);
-        self.ways.first().unwrap_or(&NONE)
+        self.endpoints.first().unwrap_or(&NONE)
     }
 }
 
@@ -152,25 +152,26 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
     if matches!(source.password, Some(PasswordFrom::RdsIam(_))) && ["disable", "allow", "prefer"].contains(&tls.mode) {
         return Err("its token would be sent unencrypted: set sslmode=require or verify-full".into());
     }
-    let mut ways = Vec::new();
+    let mut endpoints = Vec::new();
     for host in &dsn.hosts {
         for mode in tls.modes() {
             // Never sent at start-up: a stock PgBouncer refuses the connection for it.
-            let mut way = PgConnectOptions::new_without_pgpass().extra_float_digits(None).application_name("tudb");
-            way = way.host(&host.name).port(host.port).username(&dsn.user).database(&dsn.database).ssl_mode(mode);
+            let mut endpoint = PgConnectOptions::new_without_pgpass().extra_float_digits(None).application_name("tudb");
+            endpoint =
+                endpoint.host(&host.name).port(host.port).username(&dsn.user).database(&dsn.database).ssl_mode(mode);
             if host.is_socket() {
-                way = way.socket(&host.name);
+                endpoint = endpoint.socket(&host.name);
             }
             if let Some(password) = &dsn.password {
-                way = way.password(password.reveal());
+                endpoint = endpoint.password(password.reveal());
             }
             if let Some(root) = &tls.root {
-                way = way.ssl_root_cert(root);
+                endpoint = endpoint.ssl_root_cert(root);
             }
             if let Some((certificate, key)) = &tls.client {
-                way = way.ssl_client_cert(certificate).ssl_client_key(key);
+                endpoint = endpoint.ssl_client_cert(certificate).ssl_client_key(key);
             }
-            ways.push(way.disable_statement_logging());
+            endpoints.push(endpoint.disable_statement_logging());
         }
     }
     let role = ServerRole::of(dsn.value("target_session_attrs"))?;
@@ -194,7 +195,7 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
     );
     let choose_first = dsn.hosts.len() > 1 || role != ServerRole::Any;
     Ok(PostgresTarget {
-        ways,
+        endpoints,
         choose_first,
         role,
         preset,
@@ -303,12 +304,12 @@ mod tests {
         ];
         for (url, host, port, user, database, tls) in cases {
             let Target::Postgres(target) = resolve(&source(url)).unwrap() else { panic!("{url}") };
-            let way = &target.ways[0];
-            assert_eq!(way.get_host(), host);
-            assert_eq!(way.get_port(), port);
-            assert_eq!(way.get_username(), user);
-            assert_eq!(way.get_database(), database);
-            assert_eq!(format!("{:?}", way.get_ssl_mode()), tls, "{url}");
+            let endpoint = &target.endpoints[0];
+            assert_eq!(endpoint.get_host(), host);
+            assert_eq!(endpoint.get_port(), port);
+            assert_eq!(endpoint.get_username(), user);
+            assert_eq!(endpoint.get_database(), database);
+            assert_eq!(format!("{:?}", endpoint.get_ssl_mode()), tls, "{url}");
         }
         assert!(matches!(resolve(&source("sqlite:///tmp/a.db")).unwrap(), Target::Sqlite(_)));
         assert!(matches!(resolve(&source("/tmp/a.db")).unwrap(), Target::Sqlite(_)));

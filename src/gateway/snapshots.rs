@@ -28,7 +28,7 @@ struct Remembered {
 
 /// What `doctor` saw of a source.
 #[derive(Debug)]
-pub struct Looked {
+pub struct SourceCheck {
     pub snapshot: Arc<Snapshot>,
     /// Until the schema was read, connecting included.
     pub first_ms: u64,
@@ -48,7 +48,7 @@ impl Gateway {
     /// # Errors
     ///
     /// Those of connection, time and audit.
-    pub async fn look(&self, caller: &Caller, source: &SourceConfig) -> Result<Looked, ToolError> {
+    pub async fn look(&self, caller: &Caller, source: &SourceConfig) -> Result<SourceCheck, ToolError> {
         let start = EntryStart { source: Some(source.name.clone()), ..self.start(caller, "doctor") };
         let entry = self.audit.begin(start, &caller.outcomes).committed().await?;
         let looked = self.look_at(caller, source, &entry).await;
@@ -56,7 +56,12 @@ impl Gateway {
         looked
     }
 
-    async fn look_at(&self, caller: &Caller, source: &SourceConfig, entry: &OpenEntry) -> Result<Looked, ToolError> {
+    async fn look_at(
+        &self,
+        caller: &Caller,
+        source: &SourceConfig,
+        entry: &OpenEntry,
+    ) -> Result<SourceCheck, ToolError> {
         let ms = |since: Instant| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let began = Instant::now();
         let snapshot = self.snapshot(caller, source, entry).await?;
@@ -70,7 +75,7 @@ impl Gateway {
             began = Instant::now();
             database.open(entry.id(), &options, Some(&approved)).await?.run(entry, &approved, &options).await?;
         }
-        Ok(Looked { snapshot, first_ms, statement_ms: ms(began) })
+        Ok(SourceCheck { snapshot, first_ms, statement_ms: ms(began) })
     }
 
     /// The schema of a source, read under a record of its own.

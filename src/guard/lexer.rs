@@ -1,6 +1,6 @@
 //! The databases' own lexical rules: a text cut into lexemes as PostgreSQL or SQLite cuts it.
 //!
-//! Independent of the parser, so that it can be compared with it ([`super::lexical`]) and can stand in where the
+//! Independent of the parser, so that it can be compared with it ([`super::token_agreement`]) and can stand in where the
 //! parser does not know a clause ([`super::reader`]). What a server reads differently from one version to another, or
 //! what this does not know, is no lexeme: the whole text is given up. Sources: "Lexical Structure" in PostgreSQL's
 //! manual and its `scan.l`, with `standard_conforming_strings` on, which the engine sets; SQLite's `tokenize.c`. Pure.

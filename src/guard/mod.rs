@@ -11,15 +11,15 @@ pub mod columns;
 pub(crate) mod extensions;
 pub(crate) mod functions;
 mod lexer;
-mod lexical;
 mod pipe;
-mod reader;
 mod rejection;
 pub(crate) mod relations;
+mod second_reader;
 mod settings;
+mod token_agreement;
 mod walk;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sqlparser::dialect::{PostgreSqlDialect, SQLiteDialect};
@@ -32,6 +32,7 @@ pub use rejection::Rejection;
 
 use crate::dialect::Dialect;
 use crate::limits::Limits;
+use crate::quoting;
 
 /// Stack given to parsing, walking and dropping a tree: a flat chain of 5,000 `+` is 5,000 levels deep, which
 /// sqlparser's own recursion limit does not count.
@@ -77,9 +78,6 @@ pub struct Names {
     /// What it does with columns; `None` from the second reader, which does not know.
     pub uses: Option<ColumnUses>,
 }
-
-/// What is written before a call so that it can only mean the built-in.
-const BUILTIN: &str = "pg_catalog.";
 
 /// An approved text as it is sent: the caller's own, with the schema of a function or a table where it had to be said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,14 +133,15 @@ impl ApprovedSql {
         &self.text
     }
 
-    /// The same text with `pg_catalog.` written before each bare call of these functions, and with a schema before each
-    /// of these tables (name and schema) that is named without one. Nothing else is changed.
-    pub fn qualified(&self, functions: &BTreeSet<String>, tables: &[(String, String)]) -> QualifiedSql {
-        let calls = self.names.calls.iter().filter(|(_, name)| functions.contains(name));
-        let mut sites: Vec<(usize, String)> = calls.map(|(offset, _)| (*offset, BUILTIN.to_owned())).collect();
-        for (offset, name) in &self.names.tables {
-            if let Some((_, schema)) = tables.iter().find(|(table, _)| table == name) {
-                sites.push((*offset, format!("{}.", Dialect::Postgresql.quote_always(schema))));
+    /// The same text with a schema before each bare call of these functions and before each of these tables that is
+    /// named without one. Both give the schema of a name. Nothing else is changed.
+    pub fn qualified(&self, functions: &BTreeMap<String, String>, tables: &BTreeMap<String, String>) -> QualifiedSql {
+        let mut sites: Vec<(usize, String)> = Vec::new();
+        for (uses, schemas) in [(&self.names.calls, functions), (&self.names.tables, tables)] {
+            for (offset, name) in uses {
+                if let Some(schema) = schemas.get(name) {
+                    sites.push((*offset, format!("{}.", quoting::quoted_name(schema))));
+                }
             }
         }
         sites.sort();
@@ -254,7 +253,7 @@ fn names(
         Ok(tokens) => tokens,
         Err(error) => {
             let position = character(sql, error.location.line, error.location.column);
-            return reader::check(sql, dialect, Rejection::Syntax { message: error.message, position });
+            return second_reader::check(sql, dialect, Rejection::Syntax { message: error.message, position });
         }
     };
     let meaningful = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
@@ -262,10 +261,10 @@ fn names(
         return Err(Rejection::TooManyTokens { limit: limits.max_sql_tokens });
     }
     let operators = match dialect {
-        Dialect::Postgresql => match lexical::operators(sql, &tokens) {
+        Dialect::Postgresql => match token_agreement::operators(sql, &tokens) {
             Some(operators) => operators,
             // The parser's tokens are not the server's: what it would make of them means nothing.
-            None => return reader::check(sql, dialect, Rejection::differently()),
+            None => return second_reader::check(sql, dialect, Rejection::differently()),
         },
         Dialect::Sqlite => Vec::new(),
     };
@@ -274,8 +273,8 @@ fn names(
         Ok(statements) => match statements.as_slice() {
             [statement] => {
                 let (walked, understood) = walk::check(sql, statement, dialect)?;
-                let understood = lexical::byte_offsets(sql, &understood);
-                reader::complete(sql, dialect, Names { operators, ..walked }, &understood)
+                let understood = token_agreement::byte_offsets(sql, &understood);
+                second_reader::complete(sql, dialect, Names { operators, ..walked }, &understood)
             }
             [] => Err(Rejection::Empty),
             several => Err(Rejection::MultipleStatements { count: several.len() }),
@@ -283,7 +282,7 @@ fn names(
         Err(ParserError::RecursionLimitExceeded) => Err(Rejection::TooDeep { limit: limits.max_sql_depth }),
         Err(error) => {
             let unread = opening_keyword(sql, grammar).unwrap_or_else(|| syntax(sql, error));
-            reader::check(sql, dialect, unread)
+            second_reader::check(sql, dialect, unread)
         }
     }
 }

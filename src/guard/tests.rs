@@ -236,9 +236,10 @@ fn a_syntax_error_names_its_character() {
 fn a_position_is_told_in_the_callers_own_text() {
     let sql = "SELECT upper('é'), lower(x), nope FROM t";
     let approved = approve(sql, Dialect::Postgresql, &Limits::default()).unwrap();
-    let functions = ["upper", "lower"].map(str::to_owned).into_iter().collect();
-    let sent = approved.qualified(&functions, &[]);
-    assert_eq!(sent.text(), "SELECT pg_catalog.upper('é'), pg_catalog.lower(x), nope FROM t");
+    let functions = ["upper", "lower"].map(|name| (name.to_owned(), "pg_catalog".to_owned())).into();
+    let tables = [("t".to_owned(), "a \"b\"".to_owned())].into();
+    let sent = approved.qualified(&functions, &tables);
+    assert_eq!(sent.text(), r#"SELECT "pg_catalog".upper('é'), "pg_catalog".lower(x), nope FROM "a ""b""".t"#);
     for word in ["SELECT", "upper", "lower", "nope", "FROM"] {
         let place = |text: &str| text.find(word).map(|at| text[..at].chars().count() + 1).unwrap();
         assert_eq!(sent.original_position(place(sent.text())), Some(place(sql)), "{word}");

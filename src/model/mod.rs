@@ -194,7 +194,7 @@ impl Model {
         match self {
             Model::Bedrock(bedrock) => bedrock.check().await,
             Model::OpenAi(openai) => openai.check().await,
-            Model::Builtin => Ok("built-in engine".into()),
+            Model::Builtin => Ok("built-in answerer".into()),
             #[cfg(test)]
             Model::Scripted(_) => Ok("scripted".into()),
         }
@@ -231,7 +231,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ModelError`]; the built-in engine has none.
+    /// [`ModelError`]; the built-in answerer has none.
     pub async fn turn(&self, request: &TurnRequest<'_>) -> Result<Turn, ModelError> {
         match self {
             Model::Bedrock(bedrock) => bedrock.turn(request).await,

@@ -1,11 +1,11 @@
-//! The built-in engine behind the model's seam: it reads the question itself and speaks in tool uses like any model.
+//! The built-in answerer behind the model's seam: it reads the question itself and speaks in tool uses like any model.
 
 use serde_json::json;
 
 use super::builtin::{self, Reading, Shape, Verdict};
 use super::{Block, Message, StopReason, Turn, TurnRequest, Usage};
 
-/// The built-in engine's turn: first the statement (or a question back, or the hand-back), then the answer.
+/// The built-in answerer's turn: first the statement (or a question back, or the hand-back), then the answer.
 pub(super) fn turn(request: &TurnRequest<'_>) -> Turn {
     let verdict = builtin::read(request.question, request.snapshot, request.dialect, request.today);
     let outcome = match request.messages.last() {

@@ -209,7 +209,7 @@ fn faults_of_the_model() -> Vec<Scenario> {
     let wrong = |input: Value| vec![uses("run_sql", input), count(), done()];
     vec![
         scenario("an unknown tool", vec![uses("drop_table", json!({"table": "orders"})), count(), done()], "success", 3, 2),
-        scenario("the built-in engine's own tool", vec![uses("hand_back", json!({})), count(), done()], "success", 3, 2),
+        scenario("the built-in answerer's own tool", vec![uses("hand_back", json!({})), count(), done()], "success", 3, 2),
         scenario("a wrong type", wrong(json!({"sql": 1})), "success", 3, 2),
         scenario("a missing argument", wrong(json!({})), "success", 3, 2),
         scenario("no object at all", wrong(json!("SELECT 1")), "success", 3, 2),

@@ -42,7 +42,7 @@ fn version_and_doctor_say_what_is_there() {
     let version = home.say(&["--version"]);
     assert!(version.starts_with(concat!("tudb ", env!("CARGO_PKG_VERSION"))) && version.contains("2026-07-28"));
     let text = home.say(&["doctor"]);
-    assert!(text.contains("embedded sample at") && text.contains("built-in engine"), "{text}");
+    assert!(text.contains("embedded sample at") && text.contains("built-in answerer"), "{text}");
     let broken = Home::new("cli-doctor").set("TUDB_DATABASE_URL", "sqlite:///nowhere/at/all.db");
     let output = broken.run(&["doctor", "--json"]);
     assert_eq!(output.status.code(), Some(1));

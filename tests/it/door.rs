@@ -74,14 +74,14 @@ fn is_refused_at_the_door(answer: &Value) -> bool {
 
 #[test]
 fn many_calls_with_long_fields_take_little_memory() {
-    for bytes in [3_900_000, 250_000, 100_000, 8_000] {
+    for bytes in [5_000_000, 3_900_000, 250_000, 100_000, 8_000] {
         let (taken, peak) = flood(&"y".repeat(bytes));
         println!("fields of {bytes} bytes: {taken} of 150 calls taken in, peak {peak} kB");
         match bytes {
-            3_900_000 => assert_eq!(taken, 0),
+            5_000_000 => assert_eq!(taken, 0),
             // All but those whose progress token is too long.
             8_000 => assert_eq!(taken, 135),
-            _ => assert!((20..=135).contains(&taken), "{taken}"),
+            _ => assert!((1..=135).contains(&taken), "{taken}"),
         }
     }
 }

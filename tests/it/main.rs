@@ -3,12 +3,12 @@
 // A test ends by panicking; what is denied in the program is how tests speak.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
+mod ask_bedrock;
 mod ask_honest;
 mod ask_openai;
 mod ask_scenarios;
-mod ask_wire;
 mod audit;
-mod audit_hard;
+mod audit_crash;
 mod clients;
 mod command_line;
 mod connecting;
@@ -28,9 +28,9 @@ mod rules_words;
 mod safety;
 mod sample;
 mod schema;
-mod spread;
 mod sqlite_files;
 mod sqlite_process;
+mod standby_and_fdw;
 mod support;
 mod telemetry;
 mod users;

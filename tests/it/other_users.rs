@@ -17,7 +17,7 @@ const MAX_MEMORY_KB: u64 = 120 * 1024;
 fn serve(url: &str, more: &str) -> (Home, Server) {
     let home = Home::new("other-users");
     let config = home.scratch.path("tudb.toml");
-    std::fs::write(&config, format!("{more}\n[sources.main]\nurl = \"{url}\"\n")).unwrap();
+    std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n{more}")).unwrap();
     let home = home.set("TUDB_CONFIG", config.display());
     let server = home.serve();
     (home, server)
@@ -187,8 +187,9 @@ CREATE AGGREGATE sum(text) (SFUNC = harm, STYPE = bigint, INITCOND = '0');
 
 #[test]
 fn a_user_of_the_database_cannot_refuse_everybodys_statements() {
-    const STATEMENTS: [&str; 12] = [
+    const STATEMENTS: [&str; 13] = [
         "SELECT count(*) FROM customers",
+        "SELECT twice(id), upper(twice(id)::text) FROM customers WHERE twice(id) < 9 ORDER BY 1",
         "SELECT * FROM customers ORDER BY id",
         "SELECT c.name, count(c.email) FROM customers c WHERE c.id = 1 GROUP BY c.name",
         "SELECT name || '-' || id AS label FROM customers ORDER BY 1",
@@ -204,13 +205,15 @@ fn a_user_of_the_database_cannot_refuse_everybodys_statements() {
     for postgres in servers() {
         let (database, url) = postgres.database("hostile");
         postgres.script(&database, SHOP);
-        let (_home, mut server) = serve(&url, "");
+        postgres.script(&database, "CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2 * $1'");
+        let vouched = "allow_functions = [\"public.twice\"]\n";
+        let (_home, mut server) = serve(&url, vouched);
         let before: Vec<Value> =
             STATEMENTS.iter().map(|sql| server.call("run_sql", json!({"sql": sql}))["rows"].clone()).collect();
         drop(server);
         let log = postgres.log();
         postgres.script(&database, HOSTILE);
-        let (_home, mut server) = serve(&url, "");
+        let (_home, mut server) = serve(&url, vouched);
         for (sql, rows) in STATEMENTS.iter().zip(&before) {
             // A second time it runs as it is remembered.
             for _ in 0..2 {
@@ -233,6 +236,31 @@ fn a_user_of_the_database_cannot_refuse_everybodys_statements() {
         let reply = server.call("run_sql", json!({"sql": "SELECT DISTINCT to_json(id) FROM customers"}));
         assert_eq!(reply["error"]["code"], "function_refused", "{reply}");
         assert_eq!(server.call("run_sql", json!({"sql": STATEMENTS[0]}))["rows"], before[0]);
+    }
+}
+
+/// An operator of a user in the schema of an extension must not make another operator answer in place of the extension's.
+#[test]
+fn an_extensions_operators_are_chosen_or_the_statement_is_refused() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("hostile_extension");
+        let available = "SELECT count(*) FROM pg_available_extensions WHERE name = 'citext'";
+        if postgres.query(&database, available) == "0" {
+            continue;
+        }
+        postgres.script(
+            &database,
+            "CREATE EXTENSION citext; CREATE TABLE tags (id int, tag citext);
+            INSERT INTO tags VALUES (1, 'Red'), (2, 'blue'); CREATE TABLE plain (id int); INSERT INTO plain VALUES (1)",
+        );
+        postgres.script(&database, HOSTILE);
+        let (_home, mut server) = serve(&url, "");
+        let plain = server.call("run_sql", json!({"sql": "SELECT count(*) FROM plain WHERE id = 1"}));
+        assert_eq!(plain["rows"], json!([[1]]), "{plain}");
+        for sql in ["SELECT id FROM tags WHERE tag = 'RED'", "SELECT id FROM tags WHERE 'BLUE' IN (tag)"] {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert_eq!(reply["error"]["code"], "function_refused", "{sql}: {reply}");
+        }
     }
 }
 

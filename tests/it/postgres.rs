@@ -1,8 +1,10 @@
 //! The five tools against real PostgreSQL, two major versions.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tudb::dialect::Dialect;
 
 use crate::support::Home;
 use crate::support::postgres::{Postgres, server, servers};
@@ -292,4 +294,30 @@ fn a_select_only_role_sees_keys_and_values() {
     assert_eq!((&parts["partition_key"], &parts["partitions"]), (&json!("RANGE (day)"), &json!(1)));
     assert!(server.call("describe_table", json!({"table": "seen"}))["definition"].as_str().unwrap().contains("SELECT"));
     assert_eq!(server.call("describe_table", json!({"table": "hidden"}))["error"]["code"], "unknown_table");
+}
+
+/// Names that PostgreSQL's own `quote_ident` quotes are quoted, and no others of its keywords.
+#[test]
+fn keywords_are_quoted_as_the_server_quotes_them() {
+    let mut quoted_by_one = BTreeSet::new();
+    let mut words = BTreeSet::new();
+    for postgres in servers() {
+        let rows = postgres.query("postgres", "SELECT word, quote_ident(word), catcode FROM pg_get_keywords()");
+        for row in rows.lines() {
+            let cells: Vec<&str> = row.split('|').collect();
+            words.insert(cells[0].to_owned());
+            if cells[1].starts_with('"') {
+                quoted_by_one.insert(cells[0].to_owned());
+            }
+            // A word that no version takes for a column is a keyword that this one reserves.
+            if tudb::quoting::is_reserved(Dialect::Postgresql, cells[0]) {
+                assert!(matches!(cells[2], "R" | "T"), "{row}");
+            }
+        }
+    }
+    assert!(words.len() > 450);
+    for word in words {
+        let is_quoted = tudb::quoting::name(Dialect::Postgresql, &word) != word;
+        assert_eq!(is_quoted, quoted_by_one.contains(&word), "{word}");
+    }
 }

@@ -1,4 +1,6 @@
 //! The store on PostgreSQL (`migrations/audit/postgres.sql`), for servers on many hosts: a role that may only insert.
+//!
+//! Names are written with their schema, so that no function and no operator of a user is chosen for one.
 
 use sqlx::{ConnectOptions, PgConnection};
 
@@ -17,9 +19,9 @@ pub(in super::super) async fn connect(store: &SourceConfig) -> Result<PgConnecti
         Err(problem) => return Err(failed(format!("TUDB_AUDIT_DB cannot be used: {problem}"))),
     };
     let mut last = failed("TUDB_AUDIT_DB names no server".into());
-    for way in &target.ways {
-        let way = way.clone().application_name(concat!("tudb/", env!("CARGO_PKG_VERSION"), " audit"));
-        match tokio::time::timeout(PATIENCE, way.connect()).await {
+    for endpoint in &target.endpoints {
+        let endpoint = endpoint.clone().application_name(concat!("tudb/", env!("CARGO_PKG_VERSION"), " audit"));
+        match tokio::time::timeout(PATIENCE, endpoint.connect()).await {
             Ok(Ok(connected)) => return Ok(connected),
             Ok(Err(error)) => last = unavailable(error),
             Err(_) => last = failed("its server does not answer".into()),
@@ -43,7 +45,7 @@ pub(super) async fn register(
 ) -> Result<Beginning, AuditUnavailable> {
     beginning.hash = Some(beginning.expected(seal));
     const INSERT: &str = "INSERT INTO tudb_audit.process (process, started_at, version, key_id, previous, hash)
-        VALUES ($1::uuid, $2, $3, $4, $5, $6)";
+        VALUES ($1::pg_catalog.uuid, $2, $3, $4, $5, $6)";
     let insert = sqlx::query(INSERT)
         .bind(beginning.process.clone())
         .bind(beginning.started_at.clone())
@@ -58,11 +60,11 @@ pub(super) async fn register(
 /// Adds events in one statement, and so in one transaction.
 pub(super) async fn insert(store: &mut PgConnection, process: &str, rows: &[Row]) -> Result<(), AuditUnavailable> {
     const INSERT: &str = "INSERT INTO tudb_audit.event (process, seq, kind, id, at, body, hash)
-        SELECT $1::uuid, (value ->> 0)::bigint, value ->> 1, (value ->> 2)::uuid, value ->> 3, value ->> 4, value ->> 5
-        FROM json_array_elements($2::json) AS value";
-    let events = super::json(
-        &rows.iter().map(|row| (row.seq, &row.kind, &row.id, &row.at, &row.body, &row.hash)).collect::<Vec<_>>(),
-    );
+        SELECT $1::pg_catalog.uuid, seq, kind, id, at, body, hash
+        FROM pg_catalog.json_to_recordset($2::pg_catalog.json) AS event (
+          seq pg_catalog.int8, kind pg_catalog.text, id pg_catalog.uuid, at pg_catalog.text, body pg_catalog.text,
+          hash pg_catalog.text)";
+    let events = super::json(&rows);
     within(sqlx::query(INSERT).bind(process.to_owned()).bind(events).execute(store)).await?;
     Ok(())
 }
@@ -73,7 +75,7 @@ pub(super) async fn close(
     (process, at, last_seq, head, hash): (&str, &str, i64, &str, &str),
 ) -> Result<(), AuditUnavailable> {
     let insert = sqlx::query(
-        "INSERT INTO tudb_audit.closing (process, at, last_seq, head, hash) VALUES ($1::uuid, $2, $3, $4, $5)",
+        "INSERT INTO tudb_audit.closing (process, at, last_seq, head, hash) VALUES ($1::pg_catalog.uuid, $2, $3, $4, $5)",
     )
     .bind(process.to_owned())
     .bind(at.to_owned())

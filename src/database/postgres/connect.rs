@@ -9,9 +9,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Executor, Postgres, Row};
 
-use super::session::{Held, Opened, Permit, PostgresSession};
-use super::ways::{self, NoWay};
-use super::{OWN_PATH, PostgresEngine, SearchPath, ServerReport, direct, is_broken, path_of, refused};
+use super::endpoints::{self, ConnectFailure};
+use super::session::{OpenTransaction, Opened, Permit, PostgresSession};
+use super::{OWN_PATH, PostgresEngine, SearchPath, ServerReport, connect_error, is_broken, path_of, pooler_proof};
 use crate::database::target::ServerRole;
 use crate::database::{DatabaseError, Identity, ReadOptions};
 use crate::guard::ApprovedSql;
@@ -46,7 +46,7 @@ impl From<sqlx::Error> for NotOpened {
 enum NoConnection {
     /// All are in use.
     AllTaken,
-    NoWay(NoWay),
+    ConnectFailure(ConnectFailure),
     Failed(sqlx::Error),
 }
 
@@ -89,29 +89,32 @@ impl PostgresEngine {
             let mut permit = self.permit().await?;
             let connection = Some(self.acquire().await?);
             permit.in_use = Some(Arc::clone(&self.connections_in_use));
-            let mut held = Held {
+            let mut transaction = OpenTransaction {
                 connection,
                 opened: None,
                 application_name: application_name.clone(),
                 canceller: self.canceller.clone(),
                 permit: Some(permit),
             };
-            let opened = async {
-                if self.server.get().is_none() {
-                    self.look_at_server(&mut held, options.identity.as_ref()).await?;
+            // Each part has its own time: in a busy pooler's queue both wait.
+            let looked = match self.server.get() {
+                None => {
+                    let look = self.look_at_server(&mut transaction, options.identity.as_ref());
+                    tokio::time::timeout(patience, look).await
                 }
-                let Some(connection) = held.connection.as_mut() else { return Err(sqlx::Error::WorkerCrashed.into()) };
-                let message = self.opening_message(&application_name, options.time_left(), path);
-                let opened = held.opened.insert(begin(connection, message, path).await?);
-                match &options.identity {
-                    Some(identity) => self.take_role(connection, opened, identity).await,
-                    None => Ok(()),
-                }
+                Some(_) => Ok(Ok(())),
             };
-            match tokio::time::timeout(patience, opened).await {
+            let opened = match looked {
+                Ok(Ok(())) => {
+                    let open = self.begin_for(&mut transaction, &application_name, options, path);
+                    tokio::time::timeout(patience, open).await
+                }
+                failed => failed,
+            };
+            match opened {
                 Ok(Ok(())) => {
                     self.judge_role()?;
-                    return Ok(PostgresSession { engine: self, held });
+                    return Ok(PostgresSession { engine: self, transaction });
                 }
                 Ok(Err(NotOpened::Failed(error))) if is_broken(&error) => last = Some(error),
                 Ok(Err(NotOpened::Failed(error))) => return Err(self.connect_error(error)),
@@ -121,10 +124,27 @@ impl PostgresEngine {
                     was_silent = true;
                     self.drop_idle();
                 }
-                Err(_) => return Err(refused::unreachable(self.source_name.clone(), NO_ANSWER)),
+                Err(_) => return Err(connect_error::unreachable(self.source_name.clone(), NO_ANSWER)),
             }
         }
         Err(last.map_or_else(|| self.unreachable(), |error| self.connect_error(error)))
+    }
+
+    /// Begins the transaction of one call, in its role.
+    async fn begin_for(
+        &self,
+        transaction: &mut OpenTransaction,
+        application_name: &str,
+        options: &ReadOptions,
+        path: SearchPath,
+    ) -> Result<(), NotOpened> {
+        let Some(connection) = transaction.connection.as_mut() else { return Err(sqlx::Error::WorkerCrashed.into()) };
+        let message = self.opening_message(application_name, options.time_left(), path);
+        let opened = transaction.opened.insert(begin(connection, message, path).await?);
+        match &options.identity {
+            Some(identity) => self.take_role(connection, opened, identity).await,
+            None => Ok(()),
+        }
     }
 
     /// A permit for a connection. A read whose backend does not end keeps its own, so that calls which give up cannot
@@ -145,8 +165,12 @@ impl PostgresEngine {
     }
 
     /// Asks once what the server is, what the login role could do, and whether a pooler hands its backends around.
-    async fn look_at_server(&self, held: &mut Held, identity: Option<&Identity>) -> Result<(), NotOpened> {
-        let Some(connection) = held.connection.as_mut() else { return Ok(()) };
+    async fn look_at_server(
+        &self,
+        transaction: &mut OpenTransaction,
+        identity: Option<&Identity>,
+    ) -> Result<(), NotOpened> {
+        let Some(connection) = transaction.connection.as_mut() else { return Ok(()) };
         let timeout = Duration::from_millis(self.limits.opening_timeout_ms);
         let message = self.opening_message("tudb", timeout, SearchPath::Own);
         let mut opened = begin(connection, message, SearchPath::Own).await?;
@@ -158,8 +182,8 @@ impl PostgresEngine {
         }
         connection.execute("ROLLBACK").await?;
         let is_open = !self.is_direct() && !self.is_pooled();
-        let is_own = |(client, server)| direct::is_own_socket(client, server);
-        if is_open && self.ways.lead_to_one_place() && report.ends.is_some_and(is_own) {
+        let is_own = |(client, server)| pooler_proof::is_own_socket(client, server);
+        if is_open && self.endpoints.lead_to_one_place() && report.ends.is_some_and(is_own) {
             self.direct.store(true, Ordering::Relaxed);
         } else if is_open && self.canceller.shares_backends(opened.pid, &report.seen_at).await {
             tracing::info!(source = self.source_name, "a transaction pooler stands in between");
@@ -242,7 +266,7 @@ impl PostgresEngine {
     /// can stand in for, a connection that broke while it was made.
     async fn acquire(&self) -> Result<PoolConnection<Postgres>, DatabaseError> {
         self.refresh_password(false).await?;
-        if self.ways.is_open() {
+        if self.endpoints.is_open() {
             self.choose_way().await?;
         }
         let error = match self.wait().await {
@@ -250,11 +274,11 @@ impl PostgresEngine {
             Err(NoConnection::Failed(error)) => error,
             Err(other) => return Err(self.no_connection(other)),
         };
-        if ways::is_password(&error) {
+        if endpoints::is_password(&error) {
             if !self.refresh_password(true).await? {
                 return Err(self.connect_error(error));
             }
-        } else if self.ways.are_several() {
+        } else if self.endpoints.are_several() {
             self.choose_way().await?;
         } else if matches!(error, sqlx::Error::Io(_)) {
             tokio::time::sleep(TRY_AGAIN_AFTER).await;
@@ -275,15 +299,15 @@ impl PostgresEngine {
                 if self.are_all_taken() {
                     continue;
                 }
-                match self.ways.choose().await {
-                    Ok(way) => self.use_way(way),
-                    Err(no_way) => {
-                        let is_refused = no_way.may_pass() && !matches!(no_way, NoWay::Silent);
+                match self.endpoints.choose().await {
+                    Ok(endpoint) => self.use_endpoint(endpoint),
+                    Err(failure) => {
+                        let is_refused = failure.may_pass() && !matches!(failure, ConnectFailure::Silent);
                         let is_new = self.server.get().is_none() && began.elapsed() >= NEVER_REACHED;
-                        if !no_way.may_pass() || is_refused && is_new {
-                            return no_way;
+                        if !failure.may_pass() || is_refused && is_new {
+                            return failure;
                         }
-                        *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(no_way);
+                        *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
                     }
                 }
             }
@@ -293,11 +317,11 @@ impl PostgresEngine {
                 sqlx::Error::PoolTimedOut if self.are_all_taken() => NoConnection::AllTaken,
                 sqlx::Error::PoolTimedOut => {
                     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    NoConnection::NoWay(seen.unwrap_or(NoWay::Silent))
+                    NoConnection::ConnectFailure(seen.unwrap_or(ConnectFailure::Silent))
                 }
                 other => NoConnection::Failed(other),
             }),
-            no_way = looking => Err(NoConnection::NoWay(no_way)),
+            failure = looking => Err(NoConnection::ConnectFailure(failure)),
         }
     }
 
@@ -308,25 +332,29 @@ impl PostgresEngine {
 
     /// Gives new connections a new password when it is time for one; says whether it did.
     async fn refresh_password(&self, anew: bool) -> Result<bool, DatabaseError> {
-        let (Some(source), Some(way)) = (&self.password, self.ways.current()) else { return Ok(false) };
-        let fresh = source.fresh(way.get_host(), way.get_port(), way.get_username(), anew).await;
+        let (Some(source), Some(endpoint)) = (&self.password, self.endpoints.current()) else { return Ok(false) };
+        let fresh = source.fresh(endpoint.get_host(), endpoint.get_port(), endpoint.get_username(), anew).await;
         let fresh =
             fresh.map_err(|problem| DatabaseError::Config { source_name: self.source_name.clone(), problem })?;
         let Some(password) = fresh else { return Ok(false) };
-        self.ways.set_password(&password);
-        self.use_way(way.password(password.reveal()));
+        self.endpoints.set_password(&password);
+        self.use_endpoint(endpoint.password(password.reveal()));
         Ok(true)
     }
 
-    fn use_way(&self, way: PgConnectOptions) {
-        self.canceller.pool.set_connect_options(way.clone());
-        self.pool.set_connect_options(way);
+    fn use_endpoint(&self, endpoint: PgConnectOptions) {
+        self.canceller.pool.set_connect_options(endpoint.clone());
+        self.pool.set_connect_options(endpoint);
     }
 
     /// Chooses the way that new connections take.
     async fn choose_way(&self) -> Result<(), DatabaseError> {
-        let way = self.ways.choose().await.map_err(|no_way| self.no_connection(NoConnection::NoWay(no_way)))?;
-        self.use_way(way);
+        let endpoint = self
+            .endpoints
+            .choose()
+            .await
+            .map_err(|failure| self.no_connection(NoConnection::ConnectFailure(failure)))?;
+        self.use_endpoint(endpoint);
         Ok(())
     }
 
@@ -337,9 +365,13 @@ impl PostgresEngine {
                 let waited_ms = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX);
                 DatabaseError::NoConnection { source_name, waited_ms }
             }
-            NoConnection::Failed(sqlx::Error::PoolTimedOut) | NoConnection::NoWay(NoWay::Silent) => self.unreachable(),
-            NoConnection::Failed(error) | NoConnection::NoWay(NoWay::Failed(error)) => self.connect_error(error),
-            NoConnection::NoWay(NoWay::WrongRole(role)) => DatabaseError::Unreachable {
+            NoConnection::Failed(sqlx::Error::PoolTimedOut) | NoConnection::ConnectFailure(ConnectFailure::Silent) => {
+                self.unreachable()
+            }
+            NoConnection::Failed(error) | NoConnection::ConnectFailure(ConnectFailure::Failed(error)) => {
+                self.connect_error(error)
+            }
+            NoConnection::ConnectFailure(ConnectFailure::WrongRole(role)) => DatabaseError::Unreachable {
                 source_name,
                 hint: format!(
                     "Servers of its list answer, but none is a {}, which target_session_attrs asks for.",
@@ -350,11 +382,11 @@ impl PostgresEngine {
     }
 
     fn unreachable(&self) -> DatabaseError {
-        refused::unreachable(self.source_name.clone(), self.preset.unreachable)
+        connect_error::unreachable(self.source_name.clone(), self.preset.unreachable)
     }
 
     fn connect_error(&self, error: sqlx::Error) -> DatabaseError {
-        refused::explain(error, &self.source_name, self.preset, self.has_password)
+        connect_error::explain(error, &self.source_name, self.preset, self.has_password)
     }
 }
 

@@ -4,7 +4,8 @@
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::direct::End;
+use super::pooler_proof::End;
+use crate::quoting;
 
 /// $1: the rights as names, then whether the role has each. Server roles that an older version lacks are left out.
 const RIGHTS: &str = r#"
@@ -103,11 +104,11 @@ impl ServerReport {
 
     /// The statements that make a role which can only read.
     pub fn remedy(&self) -> String {
-        let database = self.database.replace('"', "\"\"");
+        let database = quoting::quoted_name(&self.database);
         format!(
             "CREATE ROLE tudb_reader LOGIN PASSWORD '<choose one>' NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS; \
              ALTER ROLE tudb_reader SET default_transaction_read_only = on; \
-             GRANT CONNECT ON DATABASE \"{database}\" TO tudb_reader; GRANT USAGE ON SCHEMA public TO tudb_reader; \
+             GRANT CONNECT ON DATABASE {database} TO tudb_reader; GRANT USAGE ON SCHEMA public TO tudb_reader; \
              GRANT SELECT ON ALL TABLES IN SCHEMA public TO tudb_reader; \
              ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO tudb_reader;"
         )

@@ -42,8 +42,8 @@ pub(super) struct Opened {
     pub(super) path: SearchPath,
 }
 
-/// A connection in a transaction. Dropped before [`Held::finish`] it is closed, and its statement is cancelled.
-pub(super) struct Held {
+/// A connection in a transaction. Dropped before [`OpenTransaction::finish`] it is closed, and its statement is cancelled.
+pub(super) struct OpenTransaction {
     pub(super) connection: Option<PoolConnection<Postgres>>,
     /// `None` until the transaction is open.
     pub(super) opened: Option<Opened>,
@@ -60,7 +60,7 @@ pub(super) struct Permit {
     pub(super) in_use: Option<Arc<()>>,
 }
 
-impl Held {
+impl OpenTransaction {
     /// Rolls back and gives the connection back, without holding up the reply.
     fn finish(mut self, unread: bool) {
         let Some(connection) = self.connection.take() else { return };
@@ -84,7 +84,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for OpenTransaction {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         drop(connection.detach());
@@ -102,7 +102,7 @@ impl Drop for Held {
 /// A read-only transaction, opened for one read.
 pub struct PostgresSession<'a> {
     pub(super) engine: &'a PostgresEngine,
-    pub(super) held: Held,
+    pub(super) transaction: OpenTransaction,
 }
 
 impl PostgresSession<'_> {
@@ -114,7 +114,7 @@ impl PostgresSession<'_> {
     ) -> Result<ResultSet, DatabaseError> {
         let engine = self.engine;
         let remembered = engine.shapes.get(&Shapes::key(sql, options)).is_some();
-        let call = self.held.application_name.rsplit(' ').next().unwrap_or_default().to_owned();
+        let call = self.transaction.application_name.rsplit(' ').next().unwrap_or_default().to_owned();
         let read =
             async |connection: &mut PgConnection, opened: &Opened| engine.rows(connection, opened, sql, options).await;
         let result = self.within(options, read).await;
@@ -220,9 +220,9 @@ impl PostgresSession<'_> {
         options: &ReadOptions,
         read: impl AsyncFnOnce(&mut PgConnection, &Opened) -> Result<(T, bool), DatabaseError>,
     ) -> Result<T, DatabaseError> {
-        let mut held = self.held;
-        let (name, canceller) = (held.application_name.clone(), held.canceller.clone());
-        let (Some(connection), Some(opened)) = (held.connection.as_mut(), held.opened.as_ref()) else {
+        let mut transaction = self.transaction;
+        let (name, canceller) = (transaction.application_name.clone(), transaction.canceller.clone());
+        let (Some(connection), Some(opened)) = (transaction.connection.as_mut(), transaction.opened.as_ref()) else {
             return Err(DatabaseError::Cancelled);
         };
         let pid = opened.pid;
@@ -262,20 +262,20 @@ impl PostgresSession<'_> {
             }
         };
         if ended_early {
-            drop(held);
+            drop(transaction);
             return result.map(|(value, _)| value);
         }
         match result {
             Ok((value, unread)) => {
-                held.finish(unread);
+                transaction.finish(unread);
                 Ok(value)
             }
             Err(error @ DatabaseError::Connection(_)) => {
-                drop(held);
+                drop(transaction);
                 Err(error)
             }
             Err(error) => {
-                held.finish(false);
+                transaction.finish(false);
                 Err(match error {
                     DatabaseError::Sql { sqlstate, .. } if sqlstate.as_deref() == Some("57014") => {
                         DatabaseError::Timeout { limit_ms }

@@ -2,7 +2,7 @@
 //! text, and its rows written into the reply.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,8 +13,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, ValueRef};
 
 use super::session::Opened;
-use super::types::Kind;
-use super::{OWN_PATH, PostgresEngine, SearchPath, catalog, path_of, ruled, sql_error, vouching};
+use super::value_kinds::Kind;
+use super::{OWN_PATH, PostgresEngine, SearchPath, catalog, catalog_check, column_rules, path_of, sql_error};
 use crate::database::result_set::{Budget, ResultColumn, ResultSet, ResultWriter};
 use crate::database::value::Cell;
 use crate::database::{DatabaseError, ReadOptions};
@@ -232,10 +232,10 @@ impl PostgresEngine {
         connection.execute(NAMES_ONLY).await.map_err(own)?;
         let vouched = &self.settings.vouched;
         let keep_plan = !self.is_pooled();
-        let vouch = vouching::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan).await;
+        let vouch = catalog_check::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan).await;
         let mut checked = match vouch {
             Ok(shadowed) => Checked {
-                text: approved.qualified(&shadowed, &[]),
+                text: approved.qualified(&as_built_in(shadowed), &BTreeMap::new()),
                 masked: BTreeSet::new(),
                 path: opened.callers_path.clone(),
                 refusal: None,
@@ -249,42 +249,56 @@ impl PostgresEngine {
         Ok(checked)
     }
 
-    /// The statement read without the schemas that hold operators nobody vouches for: a user who defines an operator
-    /// between built-in types must not be able to refuse every statement. Its tables in those schemas are named with
-    /// their schema, so that they are found all the same. What else it takes from there the server does not find.
+    /// Checks the statement without the schemas that hold operators nobody vouches for: a user who defines an operator
+    /// between built-in types must not be able to refuse every statement. The statement's tables and functions of those
+    /// schemas are written with their schema. Types of those schemas are not found, and the statement is then refused.
     async fn without(
         &self,
         connection: &mut PgConnection,
         opened: &Opened,
         approved: &ApprovedSql,
-        refusal: vouching::Refusal,
+        refusal: catalog_check::Refusal,
     ) -> Result<Checked, DatabaseError> {
-        let names = approved.names();
-        // Rules are judged by what the whole path means.
+        let mut names = approved.names().clone();
+        // Column rules are judged under the whole path.
         if names.uses.is_none() || !self.settings.column_rules.is_empty() {
             return Err(refusal.error);
         }
-        let is_left = |schema: &&String| !refusal.schemas.contains(*schema);
-        let left: Vec<String> = opened.schemas.iter().filter(is_left).cloned().collect();
-        let found = vouching::schemas_of(connection, names, &opened.schemas).await?;
-        let tables: Vec<(String, String)> =
-            found.into_iter().filter(|(_, schema)| refusal.schemas.contains(schema)).collect();
+        let (without, left): (Vec<String>, Vec<String>) =
+            opened.schemas.iter().cloned().partition(|schema| refusal.schemas.contains(schema));
+        let found = catalog_check::schemas_of(connection, &names, &opened.schemas).await?;
+        let tables: BTreeMap<String, String> =
+            found.relations.into_iter().filter(|(_, schema)| without.contains(schema)).collect();
+        // A function with namesakes in several schemas is left alone: the server chooses among all of them.
+        let functions: BTreeMap<String, String> = found
+            .functions
+            .into_iter()
+            .filter_map(|(name, schemas)| Some((name, <[String; 1]>::try_from(schemas).ok()?)))
+            .filter(|(_, [schema])| without.contains(schema))
+            .map(|(name, [schema])| (name, schema))
+            .collect();
         // A name that cannot be written with its schema would mean something else under the shorter path.
-        if tables.iter().any(|(table, _)| !names.tables.iter().any(|(_, site)| site == table)) {
+        if tables.keys().any(|table| !names.tables.iter().any(|(_, site)| site == table)) {
             return Err(refusal.error);
         }
-        let mut names = names.clone();
         for (table, schema) in &tables {
             names.reads.push((Some(schema.clone()), table.clone()));
         }
+        for (function, schema) in &functions {
+            names.unknown.push((Some(schema.clone()), function.clone()));
+        }
         let vouched = &self.settings.vouched;
-        match vouching::vouch(connection, &names, &left, vouched, !self.is_pooled()).await {
-            Ok(shadowed) => Ok(Checked {
-                text: approved.qualified(&shadowed, &tables),
-                masked: BTreeSet::new(),
-                path: path_of(&left),
-                refusal: Some(refusal.error),
-            }),
+        match catalog_check::vouch(connection, &names, &left, vouched, !self.is_pooled()).await {
+            Ok(shadowed) => {
+                let mut functions = functions;
+                functions.extend(as_built_in(shadowed));
+                Ok(Checked {
+                    text: approved.qualified(&functions, &tables),
+                    masked: BTreeSet::new(),
+                    path: path_of(&left),
+                    refusal: Some(refusal.error),
+                })
+            }
             Err(_) => Err(refusal.error),
         }
     }
@@ -311,7 +325,7 @@ impl PostgresEngine {
         if rules.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let ruled = ruled::tables(connection, approved.names(), &opened.schemas, rules).await?;
+        let ruled = column_rules::tables(connection, approved.names(), &opened.schemas, rules).await?;
         Ok(columns::judge(approved.names().uses.as_ref(), &ruled)?)
     }
 
@@ -394,6 +408,11 @@ fn shadowed(error: DatabaseError, sent: &QualifiedSql) -> DatabaseError {
         }
         other => other,
     }
+}
+
+/// Functions that have to be written as `pg_catalog.name`, each with that schema.
+fn as_built_in(functions: BTreeSet<String>) -> BTreeMap<String, String> {
+    functions.into_iter().map(|name| (name, "pg_catalog".to_owned())).collect()
 }
 
 /// The one place where text from outside becomes a statement of this engine. `text` is built from an [`ApprovedSql`].

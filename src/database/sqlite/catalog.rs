@@ -7,6 +7,7 @@ use crate::database::catalog::{Column, ForeignKey, Reference, TableDescription, 
 use crate::database::value::cut;
 use crate::database::{ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
+use crate::quoting;
 
 /// Tables and views in name order, without SQLite's own and without the shadow tables of virtual ones.
 const NAMES: &str = "SELECT l.name, l.type, (SELECT s.sql FROM sqlite_schema AS s
@@ -142,10 +143,10 @@ const SAMPLED_ROWS: i64 = 20_000;
 
 /// The distinct values of a text column when it has at most `most`, in order; none otherwise.
 fn sample(handle: &Handle, table: &str, column: &str, most: usize) -> Result<Vec<String>, Fault> {
-    let (table, column) = (table.replace('"', "\"\""), column.replace('"', "\"\""));
+    let (table, column) = (quoting::quoted_name(table), quoting::quoted_name(column));
     // Names from the catalog itself, quoted; a name cannot be bound.
     let text = format!(
-        "SELECT DISTINCT v FROM (SELECT \"{column}\" AS v FROM \"{table}\" LIMIT {SAMPLED_ROWS})
+        "SELECT DISTINCT v FROM (SELECT {column} AS v FROM {table} LIMIT {SAMPLED_ROWS})
          WHERE typeof(v) = 'text' AND length(v) BETWEEN 1 AND 60 ORDER BY v LIMIT {}",
         most + 1
     );

@@ -15,7 +15,7 @@ use super::pipe::ReadError;
 /// What a file and its neighbours are at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Look {
-    way: Way,
+    mode: AccessMode,
     /// Which file it is; not known on every platform.
     file: Option<(u64, u64)>,
     /// Size, time of the last change, and the file's header; only where nothing locks the file.
@@ -23,7 +23,7 @@ pub(super) struct Look {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum AccessMode {
     /// A database in memory, or a file that is not there: SQLite says what is wrong.
     Plain,
     /// A rollback journal: locks on the file itself, and nothing is created.
@@ -43,7 +43,7 @@ const HEADER_BYTES: usize = 100;
 ///
 /// [`ReadError::Unreadable`] for a `-wal` that cannot be read without writing.
 pub(super) fn look(path: &Path) -> Result<Look, ReadError> {
-    let plain = Look { way: Way::Plain, file: None, content: None };
+    let plain = Look { mode: AccessMode::Plain, file: None, content: None };
     if path.as_os_str() == ":memory:" {
         return Ok(plain);
     }
@@ -58,38 +58,38 @@ pub(super) fn look(path: &Path) -> Result<Look, ReadError> {
     let is_wal = header.starts_with(b"SQLite format 3\0") && header.get(18..20).is_some_and(|two| two.contains(&2));
     let file = identity(&metadata);
     if !is_wal {
-        return Ok(Look { way: Way::Locked, file, content: None });
+        return Ok(Look { mode: AccessMode::Locked, file, content: None });
     }
     let beside = |ending: &str| std::fs::metadata(neighbour(path, ending)).ok();
-    let way = match (beside("-wal"), beside("-shm")) {
-        (None, _) => Way::Immutable,
-        (Some(_), Some(_)) => Way::Shared,
+    let mode = match (beside("-wal"), beside("-shm")) {
+        (None, _) => AccessMode::Immutable,
+        (Some(_), Some(_)) => AccessMode::Shared,
         // Nothing is in it, and no connection is open that could write to it.
-        (Some(wal), None) if wal.len() == 0 => Way::Immutable,
+        (Some(wal), None) if wal.len() == 0 => AccessMode::Immutable,
         (Some(_), None) => return Err(unusable(path, "there is no -shm file beside it, and TUDB creates none")),
     };
-    let content = (way == Way::Immutable).then(|| (metadata.len(), metadata.modified().ok(), header));
-    Ok(Look { way, file, content })
+    let content = (mode == AccessMode::Immutable).then(|| (metadata.len(), metadata.modified().ok(), header));
+    Ok(Look { mode, file, content })
 }
 
 impl Look {
     /// The name that SQLite is given.
     pub(super) fn uri(&self, path: &Path) -> String {
-        let parameters = match self.way {
+        let parameters = match self.mode {
             // A file that turns to WAL mode while it is open must not get a `-shm` either.
-            Way::Plain | Way::Locked | Way::Shared => "mode=ro&readonly_shm=1",
-            Way::Immutable => "mode=ro&immutable=1",
+            AccessMode::Plain | AccessMode::Locked | AccessMode::Shared => "mode=ro&readonly_shm=1",
+            AccessMode::Immutable => "mode=ro&immutable=1",
         };
         format!("file:{}?{parameters}", encoded(path))
     }
 
     /// Whether a read that lay between two looks saw one state of the file.
     pub(super) fn is_unlocked(&self) -> bool {
-        self.way == Way::Immutable
+        self.mode == AccessMode::Immutable
     }
 
     pub(super) fn is_shared(&self) -> bool {
-        self.way == Way::Shared
+        self.mode == AccessMode::Shared
     }
 }
 

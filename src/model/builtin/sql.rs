@@ -10,6 +10,7 @@ use super::text::name_words;
 use super::windows::Unit;
 use super::words::{Function, Op};
 use crate::dialect::Dialect;
+use crate::quoting;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Expr {
@@ -185,11 +186,13 @@ impl Writer<'_> {
                             _ => ("%", ""),
                         };
                         match self.dialect {
-                            Dialect::Sqlite => format!("{left} LIKE {}", quoted(&format!("{before}{text}{after}"))),
+                            Dialect::Sqlite => {
+                                format!("{left} LIKE {}", quoting::literal(&format!("{before}{text}{after}")))
+                            }
                             Dialect::Postgresql => {
                                 format!(
                                     "LOWER({left}) LIKE {}",
-                                    quoted(&format!("{before}{}{after}", text.to_lowercase()))
+                                    quoting::literal(&format!("{before}{}{after}", text.to_lowercase()))
                                 )
                             }
                         }
@@ -283,7 +286,7 @@ impl Writer<'_> {
     fn literal(&self, literal: &Literal) -> String {
         match literal {
             Literal::Number(value) => number(*value),
-            Literal::Text(text) => quoted(text),
+            Literal::Text(text) => quoting::literal(text),
             Literal::Word(word) => (*word).to_owned(),
         }
     }
@@ -303,16 +306,7 @@ impl Writer<'_> {
     }
 
     fn name(&self, name: &str) -> String {
-        let upper = self.dialect == Dialect::Sqlite;
-        let starts = name.chars().next().is_some_and(|c| c == '_' || c.is_ascii_alphabetic());
-        let plain = name
-            .chars()
-            .all(|c| c == '_' || c.is_ascii_digit() || c.is_ascii_lowercase() || upper && c.is_ascii_uppercase());
-        if starts && plain && !is_reserved(&name.to_lowercase()) {
-            name.to_owned()
-        } else {
-            format!("\"{}\"", name.replace('"', "\"\""))
-        }
+        quoting::name(self.dialect, name)
     }
 
     fn alias(&mut self, t: usize) {
@@ -324,7 +318,7 @@ impl Writer<'_> {
         let base = if initials.is_empty() { "t".to_owned() } else { initials };
         let mut alias = base.clone();
         let mut n = 1;
-        while self.used.contains(&alias) || is_reserved(&alias) {
+        while self.used.contains(&alias) || quoting::name(self.dialect, &alias) != alias {
             n += 1;
             alias = format!("{base}{n}");
         }
@@ -338,10 +332,6 @@ pub(super) fn number(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 9e15 { format!("{}", value as i64) } else { format!("{value}") }
 }
 
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 /// How a column of two values says "yes", by its known values.
 pub(super) fn truth(values: &[String]) -> Option<&'static str> {
     const PAIRS: [(&str, &str); 7] =
@@ -352,25 +342,16 @@ pub(super) fn truth(values: &[String]) -> Option<&'static str> {
     PAIRS.iter().find(|(yes, no)| values.iter().all(|value| value == yes || value == no)).map(|(yes, _)| *yes)
 }
 
-fn is_reserved(low: &str) -> bool {
-    const WORDS: &str = " all analyse analyze and any array as asc asymmetric at authorization between both by case cast check collate \
-        collation column concurrently constraint create cross current_date current_role current_time current_timestamp \
-        current_user default deferrable delete desc distinct do drop else end escape except exists false fetch for foreign \
-        freeze from full glob grant group having if ilike in index initially inner insert intersect into is isnull join \
-        lateral leading left like limit localtime localtimestamp natural no not notnull null of offset on only or order \
-        outer overlaps placing primary references returning right select session_user set similar some symmetric table \
-        tablesample then to trailing transaction true union unique update user using values variadic verbose view when \
-        where window with row rows ";
-    WORDS.split_whitespace().any(|word| word == low)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn writes_numbers_and_texts() {
-        assert_eq!((number(5.0), number(2.5), quoted("O'Hara")), ("5".into(), "2.5".into(), "'O''Hara'".into()));
+        assert_eq!(
+            (number(5.0), number(2.5), quoting::literal("O'Hara")),
+            ("5".into(), "2.5".into(), "'O''Hara'".into())
+        );
     }
 
     #[test]

@@ -286,6 +286,19 @@ fn a_locked_store_is_waited_for_and_then_refuses() {
     assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]));
 }
 
+const TWINS: &str = "
+CREATE FUNCTION harm(text, text) RETURNS bool LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'HARM DONE'; END$$;
+CREATE FUNCTION harm(uuid, uuid) RETURNS bool LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'HARM DONE'; END$$;
+CREATE FUNCTION harm(bigint, bigint) RETURNS bool LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'HARM DONE'; END$$;
+CREATE FUNCTION harm(json, int) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'HARM DONE'; END$$;
+CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, FUNCTION = harm);
+CREATE OPERATOR public.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = harm);
+CREATE OPERATOR public.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = harm);
+CREATE OPERATOR public.->> (LEFTARG = json, RIGHTARG = int, FUNCTION = harm);
+CREATE FUNCTION json_array_elements(json) RETURNS SETOF json LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'HARM DONE'; END$$;
+CREATE FUNCTION json_to_recordset(json) RETURNS SETOF record LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'HARM DONE'; END$$;
+CREATE DOMAIN public.uuid AS text; CREATE DOMAIN public.json AS text; CREATE DOMAIN public.int8 AS text";
+
 #[test]
 fn a_store_on_postgres_takes_records_of_a_role_that_may_only_insert() {
     for postgres in crate::support::postgres::servers() {
@@ -300,6 +313,8 @@ fn a_store_on_postgres_takes_records_of_a_role_that_may_only_insert() {
                  CREATE ROLE auditor_{name} LOGIN IN ROLE tudb_audit_reader;"
             ),
         );
+        // Objects of another user that stand before the built-in ones.
+        postgres.script(&database, &format!("{TWINS}; ALTER DATABASE {database} SET search_path = public, pg_catalog"));
         let as_role = |role: &str, password: &str| url.replace("postgres@", &format!("{role}_{name}{password}@"));
         let writer = home.set("TUDB_AUDIT_DB", as_role("host", ":planted-writer"));
         let key = writer.scratch.path("key");

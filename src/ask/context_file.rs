@@ -6,21 +6,22 @@ use std::collections::HashMap;
 use super::index::{stems, words};
 use crate::config::{Context, ParameterKind, TableNote, Verified, placeholders};
 use crate::database::catalog::{Snapshot, TableDescription};
+use crate::quoting;
 
 /// Words that a parameter may take.
 const PARAMETER_WORDS: usize = 8;
 
 /// The part of the context file that one source's questions need.
 #[derive(Clone, Copy, Debug)]
-pub struct Notes<'a> {
+pub struct ContextFile<'a> {
     context: &'a Context,
     source: &'a str,
     default_source: &'a str,
 }
 
-impl<'a> Notes<'a> {
+impl<'a> ContextFile<'a> {
     pub fn new(context: &'a Context, source: &'a str, default_source: &'a str) -> Self {
-        Notes { context, source, default_source }
+        ContextFile { context, source, default_source }
     }
 
     fn is_ours(&self, source: Option<&String>) -> bool {
@@ -209,7 +210,7 @@ fn fits(pattern: &[&str], asked: &[&str], values: &mut HashMap<String, String>) 
 fn literal(value: &str, kind: ParameterKind) -> Option<String> {
     match kind {
         ParameterKind::Text if value.contains('\0') => None,
-        ParameterKind::Text => Some(format!("'{}'", value.replace('\'', "''"))),
+        ParameterKind::Text => Some(quoting::literal(value)),
         ParameterKind::Integer => value.parse::<i64>().ok().map(|number| number.to_string()),
         ParameterKind::Number => {
             let is_plain = value.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-');
@@ -217,7 +218,7 @@ fn literal(value: &str, kind: ParameterKind) -> Option<String> {
         }
         ParameterKind::Date => {
             let format = time::macros::format_description!("[year]-[month]-[day]");
-            time::Date::parse(value, &format).ok().map(|date| format!("'{date}'"))
+            time::Date::parse(value, &format).ok().map(|date| quoting::literal(&date.to_string()))
         }
     }
 }
@@ -253,7 +254,7 @@ mod tests {
             ],
             ..Context::default()
         };
-        let notes = Notes::new(&context, "main", "main");
+        let notes = ContextFile::new(&context, "main", "main");
         let sql = |question: &str| notes.verified(question, str::to_owned).map(|(_, sql)| sql);
         assert_eq!(
             sql("how many CUSTOMERS live in Zürich ?").unwrap(),
@@ -282,7 +283,7 @@ mod tests {
             assert_eq!(sql(other), None, "{other}");
         }
         assert_eq!(
-            Notes::new(&context, "other", "main")
+            ContextFile::new(&context, "other", "main")
                 .verified("How many customers live in Bern?", str::to_owned)
                 .map(|(_, sql)| sql),
             None
@@ -297,7 +298,7 @@ mod tests {
             [[tables]]\nname = 'public.secret'\nhidden = true\n[[tables]]\nname = 'lost'\n\
             [[metrics]]\nname = 'revenue'\nsql = 'sum(total)'\n[[joins]]\non = 'a.x = b.y'\n";
         let context: Context = toml::from_str(text).unwrap();
-        let notes = Notes::new(&context, "main", "main");
+        let notes = ContextFile::new(&context, "main", "main");
         let orders = TableDescription {
             columns: vec![Column::new("total".into(), "numeric".into())],
             ..TableDescription::new("public.orders".into(), TableKind::Table)
@@ -309,6 +310,6 @@ mod tests {
         assert_eq!(over.tables[0].columns[0].comment.as_deref(), Some("also called amount"));
         assert_eq!(notes.text(), "Amounts are net.\nmetric revenue = sum(total)\njoin a.x = b.y");
         assert_eq!(notes.misfits(&snapshot), ["orders has no column gone", "there is no table lost"]);
-        assert!(Notes::new(&context, "other", "main").over(&snapshot).is_none());
+        assert!(ContextFile::new(&context, "other", "main").over(&snapshot).is_none());
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn weight(line_bytes: usize, values: usize) -> usize {
 }
 
 /// The sum over all requests, and its limit.
-pub(super) struct Held {
+pub(super) struct RequestMemory {
     bytes: Arc<AtomicUsize>,
     limit: usize,
 }
@@ -24,31 +24,31 @@ pub(super) struct Held {
 /// One request's part, given back when the last copy is dropped.
 #[derive(Clone)]
 pub(super) struct Share {
-    _taken: Arc<Taken>,
+    _reserved: Arc<Reserved>,
 }
 
-struct Taken {
+struct Reserved {
     bytes: usize,
     of: Arc<AtomicUsize>,
 }
 
-impl Drop for Taken {
+impl Drop for Reserved {
     fn drop(&mut self) {
         self.of.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
-impl Held {
+impl RequestMemory {
     pub(super) fn new(limit: usize) -> Self {
-        Held { bytes: Arc::default(), limit }
+        RequestMemory { bytes: Arc::default(), limit }
     }
 
     /// `None` when the sum would be over the limit.
     pub(super) fn take(&self, bytes: usize) -> Option<Share> {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         // Dropped at once, it gives the bytes back.
-        let taken = Taken { bytes, of: Arc::clone(&self.bytes) };
-        (before.saturating_add(bytes) <= self.limit).then(|| Share { _taken: Arc::new(taken) })
+        let taken = Reserved { bytes, of: Arc::clone(&self.bytes) };
+        (before.saturating_add(bytes) <= self.limit).then(|| Share { _reserved: Arc::new(taken) })
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn shares_are_bounded_in_sum_and_given_back() {
-        let held = Held::new(100);
+        let held = RequestMemory::new(100);
         let first = held.take(60).unwrap();
         assert!(held.take(41).is_none());
         let second = held.take(40).unwrap();

@@ -18,7 +18,7 @@ use crate::dialect::Dialect;
 use crate::guard::{Names, extensions, functions, relations};
 
 /// The look-up; its parameters and rows stand in the file.
-const REACHED: &str = include_str!("vouching.sql");
+const REACHED: &str = include_str!("catalog_check.sql");
 
 /// Operators that keywords stand for: IN, BETWEEN, LIKE, NULLIF, CASE .. WHEN, USING, SIMILAR TO. There is a built-in of
 /// each for texts, which a plain literal prefers, so that a user's is only chosen for values of its own types.
@@ -187,29 +187,54 @@ pub(super) async fn vouch(
         }
     }
     let mut refused: Option<Refusal> = None;
+    let mut chosen = BTreeSet::new();
     for finding in operators {
         let schema = finding.operator_schema.clone();
-        if let Err(error) = finding.judge(&vouched.functions) {
-            refused.get_or_insert_with(|| Refusal::from(error)).schemas.extend(schema);
+        match finding.judge(&vouched.functions) {
+            Ok(()) => chosen.extend(schema),
+            Err(error) => refused.get_or_insert_with(|| Refusal::from(error)).schemas.extend(schema),
         }
     }
-    refused.map_or(Ok(shadowed), Err)
+    let Some(mut refusal) = refused else { return Ok(shadowed) };
+    // Without the schema of a harmless operator (those of `citext`, say) the server would choose another one, whose
+    // answer differs.
+    if !chosen.is_disjoint(&refusal.schemas) {
+        refusal.schemas.clear();
+    }
+    Err(refusal)
 }
 
-/// The schema in which each relation is found that the statement names without one.
+/// Where the names are found that a statement writes without a schema.
+pub(super) struct Found {
+    /// Relations, each with the first schema of the path that has it.
+    pub(super) relations: Vec<(String, String)>,
+    /// Functions, each with all schemas of the path that have one of that name.
+    pub(super) functions: Vec<(String, Vec<String>)>,
+}
+
+/// Looks for the statement's bare names in `schemas`, the caller's path. Functions are looked for where each of their
+/// calls can be written with a schema.
 pub(super) async fn schemas_of(
     connection: &mut PgConnection,
     names: &Names,
     schemas: &[String],
-) -> Result<Vec<(String, String)>, DatabaseError> {
-    const QUERY: &str = "SELECT DISTINCT ON (u.name) u.name, p.name
+) -> Result<Found, DatabaseError> {
+    const RELATIONS: &str = "SELECT DISTINCT ON (u.name) u.name, p.name
         FROM unnest($1::text[]) u(name) CROSS JOIN unnest($2::text[]) WITH ORDINALITY p(name, place)
         JOIN pg_namespace n ON n.nspname = p.name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = u.name
         ORDER BY u.name, p.place";
-    let bare: Vec<String> =
-        names.reads.iter().filter(|(schema, _)| schema.is_none()).map(|(_, name)| name.clone()).collect();
-    let found = sqlx::query_as(QUERY).bind(bare).bind(schemas).persistent(false).fetch_all(connection).await;
-    found.map_err(|error| sql_error(error, None))
+    const FUNCTIONS: &str = "SELECT u.name, array_agg(DISTINCT p.name) FROM unnest($1::text[]) u(name)
+        CROSS JOIN unnest($2::text[]) p(name) JOIN pg_namespace n ON n.nspname = p.name
+        JOIN pg_proc f ON f.pronamespace = n.oid AND f.proname = u.name GROUP BY u.name";
+    let failed = |error| sql_error(error, None);
+    let bare = names.reads.iter().filter(|(schema, _)| schema.is_none());
+    let relations: Vec<String> = bare.map(|(_, name)| name.clone()).collect();
+    let relations = sqlx::query_as(RELATIONS).bind(relations).bind(schemas).persistent(false);
+    let relations = relations.fetch_all(&mut *connection).await.map_err(failed)?;
+    let functions: BTreeSet<String> = names.calls.iter().map(|(_, name)| name.clone()).collect();
+    let functions: Vec<String> = functions.into_iter().collect();
+    let functions = sqlx::query_as(FUNCTIONS).bind(functions).bind(schemas).persistent(false);
+    Ok(Found { relations, functions: functions.fetch_all(connection).await.map_err(failed)? })
 }
 
 impl Finding {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::is_reserved;
 use crate::dialect::Dialect::{self, Postgresql, Sqlite};
 use crate::guard::Rejection;
 use crate::guard::approve;
 use crate::guard::columns::{RuledTable, judge};
 use crate::limits::Limits;
+use crate::quoting::is_reserved;
 
 const POSTGRES_WORDS: &str = include_str!("../../../tests/safety/words_postgres.txt");
 const SQLITE_WORDS: &str = include_str!("../../../tests/safety/words_sqlite.txt");

@@ -11,26 +11,7 @@ use super::Reader;
 use crate::dialect::Dialect;
 use crate::guard::lexer::Kind;
 use crate::guard::walk::fold;
-
-/// Keywords that no column's name can be without quotes, unless a dot stands before: those that PostgreSQL reserves
-/// (categories R and T of `pg_get_keywords`) in each version since 15.
-const RESERVED_POSTGRES: &str = "
-all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation
-column concurrently constraint create cross current_catalog current_date current_role current_schema current_time
-current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze
-from full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit
-localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references
-returning right select session_user similar some symmetric table tablesample then to trailing true union unique user
-using variadic verbose when where window with
-";
-
-/// The same of SQLite: keywords without a fallback to a name.
-const RESERVED_SQLITE: &str = "
-add all alter and as autoincrement between case cast check collate commit constraint create current_date
-current_time current_timestamp default deferrable delete distinct drop else escape except exists foreign from group
-having in index insert intersect into is isnull join limit not nothing notnull null on or order primary raise
-references returning select set table then to transaction union unique update using values when where
-";
+use crate::quoting::is_reserved;
 
 /// Pairs of unquoted words of which the second is part of a type or a clause in both databases.
 const SECOND_OF_PAIR: [(&str, &str); 11] = [
@@ -46,15 +27,6 @@ const SECOND_OF_PAIR: [(&str, &str); 11] = [
     ("order", "by"),
     ("partition", "by"),
 ];
-
-/// Whether an unquoted word without a dot before it can be no column.
-fn is_reserved(dialect: Dialect, word: &str) -> bool {
-    let list = match dialect {
-        Dialect::Postgresql => RESERVED_POSTGRES,
-        Dialect::Sqlite => RESERVED_SQLITE,
-    };
-    list.split_ascii_whitespace().any(|reserved| reserved == word)
-}
 
 impl Reader<'_> {
     /// The names that may be columns and do not begin at one of the places that the walk understood.

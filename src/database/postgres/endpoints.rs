@@ -13,7 +13,7 @@ use crate::secret::Secret;
 
 /// The ways of one source.
 #[derive(Debug)]
-pub(super) struct Ways {
+pub(super) struct Endpoints {
     list: Mutex<Vec<PgConnectOptions>>,
     /// The one in use.
     chosen: AtomicUsize,
@@ -29,7 +29,7 @@ const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 /// Why none of them can be used.
 #[derive(Debug)]
-pub(super) enum NoWay {
+pub(super) enum ConnectFailure {
     /// The first error, or the one that no other server would answer differently.
     Failed(sqlx::Error),
     /// None answered in time.
@@ -38,22 +38,22 @@ pub(super) enum NoWay {
     WrongRole(ServerRole),
 }
 
-impl NoWay {
+impl ConnectFailure {
     /// Whether it may be over soon: a server that restarts, that is full, that changes its role, or that is silent.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            NoWay::Silent | NoWay::WrongRole(_) => true,
-            NoWay::Failed(sqlx::Error::Io(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-            NoWay::Failed(sqlx::Error::Database(error)) => error.is_transient_in_connect_phase(),
-            NoWay::Failed(_) => false,
+            ConnectFailure::Silent | ConnectFailure::WrongRole(_) => true,
+            ConnectFailure::Failed(sqlx::Error::Io(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+            ConnectFailure::Failed(sqlx::Error::Database(error)) => error.is_transient_in_connect_phase(),
+            ConnectFailure::Failed(_) => false,
         }
     }
 }
 
-impl Ways {
+impl Endpoints {
     pub(super) fn new(list: Vec<PgConnectOptions>, wanted: ServerRole, choose_first: bool, patience: Duration) -> Self {
         let patience = patience / u32::try_from(list.len().max(1)).unwrap_or(1);
-        Ways {
+        Endpoints {
             list: Mutex::new(list),
             chosen: AtomicUsize::new(0),
             wanted,
@@ -92,11 +92,11 @@ impl Ways {
     /// Gives every way a new password.
     pub(super) fn set_password(&self, password: &Secret) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        *list = list.drain(..).map(|way| way.password(password.reveal())).collect();
+        *list = list.drain(..).map(|endpoint| endpoint.password(password.reveal())).collect();
     }
 
     /// The first way that works.
-    pub(super) async fn choose(&self) -> Result<PgConnectOptions, NoWay> {
+    pub(super) async fn choose(&self) -> Result<PgConnectOptions, ConnectFailure> {
         let mut first = None;
         let patience = if self.is_open() { self.patience } else { self.patience.min(SECOND_LOOK) };
         let wanted = match self.wanted {
@@ -104,32 +104,32 @@ impl Ways {
             wanted => [Some(wanted), None],
         };
         for role in wanted.into_iter().flatten() {
-            for (index, way) in self.list().into_iter().enumerate() {
-                match tokio::time::timeout(patience, fits(&way, role)).await {
+            for (index, endpoint) in self.list().into_iter().enumerate() {
+                match tokio::time::timeout(patience, fits(&endpoint, role)).await {
                     Ok(Ok(true)) => {
                         self.is_open.store(false, Ordering::Relaxed);
                         self.chosen.store(index, Ordering::Relaxed);
-                        return Ok(way);
+                        return Ok(endpoint);
                     }
-                    Ok(Ok(false)) => first = first.or(Some(NoWay::WrongRole(role))),
+                    Ok(Ok(false)) => first = first.or(Some(ConnectFailure::WrongRole(role))),
                     Ok(Err(error)) => {
                         // A refused password is refused by the others too, and tries are counted.
                         if is_password(&error) {
-                            return Err(NoWay::Failed(error));
+                            return Err(ConnectFailure::Failed(error));
                         }
-                        first = first.or(Some(NoWay::Failed(error)));
+                        first = first.or(Some(ConnectFailure::Failed(error)));
                     }
-                    Err(_) => first = first.or(Some(NoWay::Silent)),
+                    Err(_) => first = first.or(Some(ConnectFailure::Silent)),
                 }
             }
         }
-        Err(first.unwrap_or(NoWay::Silent))
+        Err(first.unwrap_or(ConnectFailure::Silent))
     }
 }
 
 /// Whether the server lets in and is of the wanted kind.
-async fn fits(way: &PgConnectOptions, role: ServerRole) -> Result<bool, sqlx::Error> {
-    let mut connection = PgConnection::connect_with(way).await?;
+async fn fits(endpoint: &PgConnectOptions, role: ServerRole) -> Result<bool, sqlx::Error> {
+    let mut connection = PgConnection::connect_with(endpoint).await?;
     let fits = match role {
         ServerRole::Any | ServerRole::PreferStandby => true,
         ServerRole::Primary | ServerRole::Standby => {

@@ -1,0 +1,122 @@
+//! Names and texts as a statement of each dialect has to write them, and the keywords that make quotes necessary. Pure.
+
+use crate::dialect::Dialect;
+
+/// Keywords that PostgreSQL takes for no column without quotes: categories R (reserved) and T (function or type) of
+/// `pg_get_keywords` in each version since 15.
+const POSTGRES_RESERVED: &str = "
+all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
+concurrently constraint create cross current_catalog current_date current_role current_schema current_time
+current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from
+full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit
+localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references
+returning right select session_user similar some symmetric table tablesample then to trailing true union unique user
+using variadic verbose when where window with
+";
+
+/// PostgreSQL's other keywords that `quote_ident` quotes in a version since 15: category C (column name only), and
+/// those of R and T that not each version has.
+const POSTGRES_OTHERS: &str = "
+between bigint bit boolean char character coalesce dec decimal exists extract float greatest grouping inout int
+integer interval json json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar
+json_serialize json_table json_value least merge_action national nchar none normalize nullif numeric out overlay
+position precision real row setof smallint substring system_user time timestamp treat trim values varchar
+xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
+";
+
+/// Keywords that SQLite takes for no column without quotes.
+const SQLITE_RESERVED: &str = "
+add all alter and as autoincrement between case cast check collate commit constraint create current_date current_time
+current_timestamp default deferrable delete distinct drop else escape except exists foreign from group having in index
+insert intersect into is isnull join limit not nothing notnull null on or order primary raise references returning
+select set table then to transaction union unique update using values when where
+";
+
+/// SQLite's other keywords (`sqlite3_keyword_check`), which it takes for a name where the grammar leaves no other reading.
+const SQLITE_OTHERS: &str = "
+abort action after always analyze asc attach before begin by cascade column conflict cross current database deferred
+desc detach do each end exclude exclusive explain fail filter first following for full generated glob groups if ignore
+immediate indexed initially inner instead key last left like match materialized natural no nulls of offset others
+outer over partition plan pragma preceding query range recursive regexp reindex release rename replace restrict right
+rollback row rows savepoint temp temporary ties trigger unbounded vacuum view virtual window with without
+";
+
+/// Whether a list of words holds `word`, in any case.
+fn holds(list: &str, word: &str) -> bool {
+    list.split_ascii_whitespace().any(|keyword| keyword.eq_ignore_ascii_case(word))
+}
+
+/// Whether an unquoted word without a dot before it can be no column in this dialect.
+pub fn is_reserved(dialect: Dialect, word: &str) -> bool {
+    match dialect {
+        Dialect::Postgresql => holds(POSTGRES_RESERVED, word),
+        Dialect::Sqlite => holds(SQLITE_RESERVED, word),
+    }
+}
+
+/// A name as a statement has to write it: in double quotes where the database would fold it or take it for a keyword.
+pub fn name(dialect: Dialect, name: &str) -> String {
+    let folds = |c: char| dialect == Dialect::Postgresql && c.is_ascii_uppercase();
+    let is_plain = name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric() && !folds(c))
+        && name.starts_with(|c: char| !c.is_ascii_digit());
+    let others = match dialect {
+        Dialect::Postgresql => POSTGRES_OTHERS,
+        Dialect::Sqlite => SQLITE_OTHERS,
+    };
+    if is_plain && !is_reserved(dialect, name) && !holds(others, name) { name.to_owned() } else { quoted_name(name) }
+}
+
+/// A name in double quotes, in either dialect.
+pub fn quoted_name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text as a string literal, in either dialect. On PostgreSQL `standard_conforming_strings` has to be on, which the
+/// engine sets: a backslash stands for itself.
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_where_the_database_would_read_another() {
+        for (dialect, plain) in
+            [(Dialect::Postgresql, "order_items"), (Dialect::Sqlite, "OrderItems"), (Dialect::Sqlite, "_1")]
+        {
+            assert_eq!(name(dialect, plain), plain);
+        }
+        for odd in ["", "Order", "1st", "a b", "a-b", "é", "a\"b", "order", "binary", "values"] {
+            assert_eq!(name(Dialect::Postgresql, odd), format!("\"{}\"", odd.replace('"', "\"\"")));
+        }
+        for odd in ["", "1st", "a b", "é", "a\"b", "order", "Order", "glob", "replace"] {
+            assert_eq!(name(Dialect::Sqlite, odd), format!("\"{}\"", odd.replace('"', "\"\"")));
+        }
+        assert_eq!(literal("O'Hara \\"), "'O''Hara \\'");
+    }
+
+    /// SQLite's own words, asked of the library that is linked.
+    #[test]
+    #[allow(unsafe_code, reason = "the library is asked for its keywords")]
+    fn sqlites_keywords_are_all_known() {
+        let of_sqlite = |at| {
+            let (mut start, mut length) = (std::ptr::null(), 0);
+            // SAFETY: the library sets both to a word of its own, which lives as long as the process.
+            unsafe {
+                assert_eq!(libsqlite3_sys::sqlite3_keyword_name(at, &raw mut start, &raw mut length), 0);
+                let word = std::slice::from_raw_parts(start.cast::<u8>(), usize::try_from(length).unwrap());
+                String::from_utf8(word.to_vec()).unwrap().to_lowercase()
+            }
+        };
+        // SAFETY: the function only returns a number.
+        let count = unsafe { libsqlite3_sys::sqlite3_keyword_count() };
+        let mut theirs: Vec<String> = (0..count).map(of_sqlite).collect();
+        let mut ours: Vec<&str> =
+            SQLITE_RESERVED.split_ascii_whitespace().chain(SQLITE_OTHERS.split_ascii_whitespace()).collect();
+        theirs.sort();
+        ours.sort_unstable();
+        assert_eq!(ours, theirs);
+    }
+}
