@@ -312,7 +312,7 @@ impl From<ConfigError> for ToolError {
             ConfigError::Unexpanded { .. } => {
                 "Your client did not expand the placeholder: write the value itself, or use your client's own form."
             }
-            _ => "Correct the setting and restart the server; README lists all settings.",
+            _ => "Correct the setting and restart the server; docs/settings.md lists all settings.",
         };
         ToolError::new(Code::ConfigError, error.to_string()).hint(hint)
     }

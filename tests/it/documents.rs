@@ -30,22 +30,62 @@ fn the_example_configuration_starts_the_server() {
 }
 
 #[test]
-fn the_readme_names_every_setting_tool_and_command() {
-    let readme = read("README.md");
+fn the_pages_name_every_setting_tool_and_command() {
+    let settings = read("docs/settings.md");
     let config = read("src/config/file.rs");
     let known = config.split('"').filter(|word| word.starts_with("TUDB_")).chain(["TUDB_MODEL", "TUDB_CONFIG"]);
     for name in known {
-        assert!(readme.contains(name) || name == "TUDB_DEFAULT_SOURCE", "README lacks {name}");
+        assert!(settings.contains(name) || name == "TUDB_DEFAULT_SOURCE", "docs/settings.md lacks {name}");
     }
+    let tools = read("docs/tools.md");
     for tool in tudb::tools::NAMES {
-        assert!(readme.contains(&format!("`{tool}`")), "README lacks {tool}");
+        assert!(tools.contains(&format!("`{tool}`")), "docs/tools.md lacks {tool}");
     }
+    let commands = read("docs/commands.md");
     for command in
         ["tudb ask", "tudb sql", "tudb context", "tudb eval", "tudb doctor", "tudb audit", "tudb migrate", "tudb seed"]
     {
-        assert!(readme.contains(command), "README lacks {command}");
+        assert!(commands.contains(command), "docs/commands.md lacks {command}");
     }
+}
+
+#[test]
+fn the_readme_is_short_and_opens_with_the_two_commands() {
+    let readme = read("README.md");
+    assert!(readme.split_whitespace().count() <= 900);
+    assert!(readme.lines().all(|line| line.chars().count() <= 160));
     let first = readme.find("cargo run --release -- ask").unwrap();
     let second = readme.find("tests/run").unwrap();
     assert!(first < second && second < 1_500, "README opens with the two commands");
+}
+
+/// Each relative link of a page leads to a file, and to a heading where it names one.
+#[test]
+fn links_lead_somewhere() {
+    let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let of_docs = std::fs::read_dir(top.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let of_top = std::fs::read_dir(top).unwrap().map(|entry| entry.unwrap().path());
+    let pages: Vec<_> = of_docs.chain(of_top).filter(|path| path.extension().is_some_and(|ext| ext == "md")).collect();
+    assert!(pages.len() > 12, "{pages:?}");
+    let slug = |heading: &str| -> String {
+        let kept = heading.trim().to_lowercase().replace(' ', "-");
+        kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+    };
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(target.exists(), "{}: {link}", page.display());
+            if !anchor.is_empty() {
+                let target = std::fs::read_to_string(&target).unwrap();
+                let mut headings = target.lines().filter(|line| line.starts_with('#'));
+                let found = headings.any(|line| slug(line.trim_start_matches('#')) == anchor);
+                assert!(found, "{}: {link}", page.display());
+            }
+        }
+    }
 }
