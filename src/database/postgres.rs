@@ -103,6 +103,8 @@ pub struct PostgresEngine {
     connections_in_use: Arc<()>,
     shapes: Shapes,
     server: OnceLock<Box<ServerReport>>,
+    /// Held by the call that looks at the server first.
+    looking: tokio::sync::Mutex<()>,
     place: String,
     types: TypeNames,
 }
@@ -246,6 +248,7 @@ impl PostgresEngine {
             permits: Arc::new(Semaphore::new(limits.max_connections as usize)),
             shapes: Shapes::default(),
             server: OnceLock::new(),
+            looking: tokio::sync::Mutex::new(()),
             place: target.place,
             types: TypeNames::default(),
             limits,
