@@ -103,6 +103,8 @@ pub struct PostgresEngine {
     connections_in_use: Arc<()>,
     shapes: Shapes,
     server: OnceLock<Box<ServerReport>>,
+    /// Held by the call that looks at the server first.
+    looking: tokio::sync::Mutex<()>,
     place: String,
     types: TypeNames,
 }
@@ -246,6 +248,7 @@ impl PostgresEngine {
             permits: Arc::new(Semaphore::new(limits.max_connections as usize)),
             shapes: Shapes::default(),
             server: OnceLock::new(),
+            looking: tokio::sync::Mutex::new(()),
             place: target.place,
             types: TypeNames::default(),
             limits,
@@ -322,12 +325,14 @@ impl PostgresEngine {
         let lock_timeout_ms = LOCK_TIMEOUT_MS.min(self.limits.statement_timeout_ms);
         let (time_zone, application_name) =
             (quoting::literal(&self.settings.time_zone), quoting::literal(application_name));
+        // With constraint_exclusion the planner would compute what is constant in the CHECKs of children and partitions.
         // From version 14 on the server notices by itself that the client has gone, however it went.
         format!(
             "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};SET LOCAL lock_timeout={lock_timeout_ms};\
              SET LOCAL idle_in_transaction_session_timeout={idle};SET LOCAL TimeZone={time_zone};\
              SET LOCAL DateStyle='ISO';SET LOCAL IntervalStyle='postgres';SET LOCAL bytea_output='hex';\
-             SET LOCAL extra_float_digits=1;SET LOCAL standard_conforming_strings=on;SET LOCAL application_name={application_name};\
+             SET LOCAL extra_float_digits=1;SET LOCAL standard_conforming_strings=on;\
+             SET LOCAL constraint_exclusion=off;SET LOCAL application_name={application_name};\
              SELECT pg_catalog.pg_backend_pid(),{callers},\
              CASE WHEN pg_catalog.textregexeq(pg_catalog.current_setting('server_version_num'),'^(1[4-9]|[2-9][0-9])') \
              THEN pg_catalog.set_config('client_connection_check_interval','1000',true) END{own}",

@@ -8,12 +8,11 @@
 //! reach other servers and files (`dblink`, `tablefunc`, `xml2`, `pageinspect`, `file_fdw`, ..) are not on the list.
 
 /// Extensions all of whose functions only compute from their arguments.
-const COMPUTING: [&str; 14] = [
+const COMPUTING: [&str; 13] = [
     "btree_gin",
     "btree_gist",
     "citext",
     "cube",
-    "earthdistance",
     "fuzzystrmatch",
     "h3",
     "hstore",

@@ -482,3 +482,73 @@ fn traps_of_a_user_who_owns_the_database_are_not_sprung() {
         assert_eq!(reply["error"]["code"], "function_refused", "{reply}");
     }
 }
+
+/// What the server computes while it plans or reads an initial value, and harmless code that answers in a built-in's place.
+const PLANNED: &str = "
+CREATE SCHEMA mal;
+CREATE FUNCTION mal.trap(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RAISE LOG 'PLANNED TRAP'; RETURN 1; END$$;
+CREATE DOMAIN mal.d AS int CHECK (mal.trap(VALUE) = 1);
+CREATE AGGREGATE public.count(int) (SFUNC = trim_array, STYPE = mal.d[], INITCOND = '{1,2,3}', FINALFUNC = cardinality);
+CREATE AGGREGATE mal.ag(int) (SFUNC = trim_array, STYPE = mal.d[], INITCOND = '{1,2,3}', FINALFUNC = cardinality);
+CREATE VIEW states AS SELECT mal.ag(id) AS n FROM customers;
+CREATE TABLE mal.parent (a int);
+CREATE TABLE mal.child (CHECK (mal.trap(1) = 2 OR a > 0)) INHERITS (mal.parent);
+CREATE VIEW checked AS SELECT a FROM mal.parent;
+CREATE TABLE mal.keyed (a int) PARTITION BY RANGE ((a + mal.trap(1)));
+CREATE TABLE mal.plain (a int) PARTITION BY RANGE (a);
+CREATE TABLE mal.nested PARTITION OF mal.plain FOR VALUES FROM (1) TO (9) PARTITION BY RANGE ((a + mal.trap(1)));
+CREATE TABLE pair (a int, b int);
+CREATE TABLE other (zz int);
+CREATE CAST (pair AS text) WITH INOUT AS IMPLICIT;
+CREATE FUNCTION zz(text) RETURNS int LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'PLANNED TRAP'; RETURN 1; END$$;
+CREATE OPERATOR public.* (LEFTARG = numeric, RIGHTARG = int4, FUNCTION = round);
+CREATE OPERATOR public.|| (LEFTARG = text, RIGHTARG = int4, FUNCTION = repeat);
+CREATE FUNCTION public.upper(varchar) RETURNS text LANGUAGE internal IMMUTABLE STRICT AS 'lower';
+";
+
+#[test]
+fn nothing_that_is_planned_or_that_looks_alike_answers_for_the_built_in() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("planned");
+        postgres.script(&database, SHOP);
+        // Its owner's own statements spring some of the traps.
+        postgres.script(&database, PLANNED);
+        let sprung = postgres.log().matches("PLANNED TRAP").count();
+        let (_home, mut server) = serve(&url, "");
+        for (sql, rows) in [
+            ("SELECT count(id) FROM customers", json!([[2]])),
+            (
+                "SELECT upper(email), total * 2 FROM customers c JOIN orders o ON o.id = c.id ORDER BY 1",
+                json!([["ANN@EXAMPLE.ORG", "21.00"], ["BOB@EXAMPLE.ORG", "10.00"]]),
+            ),
+            ("SELECT name || id FROM customers ORDER BY 1", json!([["Ann1"], ["Bob2"]])),
+            ("SELECT a FROM checked WHERE a > 1", json!([])),
+        ] {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert_eq!(reply["rows"], rows, "{sql}: {reply}");
+            assert!(server.call("explain_query", json!({"sql": sql}))["error"].is_null(), "{sql}");
+        }
+        for sql in [
+            "SELECT mal.ag(1)",
+            "SELECT * FROM states",
+            "SELECT a FROM mal.keyed",
+            "SELECT a FROM mal.plain WHERE a > 1",
+            "SELECT a FROM mal.nested",
+            "SELECT mal.d(id) FROM customers",
+            "SELECT p.zz, o.zz FROM pair p, other o",
+        ] {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert_eq!(reply["error"]["code"], "function_refused", "{sql}: {reply}");
+        }
+        // A column that is gone changes what a dotted name means.
+        postgres
+            .script(&database, "CREATE TABLE late (a int, zz text); CREATE CAST (late AS text) WITH INOUT AS IMPLICIT");
+        std::thread::sleep(Duration::from_millis(5_500));
+        assert_eq!(server.call("run_sql", json!({"sql": "SELECT l.zz FROM late l"}))["rows"], json!([]));
+        postgres.script(&database, "ALTER TABLE late DROP COLUMN zz");
+        std::thread::sleep(Duration::from_millis(5_500));
+        let reply = server.call("run_sql", json!({"sql": "SELECT l.zz FROM late l"}));
+        assert_eq!(reply["error"]["code"], "function_refused", "{reply}");
+        assert_eq!(postgres.log().matches("PLANNED TRAP").count(), sprung);
+    }
+}

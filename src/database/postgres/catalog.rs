@@ -277,6 +277,12 @@ const FINGERPRINT: &str = "SELECT md5(string_agg(part, ',' ORDER BY part)) FROM 
     UNION ALL SELECT 't' || oid || ':' || xmin FROM pg_catalog.pg_type WHERE oid >= 16384
     UNION ALL SELECT 'd' || oid || ':' || xmin FROM pg_catalog.pg_constraint WHERE contypid <> 0
     UNION ALL SELECT 'a' || oid || ':' || xmin FROM pg_catalog.pg_amproc WHERE oid >= 16384
+    UNION ALL SELECT 'b' || oid || ':' || xmin FROM pg_catalog.pg_amop WHERE oid >= 16384
+    UNION ALL SELECT 'f' || oid || ':' || xmin FROM pg_catalog.pg_opclass WHERE oid >= 16384
+    UNION ALL SELECT 'g' || aggfnoid::oid || ':' || xmin FROM pg_catalog.pg_aggregate WHERE aggfnoid::oid >= 16384
+    UNION ALL SELECT 's' || partrelid || ':' || xmin FROM pg_catalog.pg_partitioned_table
+    UNION ALL SELECT 'q' || count(*) || ':' || sum(hashtextextended(attrelid || ' ' || attnum || ' ' || xmin, 0)::numeric)
+      FROM pg_catalog.pg_attribute WHERE attrelid >= 16384 AND attnum > 0
     UNION ALL SELECT 'n' || oid || ':' || xmin || ':' || nspname FROM pg_catalog.pg_namespace WHERE oid >= 16384 OR nspname = 'public'
     UNION ALL SELECT 'e' || oid || ':' || xmin FROM pg_catalog.pg_extension
     UNION ALL SELECT 'm' || roleid || ':' || member || ':' || xmin FROM pg_catalog.pg_auth_members

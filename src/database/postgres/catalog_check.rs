@@ -40,8 +40,9 @@ pub(super) struct Vouched {
 impl Vouched {
     pub(super) fn new(functions: Vec<String>, foreign_tables: bool) -> Self {
         let mark = uuid::Uuid::now_v7().to_string();
-        let query =
-            format!("{REACHED} UNION ALL SELECT '{MARK}', '', '', '', '', '{mark}', NULL, '', '', false, NULL, false");
+        let query = format!(
+            "{REACHED} UNION ALL SELECT '{MARK}', '', '', '', '', '{mark}', NULL, '', '', false, NULL, false, false"
+        );
         Vouched { functions, foreign_tables, mark, query }
     }
 }
@@ -66,6 +67,8 @@ struct Finding {
     operator_schema: Option<String>,
     /// Whether functions of several owners bear the chosen name.
     is_shared: bool,
+    /// Whether a user made what is chosen.
+    is_users: bool,
 }
 
 /// Why the catalog does not vouch for a statement.
@@ -152,6 +155,7 @@ pub(super) async fn vouch(
             takes_internals: row.try_get(9).map_err(DatabaseError::Connection)?,
             operator_schema: row.try_get(10).map_err(DatabaseError::Connection)?,
             is_shared: row.try_get::<Option<bool>, _>(11).map_err(DatabaseError::Connection)?.unwrap_or(false),
+            is_users: row.try_get(12).map_err(DatabaseError::Connection)?,
         });
     }
     let before = findings.len();
@@ -172,15 +176,22 @@ pub(super) async fn vouch(
     for finding in reached {
         finding.judge(&vouched.functions)?;
     }
-    let builtins: BTreeSet<String> = called
+    let built_in: BTreeSet<String> = called
         .iter()
-        .filter(|finding| finding.chosen.0 == "pg_catalog" && names.can_be_qualified(&finding.chosen.1))
+        .filter(|finding| finding.chosen.0 == "pg_catalog")
         .map(|finding| finding.chosen.1.clone())
         .collect();
     for finding in called {
         let (schema, name) = finding.chosen.clone();
-        match finding.judge(&vouched.functions) {
-            Err(_) if schema != "pg_catalog" && builtins.contains(&name) => {
+        let has_namesake = schema != "pg_catalog" && built_in.contains(&name);
+        // However harmless, a user's function must not answer in place of the built-in.
+        let judged = if has_namesake && finding.is_users && !finding.is_allowed(&vouched.functions) {
+            Err(finding.refusal(&vouched.functions))
+        } else {
+            finding.judge(&vouched.functions)
+        };
+        match judged {
+            Err(_) if has_namesake && names.can_be_qualified(&name) => {
                 shadowed.insert(name);
             }
             judged => judged?,
@@ -248,6 +259,7 @@ impl Finding {
                 relations::refusal(Dialect::Postgresql, Some(&self.schema), &self.name).is_none()
             }
             "type" => extension.is_some_and(extensions::is_known),
+            "lookalike" => self.is_allowed(allowed),
             // An operator's function, or what an expression was made of when the view was: built-in operators only
             // compute.
             "operator inside" if system => self.volatility != "v",
@@ -262,12 +274,17 @@ impl Finding {
                 None => self.is_allowed(allowed),
             },
         };
-        if harmless {
-            return Ok(());
-        }
+        if harmless { Ok(()) } else { Err(self.refusal(allowed)) }
+    }
+
+    /// Says why the finding is refused.
+    fn refusal(self, allowed: &[String]) -> DatabaseError {
+        let system =
+            matches!(self.schema.as_str(), "pg_catalog" | "information_schema") || self.schema.starts_with("pg_toast");
+        let extension = self.extension.as_deref();
         let listed = allowed.contains(&self.chosen_name());
         let shared = listed && self.is_shared;
-        Err(DatabaseError::NotVouched {
+        DatabaseError::NotVouched {
             is_relation: self.what.starts_with("relation") || self.what == "foreign table",
             reason: match self.what.as_str() {
                 "foreign table" => "is on another server, and the source's allow_foreign_tables is false",
@@ -276,7 +293,7 @@ impl Finding {
                 _ if shared => "is in allow_functions, but functions of several owners bear its name",
                 _ if listed => "is in allow_functions, but is declared VOLATILE: it may change data",
                 "cast" => "is run by a cast between these types",
-                "operator" => "is run by an operator of this name",
+                "operator" | "lookalike" => "is run by an operator of this name",
                 "operator class" => "is run by comparisons of its type",
                 "function inside" | "operator inside" => {
                     "is run inside a view or a domain of the statement, and is not known to be harmless"
@@ -297,7 +314,7 @@ impl Finding {
                 }
             },
             name: self.identity,
-        })
+        }
     }
 
     fn chosen_name(&self) -> String {

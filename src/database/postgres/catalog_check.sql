@@ -7,7 +7,7 @@
 --
 -- Rows: what; schema and name of the function that is chosen; schema, name, identity, extension, volatility and language
 -- of the function that runs; whether it takes the server's internals; the schema of the operator that was chosen;
--- whether functions of several owners bear the chosen name.
+-- whether functions of several owners bear the chosen name; whether a user made what is chosen.
 WITH RECURSIVE
   path AS (SELECT n.oid, p.place FROM unnest($11::text[]) WITH ORDINALITY p(name, place)
     JOIN pg_namespace n ON n.nspname = p.name),
@@ -43,6 +43,15 @@ WITH RECURSIVE
     UNION SELECT 'm', x.oid FROM asked a JOIN pg_proc p ON p.oid = a.oid, LATERAL (
       SELECT p.prorettype AS oid UNION ALL SELECT unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]))) x
       WHERE x.oid >= 16384
+    -- An aggregate makes values of its states' types. One that bears the name of a built-in is never called.
+    UNION SELECT 'm', x.oid FROM asked a JOIN pg_aggregate g ON g.aggfnoid = a.oid JOIN pg_proc p ON p.oid = a.oid,
+      LATERAL unnest(ARRAY[g.aggtranstype, g.aggmtranstype]) x(oid) WHERE x.oid >= 16384
+      AND (a.what <> 'function' OR NOT EXISTS (SELECT 1 FROM pg_proc b
+        WHERE b.proname = p.proname AND b.pronamespace = 'pg_catalog'::regnamespace))
+    -- schema.name(value) is a cast where a type bears the name.
+    UNION SELECT 'm', t.oid FROM unnest($2::text[], $9::text[]) q(schema, name)
+      JOIN pg_namespace n ON n.nspname = q.schema JOIN pg_type t ON t.typnamespace = n.oid AND t.typname = q.name
+      WHERE t.oid >= 16384
     UNION SELECT 'm', o.oprresult FROM pg_operator o
       WHERE o.oprname = ANY ($4) AND o.oprresult >= 16384 AND o.oprnamespace IN (SELECT oid FROM path)
     UNION
@@ -54,7 +63,10 @@ WITH RECURSIVE
               ':(?!vartype |\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m
             JOIN pg_type t ON t.oid = m[1]::oid WHERE t.oid >= 16384
           UNION ALL SELECT 'm', t.oid FROM regexp_matches(w.ev_action::text, '\(o ([\d ]+)\)', 'g') m,
-            unnest(string_to_array(m[1], ' ')) n JOIN pg_type t ON t.oid = n::oid WHERE t.oid >= 16384) t
+            unnest(string_to_array(m[1], ' ')) n JOIN pg_type t ON t.oid = n::oid WHERE t.oid >= 16384
+          UNION ALL SELECT 'm', s.oid FROM regexp_matches(w.ev_action::text, ':aggfnoid (\d{5,})', 'g') m
+            JOIN pg_aggregate g ON g.aggfnoid = m[1]::oid,
+            LATERAL unnest(ARRAY[g.aggtranstype, g.aggmtranstype]) s(oid) WHERE s.oid >= 16384) t
         WHERE r.class = 'c' AND c.oid = r.oid AND c.relkind = 'v'
           AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       UNION ALL SELECT 'v', a.atttypid FROM pg_attribute a
@@ -84,20 +96,32 @@ WITH RECURSIVE
       LATERAL regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m WHERE y.polrelid = p.oid
     UNION ALL SELECT m[1]::oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid,
       LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m WHERE c.oid = p.oid AND c.relkind = 'v') x),
-  -- Trees of expressions that run: those of views, and the checks of domains.
+  -- The server computes what is constant in the key of a partitioned table when it opens the table or a partition of it.
+  kin AS (SELECT unnest((SELECT oids FROM reached)) AS oid UNION SELECT x.oid FROM kin k, LATERAL (
+    SELECT i.inhrelid AS oid FROM pg_inherits i WHERE i.inhparent = k.oid
+    UNION ALL SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = k.oid) x),
+  -- Trees of expressions that run: those of views, the checks of domains, and keys of partitions.
   trees AS (SELECT w.ev_action::text AS tree FROM unnest((SELECT oids FROM reached)) r(oid)
       JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'v'
         AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       JOIN pg_rewrite w ON w.ev_class = c.oid
     UNION ALL SELECT k.conbin::text FROM pg_constraint k
-      WHERE k.contypid = ANY ((SELECT oids FROM made)::oid[]) AND k.connamespace <> 'information_schema'::regnamespace),
+      WHERE k.contypid = ANY ((SELECT oids FROM made)::oid[]) AND k.connamespace <> 'information_schema'::regnamespace
+    UNION ALL SELECT t.partexprs::text FROM kin JOIN pg_partitioned_table t ON t.partrelid = kin.oid
+      WHERE t.partexprs IS NOT NULL),
   -- Every number of a tree that may be one of an object that a user made, whatever field it stands in.
   inside AS (SELECT DISTINCT m[1]::oid AS oid FROM trees,
       LATERAL regexp_matches(tree, ':(?!\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m WHERE length(m[1]) < 11
     UNION SELECT DISTINCT n::oid FROM trees, LATERAL regexp_matches(tree, '\(o ([\d ]+)\)', 'g') m,
       unnest(string_to_array(m[1], ' ')) n),
   operators AS (
-    SELECT o.oid, o.oprcom, o.oprnegate, o.oprnamespace, 'operator' AS what FROM pg_operator o
+    -- One between built-in types is a lookalike unless it came with an extension: it changes what others' statements mean.
+    SELECT o.oid, o.oprcom, o.oprnegate, o.oprnamespace, CASE WHEN (o.oprleft < 16384 AND o.oprright < 16384
+        AND o.oprnamespace <> 'pg_catalog'::regnamespace
+        AND EXISTS (SELECT 1 FROM pg_operator b WHERE b.oid < 16384 AND b.oprname = o.oprname)
+        AND NOT EXISTS (SELECT 1 FROM pg_depend d JOIN pg_roles r ON r.oid = o.oprowner AND r.rolsuper
+          WHERE d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e'))
+      THEN 'lookalike' ELSE 'operator' END AS what FROM pg_operator o
       WHERE o.oid >= 16384 AND (o.oprname = ANY ($4) OR o.oprname = ANY ($8))
         AND o.oprnamespace IN (SELECT oid FROM path)
         -- An operand has the type, or becomes it by an implicit cast.
@@ -181,7 +205,10 @@ SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'inform
     NOT r.of_aggregate AND (p.proargtypes::oid[] && ARRAY['internal'::regtype::oid, 'cstring'::regtype::oid]
       OR p.prorettype IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype, 'cstring'::regtype)),
     (SELECT o.nspname::text FROM pg_namespace o WHERE o.oid = r.place),
-    (SELECT count(DISTINCT x.proowner) > 1 FROM pg_proc x WHERE x.proname = q.proname AND x.pronamespace = q.pronamespace)
+    (SELECT count(DISTINCT x.proowner) > 1 FROM pg_proc x WHERE x.proname = q.proname AND x.pronamespace = q.pronamespace),
+    -- Whether a user made what is chosen, rather than the server or an extension.
+    q.oid >= 16384 AND NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.classid = 'pg_proc'::regclass AND x.objid = q.oid
+      AND x.deptype = 'e' AND q.proowner IN (SELECT oid FROM pg_roles WHERE rolsuper))
   FROM run r JOIN pg_proc p ON p.oid = r.oid JOIN pg_namespace n ON n.oid = p.pronamespace
   JOIN pg_proc q ON q.oid = r.chosen JOIN pg_namespace qn ON qn.oid = q.pronamespace
   JOIN pg_language l ON l.oid = p.prolang
@@ -191,25 +218,25 @@ SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'inform
   LEFT JOIN pg_extension e ON e.oid = d.refobjid
 UNION ALL
 SELECT CASE WHEN c.oid IN (SELECT oid FROM named) THEN 'relation' ELSE 'relation inside' END, n.nspname::text, c.relname::text,
-    n.nspname::text, c.relname::text, n.nspname || '.' || c.relname, NULL, '', '', false, NULL, false
+    n.nspname::text, c.relname::text, n.nspname || '.' || c.relname, NULL, '', '', false, NULL, false, false
   FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname IN ('pg_catalog', 'information_schema') OR n.nspname LIKE 'pg\_toast%'
 UNION ALL
 -- By a cast from a row, row.name calls any function of one argument.
 SELECT 'cast', n.nspname::text, t.typname::text, n.nspname::text, t.typname::text,
-    n.nspname || '.' || s.typname || ' to ' || t.typname, NULL, 'v', '', true, NULL, false
+    n.nspname || '.' || s.typname || ' to ' || t.typname, NULL, 'v', '', true, NULL, false, false
   FROM pg_cast k JOIN pg_type s ON s.oid = k.castsource AND s.typtype IN ('c', 'p') JOIN pg_namespace n ON n.oid = s.typnamespace
   JOIN pg_type t ON t.oid = k.casttarget
   WHERE k.oid >= 16384 AND k.castcontext = 'i' AND k.castsource = ANY ((SELECT oids FROM met)::oid[]) AND EXISTS (
     SELECT 1 FROM unnest($3::text[]) f(name) WHERE NOT EXISTS (SELECT 1 FROM pg_attribute a
-      WHERE a.attrelid = ANY ((SELECT oids FROM reached)::oid[]) AND a.attname = f.name))
+      WHERE a.attrelid = s.typrelid AND a.attname = f.name AND NOT a.attisdropped))
 UNION ALL
 SELECT 'foreign table', n.nspname::text, c.relname::text, n.nspname::text, c.relname::text, n.nspname || '.' || c.relname,
-    NULL, '', '', false, NULL, false
+    NULL, '', '', false, NULL, false, false
   FROM parts p JOIN pg_class c ON c.oid = p.oid AND c.relkind = 'f' JOIN pg_namespace n ON n.oid = c.relnamespace
 UNION ALL
 SELECT 'type', n.nspname::text, t.typname::text, n.nspname::text, t.typname::text, n.nspname || '.' || t.typname,
-    e.extname::text, '', '', false, NULL, false
+    e.extname::text, '', '', false, NULL, false, false
   FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
   LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
     AND t.typowner IN (SELECT oid FROM pg_roles WHERE rolsuper)

@@ -99,7 +99,14 @@ impl PostgresEngine {
             // Each part has its own time: in a busy pooler's queue both wait.
             let looked = match self.server.get() {
                 None => {
-                    let look = self.look_at_server(&mut transaction, options.identity.as_ref());
+                    let look = async {
+                        // One call looks, the others wait for what it sees.
+                        let _turn = self.looking.lock().await;
+                        match self.server.get() {
+                            None => self.look_at_server(&mut transaction, options.identity.as_ref()).await,
+                            Some(_) => Ok(()),
+                        }
+                    };
                     tokio::time::timeout(patience, look).await
                 }
                 Some(_) => Ok(Ok(())),
