@@ -41,17 +41,16 @@ WITH RECURSIVE
       JOIN pg_type t ON t.typnamespace = p.oid AND t.oid >= 16384 AND t.typname IN (u.n, '_' || u.n)
     -- A literal beside a function's or an operator's result becomes a value of that type.
     UNION SELECT 'm', x.oid FROM asked a JOIN pg_proc p ON p.oid = a.oid, LATERAL (
-      SELECT p.prorettype AS oid UNION ALL SELECT unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]))) x
+      SELECT p.prorettype AS oid UNION ALL SELECT unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])
+        -- An aggregate makes values of its states' types. One that bears the name of a built-in is never called.
+        || coalesce((SELECT ARRAY[g.aggtranstype, g.aggmtranstype] FROM pg_aggregate g WHERE g.aggfnoid = p.oid
+          AND p.oid >= 16384 AND (a.what <> 'function' OR NOT EXISTS (SELECT 1 FROM pg_proc b
+            WHERE b.proname = p.proname AND b.pronamespace = 'pg_catalog'::regnamespace))), '{}'))) x
       WHERE x.oid >= 16384
-    -- An aggregate makes values of its states' types. One that bears the name of a built-in is never called.
-    UNION SELECT 'm', x.oid FROM asked a JOIN pg_aggregate g ON g.aggfnoid = a.oid JOIN pg_proc p ON p.oid = a.oid,
-      LATERAL unnest(ARRAY[g.aggtranstype, g.aggmtranstype]) x(oid) WHERE x.oid >= 16384
-      AND (a.what <> 'function' OR NOT EXISTS (SELECT 1 FROM pg_proc b
-        WHERE b.proname = p.proname AND b.pronamespace = 'pg_catalog'::regnamespace))
     -- schema.name(value) is a cast where a type bears the name.
-    UNION SELECT 'm', t.oid FROM unnest($2::text[], $9::text[]) q(schema, name)
+    UNION SELECT 'm', u.oid FROM unnest(ARRAY(SELECT t.oid FROM unnest($2::text[], $9::text[]) q(schema, name)
       JOIN pg_namespace n ON n.nspname = q.schema JOIN pg_type t ON t.typnamespace = n.oid AND t.typname = q.name
-      WHERE t.oid >= 16384
+      WHERE t.oid >= 16384)) u(oid)
     UNION SELECT 'm', o.oprresult FROM pg_operator o
       WHERE o.oprname = ANY ($4) AND o.oprresult >= 16384 AND o.oprnamespace IN (SELECT oid FROM path)
     UNION
@@ -61,12 +60,11 @@ WITH RECURSIVE
           SELECT 'c' AS class, m[1]::oid AS oid FROM regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m
           UNION ALL SELECT 'm', t.oid FROM regexp_matches(w.ev_action::text,
               ':(?!vartype |\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m
-            JOIN pg_type t ON t.oid = m[1]::oid WHERE t.oid >= 16384
+            -- The number of a type, or of an aggregate with states of one.
+            JOIN pg_type t ON t.oid = ANY (coalesce((SELECT ARRAY[g.aggtranstype, g.aggmtranstype] FROM pg_aggregate g
+              WHERE g.aggfnoid = m[1]::oid), ARRAY[m[1]::oid])) WHERE t.oid >= 16384
           UNION ALL SELECT 'm', t.oid FROM regexp_matches(w.ev_action::text, '\(o ([\d ]+)\)', 'g') m,
-            unnest(string_to_array(m[1], ' ')) n JOIN pg_type t ON t.oid = n::oid WHERE t.oid >= 16384
-          UNION ALL SELECT 'm', s.oid FROM regexp_matches(w.ev_action::text, ':aggfnoid (\d{5,})', 'g') m
-            JOIN pg_aggregate g ON g.aggfnoid = m[1]::oid,
-            LATERAL unnest(ARRAY[g.aggtranstype, g.aggmtranstype]) s(oid) WHERE s.oid >= 16384) t
+            unnest(string_to_array(m[1], ' ')) n JOIN pg_type t ON t.oid = n::oid WHERE t.oid >= 16384) t
         WHERE r.class = 'c' AND c.oid = r.oid AND c.relkind = 'v'
           AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       UNION ALL SELECT 'v', a.atttypid FROM pg_attribute a
@@ -96,10 +94,6 @@ WITH RECURSIVE
       LATERAL regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m WHERE y.polrelid = p.oid
     UNION ALL SELECT m[1]::oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid,
       LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m WHERE c.oid = p.oid AND c.relkind = 'v') x),
-  -- The server computes what is constant in the key of a partitioned table when it opens the table or a partition of it.
-  kin AS (SELECT unnest((SELECT oids FROM reached)) AS oid UNION SELECT x.oid FROM kin k, LATERAL (
-    SELECT i.inhrelid AS oid FROM pg_inherits i WHERE i.inhparent = k.oid
-    UNION ALL SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = k.oid) x),
   -- Trees of expressions that run: those of views, the checks of domains, and keys of partitions.
   trees AS (SELECT w.ev_action::text AS tree FROM unnest((SELECT oids FROM reached)) r(oid)
       JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'v'
@@ -107,8 +101,10 @@ WITH RECURSIVE
       JOIN pg_rewrite w ON w.ev_class = c.oid
     UNION ALL SELECT k.conbin::text FROM pg_constraint k
       WHERE k.contypid = ANY ((SELECT oids FROM made)::oid[]) AND k.connamespace <> 'information_schema'::regnamespace
-    UNION ALL SELECT t.partexprs::text FROM kin JOIN pg_partitioned_table t ON t.partrelid = kin.oid
-      WHERE t.partexprs IS NOT NULL),
+    -- The server computes what is constant in the key of a partitioned table when it opens the table or a partition of it.
+    UNION ALL SELECT t.partexprs::text FROM pg_partitioned_table t WHERE t.partexprs IS NOT NULL
+      AND pg_partition_root(t.partrelid) = ANY (ARRAY(SELECT pg_partition_root(r.oid)
+        FROM unnest((SELECT oids FROM reached)) r(oid)))),
   -- Every number of a tree that may be one of an object that a user made, whatever field it stands in.
   inside AS (SELECT DISTINCT m[1]::oid AS oid FROM trees,
       LATERAL regexp_matches(tree, ':(?!\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m WHERE length(m[1]) < 11
