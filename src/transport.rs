@@ -11,7 +11,7 @@
 //!   ([`scan`]), and the requests that wait or run are bounded in sum ([`held`]).
 //!
 //! Two threads own the pipes, so that no worker of the runtime ever blocks on them; the end of either cancels
-//! everything. The process's own descriptors 0 and 1 are put out of reach of dependencies and child processes.
+//! everything, that of the input after a moment in which requests are still answered. The process's own descriptors 0 and 1 are put out of reach of dependencies and child processes.
 
 mod request_memory;
 mod scan;
@@ -19,7 +19,7 @@ mod scan;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rmcp::RoleServer;
 use rmcp::model::{
@@ -45,6 +45,12 @@ const MAX_WORDS_BYTES: usize = 300;
 
 /// How often a client that does not read is looked at, whether it is still there.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How long requests are still answered after the end of the input, for messages that come by a pipe.
+const ANSWERING: Duration = Duration::from_millis(1_000);
+
+/// Between two looks at whether all of them are answered.
+const ANSWERED_YET: Duration = Duration::from_millis(5);
 
 /// Methods that are served.
 const METHODS: [&str; 11] = [
@@ -140,7 +146,8 @@ impl Flushed {
     }
 }
 
-/// Takes standard input and output. `end` is cancelled when either has come to its end.
+/// Takes standard input and output. `end` is cancelled at the end of the output, and at the end of the input once all
+/// requests are answered, [`ANSWERING`] later at the latest.
 pub fn open(limits: &Limits, end: CancellationToken) -> Pipes {
     let (input, output) = descriptors();
     let (lines, outgoing) = std::sync::mpsc::channel();
@@ -166,6 +173,10 @@ pub fn open(limits: &Limits, end: CancellationToken) -> Pipes {
         read_lines(BufReader::with_capacity(64 << 10, input), max_line_bytes, max_id_bytes, |line| {
             switch.out.unread.wait(|| has_gone(watched.as_ref())) && switch.take(line)
         });
+        let latest = Instant::now() + ANSWERING;
+        while !switch.held.is_empty() && !ended.is_cancelled() && Instant::now() < latest {
+            std::thread::sleep(ANSWERED_YET);
+        }
         ended.cancel();
     });
     let writer = std::thread::spawn(move || {

@@ -15,8 +15,8 @@ use crate::server::Server;
 use crate::tools::Core;
 use crate::transport::{self, Session};
 
-/// After the end of input the process ends within this time, whatever still hangs.
-const LAST_MOMENT: Duration = Duration::from_millis(1_500);
+/// After everything was cancelled the process ends within this time, whatever still hangs.
+const LAST_MOMENT: Duration = Duration::from_millis(1_000);
 
 pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) -> u8 {
     let end = CancellationToken::new();

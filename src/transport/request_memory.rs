@@ -43,6 +43,11 @@ impl RequestMemory {
         RequestMemory { bytes: Arc::default(), limit }
     }
 
+    /// Whether no request waits or runs.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) == 0
+    }
+
     /// `None` when the sum would be over the limit.
     pub(super) fn take(&self, bytes: usize) -> Option<Share> {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -68,6 +73,6 @@ mod tests {
         drop(copy);
         assert!(held.take(60).is_some());
         drop(second);
-        assert_eq!(held.bytes.load(Ordering::Relaxed), 0);
+        assert!(held.is_empty());
     }
 }

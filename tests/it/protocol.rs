@@ -225,6 +225,35 @@ fn the_end_of_input_ends_the_process() {
     assert_eq!(outcomes(&home), ["cancelled"]);
 }
 
+/// Messages that come by a pipe are answered although the input has already ended.
+#[test]
+fn what_was_asked_before_the_end_of_input_is_answered() {
+    let home = Home::new("piped");
+    let mut lines = String::new();
+    let mut line = |message: Value| lines.push_str(&format!("{message}\n"));
+    let opening =
+        json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "sh", "version": "1"}});
+    line(json!({"jsonrpc": "2.0", "id": "open", "method": "initialize", "params": opening}));
+    line(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+    for number in 0..200 {
+        let call = json!({"name": "run_sql", "arguments": {"sql": format!("SELECT {number}")}});
+        line(json!({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": call}));
+    }
+    let file = home.scratch.path("messages");
+    std::fs::write(&file, lines).unwrap();
+    let began = Instant::now();
+    let output = home.command().arg("serve").stdin(std::fs::File::open(&file).unwrap()).output().unwrap();
+    assert!(output.status.success() && began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    let mut answers: Vec<Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    answers.retain(|answer| answer["id"] != "open");
+    answers.sort_by_key(|answer| answer["id"].as_u64());
+    assert_eq!(answers.len(), 200);
+    for (number, answer) in answers.iter().enumerate() {
+        assert_eq!(content(answer)["rows"], json!([[number]]));
+    }
+}
+
 #[test]
 fn a_signal_ends_the_process_like_the_end_of_input() {
     let home = Home::new("sigterm");
