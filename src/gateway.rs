@@ -395,7 +395,8 @@ impl Gateway {
         // The writer commits the intent while this goes on; nothing of the caller's is sent before it has.
         let prepared = self.prepare(caller, source_name, user_id.as_deref(), &task, options).await;
         let opened = match &prepared {
-            Ok(prepared) => prepared.open(&call).await,
+            Ok(prepared) if prepared.is_from_snapshot(&task) => Ok(None),
+            Ok(prepared) => prepared.open(&call).await.map(Some),
             Err(error) => Err(error.clone()),
         };
         let entry = pending.committed().await?;
@@ -403,13 +404,13 @@ impl Gateway {
             (Ok(prepared), Ok(session)) => {
                 caller.stage("running");
                 // Boxed: a question nests this future deeper than the compiler likes to lay out.
-                let found = Box::pin(perform(session, &entry, &task, prepared)).await;
+                let found = Box::pin(self.perform(caller, session, &entry, &task, prepared)).await;
                 match &found {
                     Err(error)
                         if error.sqlstate.as_ref().is_some_and(|state| prepared.database.is_retryable(state)) =>
                     {
                         match prepared.open(&call).await {
-                            Ok(session) => Box::pin(perform(session, &entry, &task, prepared)).await,
+                            Ok(session) => Box::pin(self.perform(caller, Some(session), &entry, &task, prepared)).await,
                             Err(error) => Err(error),
                         }
                     }
@@ -474,6 +475,61 @@ impl Gateway {
         Ok(Prepared { source, options, dialect, approved, _permit: permit, database })
     }
 
+    /// Does what a call asks, in its session; without one from the snapshot.
+    async fn perform(
+        &self,
+        caller: &Caller,
+        session: Option<Session<'_>>,
+        entry: &OpenEntry,
+        task: &Task<'_>,
+        prepared: &Prepared<'_>,
+    ) -> Result<Found, ToolError> {
+        let options = &prepared.options;
+        let rules = &prepared.source.column_rules;
+        Ok(match (task, &prepared.approved, session) {
+            (Task::Run(_), Some(sql), Some(session)) if sql.is_explain() => {
+                Found::Plan(session.explain(entry, sql, false, options).await?)
+            }
+            (Task::Run(_), Some(sql), Some(session)) => Found::Rows(session.run(entry, sql, options).await?),
+            (Task::Explain(_, analyze), Some(sql), Some(session)) => {
+                Found::Plan(session.explain(entry, sql, *analyze, options).await?)
+            }
+            (Task::List(request), _, None) => {
+                let limit_ms = u64::try_from(options.time_left().as_millis()).unwrap_or(u64::MAX);
+                let snapshot = tokio::select! {
+                    snapshot = self.current_snapshot(caller, prepared.source, entry) => snapshot?,
+                    () = options.cancel.cancelled() => return Err(DatabaseError::Cancelled.into()),
+                    () = tokio::time::sleep(options.time_left()) => return Err(DatabaseError::Timeout { limit_ms }.into()),
+                };
+                Found::Page(snapshot.page(request))
+            }
+            (Task::List(request), _, Some(session)) => Found::Page(session.list(entry, request, options).await?),
+            (Task::Describe(name), _, Some(session)) => {
+                let unknown = |nearest| DatabaseError::UnknownTable {
+                    name: (*name).to_owned(),
+                    source_name: prepared.source.name.clone(),
+                    nearest,
+                };
+                match session.describe(entry, name, options).await {
+                    Ok(mut table) => {
+                        if !table.obey(rules) {
+                            return Err(unknown(Vec::new()).into());
+                        }
+                        Found::Table(Box::new(table))
+                    }
+                    // The nearest names are of all tables.
+                    Err(DatabaseError::UnknownTable { .. } | DatabaseError::AmbiguousTable { .. })
+                        if rules.denies() =>
+                    {
+                        return Err(unknown(Vec::new()).into());
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            (Task::Run(_) | Task::Explain(_, _) | Task::Describe(_), _, _) => return Err(ToolError::internal()),
+        })
+    }
+
     /// An error of the database with what its source allows to be said, and with the names that could be meant.
     async fn explained(
         &self,
@@ -521,51 +577,12 @@ struct Prepared<'a> {
 }
 
 impl Prepared<'_> {
+    /// Whether the remembered snapshot answers: the databases page their lists themselves, where the rules are not known.
+    fn is_from_snapshot(&self, task: &Task<'_>) -> bool {
+        matches!(task, Task::List(_)) && !self.source.column_rules.is_empty()
+    }
+
     async fn open(&self, call: &str) -> Result<Session<'_>, ToolError> {
         Ok(self.database.open(call, &self.options, self.approved.as_ref()).await?)
     }
-}
-
-async fn perform(
-    session: Session<'_>,
-    entry: &OpenEntry,
-    task: &Task<'_>,
-    prepared: &Prepared<'_>,
-) -> Result<Found, ToolError> {
-    let options = &prepared.options;
-    let rules = &prepared.source.column_rules;
-    Ok(match (task, &prepared.approved) {
-        (Task::Run(_), Some(sql)) if sql.is_explain() => {
-            Found::Plan(session.explain(entry, sql, false, options).await?)
-        }
-        (Task::Run(_), Some(sql)) => Found::Rows(session.run(entry, sql, options).await?),
-        (Task::Explain(_, analyze), Some(sql)) => Found::Plan(session.explain(entry, sql, *analyze, options).await?),
-        // The engines page in the database, where the rules are not known.
-        (Task::List(request), _) if !rules.is_empty() => {
-            let snapshot = session.snapshot(entry, None, options).await?.ok_or_else(ToolError::internal)?;
-            Found::Page(snapshot.obey(rules).page(request))
-        }
-        (Task::List(request), _) => Found::Page(session.list(entry, request, options).await?),
-        (Task::Describe(name), _) => {
-            let unknown = |nearest| DatabaseError::UnknownTable {
-                name: (*name).to_owned(),
-                source_name: prepared.source.name.clone(),
-                nearest,
-            };
-            match session.describe(entry, name, options).await {
-                Ok(mut table) => {
-                    if !table.obey(rules) {
-                        return Err(unknown(Vec::new()).into());
-                    }
-                    Found::Table(Box::new(table))
-                }
-                // The nearest names are of all tables.
-                Err(DatabaseError::UnknownTable { .. } | DatabaseError::AmbiguousTable { .. }) if rules.denies() => {
-                    return Err(unknown(Vec::new()).into());
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        (Task::Run(_) | Task::Explain(_, _), None) => return Err(ToolError::internal()),
-    })
 }

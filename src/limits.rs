@@ -143,7 +143,7 @@ impl Default for Limits {
             sampled_values: 50,
             snapshot_ttl_ms: 30_000,
             snapshot_max_age_ms: 600_000,
-            max_snapshot_bytes: 64 << 20,
+            max_snapshot_bytes: 40 << 20,
             advice_timeout_ms: 2_000,
             sqlite_heap_bytes: 16 << 20,
             sqlite_large_heap_bytes: 80 << 20,

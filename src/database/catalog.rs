@@ -146,7 +146,9 @@ impl Column {
     /// Memory it holds, about.
     pub fn bytes(&self) -> usize {
         let values: usize = self.values.iter().map(|value| size_of::<String>() + value.len()).sum();
-        size_of::<Self>() + self.name.len() + self.comment.as_ref().map_or(0, |text| text.len()) + values
+        let texts = [&self.default, &self.identity, &self.generated, &self.comment, &self.check];
+        let texts: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
+        size_of::<Self>() + self.name.len() + texts + values
     }
 }
 
@@ -209,7 +211,7 @@ impl TableDescription {
             let kind = of_column(&column.name).or(computed);
             column.masked = kind == Some(RuleKind::Mask);
             if kind.is_some() {
-                hidden.push(column.name.clone());
+                hidden.push(column.name.to_lowercase());
             }
             // A materialized view may hold a masked column's values under any name.
             if column.masked || self.kind == TableKind::MaterializedView {
@@ -218,18 +220,18 @@ impl TableDescription {
             kind != Some(RuleKind::Deny)
         });
         let names_hidden = |text: &str| {
-            let words = || text.split(|c: char| !c.is_alphanumeric() && c != '_');
-            hidden
-                .iter()
-                .any(|name| text.contains(name.as_str()) || words().any(|word| word.eq_ignore_ascii_case(name)))
+            let text = text.to_lowercase();
+            hidden.iter().any(|name| text.contains(name.as_str()))
         };
-        let shows = |list: &Vec<String>| !list.iter().any(|column| hidden.contains(column));
+        // A key on SQLite spells a column as its own text does.
+        let is_hidden = |column: &String| hidden.contains(&column.to_lowercase());
+        let shows = |list: &Vec<String>| !list.iter().any(is_hidden);
         for column in &mut self.columns {
             column.default = column.default.take().filter(|text| !names_hidden(text));
             column.generated = column.generated.take().filter(|text| !names_hidden(text));
             column.check = column.check.take().filter(|text| !names_hidden(text));
         }
-        self.primary_key.retain(|column| !hidden.contains(column));
+        self.primary_key.retain(|column| !is_hidden(column));
         self.unique.retain(shows);
         self.indexes.retain(|text| !names_hidden(text));
         self.checks.retain(|text| !names_hidden(text));

@@ -268,7 +268,7 @@ impl Session<'_> {
         options: &ReadOptions,
     ) -> Result<Option<Snapshot>, DatabaseError> {
         match self {
-            Session::Sqlite(session) => session.snapshot(entry, options).await.map(Some),
+            Session::Sqlite(session) => session.snapshot(entry, unless, options).await,
             Session::Postgres(session) => session.snapshot(entry, unless, options).await,
         }
     }

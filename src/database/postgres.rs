@@ -326,13 +326,16 @@ impl PostgresEngine {
         let (time_zone, application_name) =
             (quoting::literal(&self.settings.time_zone), quoting::literal(application_name));
         // With constraint_exclusion the planner would compute what is constant in the CHECKs of children and partitions.
+        // An index that holds all the columns a statement reads is read in its own order, which tells the ranking of a
+        // column that a rule covers.
+        let rules = if self.settings.column_rules.is_empty() { "" } else { "SET LOCAL enable_indexonlyscan=off;" };
         // From version 14 on the server notices by itself that the client has gone, however it went.
         format!(
             "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};SET LOCAL lock_timeout={lock_timeout_ms};\
              SET LOCAL idle_in_transaction_session_timeout={idle};SET LOCAL TimeZone={time_zone};\
              SET LOCAL DateStyle='ISO';SET LOCAL IntervalStyle='postgres';SET LOCAL bytea_output='hex';\
              SET LOCAL extra_float_digits=1;SET LOCAL standard_conforming_strings=on;\
-             SET LOCAL constraint_exclusion=off;SET LOCAL application_name={application_name};\
+             SET LOCAL constraint_exclusion=off;{rules}SET LOCAL application_name={application_name};\
              SELECT pg_catalog.pg_backend_pid(),{callers},\
              CASE WHEN pg_catalog.textregexeq(pg_catalog.current_setting('server_version_num'),'^(1[4-9]|[2-9][0-9])') \
              THEN pg_catalog.set_config('client_connection_check_interval','1000',true) END{own}",

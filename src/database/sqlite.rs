@@ -24,6 +24,7 @@ mod worker;
 #[cfg(test)]
 pub(crate) use handle::reads_only;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -93,12 +94,12 @@ impl SqliteEngine {
 
     async fn start(&self) -> Result<Worker, DatabaseError> {
         match Worker::start(&self.setup).await {
-            Ok((worker, Reply::Done(_) | Reply::Rows(_))) => Ok(worker),
             Ok((worker, Reply::Failed(error))) => {
                 tracing::warn!(source = self.source_name, ?error, "cannot open the database file");
                 worker.kill(None);
                 Err(error.told(&self.source_name, 0))
             }
+            Ok((worker, _)) => Ok(worker),
             Err(error) => {
                 tracing::warn!(source = self.source_name, %error, "cannot start the process that reads the file");
                 Err(self.unreadable("the process that reads the file cannot be started"))
@@ -198,21 +199,44 @@ impl SqliteSession<'_> {
         }
     }
 
-    pub(super) async fn snapshot(self, _entry: &OpenEntry, options: &ReadOptions) -> Result<Snapshot, DatabaseError> {
-        match self.ask(Work::Snapshot, options).await? {
-            Answer::Snapshot { tables, left_out } => {
-                let tables = tables.into_iter().map(with_kin).collect();
-                Ok(Snapshot { tables, left_out, fingerprint: None })
+    pub(super) async fn snapshot(
+        self,
+        _entry: &OpenEntry,
+        unless: Option<&str>,
+        options: &ReadOptions,
+    ) -> Result<Option<Snapshot>, DatabaseError> {
+        let mut tables = Vec::new();
+        let mut type_names = HashSet::new();
+        let work = Work::Snapshot { unless: unless.map(str::to_owned) };
+        let mut hear = |reply| match reply {
+            Reply::Table(table) => tables.push(with_kin(compact(*table, &mut type_names))),
+            Reply::Again => tables.clear(),
+            _ => {}
+        };
+        match self.ask_hearing(work, options, &mut hear).await? {
+            Answer::Snapshot { left_out, fingerprint } => {
+                Ok(Some(Snapshot { tables, left_out, fingerprint: Some(fingerprint) }))
             }
+            Answer::Unchanged => Ok(None),
             _ => Err(strange()),
         }
+    }
+
+    async fn ask(self, work: Work, options: &ReadOptions) -> Result<Answer, DatabaseError> {
+        self.ask_hearing(work, options, &mut |_| {}).await
     }
 
     /// Asks the process until the deadline, or until the call is cancelled; then it goes back to the idle ones.
     ///
     /// A process that ended before it answered is replaced once, and a statement that needs more memory is asked once more
-    /// when the one larger place is free: nothing but reads is ever asked.
-    async fn ask(mut self, work: Work, options: &ReadOptions) -> Result<Answer, DatabaseError> {
+    /// when the one larger place is free: nothing but reads is ever asked. `hear` gets the replies before the answer, and
+    /// [`Reply::Again`] when they come once more.
+    async fn ask_hearing(
+        mut self,
+        work: Work,
+        options: &ReadOptions,
+        hear: &mut (dyn FnMut(Reply) + Send),
+    ) -> Result<Answer, DatabaseError> {
         let engine = self.engine;
         let left = options.time_left();
         let limit_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
@@ -229,8 +253,11 @@ impl SqliteSession<'_> {
             let mut asked = worker;
             request.timeout_ms = u64::try_from(end.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(0);
             let grace = Duration::from_millis(engine.limits.sqlite_grace_ms);
-            let mut tell = |rows| options.tell_rows(rows);
-            match until(end + grace, limit_ms, options, asked.ask(&request, &mut tell)).await {
+            let mut told = |reply| match reply {
+                Reply::Rows(rows) => options.tell_rows(rows),
+                other => hear(other),
+            };
+            match until(end + grace, limit_ms, options, asked.ask(&request, &mut told)).await {
                 Err(error) => {
                     asked.kill(self.place.take());
                     return Err(error);
@@ -242,11 +269,13 @@ impl SqliteSession<'_> {
                         return Err(engine.unreadable("the process that reads the file ended during the call"));
                     }
                     is_repeated = true;
+                    hear(Reply::Again);
                 }
                 Ok(Ok(Reply::Failed(ReadError::NeedsMemory))) if !request.is_large => {
                     self.worker = Some(asked);
                     large = until(end, limit_ms, options, LARGE.acquire()).await?.ok();
                     request.is_large = true;
+                    hear(Reply::Again);
                 }
                 Ok(Ok(reply)) => {
                     if large.is_some() {
@@ -260,7 +289,7 @@ impl SqliteSession<'_> {
                         Reply::Failed(ReadError::NeedsMemory) => Err(too_much(&engine.limits)),
                         Reply::Failed(ReadError::TooBig) => Err(too_big(&engine.limits)),
                         Reply::Failed(error) => Err(error.told(&engine.source_name, limit_ms)),
-                        Reply::Rows(_) => Err(strange()),
+                        Reply::Rows(_) | Reply::Table(_) | Reply::Again => Err(strange()),
                     };
                 }
             }
@@ -289,6 +318,18 @@ fn piped(sql: &ApprovedSql) -> Result<Box<serde_json::value::RawValue>, Database
 /// The names that rules go by, which do not cross the pipe.
 fn with_kin(mut table: TableDescription) -> TableDescription {
     table.kin = vec![(String::new(), table.name.clone())];
+    table
+}
+
+/// A table in as little memory as it needs; equal names of types are one text.
+fn compact(mut table: TableDescription, type_names: &mut HashSet<Arc<str>>) -> TableDescription {
+    table.columns.shrink_to_fit();
+    for column in &mut table.columns {
+        match type_names.get(&column.type_name) {
+            Some(known) => column.type_name = Arc::clone(known),
+            None => drop(type_names.insert(Arc::clone(&column.type_name))),
+        }
+    }
     table
 }
 

@@ -11,6 +11,7 @@ use super::{Caller, Gateway};
 use crate::audit::{EntryStart, Finished, OpenEntry, OutcomeKind};
 use crate::config::SourceConfig;
 use crate::database::catalog::Snapshot;
+use crate::dialect::Dialect;
 use crate::error::ToolError;
 use crate::guard;
 
@@ -113,19 +114,45 @@ impl Gateway {
         source: &SourceConfig,
         entry: &OpenEntry,
     ) -> Result<Arc<Snapshot>, ToolError> {
+        self.snapshot_of_age(caller, source, entry, Duration::from_millis(source.limits.snapshot_ttl_ms)).await
+    }
+
+    /// The snapshot with the tables that are there now. Known values of columns can be as old as in
+    /// [`Gateway::snapshot`].
+    pub(super) async fn current_snapshot(
+        &self,
+        caller: &Caller,
+        source: &SourceConfig,
+        entry: &OpenEntry,
+    ) -> Result<Arc<Snapshot>, ToolError> {
+        self.snapshot_of_age(caller, source, entry, Duration::ZERO).await
+    }
+
+    async fn snapshot_of_age(
+        &self,
+        caller: &Caller,
+        source: &SourceConfig,
+        entry: &OpenEntry,
+        age: Duration,
+    ) -> Result<Arc<Snapshot>, ToolError> {
         let place = self.snapshots.0.get(&source.name).ok_or_else(ToolError::internal)?;
         // Who comes meanwhile waits for what is being read, and has it then.
         let mut remembered = place.lock().await;
         let limits = &source.limits;
+        let database = self.router.database(&source.name).await?;
+        // What SQLite's fingerprint says nothing of, the values in the file, is read again whenever the snapshot is older
+        // than its time to live.
+        let has_values = database.dialect() == Dialect::Postgresql;
+        let max_age =
+            Duration::from_millis(if has_values { limits.snapshot_max_age_ms } else { limits.snapshot_ttl_ms });
         if let Some(known) = &*remembered
-            && known.asked_at.elapsed() < Duration::from_millis(limits.snapshot_ttl_ms)
+            && known.asked_at.elapsed() < age
+            && known.read_at.elapsed() < max_age
         {
             return Ok(Arc::clone(&known.snapshot));
         }
-        let max_age = Duration::from_millis(limits.snapshot_max_age_ms);
         let unless = remembered.as_ref().filter(|known| known.read_at.elapsed() < max_age);
         let unless = unless.and_then(|known| known.snapshot.fingerprint.as_deref());
-        let database = self.router.database(&source.name).await?;
         let options = plain_options(caller, source);
         let session = database.open(entry.id(), &options, None).await?;
         let now = Instant::now();

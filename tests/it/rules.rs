@@ -350,6 +350,112 @@ fn virtual_tables_over_ruled_tables_are_closed() {
     }
 }
 
+/// A rule for one column of a full-text table, and names that a text spells in another way than the schema does.
+#[test]
+fn full_text_tables_are_closed_however_they_are_named() {
+    let home = Home::new("rules-names");
+    let path = home.scratch.path("main.db");
+    let mut script = "CREATE VIRTUAL TABLE notes USING fts4(title, secret); INSERT INTO notes VALUES ('a', 'planted pin');
+        CREATE VIRTUAL TABLE old USING fts3(title, secret); INSERT INTO old VALUES ('a', 'planted pin');
+        CREATE VIRTUAL TABLE new USING fts5(title, secret); INSERT INTO new VALUES ('a', 'planted pin');
+        CREATE TABLE pers (id INTEGER PRIMARY KEY, secret TEXT); CREATE VIRTUAL TABLE \"\u{c4}rzte\" USING fts5(body);
+        CREATE TRIGGER fill AFTER INSERT ON pers BEGIN INSERT INTO \"\u{c4}rzte\" (rowid, body) VALUES (new.id, new.secret); END;
+        INSERT INTO pers VALUES (1, 'planted');"
+        .to_owned();
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let names = [
+        "user's",
+        "b\"q",
+        "a[b",
+        "c]d",
+        "`tick`",
+        "x  y",
+        "tab\tname",
+        "new\nline",
+        "\u{c4}MTER",
+        "Gr\u{f6}\u{df}e",
+        "-",
+        "'",
+    ];
+    for name in names {
+        let (base, index, vocabulary) = (quoted(name), quoted(&format!("{name} fts")), quoted(&format!("{name} v")));
+        let named = quoted(&format!("{name} fts")).replace('\'', "''");
+        script += &format!(
+            "CREATE TABLE {base} (id INTEGER PRIMARY KEY, secret TEXT); INSERT INTO {base} VALUES (1, 'planted');
+             CREATE VIRTUAL TABLE {index} USING fts5(secret, content={base}, content_rowid='id');
+             INSERT INTO {index} ({index}) VALUES ('rebuild');
+             CREATE VIRTUAL TABLE {vocabulary} USING fts5vocab({named}, 'row');"
+        );
+    }
+    sqlite(&path, &script);
+    let home = home.set("TUDB_CONFIG", path.with_file_name("tudb.toml").display());
+    let allowed = "CREATE TABLE \"free table\" (a)";
+    sqlite(&path, allowed);
+    for rule in ["mask = [\"*.secret\"]", "deny = [\"*.secret\"]"] {
+        let text = format!("[sources.main]\nurl = \"sqlite://{}\"\n{rule}\n", path.display());
+        std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
+        let mut server = home.serve();
+        let mut check = |sql: &str| {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            let code = reply["error"]["code"].as_str().unwrap_or_default().to_owned();
+            assert!(["column_denied", "relation_refused"].contains(&code.as_str()), "{rule}: {sql}: {reply}");
+            assert!(!reply.to_string().contains("planted"), "{rule}: {sql}: {reply}");
+        };
+        for table in ["notes", "old", "new"] {
+            check(&format!("SELECT title FROM {table} WHERE title MATCH 'secret:plan*'"));
+            check(&format!("SELECT title FROM {table}"));
+        }
+        check("SELECT rowid, body FROM \"\u{c4}rzte\"");
+        check("SELECT * FROM \"\u{c4}rzte_content\"");
+        for name in names {
+            check(&format!("SELECT rowid FROM {} WHERE secret MATCH 'plan*'", quoted(&format!("{name} fts"))));
+            check(&format!("SELECT term FROM {}", quoted(&format!("{name} v"))));
+            check(&format!("SELECT * FROM {}", quoted(&format!("{name} fts_data"))));
+        }
+        assert_eq!(server.call("run_sql", json!({"sql": "SELECT count(*) FROM \"free table\""}))["rows"], json!([[0]]));
+        // What nobody may read is not listed, nor are its columns.
+        let listed = server.call("list_tables", json!({"limit": 100}));
+        assert!(listed.to_string().contains("free table") && !listed.to_string().contains(" fts"), "{listed}");
+        let described = server.call("describe_table", json!({"table": "user's fts"}));
+        assert_eq!(described["error"]["code"], "unknown_table", "{described}");
+    }
+}
+
+/// Rows come in the order of the table, whatever index would hold all that is read.
+#[test]
+fn the_order_of_rows_tells_nothing_of_a_ruled_column() {
+    let rows = "SELECT n, (n * 37) % 101, 'c' || (n % 5), 'x' FROM";
+    let sqlite_rows =
+        format!("WITH RECURSIVE s(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM s WHERE n < 1000) {rows} s");
+    let schema = "CREATE TABLE staff (id INTEGER PRIMARY KEY, salary INT, city TEXT, note TEXT);";
+    let indexes = "CREATE INDEX pay ON staff (salary, city); CREATE INDEX ids ON staff (salary, id);";
+    let statements = ["SELECT id FROM staff", "SELECT city FROM staff", "SELECT id, city FROM staff WHERE city = 'c1'"];
+    let check = |server: &mut Server| {
+        for sql in statements {
+            let plan = server.call("explain_query", json!({"sql": sql})).to_string();
+            assert!(plan.contains("staff") && !plan.contains("COVERING INDEX"), "{sql}: {plan}");
+            assert!(!plan.contains("Index Only") && !plan.contains("ANY("), "{sql}: {plan}");
+        }
+        let ids = server.call("run_sql", json!({"sql": "SELECT id FROM staff LIMIT 3"}));
+        assert_eq!(ids["rows"], json!([[1], [2], [3]]));
+    };
+    let home = Home::new("rules-order");
+    let path = home.scratch.path("main.db");
+    sqlite(&path, &format!("{schema} INSERT INTO staff {sqlite_rows}; {indexes} ANALYZE;"));
+    let home = home.set("TUDB_CONFIG", path.with_file_name("tudb.toml").display());
+    let with = |url: String| {
+        let text = format!("[sources.main]\nurl = \"{url}\"\ndeny = [\"staff.salary\"]\n");
+        std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
+        home.serve()
+    };
+    check(&mut with(format!("sqlite://{}", path.display())));
+    let postgres = server();
+    let (database, url) = postgres.database("rules_order");
+    postgres.script(&database, &format!("{schema} INSERT INTO staff {rows} generate_series(1, 20000) n; {indexes}"));
+    postgres.query(&database, "VACUUM ANALYZE staff");
+    check(&mut with(url));
+}
+
 fn sqlite(path: &Path, script: &str) {
     output_of(Command::new("sqlite3").arg(path).arg(script));
 }

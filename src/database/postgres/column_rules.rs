@@ -11,9 +11,10 @@ use crate::database::DatabaseError;
 use crate::guard::columns::{ColumnRules, RuleKind, RuledTable};
 use crate::guard::{Names, Rejection, extensions};
 
-/// $1 and $2: schemas and names of relations, $3 the schemas of the caller's path in order. Rows: the relation that is named (schema, name, columns in order), one that
-/// it reaches, whether by a view, and the columns of that one which may come through. A view that takes a whole row
-/// lets every column through; one in a rule's tree is a variable without a column number.
+/// $1 and $2: schemas and names of relations, $3 the schemas of the caller's path in order, $4 names that may be types.
+/// Rows: the relation that is named (schema, name, columns in order), one that it reaches, whether by a view, and the
+/// columns of that one which may come through. A view that takes a whole row lets every column through; one in a rule's
+/// tree is a variable without a column number. The type of an array of rows names its relation too.
 const REACHED: &str = r#"
 WITH RECURSIVE
   named AS (
@@ -23,7 +24,10 @@ WITH RECURSIVE
     UNION
     SELECT (SELECT c.oid FROM unnest($3::text[]) WITH ORDINALITY x(name, place) JOIN pg_namespace p ON p.nspname = x.name
         JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n ORDER BY x.place LIMIT 1)
-      FROM unnest($1::text[], $2::text[]) u(s, n) WHERE u.s IS NULL),
+      FROM unnest($1::text[], $2::text[]) u(s, n) WHERE u.s IS NULL
+    UNION
+    SELECT e.typrelid FROM pg_type t JOIN pg_type e ON e.oid = t.typelem
+      WHERE t.typname = ANY ($4::text[]) AND t.typcategory = 'A' AND e.typrelid <> 0),
   reach AS (SELECT oid AS root, oid, false AS viewed FROM named WHERE oid IS NOT NULL
     UNION
     SELECT r.root, x.oid, r.viewed OR x.viewed FROM reach r, LATERAL (
@@ -73,6 +77,7 @@ pub(super) async fn tables(
         .bind(schemas)
         .bind(relations)
         .bind(path)
+        .bind(&names.types)
         .persistent(false)
         .fetch_all(connection)
         .await

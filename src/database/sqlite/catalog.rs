@@ -1,5 +1,8 @@
 //! What SQLite says about its tables, read with literal SQL and bound names.
 
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::created::Created;
 use super::handle::{Fault, Handle, Statement, Value};
 use super::pipe::ReadError;
@@ -41,21 +44,20 @@ pub(super) fn list(handle: &Handle, request: &ListRequest) -> Result<TablePage, 
     let estimates = estimates(handle);
     let mut matching = Vec::new();
     if request.schema.as_deref().is_none_or(|schema| schema == "main") {
-        for Named { name, kind, created, .. } in names(handle)? {
+        for named in names(handle)? {
+            let name = &named.name;
             let mut matched = Vec::new();
             if let Some(word) = request.search.as_deref().map(str::to_lowercase) {
                 let has = |text: &str| text.to_lowercase().contains(&word);
-                if has(&name) {
+                let created = if request.names_only { Created::default() } else { named.created() };
+                if has(name) {
                     matched.push(format!("table {name}"));
                 }
-                if !request.names_only && created.comment.as_deref().is_some_and(has) {
+                if created.comment.as_deref().is_some_and(has) {
                     matched.push("comment".to_owned());
                 }
-                let columns = if request.names_only {
-                    Vec::new()
-                } else {
-                    readable(columns(handle, &name, &created), &mut None)?
-                };
+                let columns =
+                    if request.names_only { Vec::new() } else { readable(columns(handle, name, &created), &mut None)? };
                 for column in columns {
                     if has(&column.name) || column.comment.as_deref().is_some_and(has) {
                         matched.push(format!("column {}", column.name));
@@ -66,25 +68,38 @@ pub(super) fn list(handle: &Handle, request: &ListRequest) -> Result<TablePage, 
                 }
                 matched.truncate(MATCHES);
             }
-            let rows = estimates.iter().find(|(table, _)| *table == name).map(|(_, rows)| *rows);
-            let comment = created.comment;
-            matching.push(TableSummary { name, kind, rows, comment, partitions: None, foreign: false, matched });
+            matching.push((named, matched));
         }
     }
     let total = matching.len() as u64;
-    let mut tables: Vec<ListedTable> = matching
-        .into_iter()
-        .filter(|table| request.after.as_ref().is_none_or(|after| table.name > *after))
-        .map(|summary| ListedTable { cursor: summary.name.clone(), summary })
-        .collect();
+    matching.retain(|(table, _)| request.after.as_ref().is_none_or(|after| table.name > *after));
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-    let more = tables.len() > limit;
-    tables.truncate(limit);
+    let more = matching.len() > limit;
+    matching.truncate(limit);
+    let tables = matching.into_iter().map(|(named, matched)| {
+        let summary = TableSummary {
+            rows: estimates.get(&named.name).copied(),
+            comment: named.created().comment,
+            name: named.name,
+            kind: named.kind,
+            partitions: None,
+            foreign: false,
+            matched,
+        };
+        ListedTable { cursor: summary.name.clone(), summary }
+    });
+    let tables = tables.collect();
     Ok(TablePage { tables, total, more })
 }
 
-pub(super) fn describe(handle: &Handle, wanted: &str) -> Result<TableDescription, ReadError> {
-    let names = names(handle)?;
+/// Describes one table. `closed` holds tables that nobody may read, in ASCII lower case.
+pub(super) fn describe(
+    handle: &Handle,
+    wanted: &str,
+    closed: &BTreeSet<String>,
+) -> Result<TableDescription, ReadError> {
+    let mut names = names(handle)?;
+    names.retain(|named| !closed.contains(&named.name.to_ascii_lowercase()));
     let bare = unquote(wanted);
     let found = names
         .iter()
@@ -112,18 +127,36 @@ fn unquote(wanted: &str) -> String {
     bare.to_owned()
 }
 
-/// All tables with what a schema context needs, and how many did not fit into `max_bytes`.
+/// Changes when the schema does.
+pub(super) fn fingerprint(handle: &Handle) -> Result<String, ReadError> {
+    let mut hasher = DefaultHasher::new();
+    let mut statement = handle.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema")?;
+    while statement.step()? {
+        [0, 1, 2, 3].map(|column| statement.text(column)).hash(&mut hasher);
+    }
+    Ok(format!("{:016x}", hasher.finish()))
+}
+
+/// Sends all tables but the closed ones with what a schema context needs; returns how many did not fit into `max_bytes`.
 pub(super) fn snapshot(
     handle: &Handle,
+    closed: &BTreeSet<String>,
     sampled: usize,
     max_bytes: usize,
-) -> Result<(Vec<TableDescription>, usize), ReadError> {
-    let (mut tables, mut left_out, mut bytes) = (Vec::new(), 0, 0);
+    send: &mut dyn FnMut(TableDescription),
+) -> Result<usize, ReadError> {
+    let (mut left_out, mut bytes) = (0, 0);
+    let estimates = estimates(handle);
     for named in names(handle)? {
+        if closed.contains(&named.name.to_ascii_lowercase()) {
+            continue;
+        }
         let mut table = table(handle, &named, false)?;
+        table.rows = estimates.get(&named.name).copied();
         if named.kind == TableKind::Table {
             for column in &mut table.columns {
-                if column.values.is_empty() && is_text(&column.type_name) {
+                // Tables go before values.
+                if column.values.is_empty() && is_text(&column.type_name) && bytes < max_bytes / 2 {
                     column.values = readable(sample(handle, &named.name, &column.name, sampled), &mut None)?;
                 }
             }
@@ -132,10 +165,10 @@ pub(super) fn snapshot(
         if bytes > max_bytes {
             left_out += 1;
         } else {
-            tables.push(table);
+            send(table);
         }
     }
-    Ok((tables, left_out))
+    Ok(left_out)
 }
 
 /// Rows looked at for the values of a text column.
@@ -164,7 +197,13 @@ struct Named {
     name: String,
     kind: TableKind,
     sql: String,
-    created: Created,
+}
+
+impl Named {
+    /// Parsed anew each time: a schema can have thousands of tables, of which few are looked at.
+    fn created(&self) -> Created {
+        Created::read(&self.sql)
+    }
 }
 
 /// In the order of the names' UTF-8, which is the cursor's too, whatever the encoding of the file.
@@ -175,7 +214,7 @@ fn names(handle: &Handle) -> Result<Vec<Named>, Fault> {
         let text = |column| statement.text(column).unwrap_or_default();
         let (name, sql) = (text(0), text(2));
         let kind = if text(1) == "view" { TableKind::View } else { TableKind::Table };
-        names.push(Named { name, kind, created: Created::read(&sql), sql });
+        names.push(Named { name, kind, sql });
     }
     names.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(names)
@@ -213,20 +252,21 @@ fn primary_key(handle: &Handle, table: &str) -> Result<Vec<String>, Fault> {
     texts(about(handle, "SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk", table)?, 0)
 }
 
-fn estimates(handle: &Handle) -> Vec<(String, i64)> {
+fn estimates(handle: &Handle) -> HashMap<String, i64> {
+    let mut estimates = HashMap::new();
     // The statistics table is there only after ANALYZE.
-    let Ok(mut statement) = handle.prepare(ESTIMATES) else { return Vec::new() };
-    let mut estimates = Vec::new();
+    let Ok(mut statement) = handle.prepare(ESTIMATES) else { return estimates };
     while let Ok(true) = statement.step() {
         if let (Some(table), Value::Integer(rows)) = (statement.text(0), statement.value(1)) {
-            estimates.push((table, rows));
+            estimates.insert(table, rows);
         }
     }
     estimates
 }
 
 fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription, Fault> {
-    let Named { name, kind, sql, created } = named;
+    let Named { name, kind, sql } = named;
+    let created = &named.created();
     let mut problem = None;
     let mut primary = readable(key_places(handle, name), &mut problem)?;
     primary.sort();
@@ -270,7 +310,7 @@ fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription
         }
     }
     if whole {
-        description.rows = estimates(handle).into_iter().find(|(table, _)| table == name).map(|(_, n)| n);
+        description.rows = estimates(handle).get(name).copied();
         let mut last = None;
         let mut rows = about(handle, UNIQUE, name)?;
         while rows.step()? {

@@ -12,7 +12,7 @@ use super::file::{self, Look};
 use super::handle::{self, Handle};
 use super::pipe::{self, Answer, Place, ReadError, Reply, Request, Setup, Work};
 use super::read::{self, Wanted};
-use super::{catalog, vfs};
+use super::{catalog, rules, vfs};
 use crate::database::bootstrap;
 use crate::guard::ApprovedSql;
 
@@ -111,9 +111,13 @@ pub(super) fn answer_all(input: &mut impl Read, output: &mut impl Write, overdue
         }
         let tells = request.tells_rows;
         let mut told = Ok(());
-        let answer = reader.answer(&request, end, &mut |rows| {
-            if tells && rows.is_multiple_of(super::super::TELL_EVERY) && told.is_ok() {
-                told = pipe::send(output, &Reply::Rows(rows));
+        let answer = reader.answer(&request, end, &mut |reply| {
+            let is_due = match &reply {
+                Reply::Rows(rows) => tells && rows.is_multiple_of(super::super::TELL_EVERY),
+                _ => true,
+            };
+            if is_due && told.is_ok() {
+                told = pipe::send(output, &reply);
             }
         });
         told?;
@@ -195,6 +199,9 @@ impl Reader {
         };
         handle.execute("PRAGMA query_only = on; PRAGMA trusted_schema = off").map_err(missing)?;
         handle.lock(bounds.max_sql_bytes, bounds.sqlite_value_bytes);
+        if !self.setup.rules.is_empty() {
+            handle.scan_in_table_order();
+        }
         // Reads the schema. What is wrong with it, or a writer's lock, is told by the first read.
         let read = handle.execute("SELECT count(*) FROM sqlite_schema");
         handle.wait_for_locks();
@@ -216,7 +223,7 @@ impl Reader {
 
     /// Does what a request asks. A read during which an unlocked file changed, or that failed because the files beside the
     /// database did, is done again.
-    fn answer(&mut self, request: &Request, end: Instant, tell: &mut dyn FnMut(u64)) -> Result<Answer, ReadError> {
+    fn answer(&mut self, request: &Request, end: Instant, tell: &mut dyn FnMut(Reply)) -> Result<Answer, ReadError> {
         let mut openings = 1;
         loop {
             let bounds = self.setup.bounds;
@@ -244,12 +251,13 @@ impl Reader {
                 };
             }
             openings += 1;
+            tell(Reply::Again);
             self.open = None;
             std::thread::sleep(BETWEEN_OPENINGS);
         }
     }
 
-    fn read(&self, open: &Open, work: &Work, tell: &mut dyn FnMut(u64)) -> Result<Answer, ReadError> {
+    fn read(&self, open: &Open, work: &Work, tell: &mut dyn FnMut(Reply)) -> Result<Answer, ReadError> {
         let (handle, rules, bounds) = (&open.handle, &self.setup.rules, &self.setup.bounds);
         let approved = |sql| {
             ApprovedSql::from_pipe(sql).map_err(|error| ReadError::Sql {
@@ -261,13 +269,25 @@ impl Reader {
         match work {
             Work::Run { sql, format, budget, max_rows_ceiling } => {
                 let wanted = Wanted { format: *format, budget: *budget, max_rows_ceiling: *max_rows_ceiling };
-                read::rows(handle, &self.wrapper, &approved(sql)?, rules, &wanted, tell).map(Answer::Rows)
+                read::rows(handle, &self.wrapper, &approved(sql)?, rules, &wanted, &mut |rows| tell(Reply::Rows(rows)))
+                    .map(Answer::Rows)
             }
             Work::Explain { sql } => read::plan(handle, &approved(sql)?, rules).map(Answer::Plan),
             Work::List(request) => catalog::list(handle, request).map(Answer::Page),
-            Work::Describe(table) => catalog::describe(handle, table).map(Answer::Table),
-            Work::Snapshot => catalog::snapshot(handle, bounds.sampled_values, bounds.max_snapshot_bytes)
-                .map(|(tables, left_out)| Answer::Snapshot { tables, left_out }),
+            Work::Describe(table) => {
+                catalog::describe(handle, table, &rules::closed_tables(handle, rules)?).map(Answer::Table)
+            }
+            Work::Snapshot { unless } => {
+                let fingerprint = catalog::fingerprint(handle)?;
+                if unless.as_ref() == Some(&fingerprint) {
+                    return Ok(Answer::Unchanged);
+                }
+                let closed = rules::closed_tables(handle, rules)?;
+                let mut send = |table| tell(Reply::Table(Box::new(table)));
+                let left_out =
+                    catalog::snapshot(handle, &closed, bounds.sampled_values, bounds.max_snapshot_bytes, &mut send)?;
+                Ok(Answer::Snapshot { left_out, fingerprint })
+            }
         }
     }
 }

@@ -149,6 +149,19 @@ impl Handle {
         }
     }
 
+    /// Makes the planner read a whole table in the table's own order: an index that holds all the columns a statement reads
+    /// may stand in for the table, and its order tells the ranking of a column that the statement may not read.
+    ///
+    /// The numbers are those of `SQLITE_CoverIdxScan` and `SQLITE_SkipScan` in SQLite's `sqliteInt.h`.
+    pub(super) fn scan_in_table_order(&self) {
+        const COVERING_INDEX_SCAN: c_int = 0x20;
+        const SKIP_SCAN: c_int = 0x4000;
+        // SAFETY: this option takes an open database and an int of bits to switch off.
+        unsafe {
+            ffi::sqlite3_test_control(ffi::SQLITE_TESTCTRL_OPTIMIZATIONS, self.db, COVERING_INDEX_SCAN | SKIP_SCAN);
+        }
+    }
+
     /// Takes the authorizer off, for the tests of the locks behind it.
     #[cfg(test)]
     pub(super) fn forget_authorizer(&self) {

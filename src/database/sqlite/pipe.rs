@@ -1,7 +1,8 @@
 //! What goes between the server and the process that reads a file: each message is its length in four bytes, the least
 //! first, and that many bytes of JSON.
 //!
-//! One [`Setup`], answered once; then requests, each answered once by anything but [`Reply::Rows`].
+//! One [`Setup`], answered once; then requests, each answered once by [`Reply::Done`] or [`Reply::Failed`], before which
+//! other replies may come.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -76,17 +77,31 @@ pub(super) struct Request {
 /// What to read. Statements are what [`crate::guard::ApprovedSql::to_pipe`] makes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Work {
-    Run { sql: Box<RawValue>, format: Format, budget: Budget, max_rows_ceiling: u64 },
-    Explain { sql: Box<RawValue> },
+    Run {
+        sql: Box<RawValue>,
+        format: Format,
+        budget: Budget,
+        max_rows_ceiling: u64,
+    },
+    Explain {
+        sql: Box<RawValue>,
+    },
     List(ListRequest),
     Describe(String),
-    Snapshot,
+    /// All tables, unless the schema is still the one with this fingerprint.
+    Snapshot {
+        unless: Option<String>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     /// So many rows have come.
     Rows(u64),
+    /// One table of a snapshot. Each is a message of its own, so that neither side holds all of them as text.
+    Table(Box<TableDescription>),
+    /// The read begins anew: the tables so far do not count.
+    Again,
     Done(Box<Answer>),
     Failed(ReadError),
 }
@@ -99,10 +114,13 @@ pub(super) enum Answer {
     Plan(Explanation),
     Page(TablePage),
     Table(TableDescription),
+    /// The tables came before it.
     Snapshot {
-        tables: Vec<TableDescription>,
         left_out: usize,
+        fingerprint: String,
     },
+    /// The schema has not changed.
+    Unchanged,
 }
 
 /// Why a read failed: what [`DatabaseError`] says to the caller, without what only the server knows.

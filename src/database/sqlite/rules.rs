@@ -24,16 +24,23 @@ pub(super) fn judge(
         return Ok(BTreeSet::new());
     }
     let ruled = ruled_tables(handle, sql, reads, rules)?;
+    let uses = sql.names().uses.as_ref();
+    // A refusal names no denied column that the caller has not named.
+    let is_named = |column: &str| {
+        uses.is_some_and(|uses| {
+            let names = uses.plain.iter().map(|item| &item.name).chain(&uses.uses).map(|name| name.column.as_str());
+            names.chain(uses.unread.iter().map(String::as_str)).any(|name| name == column)
+        })
+    };
     // A denied column that the authorizer saw is refused however it is spelt. What it does not see (columns that two
     // tables are joined by) stands in the text, which is judged with all ruled columns of the tables in it.
     for read in reads {
         let (table, column) = (read.table.to_ascii_lowercase(), read.column.to_ascii_lowercase());
         let found = ruled.iter().find(|ruled| ruled.table == table);
         if let Some(ruled) = found.filter(|ruled| ruled.whole || ruled.denied.contains(&column)) {
-            return Err(ruled.refusal(&column).into());
+            return Err(ruled.refusal(if is_named(&column) { &column } else { "*" }).into());
         }
     }
-    let uses = sql.names().uses.as_ref();
     let places = columns::judge(uses, &ruled)?;
     // What is masked is found by the text. SQLite knows more spellings of a column than the text's reader does.
     for table in ruled.iter().filter(|table| !table.masked.is_empty()) {
@@ -85,72 +92,144 @@ fn names_by_string(sql: &str) -> bool {
     false
 }
 
-/// The virtual tables that may show what a ruled table holds: those whose arguments name one (a full-text table over
+/// The virtual tables of a database, by their names in ASCII lower case.
+#[derive(Default)]
+struct Virtuals {
+    all: BTreeSet<String>,
+    /// Those that may show what a ruled table holds.
+    closed: BTreeSet<String>,
+}
+
+impl Virtuals {
+    /// Whether a table is a closed one, or one of those in which a closed one keeps its rows.
+    fn closes(&self, table: &str) -> bool {
+        let mut of = self.closed.iter().filter_map(|closed| table.strip_prefix(closed.as_str()));
+        of.any(|rest| rest.is_empty() || SHADOWS.contains(&rest))
+    }
+}
+
+/// A table, view or trigger of the database, as SQLite keeps it.
+struct Object {
+    /// In ASCII lower case, as SQLite compares names.
+    name: String,
+    /// What [`searched`] makes of the name.
+    words: String,
+    /// What [`searched`] makes of the part of its text that may name other tables.
+    text: String,
+}
+
+/// Finds the virtual tables that may show what a ruled table holds: those whose arguments name one (a full-text table over
 /// another table's content, the vocabulary of a full-text table), those that a trigger of a ruled table fills, and those
 /// that name one of these.
-fn closed(handle: &Handle, rules: &ColumnRules) -> Result<BTreeSet<String>, ReadError> {
-    let mut statement = handle.prepare(
-        "SELECT type, name, tbl_name, sql, rootpage FROM sqlite_schema WHERE type IN ('table', 'view', 'trigger')",
-    )?;
-    let (mut virtuals, mut others, mut triggers) = (Vec::new(), Vec::new(), Vec::new());
+fn virtual_tables(handle: &Handle, rules: &ColumnRules) -> Result<Virtuals, ReadError> {
+    let mut found = Virtuals::default();
+    // A virtual table has no page of its own: <https://sqlite.org/schematab.html>.
+    let mut statement = handle.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage = 0")?;
     while statement.step()? {
-        let text = |column| plain(&statement.text(column).unwrap_or_default());
-        let (kind, name, sql) = (text(0), text(1), text(3));
-        match kind.as_str() {
-            "trigger" => triggers.push((text(2), sql)),
-            "table" if statement.integer(4) == 0 => {
+        found.all.extend(statement.text(0).map(|name| name.to_ascii_lowercase()));
+    }
+    if found.all.is_empty() {
+        return Ok(found);
+    }
+    let mut statement = handle
+        .prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type IN ('table', 'view', 'trigger')")?;
+    let (mut tables, mut triggers) = (Vec::new(), Vec::new());
+    while statement.step()? {
+        let text = |column| statement.text(column).unwrap_or_default();
+        let (kind, name) = (text(0), text(1).to_ascii_lowercase());
+        let sql = match kind.as_str() {
+            "table" if found.all.contains(&name) => {
+                let sql = searched(&text(3));
                 // What stands after the table's own name.
-                let arguments = sql.split_once(" using ").map_or(sql.clone(), |(_, rest)| rest.to_owned());
-                virtuals.push((name, arguments));
+                sql.split_once(" using ").map_or(sql.clone(), |(_, arguments)| format!(" {arguments}"))
             }
-            "view" => others.push((name, Some(sql))),
-            _ => others.push((name, None)),
+            // What a plain table's text names (keys to other tables) is not part of its rows.
+            "table" => String::new(),
+            _ => searched(&text(3)),
+        };
+        let object = Object { words: searched(&name), text: sql, name };
+        match kind.as_str() {
+            "trigger" => triggers.push((text(2).to_ascii_lowercase(), object)),
+            _ => tables.push(object),
         }
     }
-    if virtuals.is_empty() {
-        return Ok(BTreeSet::new());
+    drop(statement);
+    let mut telling: BTreeSet<&str> = BTreeSet::new();
+    for table in &tables {
+        if rules.touches("", &table.name) && has_rule(handle, rules, &table.name)? {
+            telling.insert(&table.name);
+        }
     }
-    let mut closed: BTreeSet<String> = BTreeSet::new();
-    let mut telling: BTreeSet<String> = others
-        .iter()
-        .map(|(name, _)| name)
-        .chain(virtuals.iter().map(|(name, _)| name))
-        .filter(|name| rules.touches("", name))
-        .cloned()
-        .collect();
     loop {
         let before = telling.len();
-        let tells = |text: &str, telling: &BTreeSet<String>| telling.iter().any(|name| names(text, name));
-        for (name, sql) in &others {
-            if sql.as_ref().is_some_and(|sql| tells(sql, &telling)) {
-                telling.insert(name.clone());
-            }
-        }
-        for (name, arguments) in &virtuals {
-            let is_filled = triggers.iter().any(|(table, sql)| telling.contains(table) && names(sql, name));
-            if is_filled || telling.iter().any(|other| other != name && names(arguments, other)) {
-                telling.insert(name.clone());
-                closed.insert(name.clone());
+        for table in &tables {
+            let names_one = |text: &str| {
+                let others = tables.iter().filter(|other| other.name != table.name);
+                others.filter(|other| telling.contains(other.name.as_str())).any(|other| names(text, &other.words))
+            };
+            let is_virtual = found.all.contains(&table.name);
+            let is_filled = is_virtual
+                && triggers
+                    .iter()
+                    .any(|(on, trigger)| telling.contains(on.as_str()) && names(&trigger.text, &table.words));
+            if is_filled || names_one(&table.text) {
+                telling.insert(&table.name);
+                if is_virtual {
+                    found.closed.insert(table.name.clone());
+                }
             }
         }
         if telling.len() == before {
-            return Ok(closed);
+            return Ok(found);
         }
     }
 }
 
-/// A text in which names stand without quotes and in one case.
-fn plain(text: &str) -> String {
-    text.replace(['\'', '"', '`', '[', ']'], "").replace(['\n', '\t', '\r'], " ").to_lowercase()
+/// The virtual tables that no statement may read under the rules, by their names in ASCII lower case.
+pub(super) fn closed_tables(handle: &Handle, rules: &ColumnRules) -> Result<BTreeSet<String>, ReadError> {
+    if rules.is_empty() { Ok(BTreeSet::new()) } else { Ok(virtual_tables(handle, rules)?.closed) }
 }
 
-/// Whether a [`plain`] text holds a name that is not part of a longer one.
+/// Whether a rule covers a table or a column that it has.
+fn has_rule(handle: &Handle, rules: &ColumnRules, table: &str) -> Result<bool, ReadError> {
+    if rules.denies_table("", table) {
+        return Ok(true);
+    }
+    match catalog::columns(handle, table, &Created::default()) {
+        Ok(columns) => Ok(columns.iter().any(|column| rules.of_column("", table, &column.name).is_some())),
+        Err(fault) if fault.is_interrupted() || fault.is_out_of_memory() => Err(fault.into()),
+        // A view whose tables are gone, or a module that is not there: its columns are not known.
+        Err(_) => Ok(true),
+    }
+}
+
+/// A text to look for names in: in lower case, with one space in place of quotes and white space. A name goes through it
+/// too, so that a quote inside a name is the same on both sides.
+fn searched(text: &str) -> String {
+    let mut searched = String::with_capacity(text.len() + 2);
+    searched.push(' ');
+    for character in text.chars().flat_map(char::to_lowercase).chain([' ']) {
+        if character.is_whitespace() || matches!(character, '\'' | '"' | '`' | '[' | ']') {
+            if !searched.ends_with(' ') {
+                searched.push(' ');
+            }
+        } else {
+            searched.push(character);
+        }
+    }
+    searched
+}
+
+/// Whether a [`searched`] text holds a [`searched`] name that is not part of a longer one. A name without any character
+/// that can be looked for counts as found.
 fn names(text: &str, name: &str) -> bool {
+    let name = name.trim();
     let is_part = |character: Option<char>| character.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    text.match_indices(name).any(|(at, _)| {
+    let mut starts = text.match_indices(name).map(|(at, _)| at);
+    starts.any(|at| {
         let before = text.get(..at).and_then(|before| before.chars().next_back());
         let after = text.get(at + name.len()..).and_then(|after| after.chars().next());
-        !is_part(before) && !is_part(after)
+        name.is_empty() || (!is_part(before) && !is_part(after))
     })
 }
 
@@ -163,11 +242,10 @@ fn ruled_tables(
 ) -> Result<Vec<RuledTable>, ReadError> {
     let mut named: BTreeSet<String> = sql.names().reads.iter().map(|(_, name)| name.clone()).collect();
     named.extend(reads.iter().map(|read| read.table.to_ascii_lowercase()));
-    let closed = closed(handle, rules)?;
+    let virtuals = virtual_tables(handle, rules)?;
     let mut found = Vec::new();
     for table in named {
-        let mut of = closed.iter().filter_map(|closed| table.strip_prefix(closed.as_str()));
-        if of.any(|rest| rest.is_empty() || SHADOWS.contains(&rest)) {
+        if virtuals.closes(&table) {
             return Err(ReadError::Relation { name: table, reason: Reason::Virtual });
         }
         // Samples of an index's values.
@@ -213,7 +291,9 @@ fn ruled_tables(
             has_rule && (column == ruled.table || (read.inside.is_some() && is_ruled))
         });
         let exists = !columns.is_empty();
-        ruled.whole = (exists && (is_shadow || rules.denies_table("", &ruled.table))) || hidden;
+        // A pattern for one column of a full-text table can name another one (FTS3 and FTS4), and a rank tells of all.
+        let is_searched = has_rule && virtuals.all.contains(&ruled.table);
+        ruled.whole = (exists && (is_shadow || rules.denies_table("", &ruled.table))) || hidden || is_searched;
         // A view's own column names say nothing of where they come from: the reads inside of it do.
         let is_read = reads.iter().any(|read| read.table.eq_ignore_ascii_case(&ruled.table) && read.inside.is_none());
         let is_named = sql.names().reads.iter().any(|(_, name)| *name == ruled.table);
@@ -245,8 +325,18 @@ mod tests {
 
     #[test]
     fn a_name_is_found_whole_and_however_it_is_quoted() {
-        assert!(names(&plain("fts5(a, content='My Users', x)"), "my users"));
-        assert!(names(&plain("fts5vocab(main, \"users\", row)"), "users"));
-        assert!(!names(&plain("fts5(a, content='users_old')"), "users"));
+        let found = |text: &str, name: &str| names(&searched(text), &searched(name));
+        for (text, name) in [
+            ("fts5(a, content='My Users', x)", "my users"),
+            ("fts5vocab(main, \"users\", row)", "users"),
+            ("fts5(a, content='it''s \t\"so\"')", "it's \t\"so\""),
+            ("fts5(a, content=\"a[b\")", "A[b"),
+            ("fts5(a, content=[\u{c4}mter])", "\u{e4}mter"),
+            ("fts5(a, content='\"')", "\""),
+        ] {
+            assert!(found(text, name), "{text}: {name}");
+        }
+        assert!(!found("fts5(a, content='users_old')", "users"));
+        assert!(!found("fts5(a, content='old users2')", "users"));
     }
 }

@@ -70,19 +70,19 @@ impl Worker {
         Err(io::Error::other("this is no test"))
     }
 
-    /// Asks once and waits for the answer. A call that is given up leaves the process in the middle: it has to be killed.
+    /// Asks once and waits for the answer; `hear` gets the replies before it. A call that is given up leaves the process in the middle: it has to be killed.
     ///
     /// # Errors
     ///
     /// When the process has ended.
-    pub(super) async fn ask(&mut self, request: &Request, tell: &mut (dyn FnMut(u64) + Send)) -> io::Result<Reply> {
-        self.exchange(request, tell).await
+    pub(super) async fn ask(&mut self, request: &Request, hear: &mut (dyn FnMut(Reply) + Send)) -> io::Result<Reply> {
+        self.exchange(request, hear).await
     }
 
     async fn exchange(
         &mut self,
         message: &(impl serde::Serialize + Sync),
-        tell: &mut (dyn FnMut(u64) + Send),
+        hear: &mut (dyn FnMut(Reply) + Send),
     ) -> io::Result<Reply> {
         self.input.write_all(&pipe::encoded(message)?).await?;
         self.input.flush().await?;
@@ -92,8 +92,8 @@ impl Worker {
             let mut bytes = vec![0; pipe::length(prefix)?];
             self.output.read_exact(&mut bytes).await?;
             match serde_json::from_slice(&bytes)? {
-                Reply::Rows(rows) => tell(rows),
-                reply => return Ok(reply),
+                reply @ (Reply::Done(_) | Reply::Failed(_)) => return Ok(reply),
+                other => hear(other),
             }
         }
     }
