@@ -51,7 +51,7 @@ pub struct TableDescription {
     /// Schema and name, without quotes, of the table and of all others in its inheritance tree; the schema is empty on
     /// SQLite. For the rules only.
     #[serde(default, skip_serializing)]
-    pub kin: Vec<(String, String)>,
+    pub kin: Arc<Vec<(String, String)>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,7 +157,7 @@ impl TableDescription {
         TableDescription {
             name,
             kind,
-            kin: Vec::new(),
+            kin: Arc::default(),
             comment: None,
             rows: None,
             columns: Vec::new(),
@@ -185,7 +185,6 @@ impl TableDescription {
         size_of::<Self>()
             + self.name.len()
             + self.comment.as_ref().map_or(0, String::len)
-            + self.kin.iter().map(|(schema, table)| text(schema) + text(table)).sum::<usize>()
             + self.columns.iter().map(Column::bytes).sum::<usize>()
             + texts(&self.primary_key)
             + keys.sum::<usize>()

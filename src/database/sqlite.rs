@@ -317,7 +317,7 @@ fn piped(sql: &ApprovedSql) -> Result<Box<serde_json::value::RawValue>, Database
 
 /// The names that rules go by, which do not cross the pipe.
 fn with_kin(mut table: TableDescription) -> TableDescription {
-    table.kin = vec![(String::new(), table.name.clone())];
+    table.kin = Arc::new(vec![(String::new(), table.name.clone())]);
     table
 }
 

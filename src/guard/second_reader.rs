@@ -86,9 +86,10 @@ pub(super) fn complete(
     mut parsed: Names,
     understood: &BTreeSet<usize>,
 ) -> Result<Names, Rejection> {
-    let Some(reader) = Reader::new(sql, dialect, false) else { return Err(Rejection::differently()) };
+    let Some(mut reader) = Reader::new(sql, dialect, false) else { return Err(Rejection::differently()) };
+    reader.understand(understood);
     if let Some(uses) = parsed.uses.as_mut() {
-        uses.unread = reader.unread(understood);
+        uses.unread = reader.unread();
     }
     let seen = reader.check(Rejection::differently())?;
     fn union<T: Ord>(one: Vec<T>, other: Vec<T>) -> Vec<T> {
@@ -140,6 +141,8 @@ struct Reader<'a> {
     alone: bool,
     /// What functions in FROM may be called.
     aliases: HashSet<String>,
+    /// Byte offsets of the identifiers whose meaning the walk noted; none where it misread the statement.
+    understood: BTreeSet<usize>,
 }
 
 impl<'a> Reader<'a> {
@@ -147,7 +150,8 @@ impl<'a> Reader<'a> {
         let words: Vec<Lexeme> =
             lexemes(sql, dialect)?.into_iter().filter(|lexeme| lexeme.kind != Kind::Comment).collect();
         let closing = pairs(&words);
-        let mut reader = Reader { sql, dialect, words, closing, alone, aliases: HashSet::new() };
+        let mut reader =
+            Reader { sql, dialect, words, closing, alone, aliases: HashSet::new(), understood: BTreeSet::new() };
         reader.aliases = reader.function_aliases();
         Some(reader)
     }
@@ -217,11 +221,11 @@ impl<'a> Reader<'a> {
             }
         }
         self.regclass_texts(&names)?;
-        let Collected { functions, unknown, fields, operators, all } = names;
+        let Collected { functions, unknown, fields, operators, all, columns } = names;
         Ok(Names {
             relations: self.after_from(),
             reads: all.iter().flat_map(|(schema, name)| [(schema.clone(), name.clone())]).collect(),
-            types: all.into_iter().map(|(_, name)| name).collect(),
+            types: all.into_iter().map(|(_, name)| name).chain(columns).collect::<BTreeSet<_>>().into_iter().collect(),
             functions: functions.into_iter().collect(),
             unknown: unknown.into_iter().collect(),
             fields: fields.into_iter().collect(),
@@ -271,8 +275,26 @@ impl<'a> Reader<'a> {
         if !dotted && self.is_reserved_word(at) {
             return Ok(());
         }
-        names.all.insert((schema, name));
+        if dotted && self.is_plain_column(at) {
+            names.columns.insert(name);
+        } else {
+            names.all.insert((schema, name));
+        }
         Ok(())
+    }
+
+    /// Whether the dotted name at a place can be a column only: the walk noted it (its tables and types are in the names
+    /// that the walk returns), and the words around it do not make a type or a relation of it that the parser missed.
+    fn is_plain_column(&self, at: usize) -> bool {
+        let mut first = at;
+        while first >= 2 && self.is(first - 1, b'.') {
+            first -= 2;
+        }
+        let previous = first.checked_sub(1).map_or(String::new(), |before| self.keyword(before));
+        let names_more = first > 0 && self.is(first - 1, b':')
+            || matches!(previous.as_str(), "as" | "returning" | "of" | "from" | "join" | "only" | "table" | "lateral");
+        let is_noted = self.words.get(at).is_some_and(|word| self.understood.contains(&word.range.start));
+        is_noted && !names_more && self.kind(at + 1) != Some(Kind::String)
     }
 
     /// Whether the parenthesis at `open` holds an operator with or without a schema, and nothing else.
@@ -541,6 +563,8 @@ struct Collected {
     operators: BTreeSet<String>,
     /// Every other name, with the one before its dot.
     all: BTreeSet<(Option<String>, String)>,
+    /// Names after a dot that can be columns only.
+    columns: BTreeSet<String>,
 }
 
 /// A quoted name without its quotes.

@@ -13,6 +13,7 @@ mod clients;
 mod command_line;
 mod connecting;
 mod context;
+mod crowded_names;
 mod documents;
 mod door;
 mod elicitation;

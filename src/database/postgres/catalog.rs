@@ -50,13 +50,13 @@ macro_rules! foreign {
 }
 
 /// The planner's estimate; a partitioned table is not analysed by itself, so its leaves are added up. pg_partition_tree
-/// would wait for a lock on the table that anybody may hold.
+/// would wait for a lock on the table that anybody may hold. The owner of a table can set any estimate.
 macro_rules! rows {
     () => {
-        "CASE WHEN c.relkind IN ('r','m','f') AND c.reltuples >= 0 THEN c.reltuples::bigint
+        "CASE WHEN c.relkind IN ('r','m','f') AND c.reltuples >= 0 THEN least(c.reltuples, 1e15)::bigint
            WHEN c.relkind = 'p' THEN (WITH RECURSIVE part AS (SELECT c.oid AS oid UNION ALL
              SELECT i.inhrelid FROM part JOIN pg_catalog.pg_inherits i ON i.inhparent = part.oid)
-             SELECT sum(greatest(l.reltuples, 0))::bigint
+             SELECT least(sum(greatest(l.reltuples, 0)), 1e15)::bigint
              FROM part JOIN pg_catalog.pg_class l ON l.oid = part.oid WHERE l.relkind <> 'p') END"
     };
 }
@@ -69,14 +69,16 @@ const LIST: &str = concat!(
         SELECT oid, (array_agg(hit ORDER BY place, hit))[1:20] AS matched FROM (
           SELECT oid, 0 AS place, 'table ' || relname AS hit FROM visible WHERE strpos(lower(relname), lower($3)) > 0
           UNION ALL
-          SELECT d.objoid, 1, 'comment' FROM pg_catalog.pg_description d WHERE NOT $8 AND d.objsubid = 0
-            AND d.classoid = 'pg_catalog.pg_class'::regclass AND strpos(lower(d.description), lower($3)) > 0
+          SELECT d.objoid, 1, 'comment' FROM visible JOIN pg_catalog.pg_description d ON d.objoid = visible.oid
+            WHERE NOT $8 AND d.objsubid = 0 AND d.classoid = 'pg_catalog.pg_class'::regclass
+              AND strpos(lower(substr(d.description, 1, 4000)), lower($3)) > 0
           UNION ALL
-          SELECT a.attrelid, 1 + a.attnum, 'column ' || a.attname FROM pg_catalog.pg_attribute a
+          SELECT a.attrelid, 1 + a.attnum, 'column ' || a.attname
+            FROM visible JOIN pg_catalog.pg_attribute a ON a.attrelid = visible.oid
             LEFT JOIN pg_catalog.pg_description d ON d.objoid = a.attrelid AND d.objsubid = a.attnum
               AND d.classoid = 'pg_catalog.pg_class'::regclass
             WHERE NOT $8 AND a.attnum > 0 AND NOT a.attisdropped
-              AND (strpos(lower(a.attname), lower($3)) > 0 OR strpos(lower(d.description), lower($3)) > 0)) h
+              AND (strpos(lower(a.attname), lower($3)) > 0 OR strpos(lower(substr(d.description, 1, 4000)), lower($3)) > 0)) h
         WHERE $3::text IS NOT NULL GROUP BY oid) m USING (oid)
       WHERE $4::text IS NULL OR v.nspname = $4),
     wanted AS (SELECT * FROM hits WHERE $3::text IS NULL OR matched IS NOT NULL),
@@ -159,18 +161,49 @@ const CHECK_VALUES: &str = concat!(
     ")"
 );
 
-/// Enum labels, of a domain's base type too.
-const ENUM_LABELS: &str = concat!(
-    "(SELECT array_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_catalog.pg_enum l WHERE l.enumtypid IN (",
-    base_types!(),
-    "))"
-);
+/// The first labels of an enum in their order, of a domain's base type too. A type can have hundreds of
+/// thousands.
+macro_rules! enum_labels {
+    () => {
+        concat!(
+            "(SELECT array_agg(first.label ORDER BY first.place) FROM (
+               SELECT l.enumlabel::text AS label, l.enumsortorder AS place FROM pg_catalog.pg_enum l WHERE l.enumtypid IN (",
+            base_types!(),
+            ") ORDER BY l.enumsortorder LIMIT 500) first)"
+        )
+    };
+}
+
+/// The planner's most frequent values of a column with at most so many. From 18 on the owner of a table can write any
+/// there, as many and as long as it likes.
+macro_rules! frequent_values {
+    ($most:literal) => {
+        concat!(
+            "ARRAY(SELECT substr(u.value, 1, 200)
+               FROM unnest(s.most_common_vals::text::text[]) WITH ORDINALITY u(value, place) ORDER BY u.place LIMIT ",
+            $most,
+            ")"
+        )
+    };
+}
+
+/// Where `frequent_values` can be read.
+macro_rules! has_frequent_values {
+    ($most:literal) => {
+        concat!("s.n_distinct BETWEEN 1 AND ", $most, " AND pg_column_size(s.most_common_vals) < 100000")
+    };
+}
 
 /// The planner's most frequent values of a text column with few of them; none where row security applies.
-const FREQUENT: &str = "(SELECT s.most_common_vals::text::text[] FROM pg_catalog.pg_stats s
+const FREQUENT: &str = concat!(
+    "(SELECT ",
+    frequent_values!("30"),
+    " FROM pg_catalog.pg_stats s
     WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
-      AND NOT c.relrowsecurity AND t.typcategory = 'S' AND s.n_distinct BETWEEN 1 AND 30
-    ORDER BY s.inherited DESC LIMIT 1)";
+      AND NOT c.relrowsecurity AND t.typcategory = 'S' AND ",
+    has_frequent_values!("30"),
+    " ORDER BY s.inherited DESC LIMIT 1)"
+);
 
 /// Every table of the inheritance or partition tree that the table belongs to, as [schema, table]: rules about one hold
 /// for all. NULL for a table that stands alone.
@@ -185,7 +218,9 @@ macro_rules! kin_tree {
     };
 }
 
-pub(super) use {base_types, foreign, is_list, kin_tree, kind, rows, type_name, visible};
+pub(super) use {
+    base_types, enum_labels, foreign, frequent_values, has_frequent_values, is_list, kind, rows, type_name, visible,
+};
 
 fn describe_query() -> String {
     let mut text = String::from(
@@ -211,7 +246,7 @@ fn describe_query() -> String {
               FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum]),
             'values', to_jsonb(coalesce("
     ));
-    text.push_str(ENUM_LABELS);
+    text.push_str(enum_labels!());
     text += &format!(", {CHECK_VALUES}, {FREQUENT}))) ORDER BY a.attnum)");
     text.push_str(
         " FROM pg_catalog.pg_attribute a

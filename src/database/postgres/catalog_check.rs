@@ -74,7 +74,8 @@ struct Finding {
 /// Why the catalog does not vouch for a statement.
 pub(super) struct Refusal {
     pub(super) error: DatabaseError,
-    /// The schemas of the operators that are refused, when nothing else is.
+    /// Schemas of the path without which the statement may pass, and would mean the same where it does: none of them has
+    /// a harmless function or operator that would be chosen for a name with another meaning elsewhere.
     pub(super) schemas: BTreeSet<String>,
 }
 
@@ -170,11 +171,15 @@ pub(super) async fn vouch(
     }
     let (called, reached): (Vec<Finding>, Vec<Finding>) =
         findings.into_iter().partition(|finding| finding.what == "function");
-    // Operators last: they alone can be left out of the path.
     let (operators, reached): (Vec<Finding>, Vec<Finding>) =
         reached.into_iter().partition(|finding| finding.operator_schema.is_some());
+    // The first refusal that is not an operator's, and the schemas whose harmless objects may be chosen.
+    let mut first: Option<DatabaseError> = None;
+    let mut chosen = BTreeSet::new();
     for finding in reached {
-        finding.judge(&vouched.functions)?;
+        if let Err(error) = finding.judge(&vouched.functions) {
+            first.get_or_insert(error);
+        }
     }
     let built_in: BTreeSet<String> = called
         .iter()
@@ -194,17 +199,22 @@ pub(super) async fn vouch(
             Err(_) if has_namesake && names.can_be_qualified(&name) => {
                 shadowed.insert(name);
             }
-            judged => judged?,
+            Err(error) => drop(first.get_or_insert(error)),
+            Ok(()) if has_namesake => drop(chosen.insert(schema)),
+            Ok(()) => {}
         }
     }
     let mut refused: Option<Refusal> = None;
-    let mut chosen = BTreeSet::new();
     for finding in operators {
         let schema = finding.operator_schema.clone();
         match finding.judge(&vouched.functions) {
             Ok(()) => chosen.extend(schema),
             Err(error) => refused.get_or_insert_with(|| Refusal::from(error)).schemas.extend(schema),
         }
+    }
+    if let Some(error) = first {
+        let schemas = schemas.iter().filter(|schema| *schema != "pg_catalog" && !chosen.contains(*schema));
+        return Err(Refusal { error, schemas: schemas.cloned().collect() });
     }
     let Some(mut refusal) = refused else { return Ok(shadowed) };
     // Without the schema of a harmless operator (those of `citext`, say) the server would choose another one, whose
@@ -217,8 +227,8 @@ pub(super) async fn vouch(
 
 /// Where the names are found that a statement writes without a schema.
 pub(super) struct Found {
-    /// Relations, each with the first schema of the path that has it.
-    pub(super) relations: Vec<(String, String)>,
+    /// Relations, each with all schemas of the path that have one of that name, in order.
+    pub(super) relations: Vec<(String, Vec<String>)>,
     /// Functions, each with all schemas of the path that have one of that name.
     pub(super) functions: Vec<(String, Vec<String>)>,
 }
@@ -230,16 +240,17 @@ pub(super) async fn schemas_of(
     names: &Names,
     schemas: &[String],
 ) -> Result<Found, DatabaseError> {
-    const RELATIONS: &str = "SELECT DISTINCT ON (u.name) u.name, p.name
+    const RELATIONS: &str = "SELECT u.name, array_agg(p.name ORDER BY p.place)
         FROM unnest($1::text[]) u(name) CROSS JOIN unnest($2::text[]) WITH ORDINALITY p(name, place)
         JOIN pg_namespace n ON n.nspname = p.name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = u.name
-        ORDER BY u.name, p.place";
+        GROUP BY u.name";
     const FUNCTIONS: &str = "SELECT u.name, array_agg(DISTINCT p.name) FROM unnest($1::text[]) u(name)
         CROSS JOIN unnest($2::text[]) p(name) JOIN pg_namespace n ON n.nspname = p.name
         JOIN pg_proc f ON f.pronamespace = n.oid AND f.proname = u.name GROUP BY u.name";
     let failed = |error| sql_error(error, None);
     let bare = names.reads.iter().filter(|(schema, _)| schema.is_none());
-    let relations: Vec<String> = bare.map(|(_, name)| name.clone()).collect();
+    let relations: BTreeSet<String> = bare.map(|(_, name)| name.clone()).collect();
+    let relations: Vec<String> = relations.into_iter().collect();
     let relations = sqlx::query_as(RELATIONS).bind(relations).bind(schemas).persistent(false);
     let relations = relations.fetch_all(&mut *connection).await.map_err(failed)?;
     let functions: BTreeSet<String> = names.calls.iter().map(|(_, name)| name.clone()).collect();
@@ -254,7 +265,7 @@ impl Finding {
             matches!(self.schema.as_str(), "pg_catalog" | "information_schema") || self.schema.starts_with("pg_toast");
         let extension = self.extension.as_deref();
         let harmless = match self.what.as_str() {
-            "foreign table" => false,
+            "foreign table" | "crowded" => false,
             "relation" | "relation inside" => {
                 relations::refusal(Dialect::Postgresql, Some(&self.schema), &self.name).is_none()
             }
@@ -287,6 +298,7 @@ impl Finding {
         DatabaseError::NotVouched {
             is_relation: self.what.starts_with("relation") || self.what == "foreign table",
             reason: match self.what.as_str() {
+                "crowded" => "has more operators, or functions of a name, than are looked through",
                 "foreign table" => "is on another server, and the source's allow_foreign_tables is false",
                 "relation" | "relation inside" => "can show secrets, other sessions or files of the server",
                 "type" => "is a type whose input function is a user's",
@@ -306,6 +318,7 @@ impl Finding {
                 "relation" | "relation inside" | "foreign table" | "type" => {
                     "`list_tables` shows what may be read.".to_owned()
                 }
+                "crowded" => "Its administrator can take the schema out of the role's search_path.".to_owned(),
                 _ if shared => format!("Its administrator can list {:?} in allow_functions instead.", self.identity),
                 _ if listed => "Declare it STABLE or IMMUTABLE if it only reads.".to_owned(),
                 _ if system => "Use another built-in function.".to_owned(),

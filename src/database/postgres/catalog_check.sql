@@ -9,8 +9,15 @@
 -- of the function that runs; whether it takes the server's internals; the schema of the operator that was chosen;
 -- whether functions of several owners bear the chosen name; whether a user made what is chosen.
 WITH RECURSIVE
-  path AS (SELECT n.oid, p.place FROM unnest($11::text[]) WITH ORDINALITY p(name, place)
+  whole_path AS (SELECT n.oid, p.place FROM unnest($11::text[]) WITH ORDINALITY p(name, place)
     JOIN pg_namespace n ON n.nspname = p.name),
+  -- Schemas with more operators, or functions of the names, than can be looked through: each refuses the statement, so that
+  -- nothing else in them matters.
+  crowded AS (SELECT o.oprnamespace AS oid FROM pg_operator o
+      WHERE o.oid >= 16384 AND o.oprnamespace IN (SELECT oid FROM whole_path) GROUP BY 1 HAVING count(*) > 2000
+    UNION ALL SELECT p.pronamespace FROM pg_proc p WHERE p.proname = ANY ($1 || $3) AND p.oid >= 16384
+      AND p.pronamespace IN (SELECT oid FROM whole_path) GROUP BY 1 HAVING count(*) > 500),
+  path AS (SELECT w.oid, w.place FROM whole_path w WHERE NOT EXISTS (SELECT 1 FROM crowded c WHERE c.oid = w.oid)),
   -- The relations that are named. A name without a schema is the first of the path.
   named AS (
     SELECT c.oid FROM unnest($5::text[], $6::text[]) u(s, n)
@@ -217,6 +224,10 @@ SELECT CASE WHEN c.oid IN (SELECT oid FROM named) THEN 'relation' ELSE 'relation
     n.nspname::text, c.relname::text, n.nspname || '.' || c.relname, NULL, '', '', false, NULL, false, false
   FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname IN ('pg_catalog', 'information_schema') OR n.nspname LIKE 'pg\_toast%'
+UNION ALL
+SELECT 'crowded', n.nspname::text, '', n.nspname::text, '', 'schema ' || quote_ident(n.nspname), NULL, 'v', '', true,
+    n.nspname::text, false, true
+  FROM crowded c JOIN pg_namespace n ON n.oid = c.oid
 UNION ALL
 -- By a cast from a row, row.name calls any function of one argument.
 SELECT 'cast', n.nspname::text, t.typname::text, n.nspname::text, t.typname::text,

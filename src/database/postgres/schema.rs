@@ -9,10 +9,14 @@ use sqlx::postgres::PgConnection;
 use sqlx::postgres::types::Oid;
 use sqlx::{Executor, Row};
 
-use super::catalog::{PLAIN_PLANS, base_types, foreign, is_list, kin_tree, kind, own, rows, type_name, visible};
+use super::catalog::{
+    PLAIN_PLANS, base_types, enum_labels, foreign, frequent_values, has_frequent_values, is_list, kind, own, rows,
+    type_name, visible,
+};
 use super::{catalog, sql_error};
 use crate::database::DatabaseError;
 use crate::database::catalog::{Column, ForeignKey, Snapshot, TableDescription};
+use crate::guard::columns::ColumnRules;
 
 /// What the snapshot shows changes with it, besides what shapes depend on: columns, keys, comments, enum labels.
 const CHANGES: &str = "SELECT concat_ws(' ',
@@ -32,9 +36,7 @@ const TABLES: &str = concat!(
     rows!(),
     ", ",
     foreign!(),
-    " IS NOT NULL, has_table_privilege(v.oid, 'SELECT'), ",
-    kin_tree!(),
-    "::text, c.relrowsecurity FROM visible v JOIN pg_catalog.pg_class c ON c.oid = v.oid
+    " IS NOT NULL, has_table_privilege(v.oid, 'SELECT'), c.relrowsecurity FROM visible v JOIN pg_catalog.pg_class c ON c.oid = v.oid
       ORDER BY v.nspname COLLATE \"C\", v.relname COLLATE \"C\""
 );
 
@@ -52,34 +54,51 @@ const COLUMNS: &str =
 const TYPES: &str = concat!(
     "SELECT t.oid, ",
     type_name!(),
-    ", (SELECT array_agg(l.enumlabel::text ORDER BY l.enumsortorder) FROM pg_catalog.pg_enum l WHERE l.enumtypid IN (",
-    base_types!(),
-    "))
+    ", ",
+    enum_labels!(),
+    "
     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
     LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
     LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.typnamespace WHERE t.oid = ANY ($1)"
 );
 
-/// $1 tables: the values of CHECK lists on one column.
+/// Pairs of inheriting table or partition and parent, of which one may be visible.
+const INHERITANCE: &str = "SELECT i.inhrelid, i.inhparent FROM pg_catalog.pg_inherits i
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'p', 'f')";
+
+/// $1 tables: their schemas and names.
+const NAMES_OF: &str = "SELECT c.oid, n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1)";
+
+/// $1 tables: the values of CHECK lists on one column. To write a CHECK as text the server locks its table, so tables
+/// that another transaction holds are left out before.
 const CHECKS: &str = concat!(
-    "SELECT k.conrelid, k.conkey[1], array_agg(replace(m[1], '''''', ''''))
-    FROM pg_catalog.pg_constraint k,
-      regexp_matches(pg_get_constraintdef(k.oid), '''((?:[^'']|'''')*)''::(?:text|character varying|bpchar)', 'g') m
-    WHERE k.conrelid = ANY ($1) AND k.contype = 'c' AND cardinality(k.conkey) = 1
-      AND length(pg_get_constraintdef(k.oid)) < 20000
-      AND pg_get_constraintdef(k.oid) ~ ",
+    "WITH free AS MATERIALIZED (SELECT k.oid, k.conrelid, k.conkey[1] AS number FROM pg_catalog.pg_constraint k
+      WHERE k.conrelid = ANY ($1) AND k.contype = 'c' AND cardinality(k.conkey) = 1
+        AND k.conrelid <> ALL (ARRAY(SELECT l.relation FROM pg_catalog.pg_locks l
+          WHERE l.mode = 'AccessExclusiveLock' AND l.relation IS NOT NULL))),
+    written AS MATERIALIZED (SELECT f.oid, f.conrelid, f.number, pg_get_constraintdef(f.oid) AS text FROM free f)
+    SELECT w.conrelid, w.number, array_agg(replace(m[1], '''''', ''''))
+    FROM written w, regexp_matches(w.text, '''((?:[^'']|'''')*)''::(?:text|character varying|bpchar)', 'g') m
+    WHERE length(w.text) < 20000 AND w.text ~ ",
     is_list!(),
-    " GROUP BY k.oid, k.conrelid, k.conkey[1]"
+    " GROUP BY w.oid, w.conrelid, w.number"
 );
 
 /// $1 tables, $2 the most values a column may have: the planner's most frequent ones of text columns with few of them;
 /// none where row security applies.
-const FREQUENT: &str = "SELECT c.oid, a.attnum, s.most_common_vals::text::text[]
+const FREQUENT: &str = concat!(
+    "SELECT c.oid, a.attnum, ",
+    frequent_values!("$2"),
+    "
     FROM pg_catalog.pg_stats s JOIN pg_catalog.pg_namespace n ON n.nspname = s.schemaname
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.tablename AND NOT c.relrowsecurity
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = s.attname
     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid AND t.typcategory = 'S'
-    WHERE c.oid = ANY ($1) AND s.n_distinct BETWEEN 1 AND $2 AND s.most_common_vals IS NOT NULL ORDER BY s.inherited";
+    WHERE c.oid = ANY ($1) AND ",
+    has_frequent_values!("$2"),
+    " ORDER BY s.inherited"
+);
 
 /// $1 tables: primary and foreign keys.
 const KEYS: &str =
@@ -87,9 +106,11 @@ const KEYS: &str =
     WHERE k.conrelid = ANY ($1) AND k.contype IN ('p', 'f') ORDER BY k.conrelid, k.conname";
 
 /// What a snapshot may hold.
-pub(super) struct Bounds {
+pub(super) struct Bounds<'a> {
     pub(super) sampled: usize,
     pub(super) max_bytes: usize,
+    /// The source's rules: a table is named together with its relatives that they touch.
+    pub(super) rules: &'a ColumnRules,
 }
 
 /// A table while its columns come in.
@@ -121,7 +142,7 @@ impl Draft {
 pub(super) async fn snapshot(
     connection: &mut PgConnection,
     (hidden, shown): (Vec<String>, Vec<String>),
-    bounds: &Bounds,
+    bounds: &Bounds<'_>,
     unless: Option<&str>,
 ) -> Result<Option<Snapshot>, DatabaseError> {
     connection.execute(PLAIN_PLANS).await.map_err(|error| sql_error(error, None))?;
@@ -148,7 +169,7 @@ async fn read(
     connection: &mut PgConnection,
     hidden: Vec<String>,
     shown: Vec<String>,
-    bounds: &Bounds,
+    bounds: &Bounds<'_>,
 ) -> Result<Vec<Draft>, sqlx::Error> {
     let (mut drafts, mut place, mut oids, mut whole) = (Vec::new(), HashMap::new(), Vec::new(), Vec::new());
     let mut rows =
@@ -156,10 +177,7 @@ async fn read(
     while let Some(row) = rows.try_next().await? {
         let oid: Oid = row.try_get(0)?;
         let kind: String = row.try_get(4)?;
-        let kin = match row.try_get::<Option<String>, _>(9)? {
-            Some(tree) => decode(&tree)?,
-            None => vec![(row.try_get(1)?, row.try_get(2)?)],
-        };
+        let kin = Arc::new(vec![(row.try_get(1)?, row.try_get(2)?)]);
         place.insert(oid.0, drafts.len());
         oids.push(oid);
         whole.push(row.try_get::<bool, _>(8)?);
@@ -168,12 +186,15 @@ async fn read(
             comment: row.try_get(5)?,
             rows: row.try_get(6)?,
             foreign: row.try_get(7)?,
-            row_security: row.try_get(10)?,
+            row_security: row.try_get(9)?,
             ..TableDescription::new(row.try_get(3)?, decode(&format!("\"{kind}\""))?)
         };
         drafts.push(Draft { table, columns: Vec::new(), is_left_out: false });
     }
     drop(rows);
+    if !bounds.rules.is_empty() {
+        kin(connection, &mut drafts, &place, bounds.rules).await?;
+    }
     let mut bytes: usize = drafts.iter().map(|draft| draft.table.bytes()).sum();
     let unnamed: Arc<str> = "".into();
     let query = sqlx::query(COLUMNS).bind(oids.clone()).bind(whole).persistent(false);
@@ -244,6 +265,56 @@ async fn read(
 
 fn draft_of<'a>(drafts: &'a mut [Draft], place: &HashMap<u32, usize>, oid: Oid) -> Option<&'a mut Draft> {
     drafts.get_mut(*place.get(&oid.0)?)
+}
+
+/// Gives each table the names of those in its inheritance or partition tree that a rule touches: rules about one hold for
+/// all. Tables of one tree share one list.
+async fn kin(
+    connection: &mut PgConnection,
+    drafts: &mut [Draft],
+    place: &HashMap<u32, usize>,
+    rules: &ColumnRules,
+) -> Result<(), sqlx::Error> {
+    // Each table's representative in its tree, nearer to the root of the representatives with every look.
+    let mut parent: HashMap<u32, u32> = HashMap::new();
+    fn root(parent: &mut HashMap<u32, u32>, of: u32) -> u32 {
+        let mut at = of;
+        while let Some(&up) = parent.get(&at).filter(|up| **up != at) {
+            let above = parent.get(&up).copied().unwrap_or(up);
+            parent.insert(at, above);
+            at = above;
+        }
+        at
+    }
+    let mut rows = sqlx::query(INHERITANCE).persistent(false).fetch(&mut *connection);
+    while let Some(row) = rows.try_next().await? {
+        let (one, other) = (row.try_get::<Oid, _>(0)?.0, row.try_get::<Oid, _>(1)?.0);
+        let (one, other) = (root(&mut parent, one), root(&mut parent, other));
+        parent.insert(one, other);
+        parent.insert(other, other);
+    }
+    drop(rows);
+    let related: Vec<u32> = parent.keys().copied().collect();
+    let mut trees: HashMap<u32, Vec<(String, String)>> = HashMap::new();
+    let oids: Vec<Oid> = related.iter().copied().map(Oid).collect();
+    let mut rows = sqlx::query(NAMES_OF).bind(oids).persistent(false).fetch(&mut *connection);
+    while let Some(row) = rows.try_next().await? {
+        let tree = root(&mut parent, row.try_get::<Oid, _>(0)?.0);
+        let (schema, table): (String, String) = (row.try_get(1)?, row.try_get(2)?);
+        let touched = trees.entry(tree).or_default();
+        if rules.touches(&schema, &table) {
+            touched.push((schema, table));
+        }
+    }
+    drop(rows);
+    let trees: HashMap<u32, _> = trees.into_iter().map(|(root, names)| (root, Arc::new(names))).collect();
+    for oid in related {
+        let tree = trees.get(&root(&mut parent, oid));
+        if let (Some(tree), Some(draft)) = (tree, place.get(&oid).and_then(|at| drafts.get_mut(*at))) {
+            draft.table.kin = Arc::clone(tree);
+        }
+    }
+    Ok(())
 }
 
 /// Names the types and fills in the labels of enums; one text a type, however many columns have it.

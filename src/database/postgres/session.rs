@@ -206,7 +206,11 @@ impl PostgresSession<'_> {
         let settings = &self.engine.settings;
         let schemas = (settings.hidden_schemas.clone(), settings.schemas.clone());
         let limits = &self.engine.limits;
-        let bounds = schema::Bounds { sampled: limits.sampled_values, max_bytes: limits.max_snapshot_bytes };
+        let bounds = schema::Bounds {
+            sampled: limits.sampled_values,
+            max_bytes: limits.max_snapshot_bytes,
+            rules: &settings.column_rules,
+        };
         self.within(options, async |connection, _| {
             schema::snapshot(connection, schemas, &bounds, unless).await.map(|snapshot| (snapshot, false))
         })

@@ -249,9 +249,10 @@ impl PostgresEngine {
         Ok(checked)
     }
 
-    /// Checks the statement without the schemas that hold operators nobody vouches for: a user who defines an operator
-    /// between built-in types must not be able to refuse every statement. The statement's tables and functions of those
-    /// schemas are written with their schema. Types of those schemas are not found, and the statement is then refused.
+    /// Checks the statement without schemas of the path that hold what nobody vouches for: a user who names an operator, a
+    /// type, a function or a view as others name their columns must not be able to refuse every statement. The statement's
+    /// tables and functions of those schemas are written with their schema. What else it needs of them is not found, and
+    /// it is then refused for the first reason.
     async fn without(
         &self,
         connection: &mut PgConnection,
@@ -260,16 +261,35 @@ impl PostgresEngine {
         refusal: catalog_check::Refusal,
     ) -> Result<Checked, DatabaseError> {
         let mut names = approved.names().clone();
-        // Column rules are judged under the whole path.
-        if names.uses.is_none() || !self.settings.column_rules.is_empty() {
+        // What the parser could not read cannot be written with schemas.
+        if names.uses.is_none() {
             return Err(refusal.error);
         }
         let (without, left): (Vec<String>, Vec<String>) =
             opened.schemas.iter().cloned().partition(|schema| refusal.schemas.contains(schema));
         let found = catalog_check::schemas_of(connection, &names, &opened.schemas).await?;
-        let tables: BTreeMap<String, String> =
-            found.relations.into_iter().filter(|(_, schema)| without.contains(schema)).collect();
-        // A function with namesakes in several schemas is left alone: the server chooses among all of them.
+        // A name that both parts of the path have could mean something else under the shorter one.
+        let is_in_both = |schemas: &[String]| {
+            schemas.iter().any(|schema| without.contains(schema)) && schemas.iter().any(|schema| left.contains(schema))
+        };
+        // That a user's function is no longer chosen in place of a built-in is what the look-up has seen to.
+        let of_users = |schemas: &Vec<String>| {
+            schemas.iter().filter(|schema| *schema != "pg_catalog").cloned().collect::<Vec<String>>()
+        };
+        if found.relations.iter().any(|(_, schemas)| is_in_both(schemas))
+            || found.functions.iter().any(|(_, schemas)| is_in_both(&of_users(schemas)))
+        {
+            return Err(refusal.error);
+        }
+        let is_table = |name: &String| names.tables.iter().any(|(_, site)| site == name);
+        // Of a relation the path's first is meant. Among functions of several schemas the server chooses by their
+        // arguments: those are left alone, and not found or built in.
+        let tables: BTreeMap<String, String> = found
+            .relations
+            .into_iter()
+            .filter_map(|(name, schemas)| Some((name, schemas.into_iter().next()?)))
+            .filter(|(name, schema)| without.contains(schema) && is_table(name))
+            .collect();
         let functions: BTreeMap<String, String> = found
             .functions
             .into_iter()
@@ -277,10 +297,6 @@ impl PostgresEngine {
             .filter(|(_, [schema])| without.contains(schema))
             .map(|(name, [schema])| (name, schema))
             .collect();
-        // A name that cannot be written with its schema would mean something else under the shorter path.
-        if tables.keys().any(|table| !names.tables.iter().any(|(_, site)| site == table)) {
-            return Err(refusal.error);
-        }
         for (table, schema) in &tables {
             names.reads.push((Some(schema.clone()), table.clone()));
         }

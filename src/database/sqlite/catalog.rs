@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use super::created::Created;
 use super::handle::{Fault, Handle, Statement, Value};
@@ -271,7 +272,7 @@ fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription
     let mut primary = readable(key_places(handle, name), &mut problem)?;
     primary.sort();
     let mut description = TableDescription {
-        kin: vec![(String::new(), name.to_owned())],
+        kin: Arc::new(vec![(String::new(), name.to_owned())]),
         comment: created.comment.clone(),
         columns: readable(columns(handle, name, created), &mut problem)?,
         primary_key: primary.into_iter().map(|(_, column)| column).collect(),

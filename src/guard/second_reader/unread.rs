@@ -29,15 +29,25 @@ const SECOND_OF_PAIR: [(&str, &str); 11] = [
 ];
 
 impl Reader<'_> {
-    /// The names that may be columns and do not begin at one of the places that the walk understood.
-    pub(super) fn unread(&self, understood: &BTreeSet<usize>) -> BTreeSet<String> {
-        let places = 0..self.words.len();
+    /// Takes the places that the walk understood.
+    pub(super) fn understand(&mut self, understood: &BTreeSet<usize>) {
         let starts = |at: &usize| self.words.get(*at).is_some_and(|word| understood.contains(&word.range.start));
         // The parser falls back to a column named `not` with an alias when it cannot read `NOT trim`: what it made of a
         // statement in which a reserved word is a name counts for nothing.
-        let misread = places.clone().filter(starts).any(|at| self.is_reserved_word(at) && !self.is_alias(at));
-        let is_new = |at: &usize| misread || !starts(at);
-        places.filter(is_new).filter(|at| !self.is_no_column(*at)).filter_map(|at| self.column_name(at)).collect()
+        let misread = (0..self.words.len()).filter(starts).any(|at| self.is_reserved_word(at) && !self.is_alias(at));
+        if !misread {
+            self.understood.clone_from(understood);
+        }
+    }
+
+    /// The names that may be columns and do not begin at one of the places that the walk understood.
+    pub(super) fn unread(&self) -> BTreeSet<String> {
+        let is_new = |at: &usize| self.words.get(*at).is_none_or(|word| !self.understood.contains(&word.range.start));
+        (0..self.words.len())
+            .filter(is_new)
+            .filter(|at| !self.is_no_column(*at))
+            .filter_map(|at| self.column_name(at))
+            .collect()
     }
 
     /// Whether a word can be no column, being reserved, without quotes and not after a dot.

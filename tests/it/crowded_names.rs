@@ -1,0 +1,234 @@
+//! What another user of the same database can do so that statements of others are refused or the schema cannot be read:
+//! objects called like columns, crowds of operators, statistics and labels of any length, locks.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::postgres::{Postgres, servers};
+use crate::support::{Home, Server};
+
+const SHOP: &str = "
+CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, email varchar(80), ssn text, born date);
+CREATE TABLE orders (id bigint PRIMARY KEY, customer_id int REFERENCES customers, total numeric(10,2), placed timestamptz);
+INSERT INTO customers VALUES (1, 'Ann', 'ann@example.org', '1', '1990-01-01'), (2, 'Bob', 'bob@example.org', '2', NULL);
+INSERT INTO orders VALUES (1, 1, 10.5, '2026-01-02 03:04:05Z'), (2, 1, 5, '2026-02-02 03:04:05Z'), (3, 2, 7.25, NULL);
+CREATE VIEW spending AS SELECT c.name, sum(o.total) AS spent FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY c.name;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC;
+";
+
+const HONEST: [&str; 12] = [
+    "SELECT count(*) FROM customers",
+    "SELECT c.id, c.name FROM customers c WHERE c.id = 1",
+    "SELECT c.name, sum(o.total) AS spent FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY c.name ORDER BY spent DESC",
+    "WITH t AS (SELECT customer_id, sum(total) AS s FROM orders GROUP BY customer_id) SELECT * FROM t ORDER BY s",
+    "SELECT x.* FROM (SELECT id FROM orders) x ORDER BY x.id",
+    "SELECT substring(name from 1 for 2), position('n' in name), trim(both ' ' from name) FROM customers ORDER BY id",
+    "SELECT extract(year FROM placed), date_trunc('month', placed) FROM orders ORDER BY id",
+    "SELECT name FROM customers WHERE name LIKE 'A%' AND email IN ('ann@example.org')",
+    "SELECT id, rank() OVER (PARTITION BY customer_id ORDER BY total) FROM orders ORDER BY id",
+    "SELECT * FROM spending ORDER BY name",
+    "SELECT public.customers.id FROM public.customers ORDER BY 1",
+    "SELECT json_build_object('id', id) FROM customers ORDER BY id",
+];
+
+/// What a user makes, each with code in it that nobody vouches for.
+const OBJECTS: [&str; 8] = [
+    "CREATE DOMAIN public.id AS int CHECK (evil(VALUE)); CREATE DOMAIN public.name AS text CHECK (evil(length(VALUE)));
+     CREATE DOMAIN public.count AS int CHECK (evil(VALUE)); CREATE DOMAIN public.x AS int CHECK (evil(VALUE));",
+    "CREATE FUNCTION public.id(record) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+     CREATE FUNCTION public.name(anyelement) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';",
+    "CREATE FUNCTION public.total(VARIADIC int[]) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';",
+    "CREATE VIEW public.t AS SELECT evil(1) AS n; CREATE VIEW public.x AS SELECT evil(1) AS n;
+     CREATE VIEW public.spent AS SELECT evil(1) AS n;",
+    "CREATE SCHEMA c; CREATE DOMAIN c.id AS int CHECK (public.evil(VALUE)); CREATE VIEW c.name AS SELECT public.evil(1) AS n;
+     GRANT USAGE ON SCHEMA c TO PUBLIC; GRANT SELECT ON c.name TO PUBLIC;",
+    "CREATE FUNCTION public.count(text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+     CREATE FUNCTION public.rank(int) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+     CREATE FUNCTION public.\"substring\"(text, int8, int8) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';",
+    "CREATE TYPE public.name AS ENUM ('a'); CREATE FUNCTION public.made(text) RETURNS public.name LANGUAGE plpgsql
+     AS 'BEGIN RETURN ''a''; END'; CREATE CAST (text AS public.name) WITH FUNCTION made(text) AS IMPLICIT;",
+    "CREATE FUNCTION public.same(text, int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+     CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = int, FUNCTION = same);",
+];
+
+fn serve(postgres: &Postgres, database: &str, more: &str) -> (Home, Server) {
+    let home = Home::new("crowded-names");
+    let url = format!("postgres://honest@127.0.0.1:{}/{database}?sslmode=disable", postgres.port);
+    let config = home.scratch.path("tudb.toml");
+    std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n{more}")).unwrap();
+    let home = home.set("TUDB_CONFIG", config.display());
+    let server = home.serve();
+    (home, server)
+}
+
+fn as_mallory(postgres: &Postgres, database: &str, script: &str) {
+    postgres.script(database, &format!("SET client_min_messages = error; SET ROLE mallory; {script}"));
+}
+
+fn shop(postgres: &Postgres, name: &str) -> String {
+    let (database, _) = postgres.database(name);
+    for role in ["mallory", "honest LOGIN"] {
+        postgres.script_best_effort(&database, &format!("CREATE ROLE {role}"));
+    }
+    postgres.script(&database, SHOP);
+    postgres.script(
+        &database,
+        &format!("GRANT CREATE ON SCHEMA public TO mallory; GRANT CREATE ON DATABASE \"{database}\" TO mallory;"),
+    );
+    database
+}
+
+fn answers(server: &mut Server) -> Vec<Value> {
+    HONEST.iter().map(|sql| server.call("run_sql", json!({"sql": sql}))["rows"].clone()).collect()
+}
+
+#[test]
+fn objects_called_like_columns_refuse_nobodys_statement() {
+    for postgres in servers() {
+        let database = shop(postgres, "crowded_plain");
+        let expected = answers(&mut serve(postgres, &database, "").1);
+        assert!(expected.iter().all(|rows| rows.as_array().is_some_and(|rows| !rows.is_empty())), "{expected:?}");
+        for (number, objects) in OBJECTS.iter().enumerate() {
+            let database = shop(postgres, &format!("crowded_{number}"));
+            let evil = "CREATE FUNCTION public.evil(int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RAISE ''RAN''; END';";
+            as_mallory(postgres, &database, &format!("{evil} {objects}"));
+            for rules in ["", "mask = [\"customers.ssn\"]\n"] {
+                let (_home, mut server) = serve(postgres, &database, rules);
+                for ((sql, expected), rows) in HONEST.iter().zip(&expected).zip(answers(&mut server)) {
+                    assert_eq!(rows, *expected, "{objects}: {rules}: {sql}");
+                }
+                // What really needs the user's code is refused all the same.
+                for sql in ["SELECT evil(1)", "SELECT public.evil(id) FROM customers"] {
+                    let reply = server.call("run_sql", json!({"sql": sql}));
+                    assert_eq!(reply["error"]["code"], "function_refused", "{sql}: {reply}");
+                }
+                if number == 0 {
+                    for sql in
+                        ["SELECT '1'::id", "SELECT CAST('1' AS public.id)", "SELECT public.id '1'", "SELECT id '1'"]
+                    {
+                        let reply = server.call("run_sql", json!({"sql": sql}));
+                        assert!(reply["error"].is_object() && !reply.to_string().contains("RAN"), "{sql}: {reply}");
+                    }
+                }
+                if rules.starts_with("mask") {
+                    let masked = server.call("run_sql", json!({"sql": "SELECT ssn FROM customers WHERE id = 1"}));
+                    assert_eq!(masked["rows"], json!([["***"]]), "{objects}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn crowds_of_operators_and_functions_hold_nobody_up() {
+    let postgres = &servers()[0];
+    let database = shop(postgres, "crowds");
+    let expected = answers(&mut serve(postgres, &database, "").1);
+    as_mallory(
+        postgres,
+        &database,
+        "CREATE FUNCTION public.same(anyelement, anyelement) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+         DO $$ DECLARE r record; o text; BEGIN FOR r IN SELECT a.typname x, b.typname y FROM pg_type a, pg_type b
+             WHERE a.typtype = 'b' AND b.typtype = 'b' AND a.oid < 1200 AND b.oid < 1200 AND a.typname !~ '^_' AND b.typname !~ '^_'
+             LIMIT 500 LOOP
+           EXECUTE format('CREATE FUNCTION public.f(pg_catalog.%I, pg_catalog.%I) RETURNS bool LANGUAGE plpgsql AS ''BEGIN RETURN true; END''', r.x, r.y);
+           EXECUTE format('CREATE FUNCTION public.count(pg_catalog.%I, pg_catalog.%I) RETURNS bool LANGUAGE plpgsql AS ''BEGIN RETURN true; END''', r.x, r.y);
+           EXECUTE format('CREATE FUNCTION public.count(pg_catalog.%I, pg_catalog.%I, int) RETURNS bool LANGUAGE plpgsql AS ''BEGIN RETURN true; END''', r.x, r.y);
+           FOREACH o IN ARRAY ARRAY['=', '<', '>', '<>', '<=', '>='] LOOP
+             EXECUTE format('CREATE OPERATOR public.%s (LEFTARG = pg_catalog.%I, RIGHTARG = pg_catalog.%I, FUNCTION = public.f)', o, r.x, r.y);
+           END LOOP; END LOOP; END $$",
+    );
+    assert!(postgres.query(&database, "SELECT count(*) > 2500 FROM pg_operator WHERE oid >= 16384").contains('t'));
+    let (_home, mut server) = serve(postgres, &database, "");
+    assert_eq!(answers(&mut server), expected);
+}
+
+/// Everything that reads the schema as a whole.
+fn schema_is_read(server: &mut Server, what: &str) {
+    for (tool, arguments) in [
+        ("list_tables", json!({})),
+        ("list_tables", json!({"search": "cust"})),
+        ("describe_table", json!({"table": "customers"})),
+        ("describe_table", json!({"table": "odd"})),
+        ("ask_database", json!({"question": "How many customers are there?"})),
+    ] {
+        let reply = server.call(tool, arguments.clone());
+        assert!(reply["error"].is_null(), "{what}: {tool} {arguments}: {reply}");
+        assert!(reply.to_string().len() < 100_000, "{what}: {tool} {arguments}");
+    }
+}
+
+#[test]
+fn labels_and_statistics_of_any_length_leave_the_schema_readable() {
+    let statistics = |values: &str| {
+        format!(
+            "CREATE TABLE public.odd (a text); SELECT pg_restore_relation_stats('schemaname', 'public', 'relname', 'odd',
+               'reltuples', '3e38'::real); SELECT pg_restore_attribute_stats('schemaname', 'public', 'relname', 'odd', 'attname',
+               'a', 'inherited', false, 'version', 180000, 'null_frac', '0'::real, 'avg_width', 5, 'n_distinct', '2'::real,
+               'most_common_vals', {values}, 'most_common_freqs', '{{0.5,0.5}}'::real[]);"
+        )
+    };
+    let objects = [
+        "CREATE TABLE public.odd (a text); ALTER TABLE odd ALTER a SET STATISTICS 10000; ALTER TABLE odd ALTER a SET (n_distinct = 3);
+         INSERT INTO odd SELECT repeat(chr(34), 900) || (i % 3000) FROM generate_series(1, 9000) i; ANALYZE odd;"
+            .to_owned(),
+        "DO $$ BEGIN EXECUTE (SELECT 'CREATE TYPE public.big AS ENUM (' || string_agg(quote_literal(i || repeat('e', 50)), ',') || ')'
+           FROM generate_series(1, 20000) i); END $$; CREATE TABLE public.odd (a big);"
+            .to_owned(),
+        "CREATE TABLE public.odd (a int); DO $$ BEGIN FOR i IN 1..400 LOOP
+           EXECUTE format('CREATE TABLE public.%I () INHERITS (odd)', i || repeat('k', 58)); END LOOP; END $$;
+         SELECT 1"
+            .to_owned(),
+        statistics("'[5:6]={a,b}'::text"),
+        statistics("'{' || repeat('x', 3000000) || ',b}'"),
+    ];
+    for postgres in servers() {
+        for (number, objects) in objects.iter().enumerate() {
+            let has_restore = postgres.query("postgres", "SHOW server_version_num").trim() >= "180000";
+            if objects.contains("pg_restore") && !has_restore {
+                continue;
+            }
+            let database = shop(postgres, &format!("statistics_{number}"));
+            as_mallory(
+                postgres,
+                &database,
+                &format!("{objects}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC;"),
+            );
+            for rules in ["", "deny = [\"customers.ssn\"]\n"] {
+                schema_is_read(&mut serve(postgres, &database, rules).1, objects);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lock_on_one_table_holds_up_no_look_at_the_schema() {
+    for postgres in servers() {
+        let database = shop(postgres, "locked");
+        as_mallory(
+            postgres,
+            &database,
+            "CREATE TABLE locked (a text CHECK (a IN ('x', 'y'))); GRANT SELECT ON locked TO PUBLIC",
+        );
+        let mut holder = postgres.psql(&database);
+        let mut holder = holder
+            .args(["-c", "BEGIN; LOCK TABLE locked IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60)"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let is_locked =
+            "SELECT count(*) FROM pg_locks WHERE relation = 'locked'::regclass AND mode = 'AccessExclusiveLock'";
+        while postgres.query(&database, is_locked).trim() != "1" {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let began = Instant::now();
+        let (_home, mut server) = serve(postgres, &database, "");
+        let reply = server.call("ask_database", json!({"question": "How many customers are there?"}));
+        assert_eq!(reply["rows"], json!([[2]]), "{reply}");
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+    }
+}
