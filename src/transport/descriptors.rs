@@ -1,0 +1,59 @@
+//! The process's own standard input and output.
+
+use std::fs::File;
+use std::io::Write;
+
+/// Standard input and output under descriptors of their own. What a dependency prints goes to stderr from here on, and
+/// a child process (a password command) finds an empty input.
+#[cfg(unix)]
+pub(super) fn descriptors() -> (std::io::Result<File>, Box<dyn Write + Send>) {
+    use std::os::fd::AsFd;
+    let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
+    // Without an input there is nothing to serve: an empty one ends the process at once.
+    let input = own(std::io::stdin().as_fd()).or_else(|_| File::open("/dev/null"));
+    let moved = || -> std::io::Result<File> {
+        let output = own(std::io::stdout().as_fd())?;
+        rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+        rustix::stdio::dup2_stdout(std::io::stderr())?;
+        Ok(output)
+    };
+    let output: Box<dyn Write + Send> = match moved() {
+        Ok(output) => Box::new(output),
+        Err(error) => {
+            tracing::warn!(%error, "standard output stays where it is");
+            Box::new(std::io::stdout())
+        }
+    };
+    (input, output)
+}
+
+/// The input to look at while it is not read.
+#[cfg(unix)]
+pub(super) fn watched(input: &File) -> Option<File> {
+    input.try_clone().ok()
+}
+
+/// Whether the other end of the input is closed, whatever is still in it.
+#[cfg(unix)]
+pub(super) fn has_gone(input: Option<&File>) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let Some(input) = input else { return false };
+    let mut looked = [PollFd::new(input, PollFlags::empty())];
+    poll(&mut looked, Some(&Timespec::default())).is_ok()
+        && looked.iter().any(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+}
+
+#[cfg(not(unix))]
+pub(super) fn descriptors() -> (std::io::Result<std::io::Stdin>, Box<dyn Write + Send>) {
+    (Ok(std::io::stdin()), Box::new(std::io::stdout()))
+}
+
+#[cfg(not(unix))]
+pub(super) fn watched(_input: &std::io::Stdin) -> Option<File> {
+    None
+}
+
+#[cfg(not(unix))]
+pub(super) fn has_gone(_input: Option<&File>) -> bool {
+    false
+}

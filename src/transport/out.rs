@@ -1,0 +1,111 @@
+//! Lines on their way to the client, and how many bytes of them the client has not read.
+
+use std::io::Write;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use rmcp::model::RequestId;
+
+use super::Closed;
+use crate::database::value::push_json_string;
+
+/// How often a client that does not read is looked at, whether it is still there.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Lines on their way to the client, shared by all that write.
+#[derive(Clone)]
+pub(super) struct Out {
+    /// `None` ends the writing.
+    pub(super) lines: std::sync::mpsc::Sender<Option<String>>,
+    pub(super) unread: Arc<Unread>,
+}
+
+/// Bytes that the client has not taken yet. Over the limit nothing more is read from it.
+pub(super) struct Unread {
+    bytes: Mutex<usize>,
+    fell: Condvar,
+    limit: usize,
+}
+
+impl Unread {
+    pub(super) fn new(limit: usize) -> Self {
+        Unread { bytes: Mutex::new(0), fell: Condvar::new(), limit }
+    }
+
+    pub(super) fn change(&self, by: impl FnOnce(usize) -> usize) {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        *bytes = by(*bytes);
+        if *bytes <= self.limit {
+            self.fell.notify_all();
+        }
+    }
+
+    /// Waits until the client has read; false when it has gone instead.
+    pub(super) fn wait(&self, has_gone: impl Fn() -> bool) -> bool {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        while *bytes > self.limit {
+            let waited = self.fell.wait_timeout(bytes, LOOK_AGAIN).unwrap_or_else(PoisonError::into_inner);
+            bytes = waited.0;
+            if waited.1.timed_out() && has_gone() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Waits until everything written so far is in the pipe.
+pub struct Flushed {
+    pub(super) out: Out,
+    pub(super) writer: std::thread::JoinHandle<()>,
+}
+
+impl Flushed {
+    pub fn wait(self) {
+        let _ = self.out.lines.send(None);
+        let _ = self.writer.join();
+    }
+}
+
+impl Out {
+    pub(super) fn send(&self, line: String) -> Result<(), Closed> {
+        self.unread.change(|bytes| bytes + line.len());
+        self.lines.send(Some(line)).map_err(|_| Closed)
+    }
+
+    pub(super) fn error(&self, id: Option<RequestId>, code: i32, message: &str) {
+        let id = id.and_then(|id| serde_json::to_string(&id).ok()).unwrap_or_else(|| "null".into());
+        let mut line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":");
+        push_json_string(&mut line, message);
+        line.push_str("}}\n");
+        let _ = self.send(line);
+    }
+}
+
+pub(super) fn write_lines(mut output: impl Write, lines: &std::sync::mpsc::Receiver<Option<String>>, unread: &Unread) {
+    while let Ok(Some(line)) = lines.recv() {
+        if output.write_all(line.as_bytes()).and_then(|()| output.flush()).is_err() {
+            return;
+        }
+        unread.change(|bytes| bytes.saturating_sub(line.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_waits_for_a_client_that_does_not_read() {
+        let unread = Arc::new(Unread::new(10));
+        unread.change(|bytes| bytes + 11);
+        let waiting = Arc::clone(&unread);
+        let waiter = std::thread::spawn(move || waiting.wait(|| false));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!waiter.is_finished());
+        unread.change(|bytes| bytes - 1);
+        assert!(waiter.join().unwrap());
+        unread.change(|bytes| bytes + 1);
+        assert!(!unread.wait(|| true), "the client has gone");
+    }
+}
