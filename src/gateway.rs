@@ -5,6 +5,7 @@
 //! that a reply has to stay in.
 
 mod options;
+mod reads;
 mod requests;
 mod snapshots;
 
@@ -21,11 +22,14 @@ use crate::config::{Config, SourceConfig};
 use crate::database::advice;
 use crate::database::catalog::TableDescription;
 use crate::database::result_set::{Format, ResultSet};
-use crate::database::{Database, DatabaseError, Explanation, ListRequest, ReadOptions, Router, Session, TablePage};
+use crate::database::{
+    Database, DatabaseError, DatabaseReport, Explanation, ListRequest, ReadOptions, Router, Session, TablePage,
+};
 use crate::dialect::Dialect;
 use crate::error::{Code, ToolError};
 use crate::guard::{self, ApprovedSql};
 use options::{plain_options, read_options};
+use reads::{Describe, ExplainStatement, List, Reading, RunStatement, Work};
 use snapshots::Snapshots;
 
 pub use options::{user, wanted_rows};
@@ -74,7 +78,7 @@ pub struct Read<T> {
     pub source: String,
     pub dialect: Dialect,
     pub value: T,
-    /// The statement as it was approved; `None` for catalog reads.
+    /// Tables the statement reads; empty for catalog reads.
     pub tables: Vec<String>,
     entry: OpenEntry,
 }
@@ -92,21 +96,6 @@ impl<T> Read<T> {
         self.entry.close(finished);
         self.value
     }
-}
-
-/// One read, as the engines know it.
-enum Task<'a> {
-    Run(&'a str),
-    Explain(&'a str, bool),
-    List(&'a ListRequest),
-    Describe(&'a str),
-}
-
-enum Found {
-    Rows(ResultSet),
-    Plan(Explanation),
-    Page(TablePage),
-    Table(Box<TableDescription>),
 }
 
 /// The door. One a process.
@@ -224,12 +213,7 @@ impl Gateway {
             let max_rows = wanted_rows(request.max_rows, limits)?;
             Ok(read_options(caller, source, format, max_rows, reserved_bytes))
         };
-        let read = self.read(caller, start, request.source.as_deref(), Task::Run(&request.sql), options).await?;
-        read.map(|found| match found {
-            Found::Rows(rows) => Ok(Ran::Rows(rows)),
-            Found::Plan(plan) => Ok(Ran::Plan(plan)),
-            Found::Page(_) | Found::Table(_) => Err(ToolError::internal()),
-        })
+        self.read(caller, start, request.source.as_deref(), RunStatement(&request.sql), options).await
     }
 
     /// Explains one statement from outside; with `analyze` it also runs.
@@ -243,12 +227,8 @@ impl Gateway {
             user_id: request.user_id.clone(),
             ..self.start(caller, "explain_query")
         };
-        let task = Task::Explain(&request.sql, request.analyze.unwrap_or(false));
-        let read = self.read(caller, start, request.source.as_deref(), task, |s| Ok(plain_options(caller, s))).await?;
-        read.map(|found| match found {
-            Found::Plan(plan) => Ok(plan),
-            Found::Rows(_) | Found::Page(_) | Found::Table(_) => Err(ToolError::internal()),
-        })
+        let reading = ExplainStatement { sql: &request.sql, analyze: request.analyze.unwrap_or(false) };
+        self.read(caller, start, request.source.as_deref(), reading, |source| Ok(plain_options(caller, source))).await
     }
 
     /// Lists one page of tables.
@@ -296,11 +276,7 @@ impl Gateway {
             }
             Ok(plain_options(caller, source))
         };
-        let read = self.read(caller, start, request.source.as_deref(), Task::List(&list), options).await?;
-        read.map(|found| match found {
-            Found::Page(page) => Ok(page),
-            Found::Rows(_) | Found::Plan(_) | Found::Table(_) => Err(ToolError::internal()),
-        })
+        self.read(caller, start, request.source.as_deref(), List(&list), options).await
     }
 
     /// Describes one table.
@@ -321,12 +297,7 @@ impl Gateway {
             }
             Ok(plain_options(caller, source))
         };
-        let task = Task::Describe(&request.table);
-        let read = self.read(caller, start, request.source.as_deref(), task, options).await?;
-        read.map(|found| match found {
-            Found::Table(table) => Ok(*table),
-            Found::Rows(_) | Found::Plan(_) | Found::Page(_) => Err(ToolError::internal()),
-        })
+        self.read(caller, start, request.source.as_deref(), Describe(&request.table), options).await
     }
 
     /// Opens the record of a question; the statements asked on its behalf carry its id.
@@ -355,9 +326,9 @@ impl Gateway {
         Ok(())
     }
 
-    /// The engine of a source, for what `doctor` says of it; `None` when its settings cannot be used.
-    pub async fn engine(&self, source: &SourceConfig) -> Option<Arc<Database>> {
-        self.router.database(&source.name).await.ok()
+    /// What is known of a source's database without asking it; `None` when its settings cannot be used.
+    pub async fn database_report(&self, source: &SourceConfig) -> Option<DatabaseReport> {
+        Some(self.router.database(&source.name).await.ok()?.report())
     }
 
     /// Ends everything: connections closed, records written.
@@ -377,15 +348,15 @@ impl Gateway {
         }
     }
 
-    /// The road itself, the same for every read.
-    async fn read(
+    /// The road itself, the same for every read: opens the record, prepares, reads, and records a failure.
+    async fn read<R: Reading>(
         &self,
         caller: &Caller,
         mut start: EntryStart,
         source_name: Option<&str>,
-        task: Task<'_>,
+        reading: R,
         options: impl FnOnce(&SourceConfig) -> Result<ReadOptions, ToolError>,
-    ) -> Result<Read<Found>, ToolError> {
+    ) -> Result<Read<R::Found>, ToolError> {
         start.source = Some(source_name.unwrap_or(&self.config.default_source).to_owned());
         start.system = self.source(source_name).and_then(|source| self.dialect(source)).ok().map(Dialect::name);
         caller.stage("checking");
@@ -393,9 +364,9 @@ impl Gateway {
         let pending = self.audit.begin(start, &caller.outcomes);
         let call = pending.id();
         // The writer commits the intent while this goes on; nothing of the caller's is sent before it has.
-        let prepared = self.prepare(caller, source_name, user_id.as_deref(), &task, options).await;
+        let prepared = self.prepare(caller, source_name, user_id.as_deref(), &reading, options).await;
         let opened = match &prepared {
-            Ok(prepared) if prepared.is_from_snapshot(&task) => Ok(None),
+            Ok(prepared) if !reading.needs_session(prepared.source) => Ok(None),
             Ok(prepared) => prepared.open(&call).await.map(Some),
             Err(error) => Err(error.clone()),
         };
@@ -403,18 +374,18 @@ impl Gateway {
         let found = match (&prepared, opened) {
             (Ok(prepared), Ok(session)) => {
                 caller.stage("running");
+                let work = |session| Work { gateway: self, caller, entry: &entry, prepared, session };
                 // Boxed: a question nests this future deeper than the compiler likes to lay out.
-                let found = Box::pin(self.perform(caller, session, &entry, &task, prepared)).await;
-                match &found {
+                match Box::pin(reading.run(work(session))).await {
                     Err(error)
                         if error.sqlstate.as_ref().is_some_and(|state| prepared.database.is_retryable(state)) =>
                     {
                         match prepared.open(&call).await {
-                            Ok(session) => Box::pin(self.perform(caller, Some(session), &entry, &task, prepared)).await,
+                            Ok(session) => Box::pin(reading.run(work(Some(session)))).await,
                             Err(error) => Err(error),
                         }
                     }
-                    _ => found,
+                    found => found,
                 }
             }
             (_, Err(error)) => Err(error),
@@ -444,25 +415,22 @@ impl Gateway {
         caller: &Caller,
         source_name: Option<&str>,
         user_id: Option<&str>,
-        task: &Task<'_>,
+        reading: &impl Reading,
         options: impl FnOnce(&SourceConfig) -> Result<ReadOptions, ToolError>,
     ) -> Result<Prepared<'_>, ToolError> {
         let source = self.source(source_name)?;
         let mut options = options(source)?;
         let dialect = self.dialect(source)?;
-        let approved = match task {
-            Task::Run(sql) | Task::Explain(sql, _) => {
-                let approved = guard::approve(sql, dialect, &source.limits)?;
-                options.identity = user(source, user_id)?;
-                // What was counted includes rows that the user may not see.
-                if options.identity.is_some() && matches!(task, Task::Explain(_, true)) {
-                    return Err(ToolError::new(Code::StatementRefused, "analyze counts rows of other users too")
-                        .hint("Call explain_query without analyze: this source is read on behalf of a user."));
-                }
-                Some(approved)
+        let mut approved = None;
+        if let Some(sql) = reading.sql() {
+            approved = Some(guard::approve(sql, dialect, &source.limits)?);
+            options.identity = user(source, user_id)?;
+            // What was counted includes rows that the user may not see.
+            if options.identity.is_some() && reading.analyzes() {
+                return Err(ToolError::new(Code::StatementRefused, "analyze counts rows of other users too")
+                    .hint("Call explain_query without analyze: this source is read on behalf of a user."));
             }
-            Task::List(_) | Task::Describe(_) => None,
-        };
+        }
         let slots = self.slots.get(&source.name).ok_or_else(ToolError::internal)?;
         if slots.running.available_permits() == 0 {
             caller.stage("waiting for other calls");
@@ -473,61 +441,6 @@ impl Gateway {
         };
         let database = self.router.database(&source.name).await?;
         Ok(Prepared { source, options, dialect, approved, _permit: permit, database })
-    }
-
-    /// Does what a call asks, in its session; without one from the snapshot.
-    async fn perform(
-        &self,
-        caller: &Caller,
-        session: Option<Session<'_>>,
-        entry: &OpenEntry,
-        task: &Task<'_>,
-        prepared: &Prepared<'_>,
-    ) -> Result<Found, ToolError> {
-        let options = &prepared.options;
-        let rules = &prepared.source.column_rules;
-        Ok(match (task, &prepared.approved, session) {
-            (Task::Run(_), Some(sql), Some(session)) if sql.is_explain() => {
-                Found::Plan(session.explain(entry, sql, false, options).await?)
-            }
-            (Task::Run(_), Some(sql), Some(session)) => Found::Rows(session.run(entry, sql, options).await?),
-            (Task::Explain(_, analyze), Some(sql), Some(session)) => {
-                Found::Plan(session.explain(entry, sql, *analyze, options).await?)
-            }
-            (Task::List(request), _, None) => {
-                let limit_ms = u64::try_from(options.time_left().as_millis()).unwrap_or(u64::MAX);
-                let snapshot = tokio::select! {
-                    snapshot = self.current_snapshot(caller, prepared.source, entry) => snapshot?,
-                    () = options.cancel.cancelled() => return Err(DatabaseError::Cancelled.into()),
-                    () = tokio::time::sleep(options.time_left()) => return Err(DatabaseError::Timeout { limit_ms }.into()),
-                };
-                Found::Page(snapshot.page(request))
-            }
-            (Task::List(request), _, Some(session)) => Found::Page(session.list(entry, request, options).await?),
-            (Task::Describe(name), _, Some(session)) => {
-                let unknown = |nearest| DatabaseError::UnknownTable {
-                    name: (*name).to_owned(),
-                    source_name: prepared.source.name.clone(),
-                    nearest,
-                };
-                match session.describe(entry, name, options).await {
-                    Ok(mut table) => {
-                        if !table.obey(rules) {
-                            return Err(unknown(Vec::new()).into());
-                        }
-                        Found::Table(Box::new(table))
-                    }
-                    // The nearest names are of all tables.
-                    Err(DatabaseError::UnknownTable { .. } | DatabaseError::AmbiguousTable { .. })
-                        if rules.denies() =>
-                    {
-                        return Err(unknown(Vec::new()).into());
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            (Task::Run(_) | Task::Explain(_, _) | Task::Describe(_), _, _) => return Err(ToolError::internal()),
-        })
     }
 
     /// An error of the database with what its source allows to be said, and with the names that could be meant.
@@ -559,13 +472,6 @@ impl Gateway {
     }
 }
 
-impl<T> Read<T> {
-    fn map<U>(self, to: impl FnOnce(T) -> Result<U, ToolError>) -> Result<Read<U>, ToolError> {
-        let Read { source, dialect, value, tables, entry } = self;
-        Ok(Read { source, dialect, value: to(value)?, tables, entry })
-    }
-}
-
 /// A read that may run.
 struct Prepared<'a> {
     source: &'a SourceConfig,
@@ -577,11 +483,6 @@ struct Prepared<'a> {
 }
 
 impl Prepared<'_> {
-    /// Whether the remembered snapshot answers: the databases page their lists themselves, where the rules are not known.
-    fn is_from_snapshot(&self, task: &Task<'_>) -> bool {
-        matches!(task, Task::List(_)) && !self.source.column_rules.is_empty()
-    }
-
     async fn open(&self, call: &str) -> Result<Session<'_>, ToolError> {
         Ok(self.database.open(call, &self.options, self.approved.as_ref()).await?)
     }

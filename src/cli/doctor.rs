@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{DONE, NO, core, say, tell};
 use crate::config::{Config, Environment, SourceConfig};
-use crate::database::{Database, bootstrap};
+use crate::database::{ServerReport, bootstrap};
 use crate::error::ToolError;
 use crate::gateway::{Caller, SourceCheck};
 use crate::tools::Core;
@@ -105,14 +105,15 @@ impl Doctor {
 async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &str) -> Vec<Finding> {
     let what = format!("source {}", source.name);
     let looked = core.gateway.look(caller, source).await;
-    let engine = core.gateway.engine(source).await;
-    let place = match &engine {
+    let report = core.gateway.database_report(source).await;
+    let place = match &report {
         _ if source.url.is_none() => sample.to_owned(),
-        Some(engine) => engine.place().unwrap_or("a file of its own").to_owned(),
+        Some(report) => report.place.clone().unwrap_or_else(|| "a file of its own".to_owned()),
         None => "not found".to_owned(),
     };
+    let report = report.unwrap_or_default();
     let mut findings = vec![match &looked {
-        Ok(looked) => reached(what, looked, engine.as_deref(), &place),
+        Ok(looked) => reached(what, looked, report.server.as_ref(), &place),
         Err(error) => {
             let finding = Finding::of_error(what, Level::Fail, error);
             Finding { text: format!("{} ({place})", finding.text), ..finding }
@@ -127,39 +128,35 @@ async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &s
             findings.push(Finding { details, ..Finding::new(what, Level::Warn, misfits.join("; ")) });
         }
     }
-    if let Some(Database::Postgres(engine)) = engine.as_deref() {
-        if let (Ok(_), Some(problem)) = (&looked, engine.unverified()) {
-            findings.push(Finding::new(format!("encryption of {}", source.name), Level::Warn, problem));
+    if let (Ok(_), Some(problem)) = (&looked, report.unverified) {
+        findings.push(Finding::new(format!("encryption of {}", source.name), Level::Warn, problem));
+    }
+    if let Some(server) = &report.server {
+        let remedy = if server.is_safe() { String::new() } else { format!(". A safe role: {}", server.remedy()) };
+        let level = match (server.is_safe() && server.foreign_tables == 0, source.require_safe_role) {
+            (true, _) => Level::Ok,
+            (false, true) if !server.is_safe() => Level::Fail,
+            (false, _) => Level::Warn,
+        };
+        let mut text = server.summary(source.allow_foreign_tables) + &remedy;
+        if let Some(user) = &source.user {
+            text = format!("statements run as {} on behalf of user_id; {text}", user.role);
         }
-        if let Some(server) = engine.server() {
-            let remedy = if server.is_safe() { String::new() } else { format!(". A safe role: {}", server.remedy()) };
-            let level = match (server.is_safe() && server.foreign_tables == 0, source.require_safe_role) {
-                (true, _) => Level::Ok,
-                (false, true) if !server.is_safe() => Level::Fail,
-                (false, _) => Level::Warn,
-            };
-            let mut text = server.summary(source.allow_foreign_tables) + &remedy;
-            if let Some(user) = &source.user {
-                text = format!("statements run as {} on behalf of user_id; {text}", user.role);
-            }
-            let details =
-                json!({"role": server.role, "dangers": server.dangers, "foreign_tables": server.foreign_tables});
-            findings.push(Finding { details, ..Finding::new(format!("role of {}", source.name), level, text) });
-        }
-        let hidden = engine.hidden_schemas();
-        if !hidden.is_empty() {
-            let text = format!("{} (hidden_schemas and the provider's own)", hidden.join(", "));
-            findings.push(Finding {
-                details: json!({"schemas": hidden}),
-                ..Finding::new(format!("hidden in {}", source.name), Level::Ok, text)
-            });
-        }
+        let details = json!({"role": server.role, "dangers": server.dangers, "foreign_tables": server.foreign_tables});
+        findings.push(Finding { details, ..Finding::new(format!("role of {}", source.name), level, text) });
+    }
+    let hidden = &report.hidden_schemas;
+    if !hidden.is_empty() {
+        let text = format!("{} (hidden_schemas and the provider's own)", hidden.join(", "));
+        findings.push(Finding {
+            details: json!({"schemas": hidden}),
+            ..Finding::new(format!("hidden in {}", source.name), Level::Ok, text)
+        });
     }
     findings
 }
 
-fn reached(what: String, looked: &SourceCheck, engine: Option<&Database>, place: &str) -> Finding {
-    let server = engine.and_then(Database::server);
+fn reached(what: String, looked: &SourceCheck, server: Option<&ServerReport>, place: &str) -> Finding {
     let kind = match server {
         Some(server) => {
             let standby = if server.is_standby { ", a standby" } else { "" };

@@ -64,9 +64,10 @@ async fn introduce(core: Arc<Core>) {
     let config = core.gateway.config();
     complain(&format!("tudb {}: {}", env!("CARGO_PKG_VERSION"), config.origin));
     for source in config.sources.iter().filter(|source| source.url.is_some()) {
-        let engine = core.gateway.engine(source).await;
-        let place =
-            engine.as_ref().map_or("its settings cannot be used", |engine| engine.place().unwrap_or("a SQLite file"));
+        let place = match core.gateway.database_report(source).await {
+            Some(report) => report.place.unwrap_or_else(|| "a SQLite file".to_owned()),
+            None => "its settings cannot be used".to_owned(),
+        };
         complain(&format!("tudb: source {}: {place}", source.name));
     }
     // Only a file: on PostgreSQL a role that may insert cannot read.

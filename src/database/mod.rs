@@ -119,6 +119,19 @@ pub enum Database {
     Postgres(Box<PostgresEngine>),
 }
 
+/// What `doctor` says of a database; empty for SQLite.
+#[derive(Clone, Debug, Default)]
+pub struct DatabaseReport {
+    /// Where a PostgreSQL source connects to and how, without a secret.
+    pub place: Option<String>,
+    /// What the server is and what its login role could do besides reading; `None` before the first connection.
+    pub server: Option<ServerReport>,
+    /// What is wrong with the encryption of a connection to another machine, and what mends it.
+    pub unverified: Option<&'static str>,
+    /// Schemas that are not shown.
+    pub hidden_schemas: Vec<String>,
+}
+
 /// A connection made ready for one read: on PostgreSQL inside its read-only transaction.
 pub enum Session<'a> {
     Sqlite(sqlite::SqliteSession<'a>),
@@ -133,20 +146,16 @@ impl Database {
         }
     }
 
-    /// What the server is and what its login role could do besides reading; `None` on SQLite, and before the first
-    /// connection.
-    pub fn server(&self) -> Option<&ServerReport> {
+    /// What is known of the database without asking it.
+    pub fn report(&self) -> DatabaseReport {
         match self {
-            Database::Sqlite(_) => None,
-            Database::Postgres(engine) => engine.server(),
-        }
-    }
-
-    /// Where a PostgreSQL source connects to and how, without a secret.
-    pub fn place(&self) -> Option<&str> {
-        match self {
-            Database::Sqlite(_) => None,
-            Database::Postgres(engine) => Some(engine.place()),
+            Database::Sqlite(_) => DatabaseReport::default(),
+            Database::Postgres(engine) => DatabaseReport {
+                place: Some(engine.place().to_owned()),
+                server: engine.server().cloned(),
+                unverified: engine.unverified(),
+                hidden_schemas: engine.hidden_schemas().to_vec(),
+            },
         }
     }
 

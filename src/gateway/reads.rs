@@ -1,0 +1,169 @@
+//! What each tool does between the record's two halves. A new tool is a request in `requests`, a read here, and its file
+//! in `tools`.
+
+use std::sync::Arc;
+
+use super::{Caller, Gateway, Prepared, Ran};
+use crate::audit::OpenEntry;
+use crate::config::SourceConfig;
+use crate::database::catalog::{Snapshot, TableDescription};
+use crate::database::{DatabaseError, Explanation, ListRequest, Session, TablePage};
+use crate::error::ToolError;
+use crate::guard::ApprovedSql;
+
+/// One kind of read.
+pub(super) trait Reading: Sync {
+    type Found;
+
+    /// The caller's statement, which the guard has to approve; `None` for reads of the catalog.
+    fn sql(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether the rows that the statement reads are counted.
+    fn analyzes(&self) -> bool {
+        false
+    }
+
+    /// Whether the read needs a session of its own.
+    fn needs_session(&self, _source: &SourceConfig) -> bool {
+        true
+    }
+
+    /// Reads. Called once more, in a new session, when what stopped it is over.
+    fn run(&self, work: Work<'_>) -> impl Future<Output = Result<Self::Found, ToolError>> + Send;
+}
+
+/// What a read works with.
+pub(super) struct Work<'a> {
+    pub gateway: &'a Gateway,
+    pub caller: &'a Caller,
+    pub entry: &'a OpenEntry,
+    pub prepared: &'a Prepared<'a>,
+    /// `None` only for a read that needs none.
+    pub session: Option<Session<'a>>,
+}
+
+impl<'a> Work<'a> {
+    fn session(&mut self) -> Result<Session<'a>, ToolError> {
+        self.session.take().ok_or_else(ToolError::internal)
+    }
+
+    fn approved(&self) -> Result<&'a ApprovedSql, ToolError> {
+        self.prepared.approved.as_ref().ok_or_else(ToolError::internal)
+    }
+}
+
+/// `run_sql`.
+pub(super) struct RunStatement<'a>(pub &'a str);
+
+impl Reading for RunStatement<'_> {
+    type Found = Ran;
+
+    fn sql(&self) -> Option<&str> {
+        Some(self.0)
+    }
+
+    async fn run(&self, mut work: Work<'_>) -> Result<Ran, ToolError> {
+        let (session, sql, options) = (work.session()?, work.approved()?, &work.prepared.options);
+        if sql.is_explain() {
+            return Ok(Ran::Plan(session.explain(work.entry, sql, false, options).await?));
+        }
+        Ok(Ran::Rows(session.run(work.entry, sql, options).await?))
+    }
+}
+
+/// `explain_query`.
+pub(super) struct ExplainStatement<'a> {
+    pub sql: &'a str,
+    pub analyze: bool,
+}
+
+impl Reading for ExplainStatement<'_> {
+    type Found = Explanation;
+
+    fn sql(&self) -> Option<&str> {
+        Some(self.sql)
+    }
+
+    fn analyzes(&self) -> bool {
+        self.analyze
+    }
+
+    async fn run(&self, mut work: Work<'_>) -> Result<Explanation, ToolError> {
+        let (session, sql) = (work.session()?, work.approved()?);
+        Ok(session.explain(work.entry, sql, self.analyze, &work.prepared.options).await?)
+    }
+}
+
+/// `list_tables`. The databases page their lists themselves and do not know the rules of a source, so that under rules
+/// the remembered snapshot answers.
+pub(super) struct List<'a>(pub &'a ListRequest);
+
+impl Reading for List<'_> {
+    type Found = TablePage;
+
+    fn needs_session(&self, source: &SourceConfig) -> bool {
+        source.column_rules.is_empty()
+    }
+
+    async fn run(&self, work: Work<'_>) -> Result<TablePage, ToolError> {
+        let Work { gateway, caller, entry, prepared, session } = work;
+        match session {
+            Some(session) => Ok(session.list(entry, self.0, &prepared.options).await?),
+            None => Ok(gateway.listed_snapshot(caller, entry, prepared).await?.page(self.0)),
+        }
+    }
+}
+
+/// `describe_table`.
+pub(super) struct Describe<'a>(pub &'a str);
+
+impl Reading for Describe<'_> {
+    type Found = TableDescription;
+
+    async fn run(&self, mut work: Work<'_>) -> Result<TableDescription, ToolError> {
+        let (session, source) = (work.session()?, work.prepared.source);
+        let rules = &source.column_rules;
+        let unknown = || DatabaseError::UnknownTable {
+            name: self.0.to_owned(),
+            source_name: source.name.clone(),
+            nearest: Vec::new(),
+        };
+        match session.describe(work.entry, self.0, &work.prepared.options).await {
+            Ok(mut table) => {
+                if table.obey(rules) {
+                    Ok(table)
+                } else {
+                    Err(unknown().into())
+                }
+            }
+            // The nearest names are of all tables.
+            Err(DatabaseError::UnknownTable { .. } | DatabaseError::AmbiguousTable { .. }) if rules.denies() => {
+                Err(unknown().into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Gateway {
+    /// The snapshot that a list is made from, within the call's limits.
+    async fn listed_snapshot(
+        &self,
+        caller: &Caller,
+        entry: &OpenEntry,
+        prepared: &Prepared<'_>,
+    ) -> Result<Arc<Snapshot>, ToolError> {
+        let options = &prepared.options;
+        let left = options.time_left();
+        tokio::select! {
+            snapshot = self.current_snapshot(caller, prepared.source, entry) => snapshot,
+            () = options.cancel.cancelled() => Err(DatabaseError::Cancelled.into()),
+            () = tokio::time::sleep(left) => {
+                let limit_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+                Err(DatabaseError::Timeout { limit_ms }.into())
+            }
+        }
+    }
+}
