@@ -99,6 +99,7 @@ pub(super) fn temporary(name: &str) -> PathBuf {
 }
 
 #[tokio::test]
+#[ignore = "needs servers or clients: tests/run"]
 async fn postgres_locks_hold_without_the_guard() {
     for server in servers::servers() {
         let (database, url) = server.database("locks");
@@ -153,6 +154,7 @@ async fn postgres_locks_hold_without_the_guard() {
 }
 
 #[tokio::test]
+#[ignore = "needs servers or clients: tests/run"]
 async fn sqlite_locks_hold_without_the_guard() {
     let directory = temporary("sqlite");
     let path = directory.join("main.db");

@@ -84,6 +84,7 @@ fn a_question_has_its_cost_and_statements_are_kept_as_the_settings_say() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn tampering_is_found_and_a_killed_call_is_listed() {
     let home = Home::new("tamper");
     let mut server = home.serve();
@@ -116,6 +117,7 @@ fn without_a_store_nothing_runs() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn the_store_belongs_to_its_owner_and_holds_no_password() {
     use std::os::unix::fs::PermissionsExt;
     let url = format!("postgres://postgres:planted-pa55@127.0.0.1:{}/postgres?sslmode=disable", server().port);

@@ -38,6 +38,7 @@ fn trail(home: &Home) -> (HashMap<String, Value>, Value) {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn ten_thousand_calls_of_eight_processes_with_kills() {
     let postgres =
         Postgres::with_settings(&[("log_statement", "all"), ("log_line_prefix", "@@%a@@"), ("max_connections", "200")]);
@@ -135,6 +136,7 @@ fn ten_thousand_calls_of_eight_processes_with_kills() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_kill_at_any_point_of_a_call_leaves_its_record() {
     let postgres = Postgres::with_settings(&[("log_statement", "all"), ("log_line_prefix", "@@%a@@")]);
     let url = format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable", postgres.port);
@@ -176,6 +178,7 @@ fn on_a_full_disk(home: &Home, kilobytes: u32) -> Server {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn on_a_full_disk_nothing_runs_without_a_record() {
     let postgres = server();
     let (_, url) = postgres.database("full");
@@ -270,6 +273,7 @@ fn a_store_that_was_removed_is_made_anew_and_odd_settings_are_refused_unquoted()
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_locked_store_is_waited_for_and_then_refuses() {
     let home = Home::new("locked");
     home.say(&["sql", "SELECT 1"]);
@@ -300,6 +304,7 @@ CREATE FUNCTION json_to_recordset(json) RETURNS SETOF record LANGUAGE plpgsql AS
 CREATE DOMAIN public.uuid AS text; CREATE DOMAIN public.json AS text; CREATE DOMAIN public.int8 AS text";
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_store_on_postgres_takes_records_of_a_role_that_may_only_insert() {
     for postgres in crate::support::postgres::servers() {
         let (database, url) = postgres.database("trail");
@@ -508,6 +513,7 @@ fn the_mirror_is_whole_lines_and_goes_on_behind_half_of_one() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_mirror_that_nobody_reads_stops_no_call() {
     let home = Home::new("mirror_pipe");
     let mirror = home.scratch.path("mirror.pipe");
@@ -538,6 +544,7 @@ fn a_mirror_that_nobody_reads_stops_no_call() {
 
 /// Secrets from every place that they can come from, and every sink there is, at the finest level of the log.
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn planted_secrets_reach_no_sink() {
     let postgres = server();
     let (database, url) = postgres.database("secrets");

@@ -52,27 +52,32 @@ fn drive(interpreter: &str, script: &str, modes: &[(&str, Option<&str>)]) {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn the_python_sdk_gets_the_same_answer_in_every_mode() {
     let modes = [("legacy", Some("2025-11-25")), ("auto", Some("2026-07-28")), ("2026-07-28", Some("2026-07-28"))];
     drive("python-mcp/bin/python", "python_sdk.py", &modes);
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn fastmcp_gets_the_same_answer() {
     drive("python-fastmcp/bin/python", "fastmcp_client.py", &[("default", None)]);
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn langchain_gets_the_same_answer() {
     drive("python-langchain/bin/python", "langchain_client.py", &[("default", None)]);
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn strands_gets_the_same_answer() {
     drive("python-strands/bin/python", "strands_client.py", &[("default", None)]);
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn the_typescript_sdks_get_the_same_answer_in_every_mode() {
     let modes = [
         ("v1", None),
@@ -94,6 +99,7 @@ fn javascript(home: &Home, script: &str) -> Command {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn the_inspector_gets_the_same_answer_in_both_eras() {
     let (home, expected) = embedded();
     for era in ["legacy", "modern"] {
@@ -144,6 +150,7 @@ const NOT_APPLICABLE: [(&str, &str); 6] = [
 ];
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn the_conformance_suite_passes() {
     let home = Home::new("conformance");
     let bridge = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/bridge.py");

@@ -83,6 +83,7 @@ fn attempt(postgres: &Postgres, url: &str) -> Result<bool, (String, String)> {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn tls_means_what_libpq_means() {
     let directory = unprivileged_directory("tls");
     // One after the other: a setting on the command line cannot be changed in a running server.
@@ -219,6 +220,7 @@ fn an_rds_token_is_never_sent_unencrypted() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn the_first_host_that_works_is_taken() {
     let (database, _) = server().database("hosts");
     let port = server().port;
@@ -245,6 +247,7 @@ fn the_first_host_that_works_is_taken() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn strings_of_every_form_reach_the_server() {
     let (database, _) = server().database("forms");
     let port = server().port;

@@ -85,6 +85,7 @@ fn answers(server: &mut Server) -> Vec<Value> {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn objects_called_like_columns_refuse_nobodys_statement() {
     for postgres in servers() {
         let database = shop(postgres, "crowded_plain");
@@ -122,6 +123,7 @@ fn objects_called_like_columns_refuse_nobodys_statement() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn crowds_of_operators_and_functions_hold_nobody_up() {
     let postgres = &servers()[0];
     let database = shop(postgres, "crowds");
@@ -161,6 +163,7 @@ fn schema_is_read(server: &mut Server, what: &str) {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn labels_and_statistics_of_any_length_leave_the_schema_readable() {
     let statistics = |values: &str| {
         format!(
@@ -204,6 +207,7 @@ fn labels_and_statistics_of_any_length_leave_the_schema_readable() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_lock_on_one_table_holds_up_no_look_at_the_schema() {
     for postgres in servers() {
         let database = shop(postgres, "locked");

@@ -83,6 +83,7 @@ fn doorkeeper(directory: &Path) -> (Postgres, std::path::PathBuf) {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn each_fault_has_its_code_and_is_over_once_it_is_mended() {
     let directory = unprivileged_directory("faults");
     let (postgres, hba) = doorkeeper(&directory);
@@ -136,6 +137,7 @@ fn each_fault_has_its_code_and_is_over_once_it_is_mended() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn whatever_happens_to_the_server_the_next_call_works() {
     let postgres = Postgres::with_settings(&[("log_statement", "all")]);
     let relay = Relay::to(postgres.port);
@@ -209,6 +211,7 @@ fn whatever_happens_to_the_server_the_next_call_works() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_network_that_goes_silent_while_a_role_is_taken_is_noticed() {
     let postgres = server();
     postgres.script_best_effort("postgres", "CREATE ROLE tudb_taken NOLOGIN");
@@ -231,6 +234,7 @@ fn a_network_that_goes_silent_while_a_role_is_taken_is_noticed() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_new_primary_is_found() {
     let primary = Postgres::with_settings(&[]);
     let standby = primary.standby(&[]);
@@ -253,6 +257,7 @@ fn a_new_primary_is_found() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn calls_beside_a_server_that_is_down_are_told_so() {
     let url = format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable", free_port());
     let (_home, mut down) = serve(&url);

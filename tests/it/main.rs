@@ -33,6 +33,7 @@ mod sqlite_files;
 mod sqlite_process;
 mod standby_and_fdw;
 mod support;
+#[cfg(feature = "otel")]
 mod telemetry;
 mod users;
 mod values;

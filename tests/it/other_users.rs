@@ -133,6 +133,7 @@ fn twins(postgres: &Postgres, database: &str, text: &str) -> String {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn no_object_of_a_user_runs_for_a_name_in_tudbs_own_statements() {
     let postgres = Postgres::with_settings(&[("log_statement", "all")]);
     let (database, url) = postgres.database("twins");
@@ -186,6 +187,7 @@ CREATE AGGREGATE sum(text) (SFUNC = harm, STYPE = bigint, INITCOND = '0');
 ";
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_user_of_the_database_cannot_refuse_everybodys_statements() {
     const STATEMENTS: [&str; 13] = [
         "SELECT count(*) FROM customers",
@@ -241,6 +243,7 @@ fn a_user_of_the_database_cannot_refuse_everybodys_statements() {
 
 /// An operator of a user in the schema of an extension must not make another operator answer in place of the extension's.
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn an_extensions_operators_are_chosen_or_the_statement_is_refused() {
     for postgres in servers() {
         let (database, url) = postgres.database("hostile_extension");
@@ -276,6 +279,7 @@ CREATE OPERATOR CLASS json_sorted DEFAULT FOR TYPE json USING btree AS
 /// A stopped process stands in for a function that heeds neither a cancel nor the end of its client, as some built-ins do
 /// with very long arguments.
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_backend_that_does_not_end_keeps_its_connection() {
     let postgres = Postgres::with_settings(&[]);
     let (database, url) = postgres.database("stubborn");
@@ -318,6 +322,7 @@ fn a_backend_that_does_not_end_keeps_its_connection() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_message_of_any_length_takes_bounded_memory() {
     let long_error = "SELECT repeat('x', 100000000)::int".to_owned();
     let wide_numbers =
@@ -351,6 +356,7 @@ fn a_message_of_any_length_takes_bounded_memory() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn names_beyond_ascii_are_quoted_where_the_server_folds_otherwise() {
     let postgres = server();
     let database = format!("latin_{}", uuid::Uuid::now_v7().simple());
@@ -398,6 +404,7 @@ COMMENT ON COLUMN mal.large.a IS 'x';
 ";
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn traps_of_a_user_who_owns_the_database_are_not_sprung() {
     for postgres in servers() {
         let (database, url) = postgres.database("traps");
@@ -507,6 +514,7 @@ CREATE FUNCTION public.upper(varchar) RETURNS text LANGUAGE internal IMMUTABLE S
 ";
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn nothing_that_is_planned_or_that_looks_alike_answers_for_the_built_in() {
     for postgres in servers() {
         let (database, url) = postgres.database("planned");

@@ -45,6 +45,7 @@ const WORKERS: usize = 8;
 const CALLS: usize = 500;
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn eight_workers_get_their_own_answers() {
     for (postgres, said) in servers().iter().zip(["&pgbouncer=true", ""]) {
         let (database, _) = postgres.database("pooled");
@@ -91,6 +92,7 @@ fn eight_workers_get_their_own_answers() {
 
 /// A provider's name says nothing of what stands before its servers.
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_pooler_behind_a_providers_name_is_seen() {
     let postgres = &servers()[0];
     let (database, _) = postgres.database("named");

@@ -17,6 +17,7 @@ fn dealership(server: &Postgres) -> (String, String) {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn the_five_tools_on_the_car_dealership() {
     for postgres in servers() {
         let (database, url) = dealership(postgres);
@@ -67,6 +68,7 @@ fn the_five_tools_on_the_car_dealership() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_statement_is_marked_limited_and_cancelled_on_the_server() {
     let postgres = server();
     let (database, url) = postgres.database("cancel");
@@ -116,6 +118,7 @@ fn a_statement_is_marked_limited_and_cancelled_on_the_server() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_timeout_ends_on_the_server_and_the_next_call_works() {
     let (_, url) = server().database("timeout");
     let home = Home::new("pg-timeout").set("TUDB_DATABASE_URL", url).set("TUDB_STATEMENT_TIMEOUT_MS", 500);
@@ -127,6 +130,7 @@ fn a_timeout_ends_on_the_server_and_the_next_call_works() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_changed_table_is_seen_although_its_shape_was_remembered() {
     let postgres = server();
     let (database, url) = postgres.database("shape");
@@ -150,6 +154,7 @@ fn a_changed_table_is_seen_although_its_shape_was_remembered() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn the_connection_survives_what_the_server_does() {
     let postgres = server();
     let (database, url) = postgres.database("kill");
@@ -167,6 +172,7 @@ fn the_connection_survives_what_the_server_does() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn nothing_is_written_and_nothing_outlives_a_call() {
     let postgres = server();
     let (database, url) = dealership(postgres);
@@ -214,6 +220,7 @@ fn nothing_is_written_and_nothing_outlives_a_call() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn replies_stay_small_whatever_a_statement_says() {
     let (_, url) = server().database("small");
     let home = Home::new("small").set("TUDB_DATABASE_URL", url);
@@ -232,6 +239,7 @@ fn replies_stay_small_whatever_a_statement_says() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn the_sample_loads_into_postgresql_and_answers_the_same() {
     for postgres in servers() {
         let (database, url) = postgres.database("shop");
@@ -257,6 +265,7 @@ fn the_sample_loads_into_postgresql_and_answers_the_same() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_select_only_role_sees_keys_and_values() {
     let postgres = server();
     let (database, url) = postgres.database("role");
@@ -298,6 +307,7 @@ fn a_select_only_role_sees_keys_and_values() {
 
 /// Names that PostgreSQL's own `quote_ident` quotes are quoted, and no others of its keywords.
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn keywords_are_quoted_as_the_server_quotes_them() {
     let mut quoted_by_one = BTreeSet::new();
     let mut words = BTreeSet::new();

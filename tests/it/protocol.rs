@@ -255,6 +255,7 @@ fn what_was_asked_before_the_end_of_input_is_answered() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_signal_ends_the_process_like_the_end_of_input() {
     let home = Home::new("sigterm");
     let mut server = home.serve();
@@ -268,6 +269,7 @@ fn a_signal_ends_the_process_like_the_end_of_input() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_killed_parent_leaves_no_orphan() {
     let home = Home::new("orphan");
     let program = "import subprocess, sys, time; child = subprocess.Popen(sys.argv[1], stdin=subprocess.PIPE); \
@@ -301,6 +303,7 @@ fn a_killed_parent_leaves_no_orphan() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn what_a_dependency_prints_never_reaches_stdout() {
     let home = Home::new("stray");
     let source = home.scratch.path("stray.c");

@@ -248,6 +248,7 @@ fn session_state(server: &mut Server) -> Vec<Value> {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn postgres_holds_against_the_corpora() {
     for postgres in servers() {
         let (database, url) = postgres.database("safety");
@@ -317,6 +318,7 @@ fn sqlite_database(path: &Path) {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn sqlite_holds_against_the_corpus() {
     let home = Home::new("safety-sqlite");
     let files = Scratch::new("safety-files");

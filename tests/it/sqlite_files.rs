@@ -144,6 +144,7 @@ fn read_everything(home: &Home, server: &mut Server, value: &str) {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn reading_leaves_no_trace_beside_a_file_in_any_mode() {
     let scripts = [
         ("rollback", "CREATE TABLE t (v); INSERT INTO t VALUES ('one')"),
@@ -174,6 +175,7 @@ fn reading_leaves_no_trace_beside_a_file_in_any_mode() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_file_with_a_live_writer_is_read_through_what_is_there() {
     let application = Application::new("live");
     application.script("PRAGMA journal_mode = wal; CREATE TABLE t (v); INSERT INTO t VALUES ('one')");
@@ -210,6 +212,7 @@ fn a_file_with_a_live_writer_is_read_through_what_is_there() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_file_that_opens_and_closes_all_the_time_is_read_rightly() {
     let application = Application::new("busy");
     application.script("PRAGMA journal_mode = wal; CREATE TABLE t (v, w); INSERT INTO t VALUES (0, 0)");
@@ -250,6 +253,7 @@ fn a_file_that_opens_and_closes_all_the_time_is_read_rightly() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_log_that_cannot_be_read_without_writing_is_refused() {
     let application = Application::new("orphan");
     application.script("PRAGMA journal_mode = wal; CREATE TABLE t (v); INSERT INTO t VALUES ('one')");

@@ -68,6 +68,7 @@ fn gone(pid: u32) {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_statement_that_heeds_nothing_is_ended_and_never_makes_the_source_busy() {
     let (_home, mut server) = serve("unheeding", "CREATE TABLE t (a); INSERT INTO t VALUES (1)", 1_000);
     // More of them than the source has connections.
@@ -84,6 +85,7 @@ fn a_statement_that_heeds_nothing_is_ended_and_never_makes_the_source_busy() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_slow_statement_ends_inside_its_process_which_is_used_again() {
     let (_home, mut server) = serve("slow", "CREATE TABLE t (a); INSERT INTO t VALUES (1)", 700);
     server.call("run_sql", json!({"sql": "SELECT 1"}));
@@ -94,6 +96,7 @@ fn a_slow_statement_ends_inside_its_process_which_is_used_again() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_process_that_died_between_calls_is_replaced_without_a_word() {
     let (_home, mut server) = serve("died", "CREATE TABLE t (a); INSERT INTO t VALUES (1)", 5_000);
     server.call("run_sql", json!({"sql": "SELECT 1"}));
@@ -105,6 +108,7 @@ fn a_process_that_died_between_calls_is_replaced_without_a_word() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn no_process_outlives_a_server_that_was_killed() {
     let (_home, mut server) = serve("orphans", "CREATE TABLE t (a)", 60_000);
     server.call("run_sql", json!({"sql": "SELECT 1"}));
@@ -125,6 +129,7 @@ fn no_process_outlives_a_server_that_was_killed() {
 
 /// Waiting for a writer's lock stands in for an operation that heeds no deadline.
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_process_that_nobody_kills_ends_by_itself_when_its_statement_is_overdue() {
     let home = Home::new("overdue");
     let path = home.scratch.path("main.db");
@@ -162,6 +167,7 @@ fn a_process_that_nobody_kills_ends_by_itself_when_its_statement_is_overdue() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_large_cell_is_cut_and_a_statement_that_takes_more_is_refused() {
     let script = "CREATE TABLE t (id, a); INSERT INTO t VALUES (1, CAST(zeroblob(34000000) AS TEXT));
          INSERT INTO t VALUES (2, zeroblob(34000000))";
@@ -201,6 +207,7 @@ fn the_sample_is_read_where_nothing_can_be_written() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_table_of_the_wrappers_old_name_can_be_read() {
     let (_home, mut server) = serve(
         "names",

@@ -12,6 +12,7 @@ fn serve(url: &str) -> (Home, Server) {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn all_tools_work_on_a_standby_and_a_conflict_is_tried_again() {
     let primary = Postgres::with_settings(&[]);
     // A standby that waits for nobody, so that a vacuum on the primary ends what reads there.
@@ -50,6 +51,7 @@ fn all_tools_work_on_a_standby_and_a_conflict_is_tried_again() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn tables_of_other_servers_are_shown_as_such_and_may_be_refused() {
     for postgres in servers() {
         let (remote, _) = postgres.database("remote");
@@ -144,6 +146,7 @@ fn tables_of_other_servers_are_shown_as_such_and_may_be_refused() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn sources_of_both_kinds_stand_side_by_side() {
     let postgres = server();
     let (_, url) = postgres.database("one");

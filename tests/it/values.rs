@@ -9,6 +9,7 @@ use crate::support::postgres::{server, servers};
 use crate::support::{Home, peak_memory_kb};
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn every_type_comes_as_its_exact_text() {
     for postgres in servers() {
         let (database, url) = postgres.database("types");
@@ -212,6 +213,7 @@ const NOT_WRITABLE: [&str; 7] = [
 ];
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn every_builtin_type_and_its_array_come_as_their_text() {
     for postgres in servers() {
         let (database, url) = postgres.database("all_types");
@@ -322,6 +324,7 @@ fn assert_same(cell: &str, text: Option<&str>, type_name: &str) {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn sqlites_storage_classes_come_as_they_are() {
     let home = Home::new("classes");
     let file = home.scratch.path("classes.db");
@@ -368,6 +371,7 @@ fn csv_and_markdown_carry_the_same_values() {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn three_million_rows_stay_inside_the_budgets() {
     let postgres = server();
     let (database, url) = postgres.database("many");

@@ -115,6 +115,7 @@ fn environment(pairs: &[(&'static str, String)]) -> PgEnvironment {
 }
 
 #[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn strings_mean_what_libpq_makes_of_them() {
     let Ok(tools) = std::env::var("TEST_CLIENTS") else { panic!("start the tests with tests/run") };
     let service_file = std::env::temp_dir().join(format!("tudb-service-{}", uuid::Uuid::now_v7()));
