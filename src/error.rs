@@ -1,13 +1,14 @@
-//! What a client is told when a call fails: a stable code, one sentence, and what to do next.
+//! Errors as the client receives them: a stable code, one sentence, and a hint.
 //!
-//! Every boundary has its own error type (`Rejection`, `DatabaseError`, `ModelError`, `ConfigError`); each becomes a
-//! [`ToolError`] here or beside its definition, and nowhere else. Hosts, users and paths go to the log, secrets nowhere.
+//! Every module boundary has its own error type (`Rejection`, `DatabaseError`, `ModelError`, `ConfigError`). Each is
+//! converted to a [`ToolError`] here or beside its definition. Hosts, users and paths appear only in the log; secrets
+//! appear nowhere.
 
 use serde::Serialize;
 
 use crate::database::value::{cut, json_escaped_len};
 
-/// The closed list of codes a client may see.
+/// All codes that a client may receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
@@ -52,7 +53,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// Whether the guard refused a statement: nothing of it ran.
+    /// Whether the guard refused the statement, so that nothing of it ran.
     pub fn is_refusal(self) -> bool {
         matches!(
             self,
@@ -69,7 +70,7 @@ impl Code {
         )
     }
 
-    /// The code as it stands on the wire and in the audit record.
+    /// The code as clients and audit records see it.
     pub fn as_str(self) -> &'static str {
         match self {
             Code::InvalidArgument => "invalid_argument",
@@ -114,10 +115,10 @@ impl Code {
     }
 }
 
-/// Bytes of a message and of a hint: both can repeat what the caller or the database wrote.
+/// Bytes of a message and of a hint. Both can repeat texts of the caller or the database.
 const MAX_TEXT_BYTES: usize = 2_000;
 
-/// A failed call as the client reads it: the `error` object of a tool result with `isError`.
+/// A failed call as the client receives it: the `error` object of a tool result with `isError`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{message}")]
 pub struct ToolError {
@@ -125,38 +126,38 @@ pub struct ToolError {
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// The database's own error class, when the database refused an approved statement.
+    /// The SQLSTATE of the database, if it refused an approved statement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sqlstate: Option<String>,
-    /// 1-based character in the caller's own text.
+    /// 1-based position of a character in the caller's text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
 }
 
 impl ToolError {
-    /// An error with a code and one sentence.
+    /// An error without a hint.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         ToolError { code, message: message.into(), hint: None, sqlstate: None, position: None }
     }
 
-    /// The same error with what to do next.
+    /// Adds a hint.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// A bad argument of a call.
+    /// An invalid argument of a call.
     pub fn invalid(message: impl Into<String>) -> Self {
         ToolError::new(Code::InvalidArgument, message)
     }
 
-    /// A defect of TUDB itself; details are in the log.
+    /// A defect of TUDB itself. Details are in the log.
     pub fn internal() -> Self {
         ToolError::new(Code::Internal, "TUDB failed inside; the call was not answered")
             .hint("Try again; if it repeats, look at the server's log on stderr and report it.")
     }
 
-    /// The `{"error": {..}}` object of a tool result.
+    /// The `{"error": {..}}` object of a tool result. Message and hint are shortened to `MAX_TEXT_BYTES`.
     pub fn to_json(&self) -> String {
         #[derive(Serialize)]
         struct Body<'a> {
@@ -164,7 +165,7 @@ impl ToolError {
         }
         let shorten = |text: &str| {
             let mut most = MAX_TEXT_BYTES;
-            // What JSON escapes takes up to six times the room.
+            // An escaped character takes up to six bytes in JSON.
             while most > 0 && json_escaped_len(cut(text, most)) > MAX_TEXT_BYTES {
                 most /= 2;
             }
@@ -176,10 +177,10 @@ impl ToolError {
     }
 }
 
-/// The names nearest to `wanted`, best first, at most `n`: same letters but case, then a small edit
-/// distance (two letters swapped count once).
+/// The names most similar to `wanted`, best first, at most `n`. Case is ignored. A name is similar if its edit distance
+/// is small (swapping two letters counts as one edit), or if one of the two contains the other.
 pub fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>, n: usize) -> Vec<&'a str> {
-    // Quotes are how a name is written, not what it is.
+    // Quotes are part of the notation, not of the name.
     let bare = |name: &str| name.to_lowercase().replace('"', "");
     let wanted = bare(wanted);
     let limit = (wanted.chars().count() / 3).max(1);
@@ -188,7 +189,7 @@ pub fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>, n: usize)
             let lower = bare(name);
             let bare = lower.rsplit('.').next().unwrap_or(&lower);
             let distance = strsim::osa_distance(&wanted, bare).min(strsim::osa_distance(&wanted, &lower));
-            // A plural, a prefix or a suffix is nearer than its distance says.
+            // A plural, a prefix or a suffix is more similar than its distance shows.
             let contained = wanted.len().min(bare.len()) >= 3 && (bare.contains(&wanted) || wanted.contains(bare));
             (distance <= limit || contained).then_some((distance, name))
         })

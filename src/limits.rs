@@ -1,104 +1,105 @@
-//! Every bound TUDB keeps, in one place, with its unit last in the name.
+//! All limits of TUDB in one place. The unit is the last part of a name.
 //!
-//! Defaults are the contract's; `config` overrides those that a user may set. Each bound has a test.
+//! The documentation promises the defaults. `config` overrides those that a user may set. Each limit has a test.
 
 use std::time::Duration;
 
-/// All bounds of one process. Copied into the parts that enforce them.
+/// All limits of one process. They are copied into the parts that enforce them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Rows a reply holds when the call does not say.
+    /// Rows of a reply if the call does not say.
     pub max_rows: u64,
-    /// Rows a call may ask for.
+    /// Rows that a call may request.
     pub max_rows_ceiling: u64,
-    /// UTF-8 bytes of one reply block's JSON.
+    /// UTF-8 bytes of the JSON in one block of a reply.
     pub max_reply_bytes: usize,
-    /// Bytes of one cell's text; a longer text is cut at a character boundary.
+    /// Bytes of one cell's text. A longer text is cut at a character boundary.
     pub max_cell_bytes: usize,
-    /// Bytes of one message of a PostgreSQL server (a row, a plan, an error); a longer one ends its connection.
+    /// Bytes of one message from a PostgreSQL server (a row, a plan, an error). A longer one ends the connection.
     pub max_message_bytes: usize,
     /// Bytes of a statement, checked before it is tokenised.
     pub max_sql_bytes: usize,
-    /// Tokens of a statement, checked before it is parsed: flat chains become left-deep trees.
+    /// Tokens of a statement, checked before parsing: a long chain of operators becomes a tree of the same depth.
     pub max_sql_tokens: usize,
-    /// Nesting the parser accepts.
+    /// Nesting depth that the parser accepts.
     pub max_sql_depth: usize,
     /// Bytes of a question, a choice, a user id or a session id.
     pub max_text_bytes: usize,
-    /// One statement, on the server and in the process.
+    /// Time limit of one statement, on the server and in this process.
     pub statement_timeout_ms: u64,
-    /// One question, with all its model calls and statements.
+    /// Time limit of one question with all its model calls and statements.
     pub ask_timeout_ms: u64,
-    /// A user's answer to a question back, while the call waits.
+    /// Time limit for the user's answer to a clarification, while the call waits.
     pub answer_timeout_ms: u64,
-    /// Waiting for a connection, a free one or a new one.
+    /// Time limit for getting a connection, from the pool or a new one.
     pub connect_timeout_ms: u64,
-    /// The same where the provider's databases sleep and have to wake up first.
+    /// The same limit for providers that suspend idle databases.
     pub wake_timeout_ms: u64,
-    /// The first message on a connection that is there already; its network may have gone silent.
+    /// Time limit for the first message on a pooled connection. The network may have failed silently.
     pub opening_timeout_ms: u64,
-    /// How long a cancelled statement may take to come back before its connection is dropped.
+    /// Time that a cancelled statement gets to end before its connection is dropped.
     pub cancel_grace_ms: u64,
-    /// An idle connection older than this is pinged before use.
+    /// An idle connection is pinged before use if it was idle longer than this.
     pub ping_after_idle_ms: u64,
-    /// Connections a source may hold.
+    /// Connections per source.
     pub max_connections: u32,
-    /// Calls that run at once, a source.
+    /// Calls that run at the same time, per source.
     pub max_calls: usize,
-    /// Calls that may wait behind them, a source; one more is answered `busy`.
+    /// Calls that may wait for them, per source. Further calls get `busy`.
     pub max_queued_calls: usize,
-    /// Bytes of one JSON-RPC line. What is over a tool's own bounds is refused by the tool, which says which bound.
+    /// Bytes of one JSON-RPC line. A tool checks its own smaller limits and names them in its error.
     pub max_line_bytes: usize,
-    /// Arrays, objects and separators of one JSON-RPC line.
+    /// Arrays, objects and separators in one JSON-RPC line.
     pub max_line_values: usize,
-    /// Bytes of a request's id and of its progress token.
+    /// Bytes of a request's id, and of its progress token.
     pub max_id_bytes: usize,
-    /// Memory of the requests that wait or run, as estimated from their lines; one more is answered `busy`.
+    /// Memory of requests that wait or run, estimated from their lines. Further requests get `busy`.
     pub max_held_bytes: usize,
-    /// Bytes of the client's name, and of its version, that a record keeps.
+    /// Bytes of the client's name, and of its version, in a record.
     pub max_client_bytes: usize,
-    /// Bytes of answers that the client has not read; over it nothing more is read from the client.
+    /// Bytes of replies that the client has not read. Above this limit, no more input is read.
     pub max_unread_bytes: usize,
-    /// Model calls a question.
+    /// Model calls per question.
     pub max_model_calls: u32,
-    /// Failed statements a question may repair.
+    /// Failed statements that the model may correct, per question.
     pub max_repairs: u32,
-    /// Tokens the model may write in one turn.
+    /// Tokens that the model may write in one turn.
     pub max_output_tokens: i32,
-    /// Tokens (characters / 3.5) a schema may take in the prompt before it is ranked and cut.
+    /// Tokens (characters / 3.5) of a schema that is shown whole in a prompt. A larger one is ranked and shortened.
     pub schema_budget_tokens: usize,
-    /// Tokens of a ranked schema, once the whole one is over the budget.
+    /// Tokens of a ranked schema.
     pub ranked_schema_tokens: usize,
     /// Rows of a result shown to the model.
     pub model_rows: usize,
     /// Bytes of a result shown to the model.
     pub model_result_bytes: usize,
-    /// Tables one `list_tables` page holds when the call does not say.
+    /// Tables on one page of `list_tables` if the call does not say.
     pub list_page: u64,
-    /// Tables one `list_tables` page may hold.
+    /// Tables that one page of `list_tables` may have.
     pub list_page_ceiling: u64,
-    /// Distinct values of a text column kept as known values.
+    /// Distinct values of a text column that are kept as known values.
     pub sampled_values: usize,
-    /// How long a schema snapshot is used before the catalog is asked whether it has changed.
+    /// Age of a schema snapshot from which the catalog is asked whether it has changed.
     pub snapshot_ttl_ms: u64,
-    /// How long it is used at most: what the planner knows of values changes without a trace.
+    /// Maximum age of a snapshot of PostgreSQL. The planner's statistics change without a trace in the catalog.
     pub snapshot_max_age_ms: u64,
-    /// Memory a schema snapshot may hold, a source; tables that do not fit are left out of it.
+    /// Memory of a schema snapshot, per source. Tables that do not fit are left out.
     pub max_snapshot_bytes: usize,
-    /// Reading the schema in order to explain an error of the database.
+    /// Time limit for reading the schema to explain a database error.
     pub advice_timeout_ms: u64,
-    /// Memory that SQLite may take in one process of a source, over what the schema takes. A statement that needs more is run
-    /// once more with [`Limits::sqlite_large_heap_bytes`].
+    /// Memory that SQLite may use in one process of a source, besides the schema. A statement that needs more is run
+    /// again with [`Limits::sqlite_large_heap_bytes`].
     pub sqlite_heap_bytes: usize,
-    /// The same for the one statement of the server that may take more at a time. It holds a cell of 34 MB twice.
+    /// The same for a statement that needs more. The server runs one such at a time. It is enough for two copies of a
+    /// 34 MB cell.
     pub sqlite_large_heap_bytes: usize,
-    /// Bytes of one value of SQLite, in a table or in a statement.
+    /// Bytes of one SQLite value, in a table or in a statement.
     pub sqlite_value_bytes: usize,
-    /// How long a process that runs a SQLite statement may be late with its answer before it is killed.
+    /// Time that a SQLite process gets after the deadline of its statement. Then it is killed.
     pub sqlite_grace_ms: u64,
-    /// How long after the end of its statement such a process ends by itself, when nobody has killed it.
+    /// Time after the deadline of its statement when such a process ends itself, if nobody has killed it.
     pub sqlite_overrun_ms: u64,
-    /// Shapes of statements remembered, a source.
+    /// Statement shapes that are remembered, per source.
     pub remembered_shapes: usize,
 }
 

@@ -1,5 +1,5 @@
-//! The MCP face: who the server is, its tools, resources and prompts, and the one choke point that all work passes:
-//! panics become results, progress is told when asked for, and a cancelled call reaches the database.
+//! The MCP server: its description, tools, resources and prompts. All work passes through `Server::attend`, which turns
+//! panics into results, sends progress to clients that ask for it, and passes cancellation on to the database.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -26,17 +26,18 @@ use crate::limits::Limits;
 use crate::tools::{self, Core, Reply};
 use crate::{elicitation, prompts, resources};
 
-/// At least so often progress is told to a client that asked for it.
+/// Longest time between two progress notifications.
 const PROGRESS_EVERY: Duration = Duration::from_secs(4);
 
-/// How long a client may keep the lists of tools, resources and prompts: they stay as they are while the server runs.
+/// Time for which a client may cache the lists of tools, resources and prompts. They do not change while the server
+/// runs.
 const UNCHANGED_MS: u64 = 3_600_000;
 
-/// The server behind the protocol. A broken configuration still serves: each call then says what is wrong.
+/// The server. With a broken configuration it still runs, and each call returns what is wrong.
 #[derive(Clone)]
 pub struct Server {
     core: Result<Arc<Core>, ToolError>,
-    /// Cancelled when the client has gone.
+    /// Cancelled when the client is gone.
     end: CancellationToken,
     tools: Arc<Vec<Tool>>,
     max_client_bytes: usize,
@@ -49,7 +50,7 @@ impl Server {
         Server { core, end, tools, max_client_bytes: limits.max_client_bytes }
     }
 
-    /// One piece of work for a client: its end, its progress and its panics are seen to here. `None` after a panic.
+    /// Runs work for a client: handles its cancellation, its progress and its panics. `None` after a panic.
     async fn attend<T>(
         &self,
         what: &str,
@@ -110,7 +111,7 @@ impl Server {
         called.unwrap_or_else(|| Some(ToolError::internal().into()))
     }
 
-    /// How long a user may think about a question back.
+    /// Time limit for the user's answer to a clarification.
     fn patience(&self) -> Duration {
         let limits = self.core.as_ref().map(|core| core.gateway.config().limits.answer_timeout_ms);
         Duration::from_millis(limits.unwrap_or_default())
@@ -121,13 +122,13 @@ impl Server {
     }
 }
 
-/// Turns a panic of the work into `None`, said on stderr.
+/// Turns a panic into `None` and logs it.
 async fn caught<T>(what: &str, work: impl Future<Output = T>) -> Option<T> {
     let done = AssertUnwindSafe(work).catch_unwind().await;
     done.inspect_err(|_| tracing::error!(what, "a call panicked")).ok()
 }
 
-/// A failed read as the protocol's error, with the address that was asked for.
+/// The protocol error for a failed read of a resource, with the requested URI.
 fn protocol_error(error: &ToolError, uri: &str) -> ErrorData {
     let message = match &error.hint {
         Some(hint) => format!("{}: {}. {hint}", error.code.as_str(), error.message),
@@ -194,7 +195,7 @@ impl ServerHandler for Server {
                 None,
             ));
         };
-        // The transport writes this one text into both blocks.
+        // The transport writes this text into both blocks.
         let content = vec![ContentBlock::text(reply.json)];
         let result = if reply.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
         Ok(result.into())
@@ -227,7 +228,7 @@ impl ServerHandler for Server {
         let read = self
             .attend("resource", &context, async |caller| {
                 let read = resources::read(gateway, caller, &request.uri).await;
-                // A document has no place for a warning; the next call's intent tells of the store.
+                // A resource has no place for a warning. The next call reports an unusable store.
                 let _ = caller.outcomes.written().await;
                 read
             })
@@ -269,7 +270,7 @@ impl ServerHandler for Server {
             let found = self.attend("completion", &context, async |caller| {
                 resources::complete_table(gateway, caller, typed, source).await
             });
-            // A completion helps while somebody types; what is wrong is told when the document is read.
+            // A completion is only a convenience. Reading the resource reports the error.
             (names, total) = found.await.and_then(Result::ok).unwrap_or_default();
         }
         let more = total > names.len() as u64;

@@ -1,19 +1,19 @@
-//! OpenTelemetry, behind the cargo feature `otel`: one span for each record of the audit trail, and how long calls take,
-//! by OTLP over HTTP to where the standard's own variables say (`OTEL_EXPORTER_OTLP_ENDPOINT`). Neither statements nor
-//! values nor questions are in it. Without the feature nothing of this is in the binary.
+//! OpenTelemetry, behind the cargo feature `otel`: a span for each audit record, and metrics of call durations. They
+//! are sent by OTLP over HTTP to the endpoint in the standard's variables (`OTEL_EXPORTER_OTLP_ENDPOINT`). They contain
+//! no statements, values or questions. Without the feature, the binary contains none of this.
 
 use std::time::SystemTime;
 
 use crate::audit::{EntryStart, Finished};
 
-/// What a span knows of a record at its beginning.
+/// The data of a record that its span needs at the end.
 #[derive(Clone, Debug)]
 pub struct Begun {
     #[cfg(feature = "otel")]
     inner: Option<exporting::Begun>,
 }
 
-/// Notes the beginning of a record.
+/// Notes the start of a record.
 pub fn begin(id: &str, start: &EntryStart) -> Begun {
     #[cfg(feature = "otel")]
     return Begun { inner: exporting::begin(id, start, SystemTime::now()) };
@@ -24,7 +24,7 @@ pub fn begin(id: &str, start: &EntryStart) -> Begun {
     }
 }
 
-/// Sends the span of a record that has ended.
+/// Ends and exports the span of a record.
 pub fn end(begun: &Begun, finished: &Finished) {
     #[cfg(feature = "otel")]
     if let Some(begun) = &begun.inner {
@@ -34,7 +34,7 @@ pub fn end(begun: &Begun, finished: &Finished) {
     let _ = (begun, finished);
 }
 
-/// Starts exporting, when the environment says where to. Inside the runtime.
+/// Starts exporting if the environment names an endpoint. Must be called inside the runtime.
 pub fn start(env: &crate::config::Environment) {
     #[cfg(feature = "otel")]
     exporting::start(env);
@@ -44,7 +44,7 @@ pub fn start(env: &crate::config::Environment) {
     }
 }
 
-/// Sends what is left. Outside the runtime's threads.
+/// Exports what is left. Must not be called on a thread of the runtime.
 pub fn stop() {
     #[cfg(feature = "otel")]
     exporting::stop();
@@ -78,11 +78,11 @@ mod exporting {
     use crate::config::Environment;
     use crate::http::Http;
 
-    /// Bytes of a collector's answer.
+    /// Bytes of a collector's response.
     const MAX_ANSWER_BYTES: usize = 1 << 20;
-    /// How long a collector may take.
+    /// Time limit for one request to a collector.
     const POST: Duration = Duration::from_secs(5);
-    /// How long the last spans may take.
+    /// Time limit for exporting the last spans.
     const LAST: Duration = Duration::from_secs(1);
 
     static EXPORTING: OnceLock<Exporting> = OnceLock::new();
@@ -163,8 +163,8 @@ mod exporting {
         exporting.duration.record(took.as_secs_f64(), &measured);
     }
 
-    /// The caller's span, or the question's that a statement belongs to: a record's span has an id made from the
-    /// record's, so that nobody has to remember it.
+    /// The parent span: that of the question to which a statement belongs, or else the caller's. The id of a record's
+    /// span is derived from the record's id, so nothing has to be stored.
     fn parent(begun: &Begun) -> Context {
         let headers: HashMap<String, String> =
             begun.traceparent.iter().map(|value| ("traceparent".to_owned(), value.clone())).collect();
@@ -247,7 +247,7 @@ mod exporting {
         }
     }
 
-    /// Posts from the exporter's own threads through the runtime's client.
+    /// Sends requests from the exporter's threads through the runtime's HTTP client.
     #[derive(Clone, Debug)]
     struct Poster {
         http: Http,
@@ -258,7 +258,7 @@ mod exporting {
     impl HttpClient for Poster {
         async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
             let http = self.http.clone();
-            // Made inside the runtime, which the timer needs; the exporter's threads are outside.
+            // The request runs inside the runtime because its timer needs it. The exporter's threads are outside.
             let sent = self.runtime.spawn(async move {
                 let posted = async {
                     let response = http.request(request.map(Full::new)).await?;

@@ -1,4 +1,4 @@
-//! What becomes of a question, and the reply's JSON for each outcome.
+//! The outcome of a question, and the reply's JSON for each outcome.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use crate::database::value::{cut, push_json_string};
 use crate::error::ToolError;
 use crate::model::Usage;
 
-/// How the answer came about.
+/// How an answer came about: the answerer, its token usage, the time, the audit id.
 #[derive(Clone, Debug, Serialize)]
 pub struct Receipt {
     pub engine: &'static str,
@@ -24,7 +24,7 @@ pub struct Receipt {
     pub cache_read_tokens: u64,
     pub elapsed_ms: u64,
     pub audit_id: String,
-    /// Statements that failed and went back to the model; for `tudb eval`.
+    /// Statements that failed and went back to the model. Only `tudb eval` reads it.
     #[serde(skip)]
     pub repairs: u32,
 }
@@ -47,7 +47,8 @@ pub(super) struct Success {
     pub warnings: Vec<String>,
 }
 
-/// No model, and the built-in answerer is not sure: everything a capable client needs to write the statement.
+/// The hand-back, when no model is configured and the built-in answerer is not sure.
+/// It holds what a capable client needs to write the statement.
 #[derive(Debug, Serialize)]
 pub(super) struct HandBack {
     pub message: String,
@@ -61,7 +62,7 @@ pub(super) struct HandBack {
     pub next: &'static str,
 }
 
-/// A statement that may be right, and why it may not be.
+/// A statement that may be right, and the reasons to doubt it.
 #[derive(Debug, Serialize)]
 pub(super) struct Draft {
     pub sql: String,
@@ -69,7 +70,8 @@ pub(super) struct Draft {
 }
 
 impl HandBack {
-    /// The hand-back inside so many bytes: a long draft, columns, the schema's end, joins and values go first.
+    /// Shortens the hand-back until its JSON has at most `max_bytes` bytes.
+    /// A long draft goes first, then columns, the end of the schema text, joins with values, and tables.
     pub(super) fn within(mut self, max_bytes: usize) -> Self {
         let size = |hand_back: &HandBack| serde_json::to_string(hand_back).map_or(0, |text| text.len());
         if size(&self) <= max_bytes {
@@ -99,10 +101,10 @@ impl HandBack {
     }
 }
 
-/// Columns of a table that a hand-back over its limit names.
+/// Columns that a hand-back over its size limit names per table.
 const HAND_BACK_COLUMNS: usize = 20;
 
-/// What stands in place of a schema's end.
+/// Replaces the end of a schema text that was cut.
 const SCHEMA_END: &str = "\n(more: see list_tables and describe_table)";
 
 /// The outcomes of asking.
@@ -114,7 +116,7 @@ pub(super) enum Outcome {
         choices: Vec<Choice>,
     },
     HandBack(Box<HandBack>),
-    /// The guard refused what the model insisted on.
+    /// The guard refused the statement that the model proposed last.
     Blocked {
         sql: String,
         error: ToolError,
@@ -125,12 +127,12 @@ pub(super) enum Outcome {
 /// Bytes of a refused statement that a reply repeats.
 const MAX_REFUSED_BYTES: usize = 8_000;
 
-/// Bytes of the reply that a success takes around its result set.
+/// Bytes to reserve in a reply for everything except the result set.
 pub(super) fn reserved_bytes(sql: &str) -> usize {
     crate::database::value::json_escaped_len(sql) + 2 * MAX_WORDS_BYTES + 3_000
 }
 
-/// The reply's JSON, in the contract's order of fields.
+/// The reply's JSON. Its fields come in the order that the tool's contract gives.
 pub(super) fn to_json(outcome: &Outcome, receipt: &Receipt) -> String {
     let receipt = serde_json::to_value(receipt).unwrap_or_default();
     let with_receipt = |mut reply: Value| {
@@ -151,7 +153,7 @@ pub(super) fn to_json(outcome: &Outcome, receipt: &Receipt) -> String {
             }
             with_receipt(reply)
         }
-        // A statement that was refused for its length is not told whole.
+        // A statement can be refused for its length, so the reply repeats only its beginning.
         Outcome::Blocked { sql, error } => {
             with_receipt(json!({"status": "blocked", "sql": cut(sql, MAX_REFUSED_BYTES), "error": error}))
         }

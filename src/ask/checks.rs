@@ -1,5 +1,5 @@
-//! What is asked of a result and of the words about it before they are believed: numbers that stand nowhere, and values
-//! that are stored in another spelling. Pure.
+//! Checks on a result and on the model's words about it, before a client sees them. They find numbers that are not in
+//! the result and texts that are stored in another spelling. Pure.
 
 use serde_json::Value;
 use sqlparser::dialect::GenericDialect;
@@ -10,13 +10,13 @@ use crate::error::nearest;
 
 /// Literals of a statement that are compared with all stored values.
 const MOST_LITERALS: usize = 8;
-/// Foreign numbers that are told.
+/// Numbers reported at most.
 const MOST_FOREIGN: usize = 10;
 /// Stored values offered for one literal.
 const NEAREST: usize = 3;
 
-/// Numbers of the words that stand neither in the rows nor in the texts beside them (question, statement); a number
-/// may be rounded to the digits that the words show.
+/// Numbers in `words` that are neither in the rows nor in `texts` (question, statement, date).
+/// A number may be rounded to the digits that `words` shows.
 pub(super) fn foreign_numbers(words: &str, rows: &[Value], row_count: u64, texts: &[&str]) -> Vec<String> {
     let mut known: Vec<f64> = vec![row_count as f64];
     for cell in rows.iter().filter_map(Value::as_array).flatten() {
@@ -30,10 +30,10 @@ pub(super) fn foreign_numbers(words: &str, rows: &[Value], row_count: u64, texts
     }
     known.extend(texts.iter().flat_map(|text| numbers(text)).flat_map(|run| readings(&run)).map(|(value, _)| value));
     let stands = |(value, decimals): &(f64, usize)| {
-        // Half of the last digit shown.
+        // Rounding changes a number by at most half of the last digit shown.
         let half = 0.5 * 10f64.powi(-i32::try_from(*decimals).unwrap_or(0)) + 1e-9;
         let near = |factor: f64| known.iter().any(|number| (number.abs() * factor - value).abs() <= half);
-        // A place in a list is no claim about the data; a part is often told as a percentage.
+        // A position in a list says nothing about the data. A share is often stated as a percentage.
         let is_place = *decimals == 0 && *value >= 1.0 && *value <= rows.len() as f64;
         is_place || near(1.0) || words.contains('%') && near(100.0)
     };
@@ -56,8 +56,8 @@ fn is_separator(character: char) -> bool {
     matches!(character, '.' | ',' | '\'' | '’' | '\u{a0}' | '\u{202f}')
 }
 
-/// What a run of digits and separators may mean, with how many decimals: 1.234 is a thousand in one language and about one
-/// in another.
+/// The possible values of a run of digits and separators, each with its count of decimals.
+/// `1.234` means a thousand in one language and about one in another.
 fn readings(run: &str) -> Vec<(f64, usize)> {
     let digits: String = run.chars().filter(char::is_ascii_digit).collect();
     let mut found: Vec<(f64, usize)> = digits.parse().ok().map(|value| (value, 0)).into_iter().collect();
@@ -77,7 +77,7 @@ fn numbers(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut place = 0;
     while place < characters.len() {
-        // Digits inside a word are a part of its name.
+        // Digits inside a word belong to a name.
         if !at(place).is_ascii_digit() || place > 0 && (at(place - 1).is_alphanumeric() || at(place - 1) == '_') {
             place += 1;
             continue;
@@ -94,20 +94,20 @@ fn numbers(text: &str) -> Vec<String> {
     found
 }
 
-/// Whether a result says nothing: no row, or NULL everywhere.
+/// Whether a result holds no value: it has no row, or every cell is NULL.
 pub(super) fn is_suspicious(rows: &[Value]) -> bool {
     rows.iter().filter_map(Value::as_array).flatten().all(Value::is_null)
 }
 
-/// Whether a result holds nothing but zeros and NULL: a count that a filter may have missed.
+/// Whether every cell is zero or NULL. A filter that matches nothing gives such a count.
 pub(super) fn is_zero(rows: &[Value]) -> bool {
     rows.iter().filter_map(Value::as_array).flatten().all(|cell| cell.is_null() || cell.as_f64() == Some(0.0))
 }
 
-/// Characters of a rule that nobody says by chance.
+/// Characters of a repeated passage that cannot be a coincidence.
 const TELLING: usize = 60;
 
-/// Whether words repeat a passage of the rules that the model works under.
+/// Whether `words` contains a passage of the rules that the model was given. Case and white space are ignored.
 pub(super) fn repeats(words: &str, rules: &str) -> bool {
     let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     let (words, rules) = (plain(words), plain(rules));
@@ -118,8 +118,8 @@ pub(super) fn repeats(words: &str, rules: &str) -> bool {
     })
 }
 
-/// For each string of the statement that no column is known to hold, the stored values most like it, as
-/// `column holds 'value'`.
+/// For each string literal that no column is known to hold, the most similar stored values.
+/// Each line has the form `'literal' is not stored; table.column holds 'value'`.
 pub(super) fn near_values(sql: &str, snapshot: &Snapshot) -> Vec<String> {
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize().unwrap_or_default();
     let is_name = |text: &str| {
@@ -128,7 +128,7 @@ pub(super) fn near_values(sql: &str, snapshot: &Snapshot) -> Vec<String> {
     };
     let literals = tokens.into_iter().filter_map(|token| match token {
         Token::SingleQuotedString(text) => Some(text.trim_matches('%').to_owned()),
-        // SQLite takes a name that there is not for a text.
+        // SQLite reads a double-quoted name that does not exist as a text.
         Token::Word(word) if word.quote_style == Some('"') && !is_name(&word.value) => Some(word.value),
         _ => None,
     });

@@ -1,5 +1,5 @@
-//! The context file at work: what it says laid over the schema, what the prompt holds of it, and the verified query that a
-//! question asks for. Pure.
+//! Applies the context file to a source: its notes replace comments of the schema, its instructions go into the prompt,
+//! and a verified query answers the question that it was written for. Pure.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use crate::config::{Context, ParameterKind, TableNote, Verified, placeholders};
 use crate::database::catalog::{Snapshot, TableDescription};
 use crate::quoting;
 
-/// Words that a parameter may take.
+/// Words that the value of a parameter may have.
 const PARAMETER_WORDS: usize = 8;
 
-/// The part of the context file that one source's questions need.
+/// The context file, limited to the entries of one source.
 #[derive(Clone, Copy, Debug)]
 pub struct ContextFile<'a> {
     context: &'a Context,
@@ -37,8 +37,8 @@ impl<'a> ContextFile<'a> {
         self.context.queries.iter().filter(move |query| self.is_ours(query.source.as_ref()))
     }
 
-    /// The schema with descriptions and synonyms in place of its comments, without hidden tables. `None` when the file
-    /// says nothing of this source's tables.
+    /// The schema with descriptions and synonyms in place of its comments, and without hidden tables.
+    /// `None` when the file has no note on a table of this source.
     pub fn over(self, snapshot: &Snapshot) -> Option<Snapshot> {
         self.tables().next()?;
         let mut snapshot = snapshot.clone();
@@ -58,7 +58,7 @@ impl<'a> ContextFile<'a> {
         Some(snapshot)
     }
 
-    /// What the prompt says besides the schema; empty without anything to say.
+    /// The file's instructions, metrics and joins for the prompt, one a line. Empty if there are none.
     pub fn text(self) -> String {
         let mut lines: Vec<String> = Vec::new();
         if !self.context.instructions.trim().is_empty() {
@@ -75,8 +75,8 @@ impl<'a> ContextFile<'a> {
         lines.join("\n")
     }
 
-    /// The verified query that the question asks for, and its statement with the parameters in; `spelling` is how a text
-    /// is stored.
+    /// The verified query that matches the question, and its statement with the parameters filled in.
+    /// `spelling` turns a text value into its stored spelling.
     pub fn verified(self, question: &str, spelling: impl Fn(&str) -> String) -> Option<(&'a Verified, String)> {
         self.queries().find_map(|query| {
             let values = matched(&query.question, question)?;
@@ -90,7 +90,7 @@ impl<'a> ContextFile<'a> {
         })
     }
 
-    /// Each verified query with made-up values in, to see whether it still fits the schema.
+    /// Each verified query with sample values filled in, to test whether the statement still fits the schema.
     pub fn trials(self) -> impl Iterator<Item = (&'a Verified, String)> {
         let value = |_: &str, kind| {
             let value = match kind {
@@ -103,7 +103,7 @@ impl<'a> ContextFile<'a> {
         self.queries().filter_map(move |query| Some((query, filled(query, value)?)))
     }
 
-    /// The verified queries most like the question, for examples.
+    /// The verified queries most similar to the question. They share at least two word stems with it.
     pub fn examples(self, question: &str, most: usize) -> Vec<&'a Verified> {
         let asked = stems(question);
         let mut scored: Vec<(usize, &Verified)> = self
@@ -115,7 +115,7 @@ impl<'a> ContextFile<'a> {
         scored.into_iter().take(most).map(|(_, query)| query).collect()
     }
 
-    /// What of the file no longer fits the schema.
+    /// Tables and columns that the file names and the schema lacks, one message each.
     pub fn misfits(self, snapshot: &Snapshot) -> Vec<String> {
         let mut found = Vec::new();
         for note in self.tables() {
@@ -136,7 +136,8 @@ impl<'a> ContextFile<'a> {
     }
 }
 
-/// A query's statement with its parameters in, from left to right, once: a value may hold braces of its own.
+/// The query's statement with its parameters filled in. Each placeholder is replaced once, from left to right, because
+/// a value may contain braces. `None` when a value does not have the parameter's kind.
 fn filled(query: &Verified, value: impl Fn(&str, ParameterKind) -> Option<String>) -> Option<String> {
     let (mut sql, mut rest) = (String::new(), query.sql.as_str());
     while let Some((before, after)) = rest.split_once('{') {
@@ -172,7 +173,8 @@ fn describe(description: Option<&String>, synonyms: &[String]) -> Option<String>
     }
 }
 
-/// The parameters' values when the question is the template's, word for word but for case and punctuation.
+/// The values of the template's placeholders, when the question matches the template word for word.
+/// Case and punctuation are ignored.
 fn matched(template: &str, question: &str) -> Option<HashMap<String, String>> {
     let pattern: Vec<&str> = template.split_whitespace().collect();
     let asked: Vec<&str> = question.split_whitespace().collect();
@@ -184,7 +186,7 @@ fn fits(pattern: &[&str], asked: &[&str], values: &mut HashMap<String, String>) 
     let plain = |word: &str| words(word).collect::<String>();
     let Some((first, rest)) = pattern.split_first() else { return asked.iter().all(|word| plain(word).is_empty()) };
     let Some(name) = placeholders(first).pop() else {
-        // Punctuation alone counts as nothing on either side.
+        // A word that is only punctuation is skipped on both sides.
         if plain(first).is_empty() {
             return fits(rest, asked, values);
         }
@@ -206,7 +208,7 @@ fn fits(pattern: &[&str], asked: &[&str], values: &mut HashMap<String, String>) 
     })
 }
 
-/// A value as SQL writes it; `None` when it is not of its kind.
+/// The value as an SQL literal. `None` when it does not have this kind.
 fn literal(value: &str, kind: ParameterKind) -> Option<String> {
     match kind {
         ParameterKind::Text if value.contains('\0') => None,

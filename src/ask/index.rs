@@ -1,5 +1,5 @@
-//! The search index over one schema snapshot: words of names, comments and known values, stemmed, and which tables hold
-//! them. Built once for a snapshot; a question costs what its words hit, not what the schema holds. Pure.
+//! The search index over one schema snapshot. It maps the stemmed words of names, comments and stored values to tables.
+//! It is built once per snapshot. The cost of a search depends on its hits, not on the size of the schema. Pure.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,30 +7,30 @@ use rust_stemmers::{Algorithm, Stemmer};
 
 use crate::database::catalog::{Snapshot, TableDescription};
 
-/// How much a word tells by where it stands.
+/// The weight of a word, by the place where it occurs.
 const IN_TABLE_NAME: f32 = 3.0;
 const IN_COLUMN_NAME: f32 = 1.2;
 const IN_TABLE_COMMENT: f32 = 0.8;
 const IN_COLUMN_COMMENT: f32 = 0.6;
 const STORED_VALUE: f32 = 2.0;
-/// Part of a table's score that its foreign-key neighbours get.
+/// Share of a table's score that is added to the tables joined to it by a foreign key.
 const NEIGHBOUR_SHARE: f32 = 0.35;
-/// Words of a stored value that is looked for as one.
+/// Words that a stored value in the index has at most.
 const VALUE_WORDS: usize = 5;
 
-/// The index. Positions are those of the snapshot's tables and columns.
+/// The index. Numbers are positions in the snapshot's lists of tables, columns and values.
 #[derive(Debug, Default)]
 pub struct Index {
     tables: usize,
-    /// A word's stem: the tables that hold it, each with the most telling place.
+    /// From a stem to the tables that contain it, each with the highest weight among its places.
     stems: HashMap<String, Vec<(u32, f32)>>,
-    /// Words of a stored value: where it is stored.
+    /// From a stored value's words, joined by spaces, to its positions (table, column, value).
     values: HashMap<String, Vec<(u32, u32, u32)>>,
-    /// Tables joined by a foreign key, either way.
+    /// For each table, the tables joined to it by a foreign key in either direction.
     neighbours: Vec<Vec<u32>>,
 }
 
-/// A stored value in the question: positions of table, column and value.
+/// A stored value that the question contains: the positions of table, column and value.
 pub type ValueHit = (usize, usize, usize);
 
 impl Index {
@@ -73,12 +73,12 @@ impl Index {
                 }
             }
         }
-        // A hash map's order is another one each time.
+        // The order of a hash map differs from run to run.
         index.stems.values_mut().for_each(|list| list.sort_by_key(|(table, _)| *table));
         index
     }
 
-    /// Tables with their score, best first; ties in the snapshot's order; tables without any hit are left out.
+    /// Tables with their scores, best first, ties in the snapshot's order. Tables with score zero are left out.
     pub fn rank(&self, question: &str) -> Vec<(usize, f32)> {
         let mut scores: HashMap<u32, f32> = HashMap::new();
         let all = self.tables as f32;
@@ -116,7 +116,7 @@ impl Index {
         ranked
     }
 
-    /// Stored values that stand in the question, in the snapshot's order.
+    /// Stored values that the question contains, in the snapshot's order, without duplicates.
     pub fn value_hits(&self, question: &str) -> Vec<ValueHit> {
         let hits = self.spelt(question).flat_map(|(_, places)| places.iter());
         let mut hits: Vec<ValueHit> = hits.map(|(t, c, v)| (*t as usize, *c as usize, *v as usize)).collect();
@@ -125,7 +125,7 @@ impl Index {
         hits
     }
 
-    /// Runs of the question's words that spell a stored value.
+    /// Runs of the question's words that are a stored value, each with the value's positions.
     fn spelt<'a>(&'a self, question: &str) -> impl Iterator<Item = (String, &'a [(u32, u32, u32)])> {
         let asked: Vec<String> = words(question).collect();
         let mut found = Vec::new();
@@ -142,13 +142,14 @@ impl Index {
     }
 }
 
-/// The stems of a text's words, each once.
+/// The distinct stems of the words in a text.
 pub fn stems(text: &str) -> HashSet<String> {
     let stemmer = Stemmer::create(Algorithm::English);
     words(text).map(|word| stemmer.stem(&word).into_owned()).collect()
 }
 
-/// The columns of a table that a cut line shows: keys and what the question names first, then the table's own order.
+/// Positions of the columns to show when a table has more than `most`. Columns that the question names come before
+/// keys, and keys before the rest. The result is in the table's order.
 pub fn best_columns(table: &TableDescription, asked: &HashSet<String>, hits: &[usize], most: usize) -> Vec<usize> {
     let is_key = |name: &String| {
         table.primary_key.contains(name) || table.foreign_keys.iter().any(|key| key.columns.contains(name))
@@ -177,7 +178,7 @@ pub fn best_columns(table: &TableDescription, asked: &HashSet<String>, hits: &[u
     chosen
 }
 
-/// Lower-case words, split at anything that is no letter or digit and between `camelCase`.
+/// Lower-case words, split at every character that is no letter or digit, and inside `camelCase`.
 pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).flat_map(|word| {
         let mut parts: Vec<String> = vec![String::new()];

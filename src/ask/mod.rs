@@ -1,5 +1,5 @@
-//! Asking: answers a question as one more client of the gateway. Each statement a model proposes takes the whole road,
-//! with the question's id in its record.
+//! Answers questions. The model's statements go through the gateway like those of any client: they are checked, limited
+//! and recorded, and each record carries the question's id.
 
 mod answer;
 mod checks;
@@ -34,19 +34,19 @@ use spending::Spending;
 use toolset::Answer;
 use turns::Question;
 
-/// Ranked tables that an inspection shows.
+/// Tables that `Asker::context` lists.
 const INSPECTED_TABLES: usize = 20;
 
-/// The schema part of a prompt, and how it came to be.
+/// The schema part of a prompt, and how it was chosen.
 #[derive(Debug, Serialize)]
 pub struct Inspected {
     pub source: String,
     /// Whether the prompt holds every table.
     pub whole_schema: bool,
-    /// Tokens that the schema takes in the prompt, about.
+    /// Estimated tokens of the schema text.
     pub prompt_tokens: usize,
     pub all_tables: usize,
-    /// Microseconds that ranking and cutting took.
+    /// Microseconds spent on ranking and shortening the schema.
     pub ranked_us: u64,
     pub tables: Vec<RankedTable>,
     pub values: Vec<MatchedValue>,
@@ -59,16 +59,16 @@ pub struct Inspected {
 pub struct Asker {
     gateway: Arc<Gateway>,
     model: Result<Model, ToolError>,
-    /// By source, for as long as its snapshot stands.
+    /// By source name. An entry is replaced when the source has a new snapshot.
     indexes: Mutex<HashMap<String, Indexed>>,
     sessions: Sessions,
     spending: Spending,
 }
 
-/// A snapshot as it was read, and what asking makes of it.
+/// A snapshot as the gateway read it, and the schema made from it.
 type Indexed = (Arc<Snapshot>, Arc<Schema>);
 
-/// The schema as questions see it: with the context file over it, and searchable.
+/// The schema that questions use: the context file is applied, and an index is built.
 #[derive(Debug)]
 struct Schema {
     snapshot: Arc<Snapshot>,
@@ -76,7 +76,7 @@ struct Schema {
 }
 
 impl Asker {
-    /// A model that cannot be used is told with each question; the other tools work without.
+    /// If the model cannot be used, every question gets that error; the other tools still work.
     pub fn new(gateway: Arc<Gateway>, model: Result<Model, ToolError>) -> Self {
         let config = gateway.config();
         let price = model.as_ref().ok().and_then(Model::id).and_then(|id| config.prices.get(id)).copied();
@@ -84,7 +84,7 @@ impl Asker {
         Asker { gateway, model, indexes: Mutex::default(), sessions: Sessions::default(), spending }
     }
 
-    /// The receipt's word for what answers.
+    /// The name of the answerer, as receipts show it.
     pub fn engine(&self) -> Option<&'static str> {
         self.model.as_ref().ok().map(Model::engine)
     }
@@ -93,22 +93,22 @@ impl Asker {
         self.model.as_ref().ok().and_then(Model::id)
     }
 
-    /// Whether there is a model, and something to log in with, in words. The model itself is not asked.
+    /// Checks that the model is configured and can be used, and describes it in words. Nothing is generated.
     ///
     /// # Errors
     ///
-    /// What a question would answer.
+    /// The error that a question would get.
     pub async fn check_model(&self) -> Result<String, ToolError> {
         let model = self.model.as_ref().map_err(Clone::clone)?;
         model.check().await.map_err(|error| model.told(&error))
     }
 
-    /// Answers one question. Whatever happens has a record and a receipt.
+    /// Answers one question. Every outcome is recorded and has a receipt.
     pub async fn ask(&self, caller: &Caller, request: &AskDatabase) -> Reply {
         self.ask_counted(caller, request).await.0
     }
 
-    /// Answers one question and says how many of its statements failed on the way.
+    /// Answers one question, and also returns how many of its statements failed.
     pub async fn ask_counted(&self, caller: &Caller, request: &AskDatabase) -> (Reply, u32) {
         let entry = match self.gateway.open_question(caller, request).await {
             Ok(entry) => entry,
@@ -159,13 +159,13 @@ impl Asker {
         (Reply { json, is_error, asks_back }, receipt.repairs)
     }
 
-    /// What the context file says for a source.
+    /// The entries of the context file for a source.
     fn notes<'a>(&'a self, source_name: &'a str) -> Option<ContextFile<'a>> {
         let config = self.gateway.config();
         config.context.as_ref().map(|context| ContextFile::new(context, source_name, &config.default_source))
     }
 
-    /// The schema over a snapshot, made once.
+    /// The schema for a snapshot. It is built once per snapshot.
     fn schema(&self, source_name: &str, snapshot: &Arc<Snapshot>) -> Arc<Schema> {
         let indexes = || self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, schema)) = indexes().get(source_name)
@@ -180,12 +180,12 @@ impl Asker {
         schema
     }
 
-    /// What of the context file no longer fits a source's schema.
+    /// Entries of the context file that do not fit the source's schema.
     pub fn misfits(&self, source_name: &str, snapshot: &Snapshot) -> Vec<String> {
         self.notes(source_name).map(|notes| notes.misfits(snapshot)).unwrap_or_default()
     }
 
-    /// The verified queries of a source that do not run any more, each with the reason; they are planned and not run.
+    /// Verified queries of a source that no longer work, each with the reason. They are explained, not run.
     pub async fn failing_queries(&self, caller: &Caller, source: &SourceConfig) -> Vec<String> {
         let mut failing = Vec::new();
         for (query, sql) in self.notes(&source.name).into_iter().flat_map(ContextFile::trials) {
@@ -206,11 +206,11 @@ impl Asker {
         failing
     }
 
-    /// What the prompt of a question would hold of the schema, without asking a model.
+    /// The schema part of the prompt for a question. No model is called.
     ///
     /// # Errors
     ///
-    /// Those of source, connection, time and audit.
+    /// An unknown source, a failed connection, the time limit, or an audit entry that cannot be written.
     pub async fn context(
         &self,
         caller: &Caller,
@@ -240,7 +240,7 @@ impl Asker {
         })
     }
 
-    /// The answer of a verified query, when the question asks for one and it runs.
+    /// The answer of a verified query. `None` when no verified query matches the question, or when its statement fails.
     async fn verified(
         &self,
         caller: &Caller,
@@ -253,7 +253,7 @@ impl Asker {
         let asked = request.choice.as_ref().unwrap_or(&request.question);
         let notes = notes?;
         notes.verified(asked, str::to_owned)?;
-        // Asked in another spelling than the stored one, a text would find nothing.
+        // A text parameter takes the stored spelling: in another spelling the filter would match nothing.
         let snapshot = self.gateway.snapshot(caller, source, entry).await.ok();
         let spelling = |text: &str| {
             let columns = snapshot.iter().flat_map(|snapshot| &snapshot.tables).flat_map(|table| &table.columns);
@@ -283,7 +283,8 @@ impl Asker {
         let Ran::Rows(rows) = read.close(Some(row_count), bytes) else { return None };
         receipt.engine = "verified";
         receipt.model = None;
-        // The model reads it with the next question of the session: then it may not hold a stored spelling.
+        // The model reads this statement with the session's next question. Without `send_values` it keeps the user's
+        // spelling, so that the model sees no stored value.
         let remembered =
             if self.gateway.config().model.send_values { None } else { notes.verified(asked, str::to_owned) };
         self.sessions.add(&source.name, request, remembered.as_ref().map_or(&sql, |(_, sql)| sql));

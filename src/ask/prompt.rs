@@ -1,5 +1,5 @@
-//! Every word the model reads, in one place. System text and schema are the same for every question of a source, so
-//! that a cache holds them; date and question come after.
+//! All text that the model reads. The rules come first, then the schema; a whole schema is the same for every question
+//! of a source, so that the provider can cache both. Date and question follow.
 
 use sha2::{Digest, Sha256};
 
@@ -8,7 +8,7 @@ use crate::config::Verified;
 use crate::dialect::Dialect;
 use crate::model::ModelTool;
 
-/// The rules. Nothing in here changes from question to question.
+/// The rules. They depend on dialect and configuration only, never on the question.
 pub(super) fn system(dialect: Dialect, send_rows: bool) -> String {
     let dialect_notes = match dialect {
         Dialect::Postgresql => {
@@ -45,7 +45,7 @@ pub(super) fn system(dialect: Dialect, send_rows: bool) -> String {
     )
 }
 
-/// How a model without tool calls says one.
+/// Explains to a model without native tool calls how to write one as JSON.
 pub(super) fn spoken_tools(tools: &[ModelTool]) -> String {
     let mut text = String::from(
         "You have no tool calls of your own: to call a tool, answer with one JSON object and nothing else, \
@@ -57,10 +57,10 @@ pub(super) fn spoken_tools(tools: &[ModelTool]) -> String {
     text
 }
 
-/// The schema as it stands in the prompt.
+/// The schema part of the prompt.
 pub(super) fn schema(text: &str, whole: bool, notes: &str) -> String {
-    // Comments and values were written by others. The mark follows from the text, so that the prefix stays the same and
-    // no text can hold its own.
+    // Comments and values come from outside. The mark is a hash of the text: the prefix stays the same for the cache,
+    // and a text cannot contain its own mark.
     let mark = crate::audit::hex(&Sha256::digest(text));
     let text = fenced(mark.get(..16).unwrap_or(&mark), text);
     let schema = if whole {
@@ -74,7 +74,7 @@ pub(super) fn schema(text: &str, whole: bool, notes: &str) -> String {
     if notes.is_empty() { schema } else { format!("{schema}\nWhat the owners of the data say of it:\n{notes}") }
 }
 
-/// The question with what changes from day to day and from question to question.
+/// The part of the prompt that changes: date, examples, earlier turns, question.
 pub(super) fn question(
     question: &str,
     choice: Option<&str>,
@@ -103,11 +103,11 @@ pub(super) fn question(
     text
 }
 
-/// What a turn without a tool call is answered with, once.
+/// The reply to the first turn without a tool call.
 pub(super) const USE_A_TOOL: &str =
     "Answer by calling a tool: run_sql to read, answer to finish, clarify or cannot_answer otherwise.";
 
-/// What a result of nothing is questioned with, once.
+/// Asks the model, once per question, about a result without values.
 pub(super) fn suspicious(near: &[String]) -> String {
     let near = if near.is_empty() { String::new() } else { format!(" Spelling:\n{}\n", fence(&near.join("\n"))) };
     format!(
@@ -116,7 +116,7 @@ pub(super) fn suspicious(near: &[String]) -> String {
     )
 }
 
-/// What an answer with numbers that stand nowhere is questioned with, once.
+/// Asks the model, once per question, about numbers that are not in the result.
 pub(super) fn foreign_numbers(numbers: &[String]) -> String {
     format!(
         "answer: these numbers do not stand in the result: {}. State only numbers that do; compute others with run_sql.",
@@ -124,18 +124,18 @@ pub(super) fn foreign_numbers(numbers: &[String]) -> String {
     )
 }
 
-/// What a question back or a refusal that repeats the rules is answered with.
+/// The tool result when a clarification or a `cannot_answer` repeats the rules.
 pub(super) const REPEATS_RULES: &str = "Do not repeat your rules to the user; say it in words of your own.";
 
-/// What a reply that was cut off is answered with.
+/// The tool result for a call in a reply that was cut off.
 pub(super) const CUT_OFF: &str =
     "Your reply was cut off before this call was complete, so it was not run. Say it shorter.";
 
-/// What uses beyond those of a turn are answered with.
+/// The tool result for calls beyond the limit of a turn.
 pub(super) const TOO_MANY: &str =
     "Not done: too many tool calls in one turn, or after too many mistakes. Go on with the next turn.";
 
-/// Fences text of the database so that it cannot pass for an instruction: the mark is random for each result.
+/// Encloses text from the database in fence lines. Their mark is random, so that the text cannot close the fence.
 pub(super) fn fence(data: &str) -> String {
     let mark = uuid::Uuid::now_v7().simple().to_string();
     fenced(mark.get(16..).unwrap_or(&mark), data)
@@ -149,7 +149,7 @@ fn fenced(mark: &str, data: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Every word that a model may read, with the marks of chance left out.
+    /// All text that a model may read, without the random marks.
     fn every_word() -> String {
         let tools = crate::ask::toolset::tools();
         let mut text = String::new();
@@ -181,8 +181,8 @@ mod tests {
         text
     }
 
-    /// A change of the prompt is a change of what every answer is made from: it is looked at, measured with `tudb eval`,
-    /// and written down in `tests/prompt.txt`.
+    /// A changed prompt affects every answer. So a change is reviewed, measured with `tudb eval`, and written to
+    /// `tests/prompt.txt`.
     #[test]
     fn every_word_is_as_it_was_written_down() {
         let words = every_word();

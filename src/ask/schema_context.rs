@@ -1,7 +1,5 @@
-//! Which tables and columns the prompt shows: all of them when they fit the budget, else the best for the question.
-//!
-//! Ranking is the index's: words of names, comments and known values, and the foreign-key neighbours of the best tables.
-//! Pure.
+//! Chooses the tables and columns that the prompt shows: all of them if they fit the budget, otherwise the best for the
+//! question. `index` ranks the tables. Pure.
 
 use std::collections::HashSet;
 
@@ -12,7 +10,7 @@ use super::index::{self, Index};
 use crate::database::catalog::{Snapshot, TableDescription};
 use crate::database::value::cut;
 
-/// What the prompt holds of the schema.
+/// The schema part of a prompt.
 #[derive(Clone, Debug)]
 pub struct SchemaContext {
     pub text: String,
@@ -20,7 +18,7 @@ pub struct SchemaContext {
     pub whole: bool,
 }
 
-/// A table as it was ranked, best first.
+/// A table and its score for a question.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RankedTable {
     pub name: String,
@@ -28,27 +26,29 @@ pub struct RankedTable {
     pub score: f64,
 }
 
-/// A stored value that the question names.
+/// A stored value that the question contains; `column` is `table.column`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MatchedValue {
     pub column: String,
     pub value: String,
 }
 
-/// Characters one token takes, about.
+/// Characters per token, as an estimate.
 const CHARACTERS_PER_TOKEN: f64 = 3.5;
-/// Columns of one table in a ranked schema; measured on public benchmarks, fewer lose answers.
+/// Columns of one table in a ranked schema. Public benchmarks lose answers with fewer.
 const MOST_COLUMNS: usize = 20;
 /// Bytes of a comment that a prompt repeats.
 const COMMENT_BYTES: usize = 300;
 
-/// Tokens a text takes, about.
+/// The estimated number of tokens of a text.
 pub fn tokens(text: &str) -> usize {
     (text.chars().count() as f64 / CHARACTERS_PER_TOKEN).ceil() as usize
 }
 
-/// The schema for the prompt: the whole one in the snapshot's order when it fits `whole_budget`, else the best ranked
-/// tables within `ranked_budget`, in the snapshot's order too, the widest of them cut.
+/// The schema text for the prompt, one table a line, in the snapshot's order.
+///
+/// The text has all tables if they fit `whole_budget`. Otherwise it has the best ranked tables that fit
+/// `ranked_budget`, each with at most `MOST_COLUMNS` columns. Budgets are in tokens.
 pub fn build(
     snapshot: &Snapshot,
     index: &Index,
@@ -56,7 +56,7 @@ pub fn build(
     (whole_budget, ranked_budget): (usize, usize),
     send_values: bool,
 ) -> SchemaContext {
-    // Adding up stops where it is clear that not all of them fit.
+    // Stop at the first table that does not fit: a large schema need not be written out.
     let mut whole = String::new();
     let fits = snapshot.tables.iter().all(|table| {
         whole.push_str(&line(table, send_values));
@@ -94,20 +94,20 @@ pub fn build(
     SchemaContext { text, whole: false }
 }
 
-/// Where nothing was hit any table is as good as another.
+/// All tables with score zero, if the question hits none.
 fn ranked(snapshot: &Snapshot, index: &Index, question: &str) -> Vec<(usize, f32)> {
     let ranked = index.rank(question);
     if ranked.is_empty() { (0..snapshot.tables.len()).map(|at| (at, 0.0)).collect() } else { ranked }
 }
 
-/// The best tables of a large schema, for an engine that reads all that it is given.
+/// The snapshot with its `most` best tables only, for the built-in answerer.
 pub fn narrowed(snapshot: &Snapshot, index: &Index, question: &str, most: usize) -> Snapshot {
     let mut best: Vec<usize> = ranked(snapshot, index, question).into_iter().take(most).map(|(at, _)| at).collect();
     best.sort_unstable();
     Snapshot::of(best.into_iter().filter_map(|at| snapshot.tables.get(at).cloned()).collect())
 }
 
-/// The best tables for a question, at most `most`, without those that have nothing to do with it unless all do.
+/// The best tables for a question, at most `most`. Tables with score zero are listed only if all tables have it.
 pub fn ranked_tables(snapshot: &Snapshot, index: &Index, question: &str, most: usize) -> Vec<RankedTable> {
     ranked(snapshot, index, question)
         .into_iter()
@@ -123,7 +123,7 @@ pub fn ranked_tables(snapshot: &Snapshot, index: &Index, question: &str, most: u
         .collect()
 }
 
-/// Stored values that stand in the question.
+/// At most `most` stored values that the question contains.
 pub fn matched_values(snapshot: &Snapshot, index: &Index, question: &str, most: usize) -> Vec<MatchedValue> {
     let hits = index.value_hits(question).into_iter();
     hits.filter_map(|(t, c, v)| {
@@ -136,7 +136,7 @@ pub fn matched_values(snapshot: &Snapshot, index: &Index, question: &str, most: 
     .collect()
 }
 
-/// Join conditions among the named tables.
+/// Join conditions between the named tables, from their foreign keys.
 pub fn joins(snapshot: &Snapshot, tables: &[RankedTable]) -> Vec<String> {
     let named: HashSet<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     snapshot
@@ -162,7 +162,7 @@ pub fn line(table: &TableDescription, send_values: bool) -> String {
     cut_line(table, &all, send_values)
 }
 
-/// The line with the chosen columns alone, and how many there are besides.
+/// The table's line with the chosen columns only, and the number of columns left out.
 fn cut_line(table: &TableDescription, chosen: &[usize], send_values: bool) -> String {
     let columns = chosen.iter().filter_map(|at| table.columns.get(*at));
     let mut columns: Vec<String> = columns

@@ -1,5 +1,5 @@
-//! What was asked and answered before in a conversation, so that a question can go on from it: the last few questions and
-//! statements of a session, in memory, each user's apart.
+//! Remembers the last questions and statements of a session, so that a question can refer to them. They are kept in
+//! memory, separately for each user.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -10,9 +10,9 @@ use crate::gateway::AskDatabase;
 
 /// Turns of a session that are remembered.
 const TURNS: usize = 4;
-/// Sessions that are remembered; the one not used for longest goes first.
+/// Sessions that are remembered. The least recently used one is dropped first.
 const SESSIONS: usize = 200;
-/// Bytes of a question and of a statement that are remembered.
+/// Bytes of a question, and of a statement, that are remembered.
 const MAX_BYTES: usize = 2_000;
 
 /// One question and the statement that answered it.
@@ -22,7 +22,7 @@ pub(super) struct Turn {
     pub sql: String,
 }
 
-/// Source, user and session: no user sees another's.
+/// Source, user and session. The user is part of the key, so that nobody reads another user's session.
 type Key = (String, Option<String>, String);
 
 /// The sessions of a process.
@@ -35,7 +35,7 @@ fn key(source: &str, request: &AskDatabase) -> Option<Key> {
 }
 
 impl Sessions {
-    /// The turns before this one, oldest first.
+    /// The session's earlier turns, oldest first. Empty without a session id.
     pub(super) fn before(&self, source: &str, request: &AskDatabase) -> Vec<Turn> {
         let Some(key) = key(source, request) else { return Vec::new() };
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,7 +44,7 @@ impl Sessions {
         turns.iter().cloned().collect()
     }
 
-    /// Remembers an answered question.
+    /// Remembers an answered question. Does nothing without a session id.
     pub(super) fn add(&self, source: &str, request: &AskDatabase, sql: &str) {
         let Some(key) = key(source, request) else { return };
         let question = request.choice.as_ref().unwrap_or(&request.question);

@@ -1,4 +1,4 @@
-//! What asking may cost: questions a minute, and tokens and money for a question and for the process.
+//! Limits on asking: questions per minute, and tokens and money per question and per process.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -9,18 +9,18 @@ use crate::config::{Price, SpendingLimits};
 use crate::error::{Code, ToolError};
 use crate::model::Usage;
 
-/// What the process has spent, and what it may.
+/// The limits, and what the process has used so far.
 #[derive(Debug)]
 pub(super) struct Spending {
     limits: SpendingLimits,
-    /// Of the configured model; money is counted only with one.
+    /// Price of the configured model. Without a price, money is not counted.
     price: Option<Price>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// When questions came, within the last minute.
+    /// Times of the questions within the last minute.
     asked: VecDeque<Instant>,
     tokens: u64,
     cost: f64,
@@ -39,11 +39,11 @@ impl Spending {
         self.price
     }
 
-    /// Lets a question in, or says when the next one may come.
+    /// Counts a question against the limit of questions per minute.
     ///
     /// # Errors
     ///
-    /// `rate_limited`.
+    /// `rate_limited`, with the seconds to wait in the hint.
     pub(super) fn admit(&self) -> Result<(), ToolError> {
         const WINDOW: Duration = Duration::from_secs(60);
         let most = self.limits.asks_per_minute;
@@ -60,7 +60,7 @@ impl Spending {
         Ok(())
     }
 
-    /// Counts a turn of the model.
+    /// Adds the token usage of one model turn.
     pub(super) fn add(&self, usage: Usage) {
         let mut state = self.state();
         let parts = [usage.input_tokens, usage.output_tokens, usage.cache_read_tokens];
@@ -69,7 +69,7 @@ impl Spending {
             self.price.map_or(0.0, |price| price.of(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens));
     }
 
-    /// Whether the model may be asked once more for this question.
+    /// Checks that the model may be called again for this question.
     ///
     /// # Errors
     ///

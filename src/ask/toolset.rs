@@ -1,4 +1,4 @@
-//! What the model may call. Reads go to the gateway by the same request types as a client's.
+//! The tools that the model may call. Reads use the gateway's request types, as a client's calls do.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::database::value::cut;
 use crate::model::ModelTool;
 
-/// A tool use, read and checked.
+/// A parsed tool use.
 #[derive(Debug, PartialEq)]
 pub(super) enum Use {
     RunSql {
@@ -32,7 +32,7 @@ pub(super) enum Use {
     CannotAnswer {
         missing: String,
     },
-    /// Only the built-in answerer says this.
+    /// Only the built-in answerer uses this.
     HandBack {
         sql: Option<String>,
         doubts: Vec<String>,
@@ -56,15 +56,15 @@ pub(super) struct Answer {
     pub assumptions: Vec<String>,
 }
 
-/// Bytes of a summary, an explanation, a question back, or what is missing; a model that writes more is cut.
+/// Bytes of a summary, an explanation, a clarifying question, or the text of `cannot_answer`. Longer texts are cut.
 pub(super) const MAX_WORDS_BYTES: usize = 3_000;
-/// Bytes of a reading, which comes back as the next call's choice, and of its label.
+/// Bytes of a reading and of its label. The client sends the reading back as `choice`.
 const MAX_READING_BYTES: usize = 1_000;
-/// Assumptions of an answer, and bytes of each.
+/// Assumptions per answer, and bytes of each.
 const ASSUMPTIONS: (usize, usize) = (10, 200);
 
 impl Answer {
-    /// What of the model's words is looked at and told.
+    /// The answer with its texts cut to their limits.
     pub fn bounded(self) -> Self {
         let (most, bytes) = ASSUMPTIONS;
         Answer {
@@ -75,7 +75,7 @@ impl Answer {
     }
 }
 
-/// The tools as the model sees them, always the same.
+/// The tools as the model sees them. The list never changes.
 pub(super) fn tools() -> Vec<ModelTool> {
     let tool = |name, description, properties: serde_json::Value, required: &[&str]| ModelTool {
         name,
@@ -136,11 +136,11 @@ pub(super) fn tools() -> Vec<ModelTool> {
     ]
 }
 
-/// Reads a tool use.
+/// Parses a tool use.
 ///
 /// # Errors
 ///
-/// What is wrong with it, for the model.
+/// What is wrong with the tool use, in words for the model.
 pub(super) fn read(name: &str, input: &serde_json::Value) -> Result<Use, String> {
     #[derive(Deserialize)]
     struct Sql {

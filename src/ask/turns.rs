@@ -1,4 +1,4 @@
-//! The bounded loop: model turn, tool uses through the gateway, results back, until something finishes the question.
+//! The bounded loop: a model turn, its tool uses through the gateway, the results back, until an outcome is reached.
 
 use std::time::{Duration, Instant};
 
@@ -23,31 +23,31 @@ use crate::gateway::{AskDatabase, Caller, DescribeTable, Gateway, Ran, RunSql};
 use crate::model::{Block, Message, Model, ModelError, StopReason, ToolResult, TurnRequest};
 use crate::quoting;
 
-/// Bytes of a reply that status and receipt take.
+/// Bytes reserved in a hand-back for status and receipt.
 const RECEIPT_BYTES: usize = 500;
 
-/// Time kept back so that an answer leaves before the deadline.
+/// Time between the deadline of a model call and that of the question, so that the answer is sent in time.
 const CLOSING_TIME: Duration = Duration::from_millis(500);
 /// Tables in a hand-back.
 const HAND_BACK_TABLES: usize = 10;
-/// Tables of a large schema that the built-in answerer reads, the best for the question: it looks at every word of each.
+/// The built-in answerer looks at every word of each table, so of a large schema it gets only the best tables.
 const BUILTIN_TABLES: usize = 200;
 /// Verified queries shown as examples.
 const EXAMPLES: usize = 3;
-/// Values a sample shows to the model.
+/// Values that `sample_values` returns at most.
 const SAMPLE: u64 = 20;
-/// Rows up to which a result is looked at for holding nothing.
+/// A result with more rows is not checked for holding no values.
 const FEW_ROWS: u64 = 20;
-/// Tool uses of one turn that are done.
+/// Tool uses of one turn that are performed; the rest get an error.
 const MOST_USES: usize = 8;
-/// Tables a search shows to the model.
+/// Tables that `search_schema` returns at most.
 const SEARCH_TABLES: usize = 8;
 
-/// One question on its way through the loop.
+/// One question, with all that the loop needs.
 pub(super) struct Question<'a> {
     pub gateway: &'a Gateway,
     pub model: &'a Model,
-    /// The client's call; statements carry the question's id and deadline.
+    /// The client's call, with the question's id and deadline added.
     pub caller: Caller,
     pub request: &'a AskDatabase,
     pub source: &'a SourceConfig,
@@ -55,31 +55,33 @@ pub(super) struct Question<'a> {
     pub snapshot: &'a Snapshot,
     pub index: &'a Index,
     pub spending: &'a Spending,
-    /// What the context file says.
+    /// The entries of the context file for this source.
     pub notes: Option<ContextFile<'a>>,
-    /// Turns before this one.
+    /// Earlier turns of the session, oldest first.
     pub earlier: &'a [Turn],
     pub today: time::Date,
     pub deadline: Instant,
 }
 
-/// What a run has so far.
+/// The state of the loop.
 #[derive(Default)]
 struct Progress {
-    /// The last statement that succeeded.
+    /// The last statement that succeeded, its rows, and the tables it reads.
     found: Option<(String, ResultSet, Vec<String>)>,
     /// The last statement that failed.
     refused: Option<(String, ToolError)>,
     failures: u32,
+    /// Already told the model to call a tool.
     nudged: bool,
-    /// Whether a result of nothing was questioned, and an answer's numbers.
+    /// Already asked the model about an empty result.
     doubted_result: bool,
+    /// Already asked the model about numbers that are not in the result.
     doubted_numbers: bool,
     warnings: Vec<String>,
 }
 
 impl Question<'_> {
-    /// The question as it is to be read: the chosen reading is a complete question.
+    /// The text to answer: the reading that the user chose, which is a complete question, or else the question itself.
     fn reading(&self) -> &str {
         self.request.choice.as_deref().unwrap_or(&self.request.question)
     }
@@ -262,7 +264,7 @@ impl Question<'_> {
         }
     }
 
-    /// Runs a proposed statement by the whole road and says to the model what came of it.
+    /// Runs a proposed statement through the gateway and returns the tool result for the model.
     async fn run_sql(&self, sql: String, progress: &mut Progress) -> Result<String, String> {
         let request = RunSql {
             sql: sql.clone(),
@@ -299,7 +301,7 @@ impl Question<'_> {
                 progress.failures += 1;
                 let mut told = error.clone();
                 if !self.gateway.config().model.send_rows && error.code == Code::SqlError {
-                    // The database quotes values in its errors.
+                    // Error messages of a database quote values.
                     told.message = "the database refused the statement".into();
                 }
                 progress.refused = Some((sql, error));
@@ -309,8 +311,8 @@ impl Question<'_> {
         }
     }
 
-    /// What the model sees of a result: the first rows, fenced, inside the row and byte limits; with
-    /// `send_rows = false` only how many there are.
+    /// The tool result for a result set: its first rows within the row and byte limits, fenced.
+    /// With `send_rows = false` it has only the number of rows and the column names.
     fn shown(&self, rows: &ResultSet) -> String {
         let limits = &self.source.limits;
         let columns: Vec<&str> = rows.columns.iter().map(|column| column.name.as_str()).collect();
@@ -321,7 +323,7 @@ impl Question<'_> {
             })
             .to_string()
         };
-        // The built-in answerer is no third party; its templates need the rows.
+        // The built-in answerer runs in this process, and its templates need the rows.
         if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
             return format!("{} rows with columns {}", rows.row_count, columns.join(", "));
         }
@@ -338,7 +340,7 @@ impl Question<'_> {
         prompt::fence(&counted(all.get(..shown).unwrap_or_default()))
     }
 
-    /// Whether the model's words give away the rules that it works under.
+    /// Whether the model's words repeat its rules. Always `false` for the built-in answerer.
     fn repeats_rules<'a>(&self, mut words: impl Iterator<Item = &'a str>) -> bool {
         let rules = prompt::system(self.dialect, self.gateway.config().model.send_rows);
         !self.is_builtin() && words.any(|words| checks::repeats(words, &rules))
@@ -356,9 +358,9 @@ impl Question<'_> {
         matches!(self.model, Model::Builtin)
     }
 
-    /// What a result of nothing is questioned with.
+    /// The question to the model about a result without values, if the result needs one.
     fn doubt(&self, sql: &str, rows: &ResultSet) -> Option<String> {
-        // Many rows of nothing but NULL would be read for nothing.
+        // Parsing many rows just to find NULL in all of them would be wasted work.
         if self.is_builtin() || rows.row_count > FEW_ROWS {
             return None;
         }
@@ -369,11 +371,11 @@ impl Question<'_> {
         }
         let may_tell = self.gateway.config().model.send_values;
         let near = if may_tell { checks::near_values(sql, self.snapshot) } else { Vec::new() };
-        // A zero is an answer unless a value is stored in another spelling.
+        // Zero is a valid answer, unless a literal differs from a stored value in its spelling.
         (is_nothing || !near.is_empty()).then(|| prompt::suspicious(&near))
     }
 
-    /// Numbers of a summary that stand neither in the result nor in what was asked.
+    /// Numbers of a summary that are neither in the result nor in the question, the statement or today's date.
     fn foreign_numbers(&self, (sql, rows, _): &(String, ResultSet, Vec<String>), summary: &str) -> Vec<String> {
         if self.is_builtin() || !self.gateway.config().model.send_rows {
             return Vec::new();
@@ -383,7 +385,7 @@ impl Question<'_> {
         checks::foreign_numbers(summary, &cells, rows.row_count, &[&self.request.question, self.reading(), sql, &today])
     }
 
-    /// Some values of a column, by the road of any other statement.
+    /// Some distinct values of a column. The query goes through the gateway like any other statement.
     async fn sample_values(&self, table: &str, column: &str) -> Result<String, String> {
         if !self.gateway.config().model.send_values {
             return Err("sample_values: stored values are not sent to the model".into());
@@ -403,7 +405,7 @@ impl Question<'_> {
             .find(|known| known.name == column)
             .ok_or_else(|| unknown(format!("the table has no column {column:?}"), nearest(column, columns, 3)))?;
         let quoted = quoting::name(self.dialect, &known_column.name);
-        // On PostgreSQL the catalog spells names as SQL needs them already.
+        // On PostgreSQL the catalog's names are already quoted where SQL needs it.
         let table = match self.dialect {
             Dialect::Postgresql => known.name.clone(),
             Dialect::Sqlite => quoting::name(self.dialect, &known.name),
@@ -447,14 +449,14 @@ impl Question<'_> {
         }
         let (sql, rows, tables) = found;
         if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
-            // The model has not seen the rows, so it has nothing to say about them.
+            // The model has not seen the rows, so it cannot summarise them.
             answer.summary = format!("{} rows.", rows.row_count);
         }
         let warnings = std::mem::take(&mut progress.warnings);
         Outcome::Success(Box::new(Success { sql, rows, tables, answer, warnings }))
     }
 
-    /// The deadline has come: the rows at hand are the answer, if there are any.
+    /// The outcome at the deadline: the last rows found, otherwise an error.
     fn out_of_time(&self, mut progress: Progress) -> Outcome {
         match &progress.found {
             Some((_, rows, _)) => {
@@ -466,7 +468,7 @@ impl Question<'_> {
         }
     }
 
-    /// A limit of cost is reached: the rows at hand are the answer, if there are any.
+    /// The outcome at a spending limit: the last rows found, otherwise the error.
     fn spent(&self, mut progress: Progress, error: ToolError) -> Outcome {
         match &progress.found {
             Some((_, rows, _)) => {
@@ -478,7 +480,7 @@ impl Question<'_> {
         }
     }
 
-    /// All model calls or corrections are used up.
+    /// The outcome when all model calls or corrections are used up.
     fn exhausted(&self, mut progress: Progress) -> Outcome {
         if let Some((_, rows, _)) = &progress.found {
             progress.warnings.push("the model did not finish within its calls".into());
@@ -520,7 +522,7 @@ impl Question<'_> {
     }
 }
 
-/// What a tool use leads to: a result for the model, or the end.
+/// The effect of a tool use: a result for the model, or the outcome of the question.
 enum Step {
     Result(Result<String, String>),
     Finished(Box<Outcome>),

@@ -1,5 +1,5 @@
-//! The hashes that make a change to the trail show: SHA-256 over what came before and the row itself, or HMAC-SHA256
-//! with a key that lies outside the store. Pure.
+//! The hash chain that makes changes to the trail detectable. Each hash covers the previous hash and the row: SHA-256,
+//! or HMAC-SHA256 with a key that is kept outside the store. Pure.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
@@ -8,26 +8,26 @@ use sha2::{Digest, Sha256};
 use super::record::hex;
 use crate::secret::Secret;
 
-/// Fewest bytes of a key.
+/// Minimum length of a key.
 pub(super) const LEAST_KEY_BYTES: usize = 16;
 
-/// How a chain is hashed.
+/// How a chain is hashed: with a key, or without one.
 #[derive(Clone, Debug, Default)]
 pub struct Seal(Option<Secret>);
 
 impl Seal {
-    /// With a key; whoever has it not can forge no hash.
+    /// Hashes with a key. Without the key nobody can forge a hash.
     pub fn new(key: Secret) -> Self {
         Seal(Some(key))
     }
 
-    /// What tells one key from another without telling the key.
+    /// Identifies the key without revealing it. `None` without a key.
     pub(super) fn key_id(&self) -> Option<String> {
         let id = self.hash(&["tudb audit key"]);
         self.0.as_ref().and_then(|_| id.get(..16).map(str::to_owned))
     }
 
-    /// The hash over parts, separated by line feeds.
+    /// The hash of the parts, joined by line feeds, as lower-case hexadecimal.
     pub(super) fn hash(&self, parts: &[&str]) -> String {
         let text = parts.join("\n");
         match self.0.as_ref().and_then(|key| Hmac::<Sha256>::new_from_slice(key.reveal().as_bytes()).ok()) {
@@ -40,7 +40,7 @@ impl Seal {
     }
 }
 
-/// One event as it stands in the store.
+/// One event, as stored.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Row {
     pub seq: i64,
@@ -52,22 +52,22 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// The hash that this event must have after `previous`.
+    /// The hash that this event must have after an event with the hash `previous`.
     pub(super) fn expected(&self, seal: &Seal, previous: &str, process: &str) -> String {
         seal.hash(&[previous, process, &self.seq.to_string(), &self.kind, &self.id, &self.at, &self.body])
     }
 }
 
-/// The row of a process, where its chain begins.
+/// The `process` row, which begins a chain.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beginning {
     pub process: String,
     pub started_at: String,
     pub version: String,
     pub key_id: Option<String>,
-    /// Process, seq and hash of the last event there was.
+    /// The last events of earlier chains, as `PROCESS SEQ HASH [closed]`, joined by `, `.
     pub previous: Option<String>,
-    /// `None` in stores of the first version.
+    /// `None` in stores of the first schema version.
     pub hash: Option<String>,
 }
 
@@ -85,12 +85,12 @@ impl Beginning {
     }
 }
 
-/// The hash over the row of a process's end.
+/// The hash of a `closing` row.
 pub(super) fn closing(seal: &Seal, process: &str, at: &str, last_seq: i64, head: &str) -> String {
     seal.hash(&["closing", process, at, &last_seq.to_string(), head])
 }
 
-/// What retention leaves in the place of a chain's removed beginning.
+/// Replaces the events that retention removed from the beginning of a chain.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Checkpoint {
     pub seq: i64,

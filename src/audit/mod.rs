@@ -1,8 +1,8 @@
-//! The audit trail: an intent before, an outcome after, for every call and every statement.
+//! The audit trail: for every call and every statement, an intent before it runs and an outcome after it.
 //!
-//! The gateway opens an entry for each call; engines read only with an [`OpenEntry`] in hand, so there is no read
-//! without a record. An entry that is dropped before it is closed (cancelled, timed out, panicked) still writes its
-//! outcome. Records never hold result values or secrets. The store is `store`'s business, reading it `trail`'s.
+//! The gateway opens an entry for each call. Engines read only with an [`OpenEntry`], so nothing is read without a
+//! record. An entry that is dropped before it is closed (cancelled, timed out, panicked) still writes its outcome.
+//! Records never contain result values or secrets. `store` writes the records; `trail` reads them.
 
 mod chain;
 mod record;
@@ -25,7 +25,7 @@ use crate::error::{Code, ToolError};
 use crate::telemetry::{self, Begun};
 use store::{Event, Writer};
 
-/// The process's way into the audit store. Cheap to clone.
+/// Sends events to the task that writes the audit store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AuditLog {
     events: mpsc::UnboundedSender<Event>,
@@ -33,7 +33,7 @@ pub struct AuditLog {
     sql: crate::config::AuditSql,
 }
 
-/// The store did not take the intent; nothing may run under it.
+/// The intent could not be stored, so nothing may run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the audit store cannot be written: {reason}")]
 pub struct AuditUnavailable {
@@ -59,18 +59,18 @@ impl From<AuditUnavailable> for ToolError {
     }
 }
 
-/// The writer's word on one event.
+/// Receives the result of writing one event.
 type WriteAck = oneshot::Receiver<Result<(), AuditUnavailable>>;
 
-/// What became of one call's records.
+/// The write results of one call's records.
 #[derive(Clone, Debug, Default)]
 pub struct Outcomes(Arc<Mutex<PendingOutcomes>>);
 
 #[derive(Debug, Default)]
 struct PendingOutcomes {
-    /// Of each outcome that was handed to the store.
+    /// One for each outcome that was sent to the writer.
     words: Vec<WriteAck>,
-    /// Whether an intent was not written, and the call went on.
+    /// Whether the call ran although its intent was not written.
     unrecorded: bool,
 }
 
@@ -79,7 +79,7 @@ impl Outcomes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until each outcome so far is in the store; a warning for the reply when something is not.
+    /// Waits until all outcomes so far are written. Returns a warning for the reply if a record is missing.
     pub async fn written(&self) -> Option<String> {
         let PendingOutcomes { words, unrecorded } = std::mem::take(&mut *self.told());
         let mut failed = None;
@@ -101,8 +101,8 @@ impl AuditLog {
         AuditLog { events, required: config.required, sql: config.sql }
     }
 
-    /// Hands an intent to the store. What follows may be prepared meanwhile, but nothing of the caller's may be sent
-    /// to a database before [`PendingEntry::committed`] has returned.
+    /// Sends an intent to the writer. The call may be prepared meanwhile, but no text of the caller may be sent to a
+    /// database before [`PendingEntry::committed`] has returned.
     pub fn begin(&self, mut start: EntryStart, outcomes: &Outcomes) -> PendingEntry {
         start.sql = start.sql.map(|sql| record::keep_sql(&sql, self.sql));
         start.user_id = start.user_id.map(record::keep_text);
@@ -115,14 +115,14 @@ impl AuditLog {
         let span = telemetry::begin(&id, &start);
         let (written, receiver) = oneshot::channel();
         let event = Event::Intent { id: id.clone(), start: Box::new(start), written };
-        // A closed channel shows in the receiver: the intent was not written.
+        // If the writer has ended, the receiver reports that the intent was not written.
         let _ = self.events.send(event);
         let (events, outcomes) = (self.events.clone(), outcomes.clone());
         let entry = Entry { id: id.into(), events, outcomes, span, started: Instant::now(), open: true };
         PendingEntry { entry, written: receiver, required: self.required }
     }
 
-    /// Waits until everything handed over so far is in the store, and writes the end of the process's chain.
+    /// Waits until all events sent so far are stored, and ends the process's chain with a `closing` row.
     pub async fn finish(&self) {
         let (done, finished) = oneshot::channel();
         if self.events.send(Event::Finish { done }).is_ok() {
@@ -131,7 +131,7 @@ impl AuditLog {
     }
 }
 
-/// What a pending and an open entry share; writes the outcome when dropped open.
+/// Shared by pending and open entries. Dropping an open entry writes its outcome.
 #[derive(Debug)]
 struct Entry {
     id: Arc<str>,
@@ -171,7 +171,7 @@ impl Drop for Entry {
     }
 }
 
-/// An intent on its way to the store.
+/// An intent that is being written.
 #[derive(Debug)]
 pub struct PendingEntry {
     entry: Entry,
@@ -180,7 +180,7 @@ pub struct PendingEntry {
 }
 
 impl PendingEntry {
-    /// The record's id, which also marks the statement on the database.
+    /// The record's id. It also marks the statement on the database.
     pub fn id(&self) -> Arc<str> {
         Arc::clone(&self.entry.id)
     }
@@ -189,7 +189,7 @@ impl PendingEntry {
     ///
     /// # Errors
     ///
-    /// [`AuditUnavailable`] when it cannot be and records are required.
+    /// [`AuditUnavailable`] when the intent cannot be written and records are required.
     pub async fn committed(self) -> Result<OpenEntry, AuditUnavailable> {
         let PendingEntry { mut entry, written, required } = self;
         let result = written.await.unwrap_or_else(|_| Err(AuditUnavailable { reason: "its writer has ended".into() }));
@@ -201,7 +201,7 @@ impl PendingEntry {
             }
             Err(error) => {
                 tracing::warn!(%error, "going on without a record, as audit.required = false says");
-                // Without an intent there is no outcome either.
+                // Without an intent, no outcome is written.
                 entry.open = false;
                 entry.outcomes.told().unrecorded = true;
                 Ok(OpenEntry { entry })
@@ -210,7 +210,7 @@ impl PendingEntry {
     }
 }
 
-/// The proof that an intent is recorded. Every read of a database takes one.
+/// Proof that an intent is recorded. Every read of a database requires one.
 #[derive(Debug)]
 pub struct OpenEntry {
     entry: Entry,
@@ -221,7 +221,7 @@ impl OpenEntry {
         &self.entry.id
     }
 
-    /// Milliseconds since the entry was begun.
+    /// Milliseconds since [`AuditLog::begin`].
     pub fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.entry.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }

@@ -1,4 +1,4 @@
-//! What a record holds, and how much of a statement's text. Pure.
+//! The contents of a record, and how much of a statement's text it keeps. Pure.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -9,7 +9,7 @@ use crate::config::AuditSql;
 use crate::database::value::cut;
 use crate::error::{Code, ToolError};
 
-/// The fields known before anything runs.
+/// The fields that are known before a call runs.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct EntryStart {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,7 +21,7 @@ pub struct EntryStart {
     pub user_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// Record of the question that this statement belongs to.
+    /// The record of the question that this statement belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub question_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,7 +30,7 @@ pub struct EntryStart {
     pub sql: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// For traces: the standard's word for the kind of database.
+    /// For traces: the OpenTelemetry name of the database system.
     #[serde(skip)]
     pub system: Option<&'static str>,
 }
@@ -54,7 +54,7 @@ pub enum OutcomeKind {
     Cancelled,
 }
 
-/// The fields known when a call has ended.
+/// The fields that are known after a call.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finished {
     pub decision: Decision,
@@ -76,7 +76,7 @@ pub struct Finished {
     pub input_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
-    /// By `[prices]`, in their currency.
+    /// Computed from `[prices]`, in their currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
 }
@@ -99,12 +99,12 @@ impl Finished {
         }
     }
 
-    /// The end of a call that says nothing but whether it worked.
+    /// The outcome of a call that has no fields besides success or its error.
     pub fn of<T>(result: &Result<T, ToolError>) -> Self {
         result.as_ref().map_or_else(Self::of_error, |_| Self::new(OutcomeKind::Ok))
     }
 
-    /// The outcome that a failed call's error tells.
+    /// The outcome of a failed call, by the code of its error.
     pub fn of_error(error: &ToolError) -> Self {
         let kind = match error.code {
             Code::Timeout | Code::Deadline => OutcomeKind::TimedOut,
@@ -152,12 +152,12 @@ impl Finished {
     }
 }
 
-/// Bytes of a text in a record; what is longer was refused, and its beginning and hash tell which it was.
+/// Bytes of a text in a record. A longer text was refused; its beginning and its hash identify it.
 const MAX_TEXT_BYTES: usize = 33_000;
 
-/// A text of the caller's, cut to what a record holds.
+/// A text of the caller, shortened to the size limit of a record.
 pub(super) fn keep_text(text: String) -> String {
-    // PostgreSQL's JSON holds no NUL, and one record must not keep the others from being read.
+    // PostgreSQL's JSON cannot contain NUL, and one such record would make the others unreadable.
     let text = if text.contains('\0') { text.replace('\0', "␀") } else { text };
     if text.len() <= MAX_TEXT_BYTES {
         return text;
@@ -166,7 +166,7 @@ pub(super) fn keep_text(text: String) -> String {
     format!("{}… ({} bytes, sha256:{hash})", cut(&text, 1_000), text.len())
 }
 
-/// A `traceparent` as the standard writes it; anything else is dropped.
+/// The `traceparent` if it has the form of the W3C standard, else `None`.
 pub(crate) fn keep_trace(text: &str) -> Option<String> {
     let lengths = [2, 32, 16, 2];
     let parts: Vec<&str> = text.split('-').collect();
@@ -175,7 +175,7 @@ pub(crate) fn keep_trace(text: &str) -> Option<String> {
     is_known.then(|| text.to_owned())
 }
 
-/// The part of a statement's text that the record keeps.
+/// The part of a statement's text that `[audit] sql` keeps.
 pub(super) fn keep_sql(sql: &str, how: AuditSql) -> String {
     match how {
         AuditSql::Full => keep_text(sql.to_owned()),
@@ -184,7 +184,7 @@ pub(super) fn keep_sql(sql: &str, how: AuditSql) -> String {
     }
 }
 
-/// The text with its literals and comments replaced; what cannot be tokenised is kept as a hash alone.
+/// The text with literals, quoted names and comments replaced. A text that cannot be tokenised is kept as a hash.
 fn fingerprint(sql: &str) -> String {
     let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize() else {
         return keep_sql(sql, AuditSql::Hash);
@@ -192,7 +192,7 @@ fn fingerprint(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len());
     for token in tokens {
         match token {
-            // To SQLite a name in quotes that there is not is a text.
+            // SQLite reads a quoted name that does not exist as a text.
             Token::Word(word) if word.quote_style.is_some() => out.push('?'),
             Token::Word(_)
             | Token::Comma
@@ -213,7 +213,7 @@ fn fingerprint(sql: &str) -> String {
             | Token::DoubleColon
             | Token::StringConcat => out.push_str(&token.to_string()),
             Token::Whitespace(_) => out.push(' '),
-            // Everything else may carry a value: literals of every kind, dollar quotes, operators of their own.
+            // Every other token may contain a value: literals of any kind, dollar quotes, user-defined operators.
             _ => out.push('?'),
         }
     }

@@ -1,5 +1,5 @@
-//! Removing old records: the beginning of each chain goes, and a checkpoint stands in its place, so that what is left
-//! can still be verified.
+//! Removes old records. A checkpoint replaces the removed beginning of each chain, so that the rest can still be
+//! verified.
 
 use std::path::Path;
 
@@ -13,32 +13,32 @@ use crate::config::{AuditConfig, AuditStore};
 
 /// Later than any record.
 const ANY_TIME: &str = "9999";
-/// Bytes an event takes besides its body, about.
+/// Estimated bytes of an event besides its body.
 const EVENT_BYTES: i64 = 250;
 
-/// What is to be kept; without either bound everything is.
+/// What to keep. Without either bound, everything is kept.
 #[derive(Clone, Debug, Default)]
 pub struct Retention {
-    /// Records with ids from here on; ids begin with their time.
+    /// Keep records with this id or a later one. Ids begin with their time.
     pub from: Option<String>,
-    /// The newest records, up to so many bytes.
+    /// Keep the newest records, up to this many bytes.
     pub max_bytes: Option<u64>,
-    /// The record of the removal itself, which stays, and what came after it.
+    /// Always keep the record of the removal itself, and later records.
     pub own: Option<String>,
 }
 
-/// Removes what is older or more than wanted, and says how many events that were.
+/// Removes older or excess events, and returns how many.
 ///
 /// # Errors
 ///
-/// For a store that is no file, and sqlx's.
+/// The store is no file, it has faults, its key cannot be read, or sqlx fails.
 pub async fn prune(config: &AuditConfig, retention: &Retention) -> Result<u64, TrailError> {
     let AuditStore::File(path) = &config.store else {
         let reason = "only a store in a file is pruned here; on PostgreSQL its owner removes records, and a role that may \
                       only insert cannot";
         return Err(TrailError::Unavailable(reason.into()));
     };
-    // What is signed away is looked at first.
+    // A checkpoint vouches for the removed events, so they are verified first.
     let verdict = Trail::open(config).await?.verify(Some(ANY_TIME)).await?;
     if let Some(fault) = verdict.faults.first() {
         let reason = format!("nothing was removed: the trail has faults, see `tudb audit verify`: {fault}");
@@ -57,11 +57,11 @@ pub async fn prune(config: &AuditConfig, retention: &Retention) -> Result<u64, T
             .bind(i64::try_from(most).unwrap_or(i64::MAX))
             .fetch_optional(&mut *removal)
             .await?;
-        // Behind the last one that is too much.
+        // `~` sorts after every character of an id: keep what follows the last excess event.
         keep = keep.max(over.map(|id| format!("{id}~")));
     }
     let Some(keep) = keep.map(|keep| retention.own.iter().cloned().fold(keep, Ord::min)) else { return Ok(0) };
-    // Up to the first event that is kept, or all of them.
+    // Removes each chain up to its first kept event, or all of it.
     const LAST_REMOVED: &str = "SELECT p.process, e.seq, e.hash, COALESCE(c.removed, 0),
           (SELECT count(*) FROM event WHERE process = p.process AND seq <= e.seq)
         FROM process AS p JOIN event AS e ON e.process = p.process AND e.seq = (
@@ -100,7 +100,7 @@ pub async fn prune(config: &AuditConfig, retention: &Retention) -> Result<u64, T
     }
     removal.commit().await?;
     if all > 0 {
-        // The file shrinks only when nobody else is at it; the room is used again anyway.
+        // VACUUM fails while another process uses the file. SQLite reuses the free pages in any case.
         if let Err(error) = sqlx::raw_sql("VACUUM").execute(&mut store).await {
             tracing::info!(%error, "the audit store's file keeps its size for now");
         }

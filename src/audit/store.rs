@@ -1,5 +1,5 @@
-//! The one writer task of a process: groups of events in one commit, chained by hash, into the store of the
-//! configuration, and from there to the mirror.
+//! The writer task, one per process. It chains events by hash and commits them in groups to the configured store, then
+//! copies finished records to the mirror.
 
 mod mirror;
 mod postgres;
@@ -21,18 +21,18 @@ use mirror::MirrorFile;
 pub(super) use postgres::connect as connect_postgres;
 pub(super) use sqlite::{CHANGED, is_as_made};
 
-/// How long a store that is locked or does not answer is waited for.
+/// Time limit for a store that is locked or does not answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// Events one commit may hold.
+/// Events in one commit at most.
 const GROUP: usize = 256;
-/// Outcomes kept for later while the store cannot be written.
+/// Outcomes kept in memory while the store cannot be written.
 const MAX_LATE: usize = 10_000;
-/// How often outcomes that could not be written are tried again while nothing else is.
+/// Interval for writing kept outcomes again while no other events arrive.
 const AGAIN: Duration = Duration::from_millis(500);
 
 type Written = oneshot::Sender<Result<(), AuditUnavailable>>;
 
-/// What callers hand to the writer.
+/// Events that callers send to the writer.
 #[derive(Debug)]
 pub(super) enum Event {
     Intent { id: String, start: Box<EntryStart>, written: Written },
@@ -46,17 +46,17 @@ enum Store {
     Postgres(sqlx::PgConnection),
 }
 
-/// The writer task: owns the connection and the chain's head.
+/// The writer task. It owns the connection and the hash of the chain's last event.
 pub(super) struct Writer {
     config: AuditConfig,
     process: String,
     store: Option<Store>,
     seal: Seal,
-    /// Whether the store knows the process.
+    /// Whether the process is registered in the store.
     registered: bool,
     seq: i64,
     head: String,
-    /// Outcomes that could not be written yet; they go first with the next group.
+    /// Outcomes that could not be written yet. They come first in the next group.
     late: Vec<Event>,
     mirror: Option<MirrorFile>,
 }
@@ -78,7 +78,7 @@ impl Writer {
         }
     }
 
-    /// Runs until every sender is gone.
+    /// Runs until all senders are dropped.
     pub(super) async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>) {
         let mut group = Vec::with_capacity(GROUP);
         loop {
@@ -97,7 +97,7 @@ impl Writer {
     async fn write(&mut self, group: Vec<Event>) {
         let mut written = Vec::new();
         let mut finishing = Vec::new();
-        // An intent that cannot be written is refused; an outcome is kept.
+        // If the commit fails, intents are refused and outcomes are kept.
         let mut parts: Vec<(&str, String, String)> = Vec::with_capacity(group.len());
         let mut outcomes = Vec::new();
         for event in std::mem::take(&mut self.late).into_iter().chain(group) {
@@ -142,12 +142,13 @@ impl Writer {
         }
     }
 
-    /// Chains the events and commits them. What is not in the store is not in the chain either.
+    /// Chains the events and commits them. The chain advances only if the commit succeeds.
     async fn commit(&mut self, parts: Vec<(&str, String, String)>) -> Result<Vec<Row>, AuditUnavailable> {
         if let Some(Store::Sqlite(store)) = &self.store
             && !store.is_in_place()
         {
-            // Removed or replaced: what is written there is lost. A store is made anew, and a chain of its own.
+            // The file was removed or replaced, so writes to it would be lost. Create a new store and begin a new
+            // chain.
             tracing::error!("the audit store's file was removed or replaced; a new one is begun");
             self.store = None;
             self.begin_anew();
@@ -175,14 +176,15 @@ impl Writer {
                 Ok(rows)
             }
             Err(error) => {
-                // Whether the rows are in is not known: where they are not found, a chain of its own goes on.
+                // The rows may have been committed. `open` continues the chain only if the store ends with the last
+                // known event.
                 self.store = None;
                 Err(error)
             }
         }
     }
 
-    /// Opens the store and registers the process in it, once a chain.
+    /// Opens the store, and registers the process unless its chain continues there.
     async fn open(&mut self) -> Result<(), AuditUnavailable> {
         let seal = seal(&self.config).map_err(|reason| AuditUnavailable { reason })?;
         let mut store = match &self.config.store {
@@ -193,7 +195,7 @@ impl Writer {
             AuditStore::File(path) => Store::Sqlite(sqlite::File::open(path, self.config.power).await?),
             AuditStore::Postgres(store) => Store::Postgres(postgres::connect(store).await?),
         };
-        // A chain goes on only where its end stands, under the key that it was begun with.
+        // A chain continues only if the store ends with its last event and the key is the same.
         let goes_on = match &mut store {
             Store::Sqlite(store) if self.registered && seal.key_id() == self.seal.key_id() => {
                 store.ends_with(&self.process, self.seq, &self.head).await?
@@ -220,7 +222,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Stores the chain's end, so that a tail cut off later shows.
+    /// Writes the `closing` row, so that events removed from the end later are detected.
     async fn end(&mut self) {
         let at = now();
         let hash = chain::closing(&self.seal, &self.process, &at, self.seq, &self.head);
@@ -233,7 +235,7 @@ impl Writer {
         if let Err(error) = result {
             tracing::error!(%error, "audit store: the end of the process was not written");
         }
-        // Whatever still comes begins a chain of its own.
+        // Later events begin a new chain.
         self.store = None;
         self.begin_anew();
     }
@@ -244,11 +246,11 @@ impl Writer {
     }
 }
 
-/// How the configuration wants chains to be hashed.
+/// The configured way to hash chains.
 ///
 /// # Errors
 ///
-/// Why the key cannot be used.
+/// The reason why the key cannot be used.
 pub(super) fn seal(config: &AuditConfig) -> Result<Seal, String> {
     let Some(path) = &config.key_file else { return Ok(Seal::default()) };
     let text = std::fs::read_to_string(path)
@@ -268,7 +270,7 @@ fn json<T: serde::Serialize>(fields: &T) -> String {
     serde_json::to_string(fields).unwrap_or_default()
 }
 
-/// The database's own words, without what sqlx says around them.
+/// The message of the database, without sqlx's prefix.
 pub(super) fn unavailable(error: sqlx::Error) -> AuditUnavailable {
     let reason = match &error {
         sqlx::Error::Database(error) => error.message().to_owned(),

@@ -1,4 +1,4 @@
-//! Reading the audit trail, in either kind of store: records for `audit show` and `export`, and `audit verify`.
+//! Reads the audit trail from either kind of store, for `audit show`, `audit export` and `audit verify`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,9 +11,9 @@ use super::chain::{Beginning, Checkpoint, Row, Seal, closing};
 use super::store::{CHANGED, connect_postgres, is_as_made, seal};
 use crate::config::{AuditConfig, AuditStore};
 
-/// `PRAGMA user_version` of a store that has all that is read here.
+/// The `PRAGMA user_version` that this reader requires.
 const VERSION: i64 = 2;
-/// Events read at once.
+/// Events read per query.
 const PAGE: usize = 5_000;
 
 /// A store opened for reading.
@@ -36,20 +36,21 @@ pub enum TrailError {
     Store(#[from] sqlx::Error),
 }
 
-/// What `verify` knows of a chain that others name.
+/// The state of a verified chain, for the checks of the chains that name it.
 #[derive(Debug, Default)]
 struct ChainState {
     hash: String,
-    /// Only one that is as it was made.
+    /// Set only if its hash is correct.
     checkpoint: Option<Checkpoint>,
-    /// The last event by the row of its end, and that one's hash.
+    /// Last sequence number and hash, as recorded in the `closing` row.
     end: Option<(i64, String)>,
-    /// Whether there was a key to check it with, and how many events that were.
+    /// Whether the chain could be checked with the configured key.
     checked: bool,
+    /// Events read while checking.
     visited: u64,
 }
 
-/// Which records are wanted; empty fields want all.
+/// The records wanted. An empty field does not filter.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub tool: Option<String>,
@@ -57,34 +58,36 @@ pub struct Filter {
     pub outcome: Option<String>,
     pub source: Option<String>,
     pub user: Option<String>,
-    /// Records of this id, and those that belong to it.
+    /// The record with this id, and the records of its statements if it is a question.
     pub id: Option<String>,
-    /// In the question or the statement, in any case.
+    /// Contained in the question or the statement, ignoring case.
     pub text: Option<String>,
-    /// Ids from here on, behind here, and before there; ids begin with their time.
+    /// Ids from this one on. Ids begin with their time.
     pub from: Option<String>,
+    /// Ids after this one.
     pub after: Option<String>,
+    /// Ids before this one.
     pub before: Option<String>,
-    /// Newest records, at most this many; all when `None`.
+    /// The number of records at most; all when `None`. They are the newest, or with `after` the oldest.
     pub last: Option<u64>,
 }
 
-/// What `verify` found.
+/// The findings of `verify`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     pub events: u64,
     pub processes: u64,
-    /// Events that retention removed under a checkpoint.
+    /// Events that retention removed, according to valid checkpoints.
     pub removed: u64,
-    /// Whether every chain was made with the key that is configured.
+    /// Whether a key is configured and every chain was made with it.
     pub keyed: bool,
-    /// One sentence for each event that is changed, missing or out of order.
+    /// One sentence per fault: a changed, missing or reordered event, or a chain that cannot be checked.
     pub faults: Vec<String>,
     /// Ids of intents without an outcome.
     pub unfinished: Vec<String>,
 }
 
-/// Columns of the `record` view, in the order in which they are shown.
+/// Columns of the `record` view, in display order.
 pub const FIELDS: [&str; 25] = [
     "id",
     "started_at",
@@ -113,13 +116,14 @@ pub const FIELDS: [&str; 25] = [
     "traceparent",
 ];
 
-/// Fields that are numbers in JSON.
+/// Fields that are JSON numbers.
 const NUMBERS: [&str; 7] = ["seq", "row_count", "reply_bytes", "elapsed_ms", "input_tokens", "output_tokens", "cost"];
 
 type Cells = Vec<Option<String>>;
 
 impl Reader {
-    /// Rows of texts; `{}` stands before each table's name.
+    /// Runs a statement and returns its rows as texts. `{}` marks the place of the schema prefix before each table
+    /// name.
     async fn rows(&mut self, sql: &str, binds: &[Option<&str>]) -> Result<Vec<Cells>, sqlx::Error> {
         match self {
             Reader::Sqlite(store) => {
@@ -143,8 +147,8 @@ impl Reader {
 }
 
 impl Reader {
-    /// Begins a transaction that sees the store as it stands at one moment. On PostgreSQL no function and no operator of
-    /// a user is chosen for a name in the reader's own statements.
+    /// Begins a read-only view of the store at one moment. On PostgreSQL the search path excludes users' schemas, so
+    /// that names in these statements cannot resolve to a user's functions or operators.
     async fn begin(&mut self) -> Result<(), sqlx::Error> {
         const POSTGRES: &str =
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp";
@@ -161,7 +165,7 @@ impl Reader {
         }
     }
 
-    /// The rows of one statement in a transaction of its own.
+    /// Runs one statement in its own transaction.
     async fn read(&mut self, sql: &str, binds: &[Option<&str>]) -> Result<Vec<Cells>, sqlx::Error> {
         self.begin().await?;
         let rows = self.rows(sql, binds).await;
@@ -170,7 +174,7 @@ impl Reader {
     }
 }
 
-/// The cells of a row, one after the other.
+/// The cells of a row, read in order.
 struct RowCells(std::vec::IntoIter<Option<String>>);
 
 impl RowCells {
@@ -192,7 +196,7 @@ impl Trail {
     ///
     /// # Errors
     ///
-    /// When there is no store, when it cannot be read, and when its key cannot be read.
+    /// There is no store, or the store or its key cannot be read.
     pub async fn open(config: &AuditConfig) -> Result<Trail, TrailError> {
         let seal = seal(config).map_err(TrailError::Unavailable)?;
         let store = match &config.store {
@@ -208,8 +212,8 @@ impl Trail {
         Ok(Trail { store, seal })
     }
 
-    /// The newest records that match, or behind `after` the next ones, oldest first; one JSON object each, fields without a
-    /// value are left out.
+    /// The matching records, oldest first, each as a JSON object without its empty fields. A limit keeps the newest
+    /// records, or with `after` those that follow it.
     ///
     /// # Errors
     ///
@@ -261,7 +265,7 @@ impl Trail {
         Ok(rows.into_iter().map(record).collect())
     }
 
-    /// How many calls of processes that have not ended regularly have no outcome: they were killed, or still run.
+    /// The number of calls without an outcome whose process has no `closing` row. It was killed, or still runs.
     ///
     /// # Errors
     ///
@@ -275,19 +279,21 @@ impl Trail {
         Ok(cells.as_mut().map_or(0, |cells| u64::try_from(cells.number()).unwrap_or(0)))
     }
 
-    /// Recomputes every chain.
+    /// Recomputes every chain and compares it with the stored hashes.
     ///
-    /// It finds a changed, removed, inserted or reordered event, at the end of a chain too once its process has ended
-    /// regularly or, in a file, another process was registered since; and in a file a process that is gone from between
-    /// others. With a key a chain cannot be written anew by who does not have it; `unkeyed_until` says up to when (RFC 3339,
-    /// UTC) chains without one are taken. It cannot find that ends of chains which no later process has seen, or the newest processes,
-    /// were cut off, nor that the store was replaced by an older state of itself.
+    /// It detects a changed, removed, inserted or reordered event. It detects events removed from the end of a chain if
+    /// the chain has a `closing` row or, in a file, if another process was registered since. In a file it also detects
+    /// a process removed from between others. With a key, nobody without that key can rewrite a chain. Chains
+    /// without a key are accepted if they began before `unkeyed_until` (RFC 3339, UTC).
+    ///
+    /// It cannot detect that the end of a chain was removed if no later process has recorded it. The same holds for the
+    /// newest processes, and for a store that was replaced by an older copy of itself.
     ///
     /// # Errors
     ///
     /// sqlx's, when the store cannot be read.
     pub async fn verify(&mut self, unkeyed_until: Option<&str>) -> Result<Verdict, TrailError> {
-        // Servers go on writing meanwhile.
+        // Servers may write during the check, so it reads a snapshot.
         self.store.begin().await?;
         let verdict = self.verify_now(unkeyed_until).await;
         self.store.rollback().await?;
@@ -306,7 +312,7 @@ impl Trail {
             if !is_as_made(store).await? {
                 verdict.faults.push(CHANGED.into());
             }
-            // Values of another class compare and sort otherwise than they read.
+            // A value of another storage class compares and sorts differently from the text that it is read as.
             const ODD: &str = "SELECT count(*) FROM (
                 SELECT 1 FROM event WHERE typeof(process) <> 'text' OR typeof(seq) <> 'integer' OR typeof(kind) <> 'text'
                   OR typeof(id) <> 'text' OR typeof(at) <> 'text' OR typeof(body) <> 'text' OR typeof(hash) <> 'text'
@@ -339,7 +345,7 @@ impl Trail {
                     .faults
                     .push(format!("process {name}: has no key (--unkeyed-until takes chains of before the key)"));
             }
-            // Only stores of the first version have chains that begin without a hash.
+            // In stores of the first schema version, chains begin without a hash. Later chains have one.
             if process.hash.is_none() && (process.key_id.is_some() || hashed_before) {
                 verdict.faults.push(format!("process {name}: its beginning has no hash"));
             }
@@ -377,7 +383,7 @@ impl Trail {
         Ok(verdict)
     }
 
-    /// The processes in the order in which they were registered.
+    /// The processes in the order of their registration.
     async fn processes(&mut self) -> Result<Vec<Beginning>, TrailError> {
         let order = match self.store {
             Reader::Sqlite(_) => "rowid",
@@ -433,7 +439,7 @@ impl Trail {
         let mut head = known.hash.clone();
         let mut seq = 0;
         if let Some(checkpoint) = self.checkpoint(name).await? {
-            // Made with the key that there was when records were removed, which may be later than the chain.
+            // A checkpoint uses the key configured when records were removed. The chain may be older than that key.
             let own = if checkpoint.key_id.is_some() { self.seal.clone() } else { Seal::default() };
             let is_old = unkeyed_until.is_some_and(|until| checkpoint.at.as_str() < until) && process.key_id.is_none();
             let lacks_key = checkpoint.key_id.is_none() && self.seal.key_id().is_some() && !is_old;
@@ -481,7 +487,8 @@ impl Trail {
         Ok(known)
     }
 
-    /// What is wrong with a chain as another process saw it: `PROCESS SEQ HASH [closed]`.
+    /// Compares a chain with a link that a later process recorded, `PROCESS SEQ HASH [closed]`. Returns the fault
+    /// found.
     async fn missing_link(
         &mut self,
         known: &HashMap<String, ChainState>,
@@ -527,7 +534,8 @@ impl Trail {
         }))
     }
 
-    /// The condition on a process; the bare column is compared, so that the table's key finds it.
+    /// The condition that selects a process. It compares the bare column, so that the database can use the table's
+    /// index.
     fn own(&self) -> &'static str {
         match self.store {
             Reader::Sqlite(_) => "process = $1",
@@ -535,7 +543,7 @@ impl Trail {
         }
     }
 
-    /// The next events of a process, by seq.
+    /// The next events of a process, in the order of their sequence numbers.
     async fn events(&mut self, process: &str, after: i64) -> Result<Vec<Row>, TrailError> {
         let query = format!(
             "SELECT CAST(seq AS TEXT), kind, CAST(id AS TEXT), at, body, hash FROM {{}}event

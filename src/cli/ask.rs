@@ -1,4 +1,4 @@
-//! `tudb ask`: the same path as the tool, in the terminal.
+//! `tudb ask`: the tool `ask_database` in the terminal.
 
 use std::io::IsTerminal;
 
@@ -72,7 +72,7 @@ impl Ask {
     }
 }
 
-/// The reply for a person.
+/// The reply as text for a person.
 fn words(reply: &Value) -> String {
     let text = |name: &str| reply.get(name).and_then(Value::as_str).unwrap_or_default();
     let list = |name: &str| reply.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -127,7 +127,7 @@ fn words(reply: &Value) -> String {
     parts.join("\n\n")
 }
 
-/// `code: message` and the hint.
+/// The error of a reply: `code: message`, and the hint on the next line.
 pub(super) fn error_words(reply: &Value) -> String {
     let part = |name| reply.pointer(&format!("/error/{name}")).and_then(Value::as_str).unwrap_or_default();
     let mut text = format!("{}: {}", part("code"), part("message"));

@@ -12,7 +12,7 @@ use crate::audit::{
 };
 use crate::config::{AuditConfig, AuditStore, Config};
 
-/// The statements that make the store on PostgreSQL.
+/// The SQL that creates the store on PostgreSQL.
 const POSTGRES: &str = include_str!("../../migrations/audit/postgres.sql");
 
 /// What to do with the trail.
@@ -112,13 +112,13 @@ pub(super) struct Prune {
     larger_than: Option<u64>,
 }
 
-/// What goes unnoticed in a trail without a key.
+/// The changes that go undetected in a trail without a key.
 const UNKEYED: &str = "chains written anew with new hashes (a key, audit.key_file, prevents that)";
 
-/// Records that an export reads at once.
+/// Records that an export reads per query.
 const PAGE: u64 = 50_000;
 
-/// A command that ended early: the exit code and what to say.
+/// A command that ended early: its exit code and its message.
 struct Ended(u8, String);
 
 impl From<TrailError> for Ended {
@@ -168,7 +168,7 @@ impl Only {
 impl Show {
     async fn run(self, config: &AuditConfig) -> Result<u8, Ended> {
         let mut filter = self.only.filter()?;
-        // Whichever is earlier.
+        // Both options limit the time from above, so the earlier limit applies.
         filter.before = filter.before.into_iter().chain(self.before).min();
         filter.last = Some(self.last);
         let records = Trail::open(config).await?.records(&filter).await?;
@@ -212,14 +212,14 @@ impl Export {
 
 fn csv_line(cells: Vec<String>) -> String {
     let mut table = csv::Writer::from_writer(Vec::new());
-    // Into memory: this cannot fail.
+    // Writing to memory cannot fail.
     let _ = table.write_record(cells);
     let bytes = table.into_inner().unwrap_or_default();
     String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned()
 }
 
-/// A text that a spreadsheet would take for a formula, marked as a text. Spreadsheets skip what does not show at its
-/// beginning, and some take the wide forms of the signs.
+/// Marks a text that a spreadsheet would read as a formula with a leading `'`. Spreadsheets ignore invisible characters
+/// at the beginning, and some accept the full-width forms of the signs.
 fn cell(text: String) -> String {
     let shown = text.trim_start_matches(|c: char| c.is_whitespace() || steers(c));
     let is_formula = shown.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
@@ -261,7 +261,7 @@ impl Verify {
 }
 
 impl Prune {
-    /// The removal has a record of its own.
+    /// Prunes the trail. The removal has its own record.
     async fn run(self, config: &AuditConfig) -> Result<u8, Ended> {
         let from = self.older_than.as_deref().map(|time| first_id("older-than", time)).transpose()?;
         let max_bytes = self.larger_than.map(|megabytes| megabytes.saturating_mul(1_000_000));
@@ -286,7 +286,7 @@ impl Prune {
     }
 }
 
-/// A day, a time, or an age.
+/// Parses a day, a time or an age.
 fn moment(option: &str, text: &str) -> Result<OffsetDateTime, Ended> {
     let day = time::macros::format_description!("[year]-[month]-[day]");
     let ago = || {
@@ -311,7 +311,7 @@ fn moment(option: &str, text: &str) -> Result<OffsetDateTime, Ended> {
     })
 }
 
-/// The least id that a record of a time can have: ids begin with their milliseconds.
+/// The smallest id of a record at this time or later. Ids begin with their time in milliseconds.
 fn first_id(option: &str, text: &str) -> Result<String, Ended> {
     let milliseconds = u64::try_from(moment(option, text)?.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
     Ok(format!("{:08x}-{:04x}", milliseconds >> 16, milliseconds & 0xffff))
@@ -325,7 +325,7 @@ fn part(record: &Value, name: &str) -> String {
     }
 }
 
-/// One record on one line for a person.
+/// One record on one line, for a person.
 fn line(record: &Value) -> String {
     let part = |name| plain(&part(record, name));
     format!(

@@ -1,23 +1,23 @@
-//! Whether two result sets say the same: rows as a bag unless an order was asked for, columns in any order, numbers within
-//! a tolerance. Pure.
+//! Compares two result sets. Rows are compared without order, unless the gold statement sorts them. Columns may be in
+//! any order, and numbers may differ by a tolerance. Pure.
 
 use serde_json::Value;
 use sqlparser::ast::Statement;
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 
-/// Numbers that differ by less than this part of the larger one are the same.
+/// The relative difference up to which two numbers are equal.
 const TOLERANCE: f64 = 1e-6;
-/// Columns up to which any order of them is tried.
+/// Number of columns up to which all their orders are tried.
 const ANY_ORDER: usize = 6;
 
-/// Whether the statement says in which order its rows come.
+/// Whether the statement sorts its rows.
 pub(super) fn is_ordered(sql: &str) -> bool {
     let parsed = Parser::parse_sql(&GenericDialect {}, sql).unwrap_or_default();
     matches!(parsed.as_slice(), [Statement::Query(query)] if query.order_by.is_some())
 }
 
-/// Whether `found` answers what `gold` does.
+/// Whether `found` has the same rows as `gold`.
 pub(super) fn same(gold: &[Value], found: &[Value], ordered: bool) -> bool {
     let width = |rows: &[Value]| rows.first().and_then(Value::as_array).map_or(0, Vec::len);
     if gold.len() != found.len() || width(gold) != width(found) {
@@ -31,7 +31,7 @@ pub(super) fn same(gold: &[Value], found: &[Value], ordered: bool) -> bool {
     width <= ANY_ORDER && permutations(&mut order, 0, &mut |order| same_in(gold, found, order, ordered))
 }
 
-/// Tries each order of the places from `from` on until `fits` says yes.
+/// Tries each order of the positions from `from` on until `fits` returns `true`.
 fn permutations(order: &mut Vec<usize>, from: usize, fits: &mut impl FnMut(&[usize]) -> bool) -> bool {
     if from >= order.len() {
         return fits(order);
@@ -56,7 +56,7 @@ fn same_in(gold: &[Value], found: &[Value], order: &[usize], ordered: bool) -> b
     gold.iter().zip(&found).all(|(a, b)| a.iter().zip(b).all(|(a, b)| a.is_same(b)))
 }
 
-/// A cell as it is compared: a numeric travels as its digits, a boolean of SQLite as a number.
+/// A cell for comparison. A numeric arrives as a text of digits, and a boolean of SQLite as a number.
 #[derive(Debug)]
 enum Cell {
     Null,
@@ -75,11 +75,11 @@ impl Cell {
         }
     }
 
-    /// An order that puts cells which are the same beside each other.
+    /// A sort key that puts equal cells next to each other.
     fn key(&self) -> (u8, i64, &str) {
         match self {
             Cell::Null => (0, 0, ""),
-            // Rounded more coarsely than the tolerance.
+            // Coarser than the tolerance.
             Cell::Number(number) => (1, (number * 1_000.0).round() as i64, ""),
             Cell::Text(text) => (2, 0, text),
         }

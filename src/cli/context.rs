@@ -1,4 +1,4 @@
-//! `tudb context`: what a prompt would hold of the schema for a question, without asking a model; and a draft of the
+//! `tudb context`: the schema part of a prompt for a question, without calling a model. `tudb context init` drafts a
 //! context file.
 
 use clap::Args;
@@ -80,9 +80,9 @@ impl Context {
     }
 }
 
-/// A context file with what the database says itself, to be filled in.
+/// A draft of a context file, with tables, columns and comments of the database.
 fn draft(schema: &Snapshot, source: &str) -> String {
-    // JSON writes a string as TOML does.
+    // A JSON string is also a valid TOML string.
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let mut text = String::from(
         "# What asking should know of this data; TUDB_CONTEXT names this file. `tudb doctor` tells what no longer fits.\n\n\

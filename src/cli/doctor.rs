@@ -1,4 +1,4 @@
-//! `tudb doctor`: whether each source, the audit store and the model can be used; one line a finding.
+//! `tudb doctor`: checks that each source, the audit store and the model can be used. It prints one line per finding.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub(super) struct Doctor {
     json: bool,
 }
 
-/// How bad a finding is; only what cannot be used makes the command fail.
+/// Severity of a finding. Only `Fail` makes the command fail.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Level {
     Ok,
@@ -36,12 +36,12 @@ impl Level {
     }
 }
 
-/// One thing that was looked at.
+/// One result of the checks.
 struct Finding {
     what: String,
     level: Level,
     text: String,
-    /// The same in parts, for `--json`.
+    /// Details for `--json`.
     details: Value,
 }
 
@@ -50,7 +50,7 @@ impl Finding {
         Finding { what: what.into(), level, text: text.into(), details: json!({}) }
     }
 
-    /// The words that a tool would answer with.
+    /// A finding with the text that a tool would return for the error.
     fn of_error(what: impl Into<String>, level: Level, error: &ToolError) -> Self {
         let hint = error.hint.clone().unwrap_or_default();
         let text = format!("{}: {error}. {hint}", error.code.as_str());
@@ -101,7 +101,7 @@ impl Doctor {
     }
 }
 
-/// One source: whether it is reached, what it is, what its role could do, and what is seen of it.
+/// Checks one source: whether it is reachable, its version, what its role may do, and what it contains.
 async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &str) -> Vec<Finding> {
     let what = format!("source {}", source.name);
     let looked = core.gateway.look(caller, source).await;
@@ -195,7 +195,7 @@ fn reached(what: String, looked: &SourceCheck, server: Option<&ServerReport>, pl
     Finding { details, ..Finding::new(what, level, text) }
 }
 
-/// The model that questions go to, and whether there is something to log in with. The model itself is not asked.
+/// Checks the model and its credentials. Nothing is generated.
 async fn model(core: &Core) -> Finding {
     let config = &core.gateway.config().model;
     match core.asker.check_model().await {

@@ -1,4 +1,4 @@
-//! `tudb eval`: questions with their gold statements through the real road, and how many answers are the same.
+//! `tudb eval`: asks questions with known gold statements through the gateway, and counts the equal answers.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write as _};
@@ -47,14 +47,14 @@ struct Item {
     choice: Option<String>,
 }
 
-/// What became of one question.
+/// The result of one question.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Judged {
     id: String,
     question: String,
-    /// `equal different clarification_needed needs_sql blocked error`; `gold_failed` and `too_long` do not count.
+    /// `equal different clarification_needed needs_sql blocked error`; `gold_failed` and `too_long` are not counted.
     outcome: String,
-    /// Why, where the outcome does not say it.
+    /// The reason, if `outcome` does not give it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     detail: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,14 +67,14 @@ struct Judged {
     elapsed_ms: u64,
 }
 
-/// The whole report.
+/// The report of one run.
 #[derive(Debug, Serialize, Deserialize)]
 struct Report {
     questions: usize,
     /// Questions whose gold statement ran and could be compared.
     counted: usize,
     equal: usize,
-    /// Part of the counted ones, 0 to 1.
+    /// Share of the counted questions that are equal, 0 to 1.
     accuracy: f64,
     outcomes: BTreeMap<String, usize>,
     repairs: u32,
@@ -82,12 +82,12 @@ struct Report {
     input_tokens: u64,
     output_tokens: u64,
     cache_read_tokens: u64,
-    /// In the currency of `[prices]`; absent without a price for the model.
+    /// In the currency of `[prices]`. `None` without a price for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cost: Option<f64>,
     median_ms: u64,
     p95_ms: u64,
-    /// Equal in the earlier report, and not now.
+    /// Questions that were equal in the earlier report and are not now.
     regressions: Vec<String>,
     results: Vec<Judged>,
 }
@@ -143,7 +143,7 @@ impl Eval {
         if report.equal == report.counted && report.regressions.is_empty() { DONE } else { NO }
     }
 
-    /// The questions that are wanted, with their lines.
+    /// The selected questions with their line numbers.
     fn items(&self) -> Result<Vec<(usize, Item)>, String> {
         let path = self.file.display();
         let text = std::fs::read_to_string(&self.file).map_err(|error| format!("cannot read {path}: {error}"))?;
@@ -170,7 +170,7 @@ fn read_report(path: &PathBuf) -> Result<Report, String> {
     serde_json::from_str(&text).map_err(|error| format!("{place} is no report of `tudb eval --json`: {error}"))
 }
 
-/// Runs the gold statement and the question, and compares.
+/// Runs the gold statement and asks the question, and compares the results.
 async fn judge(core: &Core, place: usize, item: &Item) -> Judged {
     let caller = Caller { client: Some(format!("tudb eval/{}", env!("CARGO_PKG_VERSION"))), ..Caller::default() };
     let id = match &item.id {
@@ -235,7 +235,7 @@ async fn judge(core: &Core, place: usize, item: &Item) -> Judged {
     judged
 }
 
-/// The rows of a gold statement, all of them.
+/// All rows of a gold statement.
 async fn gold_rows(core: &Core, caller: &Caller, item: &Item, sql: &str) -> Result<Vec<Value>, (&'static str, String)> {
     let request = RunSql {
         sql: sql.to_owned(),

@@ -1,4 +1,4 @@
-//! The command line: one file a command. The only place that prints to stdout besides the protocol's transport.
+//! The command line, one file per command. Besides the transport, only this module prints to stdout.
 
 mod ask;
 mod audit;
@@ -28,11 +28,11 @@ use crate::model::Model;
 use crate::telemetry;
 use crate::tools::Core;
 
-/// The work is done.
+/// The exit code for success.
 const DONE: u8 = 0;
-/// The answer is no: an error, a refusal, something found.
+/// The exit code for a negative result: an error, a refusal, a finding.
 const NO: u8 = 1;
-/// The command line or the configuration is wrong.
+/// The exit code for an error in the command line or the configuration.
 const USAGE: u8 = 2;
 
 /// Talk to Your Database: a read-only MCP server for PostgreSQL and SQLite.
@@ -82,7 +82,7 @@ fn version() -> &'static str {
     )
 }
 
-/// Runs the command that the arguments name.
+/// Runs the command that the arguments select.
 pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
@@ -115,12 +115,12 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
             Command::Audit(audit) => with(config, async |config| audit.run(config).await).await,
             Command::Migrate(place) => with(config, async |config| place.migrate(&config).await).await,
             Command::Seed(place) => with(config, async |config| place.seed(&config).await).await,
-            // It never comes here: it needs no runtime.
+            // `main` has handled this command already: it needs no runtime.
             Command::SqliteWorker => USAGE,
         }
     });
     telemetry::stop();
-    // A read from the terminal cannot be cancelled; do not wait for it.
+    // A blocking read from the terminal cannot be cancelled, so do not wait for it.
     runtime.shutdown_background();
     ExitCode::from(code)
 }
@@ -135,8 +135,8 @@ async fn with(config: Result<Config, ConfigError>, run: impl AsyncFnOnce(Config)
     }
 }
 
-/// Logs go to stderr. Other crates never get below `warn`: at finer levels they print whole requests, results and
-/// headers, and with them rows and secrets.
+/// Sends logs to stderr. Other crates are limited to `warn`: at finer levels they log whole requests, results and
+/// headers, and so rows and secrets.
 fn start_log(filter: &str) {
     let wanted: Targets = filter.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::WARN));
     let cap = Targets::new().with_default(LevelFilter::WARN).with_target("tudb", LevelFilter::TRACE);
@@ -145,7 +145,7 @@ fn start_log(filter: &str) {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// The gateway, the tools and the asker over one configuration.
+/// Creates the gateway, the tools and the asker for a configuration.
 fn core(config: Config, env: &Environment) -> Arc<Core> {
     if config.found_by_name {
         tracing::warn!("{}; set TUDB_DATABASE_URL to choose", config.origin);
@@ -160,11 +160,11 @@ fn core(config: Config, env: &Environment) -> Arc<Core> {
 #[allow(clippy::print_stdout)]
 fn say(text: &str) {
     use std::io::Write as _;
-    // A closed pipe (`| head`) is the reader's wish, not a failure.
+    // A closed pipe (`| head`) is no failure.
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// For a person: what would steer a terminal is shown by its number. What programs read is said as it is.
+/// Prints text for a person: characters that control a terminal are escaped. `say` prints a text unchanged.
 fn tell(text: &str) {
     say(&table::plain_lines(text));
 }

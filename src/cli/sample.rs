@@ -1,4 +1,4 @@
-//! `tudb migrate URL` and `tudb seed URL`: the sample's schema and data in a database of the user's.
+//! `tudb migrate URL` and `tudb seed URL`: write the sample's schema and data to a database of the user.
 
 use std::io::{BufRead, IsTerminal};
 
@@ -46,7 +46,7 @@ impl Place {
 
     fn source(&self, config: &Config) -> SourceConfig {
         let mut source = SourceConfig::new("target", Some(Secret::new(self.url.clone())), &config.limits);
-        // What the url leaves out comes from the same environment as everywhere.
+        // The environment completes this URL as it completes a source's.
         source.pg_environment = config.sources.first().map(|first| first.pg_environment.clone()).unwrap_or_default();
         source
     }

@@ -15,7 +15,7 @@ use crate::server::Server;
 use crate::tools::Core;
 use crate::transport::{self, Session};
 
-/// After everything was cancelled the process ends within this time, whatever still hangs.
+/// Time in which the process ends after everything was cancelled, even if something hangs.
 const LAST_MOMENT: Duration = Duration::from_millis(1_000);
 
 pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) -> u8 {
@@ -59,7 +59,7 @@ pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) 
     }
 }
 
-/// Says on stderr which sources were chosen and where they are, in the form that `doctor` has; nothing is connected.
+/// Prints the configured sources and their places to stderr, in the format of `doctor`. Connects to nothing.
 async fn introduce(core: Arc<Core>) {
     let config = core.gateway.config();
     complain(&format!("tudb {}: {}", env!("CARGO_PKG_VERSION"), config.origin));
@@ -70,7 +70,7 @@ async fn introduce(core: Arc<Core>) {
         };
         complain(&format!("tudb: source {}: {place}", source.name));
     }
-    // Only a file: on PostgreSQL a role that may insert cannot read.
+    // Only for a file. On PostgreSQL the role may only insert, so it cannot read.
     if matches!(&config.audit.store, AuditStore::File(path) if path.exists())
         && let Ok(mut trail) = Trail::open(&config.audit).await
         && let Ok(unfinished @ 1..) = trail.unfinished().await
@@ -82,16 +82,16 @@ async fn introduce(core: Arc<Core>) {
     }
 }
 
-/// One session, to its end.
+/// Runs one session to its end.
 async fn serve(server: Server, session: Session, end: CancellationToken) -> Result<(), String> {
     let served = match server.serve_with_ct(session, end.clone()).await {
         Ok(running) => running.waiting().await.map(drop).map_err(|error| error.to_string()),
-        // Input ended before this session began: nothing was asked of it.
+        // The input ended before this session began.
         Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(()),
         Err(error) => Err(error.to_string()),
     };
     if served.is_err() {
-        // Nobody listens to this era any more: the other one ends too, so that the client sees it.
+        // One of the two protocol sessions failed. The other must end too, so that the client notices.
         end.cancel();
     }
     served
@@ -118,13 +118,13 @@ fn stop_on_signals(end: CancellationToken) {
     });
 }
 
-/// Ends the process when closing takes too long. A thread of its own, so that nothing in the runtime can hold it up.
+/// Ends the process if closing takes too long. It uses its own thread, so that the runtime cannot delay it.
 fn last_moment(end: CancellationToken) {
     tokio::spawn(async move {
         end.cancelled().await;
         std::thread::spawn(|| {
             std::thread::sleep(LAST_MOMENT);
-            // Statements were cancelled and records of what ran are written as intents; nothing is lost by leaving.
+            // Statements were cancelled, and what ran is recorded at least as an intent. So nothing is lost.
             #[allow(clippy::exit)]
             std::process::exit(0);
         });

@@ -1,4 +1,4 @@
-//! `tudb sql`: one statement by the same road, in the terminal.
+//! `tudb sql`: the tool `run_sql` in the terminal.
 
 use clap::{Args, ValueEnum};
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::Value;
 
-/// Columns with names, rows of JSON cells; numbers stand to the right, NULL shows as such.
+/// A table of named columns and rows of JSON cells. Numbers are right-aligned, and NULL is shown as such.
 pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
@@ -29,26 +29,27 @@ pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
     table.to_string()
 }
 
-/// A text on one line, without what would steer a terminal: data must not draw over what stands beside it, nor change the
-/// order in which it is read. Such a character is shown by its number.
+/// The text on one line, with the characters of [`steers`] escaped. Otherwise data could overwrite other text in the
+/// terminal, or change its reading order.
 pub(super) fn plain(text: &str) -> String {
     let shown = |c: char| if steers(c) { c.escape_default().collect::<String>() } else { c.to_string() };
     text.replace(['\n', '\t'], " ").chars().map(shown).collect()
 }
 
-/// The same with its line breaks.
+/// The text with the same characters escaped, but with its line breaks.
 pub(super) fn plain_lines(text: &str) -> String {
     text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
 }
 
-/// Control characters, those that set a direction, separators of lines and paragraphs, and the mark of a byte order.
+/// Whether a character can control a terminal or the reading order: control and direction characters, line and
+/// paragraph separators, byte order mark.
 pub(super) fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
-/// Columns and rows of a reply, when it has them.
+/// Columns and rows of a reply as a table, if it has them.
 pub(super) fn of_reply(reply: &Value) -> Option<String> {
     let columns = reply.get("columns")?.as_array()?;
     let rows = reply.get("rows")?.as_array()?;

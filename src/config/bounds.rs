@@ -1,4 +1,4 @@
-//! The settings that bound something, and how far each may go.
+//! Settings that are limits, and the permitted range of each.
 
 use serde::Deserialize;
 
@@ -21,7 +21,7 @@ pub(super) struct LimitKeys {
     max_process_cost: Option<f64>,
 }
 
-/// Questions a minute that a process takes, when nothing else is set: a client that runs wild is stopped, a person never.
+/// Default limit of questions per minute. It stops a runaway client, and no person reaches it.
 const ASKS_PER_MINUTE: usize = 120;
 
 impl Keys {

@@ -1,5 +1,5 @@
-//! The context file: what an organisation knows about its data. Descriptions, synonyms, metrics, join hints, hidden tables,
-//! instructions, and verified queries. Read once at start; an error names file and line.
+//! The context file: descriptions, synonyms, metrics, join hints, hidden tables, instructions and verified queries. It
+//! records what an organisation knows about its data. It is read once at start; an error names file and line.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use serde::Deserialize;
 
 use super::ConfigError;
 
-/// The file.
+/// The content of the context file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Context {
-    /// For the model, in its own words.
+    /// Instructions for the model, in the author's words.
     pub instructions: String,
     pub tables: Vec<TableNote>,
     pub metrics: Vec<Metric>,
@@ -20,25 +20,25 @@ pub struct Context {
     pub queries: Vec<Verified>,
 }
 
-/// What is said of one table.
+/// Notes on one table.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableNote {
-    /// As `list_tables` shows it, or without its schema.
+    /// The name as `list_tables` shows it, or without its schema.
     pub name: String,
-    /// The default source when it is left out.
+    /// The default source if `None`.
     pub source: Option<String>,
     pub description: Option<String>,
     #[serde(default)]
     pub synonyms: Vec<String>,
-    /// Left out of what asking shows of the schema.
+    /// Do not show this table in prompts.
     #[serde(default)]
     pub hidden: bool,
     #[serde(default)]
     pub columns: BTreeMap<String, ColumnNote>,
 }
 
-/// What is said of one column.
+/// Notes on one column.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnNote {
@@ -47,20 +47,20 @@ pub struct ColumnNote {
     pub synonyms: Vec<String>,
 }
 
-/// A figure by its name.
+/// A named figure.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metric {
     pub name: String,
     pub source: Option<String>,
-    /// An expression over the tables.
+    /// An SQL expression over the tables.
     pub sql: String,
     pub description: Option<String>,
     #[serde(default)]
     pub synonyms: Vec<String>,
 }
 
-/// How two tables belong together where no foreign key says it.
+/// A join condition between two tables that have no foreign key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JoinHint {
@@ -68,7 +68,7 @@ pub struct JoinHint {
     pub source: Option<String>,
 }
 
-/// A question with the statement that answers it; `{name}` stands for a parameter in both.
+/// A question and the statement that answers it. `{name}` is a parameter in both.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verified {
@@ -79,7 +79,7 @@ pub struct Verified {
     pub parameters: BTreeMap<String, ParameterKind>,
 }
 
-/// How a parameter is written in the statement.
+/// The type of a parameter. It determines how the value is written in SQL.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum ParameterKind {
@@ -90,7 +90,7 @@ pub enum ParameterKind {
 }
 
 impl Context {
-    /// Reads the file's text.
+    /// Parses the file's text.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl Context {
     }
 }
 
-/// The names in braces of a text, each once.
+/// The distinct names in braces in a text, in order.
 pub fn placeholders(text: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for part in text.split('{').skip(1) {

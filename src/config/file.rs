@@ -1,4 +1,4 @@
-//! The keys of the TOML file, the environment variables that stand for them, and their way into a [`Config`].
+//! The keys of the TOML file, their environment variables, and the conversion into a [`Config`].
 
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use super::bounds::LimitKeys;
 use super::*;
 use crate::database::dsn;
 
-/// The file as it is written. The environment is laid over it before anything is interpreted.
+/// The file's content. Environment variables replace its values before anything is interpreted.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Keys {
@@ -95,7 +95,7 @@ struct UserKeys {
     claims: Option<toml::Table>,
 }
 
-/// Reads the file's text.
+/// Parses the file's text.
 pub(super) fn parse(text: &str, place: &str) -> Result<Keys, ConfigError> {
     toml::from_str(text).map_err(|error| toml_error(&error, text, place))
 }
@@ -106,7 +106,7 @@ fn toml_error(error: &toml::de::Error, text: &str, place: &str) -> ConfigError {
     ConfigError::Syntax { place, message: harmless(error) }
 }
 
-/// The reader's own words only where they name a key: about a wrong value they quote it, and it may be a secret.
+/// The parser's message only if it names a key. Other messages quote the value, which may be a secret.
 fn harmless(error: &toml::de::Error) -> String {
     let message = error.message();
     if message.starts_with("unknown field `") || message.starts_with("duplicate key") {
@@ -115,7 +115,7 @@ fn harmless(error: &toml::de::Error) -> String {
     "the value has the wrong type, or the line is not TOML".to_owned()
 }
 
-/// A file's key and the variable that stands for it.
+/// The value of a key that has an environment variable.
 enum Slot<'a> {
     Text(&'a mut Option<String>),
     Number(&'a mut Option<u64>),
@@ -144,7 +144,7 @@ impl Keys {
         ]
     }
 
-    /// Lays the `TUDB_*` variables over the file's keys. An empty variable counts as not set.
+    /// Replaces values by the `TUDB_*` variables. An empty variable counts as not set.
     pub(super) fn apply_environment(&mut self, env: &Environment) -> Result<(), ConfigError> {
         let place = "environment";
         if let Some(name) = env.get("TUDB_MODEL").filter(|name| !name.is_empty()) {
@@ -181,7 +181,7 @@ impl Keys {
         Ok(())
     }
 
-    /// A value such as `${DB_URL}` means that the client handed the placeholder on instead of its value.
+    /// Refuses a value such as `${DB_URL}`: the client passed the placeholder instead of its value.
     pub(super) fn reject_placeholders(&mut self, place: &str) -> Result<(), ConfigError> {
         for (name, slot) in self.slots() {
             if let Slot::Text(Some(text)) = slot
@@ -302,7 +302,7 @@ impl Keys {
             openai_model: self.openai_model.take(),
             openai_api_key: self.openai_api_key.take().map(Secret::new),
             send_rows: table.send_rows.unwrap_or(true),
-            // Stored values are values of rows.
+            // Stored values come from rows, so without rows they are not sent either.
             send_values: table.send_rows.unwrap_or(true) && table.send_values.unwrap_or(true),
         })
     }
@@ -331,7 +331,7 @@ impl Keys {
             }
             Some(text) => {
                 let path = text.split_once("://").map_or(text.as_str(), |(_, path)| path);
-                // What is no path may hold a password, and a file would have it for a name.
+                // Any other URL may contain a password, which would become part of a file name.
                 if path.len() != text.len() && !text.to_ascii_lowercase().starts_with("sqlite:") {
                     return Err(bad("audit_db", "must be a SQLite file or a postgres:// URL"));
                 }
@@ -380,7 +380,7 @@ impl Keys {
         if sources.is_empty() {
             let set = |name: &'static str| Some((name, env.get(name).filter(|value| !value.is_empty())?.clone()));
             let found = FOUND_NAMES.into_iter().find_map(set);
-            // An empty string leaves everything to these variables.
+            // The string names nothing, so that these variables determine the whole connection.
             let found =
                 found.or_else(|| PG_NAMES.into_iter().find_map(set).map(|(name, _)| (name, "postgres://".into())));
             origin = match found {
@@ -434,7 +434,7 @@ impl SourceKeys {
             return Err(bad("time_zone", "must be a time zone name such as UTC or Europe/Zurich"));
         }
         for function in &self.allow_functions {
-            // Argument types may follow, which may have schemas too.
+            // Argument types may follow the name, and they may have a schema.
             let name = function.split('(').next().unwrap_or_default();
             if name.split('.').filter(|part| !part.is_empty()).count() != 2 {
                 return Err(bad("allow_functions", "must hold names with their schema, such as analytics.score"));
@@ -489,7 +489,7 @@ impl SourceKeys {
 
 impl UserKeys {
     fn rule(self) -> Result<UserRule, (&'static str, &'static str)> {
-        // PostgreSQL takes "none" for the login role itself.
+        // PostgreSQL reads "none" as the login role.
         if self.role.is_empty() || self.role.contains(['{', '\0']) || self.role.eq_ignore_ascii_case("none") {
             return Err(("user.role", "must be the name of one role; the user's id goes into the claims"));
         }
@@ -504,7 +504,7 @@ impl UserKeys {
             },
         };
         let rule = UserRule { role: self.role, claims };
-        // Without it every user would be the same one.
+        // Without the placeholder all users would get the same claims.
         if rule.claims_of("a") == rule.claims_of("b") {
             return Err(("user.claims", "must hold {user_id} in one of its texts"));
         }

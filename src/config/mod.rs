@@ -1,8 +1,8 @@
-//! Settings: a TOML file overridden by environment variables, read once into one typed [`Config`].
+//! Settings: a TOML file and environment variables, which take precedence. They are read once into a typed [`Config`].
 //!
-//! Nothing else reads TUDB's settings from the environment (the AWS SDK reads its own). An unknown key, a bad value or
-//! a placeholder that a client did not expand is a [`ConfigError`] that names key and place; values are never quoted
-//! where they may hold a secret.
+//! Only this module reads TUDB's settings from the environment; the AWS SDK reads its own. An unknown key, a bad value
+//! or a placeholder that a client did not expand is a [`ConfigError`]. It names the key and the place, and quotes no
+//! value that may be a secret.
 
 mod bounds;
 mod context;
@@ -20,15 +20,15 @@ use crate::guard::columns::{ColumnRule, ColumnRules, RuleKind};
 use crate::limits::Limits;
 use crate::secret::Secret;
 
-/// The environment as the process was started with it: name to value. A map, so that tests need no process state.
+/// The environment at process start, name to value. It is a map, so that tests need no process state.
 pub type Environment = BTreeMap<String, String>;
 
-/// What of the environment a connection string may leave to it: `PG*` variables and where the home directory is. Its
-/// values cannot be printed.
+/// The environment that completes a connection string: `PG*` variables, home directory and user name. Its values cannot
+/// be printed.
 #[derive(Clone, Debug, Default)]
 pub struct PgEnvironment {
     values: BTreeMap<String, Secret>,
-    /// Whether sockets of servers on this machine are looked for; not in tests of the strings.
+    /// Whether to look for sockets of local servers. `false` in tests of connection strings.
     sockets: bool,
 }
 
@@ -47,7 +47,7 @@ impl PgEnvironment {
         self.values.get(name).map(|value| value.reveal().to_owned())
     }
 
-    /// A file of the home directory.
+    /// The path of a file in the home directory.
     pub fn home(&self, name: &str) -> Option<PathBuf> {
         self.get("HOME").map(|home| PathBuf::from(home).join(name))
     }
@@ -63,7 +63,7 @@ impl PgEnvironment {
     }
 }
 
-/// All settings of a process.
+/// All settings of the process.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// In the order of the file; never empty.
@@ -72,20 +72,20 @@ pub struct Config {
     pub limits: Limits,
     pub model: ModelConfig,
     pub audit: AuditConfig,
-    /// The context file, when one is named.
+    /// The content of the context file, if one is configured.
     pub context: Option<Context>,
-    /// What asking may cost.
+    /// Limits on asking.
     pub spending: SpendingLimits,
     /// By model id.
     pub prices: BTreeMap<String, Price>,
     /// `tracing` filter of the log on stderr.
     pub log: String,
-    /// Where the sample database lives; `None` when the platform names no such directory.
+    /// The directory of the sample database. `None` if the platform defines none.
     pub data_dir: Option<PathBuf>,
-    /// One line for stderr: where the sources came from. Never a value.
+    /// One line for stderr that says where the sources come from. It contains no values.
     pub origin: String,
-    /// Whether the source is a URL that lay about under a name of somebody else's: said aloud, so that nobody reads a
-    /// database by surprise.
+    /// Whether the source's URL was found in a variable such as `DATABASE_URL`. The server then says so, because the
+    /// user did not choose this database.
     pub found_by_name: bool,
 }
 
@@ -101,24 +101,24 @@ pub struct SourceConfig {
     /// Schemas shown; empty means all but the hidden ones.
     pub schemas: Vec<String>,
     pub hidden_schemas: Vec<String>,
-    /// An IANA name; governs timestamptz texts and what "today" means.
+    /// An IANA time zone. It determines timestamptz texts and the meaning of "today".
     pub time_zone: String,
     /// Tables and columns that may not be read, or only masked.
     pub column_rules: ColumnRules,
-    /// Functions of the database's users that may be called, as `schema.name`.
+    /// User-defined functions that may be called, as `schema.name`.
     pub allow_functions: Vec<String>,
     /// Whether tables of other servers (`postgres_fdw` and the like) may be read.
     pub allow_foreign_tables: bool,
-    /// How a call's `user_id` becomes a role and claims; `None` leaves the login role.
+    /// How a call's `user_id` becomes a role and claims. With `None`, statements run as the login role.
     pub user: Option<UserRule>,
-    /// Refuse to work with a role that could do harm if every guard failed.
+    /// Refuse a role that could do harm if every guard failed.
     pub require_safe_role: bool,
-    /// The process's limits with this source's own over them.
+    /// The process's limits, overridden by the source's own.
     pub limits: Limits,
 }
 
 impl SourceConfig {
-    /// A source with nothing set but where it is; `None` is the embedded sample.
+    /// A source with default settings at a URL. `None` is the embedded sample.
     pub fn new(name: &str, url: Option<Secret>, limits: &Limits) -> Self {
         SourceConfig {
             name: name.into(),
@@ -139,11 +139,11 @@ impl SourceConfig {
     }
 }
 
-/// What a transaction takes on for a user, so that row-level security applies.
+/// The role and claims that a transaction takes for a user, so that row-level security applies.
 #[derive(Clone, Debug)]
 pub struct UserRule {
     pub role: String,
-    /// `{user_id}` stands in its texts.
+    /// Texts may contain the placeholder `{user_id}`.
     pub claims: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -156,7 +156,7 @@ impl UserRule {
     }
 }
 
-/// What stands for the user in the claims' texts.
+/// The placeholder for the user's id in claims.
 const USER_ID: &str = "{user_id}";
 
 fn fill(value: &mut serde_json::Value, user_id: &str) {
@@ -168,7 +168,7 @@ fn fill(value: &mut serde_json::Value, user_id: &str) {
     }
 }
 
-/// Where a password comes from when it is not in the URL.
+/// The origin of a password that is not in the URL.
 #[derive(Clone, Debug)]
 pub enum PasswordFrom {
     File(PathBuf),
@@ -176,17 +176,17 @@ pub enum PasswordFrom {
     RdsIam(RdsIam),
 }
 
-/// How AWS RDS tokens are signed.
+/// Settings for signing AWS RDS tokens.
 #[derive(Clone, Debug, Default)]
 pub struct RdsIam {
-    /// By the host's name when it is not set.
+    /// Derived from the host name if not set.
     pub region: Option<String>,
     pub profile: Option<String>,
-    /// The real endpoint, when the connection goes through a tunnel.
+    /// The real endpoint, if the connection goes through a tunnel.
     pub sign_host: Option<String>,
 }
 
-/// Which language model answers questions.
+/// The answerer of questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelChoice {
     Bedrock,
@@ -198,7 +198,7 @@ pub enum ModelChoice {
 #[derive(Clone, Debug)]
 pub struct ModelConfig {
     pub choice: ModelChoice,
-    /// Why the choice fell as it did, for `doctor` and the log.
+    /// The reason for the choice, for `doctor` and the log.
     pub reason: String,
     pub bedrock_model: String,
     pub bedrock_region: Option<String>,
@@ -214,7 +214,7 @@ pub struct ModelConfig {
     pub send_values: bool,
 }
 
-/// What asking may cost; `None` is no limit. Money is counted in the currency of `[prices]`.
+/// Limits on asking; `None` means no limit. Costs are in the currency of `[prices]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpendingLimits {
     pub asks_per_minute: usize,
@@ -224,7 +224,7 @@ pub struct SpendingLimits {
     pub process_cost: Option<f64>,
 }
 
-/// What a model costs, a million tokens, in any currency.
+/// Prices of a model per million tokens, in any currency.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
@@ -235,7 +235,7 @@ pub struct Price {
 }
 
 impl Price {
-    /// The cost of so many tokens; those read from the cache are not among the input's.
+    /// The cost of a number of tokens. `input` does not include the tokens read from the cache.
     pub fn of(&self, input: u64, output: u64, cache_read: u64) -> f64 {
         (input as f64 * self.input + output as f64 * self.output + cache_read as f64 * self.cache_read) / 1e6
     }
@@ -251,18 +251,18 @@ pub struct AuditConfig {
     pub power: bool,
     pub sql: AuditSql,
     pub mirror: Option<Mirror>,
-    /// A file outside the store whose text the chains are hashed with.
+    /// A file outside the store that contains the key of the hash chains.
     pub key_file: Option<PathBuf>,
 }
 
-/// Where records are kept.
+/// The place of the audit store.
 #[derive(Clone, Debug)]
 pub enum AuditStore {
-    /// The platform names no directory for it.
+    /// No store: the platform defines no directory.
     Nowhere,
     /// A SQLite file.
     File(PathBuf),
-    /// A connection string of a role that may insert, read like a source's.
+    /// A connection string, as for a source. Its role needs only to insert.
     Postgres(Box<SourceConfig>),
 }
 
@@ -318,10 +318,10 @@ impl From<ConfigError> for ToolError {
     }
 }
 
-/// Model id used when none is set: the one all sources agree on.
+/// The default Bedrock model.
 pub const DEFAULT_BEDROCK_MODEL: &str = "global.anthropic.claude-sonnet-4-6";
 
-/// Names of database URLs that users already have, in the order they are taken.
+/// Names of variables that commonly contain a database URL, in order of precedence.
 const FOUND_NAMES: [&str; 9] = [
     "SUPABASE_DB_URL",
     "NEON_DATABASE_URL",
@@ -334,10 +334,10 @@ const FOUND_NAMES: [&str; 9] = [
     "POSTGRES_PRISMA_URL",
 ];
 
-/// libpq's own variables that name a database by themselves.
+/// Variables of libpq that are enough to name a database.
 const PG_NAMES: [&str; 4] = ["PGSERVICE", "PGHOST", "PGHOSTADDR", "PGDATABASE"];
 
-/// What in the environment says that Bedrock is meant, under `auto`.
+/// Variables whose presence selects Bedrock under `auto`.
 const BEDROCK_SIGNS: [&str; 6] = [
     "TUDB_BEDROCK_MODEL",
     "BEDROCK_MODEL_ID",
@@ -347,15 +347,16 @@ const BEDROCK_SIGNS: [&str; 6] = [
     "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
 ];
 
-/// Variables of TUDB's own that are not keys of the file.
+/// TUDB's variables that have no key in the file.
 const NOT_IN_FILE: [&str; 1] = ["TUDB_CONFIG"];
 
 impl Config {
-    /// Reads the file (`explicit`, else `TUDB_CONFIG`, else the platform's place) and the environment over it.
+    /// Reads the file and applies the environment. The file is `explicit`, else `TUDB_CONFIG`, else the platform's
+    /// default.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for a file that is named and cannot be read, and for anything wrong in file or environment.
+    /// [`ConfigError`] if a named file cannot be read, or if the file or the environment has an error.
     pub fn load(explicit: Option<PathBuf>, env: &Environment) -> Result<Config, ConfigError> {
         let directories = etcetera::choose_base_strategy().ok().filter(|_| env.contains_key("HOME") || cfg!(windows));
         let named = explicit.or_else(|| env.get("TUDB_CONFIG").map(PathBuf::from));

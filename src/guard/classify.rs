@@ -1,18 +1,18 @@
-//! What kind of statement this is: a query, an explanation of one, or something to refuse. Part of the guard; pure.
+//! Classifies a statement: a query, or something to refuse, with a name for it. Part of the guard; pure.
 
 use sqlparser::ast::Statement;
 
-/// Class of a parsed statement. Only the first may go on to the walk; an `EXPLAIN` before it is taken off earlier.
+/// The class of a parsed statement. Only a query goes on to the walk. A leading `EXPLAIN` is removed before.
 pub(super) enum StatementClass<'a> {
     Query(&'a sqlparser::ast::Query),
-    /// Changes data, structure, rights or files; `what` opens the sentence that refuses it.
+    /// Changes data, structure, rights or files. The text begins the sentence of the refusal.
     Write(String),
     /// Anything else: settings, transactions, sessions, procedures.
     Other(String),
 }
 
-/// Sorts a statement into its class. What is not known to be a query is never one; no wildcard, so that a new version
-/// of the parser fails to compile until someone has looked.
+/// Classifies a statement. Only a known query is a query. The match has no wildcard, so that a new version of the
+/// parser does not compile until its new statements are reviewed.
 pub(super) fn classify(statement: &Statement) -> StatementClass<'_> {
     let write = |what: &str| StatementClass::Write(what.to_owned());
     let other = |what: &str| StatementClass::Other(what.to_owned());

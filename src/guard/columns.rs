@@ -1,8 +1,8 @@
-//! Rules about tables and columns: `deny` and `mask` of a source, and what a statement does with the columns they name.
+//! Rules on tables and columns: a source's `deny` and `mask`, and how a statement uses the columns that they name.
 //!
-//! The walk notes every use of a column ([`ColumnUses`]); the engine says which of the statement's tables a rule
-//! touches ([`RuledTable`]); [`judge`] compares the two. A name that could mean a ruled column counts as one, so that an
-//! unclear lineage is refused. Pure.
+//! The walk records every use of a column ([`ColumnUses`]). The engine reports which tables of the statement have rules
+//! ([`RuledTable`]). [`judge`] compares the two. A name that might mean a ruled column counts as that column, so an
+//! unclear origin is refused. Pure.
 
 use std::collections::BTreeSet;
 
@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use super::Rejection;
 
-/// What stands in place of a masked value.
+/// Replaces a masked value.
 pub const MASK: &str = "***";
 
-/// What a rule does.
+/// The effect of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RuleKind {
     Deny,
     Mask,
 }
 
-/// One pattern of `deny` or `mask`: `table`, `table.column`, `schema.table` or `schema.table.column`, where `*` stands for
-/// any characters of a part. Two parts are read both ways, because a SQLite table has no schema.
+/// One pattern of `deny` or `mask`: `table`, `table.column`, `schema.table` or `schema.table.column`. `*` matches any
+/// characters of a part. A pattern of two parts is read in both ways, because a SQLite table has no schema.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnRule {
     parts: Vec<String>,
@@ -53,7 +53,7 @@ impl ColumnRule {
             }
     }
 
-    /// Whether the rule says anything of the table or a column of it.
+    /// Whether the rule applies to the table or to one of its columns.
     fn touches(&self, schema: &str, table: &str) -> bool {
         let schema = if schema.is_empty() { "main" } else { schema };
         match self.parts.as_slice() {
@@ -74,7 +74,7 @@ impl ColumnRule {
     }
 }
 
-/// Compares without case; `*` stands for any characters.
+/// Compares without case. `*` matches any characters.
 fn is_like(pattern: &str, name: &str) -> bool {
     let name = name.to_lowercase();
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
@@ -101,39 +101,39 @@ impl ColumnRules {
         self.0.is_empty()
     }
 
-    /// Whether anything is denied: the catalog then tells too much.
+    /// Whether anything is denied. Statements on the catalog would then reveal too much.
     pub fn denies(&self) -> bool {
         self.0.iter().any(|rule| rule.kind == RuleKind::Deny)
     }
 
-    /// Whether the table as a whole is denied. `schema` is empty on SQLite.
+    /// Whether the whole table is denied. `schema` is empty on SQLite.
     pub fn denies_table(&self, schema: &str, table: &str) -> bool {
         self.0.iter().any(|rule| rule.covers_table(schema, table))
     }
 
-    /// Whether a rule says anything of the table or a column of it.
+    /// Whether a rule applies to the table or to one of its columns.
     pub fn touches(&self, schema: &str, table: &str) -> bool {
         self.0.iter().any(|rule| rule.touches(schema, table))
     }
 
-    /// What applies to a column of a table that is not denied itself; a denial comes first.
+    /// The rule for a column of a table that is not denied itself. `Deny` takes precedence.
     pub fn of_column(&self, schema: &str, table: &str, column: &str) -> Option<RuleKind> {
         let kinds = self.0.iter().filter(|rule| rule.covers_column(schema, table, column)).map(|rule| rule.kind);
         kinds.fold(None, |found, kind| if found == Some(RuleKind::Deny) { found } else { Some(kind) })
     }
 }
 
-/// A table of the statement that a rule touches, as the database describes it.
+/// A table of the statement that has rules, as the database describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuledTable {
     /// Empty on SQLite.
     pub schema: String,
     pub table: String,
-    /// Its columns, in order.
+    /// All columns, in order.
     pub columns: Vec<String>,
     pub denied: BTreeSet<String>,
     pub masked: BTreeSet<String>,
-    /// Denied as a whole, or a view whose columns cannot be told from ruled ones.
+    /// Whether every use is refused: the table is denied, or it is a view whose columns may come from ruled ones.
     pub whole: bool,
 }
 
@@ -162,20 +162,20 @@ impl RuledTable {
     }
 }
 
-/// A column as a statement names it.
+/// A column as the statement names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnName {
-    /// The last part before the column's own: a table or its alias.
+    /// The part before the column's name: a table or an alias.
     pub table: Option<String>,
     pub column: String,
 }
 
-/// A table as a statement names it.
+/// A table as the statement names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableName {
     pub schema: Option<String>,
     pub table: String,
-    /// Its alias, else its own name.
+    /// Its alias, or else its own name.
     pub known_as: String,
 }
 
@@ -184,14 +184,14 @@ pub struct TableName {
 pub struct Wildcard {
     /// `t` of `t.*`.
     pub of: Option<String>,
-    /// Tables in FROM of the same SELECT, in order; `None` stands for a sub-query, a function or a join by names, after
-    /// which the places of columns are not known.
+    /// Tables in FROM of the same SELECT, in order. `None` is a sub-query, a function or a join by column names. After
+    /// it, the positions of columns are unknown.
     pub from: Vec<Option<TableName>>,
-    /// Place in the outermost select list; `None` for a wildcard elsewhere.
+    /// Position in the outermost select list. `None` for a wildcard elsewhere.
     pub place: Option<usize>,
 }
 
-/// A column that stands plainly in the outermost select list.
+/// A column that is an item of the outermost select list by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlainItem {
     pub place: usize,
@@ -199,26 +199,26 @@ pub struct PlainItem {
     pub alias: Option<String>,
 }
 
-/// Everything a statement does with columns.
+/// All uses of columns by a statement.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnUses {
     pub tables: Vec<TableName>,
     /// Uses other than [`ColumnUses::plain`].
     pub uses: Vec<ColumnName>,
-    /// Names of CTEs, sub-queries and functions in FROM, whose columns are made elsewhere in the statement.
+    /// Names of CTEs, sub-queries and functions in FROM. Their columns are defined elsewhere in the statement.
     pub derived: BTreeSet<String>,
     pub plain: Vec<PlainItem>,
     pub wildcards: Vec<Wildcard>,
-    /// Whether something joins by the names of columns that are not written, or gives a table's columns new names.
+    /// Whether the statement joins by column names that are not written, or renames a table's columns.
     pub renames: bool,
-    /// Whether the outermost query sorts or groups by the place of a column.
+    /// Whether the outermost query sorts or groups by the position of a column.
     pub by_place: bool,
-    /// Names that may be columns and of which the walk did not note what they are: the parser takes many words for a
-    /// type or a prefix (`text "x"`, `interval + 1`) where a database reads a column.
+    /// Names that may be columns and whose meaning the walk did not record. The parser reads many words as a type or a
+    /// prefix where a database reads a column (`text "x"`, `interval + 1`).
     pub unread: BTreeSet<String>,
 }
 
-/// Returns the places of the result's columns that have to be masked.
+/// Returns the positions of the result's columns that must be masked.
 ///
 /// # Errors
 ///
@@ -231,7 +231,7 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
         };
     };
     let mut masked = BTreeSet::new();
-    // Places before a wildcard that is not resolved are known; those after it have to wait for it.
+    // Positions before an unresolved wildcard are known; positions after it depend on the wildcard's columns.
     for table in ruled {
         if table.whole {
             return Err(table.refuse("*"));
@@ -243,10 +243,10 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
             .map(|name| name.known_as.as_str())
             .collect();
         if names.is_empty() {
-            // The database met it by a way that the text does not show.
+            // The database reads the table, but the text does not name it.
             return Err(table.refuse("*"));
         }
-        // A CTE of the table's name makes it unclear which of the two a name means.
+        // With a CTE of the same name, it is unclear which of the two a name means.
         if uses.renames || uses.derived.contains(&table.table) {
             return Err(table.refuse("*"));
         }
@@ -263,7 +263,7 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
             is_ruled && name.table.as_deref().is_none_or(means_table)
         };
         let rows = uses.uses.iter().chain(uses.plain.iter().map(|item| &item.name));
-        // A table's own name as a value is the whole row.
+        // A table's name used as a value is the whole row.
         if rows.clone().any(|name| name.table.is_none() && names.contains(name.column.as_str())) {
             return Err(table.refuse("*"));
         }
@@ -285,8 +285,8 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
             }
         }
     }
-    // What is left are masked columns that stand plainly, by name or by a wildcard over one table.
-    // Places after a wildcard are known only when its table is.
+    // The remaining uses are masked columns, named directly or by a wildcard over one table. Positions after a wildcard
+    // are known only if its table is.
     let mut shift = Some(0usize);
     let mut items: Vec<(usize, Item<'_>)> = uses.plain.iter().map(|item| (item.place, Item::Plain(item))).collect();
     items.extend(uses.wildcards.iter().filter_map(|wildcard| Some((wildcard.place?, Item::Wildcard(wildcard)))));
@@ -338,7 +338,7 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
 }
 
 impl ColumnUses {
-    /// Whether a qualifier may stand for the table: it does not, when it is known to stand for another one.
+    /// Whether a qualifier may mean the table. It may not if it is known to mean another one.
     fn may_mean(&self, of: &str, table: &RuledTable) -> bool {
         let named = |name: &&TableName| name.known_as == of;
         let is_this = |name: &TableName| table.is_named(name.schema.as_deref(), &name.table);

@@ -1,13 +1,13 @@
-//! Which functions and operators of PostgreSQL's well-known extensions may be called. Pure data and one look-up.
+//! The functions and operators of well-known PostgreSQL extensions that may be called. Pure data and one look-up.
 //!
-//! The catalog says which extension owns a function (`pg_depend`); whoever installed the extension vouched for its
-//! code. What remains to be judged here is what the code does: extensions that only compute are listed whole; of those
-//! where one function does more, the others are listed by name, so that a function of a later version is refused until
-//! somebody has looked at it. The lists come from `pg_proc` of PostgreSQL 15's contrib and PostGIS 3.3: functions in SQL
-//! were read, those in C were judged by their name, volatility and documentation. Extensions that run SQL from text or
-//! reach other servers and files (`dblink`, `tablefunc`, `xml2`, `pageinspect`, `file_fdw`, ..) are not on the list.
+//! The catalog says which extension owns a function (`pg_depend`). Whoever installed the extension trusted its code, so
+//! what remains to judge is what a function does. Extensions that only compute are listed as a whole. Of the others,
+//! the harmless functions are listed by name, so that a function of a later version is refused until it is reviewed.
+//! The lists come from `pg_proc` of PostgreSQL 15's contrib and PostGIS 3.3. SQL functions were read; C functions were
+//! judged by their name, volatility and documentation. Extensions that run SQL from text, or that reach other servers
+//! and files (`dblink`, `tablefunc`, `xml2`, `pageinspect`, `file_fdw`, ..) are not on the list.
 
-/// Extensions all of whose functions only compute from their arguments.
+/// Extensions whose functions all compute from their arguments only.
 const COMPUTING: [&str; 13] = [
     "btree_gin",
     "btree_gist",
@@ -24,10 +24,10 @@ const COMPUTING: [&str; 13] = [
     "vector",
 ];
 
-/// Extensions of which some functions set or read more than their arguments, and the functions that do not:
-/// `isn_weak` changes the session although it is declared IMMUTABLE, `set_limit` changes it too, PostGIS looks up tables
-/// and statistics by name and tells where the server keeps its files, and the identifiers made of the clock tell the
-/// machine's network address and write a state file.
+/// Extensions of which some functions are not harmless, and those functions that are. `isn_weak` and `set_limit` change
+/// the session, although `isn_weak` is declared IMMUTABLE. PostGIS looks up tables and statistics by name, and reveals
+/// where the server keeps its files. Identifiers made from the clock reveal the machine's network address and write a
+/// state file.
 const LISTED: [(&str, &str); 5] = [
     ("isn", ISN),
     ("pg_trgm", PG_TRGM),
@@ -54,7 +54,7 @@ const UUID_OSSP: &str = "
 uuid_generate_v3 uuid_generate_v4 uuid_generate_v5 uuid_nil uuid_ns_dns uuid_ns_oid uuid_ns_url uuid_ns_x500
 ";
 
-/// Functions and relations of PostGIS that tell the names, types, extents or constraints of columns.
+/// Functions and relations of PostGIS that reveal names, types, extents or constraints of columns.
 const TELLING: &str = "
 _postgis_index_extent _postgis_join_selectivity _postgis_selectivity _postgis_stats find_srid geography_columns
 geometry_columns postgis_constraint_dims postgis_constraint_srid postgis_constraint_type raster_columns raster_overviews
@@ -65,10 +65,10 @@ fn holds(list: &str, name: &str) -> bool {
     list.split_ascii_whitespace().any(|listed| listed == name)
 }
 
-/// Returns whether a function of an extension may be called. Volatile ones may not, but for the identifiers that
-/// `uuid-ossp` makes; PL code of an extension may run SQL, so that C and SQL functions alone count.
+/// Returns whether a function of an extension may be called. Volatile functions may not, except those of `uuid-ossp`
+/// that make identifiers. Only C and SQL functions may, because PL code of an extension may run SQL.
 pub(crate) fn permits(extension: &str, function: &str, is_volatile: bool, language: &str) -> bool {
-    // A sampling method is a handler that the planner calls.
+    // A sampling method is a function that the planner calls.
     let samples = extension.starts_with("tsm_") && matches!(function, "system_rows" | "system_time");
     let computes = COMPUTING.contains(&extension)
         || LISTED.iter().any(|(listed, functions)| *listed == extension && holds(functions, function));
@@ -79,13 +79,13 @@ pub(crate) fn permits(extension: &str, function: &str, is_volatile: bool, langua
             && !tells_of_columns(function)
 }
 
-/// Returns whether a function or a relation of an extension, by its bare name, tells of columns or of the catalog. With
-/// rules about columns it is closed: `deny` and `mask` cannot see through it.
+/// Returns whether a function or relation of an extension, given by its bare name, reveals columns or the catalog. It
+/// is refused if there are rules on columns, because `deny` and `mask` do not apply inside it.
 pub(crate) fn tells_of_columns(name: &str) -> bool {
     holds(TELLING, name)
 }
 
-/// Returns whether relations that the extension brings along may be read without looking into them.
+/// Returns whether relations of the extension may be read without a check of their definition.
 pub(crate) fn is_known(extension: &str) -> bool {
     COMPUTING.contains(&extension) || LISTED.iter().any(|(listed, _)| *listed == extension)
 }

@@ -1,25 +1,28 @@
-//! Which functions a statement may call, by name, in each dialect. Pure data and one look-up.
+//! The functions that a statement may call, by name, for each dialect. Pure data and one look-up.
 //!
-//! The lists hold what is known to be harmless: functions that compute from their arguments, plus a few that are
-//! volatile and harmless (`random`, `clock_timestamp`). Anything else is refused, user functions included. Left out on
-//! purpose, although PostgreSQL calls them stable: functions that run SQL from text (`query_to_xml`, `ts_stat`, the
-//! two-argument `ts_rewrite`), read settings (`current_setting`), reach other sessions, or assign a transaction id.
-//! Source of the names: `pg_proc` of PostgreSQL 15 and <https://sqlite.org/lang_corefunc.html>.
+//! The lists contain functions known to be harmless: those that compute from their arguments, and a few that are
+//! volatile and harmless (`random`, `clock_timestamp`). On SQLite every other function is refused. On PostgreSQL the
+//! catalog decides about it ([`Judgement::Unknown`]), unless it is known to be harmful.
+//!
+//! Some functions are left out on purpose although PostgreSQL declares them stable: those that run SQL from text
+//! (`query_to_xml`, `ts_stat`, the two-argument `ts_rewrite`), read settings (`current_setting`), reach other sessions,
+//! or assign a transaction id. Source of the names: `pg_proc` of PostgreSQL 15 and
+//! <https://sqlite.org/lang_corefunc.html>.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use crate::dialect::Dialect;
 
-/// What is known of a name before any catalog is looked at.
+/// The judgement of a name before a catalog is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
     /// On the list.
     Harmless,
     /// Known to be harmful, or not one of SQLite's functions.
     Refused,
-    /// Not on the list: PostgreSQL's catalog has to say whether it is an immutable built-in, a well-known extension's,
-    /// or one that the configuration vouches for.
+    /// Not on the list. The catalog of PostgreSQL decides: it is allowed if it is an immutable built-in, belongs to a
+    /// well-known extension, or is allowed by the configuration.
     Unknown,
 }
 
@@ -33,13 +36,13 @@ pub(super) fn judge(dialect: Dialect, name: &str) -> Judgement {
     }
 }
 
-/// Returns whether SQLite's own authorizer may let a function pass.
+/// Returns whether SQLite's authorizer may allow a function.
 pub(crate) fn is_harmless_in_sqlite(name: &str) -> bool {
     judge(Dialect::Sqlite, name) == Judgement::Harmless
 }
 
-/// Judges a built-in of PostgreSQL that the catalog knows. Beyond the list, an immutable built-in reads nothing but its
-/// arguments, unless these are the server's internals.
+/// Judges a built-in function of PostgreSQL that is in the catalog. An immutable built-in that is not on the list reads
+/// only its arguments, unless these are internals of the server.
 pub(crate) fn is_harmless_builtin(name: &str, is_immutable: bool, takes_internals: bool) -> bool {
     match judge(Dialect::Postgresql, name) {
         Judgement::Harmless => true,
@@ -48,7 +51,7 @@ pub(crate) fn is_harmless_builtin(name: &str, is_immutable: bool, takes_internal
     }
 }
 
-/// Returns what a refused function does, as a sentence's end, and what to do instead.
+/// Returns what a refused function does, as the end of a sentence, and a hint.
 pub(super) fn reason(dialect: Dialect, name: &str) -> (&'static str, &'static str) {
     let listed = "is not on the list of functions known to be harmless";
     match (dialect, name) {
@@ -83,7 +86,7 @@ static POSTGRES_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| POSTGRES.split_a
 static REFUSED_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| REFUSED.split_ascii_whitespace().collect());
 static SQLITE_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| SQLITE.split_ascii_whitespace().collect());
 
-/// Functions beside those named `pg_..` that are known to do harm, so that no catalog needs to be asked.
+/// Functions known to be harmful, besides those named `pg_..`. They are refused without asking a catalog.
 const REFUSED: &str = "
 crosstab crosstab2 crosstab3 crosstab4 crosstabn current_query current_setting currval cursor_to_xml cursor_to_xmlschema
 database_to_xml database_to_xml_and_xmlschema database_to_xmlschema dblink dblink_connect dblink_connect_u dblink_exec

@@ -1,41 +1,41 @@
-//! The databases' own lexical rules: a text cut into lexemes as PostgreSQL or SQLite cuts it.
+//! Splits a text into lexemes by the lexical rules of PostgreSQL or SQLite.
 //!
-//! Independent of the parser, so that it can be compared with it ([`super::token_agreement`]) and can stand in where the
-//! parser does not know a clause ([`super::reader`]). What a server reads differently from one version to another, or
-//! what this does not know, is no lexeme: the whole text is given up. Sources: "Lexical Structure" in PostgreSQL's
-//! manual and its `scan.l`, with `standard_conforming_strings` on, which the engine sets; SQLite's `tokenize.c`. Pure.
+//! It is independent of the parser, so that the two can be compared ([`super::token_agreement`]). It also serves where
+//! the parser does not know a clause ([`super::second_reader`]). A text that server versions read differently, or that
+//! this module does not know, is given up as a whole. Sources: "Lexical Structure" in PostgreSQL's manual and its
+//! `scan.l`, with `standard_conforming_strings` on, which the engine sets; SQLite's `tokenize.c`. Pure.
 
 use std::ops::Range;
 
 use crate::dialect::Dialect;
 
-/// What a lexeme is.
+/// The kind of a lexeme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A keyword or a name without quotes.
+    /// A keyword, or a name without quotes.
     Word,
     /// A name in quotes.
     Quoted,
     /// A string, of any spelling.
     String,
     Number,
-    /// A run of operator characters, as long as the server takes it.
+    /// A run of operator characters, as long as the server reads it.
     Operator,
     /// One of `( ) [ ] , ; . : {`, or any other byte.
     Mark(u8),
     Comment,
-    /// `$1`, `?`, `:name`, `@name`; or `U&".."`, whose meaning depends on a clause that may follow.
+    /// `$1`, `?`, `:name`, `@name`, or `U&".."`, whose meaning depends on a clause that may follow.
     Unreadable,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lexeme {
     pub(super) kind: Kind,
-    /// Bytes of the text.
+    /// Byte range in the text.
     pub(super) range: Range<usize>,
 }
 
-/// Cuts `sql` up; `None` when a stretch does not end or cannot be read one way only.
+/// Splits `sql`. `None` if a quoted stretch or comment does not end, or can be read in several ways.
 pub(super) fn lexemes(sql: &str, dialect: Dialect) -> Option<Vec<Lexeme>> {
     let mut lexer = Lexer { sql, bytes: sql.as_bytes(), dialect, continues: None };
     let mut found = Vec::new();
@@ -56,7 +56,7 @@ struct Lexer<'a> {
     sql: &'a str,
     bytes: &'a [u8],
     dialect: Dialect,
-    /// After a string of PostgreSQL, white space with a line break and another quote go on with it, in the same mode.
+    /// In PostgreSQL, a string continues after white space with a line break and another quote, in the same mode.
     continues: Option<bool>,
 }
 
@@ -94,11 +94,11 @@ impl Lexer<'_> {
         })
     }
 
-    /// The end of a comment that begins at `start`: `None` when none begins there, `Some(None)` when it does not end.
+    /// The end of a comment at `start`. `None` if no comment begins there, `Some(None)` if it does not end.
     fn comment(&self, start: usize) -> Option<Option<usize>> {
         match (self.at(start), self.at(start + 1)) {
             (b'-', b'-') => {
-                // PostgreSQL ends the comment at a carriage return too, SQLite only at a line feed.
+                // PostgreSQL also ends the comment at a carriage return; SQLite ends it only at a line feed.
                 let ends = |byte: &u8| *byte == b'\n' || (*byte == b'\r' && self.dialect == Dialect::Postgresql);
                 let length = self.bytes.get(start..)?.iter().position(ends);
                 Some(Some(length.map_or(self.bytes.len(), |length| start + length)))
@@ -137,7 +137,7 @@ impl Lexer<'_> {
             let blob = is("x") && next == b'\'';
             return Some(if blob { (Kind::String, self.quoted(end, next, false)?) } else { (Kind::Word, end) });
         }
-        // U&'..' and U&"..": the prefix and the quote stand without a space.
+        // `U&'..'` and `U&".."` have no space between prefix and quote.
         if is("u") && next == b'&' && matches!(self.at(end + 1), b'\'' | b'"') {
             let quote = self.at(end + 1);
             let end = self.quoted(end + 1, quote, false)?;
@@ -152,7 +152,7 @@ impl Lexer<'_> {
         Some((Kind::Word, end))
     }
 
-    /// The end of a number. A letter or a dollar sign that touches it is read differently from version to version.
+    /// The end of a number. Versions disagree on a letter or a dollar sign directly after it.
     fn number(&self, start: usize) -> Option<usize> {
         let digits = |mut place: usize, is_digit: fn(&u8) -> bool| {
             let separates = |place: usize| self.at(place) == b'_' && is_digit(&self.at(place + 1));
@@ -187,8 +187,8 @@ impl Lexer<'_> {
         (!is_name_start(next) && !next.is_ascii_digit() && next != b'$').then_some(end)
     }
 
-    /// The end of a quoted stretch whose quote stands at `place`; a doubled quote, and with `escapes` a backslash,
-    /// goes on.
+    /// The end of a quoted stretch whose opening quote is at `place`. A doubled quote does not end it, and with
+    /// `escapes` a quote after a backslash does not either.
     fn quoted(&self, mut place: usize, quote: u8, escapes: bool) -> Option<usize> {
         place += 1;
         loop {
@@ -205,7 +205,7 @@ impl Lexer<'_> {
     }
 }
 
-/// The end of a dollar quote that begins at `place`: `None` when none begins there, `Some(None)` when it does not end.
+/// The end of a dollar quote at `place`. `None` if none begins there, `Some(None)` if it does not end.
 fn dollar(sql: &str, place: usize) -> Option<Option<usize>> {
     let rest = sql.get(place..)?;
     let tag_end = rest.get(1..)?.find('$')? + 2;
@@ -219,8 +219,8 @@ fn dollar(sql: &str, place: usize) -> Option<Option<usize>> {
     Some(rest.get(tag_end..)?.find(tag).map(|end| place + tag_end + end + tag.len()))
 }
 
-/// The end of an operator: as long as it can be, but a comment ends it, and a longer one ends in `+` or `-` only when
-/// it holds one of the characters that built-in arithmetic does not use.
+/// The end of an operator. It is as long as possible, but a comment ends it. An operator of several characters ends in
+/// `+` or `-` only if it has a character that built-in arithmetic does not use.
 fn operator_end(bytes: &[u8], start: usize) -> usize {
     let at = |place: usize| bytes.get(place).copied().unwrap_or(0);
     let mut end = start;

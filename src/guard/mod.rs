@@ -1,10 +1,10 @@
 //! The guard: decides whether a statement from outside may run. Pure, without I/O and without `async`.
 //!
-//! In the flow it stands between the gateway and an engine: text goes in, and either an [`ApprovedSql`] or a
-//! [`Rejection`] comes out. It allows what it knows and refuses the rest: one statement, a query, known functions at
-//! every position, no relation of the system catalog beyond a list. Two readers see each statement: `walk` the parser's
-//! tree, `reader` the lexemes alone. It does not look into the database; what only a catalog can decide it hands on as
-//! [`Names`], for the engine to ask about, and the engines' own locks stand behind it.
+//! It stands between the gateway and an engine: a text comes in, and an [`ApprovedSql`] or a [`Rejection`] comes out.
+//! It allows what is known and refuses the rest: one statement, a query, known functions at every position, and only
+//! listed relations of the system catalog. Two readers check each statement: `walk` reads the parser's tree, and
+//! `second_reader` reads only the lexemes. The guard does not look into the database. What only a catalog can decide is
+//! returned as [`Names`], for the engine to check. The engines' own locks come after the guard.
 
 mod classify;
 pub mod columns;
@@ -34,16 +34,16 @@ use crate::dialect::Dialect;
 use crate::limits::Limits;
 use crate::quoting;
 
-/// Stack given to parsing, walking and dropping a tree: a flat chain of 5,000 `+` is 5,000 levels deep, which
-/// sqlparser's own recursion limit does not count.
+/// Stack for parsing, walking and dropping a tree. A flat chain of 5,000 `+` becomes a tree 5,000 levels deep, and
+/// sqlparser's recursion limit does not count these levels.
 const STACK_BYTES: usize = 64 << 20;
-/// Texts up to this size cannot build a tree that a worker thread's own stack does not hold.
+/// Up to this size, the tree of a text fits the stack of a worker thread.
 const SMALL_SQL_BYTES: usize = 512;
 
-/// The caller's own text, found to be one harmless query. Only the guard can make one.
+/// The caller's text, found to be one harmless query. Only the guard can create one.
 ///
-/// Engines take no other statement from outside, and wrap the text; a text rendered from the tree never runs, because
-/// rendering is not faithful (`'x''''y'` prints as `'x''y'`).
+/// Engines accept no other statement from outside, and wrap the text in a query. A text rendered from the tree never
+/// runs, because rendering is not faithful (`'x''''y'` prints as `'x''y'`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApprovedSql {
     text: String,
@@ -51,39 +51,39 @@ pub struct ApprovedSql {
     names: Names,
 }
 
-/// The names a statement uses, for what only the database can decide. Each sorted, without duplicates. From the second
-/// reader they are too many rather than too few.
+/// The names in a statement that only the database can judge. Each list is sorted and has no duplicates. The second
+/// reader returns too many names rather than too few.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
-    /// Tables, as written, without the statement's own CTEs: for the record and the reply.
+    /// Tables as written, without the statement's own CTEs, for the record and the reply.
     pub relations: Vec<String>,
-    /// Schema and name of every relation that may be meant.
+    /// Schema and name of every relation that may be read.
     pub reads: Vec<(Option<String>, String)>,
-    /// Allowed functions called without a schema: a user's function of that name could be chosen by the server.
+    /// Allowed functions called without a schema. The server might choose a user's function of the same name.
     pub functions: Vec<String>,
-    /// Functions that are not on the list: the catalog must vouch for them.
+    /// Functions that are not on the list. The catalog must show that they are harmless.
     pub unknown: Vec<(Option<String>, String)>,
-    /// Last parts of dotted names: without such a column the server looks for a function of that name.
+    /// Last parts of dotted names. If there is no such column, the server looks for a function of that name.
     pub fields: Vec<String>,
-    /// Operators, which can be defined by users too.
+    /// Operators. Users can define them too.
     pub operators: Vec<String>,
-    /// Types that are named; a user's type may run functions when a value becomes one.
+    /// Named types. A user's type may run functions when a value is converted to it.
     pub types: Vec<String>,
-    /// Byte offsets of functions that are called by a bare name and may be written with a schema instead.
+    /// Functions called by a bare name that may be qualified with a schema, with their byte offsets.
     pub calls: Vec<(usize, String)>,
-    /// Byte offsets of tables that are named without a schema and may be written with one; none from the second reader.
+    /// Tables named without a schema that may be qualified, with their byte offsets. Empty from the second reader.
     pub tables: Vec<(usize, String)>,
-    /// Whether a name holds characters beyond ASCII that a server of another encoding could fold or cut otherwise.
+    /// Whether a name has characters beyond ASCII that a server with another encoding might fold or cut differently.
     pub beyond_ascii: bool,
-    /// What it does with columns; `None` from the second reader, which does not know.
+    /// How the statement uses columns. `None` from the second reader, which does not know it.
     pub uses: Option<ColumnUses>,
 }
 
-/// An approved text as it is sent: the caller's own, with the schema of a function or a table where it had to be said.
+/// The text that is sent: the caller's, with a schema added to functions and tables where necessary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QualifiedSql {
     text: String,
-    /// Characters of the caller's text before each insertion, and characters of the insertion, in order.
+    /// For each insertion, in order: characters of the caller's text before it, and characters inserted.
     inserted: Vec<(usize, usize)>,
 }
 
@@ -92,12 +92,13 @@ impl QualifiedSql {
         &self.text
     }
 
-    /// Whether it differs from the caller's text.
+    /// Whether the text differs from the caller's.
     pub fn is_changed(&self) -> bool {
         !self.inserted.is_empty()
     }
 
-    /// The place in the caller's text of a place in this one, both 1-based characters; `None` outside of it.
+    /// Converts a position in this text to one in the caller's text. Both are 1-based characters. `None` if out of
+    /// range.
     pub fn original_position(&self, sent: usize) -> Option<usize> {
         if sent == 0 || sent > self.text.chars().count() + 1 {
             return None;
@@ -115,14 +116,14 @@ impl QualifiedSql {
 }
 
 impl Names {
-    /// Whether every bare call of this function can be written with its schema.
+    /// Whether every bare call of this function can be qualified with its schema.
     pub fn can_be_qualified(&self, function: &str) -> bool {
         self.calls.iter().any(|(_, name)| name == function)
     }
 }
 
 impl ApprovedSql {
-    /// A text that no guard has seen, for the tests of the locks behind it.
+    /// A text that no guard has checked, to test the locks behind the guard.
     #[cfg(test)]
     pub(crate) fn unchecked(text: &str) -> Self {
         ApprovedSql { text: text.to_owned(), explain: false, names: Names::default() }
@@ -133,8 +134,8 @@ impl ApprovedSql {
         &self.text
     }
 
-    /// The same text with a schema before each bare call of these functions and before each of these tables that is
-    /// named without one. Both give the schema of a name. Nothing else is changed.
+    /// The text with a schema added to each bare call of these functions, and to each of these tables that has none.
+    /// Both maps lead from a name to its schema. Nothing else is changed.
     pub fn qualified(&self, functions: &BTreeMap<String, String>, tables: &BTreeMap<String, String>) -> QualifiedSql {
         let mut sites: Vec<(usize, String)> = Vec::new();
         for (uses, schemas) in [(&self.names.calls, functions), (&self.names.tables, tables)] {
@@ -160,7 +161,7 @@ impl ApprovedSql {
         self.explain
     }
 
-    /// The tables, functions, fields and operators it names.
+    /// The names that the statement uses.
     pub fn names(&self) -> &Names {
         &self.names
     }
@@ -185,8 +186,8 @@ pub fn approve(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedS
     stacker::grow(STACK_BYTES, || check(sql, dialect, limits))
 }
 
-/// The statements of a text, cut at its semicolons, for a file that lists several ways to the same answer. Approves
-/// nothing; a text that cannot be cut for certain is one.
+/// Splits a text at its semicolons, for a file that lists several statements for one question. Approves nothing. A text
+/// that cannot be split with certainty is returned whole.
 pub fn statements(sql: &str, dialect: Dialect) -> Vec<&str> {
     let Some(lexemes) = lexer::lexemes(sql, dialect) else { return vec![sql] };
     let mut from = 0;
@@ -225,13 +226,13 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Re
                 return Ok(ApprovedSql { text: shown, explain: false, names: Names::default() });
             }
             let start = explained(sql, statement)?;
-            // Closing semicolons would break the wrapping query.
+            // A semicolon at the end would break the wrapping query.
             let end = statement.last().map_or(sql.len(), |lexeme| lexeme.range.end);
             (sql.get(start.unwrap_or(0)..end).unwrap_or(sql), start)
         }
         None => (sql, None),
     };
-    // Positions are told in the caller's own text.
+    // Positions refer to the caller's whole text.
     let place = start.and_then(|start| sql.get(..start)).map_or(0, |before| before.chars().count() as u64);
     let names = names(text, dialect, grammar, limits).map_err(|rejection| match rejection {
         Rejection::Syntax { message, position } => {
@@ -242,7 +243,7 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Re
     Ok(ApprovedSql { text: text.to_owned(), explain: start.is_some(), names })
 }
 
-/// The names of one statement that may run.
+/// The names of one statement, if it may run.
 fn names(
     sql: &str,
     dialect: Dialect,
@@ -263,7 +264,7 @@ fn names(
     let operators = match dialect {
         Dialect::Postgresql => match token_agreement::operators(sql, &tokens) {
             Some(operators) => operators,
-            // The parser's tokens are not the server's: what it would make of them means nothing.
+            // The parser's tokens differ from the server's, so its tree proves nothing.
             None => return second_reader::check(sql, dialect, Rejection::differently()),
         },
         Dialect::Sqlite => Vec::new(),
@@ -287,7 +288,7 @@ fn names(
     }
 }
 
-/// TUDB's own statement in place of `SHOW name`.
+/// TUDB's statement that replaces `SHOW name`.
 fn shown_setting(sql: &str, lexemes: &[Lexeme], dialect: Dialect) -> Result<Option<String>, Rejection> {
     let words: Vec<&str> = lexemes.iter().filter_map(|lexeme| sql.get(lexeme.range.clone())).collect();
     let name = match words.as_slice() {
@@ -304,7 +305,7 @@ fn shown_setting(sql: &str, lexemes: &[Lexeme], dialect: Dialect) -> Result<Opti
     })
 }
 
-/// Where the statement begins that an `EXPLAIN` explains; `None` when there is none.
+/// The byte offset of the statement that an `EXPLAIN` explains. `None` if there is no `EXPLAIN`.
 fn explained(sql: &str, lexemes: &[Lexeme]) -> Result<Option<usize>, Rejection> {
     let word = |at: usize| {
         let lexeme = lexemes.get(at)?;
@@ -344,7 +345,7 @@ fn explained(sql: &str, lexemes: &[Lexeme]) -> Result<Option<usize>, Rejection> 
     lexemes.get(at).map(|lexeme| Some(lexeme.range.start)).ok_or_else(|| Rejection::clause("this form of EXPLAIN"))
 }
 
-/// A statement that does not parse and does not begin as a query either is better named by its keyword.
+/// For a statement that does not parse and does not begin like a query: a rejection that names its first keyword.
 fn opening_keyword(sql: &str, grammar: &dyn sqlparser::dialect::Dialect) -> Option<Rejection> {
     let tokens = Tokenizer::new(grammar, sql).tokenize().ok()?;
     let word = tokens.iter().find_map(|token| match token {
@@ -379,7 +380,7 @@ fn syntax(sql: &str, error: ParserError) -> Rejection {
     }
 }
 
-/// 1-based character of a line and column (both 1-based, as sqlparser counts).
+/// The 1-based character position of a line and column. Both are 1-based, as in sqlparser.
 fn character(sql: &str, line: u64, column: u64) -> Option<u64> {
     let offset = byte_offset(sql, line, column)?;
     Some(sql.get(..offset)?.chars().count() as u64 + 1)

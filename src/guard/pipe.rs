@@ -1,9 +1,9 @@
-//! An approved statement on its way to the process of TUDB's own that runs it.
+//! Sends an approved statement to the TUDB process that runs it.
 //!
-//! [`ApprovedSql`] can be built by the guard alone. A statement for SQLite is approved in the server and runs in a child
-//! process of the same binary, whose standard input is a pipe that only the server holds: what comes out there was
-//! approved before it went in, and is not parsed a second time. The two functions are for the two ends of that pipe and
-//! nothing else.
+//! Only the guard can build an [`ApprovedSql`]. A statement for SQLite is approved in the server and runs in a child
+//! process of the same binary. The child's standard input is a pipe that only the server can write to. So a statement
+//! read from the pipe was approved before, and is not parsed again. The two functions are only for the two ends of this
+//! pipe.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -18,21 +18,21 @@ struct Crossing<'a> {
 }
 
 impl ApprovedSql {
-    /// The statement and its names, for the pipe.
+    /// The statement and its names, as JSON for the pipe.
     ///
     /// # Errors
     ///
-    /// Never with these types.
+    /// None occur with these types.
     pub(crate) fn to_pipe(&self) -> Result<Box<RawValue>, serde_json::Error> {
         use std::borrow::Cow::Borrowed;
         to_raw_value(&Crossing { text: Borrowed(&self.text), explain: self.explain, names: Borrowed(&self.names) })
     }
 
-    /// What [`ApprovedSql::to_pipe`] made.
+    /// Reads the output of [`ApprovedSql::to_pipe`].
     ///
     /// # Errors
     ///
-    /// For anything else.
+    /// The text is anything else.
     pub(crate) fn from_pipe(sent: &RawValue) -> Result<Self, serde_json::Error> {
         let sent: Crossing<'static> = serde_json::from_str(sent.get())?;
         Ok(ApprovedSql { text: sent.text.into_owned(), explain: sent.explain, names: sent.names.into_owned() })

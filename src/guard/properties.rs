@@ -1,5 +1,5 @@
-//! What holds for every text: nothing panics or aborts, and what is approved only reads. Texts are made by cutting and
-//! joining statements of the safety corpora, so that most of them are nearly right.
+//! Properties of every text: nothing panics or aborts, and an approved statement only reads. The texts are cut and
+//! joined from statements of the safety corpora, so that most of them are almost valid.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, RngSeed};
 
 use super::*;
 
-/// All statements of the corpora, cut at their spaces and marks.
+/// All statements of the corpora, split at spaces and marks.
 static PIECES: LazyLock<Vec<Vec<String>>> = LazyLock::new(|| {
     let corpora = [include_str!("../../tests/safety/corpus.jsonl"), include_str!("../../tests/safety/own.jsonl")];
     let cases = corpora.iter().flat_map(|corpus| corpus.lines());
@@ -77,7 +77,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn cases(count: u32) -> Config {
-    // The same texts each time: exploring is the fuzz target's part.
+    // The same texts in each run. The fuzz target explores others.
     Config { failure_persistence: None, cases: count, rng_seed: RngSeed::Fixed(7), ..Config::default() }
 }
 
@@ -94,7 +94,7 @@ proptest! {
         }
     }
 
-    /// Every name that the parser's tree holds is seen by the lexemes too: they are the ground of the second reader.
+    /// The lexemes contain every name in the parser's tree. The second reader relies on this.
     #[test]
     fn the_second_reader_sees_what_the_parser_sees(sql in text()) {
         let grammar = PostgreSqlDialect {};
@@ -109,9 +109,9 @@ proptest! {
                 || read.functions.iter().any(|other| other == name)
                 || read.unknown.iter().any(|(_, other)| other == name)
         };
-        // The parser takes a string for a name; no database does.
+        // The parser reads a string as a name; no database does.
         let is_string = |name: &str| sql.to_lowercase().contains(&format!("'{}'", name.to_lowercase()));
-        // FROM current_user: what PostgreSQL reserves is no name unless it stands in quotes.
+        // `FROM current_user`: a reserved word of PostgreSQL is no name without quotes.
         let is_reserved = |name: &str| {
             crate::quoting::is_reserved(Dialect::Postgresql, name) && !sql.contains(&format!("\"{name}\""))
         };
@@ -127,7 +127,7 @@ proptest! {
 proptest! {
     #![proptest_config(cases(3_000))]
 
-    /// SQLite is at hand and has the last word: an approved statement that it can prepare is one that only reads.
+    /// SQLite decides: an approved statement that it can prepare must be read-only.
     #[test]
     fn what_is_approved_is_no_write_to_sqlite(sql in text()) {
         if let Ok(approved) = approve(&sql, Dialect::Sqlite, &Limits::default()) {

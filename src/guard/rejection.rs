@@ -1,10 +1,10 @@
-//! Why a statement was refused: a stable code, one sentence, a hint. Part of the guard; pure.
+//! The reason of a refusal: a stable code, one sentence, a hint. Part of the guard; pure.
 
 use super::functions;
 use crate::dialect::Dialect;
 use crate::error::{Code, ToolError};
 
-/// A refusal by the guard. Nothing of the statement was sent to the database.
+/// A refusal by the guard. No part of the statement was sent to the database.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     #[error("the statement has {bytes} bytes; at most {limit} are taken")]
@@ -32,7 +32,7 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Shorthand for a clause or statement that this server has no use for.
+    /// A clause or a statement that is not supported.
     pub(super) fn clause(what: impl Into<String>) -> Self {
         Rejection::Statement {
             what: what.into(),
@@ -40,7 +40,7 @@ impl Rejection {
         }
     }
 
-    /// A text that the database may cut up in another way.
+    /// A text that the database may split into other tokens.
     pub(super) fn differently() -> Self {
         Rejection::Statement {
             what: "a text that the database may read differently".into(),
@@ -48,7 +48,7 @@ impl Rejection {
         }
     }
 
-    /// Names that a server of this encoding may read otherwise than the guard does.
+    /// Names that a server with this encoding may read differently from the guard.
     pub(crate) fn names_beyond_ascii(encoding: &str) -> Self {
         Rejection::Statement {
             what: format!("a name with letters beyond ASCII, on a server whose encoding is {encoding},"),
@@ -56,13 +56,13 @@ impl Rejection {
         }
     }
 
-    /// A function that is known to do harm, or that nobody vouches for.
+    /// A function that is known to be harmful, or that is not known to be harmless.
     pub(super) fn function(dialect: Dialect, name: &str) -> Self {
         let (does, hint) = functions::reason(dialect, name);
         Rejection::Function { name: name.to_owned(), does, hint }
     }
 
-    /// A function that `value.name` would call.
+    /// A function that `value.name` might call.
     pub(super) fn function_by_dot(name: &str) -> Self {
         Rejection::Function {
             name: name.to_owned(),
@@ -71,7 +71,7 @@ impl Rejection {
         }
     }
 
-    /// An operator that is written with a schema other than the catalog's.
+    /// An operator written with a schema other than `pg_catalog`.
     pub(super) fn foreign_operator(name: String) -> Self {
         Rejection::Function {
             name,

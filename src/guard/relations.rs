@@ -1,12 +1,12 @@
-//! Which relations of the system catalog a statement may read. Pure data and one look-up.
+//! The relations of the system catalog that a statement may read. Pure data and one look-up.
 //!
-//! User relations are the role's business; system relations are refused unless they are on this list, because many
-//! leak secrets, other sessions or server files (`pg_authid`, `pg_stat_activity`, `pg_hba_file_rules`, ..).
+//! Access to user relations is decided by the role. System relations are refused unless they are on this list, because
+//! many reveal secrets, other sessions or server files (`pg_authid`, `pg_stat_activity`, `pg_hba_file_rules`, ..).
 
 use crate::dialect::Dialect;
 
-/// Returns why the relation is refused, or `None` when it may be read. `schema` and `name` are folded to lower case
-/// unless they were quoted.
+/// Returns why the relation is refused, or `None` if it may be read. `schema` and `name` are in lower case unless they
+/// were quoted.
 pub(crate) fn refusal(dialect: Dialect, schema: Option<&str>, name: &str) -> Option<&'static str> {
     match dialect {
         Dialect::Postgresql => match schema {
@@ -37,7 +37,7 @@ pub(crate) fn refusal(dialect: Dialect, schema: Option<&str>, name: &str) -> Opt
     }
 }
 
-/// Catalog relations that say what exists and nothing about secrets, sessions or files.
+/// Catalog relations that describe objects and reveal no secrets, sessions or files.
 const CATALOG: [&str; 61] = [
     "pg_aggregate",
     "pg_am",
@@ -102,7 +102,7 @@ const CATALOG: [&str; 61] = [
     "pg_views",
 ];
 
-/// Views of the standard's schema that describe what may be read.
+/// Views of `information_schema` that describe what the role may read.
 const INFORMATION_SCHEMA: [&str; 55] = [
     "administrable_role_authorizations",
     "applicable_roles",

@@ -1,14 +1,15 @@
-//! The second reader: judges a statement by its lexemes alone.
+//! The second reader: judges a statement by its lexemes only.
 //!
-//! The parser knows less than the server (clauses that do not parse) and sometimes something else (`FROM ONLY t` is a
-//! table named `only` to it, `type 'x'` a column with an alias). So every statement is read here too: names that the
-//! parser missed are added to its own, and what does not parse is judged here alone, more strictly. It needs no grammar, because the server has one: what does not parse there never runs. It only has to see every name
-//! that could do harm, and sees too many rather than too few. In both databases a function called by name is a name
-//! before a parenthesis; what changes data, takes locks or names a table to be made is a keyword; and a second statement
-//! needs a semicolon. So every name before a parenthesis is a call that must be known, each refused word is refused
-//! wherever it stands without quotes, and every other name is taken for a table, a type and a field at once. A few
-//! honest statements are refused for that (a column alias named `into`), and none of the parser's mistakes can pass.
-//! Pure.
+//! The parser does not know every clause of the server, and misreads some: `FROM ONLY t` is a table named `only` to it,
+//! and `type 'x'` a column with an alias. So every statement is read here too. Names that the parser missed are added
+//! to its own. A statement that does not parse is judged here alone, and more strictly.
+//!
+//! This reader needs no grammar, because what the server cannot parse never runs. It must only see every name that
+//! could do harm, and it sees too many rather than too few. In both databases a function called by name is a name
+//! before a parenthesis. Changing data, taking locks and naming a table to create need a keyword. A second statement
+//! needs a semicolon. So every name before a parenthesis is a call that must be known. A refused word is refused
+//! wherever it occurs without quotes. Every other name counts as a table, a type and a field at once. This refuses a
+//! few honest statements (a column alias named `into`), and lets no mistake of the parser pass. Pure.
 
 mod unread;
 
@@ -20,8 +21,8 @@ use super::walk::{fold, object_type_refusal};
 use super::{Names, Rejection, relations};
 use crate::dialect::Dialect;
 
-/// Keywords that open an expression or a list, not a call, when a parenthesis follows. Those which PostgreSQL does not
-/// reserve could be functions of a user too: they are told to the catalog as well.
+/// Keywords that open an expression or a list, not a call, if a parenthesis follows. Those that PostgreSQL does not
+/// reserve could also be functions of a user, so the catalog is asked about them too.
 const BEFORE_PARENTHESIS: &str = "
 all and any array as asymmetric between by case cast collate columns cross cube distinct else end escape except exists
 fetch filter first following for from full group groups having ilike in inner intersect interval is isnull join
@@ -32,14 +33,14 @@ some symmetric table then to union unique using value values variadic when where
 xmlparse xmlpi xmlroot xmlserialize xmltable zone
 ";
 
-/// Keywords that PostgreSQL takes as functions or types with a syntax of their own, and not after a schema.
+/// Keywords that PostgreSQL reads as functions or types with their own syntax, unless a schema precedes them.
 const OWN_SYNTAX: &str = "
 bigint bit boolean char character coalesce dec decimal extract float greatest grouping inout int integer least
 merge_action national nchar none normalize nullif numeric out overlay position precision real smallint substring time
 timestamp trim varchar xmlattributes xmlconcat xmlelement xmlexists xmlforest
 ";
 
-/// Functions that PostgreSQL calls by a keyword alone, in FROM too.
+/// Functions that PostgreSQL calls by a keyword without parentheses, also in FROM.
 const VALUES_WITHOUT_PARENTHESES: [&str; 13] = [
     "current_catalog",
     "current_date",
@@ -56,17 +57,17 @@ const VALUES_WITHOUT_PARENTHESES: [&str; 13] = [
     "default",
 ];
 
-/// Words that no query needs and that change, lock or make something.
+/// Words that change, lock or create something, and that no query needs.
 const REFUSED_WORDS: [&str; 5] = ["insert", "update", "delete", "merge", "into"];
 
 /// Words that may follow `FOR` in a locking clause.
 const LOCKS: [&str; 4] = ["update", "share", "no", "key"];
 
-/// Reads `sql`, one statement without its closing semicolons, which the parser could not read.
+/// Checks `sql`, one statement without its closing semicolons, that the parser could not read.
 ///
 /// # Errors
 ///
-/// A [`Rejection`] for anything that is not known to be harmless; `unread` when the text cannot be cut into lexemes.
+/// A [`Rejection`] for anything that is not known to be harmless. `unread` if the text cannot be split into lexemes.
 pub(super) fn check(sql: &str, dialect: Dialect, unread: Rejection) -> Result<Names, Rejection> {
     match Reader::new(sql, dialect, true) {
         Some(reader) => reader.check(unread),
@@ -74,12 +75,12 @@ pub(super) fn check(sql: &str, dialect: Dialect, unread: Rejection) -> Result<Na
     }
 }
 
-/// Reads `sql` after the parser, and adds the names that it sees beside the parser's. `understood` holds the byte
-/// offsets of the identifiers whose meaning the walk noted.
+/// Checks `sql` after the parser, and adds the names that only this reader sees. `understood` has the byte offsets of
+/// the identifiers whose meaning the walk knows.
 ///
 /// # Errors
 ///
-/// A [`Rejection`] for what the parser took for something else.
+/// A [`Rejection`] for what the parser misread.
 pub(super) fn complete(
     sql: &str,
     dialect: Dialect,
@@ -108,7 +109,7 @@ pub(super) fn complete(
     })
 }
 
-/// The place of each parenthesis' partner.
+/// For each position, the partner of the parenthesis there. `None` elsewhere.
 fn pairs(words: &[Lexeme]) -> Vec<Option<usize>> {
     let mut partner = vec![None; words.len()];
     let mut open = Vec::new();
@@ -135,13 +136,13 @@ struct Reader<'a> {
     sql: &'a str,
     dialect: Dialect,
     words: Vec<Lexeme>,
-    /// Partner of the parenthesis at each place.
+    /// For each position, the partner of the parenthesis there.
     closing: Vec<Option<usize>>,
-    /// Whether this is the only reader.
+    /// Whether the parser could not read the statement.
     alone: bool,
-    /// What functions in FROM may be called.
+    /// Possible names and aliases of functions in FROM.
     aliases: HashSet<String>,
-    /// Byte offsets of the identifiers whose meaning the walk noted; none where it misread the statement.
+    /// Byte offsets of the identifiers whose meaning the walk knows. Empty if the walk misread the statement.
     understood: BTreeSet<usize>,
 }
 
@@ -168,12 +169,12 @@ impl<'a> Reader<'a> {
         self.kind(at) == Some(Kind::Mark(mark))
     }
 
-    /// The keyword at a place, in lower case; empty for anything else.
+    /// The keyword at a position, in lower case. Empty if there is none.
     fn keyword(&self, at: usize) -> String {
         if self.kind(at) == Some(Kind::Word) { self.text(at).to_ascii_lowercase() } else { String::new() }
     }
 
-    /// The name at a place, folded as the database folds it.
+    /// The name at a position, folded as the database folds it.
     fn name(&self, at: usize) -> Option<String> {
         let text = self.text(at);
         match self.kind(at)? {
@@ -183,8 +184,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a server of another encoding than UTF-8 could fold the name or cut it otherwise: it folds letters of
-    /// what is not quoted, and a name is cut after 63 bytes.
+    /// Whether a server with an encoding other than UTF-8 could fold or cut the name differently. It folds letters of
+    /// an unquoted name, and cuts a name after 63 bytes.
     fn is_beyond_ascii(&self, at: usize) -> bool {
         let text = self.text(at);
         match self.kind(at) {
@@ -203,7 +204,7 @@ impl<'a> Reader<'a> {
         if (0..self.words.len()).filter(is_mark).any(|at| self.closing.get(at).copied().flatten().is_none()) {
             return Err(unread);
         }
-        // SQLite puts CTEs in their references' places; how often is counted on the parser's tree alone.
+        // SQLite expands CTEs. The number of expansions is counted on the parser's tree only.
         if self.alone && self.dialect == Dialect::Sqlite && (0..self.words.len()).any(|at| self.keyword(at) == "with") {
             return Err(unread);
         }
@@ -211,7 +212,7 @@ impl<'a> Reader<'a> {
         for at in 0..self.words.len() {
             match self.kind(at) {
                 Some(Kind::Mark(b';')) => return Err(Rejection::MultipleStatements { count: 2 }),
-                // The parser's own words are better than "this cannot be read".
+                // The parser's message is better than "this cannot be read".
                 Some(Kind::Unreadable | Kind::Mark(b'\\' | b'{' | b'}')) => return Err(unread),
                 Some(Kind::Operator) => {
                     names.operators.insert(self.text(at).to_owned());
@@ -246,7 +247,7 @@ impl<'a> Reader<'a> {
         if keyword == "for" && LOCKS.contains(&self.keyword(at + 1).as_str()) {
             return Err(Rejection::Write { what: "a locking clause (FOR UPDATE, FOR SHARE)".into() });
         }
-        // TREAT(x AS name) is the call name(x).
+        // `TREAT(x AS name)` calls `name(x)`.
         if keyword == "treat" && !dotted && self.is(at + 1, b'(') && self.dialect == Dialect::Postgresql {
             return Err(Rejection::clause("TREAT"));
         }
@@ -271,7 +272,7 @@ impl<'a> Reader<'a> {
             return Err(Rejection::Relation { name: written, reason });
         }
         object_type_refusal(&name)?;
-        // What is reserved names no table and no type unless it is quoted.
+        // Without quotes, a reserved word names no table and no type.
         if !dotted && self.is_reserved_word(at) {
             return Ok(());
         }
@@ -283,8 +284,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether the dotted name at a place can be a column only: the walk noted it (its tables and types are in the names
-    /// that the walk returns), and the words around it do not make a type or a relation of it that the parser missed.
+    /// Whether the dotted name at a position can only be a column. The walk must have recorded it, and the words around
+    /// it must not make it a type or a relation that the parser missed.
     fn is_plain_column(&self, at: usize) -> bool {
         let mut first = at;
         while first >= 2 && self.is(first - 1, b'.') {
@@ -297,7 +298,7 @@ impl<'a> Reader<'a> {
         is_noted && !names_more && self.kind(at + 1) != Some(Kind::String)
     }
 
-    /// Whether the parenthesis at `open` holds an operator with or without a schema, and nothing else.
+    /// Whether the parenthesis at `open` contains only an operator, with or without a schema.
     fn operator_closes(&self, open: usize) -> bool {
         let Some(close) = self.closing.get(open).copied().flatten().filter(|_| self.is(open, b'(')) else {
             return false;
@@ -306,8 +307,8 @@ impl<'a> Reader<'a> {
             && (open + 1..close.saturating_sub(1)).all(|at| self.name(at).is_some() || self.is(at, b'.'))
     }
 
-    /// Whether a keyword changes something. A column may be called `delete`, so that beside the parser a word counts
-    /// only where a statement can begin.
+    /// Whether a keyword changes something. A column may be named `delete`. So if the parser read the statement, a word
+    /// counts only where a statement can begin.
     fn writes(&self, at: usize, keyword: &str) -> bool {
         if self.alone || keyword == "into" {
             return REFUSED_WORDS.contains(&keyword);
@@ -323,8 +324,8 @@ impl<'a> Reader<'a> {
             }
     }
 
-    /// A dotted name is a column of a table everywhere but in FROM, so that only names that are a system relation's are
-    /// judged as relations.
+    /// Outside FROM, a dotted name is a column of a table. So a dotted name is judged as a relation only in a system
+    /// schema.
     fn relation_refusal(&self, schema: Option<&str>, name: &str, dotted: bool) -> Option<&'static str> {
         match self.dialect {
             Dialect::Postgresql
@@ -332,7 +333,7 @@ impl<'a> Reader<'a> {
             {
                 None
             }
-            // A schema's own name before a dot, a type, a column that is called as the function it came from.
+            // A schema before a dot, a type, or a column named after the function that it came from.
             Dialect::Postgresql
                 if matches!(name, "pg_catalog" | "pg_temp" | "pg_snapshot")
                     || functions::judge(self.dialect, name) == Judgement::Harmless =>
@@ -354,7 +355,7 @@ impl<'a> Reader<'a> {
     ) -> Result<(), Rejection> {
         let is_word = self.kind(at) == Some(Kind::Word) && !dotted;
         if is_word && BEFORE_PARENTHESIS.split_ascii_whitespace().any(|keyword| keyword == name) {
-            // A few of these words are no functions for the server whatever a user has made.
+            // Some of these words are never functions for the server, even if a user creates one.
             if !self.is_reserved_word(at) || matches!(name.as_str(), "left" | "right" | "cross" | "natural") {
                 names.functions.insert(name);
             }
@@ -374,7 +375,7 @@ impl<'a> Reader<'a> {
                     None => Ok(()),
                 };
             }
-            // `(expression).name(` and `a.b.name(` have no schema of their own.
+            // `(expression).name(` and `a.b.name(` have no schema.
             (_, None) if dotted => return Err(Rejection::function(self.dialect, &name)),
             (Dialect::Sqlite, Some(_)) => return Err(Rejection::function(self.dialect, &name)),
             _ => {}
@@ -398,8 +399,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Calls by a bare name that may be written with a schema. A name of which one call is a keyword's own syntax
-    /// (`substring(a FROM b)`) or stands after a dot is left out altogether.
+    /// Calls by a bare name that can be qualified with a schema. A name is left out if one of its calls is a keyword's
+    /// own syntax (`substring(a FROM b)`) or comes after a dot.
     fn bare_calls(&self) -> Vec<(usize, String)> {
         let mut found = Vec::new();
         let mut special = BTreeSet::new();
@@ -427,7 +428,8 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// A name that only gives columns names or a type a length: `AS t(a, b)`, `::numeric(10, 2)`, `WITH q(a) AS (SELECT`.
+    /// Whether the name is no call: it comes before a list of column names or the length of a type, as in `AS t(a, b)`,
+    /// `::numeric(10, 2)` or `WITH q(a) AS (SELECT`.
     fn is_declaration(&self, at: usize) -> bool {
         let Some(before) = at.checked_sub(1) else { return false };
         let is_cast = self.is(before, b':') && before > 0 && self.is(before - 1, b':');
@@ -438,8 +440,8 @@ impl<'a> Reader<'a> {
         if !(matches!(previous.as_str(), "with" | "recursive") || self.is(before, b',')) {
             return false;
         }
-        // A common table expression: only names between the parentheses, then a query. `f() AS (values int)` is a
-        // function with its columns, and has a type after the first name.
+        // A common table expression has only names between the parentheses, and then a query. `f() AS (values int)` is
+        // a function with its columns, and has a type after the first name.
         let Some(close) = self.closing.get(at + 1).copied().flatten() else { return false };
         let names = at + 2..close;
         let plain = !names.is_empty() && names.clone().all(|at| self.name(at).is_some() || self.is(at, b','));
@@ -458,8 +460,8 @@ impl<'a> Reader<'a> {
         plain && opens && query
     }
 
-    /// `alias.name` calls the function `name` when there is no such column: on PostgreSQL the catalog is asked for
-    /// functions that take a row; over a value (a parenthesis, a function's alias) the name is judged as a call.
+    /// `alias.name` calls the function `name` if there is no such column. On PostgreSQL the catalog is asked for
+    /// functions that take a row. After a value (a parenthesis, a function's alias) the name is judged as a call.
     fn field(&self, at: usize, name: &str, names: &mut Collected) -> Result<(), Rejection> {
         if self.dialect == Dialect::Sqlite {
             return Ok(());
@@ -480,7 +482,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether the dotted name at `at` hangs, over any number of dots, on a value rather than on a table.
+    /// Whether the dotted name at `at` belongs, over any number of dots, to a value and not to a table.
     fn is_over_value(&self, at: usize) -> bool {
         let mut at = at;
         while at >= 2 && self.is(at - 1, b'.') {
@@ -493,8 +495,8 @@ impl<'a> Reader<'a> {
         false
     }
 
-    /// What a function in FROM may be called: its own name, or a word after one that takes no parentheses, or after a
-    /// closing parenthesis that does not close a query or a join.
+    /// Possible names of functions in FROM: a function's own name, a word after a function without parentheses, or a
+    /// word after a closing parenthesis that does not close a query or a join.
     fn function_aliases(&self) -> HashSet<String> {
         (0..self.words.len()).filter(|at| self.may_stand_for_function(*at)).filter_map(|at| self.name(at)).collect()
     }
@@ -526,7 +528,7 @@ impl<'a> Reader<'a> {
         rows_from || !opens_query
     }
 
-    /// A text that is cast to `regclass` names a relation as much as FROM does.
+    /// A text cast to `regclass` names a relation, as FROM does.
     fn regclass_texts(&self, names: &Collected) -> Result<(), Rejection> {
         if !names.all.iter().any(|(_, name)| name == "regclass") {
             return Ok(());
@@ -539,7 +541,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Names that stand where tables stand, for the record and the reply: what follows FROM, JOIN or TABLE.
+    /// Names after FROM, JOIN, TABLE or ONLY, for the record and the reply.
     fn after_from(&self) -> Vec<String> {
         let mut found = BTreeSet::new();
         for at in 0..self.words.len() {
@@ -561,9 +563,9 @@ struct Collected {
     unknown: BTreeSet<(Option<String>, String)>,
     fields: BTreeSet<String>,
     operators: BTreeSet<String>,
-    /// Every other name, with the one before its dot.
+    /// All other names, each with the name before its dot.
     all: BTreeSet<(Option<String>, String)>,
-    /// Names after a dot that can be columns only.
+    /// Names after a dot that can only be columns.
     columns: BTreeSet<String>,
 }
 

@@ -1,7 +1,7 @@
-//! Settings that `SHOW` may tell: they say how results are to be read and nothing about files, secrets or other
-//! sessions. Pure data and one look-up.
+//! The settings that `SHOW` may return. They say how to read results, and reveal no files, secrets or other sessions.
+//! Pure data and one look-up.
 
-/// Returns TUDB's own statement for `SHOW name` on PostgreSQL, or `None` when the setting is not one of the harmless.
+/// Returns TUDB's statement for `SHOW name` on PostgreSQL, or `None` if the setting is not listed.
 pub(super) fn show(name: &str) -> Option<String> {
     let known = HARMLESS.iter().find(|known| known.eq_ignore_ascii_case(name))?;
     let lower = known.to_ascii_lowercase();

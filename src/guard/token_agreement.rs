@@ -1,9 +1,9 @@
-//! Do the parser's tokens end where PostgreSQL's do?
+//! Checks that the parser's tokens end where PostgreSQL's do.
 //!
-//! The parser's tokeniser differs from the server's in places (an operator that runs into a comment, a continued `E''`
-//! string), and text that one takes for a literal the other would run. So every stretch that is opaque to a parser
-//! (string, quoted name, comment, dollar quote) is found by the server's own rules too, and the statement is refused
-//! unless the tokens agree on each of them, and on where each operator begins and ends. Pure.
+//! The parser's tokeniser differs from the server's in places (an operator directly before a comment, a continued `E''`
+//! string). Then a text that is a literal for one could run as code on the other. So this module finds every stretch
+//! that is opaque to a parser (string, quoted name, comment, dollar quote) by the server's rules. The statement is
+//! refused unless the tokens agree on each stretch, and on where each operator begins and ends. Pure.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,8 +16,8 @@ use crate::dialect::Dialect;
 /// Byte ranges, in order.
 type Ranges = Vec<Range<usize>>;
 
-/// The operators as PostgreSQL reads them, or `None` when tokens and server do not see the same stretches. Where one
-/// run of operator characters ends is compared; how a run is divided is not, since the server's division is returned.
+/// The operators as PostgreSQL reads them, or `None` if tokens and server see different stretches. Only the ends of a
+/// run of operator characters are compared. How the run is divided is not, because the server's division is returned.
 pub(super) fn operators(sql: &str, tokens: &[TokenWithSpan]) -> Option<Vec<String>> {
     let (stretches, operators) = stretches(sql)?;
     if stretches != of_tokens(sql, tokens) {
@@ -28,7 +28,7 @@ pub(super) fn operators(sql: &str, tokens: &[TokenWithSpan]) -> Option<Vec<Strin
     Some(texts.into_iter().collect())
 }
 
-/// Adds a run of operator characters to the one it touches, if any.
+/// Appends a run of operator characters, or extends the last run if the two touch.
 fn push_run(found: &mut Vec<Range<usize>>, last_is_run: bool, run: Range<usize>) {
     match found.last_mut() {
         Some(last) if last_is_run && last.end == run.start => last.end = run.end,
@@ -36,8 +36,8 @@ fn push_run(found: &mut Vec<Range<usize>>, last_is_run: bool, run: Range<usize>)
     }
 }
 
-/// The opaque stretches and operator runs by PostgreSQL's rules, as byte ranges in order, and the operators one by one;
-/// `None` when a stretch does not end.
+/// The opaque stretches and operator runs by PostgreSQL's rules, as byte ranges in order, and the single operators.
+/// `None` if a stretch does not end.
 fn stretches(sql: &str) -> Option<(Ranges, Ranges)> {
     let mut found = Vec::new();
     let mut operators: Ranges = Vec::new();
@@ -56,7 +56,7 @@ fn stretches(sql: &str) -> Option<(Ranges, Ranges)> {
     Some((found, operators))
 }
 
-/// The opaque stretches as the parser's tokens tell them.
+/// The opaque stretches and operator runs according to the parser's tokens.
 fn of_tokens(sql: &str, tokens: &[TokenWithSpan]) -> Vec<Range<usize>> {
     let mut cursor = Cursor { sql, byte: 0, line: 1, column: 1 };
     let mut found = Vec::new();
@@ -83,7 +83,7 @@ fn of_tokens(sql: &str, tokens: &[TokenWithSpan]) -> Vec<Range<usize>> {
             push_run(&mut found, last_is_run, start..end);
         } else if is_opaque {
             let mut end = cursor.go_to(token.span.end.line, token.span.end.column);
-            // A line comment's token takes its line break with it.
+            // The token of a line comment includes its line break.
             if matches!(token.token, Token::Whitespace(Whitespace::SingleLineComment { .. })) {
                 let text = sql.get(start..end).unwrap_or_default();
                 end = start + text.find(['\n', '\r']).unwrap_or(text.len());
@@ -95,13 +95,13 @@ fn of_tokens(sql: &str, tokens: &[TokenWithSpan]) -> Vec<Range<usize>> {
     found
 }
 
-/// The byte offsets of places in the text.
+/// The byte offsets of locations in the text.
 pub(super) fn byte_offsets(sql: &str, places: &BTreeSet<Location>) -> BTreeSet<usize> {
     let mut cursor = Cursor { sql, byte: 0, line: 1, column: 1 };
     places.iter().map(|place| cursor.go_to(place.line, place.column)).collect()
 }
 
-/// Walks the text once, turning lines and columns into bytes.
+/// Converts lines and columns to byte offsets in one pass over the text.
 struct Cursor<'a> {
     sql: &'a str,
     byte: usize,

@@ -1,8 +1,8 @@
-//! The walk over a parsed statement: every query, table, function, operator and type in it, at every position.
+//! The walk over a parsed statement: every query, table, function, operator and type, at every position.
 //!
-//! Structs are taken apart field by field and enums without a wildcard wherever something can hide in them, so that a
-//! new version of the parser fails to compile here until someone has looked. What PostgreSQL and SQLite do not have is
-//! refused rather than walked. Pure.
+//! Where something can hide, structs are matched field by field and enums without a wildcard. So a new version of the
+//! parser does not compile until its changes are reviewed. Syntax that neither PostgreSQL nor SQLite has is refused,
+//! not walked. Pure.
 
 mod expressions;
 mod uses;
@@ -19,15 +19,19 @@ use crate::dialect::Dialect;
 
 type Walked = Result<(), Rejection>;
 
-/// Queries that one SQLite statement may become when its CTEs are put in place; a chain of CTEs that each name the one
-/// before twice doubles with each link.
+/// Queries that one SQLite statement may become when its CTEs are expanded. A chain of CTEs in which each names the
+/// previous one twice doubles with each link.
 pub(super) const MAX_EXPANSIONS: u64 = 1_000;
 
-/// Where the identifiers begin whose part in the statement the walk knows: a use of a column that it noted, or the name
-/// of something that is no column.
+/// Start locations of the identifiers whose meaning the walk knows: a recorded use of a column, or the name of
+/// something that is no column.
 pub(super) type Understood = BTreeSet<Location>;
 
-/// Returns the names the statement uses and the places of those it understood, or why it is refused.
+/// Returns the names of the statement and the locations that the walk understood.
+///
+/// # Errors
+///
+/// Why the statement is refused.
 pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Result<(Names, Understood), Rejection> {
     let mut walk = Walk {
         sql,
@@ -60,7 +64,7 @@ pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Resul
         types: walk.types.into_iter().collect(),
         reads: walk.reads.into_iter().collect(),
         calls: Vec::new(),
-        // Inside of its WITH such a name may be the query's.
+        // Inside the WITH clause, such a name may mean the CTE.
         tables: walk.tables.into_iter().filter(|(_, name)| !walk.ctes.contains(name)).collect(),
         beyond_ascii: false,
         uses: Some(walk.uses),
@@ -68,8 +72,8 @@ pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Resul
     Ok((names, walk.understood))
 }
 
-/// A name as the database folds it: PostgreSQL folds the ASCII letters of what is not quoted and cuts every name at 63
-/// bytes; SQLite compares names without case either way.
+/// A name as the database folds it. PostgreSQL folds the ASCII letters of an unquoted name, and cuts every name at 63
+/// bytes. SQLite compares all names without case.
 pub(super) fn fold(dialect: Dialect, name: &str, is_quoted: bool) -> String {
     match dialect {
         Dialect::Sqlite => name.to_ascii_lowercase(),
@@ -80,7 +84,7 @@ pub(super) fn fold(dialect: Dialect, name: &str, is_quoted: bool) -> String {
     }
 }
 
-/// Refuses the object-identifier types that look up what may be secret or runs: `regproc`, `regrole` and the like.
+/// Refuses object-identifier types that look up secrets or functions: `regproc`, `regrole` and similar ones.
 pub(super) fn object_type_refusal(name: &str) -> Walked {
     let bare = name.strip_prefix('_').unwrap_or(name);
     match bare {
@@ -91,7 +95,7 @@ pub(super) fn object_type_refusal(name: &str) -> Walked {
     }
 }
 
-/// Refuses a text that names, as `regclass`, a relation which may not be read.
+/// Refuses a text that names, as a `regclass`, a relation that may not be read.
 pub(super) fn regclass_refusal(text: &str) -> Walked {
     let folded = text.replace('"', "").to_lowercase();
     let (schema, name) = match folded.split_once('.') {
@@ -107,24 +111,24 @@ pub(super) fn regclass_refusal(text: &str) -> Walked {
 struct Walk<'a> {
     sql: &'a str,
     dialect: Dialect,
-    /// Byte offsets and names of tables that are named without a schema.
+    /// Tables named without a schema, with their byte offsets.
     tables: Vec<(usize, String)>,
     relations: BTreeSet<String>,
-    /// Names of common table expressions, anywhere: used only to leave them out of the list of tables. A CTE never
-    /// makes a refused relation's name readable, because its own body may still mean the real one.
+    /// Names of all CTEs, used only to leave them out of the list of tables. A CTE does not make a refused relation's
+    /// name readable, because the CTE's own body may still mean the relation.
     ctes: BTreeSet<String>,
     functions: BTreeSet<String>,
     /// Functions that only the catalog can judge.
     unknown: BTreeSet<(Option<String>, String)>,
     types: BTreeSet<String>,
-    /// Every relation, those that a CTE may hide included.
+    /// Every relation, including those that a CTE may hide.
     reads: BTreeSet<(Option<String>, String)>,
     uses: ColumnUses,
     understood: Understood,
-    /// Queries that the one at hand becomes once each CTE stands in its references' place, and the same of each CTE.
+    /// The number of queries that the current query becomes when CTEs are expanded, and the same number for each CTE.
     expansions: u64,
     weights: HashMap<String, u64>,
-    /// How deep the query at hand is nested; set operations count as a level.
+    /// Nesting depth of the current query. A set operation counts as a level.
     level: usize,
     /// Last parts of dotted names.
     fields: BTreeSet<String>,
@@ -164,7 +168,7 @@ impl Walk<'_> {
                 self.uses.derived.insert(name.clone());
                 self.ctes.insert(name.clone());
                 self.alias(Some(alias))?;
-                // SQLite puts a CTE's body in the place of each of its references while it compiles.
+                // SQLite copies a CTE's body to each of its references while it compiles.
                 let outside = std::mem::replace(&mut self.expansions, 1);
                 self.query(query)?;
                 let inside = std::mem::replace(&mut self.expansions, outside);
@@ -286,7 +290,7 @@ impl Walk<'_> {
         }
         match distinct {
             None | Some(Distinct::All) => {}
-            // How many rows are left tells which values are equal.
+            // The number of remaining rows reveals which values are equal.
             Some(Distinct::Distinct) => self.uses.by_place |= self.level == 1,
             Some(Distinct::On(list)) => {
                 self.places(list.iter());
@@ -431,7 +435,7 @@ impl Walk<'_> {
                 self.alias(alias.as_ref())?;
                 self.sample(sample.as_ref())?;
                 self.understand_name(name);
-                // `ONLY t` and `ONLY (t)` are read as a table or a function of that name.
+                // The parser reads `ONLY t` and `ONLY (t)` as a table or a function of that name.
                 self.uses.renames |= self.parts(name)?.last().is_some_and(|name| name == "only");
                 match args {
                     None => {
@@ -474,7 +478,7 @@ impl Walk<'_> {
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
                 self.alias(alias.as_ref())?;
-                // Its alias stands for the columns of all its tables.
+                // The alias covers the columns of all tables inside.
                 self.uses.renames |= alias.is_some();
                 self.table_with_joins(table_with_joins)
             }
@@ -537,7 +541,7 @@ impl Walk<'_> {
         if bucket.is_some() || offset.is_some() {
             return Err(Rejection::clause("TABLESAMPLE of another SQL dialect"));
         }
-        // PostgreSQL's own methods; a method of an extension is a function that runs.
+        // PostgreSQL's own methods. A method of an extension is a function that runs.
         match name {
             None | Some(TableSampleMethod::Bernoulli | TableSampleMethod::System) => {}
             Some(TableSampleMethod::Row | TableSampleMethod::Block) => {
@@ -547,7 +551,7 @@ impl Walk<'_> {
         self.maybe(quantity.as_ref().map(|quantity| &quantity.value))
     }
 
-    /// Column definitions of an alias carry types: `FROM f() AS t(a some_type)`.
+    /// Column definitions of an alias have types: `FROM f() AS t(a some_type)`.
     fn alias(&mut self, alias: Option<&TableAlias>) -> Walked {
         if let Some(alias) = alias {
             self.understand(&alias.name);
@@ -591,7 +595,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A function in FROM. SQLite's table-valued functions are relations and functions at once.
+    /// A function in FROM. A table-valued function of SQLite is both a relation and a function.
     fn table_function(&mut self, name: &ObjectName) -> Walked {
         if self.dialect == Dialect::Sqlite
             && let [bare] = self.parts(name)?.as_slice()

@@ -1,8 +1,8 @@
-//! AWS Bedrock through Converse: our messages to its wire form and back, retries, classified failures.
+//! AWS Bedrock through the Converse API: conversion of messages, retries, classification of failures.
 //!
-//! Sends neither temperature nor thinking nor a forced tool choice, which several models refuse; always sends
-//! maxTokens, which would otherwise be reserved in full against the quota. An `Ok` is not yet an answer: the output
-//! has to be a message with content and a known stop reason.
+//! Requests contain no temperature, no thinking and no forced tool choice, because several models refuse them. They
+//! always contain maxTokens: without it, the model's full output limit is reserved against the quota. A response counts
+//! as a turn only if it is a message with content and a known stop reason.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -29,14 +29,14 @@ use super::{Block, Hints, Message, ModelError, ModelTool, Raw, StopReason, Turn,
 use crate::config::{Environment, ModelConfig};
 use crate::limits::Limits;
 
-/// Tries for one turn; the question's deadline bounds them together.
+/// Attempts for one turn. The question's deadline limits them too.
 const MAX_ATTEMPTS: u32 = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(40);
-/// Looking for credentials, for `doctor`.
+/// Time limit for finding credentials in [`Bedrock::check`].
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What to look at when a turn fails.
+/// Hints for failed turns.
 pub(super) const HINTS: Hints = Hints {
     credentials: "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_BEARER_TOKEN_BEDROCK, and \
                   AWS_REGION, in the server's environment, or TUDB_MODEL=builtin; the other four tools work without.",
@@ -49,25 +49,25 @@ pub(super) const HINTS: Hints = Hints {
     blocked: "Ask in other words, or look at the guardrail in the [bedrock] settings.",
 };
 
-/// What is made on first use.
+/// Created on first use.
 #[derive(Debug)]
 struct Made {
     client: Client,
     credentials: Option<SharedCredentialsProvider>,
 }
 
-/// The Bedrock client, made on first use.
+/// The Bedrock client. It is created on first use.
 #[derive(Debug)]
 pub struct Bedrock {
     config: ModelConfig,
     max_tokens: i32,
     region: Option<String>,
-    /// Whether files under the home directory and instance metadata may be asked for credentials.
+    /// Whether the SDK may look for credentials in files of the home directory and in instance metadata.
     whole_chain: bool,
-    /// `AWS_BEARER_TOKEN_BEDROCK` is used instead of credentials.
+    /// Whether `AWS_BEARER_TOKEN_BEDROCK` is set. It replaces credentials.
     has_token: bool,
     made: OnceCell<Made>,
-    /// Built once: the SDK's documents are hash maps, and only a clone of one keeps its order on the wire.
+    /// Built once. The SDK's documents are hash maps, and only a clone keeps the order of keys in the request.
     tools: OnceLock<ToolConfiguration>,
 }
 
@@ -93,7 +93,7 @@ impl Bedrock {
         &self.config.bedrock_model
     }
 
-    /// The model's id, the region, and whether there are credentials, which are asked for and not shown.
+    /// Describes the model id, the region and the kind of credentials. Credentials are fetched, and never shown.
     pub(super) async fn check(&self) -> Result<String, ModelError> {
         let made = self.made().await?;
         let region = made.client.config().region().map_or("", AsRef::as_ref);
@@ -160,7 +160,7 @@ impl Bedrock {
             match tokio::time::timeout(left, sending).await {
                 Err(_) => return Err(ModelError::Deadline),
                 Ok(Ok(output)) => return read(output),
-                // The SDK does not retry these two; the service's own advice is one more try.
+                // The SDK does not retry these two errors; AWS advises to retry once.
                 Ok(Err(error))
                     if again && matches!(error.code(), Some("ModelTimeoutException" | "ModelErrorException")) =>
                 {
@@ -185,7 +185,7 @@ impl Bedrock {
             }
         };
         let cache_point = CachePointBlock::builder().r#type(CachePointType::Default).build().map_err(built)?;
-        // One cache point, after all that stays the same.
+        // One cache point, after the parts that do not change.
         let mut system = vec![
             SystemContentBlock::Text(request.system.to_owned()),
             SystemContentBlock::Text(request.schema.to_owned()),
@@ -287,25 +287,25 @@ fn read(output: ConverseOutput) -> Result<Turn, ModelError> {
                 name: used.name().to_owned(),
                 input: document::to_json(used.input()),
             }),
-            // Reasoning and the rest go back unchanged inside `raw`.
+            // Reasoning and other blocks are sent back unchanged inside `raw`.
             _ => None,
         })
         .collect();
     let is_blank = |block: &ContentBlock| block.as_text().is_ok_and(|text| text.trim().is_empty());
-    // A blank text cannot go back either: the service refuses it.
+    // A blank text cannot be sent back, because the service refuses it.
     if message.content().iter().all(is_blank) {
         return Err(ModelError::Reply("it is empty".into()));
     }
     Ok(Turn { blocks, stop, usage, raw: Some(Raw::Bedrock(std::sync::Arc::new(message))) })
 }
 
-/// Whether a request was not sent because no place had credentials for it.
+/// Whether the request was not sent because no credentials were found.
 fn lacks_credentials(error: &SdkError<ConverseError>) -> bool {
     std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
         .any(|cause| cause.is::<CredentialsError>())
 }
 
-/// Sorts a failure by its type or code; by its text only where the service gives nothing else.
+/// Classifies a failure by its type or code. Uses its text only if nothing else tells the cause.
 fn classify(error: &SdkError<ConverseError>) -> ModelError {
     let words = match error {
         SdkError::ServiceError(service) => service.err().message().unwrap_or("no reason was given").to_owned(),

@@ -1,4 +1,4 @@
-//! JSON to and from the AWS SDK's document type: total in both directions.
+//! Converts JSON to the AWS SDK's document type and back. Every value can be converted.
 
 use aws_smithy_types::{Document, Number};
 use serde_json::Value;

@@ -1,7 +1,7 @@
-//! The language model behind one small seam: one turn in, one turn out.
+//! The language model behind a small interface: one turn in, one turn out.
 //!
-//! `ask` drives the loop and knows none of the models; each of them turns the same messages into its own wire form.
-//! A model never reads a database: it proposes tool uses, and `ask` takes them to the gateway.
+//! `ask` runs the loop and does not depend on a particular model. Each model converts the same messages to its own wire
+//! format. A model never reads a database: it proposes tool uses, and `ask` sends them to the gateway.
 
 pub mod bedrock;
 pub mod builtin;
@@ -29,7 +29,7 @@ pub enum Block {
     ToolUse { id: String, name: String, input: Value },
 }
 
-/// The answer to one tool use.
+/// The result of one tool use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolResult {
     pub id: String,
@@ -37,23 +37,23 @@ pub struct ToolResult {
     pub is_error: bool,
 }
 
-/// A model's message as its service has it.
+/// A model's message in the format of its service.
 #[derive(Clone, Debug)]
 pub enum Raw {
     Bedrock(Arc<aws_sdk_bedrockruntime::types::Message>),
     OpenAi(Arc<Value>),
 }
 
-/// One message of the conversation, in order: user and model take turns, the user begins.
+/// One message of the conversation. User and model alternate, and the user begins.
 #[derive(Clone, Debug)]
 pub enum Message {
     User(String),
-    /// What the model said, exactly as it came; `raw` goes back unchanged (reasoning blocks carry signatures).
+    /// The model's reply as received. `raw` is sent back unchanged, because reasoning blocks carry signatures.
     Model {
         blocks: Vec<Block>,
         raw: Option<Raw>,
     },
-    /// The results of all tool uses of the turn before.
+    /// The results of all tool uses of the previous turn.
     Results(Vec<ToolResult>),
 }
 
@@ -66,8 +66,8 @@ pub struct ModelTool {
     pub input_schema: Value,
 }
 
-/// Everything one turn is made from. `system` and `tools` are the same for every question of a source, `schema` too when
-/// it is the whole one.
+/// The input of one turn. `system` and `tools` are the same for every question of a source. So is `schema` if it is the
+/// whole one.
 #[derive(Debug)]
 pub struct TurnRequest<'a> {
     pub system: &'a str,
@@ -75,27 +75,27 @@ pub struct TurnRequest<'a> {
     /// Whether `schema` is the same for every question.
     pub whole_schema: bool,
     pub tools: &'a [ModelTool],
-    /// How to say a tool call in text, for a model that has no tool calls.
+    /// Explains how to write a tool call as text, to a model without tool calls.
     pub spoken_tools: &'a str,
     pub messages: &'a [Message],
     pub deadline: Instant,
-    /// For the engine that reads questions itself.
+    /// This field and those below are for the built-in answerer.
     pub question: &'a str,
     pub snapshot: &'a Snapshot,
     pub dialect: Dialect,
     pub today: time::Date,
 }
 
-/// Why the model stopped.
+/// The reason why the model stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
     EndTurn,
     ToolUse,
-    /// The reply was cut: a tool use in it must not run.
+    /// The reply was cut off, so its tool uses must not run.
     MaxTokens,
 }
 
-/// Tokens of one turn, as the service counts them.
+/// Tokens of one turn, as counted by the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     pub input_tokens: u64,
@@ -103,7 +103,7 @@ pub struct Usage {
     pub cache_read_tokens: u64,
 }
 
-/// What the model answered.
+/// A model's reply.
 #[derive(Clone, Debug)]
 pub struct Turn {
     pub blocks: Vec<Block>,
@@ -112,7 +112,7 @@ pub struct Turn {
     pub raw: Option<Raw>,
 }
 
-/// A turn that could not be had. Every message names the setting to look at.
+/// A failed turn. Its hint names the setting to check.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
     #[error("no credentials were found or accepted: {0}")]
@@ -133,7 +133,7 @@ pub enum ModelError {
     Deadline,
 }
 
-/// One remedy for each failure, in the words of the model's own settings.
+/// One hint for each kind of failure, with the names of the model's own settings.
 #[derive(Debug)]
 pub(crate) struct Hints {
     credentials: &'static str,
@@ -161,7 +161,7 @@ impl ModelError {
     }
 }
 
-/// A model, chosen by configuration.
+/// The configured model.
 #[derive(Debug)]
 pub enum Model {
     Bedrock(Box<bedrock::Bedrock>),
@@ -172,11 +172,11 @@ pub enum Model {
 }
 
 impl Model {
-    /// The model that the configuration names.
+    /// Creates the configured model.
     ///
     /// # Errors
     ///
-    /// One sentence for settings that do not name a model.
+    /// `config_error` if the settings do not name a usable model.
     pub fn new(config: &ModelConfig, limits: &Limits, env: &crate::config::Environment) -> Result<Model, ToolError> {
         match config.choice {
             ModelChoice::Bedrock => Ok(Model::Bedrock(Box::new(bedrock::Bedrock::new(config, limits, env)))),
@@ -185,11 +185,11 @@ impl Model {
         }
     }
 
-    /// Whether the service can be used, in words; nothing is generated.
+    /// Checks that the service can be used, and describes it in words. Nothing is generated.
     ///
     /// # Errors
     ///
-    /// [`ModelError`].
+    /// [`ModelError`], as a turn would return it.
     pub async fn check(&self) -> Result<String, ModelError> {
         match self {
             Model::Bedrock(bedrock) => bedrock.check().await,
@@ -200,7 +200,7 @@ impl Model {
         }
     }
 
-    /// The receipt's word for it.
+    /// The name of the answerer in receipts.
     pub fn engine(&self) -> &'static str {
         match self {
             Model::Bedrock(_) => "bedrock",
@@ -222,16 +222,16 @@ impl Model {
         }
     }
 
-    /// A failure with its remedy in the words of this model's settings.
+    /// The error for the client, with a hint that names this model's settings.
     pub fn told(&self, error: &ModelError) -> ToolError {
         error.told(if matches!(self, Model::OpenAi(_)) { &openai::HINTS } else { &bedrock::HINTS })
     }
 
-    /// One turn.
+    /// Runs one turn.
     ///
     /// # Errors
     ///
-    /// [`ModelError`]; the built-in answerer has none.
+    /// [`ModelError`]. The built-in answerer never fails.
     pub async fn turn(&self, request: &TurnRequest<'_>) -> Result<Turn, ModelError> {
         match self {
             Model::Bedrock(bedrock) => bedrock.turn(request).await,

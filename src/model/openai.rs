@@ -1,8 +1,8 @@
-//! An OpenAI-compatible server (Ollama, llama.cpp, vLLM) through chat completions: our messages to its wire form and
-//! back, retries, classified failures.
+//! An OpenAI-compatible server (Ollama, llama.cpp, vLLM) through chat completions: conversion of messages, retries,
+//! classification of failures.
 //!
-//! The servers differ: one refuses tools for a model without them, one wants `max_completion_tokens`, one says a call in
-//! its text. What a server refused once is left out from then on; a call said in text is read as one (`spoken`).
+//! Servers differ. Some refuse tools for a model without tool calls; some require `max_completion_tokens`; some put a
+//! tool call into the text. A field that the server refused once is not sent again. `spoken` reads calls in texts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -22,18 +22,18 @@ use crate::http::{self, Http};
 use crate::limits::Limits;
 use crate::secret::Secret;
 
-/// Tries for one turn; the question's deadline bounds them together.
+/// Attempts for one turn. The question's deadline limits them too.
 const MAX_ATTEMPTS: u32 = 4;
-/// The wait before the second try; each further one is twice as long, or what the server asks for.
+/// Time before the second attempt. It doubles with each attempt, and is longer if the server asks for that.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// Asking for the list of models, for `doctor`.
+/// Time limit for the list of models in [`OpenAi::check`].
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of an answer; no turn is near it.
+/// Bytes of a response. A usual turn is far smaller.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
-/// Bytes of a server's own words that an error repeats.
+/// Bytes of a server's message that an error repeats.
 const MAX_WORDS: usize = 300;
 
-/// What to look at when a turn fails.
+/// Hints for failed turns.
 pub(super) const HINTS: Hints = Hints {
     credentials: "Set TUDB_OPENAI_API_KEY in the server's environment, or TUDB_MODEL=builtin; the other four tools work \
                   without.",
@@ -46,7 +46,7 @@ pub(super) const HINTS: Hints = Hints {
     blocked: "Ask in other words, or set another TUDB_OPENAI_MODEL.",
 };
 
-/// One server and one model of it. Connections are opened on first use.
+/// One model on one server. Connections are opened on first use.
 #[derive(Debug)]
 pub struct OpenAi {
     base: Url,
@@ -54,13 +54,13 @@ pub struct OpenAi {
     key: Option<Secret>,
     max_tokens: i32,
     http: OnceCell<Http>,
-    /// The server refused tools: calls are asked for and read in text.
+    /// The server refused tools. Tool calls are then described in the prompt and read from the text.
     without_tools: AtomicBool,
-    /// The server wants `max_completion_tokens` for `max_tokens`.
+    /// The server requires `max_completion_tokens` instead of `max_tokens`.
     completion_tokens: AtomicBool,
 }
 
-/// What is read of an answer.
+/// The parts of a response that are read.
 #[derive(Deserialize)]
 struct Completion {
     #[serde(default)]
@@ -76,7 +76,7 @@ struct Choice {
 
 #[derive(Deserialize)]
 struct Said {
-    /// A text; a list of parts from some servers.
+    /// A text. Some servers send a list of parts.
     #[serde(default)]
     content: Value,
     tool_calls: Option<Vec<Call>>,
@@ -90,7 +90,7 @@ impl Said {
     }
 }
 
-/// Some servers give no id, or a number.
+/// Some servers send no id, or a number.
 #[derive(Deserialize, Serialize)]
 struct Call {
     #[serde(default)]
@@ -103,7 +103,7 @@ struct Call {
 #[derive(Deserialize, Serialize)]
 struct Function {
     name: String,
-    /// JSON as text; an object from some servers.
+    /// JSON as text. Some servers send an object.
     #[serde(default)]
     arguments: Value,
 }
@@ -123,15 +123,15 @@ struct Cached {
     cached_tokens: Value,
 }
 
-/// A number of tokens; what is none counts as nothing.
+/// A number of tokens. Anything that is no number counts as 0.
 fn count(value: &Value) -> u64 {
     value.as_f64().filter(|count| (0.0..1e12).contains(count)).map_or(0, |count| count as u64)
 }
 
-/// An answer that was not a turn.
+/// A response that is not a turn.
 struct Refused {
     error: ModelError,
-    /// Whether the same request may work in a moment, and when at the earliest.
+    /// `Some` if the same request may succeed later: the shortest time to wait.
     again: Option<Duration>,
 }
 
@@ -177,14 +177,14 @@ impl OpenAi {
         &self.model
     }
 
-    /// Whether the server answers and lists the model. Nothing is generated.
+    /// Checks that the server answers and lists the model. Nothing is generated.
     pub(super) async fn check(&self) -> Result<String, ModelError> {
         let asked = tokio::time::timeout(CHECK_TIMEOUT, self.exchange(Method::GET, "models", None)).await;
         let list = asked.map_err(|_| ModelError::Unavailable("it did not answer in time".into()))?;
         let place = format!("OpenAI-compatible {} at {}", self.model, self.base.host_str().unwrap_or_default());
         let list = match list {
             Ok(list) => list,
-            // Not every server has a list.
+            // Some servers have no list of models.
             Err(Refused { error: ModelError::Id(_), .. }) => {
                 return Ok(format!("{place}, which has no list of models"));
             }
@@ -225,7 +225,7 @@ impl OpenAi {
         }
     }
 
-    /// Leaves out from now on what the server does not know. False when there is nothing new in the refusal.
+    /// Remembers a field that the server refuses, so that it is not sent again. `false` if nothing new was learned.
     fn learned(&self, error: &ModelError) -> bool {
         let (ModelError::Reply(words) | ModelError::Unavailable(words)) = error else { return false };
         if words.contains("max_completion_tokens") {
@@ -245,7 +245,7 @@ impl OpenAi {
 
     fn body(&self, request: &TurnRequest<'_>) -> Value {
         let without_tools = self.without_tools.load(Ordering::Relaxed);
-        // What is the same for every question comes first, so that the server can keep it.
+        // The parts that do not change come first, so that the server can cache them.
         let mut system = format!("{}\n{}", request.system, request.schema);
         if without_tools {
             system = format!("{system}\n{}", request.spoken_tools);
@@ -280,7 +280,7 @@ impl OpenAi {
         body
     }
 
-    /// The answer as a turn; calls that stand in its text count when there are no others.
+    /// Reads a response as a turn. A tool call in the text counts only if there are no other tool calls.
     fn read(&self, answer: &Value, request: &TurnRequest<'_>) -> Result<Turn, ModelError> {
         let Ok(Completion { choices, usage }) = Completion::deserialize(answer) else {
             return Err(ModelError::Reply("it is no chat completion".into()));
@@ -298,13 +298,13 @@ impl OpenAi {
         let mut calls = message.tool_calls.unwrap_or_default();
         let mut blocks: Vec<Block> = (!text.is_empty()).then(|| Block::Text(text.clone())).into_iter().collect();
         for (place, call) in calls.iter_mut().enumerate() {
-            // Each result has to name its own call.
+            // Each tool result must name its call.
             let id = match call.id.as_str() {
                 Some(id) if !id.is_empty() => id.to_owned(),
                 _ => format!("call_{}_{place}", request.messages.len()),
             };
             (call.id, call.kind) = (id.clone().into(), "function".into());
-            // A text that is no JSON is kept, so that the tool can say what is wrong with it.
+            // Text that is not JSON is kept, so that the tool can report what is wrong.
             let arguments = &call.function.arguments;
             let read = arguments.as_str().and_then(|text| serde_json::from_str(text).ok());
             blocks.push(Block::ToolUse {
@@ -325,7 +325,8 @@ impl OpenAi {
         }
         let is_spoken = calls.is_empty() && blocks.len() > 1;
         let raw = if is_spoken && !self.without_tools.load(Ordering::Relaxed) {
-            // The result that follows belongs to a call, so the call has to stand in the conversation.
+            // The next tool result names this call, so the message sent back must contain the call. `assistant` writes
+            // it.
             None
         } else if calls.is_empty() {
             Some(json!({"role": "assistant", "content": text}))
@@ -347,7 +348,7 @@ impl OpenAi {
         self.http.get_or_try_init(async || http::client(self.base.scheme() == "https").map_err(failed)).await
     }
 
-    /// One request and its answer as JSON.
+    /// Sends one request and returns the response as JSON.
     async fn exchange(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
@@ -387,14 +388,14 @@ impl OpenAi {
             .to_bytes();
         let answer: Option<Value> = serde_json::from_slice(&body).ok();
         match (head.status, answer) {
-            // Some servers say an error with 200.
+            // Some servers report errors with status 200.
             (StatusCode::OK, Some(answer)) if answer.get("error").is_none_or(Value::is_null) => Ok(answer),
             (StatusCode::OK, None) => Err(ModelError::Reply("it is not JSON".into()).into()),
             (status, answer) => Err(self.classify(status, &head.headers, answer.as_ref())),
         }
     }
 
-    /// A server's words, without the key that some of them repeat.
+    /// The server's message without the API key, which some servers repeat.
     fn harmless(&self, words: &str) -> String {
         let words = match self.key.as_ref().filter(|key| !key.reveal().is_empty()) {
             Some(key) => words.replace(key.reveal(), "***"),
@@ -428,12 +429,12 @@ impl OpenAi {
     }
 }
 
-/// What TLS found wrong with the server's certificate.
+/// The reason why TLS refused the server's certificate.
 fn certificate_problem(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(rustls::Error::InvalidCertificate(problem)) = error.downcast_ref() {
         return Some(format!("{problem:?}"));
     }
-    // What an I/O error wraps is not its source.
+    // `source` of an I/O error skips the error that it wraps.
     match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
         Some(inner) => certificate_problem(inner),
         None => certificate_problem(error.source()?),
@@ -444,7 +445,7 @@ fn result_text(result: &ToolResult) -> String {
     if result.is_error { format!("error: {}", result.text) } else { result.text.clone() }
 }
 
-/// A turn that was not kept as it came.
+/// The message of a turn that has no `raw`.
 fn assistant(blocks: &[Block]) -> Value {
     let mut text = Vec::new();
     let mut calls = Vec::new();

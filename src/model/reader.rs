@@ -1,11 +1,11 @@
-//! The built-in answerer behind the model's seam: it reads the question itself and speaks in tool uses like any model.
+//! The built-in answerer as a model: it reads the question itself and replies with tool uses.
 
 use serde_json::json;
 
 use super::builtin::{self, Reading, Shape, Verdict};
 use super::{Block, Message, StopReason, Turn, TurnRequest, Usage};
 
-/// The built-in answerer's turn: first the statement (or a question back, or the hand-back), then the answer.
+/// A turn of the built-in answerer. The first is a statement, a clarification or a hand-back; the next is the answer.
 pub(super) fn turn(request: &TurnRequest<'_>) -> Turn {
     let verdict = builtin::read(request.question, request.snapshot, request.dialect, request.today);
     let outcome = match request.messages.last() {
@@ -38,9 +38,9 @@ pub(super) fn turn(request: &TurnRequest<'_>) -> Turn {
     Turn { blocks: vec![block], stop: StopReason::ToolUse, usage: Usage::default(), raw: None }
 }
 
-/// One or two sentences from the rows themselves.
+/// One or two sentences made from the rows.
 fn summary(reading: &Reading, shown: &str) -> String {
-    // What the model is shown is a fenced JSON object; its rows are all a template needs.
+    // The tool result is a fenced JSON object; the summary needs only its rows and their number.
     let shown: serde_json::Value = shown
         .find('{')
         .zip(shown.rfind('}'))

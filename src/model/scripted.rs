@@ -1,11 +1,11 @@
-//! A model that says what a test wrote down, and remembers what it was asked.
+//! A model for tests. It returns the turns that a test wrote, and remembers the requests.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use super::{Block, Message, ModelError, StopReason, Turn, TurnRequest, Usage};
 
-/// Turns in, in order; after the last one the model goes on saying it.
+/// The turns, in order. The last one is repeated.
 #[derive(Debug, Default)]
 pub struct Scripted {
     turns: Mutex<VecDeque<Result<Turn, ModelError>>>,

@@ -1,12 +1,14 @@
-//! Calls that a model without tool calls says in its text: one JSON object, or one fenced SQL statement. Pure.
+//! Reads tool calls that a model without tool calls writes as text: a JSON object, or a fenced SQL statement. Pure.
 
 use serde_json::{Value, json};
 
 use super::ModelTool;
 
-/// The call that a text is: `{"tool": name, "input": {..}}` in one of the spellings that models have learned, bare, tagged
-/// or as its one fence. Words may stand before the fence with `after_words`, none ever behind it: a text that goes on may
-/// only quote a call. A fenced statement counts with `statements`. Half a guess is not run.
+/// The call that the text is: `{"tool": name, "input": {..}}`, or a variant with other key names.
+///
+/// The call may be bare, between tags, or in one fence. With `after_words`, words may precede the fence. Nothing may
+/// follow it, because such a text may only quote a call. With `statements`, a fenced SQL statement is a `run_sql` call.
+/// Anything else is no call.
 pub(super) fn call(text: &str, tools: &[ModelTool], after_words: bool, statements: bool) -> Option<(String, Value)> {
     let text = text.trim();
     let (language, body) = match text.split_once("```") {
@@ -35,7 +37,7 @@ fn named(object: &Value) -> Option<(String, Value)> {
     Some((name.to_owned(), input))
 }
 
-/// What stands between the marks that several models put around a call.
+/// The text between the tags that several models put around a call.
 fn tagged(text: &str) -> &str {
     [("<tool_call>", "</tool_call>"), ("[TOOL_CALLS]", "")]
         .iter()
@@ -63,7 +65,7 @@ mod tests {
         let statement = "I would run this:\n```sql\nSELECT 1\n```";
         assert_eq!(call(&after_words, &tools, true, false), run);
         assert_eq!(call(statement, &tools, true, true), run);
-        // Where the model has another way of calling, or rows to speak of, these are words.
+        // If the model has tool calls, or rows to talk about, these are words.
         assert_eq!(call(&after_words, &tools, false, false), None);
         assert_eq!(call(statement, &tools, true, false), None);
         for text in [

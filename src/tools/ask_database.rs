@@ -1,4 +1,4 @@
-//! `ask_database`: a question in plain language, answered inside.
+//! `ask_database`: answers a question in plain language.
 
 use rmcp::model::Tool;
 

@@ -1,4 +1,4 @@
-//! `describe_table`: one table with everything a statement about it needs, inside the reply's byte limit.
+//! `describe_table`: everything that a statement about one table needs, within the byte limit of a reply.
 
 use rmcp::model::Tool;
 use serde::Serialize;
@@ -23,10 +23,10 @@ pub(crate) async fn call(gateway: &Gateway, caller: &Caller, request: &DescribeT
     Ok(text)
 }
 
-/// One thing that is given up for a reply to fit, and what the hint calls it.
+/// A step that shortens a reply, and the text about it in the hint.
 type Step = (fn(&mut TableDescription), &'static str);
 
-/// What is given up, in this order.
+/// The steps, in order, until the reply fits.
 const STEPS: [Step; 5] = [
     (cut_texts, "long texts are cut"),
     (keep_few, "at most 5 values a column and 20 keys, checks and indexes of a kind are shown"),
@@ -35,7 +35,7 @@ const STEPS: [Step; 5] = [
     (drop_keys, "keys are left out"),
 ];
 
-/// The reply's JSON.
+/// The reply's JSON. If it has more than `max_bytes` bytes, it is shortened step by step.
 fn reply(source: &str, mut table: TableDescription, max_bytes: usize) -> String {
     let text = written(source, &table, None);
     if text.len() <= max_bytes {
@@ -52,7 +52,7 @@ fn reply(source: &str, mut table: TableDescription, max_bytes: usize) -> String 
     }
     let all = table.columns.len();
     loop {
-        // At least one column goes each time, and about as many as are too much.
+        // Each round removes at least one column, and about as many as exceed the limit.
         let text = written(source, &table, Some(&hint(&given_up, Some((table.columns.len(), all)))));
         if text.len() <= max_bytes || table.columns.is_empty() {
             return text;
@@ -81,7 +81,7 @@ fn written(source: &str, table: &TableDescription, hint: Option<&str>) -> String
     serde_json::to_string(&Body { source, table, truncated: hint.is_some(), hint }).unwrap_or_default()
 }
 
-/// Bytes that a long text keeps: a definition, and any other.
+/// Bytes that are kept of a long definition, and of any other long text.
 const LONG_TEXT_BYTES: [usize; 2] = [4_000, 200];
 
 fn cut_texts(table: &mut TableDescription) {

@@ -1,4 +1,4 @@
-//! `explain_query`: how a statement would run, in words first.
+//! `explain_query`: describes in words how a statement would run, with the plan.
 
 use rmcp::model::Tool;
 use serde_json::json;
@@ -24,7 +24,7 @@ pub(super) async fn call(gateway: &Gateway, caller: &Caller, request: &ExplainQu
     Ok(text)
 }
 
-/// The reply's JSON; a plan over the byte limit is left out and said so.
+/// The reply's JSON. A plan over the byte limit is left out, and the reply says so.
 pub(super) fn reply(source: &str, explanation: &Explanation, max_bytes: usize) -> String {
     let mut reply = json!({"source": source, "summary": explanation.summary});
     let Some(fields) = reply.as_object_mut() else { return String::new() };

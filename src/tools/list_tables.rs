@@ -1,4 +1,4 @@
-//! `list_tables`: names first, searchable, paged, inside the reply's byte limit.
+//! `list_tables`: names, kinds and comments of tables, searchable, in pages within the byte limit of a reply.
 
 use rmcp::model::Tool;
 use serde_json::json;
@@ -22,7 +22,7 @@ pub(super) fn tool(gateway: Option<&Gateway>) -> Tool {
 pub(crate) async fn call(gateway: &Gateway, caller: &Caller, request: &ListTables) -> Result<String, ToolError> {
     let read = gateway.list_tables(caller, request).await?;
     let budget = gateway.config().limits.max_reply_bytes.saturating_sub(400);
-    // A page is for choosing tables: describe_table has the whole comment.
+    // A page serves to choose tables. `describe_table` shows the whole comment.
     let mut page = read.value.clone();
     for table in &mut page.tables {
         if let Some(comment) = table.summary.comment.as_mut().filter(|comment| comment.len() > COMMENT_BYTES) {
@@ -34,7 +34,7 @@ pub(crate) async fn call(gateway: &Gateway, caller: &Caller, request: &ListTable
     let mut next_cursor = None;
     for (index, table) in page.tables.iter().enumerate() {
         bytes += serde_json::to_string(&table.summary).map_or(0, |text| text.len() + 1);
-        // The cursor of the last table stands in the reply too.
+        // The reply also contains the cursor of its last table.
         if bytes + json_escaped_len(&table.cursor) > budget && index > 0 {
             break;
         }

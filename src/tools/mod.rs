@@ -1,5 +1,5 @@
-//! The five tools: what a client sees of each, and one call inward. Replies are JSON text, written once; the transport
-//! puts that text into both blocks of the result. Tools hold the gateway and no pool.
+//! The five tools as clients see them. A tool parses its input and makes one call to the gateway or the asker. A reply
+//! is JSON text that is written once; the transport puts it into both blocks of the result. Tools have no pool.
 
 mod ask_database;
 pub(crate) mod describe_table;
@@ -19,23 +19,23 @@ use crate::gateway::{Caller, Gateway};
 
 pub use run_sql::reply as run_sql_reply;
 
-/// Everything a tool call needs.
+/// Everything that a tool call needs.
 #[derive(Debug)]
 pub struct Core {
     pub gateway: Arc<Gateway>,
     pub asker: Asker,
 }
 
-/// A finished call: the reply's JSON, and whether it is an error.
+/// The reply to a call: its JSON, and whether it is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub json: String,
     pub is_error: bool,
-    /// The question that the reply puts to the user.
+    /// The clarification that the reply asks the user for.
     pub asks_back: Option<Box<AskBack>>,
 }
 
-/// A question with complete questions to choose from.
+/// A clarifying question, and the readings to choose from. Each reading is a complete question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskBack {
     pub message: String,
@@ -49,7 +49,7 @@ impl Reply {
 }
 
 impl Reply {
-    /// The reply with one more warning, when there is one.
+    /// Adds a warning to the reply, if there is one.
     pub fn with_warning(mut self, warning: Option<String>) -> Self {
         if let Some(warning) = warning
             && let Ok(serde_json::Value::Object(mut fields)) = serde_json::from_str(&self.json)
@@ -70,10 +70,10 @@ impl From<ToolError> for Reply {
     }
 }
 
-/// The names of the tools, in the order in which they are listed.
+/// The names of the tools, in the order of the list.
 pub const NAMES: [&str; 5] = ["list_tables", "describe_table", "run_sql", "explain_query", "ask_database"];
 
-/// The tools as clients see them. `core` is absent when the configuration is broken; the tools are listed all the same.
+/// The tools as clients see them. With a broken configuration `core` is `None`, and the tools are still listed.
 pub fn list(core: Option<&Core>) -> Vec<Tool> {
     let gateway = core.map(|core| core.gateway.as_ref());
     let policy = gateway.map(policy).unwrap_or_default();
@@ -86,7 +86,7 @@ pub fn list(core: Option<&Core>) -> Vec<Tool> {
     ]
 }
 
-/// Calls a tool. `None` when there is no tool of that name.
+/// Calls a tool. `None` if no tool has this name.
 pub async fn call(core: &Core, name: &str, arguments: JsonObject, caller: &Caller) -> Option<Reply> {
     let gateway = core.gateway.as_ref();
     let result = match name {
@@ -112,7 +112,7 @@ pub async fn call(core: &Core, name: &str, arguments: JsonObject, caller: &Calle
         },
         _ => {
             let error = ToolError::invalid("unknown tool");
-            // The client gets a protocol error whether or not this can be recorded: nothing ran.
+            // The client gets a protocol error even if this cannot be recorded, because nothing ran.
             let _ = gateway.refuse(caller, "unknown", &error).await;
             return None;
         }
@@ -120,7 +120,7 @@ pub async fn call(core: &Core, name: &str, arguments: JsonObject, caller: &Calle
     Some(result.map_or_else(Reply::from, Reply::ok))
 }
 
-/// Reads the arguments; what cannot be read is recorded as refused.
+/// Parses the arguments. A failure is recorded as refused.
 async fn parse<T: DeserializeOwned>(
     gateway: &Gateway,
     caller: &Caller,
@@ -137,7 +137,8 @@ async fn parse<T: DeserializeOwned>(
     }
 }
 
-/// A tool with a flat input schema: single types, optional by omission, no `$ref`; `source` only when there is a choice.
+/// A tool with a flat input schema: single types, optional by omission, no `$ref`. `source` is listed only if there are
+/// several sources.
 fn tool<T: JsonSchema>(
     name: &'static str,
     title: &str,
@@ -164,7 +165,7 @@ fn tool<T: JsonSchema>(
     tool
 }
 
-/// Takes out of a generated schema what clients stumble over.
+/// Removes parts of a generated schema that some clients cannot handle.
 fn flatten(schema: &mut serde_json::Value, sources: &[&str]) {
     let Some(root) = schema.as_object_mut() else { return };
     for key in ["$schema", "title", "description"] {
@@ -179,7 +180,7 @@ fn flatten(schema: &mut serde_json::Value, sources: &[&str]) {
         for key in ["format", "minimum", "default"] {
             property.shift_remove(key);
         }
-        // `["string", "null"]`: optional by omission is enough.
+        // `["string", "null"]` becomes `"string"`: a property may be omitted instead.
         let single =
             property.get("type").and_then(serde_json::Value::as_array).and_then(|types| types.first()).cloned();
         if let Some(single) = single {
@@ -191,7 +192,7 @@ fn flatten(schema: &mut serde_json::Value, sources: &[&str]) {
     }
 }
 
-/// The live policy in one sentence: source, dialect, limits.
+/// The current policy in one sentence: source, dialect, limits.
 fn policy(gateway: &Gateway) -> String {
     let config = gateway.config();
     let limits = &config.limits;
@@ -211,7 +212,7 @@ fn policy(gateway: &Gateway) -> String {
     )
 }
 
-/// What the server says of itself at the start of a session.
+/// The server's instructions for the client at the start of a session.
 pub fn instructions(core: Option<&Core>) -> String {
     let policy = core.map(|core| policy(&core.gateway)).unwrap_or_default();
     format!(

@@ -1,4 +1,4 @@
-//! `run_sql`: one statement by the whole road.
+//! `run_sql`: runs one statement through the gateway.
 
 use std::fmt::Write as _;
 
@@ -29,7 +29,7 @@ pub(super) async fn call(gateway: &Gateway, caller: &Caller, request: &RunSql) -
     Ok(text)
 }
 
-/// The reply's JSON: source, the result set's own fields, time and warnings.
+/// The reply's JSON: source, fields of the result set, duration, warnings.
 pub fn reply(read: &Read<Ran>, max_bytes: usize) -> String {
     let rows = match &read.value {
         Ran::Rows(rows) => rows,

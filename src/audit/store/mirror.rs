@@ -1,8 +1,8 @@
-//! The mirror: each finished record as one JSON line, in a file or on stderr. Rotation is the platform's.
+//! The mirror: each finished record as one JSON line, in a file or on stderr. Rotation is left to the platform.
 //!
-//! A regular file is written at once. Everything else (a pipe, a terminal, stderr) may make its writer wait for as long as
-//! nobody reads, so it has a thread of its own: lines wait for the thread up to a limit, and those beyond it are lost. The
-//! store holds every record in any case.
+//! A regular file is written directly. Writing to anything else (a pipe, a terminal, stderr) may block while nobody
+//! reads, so a thread does it. Lines wait for that thread up to a limit; further lines are lost. The store has every
+//! record in any case.
 
 use std::collections::HashMap;
 use std::io::{Read as _, Seek as _, Write as _};
@@ -17,28 +17,28 @@ use serde_json::{Map, Value};
 use super::super::chain::Row;
 use crate::config::Mirror;
 
-/// Bytes that may wait for a mirror that is not read.
+/// Bytes that may wait for a mirror that nobody reads.
 const MAX_WAITING_BYTES: usize = 1 << 20;
 
-/// How long the end of the process waits for a mirror that is not read.
+/// Time that the end of the process waits for a mirror that nobody reads.
 const LAST_WAIT: Duration = Duration::from_millis(300);
 
-/// Where records are copied to.
+/// The destination of the copies.
 pub(super) struct MirrorFile {
     to: Mirror,
-    /// Intents whose outcome is still awaited.
+    /// Intents without an outcome yet, by record id.
     open: HashMap<String, Map<String, Value>>,
-    /// Whether the file's end was looked at: a process that died may have left half a line.
+    /// Whether the file's end was checked. A process that died may have left half a line.
     mended: bool,
-    /// The thread that writes where writing may wait.
+    /// The queue of the thread that writes where writing may block.
     queue: Option<Queue>,
 }
 
-/// Lines on their way to the thread.
+/// Lines that wait for the thread.
 struct Queue {
     lines: Sender<String>,
     waiting_bytes: Arc<AtomicUsize>,
-    /// Records lost since the last one that was taken.
+    /// Records lost since the last lines that were queued.
     lost: usize,
 }
 
@@ -51,7 +51,7 @@ impl Queue {
         Queue { lines, waiting_bytes, lost: 0 }
     }
 
-    /// Takes the lines, or counts them as lost.
+    /// Queues the lines. If the queue is full, counts their records as lost.
     fn put(&mut self, lines: String, to: &Mirror) {
         let records = lines.bytes().filter(|byte| *byte == b'\n').count();
         let bytes = lines.len();
@@ -69,7 +69,7 @@ impl Queue {
                 return;
             }
         }
-        // A stderr that nobody reads takes no warning either.
+        // A stderr that nobody reads cannot show a warning either.
         if self.lost == 0 && *to != Mirror::Stderr {
             tracing::warn!(
                 "nobody reads the audit mirror: records are missing in it from here on, and the store has them"
@@ -79,7 +79,7 @@ impl Queue {
     }
 }
 
-/// The thread: opens, which waits until a pipe has a reader, and writes.
+/// Writes the lines of the queue, in the thread. Opening a pipe blocks until it has a reader.
 fn write_slowly(to: &Mirror, lines: &Receiver<String>, waiting_bytes: &AtomicUsize) {
     let mut opened: Option<std::fs::File> = None;
     for lines in lines {
@@ -102,7 +102,7 @@ impl MirrorFile {
         MirrorFile { to, open: HashMap::new(), mended: false, queue: None }
     }
 
-    /// Waits a moment for what is still on its way.
+    /// Waits up to `LAST_WAIT` for queued lines.
     pub(super) async fn finish(&self) {
         let Some(queue) = &self.queue else { return };
         let until = tokio::time::Instant::now() + LAST_WAIT;
@@ -111,7 +111,7 @@ impl MirrorFile {
         }
     }
 
-    /// Writes the records that these events finish, whole lines at once.
+    /// Writes the records that these events finish. Each write has whole lines.
     pub(super) fn write(&mut self, process: &str, rows: &[Row]) {
         let mut lines = String::new();
         for row in rows {
@@ -155,7 +155,7 @@ impl MirrorFile {
     }
 }
 
-/// Whether writing there may wait for a reader. A file that there is not yet becomes a regular one.
+/// Whether writing may block. A path that does not exist yet becomes a regular file.
 fn may_wait(to: &Mirror) -> bool {
     match to {
         Mirror::Stderr => true,
@@ -163,7 +163,7 @@ fn may_wait(to: &Mirror) -> bool {
     }
 }
 
-/// Whether a file's last line has no end.
+/// Whether the last line of a file lacks its line feed.
 fn ends_torn(path: &Path) -> std::io::Result<bool> {
     let mut file = std::fs::File::open(path)?;
     if file.seek(std::io::SeekFrom::End(0))? == 0 {
@@ -175,7 +175,7 @@ fn ends_torn(path: &Path) -> std::io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-/// Opens a file to append to, made for its owner alone.
+/// Opens a file for appending. A new file is readable only by its owner.
 pub(super) fn append_private(path: &Path) -> std::io::Result<std::fs::File> {
     let mut options = std::fs::OpenOptions::new();
     options.create(true).append(true);

@@ -1,6 +1,6 @@
-//! The store on PostgreSQL (`migrations/audit/postgres.sql`), for servers on many hosts: a role that may only insert.
+//! The store on PostgreSQL (`migrations/audit/postgres.sql`), for servers on several hosts. Its role may only insert.
 //!
-//! Names are written with their schema, so that no function and no operator of a user is chosen for one.
+//! Names are qualified with their schema, so that they cannot resolve to a user's functions or operators.
 
 use sqlx::{ConnectOptions, PgConnection};
 
@@ -10,7 +10,7 @@ use super::{PATIENCE, unavailable};
 use crate::config::SourceConfig;
 use crate::database::target::{self, Target};
 
-/// One connection, made as a source's would be: the same defaults for its encryption, and no value in any error.
+/// Opens a connection with the same TLS defaults as a source. Errors contain no values.
 pub(in super::super) async fn connect(store: &SourceConfig) -> Result<PgConnection, AuditUnavailable> {
     let failed = |reason: String| AuditUnavailable { reason };
     let target = match target::resolve(store) {
@@ -37,7 +37,7 @@ async fn within<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result
     }
 }
 
-/// Registers a process. Who may only insert cannot see the one before it.
+/// Registers a process. A role that may only insert cannot read earlier chains, so `previous` stays empty.
 pub(super) async fn register(
     store: &mut PgConnection,
     mut beginning: Beginning,
@@ -57,7 +57,7 @@ pub(super) async fn register(
     Ok(beginning)
 }
 
-/// Adds events in one statement, and so in one transaction.
+/// Adds events in one statement, and therefore in one transaction.
 pub(super) async fn insert(store: &mut PgConnection, process: &str, rows: &[Row]) -> Result<(), AuditUnavailable> {
     const INSERT: &str = "INSERT INTO tudb_audit.event (process, seq, kind, id, at, body, hash)
         SELECT $1::pg_catalog.uuid, seq, kind, id, at, body, hash
@@ -69,7 +69,7 @@ pub(super) async fn insert(store: &mut PgConnection, process: &str, rows: &[Row]
     Ok(())
 }
 
-/// Adds the row of a process's end: process, time, seq, head, hash.
+/// Adds the `closing` row of a process: process, time, last sequence number, last hash, hash of the row.
 pub(super) async fn close(
     store: &mut PgConnection,
     (process, at, last_seq, head, hash): (&str, &str, i64, &str, &str),

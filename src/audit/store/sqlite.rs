@@ -1,4 +1,4 @@
-//! The store as a SQLite file: WAL, its owner's alone, shared by any number of processes.
+//! The store as a SQLite file in WAL mode. Only its owner can read it; any number of processes can share it.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -11,20 +11,20 @@ use super::super::AuditUnavailable;
 use super::super::chain::{Beginning, Row, Seal};
 use super::{PATIENCE, unavailable};
 
-/// The schema's steps; `PRAGMA user_version` says how many of them a store has.
+/// The migrations. `PRAGMA user_version` is the number of those applied.
 const STEPS: [&str; 2] = [
     include_str!("../../../migrations/audit/0001_events.sql"),
     include_str!("../../../migrations/audit/0002_chains.sql"),
 ];
 
-/// An open store, and which file it is.
+/// An open store, and the identity of its file.
 pub(super) struct File {
     connection: SqliteConnection,
     path: PathBuf,
     identity: Option<(u64, u64)>,
 }
 
-/// Device and number of the file at a path.
+/// Device and inode number of the file at a path.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     #[cfg(unix)]
     {
@@ -38,7 +38,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 impl File {
-    /// Opens the store, makes it where there is none, and brings an older one forward.
+    /// Opens the store. Creates it if it does not exist, and migrates an older one.
     pub(super) async fn open(path: &Path, power: bool) -> Result<Self, AuditUnavailable> {
         create_private(path).map_err(|error| AuditUnavailable { reason: error.to_string() })?;
         let options = SqliteConnectOptions::new()
@@ -47,7 +47,8 @@ impl File {
             .synchronous(if power { SqliteSynchronous::Full } else { SqliteSynchronous::Normal })
             .busy_timeout(PATIENCE)
             .disable_statement_logging();
-        // Several processes may open a new store at once; the change to WAL fails at once for all but one of them.
+        // Several processes may open a new store at once. Switching to WAL fails for all but one of them, without
+        // waiting.
         let began = Instant::now();
         loop {
             let identity = identity(path);
@@ -69,12 +70,12 @@ impl File {
         }
     }
 
-    /// Whether the file that was opened still stands at its path.
+    /// Whether the path still leads to the file that was opened.
     pub(super) fn is_in_place(&self) -> bool {
         self.identity.is_some() && identity(&self.path) == self.identity
     }
 
-    /// Whether a process's chain ends here with this event.
+    /// Whether the process's chain ends with this event in the store.
     pub(super) async fn ends_with(&mut self, process: &str, seq: i64, head: &str) -> Result<bool, AuditUnavailable> {
         const END: &str = "SELECT COALESCE(e.seq, c.seq, 0) = ?2 AND COALESCE(e.hash, c.head, p.hash) = ?3 FROM process AS p
             LEFT JOIN event AS e ON e.process = p.process AND e.seq = (SELECT max(seq) FROM event WHERE process = p.process)
@@ -84,12 +85,13 @@ impl File {
         Ok(ends.flatten().unwrap_or(false))
     }
 
-    /// Registers a process behind those before it: the last one, and each that has come further than any process has seen.
+    /// Registers a process. Its row names the last registered chain, and every chain that grew since a row last named
+    /// it.
     pub(super) async fn register(&mut self, beginning: Beginning, seal: &Seal) -> Result<Beginning, AuditUnavailable> {
         registered(&mut self.connection, beginning, seal).await.map_err(unavailable)
     }
 
-    /// Adds events in one statement, and so in one transaction.
+    /// Adds events in one statement, and therefore in one transaction.
     pub(super) async fn insert(&mut self, process: &str, rows: &[Row]) -> Result<(), AuditUnavailable> {
         const INSERT: &str = "INSERT INTO event (process, seq, kind, id, at, body, hash)
             SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
@@ -105,7 +107,7 @@ impl File {
         Ok(())
     }
 
-    /// Adds the row of a process's end: process, time, seq, head, hash.
+    /// Adds the `closing` row of a process: process, time, last sequence number, last hash, hash of the row.
     pub(super) async fn close(
         &mut self,
         (process, at, last_seq, head, hash): (&str, &str, i64, &str, &str),
@@ -125,7 +127,7 @@ async fn registered(
     mut beginning: Beginning,
     seal: &Seal,
 ) -> Result<Beginning, sqlx::Error> {
-    // How far each chain has come, the last one first.
+    // The last event of each chain, newest process first.
     const HEADS: &str =
         "SELECT p.process, COALESCE(e.seq, c.seq, 0), COALESCE(e.hash, c.head, p.hash, ''), l.process IS NOT NULL
         FROM process AS p
@@ -141,7 +143,7 @@ async fn registered(
         let (process, seq, head): (String, i64, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let end = if row.try_get::<bool, _>(3)? { " closed" } else { "" };
         let link = format!("{process} {seq} {head}{end}");
-        // The last one always, so that none can be taken out between two.
+        // The last registered chain is always named, so that no process between two others can be removed unnoticed.
         if links.is_empty() || !noted.contains(link.as_str()) {
             links.push(link);
         }
@@ -161,10 +163,10 @@ async fn registered(
     Ok(beginning)
 }
 
-/// Why a store is not used whose schema is another.
+/// The error for a store with a different schema.
 pub(in super::super) const CHANGED: &str = "the store's tables, views or triggers are not as tudb made them";
 
-/// Whether the schema is what the steps make: a trigger could swallow events, a view could hide them.
+/// Whether the schema is what the migrations make. A trigger could discard events, and a view could hide them.
 pub(in super::super) async fn is_as_made(store: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     const SCHEMA: &str = "SELECT COALESCE(group_concat(type || ' ' || name || ' ' || tbl_name || ' ' || COALESCE(sql, ''), char(10)), '')
         FROM (SELECT * FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY type, name)";
@@ -206,7 +208,7 @@ async fn migrate(store: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     migration.commit().await
 }
 
-/// Makes the file and its directory readable by their owner alone; SQLite gives its side files the same mode.
+/// Makes the file and its directory readable only by their owner. SQLite gives its side files the same mode.
 fn create_private(path: &Path) -> std::io::Result<()> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         let mut builder = std::fs::DirBuilder::new();

@@ -1,9 +1,9 @@
-//! Names that may be columns and that the walk did not note: what the rules about columns refuse.
+//! Finds names that may be columns and that the walk did not record. Rules on columns refuse them.
 //!
-//! The parser reads some words as a type, a prefix or a value where a database reads a column: `text "x"`, `interval + 1`,
-//! on SQLite `text 'x'`, `_email 'x'` or `localtime`. So a name counts as a column unless the walk noted its place, or
-//! the words around it leave no other reading in the database's own grammar. Two operands never stand side by side, so
-//! a name after a word that is no operator is an alias at most. Pure.
+//! The parser reads some words as a type, a prefix or a value where a database reads a column: `text "x"` and
+//! `interval + 1`, and on SQLite `text 'x'`, `_email 'x'` or `localtime`. So a name counts as a column unless the walk
+//! recorded its location or the words around it exclude that reading in the database's grammar. Two operands never
+//! follow each other, so a name after a word that is no operator can only be an alias. Pure.
 
 use std::collections::BTreeSet;
 
@@ -29,18 +29,18 @@ const SECOND_OF_PAIR: [(&str, &str); 11] = [
 ];
 
 impl Reader<'_> {
-    /// Takes the places that the walk understood.
+    /// Sets the locations that the walk understood.
     pub(super) fn understand(&mut self, understood: &BTreeSet<usize>) {
         let starts = |at: &usize| self.words.get(*at).is_some_and(|word| understood.contains(&word.range.start));
-        // The parser falls back to a column named `not` with an alias when it cannot read `NOT trim`: what it made of a
-        // statement in which a reserved word is a name counts for nothing.
+        // The parser reads `NOT trim` as a column named `not` with an alias if it cannot read it otherwise. If the walk
+        // took a reserved word for a name, nothing that it understood counts.
         let misread = (0..self.words.len()).filter(starts).any(|at| self.is_reserved_word(at) && !self.is_alias(at));
         if !misread {
             self.understood.clone_from(understood);
         }
     }
 
-    /// The names that may be columns and do not begin at one of the places that the walk understood.
+    /// Names that may be columns and are at no location that the walk understood.
     pub(super) fn unread(&self) -> BTreeSet<String> {
         let is_new = |at: &usize| self.words.get(*at).is_none_or(|word| !self.understood.contains(&word.range.start));
         (0..self.words.len())
@@ -50,18 +50,18 @@ impl Reader<'_> {
             .collect()
     }
 
-    /// Whether a word can be no column, being reserved, without quotes and not after a dot.
+    /// Whether the word cannot be a column: it is reserved, has no quotes and does not follow a dot.
     pub(super) fn is_reserved_word(&self, at: usize) -> bool {
         let word = self.keyword(at);
         !word.is_empty() && !self.follows_dot(at) && is_reserved(self.dialect, &word)
     }
 
-    /// Whether the word stands after AS, where PostgreSQL takes any word.
+    /// Whether the word follows AS, where PostgreSQL accepts any word.
     fn is_alias(&self, at: usize) -> bool {
         at > 0 && self.keyword(at - 1) == "as"
     }
 
-    /// The name at a place; SQLite takes a string after a dot for one.
+    /// The name at a position. SQLite reads a string after a dot as a name.
     fn column_name(&self, at: usize) -> Option<String> {
         let is_string = self.dialect == Dialect::Sqlite && self.kind(at) == Some(Kind::String) && self.follows_dot(at);
         if is_string { Some(fold(self.dialect, &super::unquoted(self.text(at)), true)) } else { self.name(at) }
@@ -71,9 +71,9 @@ impl Reader<'_> {
         at > 0 && self.is(at - 1, b'.')
     }
 
-    /// Whether the words around a name leave no reading as a column.
+    /// Whether the words around a name exclude a column.
     fn is_no_column(&self, at: usize) -> bool {
-        // A name before a parenthesis is called, declared or a keyword.
+        // A name before a parenthesis is a call, a declaration or a keyword.
         if self.is(at + 1, b'(') {
             return true;
         }
@@ -81,7 +81,7 @@ impl Reader<'_> {
             return true;
         }
         let word = self.keyword(at);
-        // The whole of a dotted name is judged by what stands before it.
+        // A dotted name is judged by the word before its first part.
         let mut first = at;
         while first >= 2 && self.follows_dot(first) {
             first -= 2;
@@ -98,7 +98,7 @@ impl Reader<'_> {
         if self.dialect == Dialect::Sqlite {
             return false;
         }
-        // `x::t`, `RETURNING t`, `t 'x'` (a type before its text), `'x' year` (the text's fields, or an alias).
+        // `x::t`, `RETURNING t`, `t 'x'` (a type before its text), `'x' year` (fields of an interval, or an alias).
         let is_cast = first >= 2 && self.is(first - 1, b':') && self.is(first - 2, b':');
         let next_to_text = self.kind(at + 1) == Some(Kind::String)
             || before(1).is_some_and(|before| self.kind(before) == Some(Kind::String));

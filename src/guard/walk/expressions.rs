@@ -16,7 +16,7 @@ impl Walk<'_> {
             (Dialect::Postgresql, [schema, bare]) => (Some(schema.as_str()), bare),
             (dialect, parts) => return Err(Rejection::function(dialect, &parts.join("."))),
         };
-        // Another client of a pooled session may have left functions there.
+        // In a pooled session, another client may have created functions in such a schema.
         if schema.is_some_and(|schema| schema.starts_with("pg_") && schema != "pg_catalog") {
             return Err(Rejection::function(self.dialect, &parts.join(".")));
         }
@@ -30,7 +30,7 @@ impl Walk<'_> {
                 self.unknown.insert((schema.map(str::to_owned), bare.clone()));
             }
         }
-        // PostgreSQL takes `name(x)` for a cast when there is a type and no function of that name.
+        // PostgreSQL reads `name(x)` as a cast if there is a type and no function of that name.
         self.types.insert(bare.clone());
         Ok(())
     }
@@ -82,7 +82,7 @@ impl Walk<'_> {
         use FunctionArgOperator::{Assignment, RightArrow};
         for arg in args {
             let value = match arg {
-                // By any other operator the name may be a value.
+                // With any other operator, the name may be a value.
                 FunctionArg::Named { name, arg, operator: RightArrow | Assignment } => {
                     self.understand(name);
                     arg
@@ -163,7 +163,7 @@ impl Walk<'_> {
                     self.fields.insert(field);
                     let table = parts.len().checked_sub(2).and_then(|at| parts.get(at)).map(|part| self.fold(part));
                     self.uses.uses.push(ColumnName { table, column: self.fold(last) });
-                    // `alias.column.field`: the column may be any but the last part.
+                    // `alias.column.field`: the column may be any part except the last.
                     for pair in parts.windows(2).take(parts.len().saturating_sub(2)) {
                         if let [table, column] = pair {
                             let (table, column) = (self.fold(table), self.fold(column));
@@ -339,7 +339,7 @@ impl Walk<'_> {
         }
     }
 
-    /// `(expression).name`: PostgreSQL calls the function `name` when no field has that name.
+    /// `(expression).name`: PostgreSQL calls the function `name` if no field has that name.
     pub(super) fn field(&mut self, field: &Expr) -> Walked {
         match field {
             Expr::Identifier(name) => {
@@ -354,14 +354,14 @@ impl Walk<'_> {
                 Ok(())
             }
             Expr::Function(function) => self.function(function),
-            // `(row).*` is every field of it.
+            // `(row).*` means all fields.
             Expr::Wildcard(_) => Ok(()),
             _ => Err(Rejection::clause("this field access")),
         }
     }
 
-    /// A type in a cast: reading its text runs the type's own input function and a domain's checks, so that its name is
-    /// told to the catalog; object-identifier types look things up by name, and only the harmless ones pass.
+    /// A type in a cast. Converting a text runs the type's input function and a domain's checks, so the catalog must
+    /// judge its name. Object-identifier types look up objects by name; only the harmless ones are allowed.
     pub(super) fn data_type(&mut self, data_type: &DataType) -> Walked {
         use DataType::*;
         match data_type {
@@ -478,7 +478,7 @@ impl Walk<'_> {
             | GeometricType(..)
             | TsVector
             | TsQuery => {
-                // A keyword of another dialect may be a user's type here: it is told by its first word.
+                // A keyword of another dialect may be a user's type here. Its first word is the name.
                 let words = data_type.to_string().to_lowercase();
                 let word = words.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
                 self.types.insert(word.to_owned());

@@ -1,4 +1,4 @@
-//! The part of the walk that notes what a statement does with columns, for the rules about them. It refuses nothing.
+//! The part of the walk that records how a statement uses columns, for the rules on columns. It refuses nothing.
 
 use sqlparser::ast::*;
 use sqlparser::tokenizer::Span;
@@ -8,14 +8,15 @@ use crate::dialect::Dialect;
 use crate::guard::columns::{PlainItem, TableName, Wildcard};
 
 impl Walk<'_> {
-    /// Notes that the walk knows what this identifier means. One that the parser made up has no place.
+    /// Records that the walk knows the meaning of this identifier. An identifier that the parser made up has no
+    /// location.
     pub(super) fn understand(&mut self, name: &Ident) {
         if name.span != Span::empty() {
             self.understood.insert(name.span.start);
         }
     }
 
-    /// The same of each part of a name.
+    /// Does the same for each part of a name.
     pub(super) fn understand_name(&mut self, name: &ObjectName) {
         for part in &name.0 {
             if let ObjectNamePart::Identifier(part) = part {
@@ -24,7 +25,7 @@ impl Walk<'_> {
         }
     }
 
-    /// One item of a select list: a column that stands plainly in the outermost one is noted as such.
+    /// Walks one item of a select list. A column by itself in the outermost list is recorded as a plain item.
     pub(super) fn item(&mut self, expr: &Expr, alias: Option<&Ident>, place: usize) -> Walked {
         let before = self.uses.uses.len();
         self.expr(expr)?;
@@ -42,7 +43,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Notes a wildcard with the tables it may stand for.
+    /// Records a wildcard and the tables that it may cover.
     pub(super) fn note_wildcard(&mut self, of: Option<String>, from: &[TableWithJoins], place: usize) {
         let mut tables = Vec::new();
         for TableWithJoins { relation, joins } in from {
@@ -64,12 +65,12 @@ impl Walk<'_> {
                     self.tables_of(&join.relation, into);
                 }
             }
-            // A sub-query or a function: its own columns are noted where it is walked.
+            // A sub-query or a function: its columns are recorded where it is walked.
             _ => into.push(None),
         }
     }
 
-    /// Notes the alias of something whose own columns are walked where they are made.
+    /// Records the alias of something whose columns are walked elsewhere.
     pub(super) fn derived(&mut self, alias: Option<&TableAlias>) {
         if let Some(alias) = alias {
             self.understand(&alias.name);
@@ -85,18 +86,18 @@ impl Walk<'_> {
         Some(TableName { schema: self.written_schema(parts.pop()), table, known_as })
     }
 
-    /// SQLite's one schema is no part of a table's name.
+    /// SQLite's schema `main` is no part of a table's name.
     pub(super) fn written_schema(&self, schema: Option<String>) -> Option<String> {
         schema.filter(|schema| self.dialect == Dialect::Postgresql || schema != "main")
     }
 
-    /// Notes that the outermost query sorts or groups by the place of a column.
+    /// Records that the outermost query sorts or groups by the position of a column.
     pub(super) fn places<'e>(&mut self, mut list: impl Iterator<Item = &'e Expr>) {
         self.uses.by_place |= self.level == 1 && list.any(is_place);
     }
 }
 
-/// Whether an item of ORDER BY or GROUP BY may be the number of a column.
+/// Whether an item of ORDER BY or GROUP BY may be a column number.
 fn is_place(expr: &Expr) -> bool {
     match expr {
         Expr::Value(_) => true,
