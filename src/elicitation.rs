@@ -12,7 +12,7 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::{Value, json};
 
-use crate::tools::AskBack;
+use crate::reply::AskBack;
 
 /// The name of the one question and of its one field.
 const READING: &str = "reading";

@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use crate::audit::{EntryStart, Finished};
+use crate::audit::record::{EntryStart, Finished};
 
 /// The data of a record that its span needs at the end.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ mod exporting {
     use opentelemetry_sdk::propagation::TraceContextPropagator;
     use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracer, SdkTracerProvider};
 
-    use crate::audit::{EntryStart, Finished, OutcomeKind};
+    use crate::audit::record::{EntryStart, Finished, OutcomeKind};
     use crate::config::Environment;
     use crate::http::Http;
 

@@ -24,7 +24,7 @@ use crate::database::catalog::Snapshot;
 use crate::error::{Code, ToolError};
 use crate::gateway::{AskDatabase, Caller, ExplainQuery, Gateway, Ran, RunSql, user, wanted_rows};
 use crate::model::Model;
-use crate::tools::{AskBack, Reply};
+use crate::reply::{AskBack, Reply};
 use answer::{Outcome, Receipt, Success};
 use context_file::ContextFile;
 use index::Index;

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{DONE, NO, core, say, tell};
-use crate::config::{Config, Environment, SourceConfig};
+use crate::config::{Config, Environment, ModelReason, SourceConfig};
 use crate::database::{ServerReport, bootstrap};
 use crate::error::ToolError;
 use crate::gateway::{Caller, SourceCheck};
@@ -204,7 +204,7 @@ async fn model(core: &Core) -> Finding {
             Finding { details, ..Finding::new("model", Level::Ok, format!("{text} ({})", config.reason)) }
         }
         Err(error) => {
-            let level = if config.reason.starts_with("auto") { Level::Warn } else { Level::Fail };
+            let level = if matches!(config.reason, ModelReason::Set(_)) { Level::Fail } else { Level::Warn };
             Finding::of_error("model", level, &error)
         }
     }

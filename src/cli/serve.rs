@@ -24,7 +24,7 @@ pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) 
     let pipes = transport::open(&limits, end.clone());
     let core = match config {
         Ok(config) => {
-            tracing::info!(origin = config.origin, model = config.model.reason, "starting");
+            tracing::info!(origin = config.origin, model = %config.model.reason, "starting");
             let core = core(config, env);
             tokio::spawn(introduce(Arc::clone(&core)));
             Ok(core)

@@ -269,15 +269,15 @@ impl Keys {
         let sign = BEDROCK_SIGNS.into_iter().find(|name| env.get(*name).is_some_and(|value| !value.is_empty()));
         let openai = self.openai_base_url.is_some();
         let (choice, reason) = match engine.as_deref().unwrap_or("auto") {
-            "bedrock" => (ModelChoice::Bedrock, "model = bedrock".to_owned()),
-            "openai" => (ModelChoice::OpenAi, "model = openai".to_owned()),
-            "builtin" => (ModelChoice::Builtin, "model = builtin".to_owned()),
+            "bedrock" => (ModelChoice::Bedrock, ModelReason::Set(ModelChoice::Bedrock)),
+            "openai" => (ModelChoice::OpenAi, ModelReason::Set(ModelChoice::OpenAi)),
+            "builtin" => (ModelChoice::Builtin, ModelReason::Set(ModelChoice::Builtin)),
             "auto" => match sign {
-                Some(name) => (ModelChoice::Bedrock, format!("auto: {name} is set")),
-                None if self.bedrock.is_some() => (ModelChoice::Bedrock, "auto: [bedrock] is configured".into()),
-                None if self.bedrock_model.is_some() => (ModelChoice::Bedrock, "auto: bedrock_model is set".into()),
-                None if openai => (ModelChoice::OpenAi, "auto: openai_base_url is set".into()),
-                None => (ModelChoice::Builtin, "auto: no model is configured".into()),
+                Some(name) => (ModelChoice::Bedrock, ModelReason::Found(name)),
+                None if self.bedrock.is_some() => (ModelChoice::Bedrock, ModelReason::Found("[bedrock]")),
+                None if self.bedrock_model.is_some() => (ModelChoice::Bedrock, ModelReason::Found("bedrock_model")),
+                None if openai => (ModelChoice::OpenAi, ModelReason::Found("openai_base_url")),
+                None => (ModelChoice::Builtin, ModelReason::NothingFound),
             },
             _ => {
                 return Err(ConfigError::BadValue {

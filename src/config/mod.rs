@@ -15,53 +15,11 @@ pub use context::{Context, ParameterKind, TableNote, Verified, placeholders};
 use etcetera::BaseStrategy;
 use serde::Deserialize;
 
+pub use crate::environment::{Environment, PgEnvironment};
 use crate::error::{Code, ToolError, nearest};
 use crate::guard::columns::{ColumnRule, ColumnRules, RuleKind};
 use crate::limits::Limits;
 use crate::secret::Secret;
-
-/// The environment at process start, name to value. It is a map, so that tests need no process state.
-pub type Environment = BTreeMap<String, String>;
-
-/// The environment that completes a connection string: `PG*` variables, home directory and user name. Its values cannot
-/// be printed.
-#[derive(Clone, Debug, Default)]
-pub struct PgEnvironment {
-    values: BTreeMap<String, Secret>,
-    /// Whether to look for sockets of local servers. `false` in tests of connection strings.
-    sockets: bool,
-}
-
-impl PgEnvironment {
-    pub fn new(env: &Environment) -> Self {
-        let known = |name: &str| name.starts_with("PG") || ["HOME", "USER", "LOGNAME"].contains(&name);
-        let values = env
-            .iter()
-            .filter(|(name, value)| known(name) && !value.is_empty())
-            .map(|(name, value)| (name.clone(), Secret::new(value.clone())))
-            .collect();
-        PgEnvironment { values, sockets: true }
-    }
-
-    pub fn get(&self, name: &str) -> Option<String> {
-        self.values.get(name).map(|value| value.reveal().to_owned())
-    }
-
-    /// The path of a file in the home directory.
-    pub fn home(&self, name: &str) -> Option<PathBuf> {
-        self.get("HOME").map(|home| PathBuf::from(home).join(name))
-    }
-
-    pub fn looks_for_sockets(&self) -> bool {
-        self.sockets
-    }
-
-    #[cfg(test)]
-    pub(crate) fn without_sockets(mut self) -> Self {
-        self.sockets = false;
-        self
-    }
-}
 
 /// All settings of the process.
 #[derive(Clone, Debug)]
@@ -194,12 +152,34 @@ pub enum ModelChoice {
     Builtin,
 }
 
+/// Why a model was chosen; its text is for `doctor` and the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelReason {
+    /// The setting names the model.
+    Set(ModelChoice),
+    /// `auto` found the setting or the variable of this name.
+    Found(&'static str),
+    /// `auto` found nothing.
+    NothingFound,
+}
+
+impl std::fmt::Display for ModelReason {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ModelReason::Set(ModelChoice::Bedrock) => formatter.write_str("model = bedrock"),
+            ModelReason::Set(ModelChoice::OpenAi) => formatter.write_str("model = openai"),
+            ModelReason::Set(ModelChoice::Builtin) => formatter.write_str("model = builtin"),
+            ModelReason::Found(name) => write!(formatter, "auto: {name} is set"),
+            ModelReason::NothingFound => formatter.write_str("auto: no model is configured"),
+        }
+    }
+}
+
 /// Settings of asking.
 #[derive(Clone, Debug)]
 pub struct ModelConfig {
     pub choice: ModelChoice,
-    /// The reason for the choice, for `doctor` and the log.
-    pub reason: String,
+    pub reason: ModelReason,
     pub bedrock_model: String,
     pub bedrock_region: Option<String>,
     pub bedrock_profile: Option<String>,

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::PgEnvironment;
+use crate::environment::PgEnvironment;
 use crate::secret::Secret;
 
 /// Where one server of a list listens.

@@ -26,7 +26,7 @@ use aws_smithy_types::error::operation::BuildError;
 use tokio::sync::OnceCell;
 
 use super::{Block, Hints, Message, ModelError, ModelTool, Raw, StopReason, Turn, TurnRequest, Usage, document};
-use crate::config::{Environment, ModelConfig};
+use crate::config::{Environment, ModelConfig, ModelReason};
 use crate::limits::Limits;
 
 /// Attempts for one turn. The question's deadline limits them too.
@@ -76,8 +76,9 @@ impl Bedrock {
         let named = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
         let region =
             config.bedrock_region.clone().or_else(|| named("AWS_REGION")).or_else(|| named("AWS_DEFAULT_REGION"));
-        let whole_chain =
-            config.reason == "model = bedrock" || config.bedrock_profile.is_some() || named("AWS_PROFILE").is_some();
+        let whole_chain = matches!(config.reason, ModelReason::Set(_))
+            || config.bedrock_profile.is_some()
+            || named("AWS_PROFILE").is_some();
         Bedrock {
             config: config.clone(),
             max_tokens: limits.max_output_tokens,

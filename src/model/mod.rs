@@ -185,6 +185,11 @@ impl Model {
         }
     }
 
+    /// Whether its words are a language model's: it costs tokens, and its statements, numbers and rules are checked.
+    pub fn is_language_model(&self) -> bool {
+        !matches!(self, Model::Builtin)
+    }
+
     /// Checks that the service can be used, and describes it in words. Nothing is generated.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::Environment;
+use crate::environment::Environment;
 
 /// Prints what libpq makes of each case: the options of a connection that is begun and never completed.
 const LIBPQ: &str = "

@@ -153,9 +153,7 @@ impl Walk<'_> {
 
     pub(super) fn expr(&mut self, expr: &Expr) -> Walked {
         match expr {
-            Expr::Value(ValueWithSpan { value: Value::Placeholder(_), span: _ }) => {
-                Err(Rejection::clause("a placeholder ($1, ?); write the value itself"))
-            }
+            Expr::Value(ValueWithSpan { value: Value::Placeholder(_), span: _ }) => Err(Rejection::placeholder()),
             Expr::CompoundIdentifier(parts) => {
                 parts.iter().for_each(|part| self.understand(part));
                 if let Some(last) = parts.last() {

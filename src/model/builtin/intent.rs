@@ -126,4 +126,6 @@ pub(super) struct Intent {
     /// Words or forms that the reading does not explain.
     pub doubts: Vec<String>,
     pub assumptions: Vec<String>,
+    /// Whether a word was read as a table whose name only resembles it.
+    pub has_loose_table: bool,
 }

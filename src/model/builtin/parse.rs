@@ -235,6 +235,7 @@ impl<'a> Parser<'a> {
         if best < 3 {
             let name = &self.schema.table(first).name;
             self.intent.assumptions.push(format!("\"{}\" read as the table {name}", mention.text));
+            self.intent.has_loose_table = true;
         }
         if !self.intent.tables.contains(&first) {
             self.intent.tables.push(first);

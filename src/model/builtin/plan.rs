@@ -156,10 +156,7 @@ impl<'a> Planner<'a> {
     /// The measure as an expression, with its name, the table whose rows it counts, and whether rows may be multiplied.
     pub fn measure(&mut self, measure: &Measure, around: &[usize]) -> Option<(Expr, String, Option<usize>)> {
         match &measure.target {
-            Target::Rows(t)
-                if measures::product(self.schema, *t).is_some()
-                    && self.intent.assumptions.iter().any(|said| said.contains("read as the table")) =>
-            {
+            Target::Rows(t) if measures::product(self.schema, *t).is_some() && self.intent.has_loose_table => {
                 self.doubt("rows or pieces are counted?");
                 Some((Expr::Count, "number".to_owned(), Some(*t)))
             }

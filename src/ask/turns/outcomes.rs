@@ -1,0 +1,96 @@
+//! How a question ends.
+
+use super::*;
+
+impl Question<'_> {
+    pub(super) fn success(&self, mut progress: Progress, mut answer: Answer) -> Outcome {
+        let Some(found) = progress.found.take() else {
+            return Outcome::Failed(ToolError::internal());
+        };
+        let said = [&answer.summary, &answer.explanation].into_iter().chain(&answer.assumptions);
+        if self.repeats_rules(said.map(String::as_str)) {
+            progress.warnings.push("the model's words are withheld: they repeat its rules".into());
+            answer = Answer { summary: format!("{} rows.", found.1.row_count), ..Answer::default() };
+        }
+        let foreign = self.foreign_numbers(&found, &answer.summary);
+        if !foreign.is_empty() {
+            progress.warnings.push(format!(
+                "the model's summary is withheld: it states numbers that do not stand in the result ({})",
+                foreign.join(", ")
+            ));
+            answer.summary = format!("{} rows.", found.1.row_count);
+        }
+        let (sql, rows, tables) = found;
+        if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
+            // The model has not seen the rows, so it cannot summarise them.
+            answer.summary = format!("{} rows.", rows.row_count);
+        }
+        let warnings = std::mem::take(&mut progress.warnings);
+        Outcome::Success(Box::new(Success { sql, rows, tables, answer, warnings }))
+    }
+
+    /// The outcome at the deadline: the last rows found, otherwise an error.
+    pub(super) fn out_of_time(&self, mut progress: Progress) -> Outcome {
+        match &progress.found {
+            Some((_, rows, _)) => {
+                progress.warnings.push("deadline".into());
+                let summary = format!("{} rows; the time was over before they were put into words.", rows.row_count);
+                self.success(progress, Answer { summary, ..Answer::default() })
+            }
+            None => self.failed(&ModelError::Deadline),
+        }
+    }
+
+    /// The outcome at a spending limit: the last rows found, otherwise the error.
+    pub(super) fn spent(&self, mut progress: Progress, error: ToolError) -> Outcome {
+        match &progress.found {
+            Some((_, rows, _)) => {
+                progress.warnings.push(error.message);
+                let summary = format!("{} rows.", rows.row_count);
+                self.success(progress, Answer { summary, ..Answer::default() })
+            }
+            None => Outcome::Failed(error),
+        }
+    }
+
+    /// The outcome when all model calls or corrections are used up.
+    pub(super) fn exhausted(&self, mut progress: Progress) -> Outcome {
+        if let Some((_, rows, _)) = &progress.found {
+            progress.warnings.push("the model did not finish within its calls".into());
+            let summary = format!("{} rows.", rows.row_count);
+            return self.success(progress, Answer { summary, ..Answer::default() });
+        }
+        match progress.refused {
+            Some((sql, error)) if error.code.is_refusal() => Outcome::Blocked { sql, error },
+            Some((_, error)) if error.code == Code::Deadline || Instant::now() >= self.deadline => {
+                self.failed(&ModelError::Deadline)
+            }
+            Some((_, error)) => Outcome::Failed(error),
+            None => self.failed(&ModelError::Reply("it did not come to an answer within its calls".into())),
+        }
+    }
+
+    pub(super) fn hand_back(&self, sql: Option<String>, doubts: Vec<String>, context: &SchemaContext) -> Outcome {
+        let tables = schema_context::ranked_tables(self.snapshot, self.index, self.reading(), HAND_BACK_TABLES);
+        let limits = &self.source.limits;
+        let schema = if context.whole && schema_context::tokens(&context.text) <= limits.ranked_schema_tokens {
+            context.text.clone()
+        } else {
+            let ranked = limits.ranked_schema_tokens;
+            schema_context::build(self.snapshot, self.index, self.reading(), (ranked, ranked), true).text
+        };
+        let hand_back = HandBack {
+            message:
+                "No language model is configured and the built-in answerer is not sure; write the statement from this."
+                    .into(),
+            dialect: self.dialect.name(),
+            schema,
+            values: schema_context::matched_values(self.snapshot, self.index, self.reading(), 20),
+            joins: schema_context::joins(self.snapshot, &tables),
+            tables,
+            draft: sql.map(|sql| Draft { sql, doubts }),
+            next: "Call run_sql with one statement.",
+        };
+        Outcome::HandBack(Box::new(hand_back.within(limits.max_reply_bytes.saturating_sub(RECEIPT_BYTES))))
+    }
+}

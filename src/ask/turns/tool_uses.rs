@@ -1,0 +1,192 @@
+//! What the model asks of the tools, and what it gets back.
+
+use super::*;
+
+impl Question<'_> {
+    pub(super) async fn perform(&self, used: Use, progress: &mut Progress, context: &SchemaContext) -> Step {
+        match used {
+            Use::RunSql { sql } => Step::Result(self.run_sql(sql, progress).await),
+            Use::DescribeTable { table } => {
+                let request = DescribeTable { table, source: Some(self.source.name.clone()) };
+                Step::Result(match self.gateway.describe_table(&self.caller, &request).await {
+                    Ok(read) => {
+                        let mut table = read.value.clone();
+                        if !self.gateway.config().model.send_values {
+                            for column in &mut table.columns {
+                                column.values.clear();
+                            }
+                        }
+                        let text = serde_json::to_string(&table).unwrap_or_default();
+                        read.close(None, text.len());
+                        Ok(prompt::fence(&text))
+                    }
+                    Err(error) => Err(prompt::fence(&error.to_json())),
+                })
+            }
+            Use::SearchSchema { words } => {
+                let send_values = self.gateway.config().model.send_values;
+                let ranked = schema_context::ranked_tables(self.snapshot, self.index, &words, SEARCH_TABLES);
+                let lines: Vec<String> = ranked
+                    .iter()
+                    .filter_map(|ranked| self.snapshot.tables.iter().find(|table| table.name == ranked.name))
+                    .map(|table| schema_context::line(table, send_values))
+                    .collect();
+                Step::Result(Ok(prompt::fence(&lines.join("\n"))))
+            }
+            Use::SampleValues { table, column } => Step::Result(self.sample_values(&table, &column).await),
+            Use::Clarify { question, choices } => {
+                let readings = choices.iter().flat_map(|choice| [choice.label.as_str(), choice.reading.as_str()]);
+                if self.repeats_rules(std::iter::once(question.as_str()).chain(readings)) {
+                    return Step::Result(Err(prompt::REPEATS_RULES.into()));
+                }
+                Step::Finished(Box::new(Outcome::Clarification { message: question, choices }))
+            }
+            Use::CannotAnswer { missing } if self.repeats_rules([missing.as_str()].into_iter()) => {
+                Step::Result(Err(prompt::REPEATS_RULES.into()))
+            }
+            Use::Answer(answer) => match &progress.found {
+                Some(found) if !progress.doubted_numbers => match self.foreign_numbers(found, &answer.summary) {
+                    foreign if foreign.is_empty() => {
+                        Step::Finished(Box::new(self.success(std::mem::take(progress), answer)))
+                    }
+                    foreign => {
+                        progress.doubted_numbers = true;
+                        Step::Result(Err(prompt::foreign_numbers(&foreign)))
+                    }
+                },
+                Some(_) => Step::Finished(Box::new(self.success(std::mem::take(progress), answer))),
+                None => Step::Result(Err("answer: no statement has succeeded yet; call run_sql first".into())),
+            },
+            Use::CannotAnswer { missing } => {
+                let error = ToolError::new(Code::Unanswerable, format!("the data cannot answer this: {missing}"))
+                    .hint("`list_tables` shows what the data holds.");
+                Step::Finished(Box::new(Outcome::Failed(error)))
+            }
+            Use::HandBack { sql, doubts } if matches!(self.model, Model::Builtin) => {
+                Step::Finished(Box::new(self.hand_back(sql, doubts, context)))
+            }
+            Use::HandBack { .. } => Step::Result(Err("there is no tool \"hand_back\"".into())),
+        }
+    }
+
+    /// Runs a proposed statement through the gateway and returns the tool result for the model.
+    pub(super) async fn run_sql(&self, sql: String, progress: &mut Progress) -> Result<String, String> {
+        let request = RunSql {
+            sql: sql.clone(),
+            max_rows: self.request.max_rows,
+            format: None,
+            user_id: self.request.user_id.clone(),
+            source: Some(self.source.name.clone()),
+        };
+        match self.gateway.run_sql(&self.caller, &request, reserved_bytes(&sql)).await {
+            Ok(read) => {
+                let tables = read.tables.clone();
+                match &read.value {
+                    Ran::Rows(rows) => {
+                        let mut shown = self.shown(rows);
+                        if let Some(doubt) = self.doubt(&sql, rows).filter(|_| !progress.doubted_result) {
+                            progress.doubted_result = true;
+                            shown = format!("{shown}\n{doubt}");
+                        }
+                        let row_count = rows.row_count;
+                        let bytes = rows.rows_json().len();
+                        if let Ran::Rows(rows) = read.close(Some(row_count), bytes) {
+                            progress.found = Some((sql, rows, tables));
+                        }
+                        Ok(shown)
+                    }
+                    Ran::Plan(plan) => {
+                        let text = prompt::fence(&plan.summary.join("\n"));
+                        read.close(None, text.len());
+                        Ok(text)
+                    }
+                }
+            }
+            Err(error) => {
+                progress.failures += 1;
+                let mut told = error.clone();
+                if !self.gateway.config().model.send_rows && error.code == Code::SqlError {
+                    // Error messages of a database quote values.
+                    told.message = "the database refused the statement".into();
+                }
+                progress.refused = Some((sql, error));
+                let told = told.to_json();
+                Err(if matches!(self.model, Model::Builtin) { told } else { prompt::fence(&told) })
+            }
+        }
+    }
+
+    /// The tool result for a result set: its first rows within the row and byte limits, fenced.
+    /// With `send_rows = false` it has only the number of rows and the column names.
+    pub(super) fn shown(&self, rows: &ResultSet) -> String {
+        let limits = &self.source.limits;
+        let columns: Vec<&str> = rows.columns.iter().map(|column| column.name.as_str()).collect();
+        let counted = |rows_shown: &[Box<RawValue>]| {
+            serde_json::json!({
+                "columns": columns, "row_count": rows.row_count, "more_rows_exist": rows.is_truncated(),
+                "rows": rows_shown,
+            })
+            .to_string()
+        };
+        // The built-in answerer runs in this process, and its templates need the rows.
+        if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
+            return format!("{} rows with columns {}", rows.row_count, columns.join(", "));
+        }
+        let all: Vec<Box<RawValue>> = serde_json::from_str(&rows.rows_json()).unwrap_or_default();
+        let mut bytes = 0;
+        let shown = all
+            .iter()
+            .take(limits.model_rows)
+            .take_while(|row| {
+                bytes += row.get().len() + 1;
+                bytes <= limits.model_result_bytes
+            })
+            .count();
+        prompt::fence(&counted(all.get(..shown).unwrap_or_default()))
+    }
+
+    /// Some distinct values of a column. The query goes through the gateway like any other statement.
+    pub(super) async fn sample_values(&self, table: &str, column: &str) -> Result<String, String> {
+        if !self.gateway.config().model.send_values {
+            return Err("sample_values: stored values are not sent to the model".into());
+        }
+        let unknown = |what: String, near: Vec<&str>| format!("{what}; nearest:\n{}", prompt::fence(&near.join(", ")));
+        let names = self.snapshot.tables.iter().map(|table| table.name.as_str());
+        let known = self
+            .snapshot
+            .tables
+            .iter()
+            .find(|known| known.name == table)
+            .ok_or_else(|| unknown(format!("there is no table {table:?}"), nearest(table, names, 3)))?;
+        let columns = known.columns.iter().map(|column| column.name.as_str());
+        let known_column = known
+            .columns
+            .iter()
+            .find(|known| known.name == column)
+            .ok_or_else(|| unknown(format!("the table has no column {column:?}"), nearest(column, columns, 3)))?;
+        let quoted = quoting::name(self.dialect, &known_column.name);
+        // On PostgreSQL the catalog's names are already quoted where SQL needs it.
+        let table = match self.dialect {
+            Dialect::Postgresql => known.name.clone(),
+            Dialect::Sqlite => quoting::name(self.dialect, &known.name),
+        };
+        let request = RunSql {
+            sql: format!("SELECT DISTINCT {quoted} FROM {table} WHERE {quoted} IS NOT NULL LIMIT {SAMPLE}"),
+            max_rows: Some(SAMPLE),
+            format: None,
+            user_id: self.request.user_id.clone(),
+            source: Some(self.source.name.clone()),
+        };
+        match self.gateway.run_sql(&self.caller, &request, 0).await {
+            Ok(read) => match &read.value {
+                Ran::Rows(rows) => {
+                    let (text, row_count) = (prompt::fence(&rows.rows_json()), rows.row_count);
+                    read.close(Some(row_count), text.len());
+                    Ok(text)
+                }
+                Ran::Plan(_) => Err("sample_values: no rows".into()),
+            },
+            Err(error) => Err(prompt::fence(&error.to_json())),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The reply of a tool call, whichever module wrote it.
+
+use crate::error::ToolError;
+
+/// The reply to a call: its JSON, and whether it is an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub json: String,
+    pub is_error: bool,
+    /// The clarification that the reply asks the user for.
+    pub asks_back: Option<Box<AskBack>>,
+}
+
+/// A clarifying question, and the readings to choose from. Each reading is a complete question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskBack {
+    pub message: String,
+    pub readings: Vec<String>,
+}
+
+impl Reply {
+    pub fn ok(json: String) -> Self {
+        Reply { json, is_error: false, asks_back: None }
+    }
+}
+
+impl Reply {
+    /// Adds a warning to the reply, if there is one.
+    pub fn with_warning(mut self, warning: Option<String>) -> Self {
+        if let Some(warning) = warning
+            && let Ok(serde_json::Value::Object(mut fields)) = serde_json::from_str(&self.json)
+        {
+            let warnings = fields.entry("warnings").or_insert_with(|| serde_json::json!([]));
+            if let Some(warnings) = warnings.as_array_mut() {
+                warnings.push(warning.into());
+            }
+            self.json = serde_json::Value::Object(fields).to_string();
+        }
+        self
+    }
+}
+
+impl From<ToolError> for Reply {
+    fn from(error: ToolError) -> Self {
+        Reply { json: error.to_json(), is_error: true, asks_back: None }
+    }
+}
