@@ -203,6 +203,82 @@ pub fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>, n: usize)
 mod tests {
     use super::*;
 
+    /// What callers hear, as whole texts: of refused statements, of the database, of the audit store and of settings.
+    fn every_error() -> String {
+        use crate::audit::{AuditRemedy, AuditUnavailable};
+        use crate::database::DatabaseError;
+        use crate::dialect::Dialect;
+        use crate::guard::approve;
+        use crate::limits::Limits;
+        use std::fmt::Write as _;
+
+        let mut text = String::new();
+        let mut say = |of: &str, error: ToolError| {
+            let _ = writeln!(text, "{of}\n    {}: {}", error.code.as_str(), error.message);
+            if let Some(hint) = error.hint {
+                let _ = writeln!(text, "    {hint}");
+            }
+        };
+        for (dialect, statements) in [
+            (Dialect::Postgresql, include_str!("../tests/refused.postgresql.sql")),
+            (Dialect::Sqlite, include_str!("../tests/refused.sqlite.sql")),
+        ] {
+            for sql in statements.lines().filter(|line| !line.is_empty()) {
+                if let Err(error) = approve(sql, dialect, &Limits::default()) {
+                    say(&format!("{}: {sql}", dialect.name()), error.into());
+                }
+            }
+        }
+        let source_name = || "main".to_owned();
+        let words = || "…".to_owned();
+        for error in [
+            DatabaseError::Sql { message: words(), hint: None, sqlstate: None, position: None },
+            DatabaseError::Timeout { limit_ms: 30_000 },
+            DatabaseError::Cancelled,
+            DatabaseError::NoConnection { source_name: source_name(), waited_ms: 8_000 },
+            DatabaseError::Missing { source_name: source_name(), message: words() },
+            DatabaseError::TooManyConnections { source_name: source_name() },
+            DatabaseError::Config { source_name: source_name(), problem: words() },
+            DatabaseError::UnsafeRole { source_name: source_name(), summary: words(), remedy: words() },
+            DatabaseError::MessageTooLarge { limit_bytes: 4 << 20 },
+            DatabaseError::HeaderTooLong { bytes: 50_000 },
+            DatabaseError::UnknownTable {
+                name: "t".into(),
+                source_name: source_name(),
+                nearest: vec!["a".into(), "b".into()],
+            },
+            DatabaseError::UnknownTable { name: "t".into(), source_name: source_name(), nearest: Vec::new() },
+            DatabaseError::AmbiguousTable { name: "t".into(), matches: vec!["a.t".into(), "b.t".into()] },
+            DatabaseError::Connection(sqlx::Error::PoolClosed),
+        ] {
+            say("database", error.into());
+        }
+        for remedy in [
+            AuditRemedy::Key,
+            AuditRemedy::Tables,
+            AuditRemedy::Login,
+            AuditRemedy::Place,
+            AuditRemedy::Inspect,
+            AuditRemedy::Update,
+        ] {
+            say("audit", AuditUnavailable { reason: words(), remedy }.into());
+        }
+        text
+    }
+
+    #[test]
+    fn messages_and_hints_are_as_they_were_written_down() {
+        let errors = every_error();
+        if errors != include_str!("../tests/errors.txt") {
+            let place = std::env::temp_dir().join("tudb-errors.txt");
+            std::fs::write(&place, &errors).unwrap();
+            panic!(
+                "errors read differently; if it was meant, put {} in the place of tests/errors.txt",
+                place.display()
+            );
+        }
+    }
+
     #[test]
     fn nearest_names_come_first() {
         let known = ["orders", "order_items", "customers", "public.users"];

@@ -5,7 +5,7 @@
 //! Records never contain result values or secrets. `store` writes the records; `trail` reads them.
 
 mod chain;
-mod record;
+pub(crate) mod record;
 mod retention;
 mod store;
 mod trail;
@@ -38,24 +38,45 @@ pub struct AuditLog {
 #[error("the audit store cannot be written: {reason}")]
 pub struct AuditUnavailable {
     pub reason: String,
+    pub remedy: AuditRemedy,
+}
+
+/// What lets the audit store be written again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditRemedy {
+    /// A key of `audit.key_file` that can be read and is long enough.
+    Key,
+    /// The tables of the store on PostgreSQL, or the right to insert into them.
+    Tables,
+    /// An address and a login that the server takes.
+    Login,
+    /// A place that can be written.
+    Place,
+    /// Another store, while somebody looks at what changed this one.
+    Inspect,
+    /// A newer TUDB.
+    Update,
+}
+
+impl AuditRemedy {
+    fn text(self) -> &'static str {
+        match self {
+            AuditRemedy::Key => "Give audit.key_file a file of 16 bytes or more that can be read",
+            AuditRemedy::Tables => {
+                "Make the store with the SQL that `tudb audit schema` prints, and the role a member of tudb_audit_writer"
+            }
+            AuditRemedy::Login => "Correct TUDB_AUDIT_DB, its user or its password",
+            AuditRemedy::Place => "Point TUDB_AUDIT_DB to a place that can be written, or free the disk",
+            AuditRemedy::Update => "Run the newer version of tudb, or point TUDB_AUDIT_DB to another place",
+            AuditRemedy::Inspect => "Keep this file for inspection and point TUDB_AUDIT_DB to another place",
+        }
+    }
 }
 
 impl From<AuditUnavailable> for ToolError {
     fn from(error: AuditUnavailable) -> Self {
-        let remedy = match error.reason.as_str() {
-            reason if reason.contains("audit.key_file") => {
-                "Give audit.key_file a file of 16 bytes or more that can be read"
-            }
-            reason if reason.contains("tudb_audit") || reason.contains("permission denied for") => {
-                "Make the store with the SQL that `tudb audit schema` prints, and the role a member of tudb_audit_writer"
-            }
-            reason if reason.contains("authentication failed") || reason.contains("TUDB_AUDIT_DB") => {
-                "Correct TUDB_AUDIT_DB, its user or its password"
-            }
-            _ => "Point TUDB_AUDIT_DB to a place that can be written, or free the disk",
-        };
         ToolError::new(Code::AuditUnavailable, error.to_string())
-            .hint(format!("{remedy}; nothing runs without a record."))
+            .hint(format!("{}; nothing runs without a record.", error.remedy.text()))
     }
 }
 
@@ -192,7 +213,9 @@ impl PendingEntry {
     /// [`AuditUnavailable`] when the intent cannot be written and records are required.
     pub async fn committed(self) -> Result<OpenEntry, AuditUnavailable> {
         let PendingEntry { mut entry, written, required } = self;
-        let result = written.await.unwrap_or_else(|_| Err(AuditUnavailable { reason: "its writer has ended".into() }));
+        let result = written.await.unwrap_or_else(|_| {
+            Err(AuditUnavailable { reason: "its writer has ended".into(), remedy: AuditRemedy::Place })
+        });
         match result {
             Ok(()) => Ok(OpenEntry { entry }),
             Err(error) if required => {

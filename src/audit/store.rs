@@ -11,15 +11,15 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::{mpsc, oneshot};
 
-use super::AuditUnavailable;
 use super::chain::{self, Beginning, Row, Seal};
 use super::record::{EntryStart, Finished};
+use super::{AuditRemedy, AuditUnavailable};
 use crate::config::{AuditConfig, AuditStore};
 use crate::secret::Secret;
 use mirror::MirrorFile;
 
 pub(super) use postgres::connect as connect_postgres;
-pub(super) use sqlite::{CHANGED, is_as_made};
+pub(super) use sqlite::{SchemaFault, is_as_made};
 
 /// Time limit for a store that is locked or does not answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -168,7 +168,7 @@ impl Writer {
         let result = match &mut self.store {
             Some(Store::Sqlite(store)) => store.insert(&self.process, &rows).await,
             Some(Store::Postgres(store)) => postgres::insert(store, &self.process, &rows).await,
-            None => Err(AuditUnavailable { reason: "it is not open".into() }),
+            None => Err(AuditUnavailable { reason: "it is not open".into(), remedy: AuditRemedy::Place }),
         };
         match result {
             Ok(()) => {
@@ -186,11 +186,11 @@ impl Writer {
 
     /// Opens the store, and registers the process unless its chain continues there.
     async fn open(&mut self) -> Result<(), AuditUnavailable> {
-        let seal = seal(&self.config).map_err(|reason| AuditUnavailable { reason })?;
+        let seal = seal(&self.config).map_err(|reason| AuditUnavailable { reason, remedy: AuditRemedy::Key })?;
         let mut store = match &self.config.store {
             AuditStore::Nowhere => {
                 let reason = "no directory for it is known; set TUDB_AUDIT_DB to a file".into();
-                return Err(AuditUnavailable { reason });
+                return Err(AuditUnavailable { reason, remedy: AuditRemedy::Place });
             }
             AuditStore::File(path) => Store::Sqlite(sqlite::File::open(path, self.config.power).await?),
             AuditStore::Postgres(store) => Store::Postgres(postgres::connect(store).await?),
@@ -270,12 +270,27 @@ fn json<T: serde::Serialize>(fields: &T) -> String {
     serde_json::to_string(fields).unwrap_or_default()
 }
 
-/// The message of the database, without sqlx's prefix.
+/// The message of the database, without sqlx's prefix, and what helps, by the SQLSTATE of PostgreSQL.
+/// Source: <https://www.postgresql.org/docs/18/errcodes-appendix.html>.
 pub(super) fn unavailable(error: sqlx::Error) -> AuditUnavailable {
+    let state = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+    let fault = match &error {
+        sqlx::Error::Configuration(error) => error.downcast_ref::<SchemaFault>(),
+        _ => None,
+    };
+    let remedy = match state.as_ref() {
+        _ if fault == Some(&SchemaFault::Changed) => AuditRemedy::Inspect,
+        _ if fault == Some(&SchemaFault::Newer) => AuditRemedy::Update,
+        // Insufficient privilege, and names that are not there.
+        "42501" | "42P01" | "42703" | "42883" | "3F000" => AuditRemedy::Tables,
+        // Invalid authorization, password or database.
+        "28000" | "28P01" | "3D000" => AuditRemedy::Login,
+        _ => AuditRemedy::Place,
+    };
     let reason = match &error {
         sqlx::Error::Database(error) => error.message().to_owned(),
         sqlx::Error::Configuration(error) => error.to_string(),
         other => other.to_string(),
     };
-    AuditUnavailable { reason }
+    AuditUnavailable { reason, remedy }
 }

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row as _, SqliteConnection};
 
 use super::chain::{Beginning, Checkpoint, Row, Seal, closing};
-use super::store::{CHANGED, connect_postgres, is_as_made, seal};
+use super::store::{SchemaFault, connect_postgres, is_as_made, seal};
 use crate::config::{AuditConfig, AuditStore};
 
 /// The `PRAGMA user_version` that this reader requires.
@@ -310,7 +310,7 @@ impl Trail {
         }
         if let Reader::Sqlite(store) = &mut self.store {
             if !is_as_made(store).await? {
-                verdict.faults.push(CHANGED.into());
+                verdict.faults.push(SchemaFault::Changed.to_string());
             }
             // A value of another storage class compares and sorts differently from the text that it is read as.
             const ODD: &str = "SELECT count(*) FROM (

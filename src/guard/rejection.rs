@@ -7,7 +7,7 @@ use crate::error::{Code, ToolError};
 /// A refusal by the guard. No part of the statement was sent to the database.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    #[error("the statement has {bytes} bytes; at most {limit} are taken")]
+    #[error("the statement has {bytes} bytes; the limit is {limit}")]
     TooLong { bytes: usize, limit: usize },
     #[error("the statement has more than {limit} tokens")]
     TooManyTokens { limit: usize },
@@ -17,11 +17,11 @@ pub enum Rejection {
     Empty,
     #[error("the statement could not be parsed: {message}")]
     Syntax { message: String, position: Option<u64> },
-    #[error("{count} statements were given; one is taken")]
+    #[error("a call runs one statement, and {count} were given")]
     MultipleStatements { count: usize },
     #[error("{what} changes data or the database, and this server only reads")]
     Write { what: String },
-    #[error("{what} is not taken here")]
+    #[error("{what} is not permitted")]
     Statement { what: String, hint: &'static str },
     #[error("function {name} is refused: it {does}")]
     Function { name: String, does: &'static str, hint: &'static str },
@@ -37,6 +37,14 @@ impl Rejection {
         Rejection::Statement {
             what: what.into(),
             hint: "Write it as one plain query: SELECT, VALUES, TABLE or WITH .. SELECT.",
+        }
+    }
+
+    /// `$1` or `?`.
+    pub(super) fn placeholder() -> Self {
+        Rejection::Statement {
+            what: "a placeholder ($1, ?)".into(),
+            hint: "Placeholders have no value here: write the value itself.",
         }
     }
 

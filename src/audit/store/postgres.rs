@@ -4,15 +4,15 @@
 
 use sqlx::{ConnectOptions, PgConnection};
 
-use super::super::AuditUnavailable;
 use super::super::chain::{Beginning, Row, Seal};
+use super::super::{AuditRemedy, AuditUnavailable};
 use super::{PATIENCE, unavailable};
 use crate::config::SourceConfig;
 use crate::database::target::{self, Target};
 
 /// Opens a connection with the same TLS defaults as a source. Errors contain no values.
 pub(in super::super) async fn connect(store: &SourceConfig) -> Result<PgConnection, AuditUnavailable> {
-    let failed = |reason: String| AuditUnavailable { reason };
+    let failed = |reason: String| AuditUnavailable { reason, remedy: AuditRemedy::Login };
     let target = match target::resolve(store) {
         Ok(Target::Postgres(target)) => target,
         Ok(Target::Sample | Target::Sqlite(_)) => return Err(failed("TUDB_AUDIT_DB is not a PostgreSQL URL".into())),
@@ -33,7 +33,7 @@ pub(in super::super) async fn connect(store: &SourceConfig) -> Result<PgConnecti
 async fn within<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, AuditUnavailable> {
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(done) => done.map_err(unavailable),
-        Err(_) => Err(AuditUnavailable { reason: "its server does not answer".into() }),
+        Err(_) => Err(AuditUnavailable { reason: "its server does not answer".into(), remedy: AuditRemedy::Login }),
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection};
 
-use super::super::AuditUnavailable;
 use super::super::chain::{Beginning, Row, Seal};
+use super::super::{AuditRemedy, AuditUnavailable};
 use super::{PATIENCE, unavailable};
 
 /// The migrations. `PRAGMA user_version` is the number of those applied.
@@ -40,7 +40,8 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 impl File {
     /// Opens the store. Creates it if it does not exist, and migrates an older one.
     pub(super) async fn open(path: &Path, power: bool) -> Result<Self, AuditUnavailable> {
-        create_private(path).map_err(|error| AuditUnavailable { reason: error.to_string() })?;
+        create_private(path)
+            .map_err(|error| AuditUnavailable { reason: error.to_string(), remedy: AuditRemedy::Place })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -56,7 +57,7 @@ impl File {
                 let mut store = options.connect().await?;
                 migrate(&mut store).await?;
                 if !is_as_made(&mut store).await? {
-                    return Err(sqlx::Error::Configuration(CHANGED.into()));
+                    return Err(sqlx::Error::Configuration(SchemaFault::Changed.into()));
                 }
                 Ok::<_, sqlx::Error>(store)
             };
@@ -102,7 +103,7 @@ impl File {
         let insert = sqlx::query(INSERT).bind(process.to_owned()).bind(events);
         let added = insert.execute(&mut self.connection).await.map_err(unavailable)?.rows_affected();
         if usize::try_from(added) != Ok(rows.len()) {
-            return Err(AuditUnavailable { reason: CHANGED.into() });
+            return Err(unavailable(sqlx::Error::Configuration(SchemaFault::Changed.into())));
         }
         Ok(())
     }
@@ -163,8 +164,14 @@ async fn registered(
     Ok(beginning)
 }
 
-/// The error for a store with a different schema.
-pub(in super::super) const CHANGED: &str = "the store's tables, views or triggers are not as tudb made them";
+/// What is wrong with a store's schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in super::super) enum SchemaFault {
+    #[error("the store's tables, views or triggers are not as tudb made them")]
+    Changed,
+    #[error("the audit store was written by a newer version of tudb")]
+    Newer,
+}
 
 /// Whether the schema is what the migrations make. A trigger could discard events, and a view could hide them.
 pub(in super::super) async fn is_as_made(store: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
@@ -193,7 +200,7 @@ async fn migrate(store: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     };
     let done = version(store).await?;
     if done > STEPS.len() {
-        return Err(sqlx::Error::Configuration("the audit store was written by a newer version of tudb".into()));
+        return Err(sqlx::Error::Configuration(SchemaFault::Newer.into()));
     }
     if done == STEPS.len() {
         return Ok(());
