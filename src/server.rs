@@ -23,7 +23,9 @@ use crate::database::value::cut;
 use crate::error::ToolError;
 use crate::gateway::{Caller, Gateway};
 use crate::limits::Limits;
-use crate::tools::{self, Core, Reply};
+use crate::reply::Reply;
+use crate::tools::{self, Core};
+use crate::transport::Unread;
 use crate::{elicitation, prompts, resources};
 
 /// Longest time between two progress notifications.
@@ -71,7 +73,18 @@ impl Server {
             outcomes: Outcomes::default(),
             stage: token.is_some().then_some(stage),
         };
-        let work = caught(what, work(&caller));
+        // A client that does not read its replies gets no more of them.
+        let unread = context.extensions.get::<Arc<Unread>>().cloned();
+        let work = caught(what, async {
+            let _begun = match &unread {
+                Some(unread) => tokio::select! {
+                    permit = unread.begin() => permit,
+                    () = caller.cancel.cancelled() => None,
+                },
+                None => None,
+            };
+            work(&caller).await
+        });
         tokio::pin!(work);
         let began = tokio::time::Instant::now();
         let mut told = 0.0;

@@ -35,8 +35,8 @@ use crate::limits::Limits;
 use descriptors::{descriptors, has_gone, watched};
 use eras::Switch;
 use lines::{read_lines, to_line};
-pub use out::Flushed;
-use out::{Out, Unread, write_lines};
+pub use out::{Flushed, Unread};
+use out::{Out, write_lines};
 
 /// Messages read ahead of a session.
 const MESSAGES_AHEAD: usize = 16;

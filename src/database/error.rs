@@ -37,6 +37,8 @@ pub enum DatabaseError {
     /// A rule about columns forbids it.
     #[error(transparent)]
     Ruled(#[from] crate::guard::Rejection),
+    #[error("objects of the database changed while the statement was checked")]
+    Changing,
     #[error("the database sent one row, plan or error of more than {} MB", limit_bytes >> 20)]
     MessageTooLarge { limit_bytes: usize },
     #[error("the reply's column list or plan alone takes {bytes} bytes, over the limit")]
@@ -91,6 +93,7 @@ impl From<DatabaseError> for ToolError {
                 new(if is_relation { Code::RelationRefused } else { Code::FunctionRefused }).hint(hint)
             }
             DatabaseError::Ruled(rejection) => rejection.into(),
+            DatabaseError::Changing => new(Code::Busy).hint("Try again."),
             DatabaseError::MessageTooLarge { .. } => {
                 new(Code::TooLong).hint("Compute shorter values: repeat, lpad and string_agg can make very long ones.")
             }

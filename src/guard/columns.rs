@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Rejection;
 
+/// Columns that every table of PostgreSQL has and the catalog lists with numbers below zero.
+/// Source: <https://www.postgresql.org/docs/18/ddl-system-columns.html>.
+const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
+
 /// Replaces a masked value.
 pub const MASK: &str = "***";
 
@@ -263,6 +267,16 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
             is_ruled && name.table.as_deref().is_none_or(means_table)
         };
         let rows = uses.uses.iter().chain(uses.plain.iter().map(|item| &item.name));
+        // PostgreSQL calls `table.name` as a function of the whole row where the table has no such column.
+        let is_call = |name: &ColumnName| {
+            // `schema.table` of a longer name.
+            let is_itself = name.table.as_ref() == Some(&table.schema) && name.column == table.table;
+            let is_column = table.columns.contains(&name.column) || SYSTEM_COLUMNS.contains(&name.column.as_str());
+            !table.schema.is_empty() && !is_itself && !is_column
+        };
+        if rows.clone().any(|name| name.table.as_deref().is_some_and(means_table) && is_call(name)) {
+            return Err(table.refuse("*"));
+        }
         // A table's name used as a value is the whole row.
         if rows.clone().any(|name| name.table.is_none() && names.contains(name.column.as_str())) {
             return Err(table.refuse("*"));

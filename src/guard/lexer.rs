@@ -86,6 +86,10 @@ impl Lexer<'_> {
                 None => (Kind::Unreadable, start + 1),
             },
             b'?' | b'$' | b'@' | b'#' | b':' if !postgres => (Kind::Unreadable, start + 1),
+            // White space to SQLite where a word could begin, and part of the word to the parser.
+            _ if !postgres && self.sql.get(start..).is_some_and(|rest| rest.starts_with('\u{feff}')) => {
+                (Kind::Unreadable, start + '\u{feff}'.len_utf8())
+            }
             b'0'..=b'9' => (Kind::Number, self.number(start)?),
             b'.' if self.at(start + 1).is_ascii_digit() => (Kind::Number, self.number(start)?),
             _ if is_name_start(byte) => self.word(start)?,

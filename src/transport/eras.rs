@@ -1,5 +1,7 @@
 //! Which session a message goes to, by the era of the protocol that it speaks, and what is refused before a session.
 
+use std::sync::Arc;
+
 use rmcp::model::{
     ClientNotification, ClientRequest, GetExtensions, GetMeta, JsonRpcMessage, NumberOrString, ProtocolVersion,
     RequestId,
@@ -139,6 +141,7 @@ impl Switch {
                     return true;
                 };
                 request.request.extensions_mut().insert::<Share>(share);
+                request.request.extensions_mut().insert(Arc::clone(&self.out.unread));
             }
             JsonRpcMessage::Notification(notification) => match &mut notification.notification {
                 ClientNotification::InitializedNotification(_) => {}

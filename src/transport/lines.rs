@@ -67,7 +67,10 @@ pub(super) fn read_lines(
             let Some(rest) = skip_line(&mut input, &mut scan) else { return };
             Line::TooLong { id: scan.id(), bytes: line.len() + rest, limit }
         } else {
-            // The input ended; what stands after its last line break is not a message.
+            // The input ended. A message whose line break is missing is one if it is whole.
+            if serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok() {
+                take(Line::Text(line));
+            }
             return;
         };
         if !take(line) {

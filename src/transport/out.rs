@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rmcp::model::RequestId;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Closed;
 use crate::database::value::push_json_string;
@@ -20,16 +21,31 @@ pub(super) struct Out {
     pub(super) unread: Arc<Unread>,
 }
 
-/// Bytes that the client has not taken yet. Over the limit nothing more is read from it.
-pub(super) struct Unread {
+/// Bytes that the client has not read yet. Over the limit nothing more is read from it, and no call begins.
+pub struct Unread {
     bytes: Mutex<usize>,
     fell: Condvar,
     limit: usize,
+    /// One permit for each call that may add a reply.
+    beginning: Semaphore,
 }
+
+/// Calls that may run at once, whatever their sources permit: the replies of all of them may still come when the client
+/// stops reading.
+const MOST_CALLS: usize = 200;
 
 impl Unread {
     pub(super) fn new(limit: usize) -> Self {
-        Unread { bytes: Mutex::new(0), fell: Condvar::new(), limit }
+        Unread { bytes: Mutex::new(0), fell: Condvar::new(), limit, beginning: Semaphore::new(MOST_CALLS) }
+    }
+
+    /// Waits until a call may begin. The call may run while the permit is held.
+    pub async fn begin(&self) -> Option<SemaphorePermit<'_>> {
+        let permit = self.beginning.acquire().await.ok();
+        while *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) > self.limit {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        permit
     }
 
     pub(super) fn change(&self, by: impl FnOnce(usize) -> usize) {

@@ -236,3 +236,126 @@ fn a_lock_on_one_table_holds_up_no_look_at_the_schema() {
         holder.wait().unwrap();
     }
 }
+
+/// Code that a range, an operator's relatives, a policy or a name like an entry of `allow_functions` would run or show.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn what_hangs_on_a_type_an_operator_or_a_table_is_looked_at_too() {
+    const RAISE: &str = "LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE LOG ''HARM DONE''; RETURN 1; END'";
+    let harm = format!(
+        "CREATE SCHEMA mal; GRANT USAGE ON SCHEMA mal TO PUBLIC;
+         CREATE FUNCTION mal.distance(float8, float8) RETURNS float8 {RAISE};
+         CREATE TYPE mal.stretch AS RANGE (SUBTYPE = float8, SUBTYPE_DIFF = mal.distance);
+         CREATE TABLE mal.visits (id int, during mal.stretch);
+         INSERT INTO mal.visits SELECT i, mal.stretch(i, i + 2) FROM generate_series(1, 300) i; ANALYZE mal.visits;
+         CREATE VIEW public.recent AS SELECT id FROM mal.visits WHERE during && mal.stretch(3, 7);
+         CREATE FUNCTION mal.evil(int, int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
+           'BEGIN RAISE LOG ''HARM DONE''; RETURN true; END';
+         CREATE OPERATOR mal.### (LEFTARG = int, RIGHTARG = int, FUNCTION = int4lt, NEGATOR = OPERATOR(mal.!##));
+         CREATE OPERATOR mal.!## (LEFTARG = int, RIGHTARG = int, FUNCTION = int4ge, NEGATOR = OPERATOR(mal.###),
+           COMMUTATOR = OPERATOR(mal.#!#), RESTRICT = scalargesel);
+         CREATE OPERATOR mal.#!# (LEFTARG = int, RIGHTARG = int, FUNCTION = mal.evil, COMMUTATOR = OPERATOR(mal.!##));
+         CREATE TABLE mal.numbers (i int); INSERT INTO mal.numbers SELECT generate_series(1, 300); ANALYZE mal.numbers;
+         CREATE VIEW public.clean AS SELECT i FROM mal.numbers WHERE NOT (5 OPERATOR(mal.###) i);
+         CREATE FUNCTION public.\"score(integer)\"(int) RETURNS int LANGUAGE plpgsql STABLE AS
+           'BEGIN RAISE LOG ''HARM DONE''; RETURN 1; END';
+         CREATE TABLE mal.guesses (k text); INSERT INTO mal.guesses VALUES ('1'), ('7');
+         ALTER TABLE mal.guesses ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY seen ON mal.guesses USING (k IN (SELECT ssn FROM public.customers));
+         GRANT SELECT ON ALL TABLES IN SCHEMA mal, public TO PUBLIC;"
+    );
+    for postgres in servers() {
+        let database = shop(postgres, "hangs");
+        as_mallory(postgres, &database, &harm);
+        let log = postgres.log().len();
+        let rules = "deny = [\"customers.ssn\"]\nallow_functions = [\"public.score(integer)\"]\n";
+        for rules in ["allow_functions = [\"public.score(integer)\"]\n", rules] {
+            let (_home, mut server) = serve(postgres, &database, rules);
+            for sql in [
+                "SELECT count(*) FROM recent",
+                "SELECT count(*) FROM mal.visits WHERE during && mal.stretch(3, 7)",
+                "SELECT * FROM clean",
+                "SELECT \"score(integer)\"(2)",
+                "SELECT public.\"score(integer)\"(2)",
+            ] {
+                for tool in ["run_sql", "explain_query"] {
+                    let reply = server.call(tool, json!({"sql": sql}));
+                    assert!(reply["error"].is_object(), "{rules}: {sql}: {reply}");
+                }
+            }
+            if rules.starts_with("deny") {
+                let reply = server.call("run_sql", json!({"sql": "SELECT count(*) FROM mal.guesses"}));
+                assert_eq!(reply["error"]["code"], "column_denied", "{reply}");
+            }
+        }
+        let said = postgres.log();
+        assert!(!said.get(log..).unwrap_or_default().contains("HARM DONE"));
+    }
+}
+
+/// A user's overload must not make the built-in answer where an extension's function did.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn an_overload_changes_no_answer() {
+    for postgres in servers() {
+        let database = shop(postgres, "overloads");
+        if postgres.query(&database, "SELECT count(*) FROM pg_available_extensions WHERE name = 'citext'") == "0" {
+            continue;
+        }
+        postgres.script(
+            &database,
+            "CREATE EXTENSION citext; CREATE TABLE notes (body citext);
+            INSERT INTO notes VALUES ('Hello there'), ('apple'); GRANT SELECT ON notes TO PUBLIC",
+        );
+        let statements = [
+            "SELECT strpos(body, 'HELLO') FROM notes ORDER BY 1",
+            "SELECT replace(body, 'hello', 'x') FROM notes ORDER BY 1",
+        ];
+        let ask =
+            |server: &mut Server| statements.map(|sql| server.call("run_sql", json!({"sql": sql}))["rows"].clone());
+        let before = ask(&mut serve(postgres, &database, "").1);
+        assert_eq!(before[0], json!([[0], [1]]));
+        as_mallory(
+            postgres,
+            &database,
+            "CREATE FUNCTION public.strpos(int, int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+             CREATE FUNCTION public.replace(int, int, int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';",
+        );
+        for (before, now) in before.iter().zip(ask(&mut serve(postgres, &database, "").1)) {
+            assert!(now.is_null() || now == *before, "{now}");
+        }
+    }
+}
+
+/// A view that another session replaces all the time shows no denied column.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn what_is_replaced_between_the_look_up_and_the_run_is_not_shown() {
+    let postgres = &servers()[0];
+    let database = shop(postgres, "replaced");
+    as_mallory(
+        postgres,
+        &database,
+        "CREATE VIEW public.shifting AS SELECT name AS v FROM customers; GRANT SELECT ON shifting TO PUBLIC",
+    );
+    postgres.script(&database, "ALTER VIEW shifting SET (security_invoker = true)");
+    let mut replacing = postgres.psql(&database);
+    let script = "DO $$ BEGIN FOR i IN 1..4000 LOOP
+        CREATE OR REPLACE VIEW shifting WITH (security_invoker = true) AS SELECT ssn AS v FROM customers; COMMIT;
+        CREATE OR REPLACE VIEW shifting WITH (security_invoker = true) AS SELECT name AS v FROM customers; COMMIT;
+        END LOOP; END $$";
+    let mut replacing = replacing.args(["-c", script]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (_home, mut server) = serve(postgres, &database, "deny = [\"customers.ssn\"]\n");
+    let mut answered = 0;
+    for number in 0..200 {
+        let sql = format!("SELECT v FROM shifting WHERE {number} = {number} ORDER BY v");
+        let reply = server.call("run_sql", json!({"sql": sql}));
+        if reply["error"].is_null() {
+            assert_eq!(reply["rows"], json!([["Ann"], ["Bob"]]), "{reply}");
+            answered += 1;
+        }
+    }
+    replacing.kill().unwrap();
+    replacing.wait().unwrap();
+    println!("{answered} of 200 were answered");
+}

@@ -29,7 +29,11 @@ impl PgBouncer {
         let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].iter().map(Path::new).find(|path| path.exists());
         let mut command: Command = unprivileged(program.expect("pgbouncer is installed by tests/run"));
         command.arg("-q").arg(&file).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        PgBouncer { child: command.spawn().unwrap(), port, directory }
+        let child = command.spawn().unwrap();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        PgBouncer { child, port, directory }
     }
 }
 

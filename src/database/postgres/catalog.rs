@@ -106,7 +106,8 @@ const LIST: &str = concat!(
 );
 
 /// The catalog's statements take milliseconds; compiling them, or starting workers for them, takes longer.
-pub(super) const PLAIN_PLANS: &str = "SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
+pub(super) const PLAIN_PLANS: &str =
+    "SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
 
 /// Matches of a name: $1 schema or NULL, $2 table, $3 whether case counts.
 const FIND: &str = "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname)

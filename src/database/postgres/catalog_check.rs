@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::TryStreamExt;
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
@@ -47,12 +48,57 @@ impl Vouched {
     }
 }
 
+/// Most findings of one statement: more are refused unread. A schema's own are bounded in the look-up.
+const MAX_FINDINGS: usize = 20_000;
+
+fn too_much() -> DatabaseError {
+    DatabaseError::NotVouched {
+        name: "the statement".into(),
+        reason: "reaches more functions than are looked through",
+        hint: "Read tables rather than views.".into(),
+        is_relation: true,
+    }
+}
+
 /// What the row says that carries the mark.
 const MARK: &str = "mark";
 
+/// How a name leads to a finding. The words are those of the look-up's first column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Reach {
+    Mark,
+    /// A function by its bare name.
+    Function,
+    #[serde(rename = "function of a schema")]
+    FunctionOfSchema,
+    /// `value.name`.
+    #[serde(rename = "function of a row")]
+    FunctionOfRow,
+    /// In the expressions of a view, a domain or a key of partitions.
+    #[serde(rename = "function inside")]
+    FunctionInside,
+    #[serde(rename = "operator inside")]
+    OperatorInside,
+    Operator,
+    /// An operator between built-in types that a user defined.
+    Lookalike,
+    #[serde(rename = "operator class")]
+    OperatorClass,
+    Cast,
+    Relation,
+    #[serde(rename = "relation inside")]
+    RelationInside,
+    #[serde(rename = "foreign table")]
+    ForeignTable,
+    Type,
+    /// A schema with more objects than are looked through.
+    Crowded,
+}
+
 /// One thing that a name could mean.
 struct Finding {
-    what: String,
+    what: Reach,
     /// Schema and name of what is chosen.
     chosen: (String, String),
     /// Schema and name of the function that runs: that of an aggregate is one of several.
@@ -77,11 +123,13 @@ pub(super) struct Refusal {
     /// Schemas of the path without which the statement may pass, and would mean the same where it does: none of them has
     /// a harmless function or operator that would be chosen for a name with another meaning elsewhere.
     pub(super) schemas: BTreeSet<String>,
+    /// The name that is refused. Without its schema the server takes the function in `value.name` for a column.
+    pub(super) name: Option<String>,
 }
 
 impl From<DatabaseError> for Refusal {
     fn from(error: DatabaseError) -> Self {
-        Refusal { error, schemas: BTreeSet::new() }
+        Refusal { error, schemas: BTreeSet::new(), name: None }
     }
 }
 
@@ -137,15 +185,16 @@ pub(super) async fn vouch(
         .bind(qualified)
         .bind(!vouched.foreign_tables)
         .bind(schemas)
-        .persistent(keep_plan)
-        .fetch_all(connection)
-        .await
-        .map_err(|error| sql_error(error, None))?;
+        .persistent(keep_plan);
+    let mut rows = rows.fetch(connection);
     let mut findings = Vec::new();
-    for row in rows {
+    while let Some(row) = rows.try_next().await.map_err(|error| sql_error(error, None))? {
+        if findings.len() >= MAX_FINDINGS {
+            return Err(Refusal::from(too_much()));
+        }
         let text = |at: usize| row.try_get::<String, _>(at).map_err(DatabaseError::Connection);
         findings.push(Finding {
-            what: text(0)?,
+            what: reach(&text(0)?)?,
             chosen: (text(1)?, text(2)?),
             schema: text(3)?,
             name: text(4)?,
@@ -159,8 +208,9 @@ pub(super) async fn vouch(
             is_users: row.try_get(12).map_err(DatabaseError::Connection)?,
         });
     }
+    drop(rows);
     let before = findings.len();
-    findings.retain(|finding| finding.what != MARK || finding.identity != vouched.mark);
+    findings.retain(|finding| finding.what != Reach::Mark || finding.identity != vouched.mark);
     if findings.len() + 1 != before {
         return Err(Refusal::from(DatabaseError::Sql {
             message: "the look-up of names was answered by another statement".into(),
@@ -170,20 +220,34 @@ pub(super) async fn vouch(
         }));
     }
     let (called, reached): (Vec<Finding>, Vec<Finding>) =
-        findings.into_iter().partition(|finding| finding.what == "function");
+        findings.into_iter().partition(|finding| finding.what == Reach::Function);
     let (operators, reached): (Vec<Finding>, Vec<Finding>) =
         reached.into_iter().partition(|finding| finding.operator_schema.is_some());
     // The first refusal that is not an operator's, and the schemas whose harmless objects may be chosen.
     let mut first: Option<DatabaseError> = None;
     let mut chosen = BTreeSet::new();
+    let mut refused_name = None;
+    let mut refuse = |error: DatabaseError, name: String| {
+        if first.is_none() {
+            (first, refused_name) = (Some(error), Some(name));
+        }
+    };
     for finding in reached {
+        let name = finding.chosen.1.clone();
         if let Err(error) = finding.judge(&vouched.functions) {
-            first.get_or_insert(error);
+            refuse(error, name);
         }
     }
     let built_in: BTreeSet<String> = called
         .iter()
         .filter(|finding| finding.chosen.0 == "pg_catalog")
+        .map(|finding| finding.chosen.1.clone())
+        .collect();
+    // Names of which a function beside the built-in may answer: they cannot be written as the built-in.
+    let overloaded: BTreeSet<String> = called
+        .iter()
+        .filter(|finding| finding.chosen.0 != "pg_catalog" && built_in.contains(&finding.chosen.1))
+        .filter(|finding| !finding.is_users || finding.is_allowed(&vouched.functions))
         .map(|finding| finding.chosen.1.clone())
         .collect();
     for finding in called {
@@ -196,10 +260,10 @@ pub(super) async fn vouch(
             finding.judge(&vouched.functions)
         };
         match judged {
-            Err(_) if has_namesake && names.can_be_qualified(&name) => {
+            Err(_) if has_namesake && names.can_be_qualified(&name) && !overloaded.contains(&name) => {
                 shadowed.insert(name);
             }
-            Err(error) => drop(first.get_or_insert(error)),
+            Err(error) => refuse(error, name),
             Ok(()) if has_namesake => drop(chosen.insert(schema)),
             Ok(()) => {}
         }
@@ -214,7 +278,7 @@ pub(super) async fn vouch(
     }
     if let Some(error) = first {
         let schemas = schemas.iter().filter(|schema| *schema != "pg_catalog" && !chosen.contains(*schema));
-        return Err(Refusal { error, schemas: schemas.cloned().collect() });
+        return Err(Refusal { error, schemas: schemas.cloned().collect(), name: refused_name });
     }
     let Some(mut refusal) = refused else { return Ok(shadowed) };
     // Without the schema of a harmless operator (those of `citext`, say) the server would choose another one, whose
@@ -231,6 +295,8 @@ pub(super) struct Found {
     pub(super) relations: Vec<(String, Vec<String>)>,
     /// Functions, each with all schemas of the path that have one of that name.
     pub(super) functions: Vec<(String, Vec<String>)>,
+    /// The same of types, collations and objects of text search, for all words that may name one.
+    pub(super) others: Vec<(String, Vec<String>)>,
 }
 
 /// Looks for the statement's bare names in `schemas`, the caller's path. Functions are looked for where each of their
@@ -247,6 +313,11 @@ pub(super) async fn schemas_of(
     const FUNCTIONS: &str = "SELECT u.name, array_agg(DISTINCT p.name) FROM unnest($1::text[]) u(name)
         CROSS JOIN unnest($2::text[]) p(name) JOIN pg_namespace n ON n.nspname = p.name
         JOIN pg_proc f ON f.pronamespace = n.oid AND f.proname = u.name GROUP BY u.name";
+    const OTHERS: &str = "SELECT u.name, array_agg(DISTINCT p.name) FROM unnest($1::text[]) u(name)
+        CROSS JOIN unnest($2::text[]) p(name) JOIN pg_namespace n ON n.nspname = p.name
+        JOIN (SELECT typname, typnamespace FROM pg_type UNION ALL SELECT collname, collnamespace FROM pg_collation
+          UNION ALL SELECT cfgname, cfgnamespace FROM pg_ts_config UNION ALL SELECT dictname, dictnamespace FROM pg_ts_dict)
+          o(name, namespace) ON o.namespace = n.oid AND o.name IN (u.name, '_' || u.name) GROUP BY u.name";
     let failed = |error| sql_error(error, None);
     let bare = names.reads.iter().filter(|(schema, _)| schema.is_none());
     let relations: BTreeSet<String> = bare.map(|(_, name)| name.clone()).collect();
@@ -256,7 +327,18 @@ pub(super) async fn schemas_of(
     let functions: BTreeSet<String> = names.calls.iter().map(|(_, name)| name.clone()).collect();
     let functions: Vec<String> = functions.into_iter().collect();
     let functions = sqlx::query_as(FUNCTIONS).bind(functions).bind(schemas).persistent(false);
-    Ok(Found { relations, functions: functions.fetch_all(connection).await.map_err(failed)? })
+    let functions = functions.fetch_all(&mut *connection).await.map_err(failed)?;
+    let others = sqlx::query_as(OTHERS).bind(names.types.clone()).bind(schemas).persistent(false);
+    Ok(Found { relations, functions, others: others.fetch_all(connection).await.map_err(failed)? })
+}
+
+/// Reads the first column of the look-up.
+fn reach(what: &str) -> Result<Reach, DatabaseError> {
+    use serde::de::IntoDeserializer;
+    use serde::de::value::{Error, StrDeserializer};
+    let what: StrDeserializer<'_, Error> = what.into_deserializer();
+    serde::Deserialize::deserialize(what)
+        .map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error.to_string().into())))
 }
 
 impl Finding {
@@ -264,16 +346,16 @@ impl Finding {
         let system =
             matches!(self.schema.as_str(), "pg_catalog" | "information_schema") || self.schema.starts_with("pg_toast");
         let extension = self.extension.as_deref();
-        let harmless = match self.what.as_str() {
-            "foreign table" | "crowded" => false,
-            "relation" | "relation inside" => {
+        let harmless = match self.what {
+            Reach::ForeignTable | Reach::Crowded => false,
+            Reach::Relation | Reach::RelationInside => {
                 relations::refusal(Dialect::Postgresql, Some(&self.schema), &self.name).is_none()
             }
-            "type" => extension.is_some_and(extensions::is_known),
-            "lookalike" => self.is_allowed(allowed),
+            Reach::Type => extension.is_some_and(extensions::is_known),
+            Reach::Lookalike => self.is_allowed(allowed),
             // An operator's function, or what an expression was made of when the view was: built-in operators only
             // compute.
-            "operator inside" if system => self.volatility != "v",
+            Reach::OperatorInside if system => self.volatility != "v",
             _ if system => functions::is_harmless_builtin(&self.name, self.volatility == "i", self.takes_internals),
             // Another name for a built-in, as every range type makes some.
             _ if self.language == "alias" && !self.takes_internals => true,
@@ -296,29 +378,29 @@ impl Finding {
         let listed = allowed.contains(&self.chosen_name());
         let shared = listed && self.is_shared;
         DatabaseError::NotVouched {
-            is_relation: self.what.starts_with("relation") || self.what == "foreign table",
-            reason: match self.what.as_str() {
-                "crowded" => "has more operators, or functions of a name, than are looked through",
-                "foreign table" => "is on another server, and the source's allow_foreign_tables is false",
-                "relation" | "relation inside" => "can show secrets, other sessions or files of the server",
-                "type" => "is a type whose input function is a user's",
+            is_relation: matches!(self.what, Reach::Relation | Reach::RelationInside | Reach::ForeignTable),
+            reason: match self.what {
+                Reach::Crowded => "has more operators, or functions of a name, than are looked through",
+                Reach::ForeignTable => "is on another server, and the source's allow_foreign_tables is false",
+                Reach::Relation | Reach::RelationInside => "can show secrets, other sessions or files of the server",
+                Reach::Type => "is a type whose input function is a user's",
                 _ if shared => "is in allow_functions, but functions of several owners bear its name",
                 _ if listed => "is in allow_functions, but is declared VOLATILE: it may change data",
-                "cast" => "is run by a cast between these types",
-                "operator" | "lookalike" => "is run by an operator of this name",
-                "operator class" => "is run by comparisons of its type",
-                "function inside" | "operator inside" => {
+                Reach::Cast => "is run by a cast between these types",
+                Reach::Operator | Reach::Lookalike => "is run by an operator of this name",
+                Reach::OperatorClass => "is run by comparisons of its type",
+                Reach::FunctionInside | Reach::OperatorInside => {
                     "is run inside a view or a domain of the statement, and is not known to be harmless"
                 }
                 _ if system => "is not on the list of functions known to be harmless",
                 _ if extension.is_some() => "belongs to an extension, and is not known to only compute",
                 _ => "is a function of this database's users that could be called here",
             },
-            hint: match self.what.as_str() {
-                "relation" | "relation inside" | "foreign table" | "type" => {
+            hint: match self.what {
+                Reach::Relation | Reach::RelationInside | Reach::ForeignTable | Reach::Type => {
                     "`list_tables` shows what may be read.".to_owned()
                 }
-                "crowded" => "Its administrator can take the schema out of the role's search_path.".to_owned(),
+                Reach::Crowded => "Its administrator can take the schema out of the role's search_path.".to_owned(),
                 _ if shared => format!("Its administrator can list {:?} in allow_functions instead.", self.identity),
                 _ if listed => "Declare it STABLE or IMMUTABLE if it only reads.".to_owned(),
                 _ if system => "Use another built-in function.".to_owned(),
@@ -336,7 +418,12 @@ impl Finding {
 
     /// Whether the configuration lists it; not being volatile is necessary too.
     fn is_allowed(&self, allowed: &[String]) -> bool {
+        // An entry is a text: a name with the signs of an entry in it could be read as another one.
+        let is_plain = |part: &str| !part.contains(['.', '(', ')']);
         let by_name = allowed.contains(&self.chosen_name()) && !self.is_shared;
-        self.volatility != "v" && (by_name || allowed.contains(&self.identity))
+        self.volatility != "v"
+            && is_plain(&self.chosen.0)
+            && is_plain(&self.chosen.1)
+            && (by_name || allowed.contains(&self.identity))
     }
 }

@@ -108,6 +108,9 @@ WITH RECURSIVE
       JOIN pg_rewrite w ON w.ev_class = c.oid
     UNION ALL SELECT k.conbin::text FROM pg_constraint k
       WHERE k.contypid = ANY ((SELECT oids FROM made)::oid[]) AND k.connamespace <> 'information_schema'::regnamespace
+    -- From version 18 on a generated column may be computed when it is read.
+    UNION ALL SELECT f.adbin::text FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+      WHERE f.adrelid = ANY ((SELECT oids FROM reached)::oid[]) AND a.attgenerated = 'v'
     -- The server computes what is constant in the key of a partitioned table when it opens the table or a partition of it.
     UNION ALL SELECT t.partexprs::text FROM pg_partitioned_table t WHERE t.partexprs IS NOT NULL
       AND pg_partition_root(t.partrelid) = ANY (ARRAY(SELECT pg_partition_root(r.oid)
@@ -140,13 +143,17 @@ WITH RECURSIVE
     -- The operator of a user may call any built-in.
     UNION ALL SELECT o.oid, o.oprcom, o.oprnegate, 0, 'function inside' FROM inside i JOIN pg_operator o ON o.oid = i.oid
       WHERE o.oid >= 16384),
+  -- The planner may take the commutator or the negator in an operator's place, and then one of that.
+  exchanged AS (SELECT oid, what, oprnamespace FROM operators
+    UNION SELECT x.oid, e.what, e.oprnamespace FROM exchanged e JOIN pg_operator o ON o.oid = e.oid
+      JOIN pg_operator x ON x.oid IN (o.oprcom, o.oprnegate)),
   -- Families of operator classes that sorting, grouping, an index or a partition of what is reached uses.
   families AS (
     SELECT o.opcfamily AS oid FROM pg_opclass o WHERE o.oid = ANY (ARRAY(
         SELECT unnest(i.indclass::oid[]) FROM pg_index i WHERE i.indrelid = ANY ((SELECT oids FROM reached)::oid[])
         UNION ALL SELECT unnest(t.partclass::oid[]) FROM pg_partitioned_table t
           WHERE t.partrelid = ANY ((SELECT oids FROM reached)::oid[])
-        UNION ALL SELECT g.rngsubopc FROM pg_range g WHERE g.rngtypid = ANY ((SELECT oids FROM made)::oid[])))
+        UNION ALL SELECT g.rngsubopc FROM pg_range g WHERE g.rngtypid = ANY ((SELECT oids FROM met)::oid[])))
     -- Built-in types without a class of their own can be given one.
     UNION SELECT o.opcfamily FROM pg_opclass o JOIN pg_am a ON a.oid = o.opcmethod AND a.amname IN ('btree', 'hash')
       WHERE o.oid >= 16384 AND o.opcdefault AND o.opcintype < 16384 AND (
@@ -161,12 +168,11 @@ WITH RECURSIVE
       FROM trees, LATERAL regexp_matches(tree,
         ':(funcid|aggfnoid|winfnoid|opfuncid|tsmhandler|startInRangeFunc|endInRangeFunc) (\d+)', 'g') m WHERE m[2] <> '0'
     UNION SELECT i.oid, 'function inside', 0 FROM inside i WHERE i.oid >= 16384
-    UNION SELECT g.rngcanonical, 'function inside', 0 FROM pg_range g
-      WHERE (g.rngtypid = ANY ((SELECT oids FROM made)::oid[]) OR g.rngmultitypid = ANY ((SELECT oids FROM made)::oid[]))
-        AND g.rngcanonical <> 0
-    -- The planner may take an operator's commutator or negator in its place.
-    UNION SELECT x.oprcode, o.what, o.oprnamespace FROM operators o
-      JOIN pg_operator x ON x.oid IN (o.oid, o.oprcom, o.oprnegate) AND x.oprcode <> 0
+    -- A range is made by the first, and the planner measures statistics of ranges by the second.
+    UNION SELECT f.oid, 'operator inside', 0 FROM pg_range g, LATERAL (VALUES (g.rngcanonical::oid), (g.rngsubdiff::oid)) f(oid)
+      WHERE (g.rngtypid = ANY ((SELECT oids FROM met)::oid[]) OR g.rngmultitypid = ANY ((SELECT oids FROM met)::oid[]))
+        AND f.oid <> 0
+    UNION SELECT x.oprcode, e.what, e.oprnamespace FROM exchanged e JOIN pg_operator x ON x.oid = e.oid AND x.oprcode <> 0
     UNION SELECT x.oid, 'operator class', 0 FROM (
         SELECT a.amproc::oid FROM pg_amproc a WHERE a.amproc >= 16384
           AND (a.amproclefttype = ANY ((SELECT oids FROM met)::oid[]) OR a.amprocfamily IN (SELECT oid FROM families))
@@ -198,7 +204,7 @@ SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'inform
       || qn.nspname, q.proname::text,
     CASE WHEN p.oid >= 16384 AND n.nspname IN ('pg_catalog', 'information_schema') THEN 'user in ' ELSE '' END
       || n.nspname, p.proname::text,
-    qn.nspname || '.' || q.proname || '(' || pg_get_function_identity_arguments(q.oid) || ')', e.extname::text,
+    left(qn.nspname || '.' || q.proname || '(' || pg_get_function_identity_arguments(q.oid) || ')', 400), e.extname::text,
     p.provolatile::text,
     -- The same code as a built-in under another name. Aggregates share one placeholder and are no aliases of each other.
     CASE WHEN l.lanname = 'internal' AND p.provolatile = 'i' AND p.prokind = 'f' AND EXISTS (SELECT 1 FROM pg_proc b

@@ -35,10 +35,15 @@ WITH RECURSIVE
         LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m
         WHERE c.oid = r.oid AND c.relkind IN ('v', 'm') AND c.relnamespace NOT IN
           ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+      UNION ALL SELECT m[1]::oid, true FROM pg_policy y, LATERAL regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m
+        WHERE y.polrelid = r.oid
       UNION ALL SELECT i.inhparent, false FROM pg_inherits i WHERE i.inhrelid = r.oid
       UNION ALL SELECT i.inhrelid, false FROM pg_inherits i WHERE i.inhparent = r.oid) x),
-  views AS (SELECT r.root, w.oid AS rule, w.ev_action::text ~ ':varattno 0 ' AS whole
-    FROM reach r JOIN pg_class c ON c.oid = r.oid AND c.relkind IN ('v', 'm') JOIN pg_rewrite w ON w.ev_class = c.oid)
+  -- What reads on behalf of a relation: the rules of views, and policies of row-level security.
+  views AS (SELECT r.root, 'pg_rewrite'::regclass AS class, w.oid AS rule, w.ev_action::text ~ ':varattno 0 ' AS whole
+      FROM reach r JOIN pg_class c ON c.oid = r.oid AND c.relkind IN ('v', 'm') JOIN pg_rewrite w ON w.ev_class = c.oid
+    UNION ALL SELECT r.root, 'pg_policy'::regclass, y.oid, y.polqual::text ~ ':varattno 0 '
+      FROM reach r JOIN pg_policy y ON y.polrelid = r.oid AND y.polqual::text ~ ':relid ')
 SELECT rn.nspname::text, rc.relname::text,
     (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
       WHERE a.attrelid = rc.oid AND a.attnum > 0 AND NOT a.attisdropped),
@@ -49,7 +54,7 @@ SELECT rn.nspname::text, rc.relname::text,
       WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         AND (bool_or(NOT r.viewed) OR EXISTS (SELECT 1 FROM views v WHERE v.root = rc.oid AND (v.whole OR EXISTS (
           SELECT 1 FROM pg_depend d JOIN pg_attribute da ON da.attrelid = d.refobjid AND da.attnum = d.refobjsubid
-          WHERE d.classid = 'pg_rewrite'::regclass AND d.objid = v.rule AND d.refclassid = 'pg_class'::regclass
+          WHERE d.classid = v.class AND d.objid = v.rule AND d.refclassid = 'pg_class'::regclass
             AND da.attname = a.attname AND (d.refobjid = c.oid
               OR EXISTS (SELECT 1 FROM pg_inherits i WHERE d.refobjid IN (i.inhrelid, i.inhparent)))))))),
     (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
@@ -161,5 +166,7 @@ fn tells_of_catalog(name: &str) -> bool {
     prefixes.iter().any(|prefix| name.starts_with(prefix))
         || name.ends_with("_size")
         || name.ends_with("_description")
+        || name.ends_with("_is_visible")
         || name.starts_with("pg_partition_")
+        || ["format_type", "oidvectortypes", "row_security_active"].contains(&name)
 }

@@ -32,7 +32,7 @@ const TABLES: &str = concat!(
     visible!(),
     "SELECT v.oid, v.nspname::text, v.relname::text, v.name, ",
     kind!(),
-    ", substr(obj_description(c.oid, 'pg_class'), 1, 4000), ",
+    ", substr(obj_description(c.oid, 'pg_class'), 1, 500), ",
     rows!(),
     ", ",
     foreign!(),
@@ -42,7 +42,7 @@ const TABLES: &str = concat!(
 
 /// $1 tables, $2 whether each may be read as a whole.
 const COLUMNS: &str =
-    "SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid, a.attnotnull, substr(d.description, 1, 4000)
+    "SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid, a.attnotnull, substr(d.description, 1, 500)
     FROM unnest($1::oid[], $2::bool[]) v(oid, whole)
     JOIN pg_catalog.pg_attribute a ON a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_catalog.pg_description d ON d.objoid = a.attrelid AND d.objsubid = a.attnum
@@ -172,6 +172,7 @@ async fn read(
     bounds: &Bounds<'_>,
 ) -> Result<Vec<Draft>, sqlx::Error> {
     let (mut drafts, mut place, mut oids, mut whole) = (Vec::new(), HashMap::new(), Vec::new(), Vec::new());
+    let mut comment_bytes = 0;
     let mut rows =
         sqlx::query(own(TABLES.to_owned())).bind(hidden).bind(shown).persistent(false).fetch(&mut *connection);
     while let Some(row) = rows.try_next().await? {
@@ -181,9 +182,12 @@ async fn read(
         place.insert(oid.0, drafts.len());
         oids.push(oid);
         whole.push(row.try_get::<bool, _>(8)?);
+        // Comments come last: another user's must not take the place of tables.
+        let comment: Option<String> = row.try_get(5)?;
+        comment_bytes += comment.as_ref().map_or(0, String::len);
         let table = TableDescription {
             kin,
-            comment: row.try_get(5)?,
+            comment: comment.filter(|_| comment_bytes < bounds.max_bytes / 4),
             rows: row.try_get(6)?,
             foreign: row.try_get(7)?,
             row_security: row.try_get(9)?,
@@ -203,7 +207,7 @@ async fn read(
         let Some(draft) = draft_of(&mut drafts, &place, row.try_get(0)?) else { continue };
         let column = Column {
             nullable: !row.try_get::<bool, _>(4)?,
-            comment: row.try_get(5)?,
+            comment: row.try_get::<Option<Box<str>>, _>(5)?.filter(|_| bytes < bounds.max_bytes / 2),
             ..Column::new(row.try_get(2)?, Arc::clone(&unnamed))
         };
         bytes += column.bytes();
@@ -222,9 +226,20 @@ async fn read(
     let most = i32::try_from(bounds.sampled).unwrap_or(i32::MAX);
     let frequent = sqlx::query(FREQUENT).bind(oids.clone()).bind(most).persistent(false);
     let checks = sqlx::query(CHECKS).bind(oids.clone()).persistent(false);
-    for query in [frequent, checks] {
+    // A lock that another session takes meanwhile costs the values of CHECKs, not the schema.
+    connection.execute("SAVEPOINT values_of_checks; SET LOCAL lock_timeout = 300").await?;
+    for (query, may_fail) in [(frequent, false), (checks, true)] {
         let mut rows = query.fetch(&mut *connection);
-        while let Some(row) = rows.try_next().await? {
+        loop {
+            let row = match rows.try_next().await {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                Err(error) if may_fail && is_lock_timeout(&error) => {
+                    tracing::warn!("another session locks a table: the values of CHECKs are not known");
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             let number: i16 = row.try_get(1)?;
             let column = draft_of(&mut drafts, &place, row.try_get(0)?).and_then(|draft| draft.column(number));
             if let Some(column) = column {
@@ -237,6 +252,7 @@ async fn read(
             }
         }
     }
+    connection.execute("ROLLBACK TO SAVEPOINT values_of_checks").await?;
     types(connection, &mut drafts, &mut bytes, bounds.max_bytes).await?;
     let mut rows = sqlx::query(KEYS).bind(oids).persistent(false).fetch(connection);
     while let Some(row) = rows.try_next().await? {
@@ -261,6 +277,11 @@ async fn read(
         }
     }
     Ok(drafts)
+}
+
+/// `lock_not_available`: <https://www.postgresql.org/docs/18/errcodes-appendix.html>.
+fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "55P03")
 }
 
 fn draft_of<'a>(drafts: &'a mut [Draft], place: &HashMap<u32, usize>, oid: Oid) -> Option<&'a mut Draft> {

@@ -19,7 +19,7 @@ use crate::database::result_set::{Budget, ResultColumn, ResultSet, ResultWriter}
 use crate::database::value::Cell;
 use crate::database::{DatabaseError, ReadOptions};
 use crate::guard::columns::{self, MASK};
-use crate::guard::{ApprovedSql, QualifiedSql, Rejection};
+use crate::guard::{ApprovedSql, Names, QualifiedSql, Rejection};
 
 /// How often the catalog is looked at for changes that make remembered shapes wrong.
 const FINGERPRINT_EVERY: Duration = Duration::from_secs(5);
@@ -66,18 +66,21 @@ pub(super) struct Checked {
     /// The `search_path` for which this holds.
     path: String,
     /// Why it is not the caller's whole path.
-    refusal: Option<DatabaseError>,
+    refusal: Option<catalog_check::Refusal>,
 }
 
 impl Checked {
     /// What is said of a statement that the server would not take in this form.
     pub(super) fn explain(&mut self, error: DatabaseError) -> DatabaseError {
         match (error, self.refusal.take()) {
-            // An undefined function, operator, table or object: the schemas that were left out may have it.
-            (DatabaseError::Sql { sqlstate: Some(state), .. }, Some(refusal))
-                if matches!(state.as_str(), "42883" | "42P01" | "42704") =>
+            // An undefined function, operator, table or object, or a column that is a function: the schemas that were left
+            // out may have it.
+            (DatabaseError::Sql { sqlstate: Some(state), message, .. }, Some(refusal))
+                if matches!(state.as_str(), "42883" | "42P01" | "42704")
+                    || matches!(state.as_str(), "42703" | "42809")
+                        && refusal.name.as_ref().is_some_and(|name| message.contains(name.as_str())) =>
             {
-                refusal
+                refusal.error
             }
             (error, _) => shadowed(error, &self.text),
         }
@@ -194,6 +197,7 @@ impl PostgresEngine {
             }
         };
         let columns = described.await.map_err(|error| checked.explain(error))?;
+        self.confirm(connection, opened, approved, &checked).await?;
         let Checked { text: sql, masked, path, refusal: _ } = checked;
         let oids: Vec<u32> = columns.iter().map(|(_, oid)| *oid).collect();
         if self.types.are_unknown(&oids) {
@@ -249,6 +253,27 @@ impl PostgresEngine {
         Ok(checked)
     }
 
+    /// Looks up the names once more. The server has parsed the statement in between and locked what it reads, so that views
+    /// and tables are now the ones that run; before that another session may have replaced them. The transaction is under
+    /// the caller's path afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::Changing`] when the answer is another one, and those of [`PostgresEngine::look_up`].
+    pub(super) async fn confirm(
+        &self,
+        connection: &mut PgConnection,
+        opened: &Opened,
+        approved: &ApprovedSql,
+        checked: &Checked,
+    ) -> Result<(), DatabaseError> {
+        connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
+        let now = self.look_up(connection, opened, approved).await?;
+        let is_same =
+            now.text.text() == checked.text.text() && now.path == checked.path && now.masked == checked.masked;
+        if is_same { Ok(()) } else { Err(DatabaseError::Changing) }
+    }
+
     /// Checks the statement without schemas of the path that hold what nobody vouches for: a user who names an operator, a
     /// type, a function or a view as others name their columns must not be able to refuse every statement. The statement's
     /// tables and functions of those schemas are written with their schema. What else it needs of them is not found, and
@@ -261,8 +286,8 @@ impl PostgresEngine {
         refusal: catalog_check::Refusal,
     ) -> Result<Checked, DatabaseError> {
         let mut names = approved.names().clone();
-        // What the parser could not read cannot be written with schemas.
-        if names.uses.is_none() {
+        // What the parser could not read cannot be written with schemas, and some functions tell of the path itself.
+        if names.uses.is_none() || tells_of_path(&names) {
             return Err(refusal.error);
         }
         let (without, left): (Vec<String>, Vec<String>) =
@@ -272,13 +297,15 @@ impl PostgresEngine {
         let is_in_both = |schemas: &[String]| {
             schemas.iter().any(|schema| without.contains(schema)) && schemas.iter().any(|schema| left.contains(schema))
         };
-        // That a user's function is no longer chosen in place of a built-in is what the look-up has seen to.
+        // Built-ins come first unless the path says otherwise. That a user's function is no longer chosen in place of a
+        // built-in is what the look-up has seen to.
+        let comes_first = opened.schemas.first().is_some_and(|schema| schema == "pg_catalog");
         let of_users = |schemas: &Vec<String>| {
-            schemas.iter().filter(|schema| *schema != "pg_catalog").cloned().collect::<Vec<String>>()
+            schemas.iter().filter(|schema| !comes_first || *schema != "pg_catalog").cloned().collect::<Vec<String>>()
         };
-        if found.relations.iter().any(|(_, schemas)| is_in_both(schemas))
-            || found.functions.iter().any(|(_, schemas)| is_in_both(&of_users(schemas)))
-        {
+        let overlapping =
+            |list: &[(String, Vec<String>)]| list.iter().any(|(_, schemas)| is_in_both(&of_users(schemas)));
+        if [&found.relations, &found.functions, &found.others].into_iter().any(|list| overlapping(list)) {
             return Err(refusal.error);
         }
         let is_table = |name: &String| names.tables.iter().any(|(_, site)| site == name);
@@ -312,7 +339,7 @@ impl PostgresEngine {
                     text: approved.qualified(&functions, &tables),
                     masked: BTreeSet::new(),
                     path: path_of(&left),
-                    refusal: Some(refusal.error),
+                    refusal: Some(refusal),
                 })
             }
             Err(_) => Err(refusal.error),
@@ -346,7 +373,7 @@ impl PostgresEngine {
     }
 
     /// One prepare of the caller's own text. `None` when the driver cannot name a type of it (multiranges).
-    async fn prepare(
+    pub(super) async fn prepare(
         &self,
         connection: &mut PgConnection,
         sql: &QualifiedSql,
@@ -424,6 +451,37 @@ fn shadowed(error: DatabaseError, sent: &QualifiedSql) -> DatabaseError {
         }
         other => other,
     }
+}
+
+/// Types whose text depends on the path.
+const PATH_TYPES: [&str; 11] = [
+    "regclass",
+    "regproc",
+    "regprocedure",
+    "regoper",
+    "regoperator",
+    "regtype",
+    "regrole",
+    "regnamespace",
+    "regconfig",
+    "regdictionary",
+    "regcollation",
+];
+
+/// Whether a statement calls a function, or names a type, whose value depends on the path under which it runs.
+fn tells_of_path(names: &Names) -> bool {
+    let functions = names.functions.iter().chain(names.unknown.iter().map(|(_, name)| name));
+    let mut words = functions.chain(&names.types);
+    words.any(|word| {
+        PATH_TYPES.contains(&word.as_str())
+            || word.starts_with("to_reg")
+            || word.starts_with("pg_get_")
+            || word.ends_with("_is_visible")
+            || matches!(
+                word.as_str(),
+                "pg_typeof" | "format_type" | "current_schema" | "current_schemas" | "oidvectortypes"
+            )
+    })
 }
 
 /// Functions that have to be written as `pg_catalog.name`, each with that schema.

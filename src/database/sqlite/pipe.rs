@@ -172,12 +172,21 @@ pub(super) enum ReadError {
 pub(super) enum Reason {
     Catalog,
     Virtual,
+    /// It is on the guard's list.
+    Listed,
+    /// The plan reads it by an index that holds a ruled column, in that column's order.
+    Order,
 }
 
 impl Reason {
     fn text(self) -> &'static str {
         match self {
             Reason::Catalog => "this source denies tables or columns, and the catalog would tell them",
+            Reason::Listed => "it can show settings, files or parts of the database that are no rows of a table",
+            Reason::Order => {
+                "this source has rules, and the rows would come in the order of a column that they cover; order them by \
+                 other columns"
+            }
             Reason::Virtual => {
                 "this source has rules, and a virtual table may show the words of a table that they cover"
             }

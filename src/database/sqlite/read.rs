@@ -2,21 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::handle::{Fault, Handle, Statement, Value};
-use super::pipe::ReadError;
+use super::handle::{Fault, Handle, Shape, Statement, Value};
+use super::pipe::{ReadError, Reason};
 use super::rules;
 use crate::database::Explanation;
-use crate::database::result_set::{Budget, Format, ResultColumn, ResultSet, ResultWriter};
+use crate::database::result_set::{Budget, Format, ResultSet, ResultWriter};
 use crate::database::value::Cell;
-use crate::guard::ApprovedSql;
+use crate::dialect::Dialect;
 use crate::guard::columns::{ColumnRules, MASK};
+use crate::guard::{ApprovedSql, relations};
 
 /// Names and declared types of a statement's columns, without running it, and the places of those to be masked.
-fn shape(
-    handle: &Handle,
-    sql: &ApprovedSql,
-    rules: &ColumnRules,
-) -> Result<(Vec<ResultColumn>, BTreeSet<usize>), ReadError> {
+fn shape(handle: &Handle, sql: &ApprovedSql, rules: &ColumnRules) -> Result<(Shape, BTreeSet<usize>), ReadError> {
     let text = sql.text();
     let shape = handle.shape(text).map_err(|fault| {
         let before = fault.offset.and_then(|offset| text.get(..offset));
@@ -27,8 +24,15 @@ fn shape(
             other => other,
         }
     })?;
+    // The text was judged by the names in it; SQLite says what they mean.
+    for read in &shape.reads {
+        let table = read.table.to_ascii_lowercase();
+        if relations::refusal(Dialect::Sqlite, None, &table).is_some() {
+            return Err(ReadError::Relation { name: table, reason: Reason::Listed });
+        }
+    }
     let masked = rules::judge(handle, sql, &shape.reads, rules)?;
-    Ok((shape.columns, masked))
+    Ok((shape, masked))
 }
 
 /// How the rows of a statement are wanted.
@@ -47,12 +51,13 @@ pub(super) fn rows(
     wanted: &Wanted,
     tell: &mut dyn FnMut(u64),
 ) -> Result<ResultSet, ReadError> {
-    let (columns, masked) = shape(handle, sql, rules)?;
+    let (Shape { columns, reads }, masked) = shape(handle, sql, rules)?;
     let count = columns.len();
     let untyped: Vec<usize> =
         columns.iter().enumerate().filter(|(_, column)| column.type_name.is_none()).map(|(index, _)| index).collect();
     let Wanted { format, budget, max_rows_ceiling } = *wanted;
     let text = wrap(wrapper, sql.text(), count, &masked, budget.max_cell_bytes, budget.max_rows);
+    rules::judge_order(handle, sql, &text, &reads, rules)?;
     let mut writer = ResultWriter::new(columns, format, budget, max_rows_ceiling)
         .map_err(|error| ReadError::HeaderTooLong { bytes: error.bytes })?;
     let mut statement = handle.prepare(&text)?;

@@ -304,6 +304,56 @@ fn ruled_tables(
     Ok(found)
 }
 
+/// Refuses a statement that would read a whole table by an index that holds a ruled column: rows that are equal in what
+/// they are sorted or grouped by would come in that column's order. `text` is the statement as it will run.
+///
+/// # Errors
+///
+/// [`Reason::Order`].
+pub(super) fn judge_order(
+    handle: &Handle,
+    sql: &ApprovedSql,
+    text: &str,
+    reads: &[ColumnRead],
+    rules: &ColumnRules,
+) -> Result<(), ReadError> {
+    const INDEXES: &str = "SELECT l.name, i.name FROM pragma_index_list(?1) AS l, pragma_index_info(l.name) AS i";
+    // A mere count reads no column in any order.
+    let names_columns = sql
+        .names()
+        .uses
+        .as_ref()
+        .is_none_or(|uses| !uses.uses.is_empty() || !uses.plain.is_empty() || !uses.wildcards.is_empty());
+    if rules.is_empty() || !names_columns {
+        return Ok(());
+    }
+    let tables: BTreeSet<String> = reads.iter().map(|read| read.table.to_ascii_lowercase()).collect();
+    let mut telling = Vec::new();
+    for table in tables.iter().filter(|table| rules.touches("", table)) {
+        let mut indexes = handle.prepare(INDEXES)?;
+        indexes.bind(table)?;
+        while indexes.step()? {
+            if let (Some(index), Some(column)) = (indexes.text(0), indexes.text(1))
+                && rules.of_column("", table, &column).is_some()
+            {
+                telling.push((format!(" INDEX {index}"), table.clone()));
+            }
+        }
+    }
+    if telling.is_empty() {
+        return Ok(());
+    }
+    let mut plan = handle.prepare(&format!("EXPLAIN QUERY PLAN {text}"))?;
+    while plan.step()? {
+        let detail = plan.text(3).unwrap_or_default();
+        let read = telling.iter().find(|(index, _)| detail.starts_with("SCAN ") && detail.contains(index.as_str()));
+        if let Some((_, table)) = read {
+            return Err(ReadError::Relation { name: table.clone(), reason: Reason::Order });
+        }
+    }
+    Ok(())
+}
+
 /// Endings of the tables in which full-text and R-tree tables keep their rows.
 const SHADOWS: [&str; 11] =
     ["_content", "_data", "_idx", "_docsize", "_config", "_node", "_rowid", "_parent", "_segments", "_segdir", "_stat"];
