@@ -202,7 +202,7 @@ impl ServerHandler for Server {
             }
         }
         let Some(reply) = reply else {
-            let known = tools::NAMES.join(", ");
+            let known = tools::ToolName::ALL.map(tools::ToolName::as_str).join(", ");
             return Err(ErrorData::invalid_params(
                 format!("unknown tool {:?}; the tools are {known}", cut(&name, 200)),
                 None,

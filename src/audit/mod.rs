@@ -90,21 +90,21 @@ pub struct Outcomes(Arc<Mutex<PendingOutcomes>>);
 #[derive(Debug, Default)]
 struct PendingOutcomes {
     /// One for each outcome that was sent to the writer.
-    words: Vec<WriteAck>,
+    acks: Vec<WriteAck>,
     /// Whether the call ran although its intent was not written.
     unrecorded: bool,
 }
 
 impl Outcomes {
-    fn told(&self) -> std::sync::MutexGuard<'_, PendingOutcomes> {
+    fn pending(&self) -> std::sync::MutexGuard<'_, PendingOutcomes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until all outcomes so far are written. Returns a warning for the reply if a record is missing.
     pub async fn written(&self) -> Option<String> {
-        let PendingOutcomes { words, unrecorded } = std::mem::take(&mut *self.told());
+        let PendingOutcomes { acks, unrecorded } = std::mem::take(&mut *self.pending());
         let mut failed = None;
-        for outcome in words {
+        for outcome in acks {
             failed = outcome.await.ok().and_then(Result::err).or(failed);
         }
         if unrecorded {
@@ -172,7 +172,7 @@ impl Entry {
         finished.elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         telemetry::end(&self.span, &finished);
         let (written, receiver) = oneshot::channel();
-        self.outcomes.told().words.push(receiver);
+        self.outcomes.pending().acks.push(receiver);
         let _ = self.events.send(Event::Outcome {
             id: self.id.to_string(),
             finished: Box::new(finished),
@@ -226,14 +226,15 @@ impl PendingEntry {
                 tracing::warn!(%error, "going on without a record, as audit.required = false says");
                 // Without an intent, no outcome is written.
                 entry.open = false;
-                entry.outcomes.told().unrecorded = true;
+                entry.outcomes.pending().unrecorded = true;
                 Ok(OpenEntry { entry })
             }
         }
     }
 }
 
-/// Proof that an intent is recorded. Every read of a database requires one.
+/// Proof that the intent of a call was handled: it is recorded, or it could not be and `audit.required = false` permits the
+/// call without a record ([`OpenEntry::is_recorded`]). Every read of a database requires one.
 #[derive(Debug)]
 pub struct OpenEntry {
     entry: Entry,
@@ -242,6 +243,11 @@ pub struct OpenEntry {
 impl OpenEntry {
     pub fn id(&self) -> &str {
         &self.entry.id
+    }
+
+    /// Whether the intent is in the store, so that an outcome will be written.
+    pub fn is_recorded(&self) -> bool {
+        self.entry.open
     }
 
     /// Milliseconds since [`AuditLog::begin`].

@@ -11,6 +11,7 @@ mod column_rules;
 mod connect;
 mod connect_error;
 mod endpoints;
+mod look_up;
 mod password;
 mod pooler_proof;
 mod schema;
@@ -412,4 +413,9 @@ fn sql_error(error: sqlx::Error, sent: Option<(usize, &QualifiedSql)>) -> Databa
         sqlstate: Some(refused.code().to_owned()),
         position,
     }
+}
+
+/// The last of TUDB's own words before a caller's text: from here on names mean what the caller's path says.
+fn under_path(path: &str) -> String {
+    format!("SET LOCAL search_path = {path}")
 }

@@ -27,52 +27,84 @@ pub struct Core {
     pub asker: Asker,
 }
 
-/// The names of the tools, in the order of the list.
-pub const NAMES: [&str; 5] = ["list_tables", "describe_table", "run_sql", "explain_query", "ask_database"];
+/// The tools, in the order of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToolName {
+    ListTables,
+    DescribeTable,
+    RunSql,
+    ExplainQuery,
+    AskDatabase,
+}
+
+impl ToolName {
+    pub const ALL: [ToolName; 5] = [
+        ToolName::ListTables,
+        ToolName::DescribeTable,
+        ToolName::RunSql,
+        ToolName::ExplainQuery,
+        ToolName::AskDatabase,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ToolName::ListTables => "list_tables",
+            ToolName::DescribeTable => "describe_table",
+            ToolName::RunSql => "run_sql",
+            ToolName::ExplainQuery => "explain_query",
+            ToolName::AskDatabase => "ask_database",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tool| tool.as_str() == name)
+    }
+}
 
 /// The tools as clients see them. With a broken configuration `core` is `None`, and the tools are still listed.
 pub fn list(core: Option<&Core>) -> Vec<Tool> {
     let gateway = core.map(|core| core.gateway.as_ref());
     let policy = gateway.map(policy).unwrap_or_default();
-    vec![
-        list_tables::tool(gateway),
-        describe_table::tool(gateway),
-        run_sql::tool(gateway, &policy),
-        explain_query::tool(gateway),
-        ask_database::tool(gateway, &policy),
-    ]
+    let tool = |name| match name {
+        ToolName::ListTables => list_tables::tool(gateway),
+        ToolName::DescribeTable => describe_table::tool(gateway),
+        ToolName::RunSql => run_sql::tool(gateway, &policy),
+        ToolName::ExplainQuery => explain_query::tool(gateway),
+        ToolName::AskDatabase => ask_database::tool(gateway, &policy),
+    };
+    ToolName::ALL.map(tool).to_vec()
 }
 
 /// Calls a tool. `None` if no tool has this name.
 pub async fn call(core: &Core, name: &str, arguments: JsonObject, caller: &Caller) -> Option<Reply> {
     let gateway = core.gateway.as_ref();
-    let result = match name {
-        "list_tables" => match parse(gateway, caller, "list_tables", arguments).await {
+    let Some(tool) = ToolName::parse(name) else {
+        let error = ToolError::invalid("unknown tool");
+        // The client gets a protocol error whether or not this can be recorded: nothing ran.
+        let _ = gateway.refuse(caller, "unknown", &error).await;
+        return None;
+    };
+    let result = match tool {
+        ToolName::ListTables => match parse(gateway, caller, tool, arguments).await {
             Ok(request) => list_tables::call(gateway, caller, &request).await,
             Err(error) => Err(error),
         },
-        "describe_table" => match parse(gateway, caller, "describe_table", arguments).await {
+        ToolName::DescribeTable => match parse(gateway, caller, tool, arguments).await {
             Ok(request) => describe_table::call(gateway, caller, &request).await,
             Err(error) => Err(error),
         },
-        "run_sql" => match parse(gateway, caller, "run_sql", arguments).await {
+        ToolName::RunSql => match parse(gateway, caller, tool, arguments).await {
             Ok(request) => run_sql::call(gateway, caller, &request).await,
             Err(error) => Err(error),
         },
-        "explain_query" => match parse(gateway, caller, "explain_query", arguments).await {
+        ToolName::ExplainQuery => match parse(gateway, caller, tool, arguments).await {
             Ok(request) => explain_query::call(gateway, caller, &request).await,
             Err(error) => Err(error),
         },
-        "ask_database" => match parse(gateway, caller, "ask_database", arguments).await {
+        ToolName::AskDatabase => match parse(gateway, caller, tool, arguments).await {
             Ok(request) => return Some(ask_database::call(core, caller, &request).await),
             Err(error) => Err(error),
         },
-        _ => {
-            let error = ToolError::invalid("unknown tool");
-            // The client gets a protocol error even if this cannot be recorded, because nothing ran.
-            let _ = gateway.refuse(caller, "unknown", &error).await;
-            return None;
-        }
     };
     Some(result.map_or_else(Reply::from, Reply::ok))
 }
@@ -81,14 +113,14 @@ pub async fn call(core: &Core, name: &str, arguments: JsonObject, caller: &Calle
 async fn parse<T: DeserializeOwned>(
     gateway: &Gateway,
     caller: &Caller,
-    tool: &'static str,
+    tool: ToolName,
     arguments: JsonObject,
 ) -> Result<T, ToolError> {
     match serde_json::from_value(serde_json::Value::Object(arguments)) {
         Ok(request) => Ok(request),
         Err(error) => {
-            let error = ToolError::invalid(format!("{tool}: {error}"));
-            gateway.refuse(caller, tool, &error).await?;
+            let error = ToolError::invalid(format!("{}: {error}", tool.as_str()));
+            gateway.refuse(caller, tool.as_str(), &error).await?;
             Err(error)
         }
     }

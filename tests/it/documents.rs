@@ -38,7 +38,7 @@ fn the_pages_name_every_setting_tool_and_command() {
         assert!(settings.contains(name) || name == "TUDB_DEFAULT_SOURCE", "docs/settings.md lacks {name}");
     }
     let tools = read("docs/tools.md");
-    for tool in tudb::tools::NAMES {
+    for tool in tudb::tools::ToolName::ALL.map(tudb::tools::ToolName::as_str) {
         assert!(tools.lines().any(|line| line == format!("## {tool}")), "docs/tools.md lacks {tool}");
     }
     let commands = read("docs/commands.md");
@@ -88,4 +88,26 @@ fn links_lead_somewhere() {
             }
         }
     }
+}
+
+/// The defaults of `docs/settings.md` are the program's own.
+#[test]
+fn the_defaults_of_the_settings_are_those_of_the_program() {
+    // `Limits { max_rows: 200, .. }`: the name and the number of each field.
+    let limits = format!("{:?}", tudb::limits::Limits::default());
+    let (_, fields) = limits.split_once('{').unwrap();
+    let of_program: std::collections::HashMap<&str, &str> =
+        fields.trim_end_matches('}').split(", ").filter_map(|field| field.trim().split_once(": ")).collect();
+    assert!(of_program.len() > 20, "{limits}");
+    let mut compared = 0;
+    for row in read("docs/settings.md").lines().filter(|line| line.starts_with("| `")) {
+        let mut cells = row.split('|').map(str::trim).skip(1);
+        let (names, default) = (cells.next().unwrap(), cells.next().unwrap().replace(',', ""));
+        let known = names.split('`').filter_map(|name| of_program.get(name.trim())).next();
+        if let Some(known) = known.filter(|_| default.chars().all(|character| character.is_ascii_digit())) {
+            assert_eq!(default, **known, "{row}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 10, "{compared}");
 }

@@ -25,6 +25,7 @@ mod pooler;
 mod postgres;
 mod protocol;
 mod rules;
+mod rules_hidden;
 mod rules_words;
 mod safety;
 mod sample;

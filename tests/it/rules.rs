@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::postgres::{Postgres, server, servers};
 use crate::support::{Home, Server, output_of};
 
-const SCHEMA: &str = "
+pub const SCHEMA: &str = "
 CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, email TEXT, ssn TEXT, age INTEGER);
 INSERT INTO users VALUES (1, 'Ann', 'ann@example.org', 'PLANTED-111', 30), (2, 'Bob', 'bob@example.org', 'PLANTED-222', 40);
 CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER REFERENCES users, total INTEGER);
@@ -144,14 +144,14 @@ fn check(server: &mut Server, refused: &[&[(&str, &str)]]) {
     assert!(users["columns"][2].get("values").is_none() && !users.to_string().contains("ssn"), "{users}");
 }
 
-fn config(home: &Home, url: &str, more: &str) {
+pub fn config(home: &Home, url: &str, more: &str) {
     let text = format!(
         "[sources.main]\nurl = \"{url}\"\ndeny = [\"users.ssn\", \"vault\", \"hr.*\", \"notes.body\", \"users_made.pin\"]\nmask = [\"users.email\"]\n{more}"
     );
     std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
 }
 
-fn serve(home: Home) -> (Home, Server) {
+pub fn serve(home: Home) -> (Home, Server) {
     let path = home.scratch.path("tudb.toml");
     let home = home.set("TUDB_CONFIG", path.display());
     let server = home.serve();
@@ -354,194 +354,7 @@ fn virtual_tables_over_ruled_tables_are_closed() {
     }
 }
 
-/// A rule for one column of a full-text table, and names that a text spells in another way than the schema does.
-#[test]
-#[ignore = "needs servers or clients: tests/run"]
-fn full_text_tables_are_closed_however_they_are_named() {
-    let home = Home::new("rules-names");
-    let path = home.scratch.path("main.db");
-    let mut script = "CREATE VIRTUAL TABLE notes USING fts4(title, secret); INSERT INTO notes VALUES ('a', 'planted pin');
-        CREATE VIRTUAL TABLE old USING fts3(title, secret); INSERT INTO old VALUES ('a', 'planted pin');
-        CREATE VIRTUAL TABLE new USING fts5(title, secret); INSERT INTO new VALUES ('a', 'planted pin');
-        CREATE TABLE pers (id INTEGER PRIMARY KEY, secret TEXT); CREATE VIRTUAL TABLE \"\u{c4}rzte\" USING fts5(body);
-        CREATE TRIGGER fill AFTER INSERT ON pers BEGIN INSERT INTO \"\u{c4}rzte\" (rowid, body) VALUES (new.id, new.secret); END;
-        INSERT INTO pers VALUES (1, 'planted');"
-        .to_owned();
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let names = [
-        "user's",
-        "b\"q",
-        "a[b",
-        "c]d",
-        "`tick`",
-        "x  y",
-        "tab\tname",
-        "new\nline",
-        "\u{c4}MTER",
-        "Gr\u{f6}\u{df}e",
-        "-",
-        "'",
-    ];
-    for name in names {
-        let (base, index, vocabulary) = (quoted(name), quoted(&format!("{name} fts")), quoted(&format!("{name} v")));
-        let named = quoted(&format!("{name} fts")).replace('\'', "''");
-        script += &format!(
-            "CREATE TABLE {base} (id INTEGER PRIMARY KEY, secret TEXT); INSERT INTO {base} VALUES (1, 'planted');
-             CREATE VIRTUAL TABLE {index} USING fts5(secret, content={base}, content_rowid='id');
-             INSERT INTO {index} ({index}) VALUES ('rebuild');
-             CREATE VIRTUAL TABLE {vocabulary} USING fts5vocab({named}, 'row');"
-        );
-    }
-    sqlite(&path, &script);
-    let home = home.set("TUDB_CONFIG", path.with_file_name("tudb.toml").display());
-    let allowed = "CREATE TABLE \"free table\" (a)";
-    sqlite(&path, allowed);
-    for rule in ["mask = [\"*.secret\"]", "deny = [\"*.secret\"]"] {
-        let text = format!("[sources.main]\nurl = \"sqlite://{}\"\n{rule}\n", path.display());
-        std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
-        let mut server = home.serve();
-        let mut check = |sql: &str| {
-            let reply = server.call("run_sql", json!({"sql": sql}));
-            let code = reply["error"]["code"].as_str().unwrap_or_default().to_owned();
-            assert!(["column_denied", "relation_refused"].contains(&code.as_str()), "{rule}: {sql}: {reply}");
-            assert!(!reply.to_string().contains("planted"), "{rule}: {sql}: {reply}");
-        };
-        for table in ["notes", "old", "new"] {
-            check(&format!("SELECT title FROM {table} WHERE title MATCH 'secret:plan*'"));
-            check(&format!("SELECT title FROM {table}"));
-        }
-        check("SELECT rowid, body FROM \"\u{c4}rzte\"");
-        check("SELECT * FROM \"\u{c4}rzte_content\"");
-        for name in names {
-            check(&format!("SELECT rowid FROM {} WHERE secret MATCH 'plan*'", quoted(&format!("{name} fts"))));
-            check(&format!("SELECT term FROM {}", quoted(&format!("{name} v"))));
-            check(&format!("SELECT * FROM {}", quoted(&format!("{name} fts_data"))));
-        }
-        assert_eq!(server.call("run_sql", json!({"sql": "SELECT count(*) FROM \"free table\""}))["rows"], json!([[0]]));
-        // What nobody may read is not listed, nor are its columns.
-        let listed = server.call("list_tables", json!({"limit": 100}));
-        assert!(listed.to_string().contains("free table") && !listed.to_string().contains(" fts"), "{listed}");
-        let described = server.call("describe_table", json!({"table": "user's fts"}));
-        assert_eq!(described["error"]["code"], "unknown_table", "{described}");
-    }
-}
-
-/// PostgreSQL calls `table.name` as a function of the whole row: every built-in that takes a row, in every clause.
-#[test]
-#[ignore = "needs servers or clients: tests/run"]
-fn no_function_of_a_row_is_called_by_a_dot() {
-    for postgres in servers() {
-        let (database, url) = postgres.database("rules_dot");
-        postgres.script(&database, SCHEMA);
-        let names = "SELECT DISTINCT quote_ident(p.proname) FROM pg_proc p WHERE p.pronargs - p.pronargdefaults <= 1 AND
-            (p.proargtypes[0] IN ('record'::regtype, '\"any\"'::regtype, 'anyelement'::regtype, 'anycompatible'::regtype,
-              'anynonarray'::regtype, 'anycompatiblenonarray'::regtype) OR p.provariadic <> 0)";
-        let names = postgres.query(&database, names);
-        assert!(names.lines().count() > 20, "{names}");
-        let home = Home::new("rules-dot");
-        let config = home.scratch.path("tudb.toml");
-        let text = format!("[sources.main]\nurl = \"{url}\"\ndeny = [\"users.ssn\"]\nmask = [\"users.email\"]\n");
-        std::fs::write(&config, text).unwrap();
-        let home = home.set("TUDB_CONFIG", config.display());
-        let mut server = home.serve();
-        for name in names.lines() {
-            for sql in [
-                format!("SELECT u.{name} FROM users u"),
-                format!("SELECT id FROM users u WHERE u.{name} IS NOT NULL ORDER BY public.users.{name}"),
-                format!("SELECT id FROM public.users ORDER BY users.{name}"),
-            ] {
-                let reply = server.call("run_sql", json!({"sql": sql}));
-                assert!(reply["error"].is_object() && !reply.to_string().contains("PLANTED"), "{sql}: {reply}");
-            }
-        }
-        let allowed =
-            server.call("run_sql", json!({"sql": "SELECT u.name, u.ctid, u.email FROM users u WHERE u.id = 1"}));
-        assert_eq!(allowed["rows"], json!([["Ann", "(0,1)", "***"]]), "{allowed}");
-        for sql in
-            ["SELECT format_type(16384, NULL)", "SELECT row_security_active('users')", "SELECT oidvectortypes('16384')"]
-        {
-            assert!(server.call("run_sql", json!({"sql": sql}))["error"].is_object(), "{sql}");
-        }
-    }
-}
-
-/// SQLite takes U+FEFF for white space where a word could begin; to the parser it is part of the word.
-#[test]
-#[ignore = "needs servers or clients: tests/run"]
-fn a_byte_order_mark_hides_no_column() {
-    let home = Home::new("rules-bom");
-    let path = home.scratch.path("main.db");
-    sqlite(&path, SCHEMA);
-    config(&home, &format!("sqlite://{}", path.display()), "");
-    let (_home, mut server) = serve(home);
-    for sql in [
-        "SELECT \u{feff}ssn FROM users",
-        "SELECT *, \u{feff}email FROM orders, users",
-        "SELECT id FROM users ORDER BY \u{feff}ssn",
-        "SELECT id FROM users JOIN (SELECT 'PLANTED-111' AS ssn) g USING (\u{feff}ssn)",
-        "SELECT name FROM \u{feff}dbstat",
-        "SELECT name FROM \u{feff}sqlite_schema",
-    ] {
-        let reply = server.call("run_sql", json!({"sql": sql}));
-        assert!(reply["error"].is_object() && !reply.to_string().contains("PLANTED"), "{sql}: {reply}");
-    }
-    let inside = server.call("run_sql", json!({"sql": "SELECT '\u{feff}' AS \"a\u{feff}b\""}));
-    assert_eq!(inside["rows"], json!([["\u{feff}"]]), "{inside}");
-}
-
-/// Rows come in the order of the table, whatever index would hold all that is read.
-#[test]
-#[ignore = "needs servers or clients: tests/run"]
-fn the_order_of_rows_tells_nothing_of_a_ruled_column() {
-    let rows = "SELECT n, (n * 37) % 101, 'c' || (n % 5), 'x' FROM";
-    let sqlite_rows =
-        format!("WITH RECURSIVE s(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM s WHERE n < 1000) {rows} s");
-    let schema = "CREATE TABLE staff (id INTEGER PRIMARY KEY, salary INT, city TEXT, note TEXT);";
-    let indexes = "CREATE INDEX pay ON staff (salary, city); CREATE INDEX ids ON staff (salary, id);";
-    let statements = ["SELECT id FROM staff", "SELECT city FROM staff", "SELECT id, city FROM staff WHERE city = 'c1'"];
-    let check = |server: &mut Server| {
-        for sql in statements {
-            let plan = server.call("explain_query", json!({"sql": sql})).to_string();
-            assert!(plan.contains("staff") && !plan.contains("COVERING INDEX"), "{sql}: {plan}");
-            assert!(!plan.contains("Index Only") && !plan.contains("ANY("), "{sql}: {plan}");
-        }
-        let ids = server.call("run_sql", json!({"sql": "SELECT id FROM staff LIMIT 3"}));
-        assert_eq!(ids["rows"], json!([[1], [2], [3]]));
-    };
-    let home = Home::new("rules-order");
-    let path = home.scratch.path("main.db");
-    sqlite(&path, &format!("{schema} INSERT INTO staff {sqlite_rows}; {indexes} ANALYZE;"));
-    let home = home.set("TUDB_CONFIG", path.with_file_name("tudb.toml").display());
-    let with = |url: String| {
-        let text = format!("[sources.main]\nurl = \"{url}\"\ndeny = [\"staff.salary\"]\n");
-        std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
-        home.serve()
-    };
-    let mut of_file = with(format!("sqlite://{}", path.display()));
-    check(&mut of_file);
-    // An index that might help to sort or group would bring equal rows in the order of the ruled column.
-    for sql in [
-        "SELECT id FROM staff ORDER BY city",
-        "SELECT city, group_concat(id) FROM staff GROUP BY city",
-        "SELECT id, row_number() OVER (PARTITION BY city) FROM staff",
-    ] {
-        let reply = of_file.call("run_sql", json!({"sql": sql}));
-        if reply["error"].is_null() {
-            let plan = of_file.call("explain_query", json!({"sql": sql})).to_string();
-            assert!(!plan.contains("INDEX pay") && !plan.contains("INDEX ids"), "{sql}: {plan}");
-        } else {
-            assert_eq!(reply["error"]["code"], "relation_refused", "{sql}: {reply}");
-        }
-    }
-    assert_eq!(of_file.call("run_sql", json!({"sql": "SELECT count(*) FROM staff"}))["rows"], json!([[1000]]));
-    let postgres = server();
-    let (database, url) = postgres.database("rules_order");
-    postgres.script(&database, &format!("{schema} INSERT INTO staff {rows} generate_series(1, 20000) n; {indexes}"));
-    postgres.query(&database, "VACUUM ANALYZE staff");
-    check(&mut with(url));
-}
-
-fn sqlite(path: &Path, script: &str) {
+pub fn sqlite(path: &Path, script: &str) {
     output_of(Command::new("sqlite3").arg(path).arg(script));
 }
 

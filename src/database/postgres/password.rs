@@ -49,7 +49,7 @@ impl PasswordSource {
             PasswordFrom::File(path) => std::fs::read_to_string(path)
                 .map(|text| Secret::new(text.trim_end_matches(['\r', '\n'])))
                 .map_err(|error| format!("its password_file cannot be read: {error}"))?,
-            PasswordFrom::Command(command) => run(command).await?,
+            PasswordFrom::Command(command) => run(command, PATIENCE).await?,
             PasswordFrom::RdsIam(iam) => {
                 let host = iam.sign_host.as_deref().unwrap_or(host);
                 tokio::time::timeout(PATIENCE, token(iam, host, port, user))
@@ -63,16 +63,14 @@ impl PasswordSource {
 }
 
 /// The output of a command, without the line break at its end. Its input is empty, so that it can ask nobody.
-async fn run(command: &[String]) -> Result<Secret, String> {
+async fn run(command: &[String], patience: Duration) -> Result<Secret, String> {
     let [program, arguments @ ..] = command else { return Err("its password_command is empty".into()) };
-    let (program, arguments) = (program.clone(), arguments.to_vec());
-    let running = tokio::task::spawn_blocking(move || {
-        std::process::Command::new(program).args(arguments).stdin(std::process::Stdio::null()).output()
-    });
-    let output = tokio::time::timeout(PATIENCE, running)
+    // Dropped when it is late, the process is killed.
+    let mut process = tokio::process::Command::new(program);
+    process.args(arguments).stdin(std::process::Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(patience, process.output())
         .await
-        .map_err(|_| "its password_command did not end in time".to_owned())?
-        .map_err(|_| "its password_command could not be waited for".to_owned())?
+        .map_err(|_| "its password_command did not end in time and was killed".to_owned())?
         .map_err(|error| format!("its password_command cannot be started: {error}"))?;
     if !output.status.success() {
         return Err(format!("its password_command failed with {}", output.status));
@@ -145,6 +143,19 @@ fn region_of(host: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_command_that_is_late_is_killed() {
+        let mark = std::env::temp_dir().join(format!("tudb-late-{}", uuid::Uuid::now_v7()));
+        let script = format!("sleep 0.6; touch {}", mark.display());
+        let command = ["sh", "-c", &script].map(str::to_owned);
+        let late = run(&command, Duration::from_millis(100)).await;
+        assert!(late.is_err_and(|problem| problem.contains("was killed")));
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        assert!(!mark.exists());
+        let command = ["sh", "-c", "echo s3cret"].map(str::to_owned);
+        assert_eq!(run(&command, Duration::from_secs(5)).await.unwrap().reveal(), "s3cret");
+    }
     use aws_credential_types::Credentials;
 
     /// AWS's own signer for Python, at a fixed moment.

@@ -2,7 +2,7 @@
 //! text, and its rows written into the reply.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,29 +12,18 @@ use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, ValueRef};
 
+use super::look_up::Checked;
 use super::session::Opened;
 use super::value_kinds::Kind;
-use super::{OWN_PATH, PostgresEngine, SearchPath, catalog, catalog_check, column_rules, path_of, sql_error};
+use super::{OWN_PATH, PostgresEngine, SearchPath, catalog, sql_error, under_path};
 use crate::database::result_set::{Budget, ResultColumn, ResultSet, ResultWriter};
 use crate::database::value::Cell;
 use crate::database::{DatabaseError, ReadOptions};
-use crate::guard::columns::{self, MASK};
-use crate::guard::{ApprovedSql, Names, QualifiedSql, Rejection};
+use crate::guard::columns::MASK;
+use crate::guard::{ApprovedSql, QualifiedSql};
 
 /// How often the catalog is looked at for changes that make remembered shapes wrong.
 const FINGERPRINT_EVERY: Duration = Duration::from_secs(5);
-
-/// How the look-ups of names are planned, and how the caller's statement is. Planning them takes five times as long as
-/// running them, so that their plan is kept for all parameters.
-const NAMES_ONLY: &str = "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; \
-    SET LOCAL enable_mergejoin = off; SET LOCAL enable_hashjoin = off";
-const AS_BEFORE: &str = "SET LOCAL plan_cache_mode = DEFAULT; SET LOCAL jit = DEFAULT; \
-    SET LOCAL enable_mergejoin = DEFAULT; SET LOCAL enable_hashjoin = DEFAULT";
-
-/// The last of TUDB's own words before a caller's text: from here on names mean what the caller's path says.
-fn under_path(path: &str) -> String {
-    format!("SET LOCAL search_path = {path}")
-}
 
 /// A column of a statement: its name, and how its values travel.
 #[derive(Clone, Debug)]
@@ -56,35 +45,6 @@ pub(super) struct Shape {
     path: String,
     /// The caller's whole path at that time: with another one its names may mean something else.
     callers_path: String,
-}
-
-/// A statement that the catalog vouches for.
-pub(super) struct Checked {
-    pub(super) text: QualifiedSql,
-    /// Places of the columns to be masked.
-    masked: BTreeSet<usize>,
-    /// The `search_path` for which this holds.
-    path: String,
-    /// Why it is not the caller's whole path.
-    refusal: Option<catalog_check::Refusal>,
-}
-
-impl Checked {
-    /// What is said of a statement that the server would not take in this form.
-    pub(super) fn explain(&mut self, error: DatabaseError) -> DatabaseError {
-        match (error, self.refusal.take()) {
-            // An undefined function, operator, table or object, or a column that is a function: the schemas that were left
-            // out may have it.
-            (DatabaseError::Sql { sqlstate: Some(state), message, .. }, Some(refusal))
-                if matches!(state.as_str(), "42883" | "42P01" | "42704")
-                    || matches!(state.as_str(), "42703" | "42809")
-                        && refusal.name.as_ref().is_some_and(|name| message.contains(name.as_str())) =>
-            {
-                refusal.error
-            }
-            (error, _) => shadowed(error, &self.text),
-        }
-    }
 }
 
 /// Shapes of statements seen before, for as long as the catalog's fingerprint stands.
@@ -198,7 +158,7 @@ impl PostgresEngine {
         };
         let columns = described.await.map_err(|error| checked.explain(error))?;
         self.confirm(connection, opened, approved, &checked).await?;
-        let Checked { text: sql, masked, path, refusal: _ } = checked;
+        let Checked { text: sql, masked, path, .. } = checked;
         let oids: Vec<u32> = columns.iter().map(|(_, oid)| *oid).collect();
         if self.types.are_unknown(&oids) {
             connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(own)?;
@@ -219,157 +179,6 @@ impl PostgresEngine {
         let shape = Arc::new(Shape { columns, text: sql, path, callers_path: opened.callers_path.clone() });
         self.shapes.insert(&key, &shape, self.limits.remembered_shapes);
         Ok(shape)
-    }
-
-    /// The text that may run, once the catalog has vouched for its names, and the places of the columns to be masked.
-    /// The transaction is under the caller's path afterwards.
-    pub(super) async fn look_up(
-        &self,
-        connection: &mut PgConnection,
-        opened: &Opened,
-        approved: &ApprovedSql,
-    ) -> Result<Checked, DatabaseError> {
-        let own = |error| sql_error(error, None);
-        self.judge_encoding(approved)?;
-        // The look-ups take milliseconds, and compiling them by the planner's estimate took two seconds. They follow a few
-        // names from row to row, and joins by whole catalogs, which the planner expects, took 25 ms with 10,000 tables.
-        connection.execute(NAMES_ONLY).await.map_err(own)?;
-        let vouched = &self.settings.vouched;
-        let keep_plan = !self.is_pooled();
-        let vouch = catalog_check::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan).await;
-        let mut checked = match vouch {
-            Ok(shadowed) => Checked {
-                text: approved.qualified(&as_built_in(shadowed), &BTreeMap::new()),
-                masked: BTreeSet::new(),
-                path: opened.callers_path.clone(),
-                refusal: None,
-            },
-            Err(refusal) if refusal.schemas.is_empty() => return Err(refusal.error),
-            Err(refusal) => self.without(connection, opened, approved, refusal).await?,
-        };
-        checked.masked = self.obey_rules(connection, opened, approved).await?;
-        let set = format!("{AS_BEFORE}; {}", under_path(&checked.path));
-        connection.execute(AssertSqlSafe(set)).await.map_err(own)?;
-        Ok(checked)
-    }
-
-    /// Looks up the names once more. The server has parsed the statement in between and locked what it reads, so that views
-    /// and tables are now the ones that run; before that another session may have replaced them. The transaction is under
-    /// the caller's path afterwards.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError::Changing`] when the answer is another one, and those of [`PostgresEngine::look_up`].
-    pub(super) async fn confirm(
-        &self,
-        connection: &mut PgConnection,
-        opened: &Opened,
-        approved: &ApprovedSql,
-        checked: &Checked,
-    ) -> Result<(), DatabaseError> {
-        connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
-        let now = self.look_up(connection, opened, approved).await?;
-        let is_same =
-            now.text.text() == checked.text.text() && now.path == checked.path && now.masked == checked.masked;
-        if is_same { Ok(()) } else { Err(DatabaseError::Changing) }
-    }
-
-    /// Checks the statement without schemas of the path that hold what nobody vouches for: a user who names an operator, a
-    /// type, a function or a view as others name their columns must not be able to refuse every statement. The statement's
-    /// tables and functions of those schemas are written with their schema. What else it needs of them is not found, and
-    /// it is then refused for the first reason.
-    async fn without(
-        &self,
-        connection: &mut PgConnection,
-        opened: &Opened,
-        approved: &ApprovedSql,
-        refusal: catalog_check::Refusal,
-    ) -> Result<Checked, DatabaseError> {
-        let mut names = approved.names().clone();
-        // What the parser could not read cannot be written with schemas, and some functions tell of the path itself.
-        if names.uses.is_none() || tells_of_path(&names) {
-            return Err(refusal.error);
-        }
-        let (without, left): (Vec<String>, Vec<String>) =
-            opened.schemas.iter().cloned().partition(|schema| refusal.schemas.contains(schema));
-        let found = catalog_check::schemas_of(connection, &names, &opened.schemas).await?;
-        // A name that both parts of the path have could mean something else under the shorter one.
-        let is_in_both = |schemas: &[String]| {
-            schemas.iter().any(|schema| without.contains(schema)) && schemas.iter().any(|schema| left.contains(schema))
-        };
-        // Built-ins come first unless the path says otherwise. That a user's function is no longer chosen in place of a
-        // built-in is what the look-up has seen to.
-        let comes_first = opened.schemas.first().is_some_and(|schema| schema == "pg_catalog");
-        let of_users = |schemas: &Vec<String>| {
-            schemas.iter().filter(|schema| !comes_first || *schema != "pg_catalog").cloned().collect::<Vec<String>>()
-        };
-        let overlapping =
-            |list: &[(String, Vec<String>)]| list.iter().any(|(_, schemas)| is_in_both(&of_users(schemas)));
-        if [&found.relations, &found.functions, &found.others].into_iter().any(|list| overlapping(list)) {
-            return Err(refusal.error);
-        }
-        let is_table = |name: &String| names.tables.iter().any(|(_, site)| site == name);
-        // Of a relation the path's first is meant. Among functions of several schemas the server chooses by their
-        // arguments: those are left alone, and not found or built in.
-        let tables: BTreeMap<String, String> = found
-            .relations
-            .into_iter()
-            .filter_map(|(name, schemas)| Some((name, schemas.into_iter().next()?)))
-            .filter(|(name, schema)| without.contains(schema) && is_table(name))
-            .collect();
-        let functions: BTreeMap<String, String> = found
-            .functions
-            .into_iter()
-            .filter_map(|(name, schemas)| Some((name, <[String; 1]>::try_from(schemas).ok()?)))
-            .filter(|(_, [schema])| without.contains(schema))
-            .map(|(name, [schema])| (name, schema))
-            .collect();
-        for (table, schema) in &tables {
-            names.reads.push((Some(schema.clone()), table.clone()));
-        }
-        for (function, schema) in &functions {
-            names.unknown.push((Some(schema.clone()), function.clone()));
-        }
-        let vouched = &self.settings.vouched;
-        match catalog_check::vouch(connection, &names, &left, vouched, !self.is_pooled()).await {
-            Ok(shadowed) => {
-                let mut functions = functions;
-                functions.extend(as_built_in(shadowed));
-                Ok(Checked {
-                    text: approved.qualified(&functions, &tables),
-                    masked: BTreeSet::new(),
-                    path: path_of(&left),
-                    refusal: Some(refusal),
-                })
-            }
-            Err(_) => Err(refusal.error),
-        }
-    }
-
-    /// Refuses names that this server may fold or cut otherwise than the guard does: in an encoding of single bytes the
-    /// server folds letters beyond ASCII by its locale, and it cuts names by its own bytes.
-    /// Source: `downcase_identifier` in PostgreSQL's `scansup.c`.
-    fn judge_encoding(&self, approved: &ApprovedSql) -> Result<(), DatabaseError> {
-        let encoding = self.server().map_or("UTF8", |server| server.encoding.as_str());
-        if encoding != "UTF8" && approved.names().beyond_ascii {
-            return Err(DatabaseError::Ruled(Rejection::names_beyond_ascii(encoding)));
-        }
-        Ok(())
-    }
-
-    /// Refuses what the source's column rules forbid; returns the places of the columns to be masked.
-    async fn obey_rules(
-        &self,
-        connection: &mut PgConnection,
-        opened: &Opened,
-        approved: &ApprovedSql,
-    ) -> Result<BTreeSet<usize>, DatabaseError> {
-        let rules = &self.settings.column_rules;
-        if rules.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let ruled = column_rules::tables(connection, approved.names(), &opened.schemas, rules).await?;
-        Ok(columns::judge(approved.names().uses.as_ref(), &ruled)?)
     }
 
     /// One prepare of the caller's own text. `None` when the driver cannot name a type of it (multiranges).
@@ -439,7 +248,7 @@ impl PostgresEngine {
 }
 
 /// Says of a call that only a user's function could have answered that it is not vouched for.
-fn shadowed(error: DatabaseError, sent: &QualifiedSql) -> DatabaseError {
+pub(super) fn shadowed(error: DatabaseError, sent: &QualifiedSql) -> DatabaseError {
     match error {
         DatabaseError::Sql { sqlstate: Some(state), message, .. } if state == "42883" && sent.is_changed() => {
             DatabaseError::NotVouched {
@@ -451,42 +260,6 @@ fn shadowed(error: DatabaseError, sent: &QualifiedSql) -> DatabaseError {
         }
         other => other,
     }
-}
-
-/// Types whose text depends on the path.
-const PATH_TYPES: [&str; 11] = [
-    "regclass",
-    "regproc",
-    "regprocedure",
-    "regoper",
-    "regoperator",
-    "regtype",
-    "regrole",
-    "regnamespace",
-    "regconfig",
-    "regdictionary",
-    "regcollation",
-];
-
-/// Whether a statement calls a function, or names a type, whose value depends on the path under which it runs.
-fn tells_of_path(names: &Names) -> bool {
-    let functions = names.functions.iter().chain(names.unknown.iter().map(|(_, name)| name));
-    let mut words = functions.chain(&names.types);
-    words.any(|word| {
-        PATH_TYPES.contains(&word.as_str())
-            || word.starts_with("to_reg")
-            || word.starts_with("pg_get_")
-            || word.ends_with("_is_visible")
-            || matches!(
-                word.as_str(),
-                "pg_typeof" | "format_type" | "current_schema" | "current_schemas" | "oidvectortypes"
-            )
-    })
-}
-
-/// Functions that have to be written as `pg_catalog.name`, each with that schema.
-fn as_built_in(functions: BTreeSet<String>) -> BTreeMap<String, String> {
-    functions.into_iter().map(|name| (name, "pg_catalog".to_owned())).collect()
 }
 
 /// The one place where text from outside becomes a statement of this engine. `text` is built from an [`ApprovedSql`].
