@@ -236,7 +236,7 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let told = |error: ToolError| protocol_error(&error, &request.uri);
+        let told = |error: ToolError| protocol_error(&error, cut(&request.uri, 500));
         let gateway = self.gateway().map_err(told)?;
         let read = self
             .attend("resource", &context, async |caller| {

@@ -315,8 +315,10 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
                 });
                 let Some(owner) = owner else { continue };
                 let alias = item.alias.as_ref().unwrap_or(&item.name.column);
-                let sorted =
-                    uses.by_place || uses.uses.iter().any(|name| name.table.is_none() && name.column == *alias);
+                // The alias may stand where the parser took it for a value (`true`, `interval DESC`).
+                let sorted = uses.by_place
+                    || uses.unread.contains(alias)
+                    || uses.uses.iter().any(|name| name.table.is_none() && name.column == *alias);
                 match shift.filter(|_| !sorted) {
                     Some(shift) => masked.insert(place + shift),
                     None => return Err(owner.refuse(&item.name.column)),

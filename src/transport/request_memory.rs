@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a request takes besides its text: its task, its entry in the audit trail.
-const REQUEST_BYTES: usize = 4_096;
+const REQUEST_BYTES: usize = 12_000;
 /// How often a text of a request is in memory at once: as parsed, as the call's own copy, as the record's.
 const COPIES: usize = 3;
 /// A JSON value in memory.

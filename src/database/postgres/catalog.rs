@@ -95,7 +95,7 @@ const LIST: &str = concat!(
     kind!(),
     ", 'rows', ",
     rows!(),
-    ", 'comment', substr(obj_description(v.oid, 'pg_class'), 1, 4000),
+    ", 'comment', substr(obj_description(v.oid, 'pg_class'), 1, 500),
           'partitions', CASE WHEN c.relkind = 'p' THEN (SELECT count(*) FROM pg_catalog.pg_inherits i
             WHERE i.inhparent = v.oid) END,
           'foreign', ",

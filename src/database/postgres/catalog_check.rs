@@ -42,7 +42,7 @@ impl Vouched {
     pub(super) fn new(functions: Vec<String>, foreign_tables: bool) -> Self {
         let mark = uuid::Uuid::now_v7().to_string();
         let query = format!(
-            "{REACHED} UNION ALL SELECT '{MARK}', '', '', '', '', '{mark}', NULL, '', '', false, NULL, false, false"
+            "{REACHED} UNION ALL SELECT '{MARK}', '', '', '', '', '{mark}', NULL, '', '', false, NULL, false, {REPLACEABLE}"
         );
         Vouched { functions, foreign_tables, mark, query }
     }
@@ -59,6 +59,12 @@ fn too_much() -> DatabaseError {
         is_relation: true,
     }
 }
+
+/// Whether something that is reached may be another thing when the statement runs: a view, a policy, or a table that
+/// neither a superuser nor the owner of the database owns.
+const REPLACEABLE: &str = "EXISTS (SELECT 1 FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid
+    WHERE c.relkind NOT IN ('r', 'p', 'm') OR c.relrowsecurity OR NOT EXISTS (SELECT 1 FROM pg_roles o
+      WHERE o.oid = c.relowner AND (o.rolsuper OR o.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()))))";
 
 /// What the row says that carries the mark.
 const MARK: &str = "mark";
@@ -117,6 +123,15 @@ struct Finding {
     is_users: bool,
 }
 
+/// What the look-up says of a statement that may run.
+#[derive(Debug, Default)]
+pub(super) struct Harmless {
+    /// Names of built-ins that a user's function could be chosen for: they have to be called as `pg_catalog.name`.
+    pub(super) shadowed: BTreeSet<String>,
+    /// Whether something that is reached may be another thing when the statement runs.
+    pub(super) is_replaceable: bool,
+}
+
 /// Why the catalog does not vouch for a statement.
 pub(super) struct Refusal {
     pub(super) error: DatabaseError,
@@ -133,9 +148,8 @@ impl From<DatabaseError> for Refusal {
     }
 }
 
-/// Makes sure that nothing the statement could reach runs code that nobody vouches for. Returns the names of harmless
-/// built-ins that a user's function could be chosen for: they have to be called as `pg_catalog.name`. `schemas` are
-/// those of the caller's path, in order. `keep_plan` prepares the look-up by name, which a pooler may not keep apart.
+/// Makes sure that nothing the statement could reach runs code that nobody vouches for. `schemas` are those of the
+/// caller's path, in order. `keep_plan` prepares the look-up by name, which a pooler may not keep apart.
 ///
 /// # Errors
 ///
@@ -146,10 +160,10 @@ pub(super) async fn vouch(
     schemas: &[String],
     vouched: &Vouched,
     keep_plan: bool,
-) -> Result<BTreeSet<String>, Refusal> {
+) -> Result<Harmless, Refusal> {
     let mut shadowed = BTreeSet::new();
     if *names == Names::default() {
-        return Ok(shadowed);
+        return Ok(Harmless::default());
     }
     let mut bare = names.functions.clone();
     let (mut function_schemas, mut qualified) = (Vec::new(), Vec::new());
@@ -210,6 +224,7 @@ pub(super) async fn vouch(
     }
     drop(rows);
     let before = findings.len();
+    let is_replaceable = findings.iter().any(|finding| finding.what == Reach::Mark && finding.is_users);
     findings.retain(|finding| finding.what != Reach::Mark || finding.identity != vouched.mark);
     if findings.len() + 1 != before {
         return Err(Refusal::from(DatabaseError::Sql {
@@ -247,7 +262,10 @@ pub(super) async fn vouch(
     let overloaded: BTreeSet<String> = called
         .iter()
         .filter(|finding| finding.chosen.0 != "pg_catalog" && built_in.contains(&finding.chosen.1))
-        .filter(|finding| !finding.is_users || finding.is_allowed(&vouched.functions))
+        .filter(|finding| {
+            let is_listed = vouched.functions.contains(&finding.chosen_name());
+            !finding.is_users || is_listed || finding.is_allowed(&vouched.functions)
+        })
         .map(|finding| finding.chosen.1.clone())
         .collect();
     for finding in called {
@@ -280,12 +298,10 @@ pub(super) async fn vouch(
         let schemas = schemas.iter().filter(|schema| *schema != "pg_catalog" && !chosen.contains(*schema));
         return Err(Refusal { error, schemas: schemas.cloned().collect(), name: refused_name });
     }
-    let Some(mut refusal) = refused else { return Ok(shadowed) };
+    let Some(mut refusal) = refused else { return Ok(Harmless { shadowed, is_replaceable }) };
     // Without the schema of a harmless operator (those of `citext`, say) the server would choose another one, whose
     // answer differs.
-    if !chosen.is_disjoint(&refusal.schemas) {
-        refusal.schemas.clear();
-    }
+    refusal.schemas = schemas.iter().filter(|schema| !chosen.contains(*schema)).cloned().collect();
     Err(refusal)
 }
 

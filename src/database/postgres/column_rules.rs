@@ -40,9 +40,10 @@ WITH RECURSIVE
       UNION ALL SELECT i.inhparent, false FROM pg_inherits i WHERE i.inhrelid = r.oid
       UNION ALL SELECT i.inhrelid, false FROM pg_inherits i WHERE i.inhparent = r.oid) x),
   -- What reads on behalf of a relation: the rules of views, and policies of row-level security.
-  views AS (SELECT r.root, 'pg_rewrite'::regclass AS class, w.oid AS rule, w.ev_action::text ~ ':varattno 0 ' AS whole
+  views AS (SELECT r.root, 'pg_rewrite'::regclass AS class, w.oid AS rule, w.ev_action::text ~ ':varattno 0 ' AS whole,
+        w.ev_action::text AS tree
       FROM reach r JOIN pg_class c ON c.oid = r.oid AND c.relkind IN ('v', 'm') JOIN pg_rewrite w ON w.ev_class = c.oid
-    UNION ALL SELECT r.root, 'pg_policy'::regclass, y.oid, y.polqual::text ~ ':varattno 0 '
+    UNION ALL SELECT r.root, 'pg_policy'::regclass, y.oid, y.polqual::text ~ ':varattno 0 ', y.polqual::text
       FROM reach r JOIN pg_policy y ON y.polrelid = r.oid AND y.polqual::text ~ ':relid ')
 SELECT rn.nspname::text, rc.relname::text,
     (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
@@ -60,7 +61,16 @@ SELECT rn.nspname::text, rc.relname::text,
     (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
       WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
-      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> '')
+      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> ''),
+    -- Built-ins that the rules of views and policies call, the number of a row's table, and types that spell a number as a
+    -- name: those of regproc to regcollation.
+    (SELECT coalesce(array_agg(DISTINCT x.name), '{}') FROM views v, LATERAL (
+      SELECT p.proname::text AS name FROM regexp_matches(v.tree, ':(?:funcid|opfuncid) (\d+)', 'g') m
+        JOIN pg_proc p ON p.oid = m[1]::oid AND p.pronamespace = 'pg_catalog'::regnamespace
+      UNION ALL SELECT 'tableoid' WHERE v.tree ~ ':varattno -6 '
+      UNION ALL SELECT 'regclass'
+        WHERE v.tree ~ ':(?:consttype|resulttype|funcresulttype) (?:24|220[2-6]|3734|3769|4089|4096|4191)[^0-9]') x
+      WHERE v.root = rc.oid)
   FROM reach r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_class rc ON rc.oid = r.root JOIN pg_namespace rn ON rn.oid = rc.relnamespace
   GROUP BY rc.oid, rn.nspname, rc.relname, c.oid, n.nspname, c.relname
@@ -99,7 +109,10 @@ pub(super) async fn tables(
         let text = |at: usize| row.try_get::<String, _>(at).map_err(DatabaseError::Connection);
         let list = |at: usize| row.try_get::<Vec<String>, _>(at).map_err(DatabaseError::Connection);
         let (schema, table) = (text(0)?, text(1)?);
-        if matches!(schema.as_str(), "pg_catalog" | "information_schema") {
+        let is_catalog = |schema: &str| matches!(schema, "pg_catalog" | "information_schema");
+        let inside = list(10)?;
+        let tells = inside.iter().any(|name| tells_of_catalog(name) || TELLING_WORDS.contains(&name.as_str()));
+        if tells || is_catalog(&schema) || is_catalog(&text(4)?) {
             return Err(DatabaseError::Ruled(Rejection::Relation {
                 name: format!("{schema}.{table}"),
                 reason: "this source has rules for columns, and the catalog tells names and values of columns",

@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::session::Opened;
-use super::statement::shadowed;
+use super::statement::{approved, shadowed};
 use super::{OWN_PATH, PostgresEngine, catalog_check, column_rules, path_of, sql_error, under_path};
 use crate::database::DatabaseError;
 use crate::guard::{ApprovedSql, Names, QualifiedSql, Rejection, columns};
@@ -24,6 +24,8 @@ pub(super) struct Checked {
     pub(super) text: QualifiedSql,
     /// Places of the columns to be masked.
     pub(super) masked: BTreeSet<usize>,
+    /// Whether something that is reached may be another thing when the statement runs.
+    pub(super) is_replaceable: bool,
     /// The `search_path` for which this holds.
     pub(super) path: String,
     /// Why it is not the caller's whole path.
@@ -66,9 +68,10 @@ impl PostgresEngine {
         let keep_plan = !self.is_pooled();
         let vouch = catalog_check::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan).await;
         let mut checked = match vouch {
-            Ok(shadowed) => Checked {
-                text: approved.qualified(&as_built_in(shadowed), &BTreeMap::new()),
+            Ok(harmless) => Checked {
+                text: approved.qualified(&as_built_in(harmless.shadowed), &BTreeMap::new()),
                 masked: BTreeSet::new(),
+                is_replaceable: harmless.is_replaceable,
                 path: opened.callers_path.clone(),
                 refusal: None,
             },
@@ -81,7 +84,22 @@ impl PostgresEngine {
         Ok(checked)
     }
 
-    /// Looks up the names once more. The server has parsed the statement in between and locked what it reads, so that views
+    /// Makes the server parse the statement, so that it holds the tables and views until the transaction ends. Nothing is
+    /// planned, so that nothing of it runs. PREPARE as a statement: the driver remembers what it has parsed, and the name is
+    /// one that no other client of a pooler has.
+    async fn hold(&self, connection: &mut PgConnection, checked: &mut Checked) -> Result<(), DatabaseError> {
+        let name = format!("tudb_{}", uuid::Uuid::now_v7().simple());
+        let opening = format!("PREPARE {name} AS ");
+        let prepared = sqlx::query(approved(format!("{opening}{}", checked.text.text()))).persistent(false);
+        let held = connection.execute(prepared).await;
+        held.map_err(|error| sql_error(error, Some((opening.chars().count(), &checked.text))))
+            .map_err(|error| checked.explain(error))?;
+        let closed = sqlx::query(AssertSqlSafe(format!("DEALLOCATE {name}"))).persistent(false);
+        connection.execute(closed).await.map_err(|error| sql_error(error, None))?;
+        Ok(())
+    }
+
+    /// Looks up the names once more, where something that the statement reads can be replaced by another user. The server has parsed the statement in between and locked what it reads, so that views
     /// and tables are now the ones that run; before that another session may have replaced them. The transaction is under
     /// the caller's path afterwards.
     ///
@@ -93,8 +111,12 @@ impl PostgresEngine {
         connection: &mut PgConnection,
         opened: &Opened,
         approved: &ApprovedSql,
-        checked: &Checked,
+        checked: &mut Checked,
     ) -> Result<(), DatabaseError> {
+        if !checked.is_replaceable {
+            return Ok(());
+        }
+        self.hold(connection, checked).await?;
         connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
         let now = self.look_up(connection, opened, approved).await?;
         let is_same =
@@ -118,8 +140,12 @@ impl PostgresEngine {
         if names.uses.is_none() || tells_of_path(&names) {
             return Err(refusal.error);
         }
+        // All of the users' schemas or none: names inside of texts (`to_tsvector('english', ..)`) are not known.
         let (without, left): (Vec<String>, Vec<String>) =
-            opened.schemas.iter().cloned().partition(|schema| refusal.schemas.contains(schema));
+            opened.schemas.iter().cloned().partition(|schema| schema != "pg_catalog");
+        if without.iter().any(|schema| !refusal.schemas.contains(schema)) {
+            return Err(refusal.error);
+        }
         let found = catalog_check::schemas_of(connection, &names, &opened.schemas).await?;
         // A name that both parts of the path have could mean something else under the shorter one.
         let is_in_both = |schemas: &[String]| {
@@ -160,12 +186,13 @@ impl PostgresEngine {
         }
         let vouched = &self.settings.vouched;
         match catalog_check::vouch(connection, &names, &left, vouched, !self.is_pooled()).await {
-            Ok(shadowed) => {
+            Ok(harmless) => {
                 let mut functions = functions;
-                functions.extend(as_built_in(shadowed));
+                functions.extend(as_built_in(harmless.shadowed));
                 Ok(Checked {
                     text: approved.qualified(&functions, &tables),
                     masked: BTreeSet::new(),
+                    is_replaceable: true,
                     path: path_of(&left),
                     refusal: Some(refusal),
                 })

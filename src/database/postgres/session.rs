@@ -139,10 +139,7 @@ impl PostgresSession<'_> {
         let engine = self.engine;
         self.within(options, async |connection, opened| {
             let mut checked = engine.look_up(connection, opened, sql).await?;
-            if !engine.is_pooled() {
-                engine.prepare(connection, &checked.text).await.map_err(|error| checked.explain(error))?;
-                engine.confirm(connection, opened, sql, &checked).await?;
-            }
+            engine.confirm(connection, opened, sql, &mut checked).await?;
             // A verbose plan names every column that a scan reads, denied ones too.
             let verbose = engine.settings.column_rules.is_empty();
             let opening = match (verbose, analyze) {

@@ -149,6 +149,7 @@ impl PostgresEngine {
         debug_assert_eq!(path, SearchPath::Own);
         // Remembered with the shape: what may be chosen for a name changes with the catalog too.
         let mut checked = self.look_up(connection, opened, approved).await?;
+        self.confirm(connection, opened, approved, &mut checked).await?;
         let described = async {
             let columns = if self.is_pooled() { None } else { self.prepare(connection, &checked.text).await? };
             match columns {
@@ -157,7 +158,6 @@ impl PostgresEngine {
             }
         };
         let columns = described.await.map_err(|error| checked.explain(error))?;
-        self.confirm(connection, opened, approved, &checked).await?;
         let Checked { text: sql, masked, path, .. } = checked;
         let oids: Vec<u32> = columns.iter().map(|(_, oid)| *oid).collect();
         if self.types.are_unknown(&oids) {
