@@ -331,6 +331,22 @@ fn an_overload_changes_no_answer() {
         for (before, now) in before.iter().zip(ask(&mut serve(postgres, &database, "").1)) {
             assert!(now.is_null() || now == *before, "{now}");
         }
+        // A function that the configuration lists by its name.
+        postgres.script(
+            &database,
+            "CREATE FUNCTION public.age(date) RETURNS text STABLE LANGUAGE sql AS $$ SELECT '42 days' $$",
+        );
+        let listed = "allow_functions = [\"public.age\"]\n";
+        let born = json!({"sql": "SELECT age(born) FROM customers WHERE id = 1"});
+        let honest = serve(postgres, &database, listed).1.call("run_sql", born.clone());
+        assert_eq!(honest["rows"], json!([["42 days"]]), "{honest}");
+        as_mallory(
+            postgres,
+            &database,
+            "CREATE FUNCTION public.age(int) RETURNS text LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 1; END'",
+        );
+        let shared = serve(postgres, &database, listed).1.call("run_sql", born);
+        assert_eq!(shared["error"]["code"], "function_refused", "{shared}");
     }
 }
 

@@ -268,6 +268,9 @@ pub(super) async fn vouch(
         })
         .map(|finding| finding.chosen.1.clone())
         .collect();
+    // Nor may the path be read without their schemas: the built-in would answer there too.
+    let own_schemas = called.iter().filter(|finding| overloaded.contains(&finding.chosen.1));
+    chosen.extend(own_schemas.map(|finding| finding.chosen.0.clone()).filter(|schema| schema != "pg_catalog"));
     for finding in called {
         let (schema, name) = finding.chosen.clone();
         let has_namesake = schema != "pg_catalog" && built_in.contains(&name);
