@@ -44,7 +44,7 @@ const MESSAGES_AHEAD: usize = 16;
 /// How long requests are still answered after the end of the input, for messages that come by a pipe.
 const ANSWERING: Duration = Duration::from_millis(1_000);
 
-/// Between two looks at whether all of them are answered.
+/// How often it is checked whether all requests are answered.
 const ANSWERED_YET: Duration = Duration::from_millis(5);
 
 type Message = RxJsonRpcMessage<RoleServer>;

@@ -233,8 +233,8 @@ impl PendingEntry {
     }
 }
 
-/// Proof that the intent of a call was handled: it is recorded, or it could not be and `audit.required = false` permits the
-/// call without a record ([`OpenEntry::is_recorded`]). Every read of a database requires one.
+/// Proof that the intent of a call is recorded, or that it could not be and `audit.required = false` permits the call
+/// without a record. Every read of a database requires one.
 #[derive(Debug)]
 pub struct OpenEntry {
     entry: Entry,
@@ -243,11 +243,6 @@ pub struct OpenEntry {
 impl OpenEntry {
     pub fn id(&self) -> &str {
         &self.entry.id
-    }
-
-    /// Whether the intent is in the store, so that an outcome will be written.
-    pub fn is_recorded(&self) -> bool {
-        self.entry.open
     }
 
     /// Milliseconds since [`AuditLog::begin`].

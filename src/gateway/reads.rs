@@ -1,5 +1,5 @@
-//! What each tool does between the record's two halves. A new tool is a request in `requests`, a read here, and its file
-//! in `tools`.
+//! What each tool reads, after the intent of its record and before the outcome. A new tool is a request in `requests`, a
+//! read here, and its file in `tools`.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(super) trait Reading: Sync {
         true
     }
 
-    /// Reads. Called once more, in a new session, when what stopped it is over.
+    /// Reads. Called a second time, in a new session, after an error that `Database::is_retryable` names.
     fn run(&self, work: Work<'_>) -> impl Future<Output = Result<Self::Found, ToolError>> + Send;
 }
 

@@ -48,7 +48,7 @@ impl Vouched {
     }
 }
 
-/// Most findings of one statement: more are refused unread. A schema's own are bounded in the look-up.
+/// Maximum findings of one statement; a statement with more is refused. The look-up bounds those of each schema.
 const MAX_FINDINGS: usize = 20_000;
 
 fn too_much() -> DatabaseError {
@@ -60,8 +60,8 @@ fn too_much() -> DatabaseError {
     }
 }
 
-/// Whether something that is reached may be another thing when the statement runs: a view, a policy, or a table that
-/// neither a superuser nor the owner of the database owns.
+/// True if another user can replace what the statement reads before it runs: a view, a policy, or a table that neither a
+/// superuser nor the owner of the database owns.
 const REPLACEABLE: &str = "EXISTS (SELECT 1 FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid
     WHERE c.relkind NOT IN ('r', 'p', 'm') OR c.relrowsecurity OR NOT EXISTS (SELECT 1 FROM pg_roles o
       WHERE o.oid = c.relowner AND (o.rolsuper OR o.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()))))";
@@ -128,15 +128,15 @@ struct Finding {
 pub(super) struct Harmless {
     /// Names of built-ins that a user's function could be chosen for: they have to be called as `pg_catalog.name`.
     pub(super) shadowed: BTreeSet<String>,
-    /// Whether something that is reached may be another thing when the statement runs.
+    /// True if another user can replace what the statement reads before it runs.
     pub(super) is_replaceable: bool,
 }
 
 /// Why the catalog does not vouch for a statement.
 pub(super) struct Refusal {
     pub(super) error: DatabaseError,
-    /// Schemas of the path without which the statement may pass, and would mean the same where it does: none of them has
-    /// a harmless function or operator that would be chosen for a name with another meaning elsewhere.
+    /// Schemas of the path that a second try may leave out. A schema is not among them if the server may choose one of its
+    /// harmless functions or operators.
     pub(super) schemas: BTreeSet<String>,
     /// The name that is refused. Without its schema the server takes the function in `value.name` for a column.
     pub(super) name: Option<String>,
@@ -294,7 +294,7 @@ pub(super) async fn vouch(
         let schema = finding.operator_schema.clone();
         match finding.judge(&vouched.functions) {
             Ok(()) => chosen.extend(schema),
-            Err(error) => refused.get_or_insert_with(|| Refusal::from(error)).schemas.extend(schema),
+            Err(error) => drop(refused.get_or_insert_with(|| Refusal::from(error))),
         }
     }
     if let Some(error) = first {
@@ -314,8 +314,6 @@ pub(super) struct Found {
     pub(super) relations: Vec<(String, Vec<String>)>,
     /// Functions, each with all schemas of the path that have one of that name.
     pub(super) functions: Vec<(String, Vec<String>)>,
-    /// The same of types, collations and objects of text search, for all words that may name one.
-    pub(super) others: Vec<(String, Vec<String>)>,
 }
 
 /// Looks for the statement's bare names in `schemas`, the caller's path. Functions are looked for where each of their
@@ -332,11 +330,6 @@ pub(super) async fn schemas_of(
     const FUNCTIONS: &str = "SELECT u.name, array_agg(DISTINCT p.name) FROM unnest($1::text[]) u(name)
         CROSS JOIN unnest($2::text[]) p(name) JOIN pg_namespace n ON n.nspname = p.name
         JOIN pg_proc f ON f.pronamespace = n.oid AND f.proname = u.name GROUP BY u.name";
-    const OTHERS: &str = "SELECT u.name, array_agg(DISTINCT p.name) FROM unnest($1::text[]) u(name)
-        CROSS JOIN unnest($2::text[]) p(name) JOIN pg_namespace n ON n.nspname = p.name
-        JOIN (SELECT typname, typnamespace FROM pg_type UNION ALL SELECT collname, collnamespace FROM pg_collation
-          UNION ALL SELECT cfgname, cfgnamespace FROM pg_ts_config UNION ALL SELECT dictname, dictnamespace FROM pg_ts_dict)
-          o(name, namespace) ON o.namespace = n.oid AND o.name IN (u.name, '_' || u.name) GROUP BY u.name";
     let failed = |error| sql_error(error, None);
     let bare = names.reads.iter().filter(|(schema, _)| schema.is_none());
     let relations: BTreeSet<String> = bare.map(|(_, name)| name.clone()).collect();
@@ -346,9 +339,8 @@ pub(super) async fn schemas_of(
     let functions: BTreeSet<String> = names.calls.iter().map(|(_, name)| name.clone()).collect();
     let functions: Vec<String> = functions.into_iter().collect();
     let functions = sqlx::query_as(FUNCTIONS).bind(functions).bind(schemas).persistent(false);
-    let functions = functions.fetch_all(&mut *connection).await.map_err(failed)?;
-    let others = sqlx::query_as(OTHERS).bind(names.types.clone()).bind(schemas).persistent(false);
-    Ok(Found { relations, functions, others: others.fetch_all(connection).await.map_err(failed)? })
+    let functions = functions.fetch_all(connection).await.map_err(failed)?;
+    Ok(Found { relations, functions })
 }
 
 /// Reads the first column of the look-up.

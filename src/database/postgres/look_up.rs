@@ -24,7 +24,7 @@ pub(super) struct Checked {
     pub(super) text: QualifiedSql,
     /// Places of the columns to be masked.
     pub(super) masked: BTreeSet<usize>,
-    /// Whether something that is reached may be another thing when the statement runs.
+    /// True if another user can replace what the statement reads before it runs.
     pub(super) is_replaceable: bool,
     /// The `search_path` for which this holds.
     pub(super) path: String,
@@ -143,25 +143,12 @@ impl PostgresEngine {
         // All of the users' schemas or none: names inside of texts (`to_tsvector('english', ..)`) are not known.
         let (without, left): (Vec<String>, Vec<String>) =
             opened.schemas.iter().cloned().partition(|schema| schema != "pg_catalog");
-        if without.iter().any(|schema| !refusal.schemas.contains(schema)) {
+        // Built-ins have to come first: otherwise a name that both have would mean the built-in from now on.
+        let built_ins_first = opened.schemas.first().is_some_and(|schema| schema == "pg_catalog");
+        if !built_ins_first || without.iter().any(|schema| !refusal.schemas.contains(schema)) {
             return Err(refusal.error);
         }
         let found = catalog_check::schemas_of(connection, &names, &opened.schemas).await?;
-        // A name that both parts of the path have could mean something else under the shorter one.
-        let is_in_both = |schemas: &[String]| {
-            schemas.iter().any(|schema| without.contains(schema)) && schemas.iter().any(|schema| left.contains(schema))
-        };
-        // Built-ins come first unless the path says otherwise. That a user's function is no longer chosen in place of a
-        // built-in is what the look-up has seen to.
-        let comes_first = opened.schemas.first().is_some_and(|schema| schema == "pg_catalog");
-        let of_users = |schemas: &Vec<String>| {
-            schemas.iter().filter(|schema| !comes_first || *schema != "pg_catalog").cloned().collect::<Vec<String>>()
-        };
-        let overlapping =
-            |list: &[(String, Vec<String>)]| list.iter().any(|(_, schemas)| is_in_both(&of_users(schemas)));
-        if [&found.relations, &found.functions, &found.others].into_iter().any(|list| overlapping(list)) {
-            return Err(refusal.error);
-        }
         let is_table = |name: &String| names.tables.iter().any(|(_, site)| site == name);
         // Of a relation the path's first is meant. Among functions of several schemas the server chooses by their
         // arguments: those are left alone, and not found or built in.

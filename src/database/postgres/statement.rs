@@ -182,7 +182,7 @@ impl PostgresEngine {
     }
 
     /// One prepare of the caller's own text. `None` when the driver cannot name a type of it (multiranges).
-    pub(super) async fn prepare(
+    async fn prepare(
         &self,
         connection: &mut PgConnection,
         sql: &QualifiedSql,

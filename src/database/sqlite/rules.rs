@@ -101,7 +101,7 @@ struct Virtuals {
 }
 
 impl Virtuals {
-    /// Whether a table is a closed one, or one of those in which a closed one keeps its rows.
+    /// True for a closed table, and for the tables in which a closed table keeps its rows.
     fn closes(&self, table: &str) -> bool {
         let mut of = self.closed.iter().filter_map(|closed| table.strip_prefix(closed.as_str()));
         of.any(|rest| rest.is_empty() || SHADOWS.contains(&rest))
@@ -304,8 +304,8 @@ fn ruled_tables(
     Ok(found)
 }
 
-/// Refuses a statement that would read a whole table by an index that holds a ruled column: rows that are equal in what
-/// they are sorted or grouped by would come in that column's order. `text` is the statement as it will run.
+/// Refuses a statement whose plan reads a table, without a condition, by an index that holds a ruled column. Rows with
+/// equal sort keys would come in the order of that column. `text` is the statement as it will run.
 ///
 /// # Errors
 ///
