@@ -1,15 +1,16 @@
-//! Ends a future that asks for one large piece of memory.
+//! Ends a future that requests one large piece of memory.
 //!
-//! The PostgreSQL driver reads a whole message of the server into memory, and a message may hold a value of a gigabyte
-//! (an error that quotes what could not be cast, a plan with a long literal). The driver has no limit of its own, but it
-//! reserves a message's whole length as soon as it has read the length. So the program's allocator notes the largest
-//! request of each poll, and [`Bounded`] gives its future up before the message has come: memory that was reserved and
-//! not written costs nothing.
+//! The PostgreSQL driver reads each message of the server into memory as a whole, and a message may contain a value of
+//! a gigabyte (an error that quotes a value that could not be cast, a plan with a long literal). The driver has no
+//! limit of its own, but it reserves a message's whole length as soon as it has read the length. So the program's
+//! allocator records the largest request of each poll, and [`Bounded`] ends its future before the message has arrived.
+//! Memory that was reserved and not written costs nothing.
 //!
-//! A poll may go on for as long as there is something to read, and a server on the same machine can send faster than
-//! the driver reads. So from a request over the limit to the end of its poll, [`recv`] says that nothing is there.
+//! A poll may continue as long as there is something to read, and a server on the same machine can send faster than the
+//! driver reads. So after a request over the limit, [`recv`] reports until the end of the poll that there is nothing to
+//! read.
 //!
-//! It bounds a single request, not a sum.
+//! The limit is on a single request, not on the sum of requests.
 
 #![allow(unsafe_code)]
 
@@ -19,20 +20,21 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Requests below this size are not noted: nearly all are, and a look at thread-local storage would cost each of them.
+/// Smaller requests are not recorded. Nearly all requests are smaller, and thread-local storage would slow each of them
+/// down.
 const NOTED_BYTES: usize = 1 << 20;
 
 thread_local! {
     static LARGEST_BYTES: Cell<usize> = const { Cell::new(0) };
-    /// What the future may ask for at once that is polled now.
+    /// The largest request that the future being polled may make.
     static LIMIT_BYTES: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// Stands in for the C library's function, through which the driver reads from a socket, in this program alone.
+/// Replaces the C library's `recv`, through which the driver reads from a socket, in this program only.
 ///
 /// # Safety
 ///
-/// As the C library's.
+/// As for the C library's `recv`.
 #[cfg(unix)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn recv(
@@ -45,13 +47,13 @@ pub unsafe extern "C" fn recv(
         set_errno_again();
         return -1;
     }
-    // SAFETY: the caller's promise; the address of the sender is not wanted.
+    // SAFETY: the caller's promise. The null pointers say that the sender's address is not wanted.
     unsafe { libc::recvfrom(socket, buffer, length, flags, std::ptr::null_mut(), std::ptr::null_mut()) }
 }
 
 #[cfg(unix)]
 fn set_errno_again() {
-    // SAFETY: the address of this thread's own error number.
+    // SAFETY: the pointer is the address of this thread's own `errno`.
     unsafe {
         #[cfg(target_os = "linux")]
         libc::__errno_location().write(libc::EAGAIN);
@@ -60,7 +62,7 @@ fn set_errno_again() {
     }
 }
 
-/// The system's allocator, with a note of large requests.
+/// The system's allocator, which also records large requests.
 struct Noting;
 
 #[global_allocator]
@@ -68,12 +70,12 @@ static ALLOCATOR: Noting = Noting;
 
 fn note(bytes: usize) {
     if bytes >= NOTED_BYTES {
-        // A thread that ends has no storage left; its request is not noted.
+        // A thread that ends has no storage left. Its request is not recorded.
         let _ = LARGEST_BYTES.try_with(|largest| largest.set(largest.get().max(bytes)));
     }
 }
 
-// SAFETY: every call goes to the system's allocator unchanged; noting a size allocates nothing.
+// SAFETY: every call goes to the system's allocator unchanged; recording a size allocates nothing.
 unsafe impl GlobalAlloc for Noting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size());
@@ -99,14 +101,14 @@ unsafe impl GlobalAlloc for Noting {
     }
 }
 
-/// A future was given up because it asked for more memory at once than it may.
+/// A future was ended because it requested more memory at once than its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge {
     /// Bytes of the request.
     pub bytes: usize,
 }
 
-/// Drives a future until it is ready, or until one request for memory in a poll was over the limit.
+/// Polls a future until it is ready, or until one request for memory in a poll was over the limit.
 pub struct Bounded<F> {
     future: Pin<Box<F>>,
     limit_bytes: usize,
@@ -128,7 +130,8 @@ impl<F: Future> Future for Bounded<F> {
         LIMIT_BYTES.set(outer);
         let bytes = LARGEST_BYTES.take();
         match polled {
-            // Whether the future had to wait in between is chance; the answer must not be.
+            // Checked before the output, because the result must not depend on whether this poll happened to finish the
+            // future.
             _ if bytes > self.limit_bytes => Poll::Ready(Err(TooLarge { bytes })),
             Poll::Ready(output) => Poll::Ready(Ok(output)),
             Poll::Pending => Poll::Pending,
@@ -154,7 +157,7 @@ mod tests {
         assert_eq!(Bounded::new(reserving(1), 4 << 20).await, Ok(1));
     }
 
-    /// Reads as the driver does: all that is there, into a buffer of the message's whole length.
+    /// Reads as the driver does: all available bytes, into a buffer of the message's whole length.
     #[cfg(unix)]
     #[tokio::test]
     async fn nothing_is_read_after_a_large_request() {

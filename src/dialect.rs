@@ -1,4 +1,4 @@
-//! The grammar a source speaks.
+//! The SQL dialect of a source.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// As replies and traces spell it.
+    /// The name in replies and traces.
     pub fn name(self) -> &'static str {
         match self {
             Dialect::Postgresql => "postgresql",

@@ -1,6 +1,6 @@
-//! The user's answer to a question back, asked for inside the call where the client offers it: by a request of its own
-//! until 2025-11-25, by a result that asks for input since 2026-07-28. Nothing needs it: without it, or when the user
-//! declines, the reading comes with the next call's `choice`.
+//! Asks the user a clarifying question inside a call, if the client supports that: by a request of its own until
+//! 2025-11-25, by a result that asks for input since 2026-07-28. Without elicitation, or if the user declines, the
+//! reading comes with the next call's `choice`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::reply::AskBack;
 
-/// The name of the one question and of its one field.
+/// The name of the only question, and of its only field.
 const READING: &str = "reading";
 
 /// How the client of a call can ask its user.
@@ -22,14 +22,14 @@ const READING: &str = "reading";
 pub enum Way {
     /// `elicitation/create`, while the call waits.
     Request,
-    /// The call ends with `input_required` and comes again with the answer.
+    /// The call ends with `input_required`, and the client repeats it with the answer.
     Result,
 }
 
-/// How this call's client can ask its user, if it can show a form at all.
+/// Returns how this call's client can ask its user. `None` if it cannot show a form.
 pub fn way(context: &RequestContext<RoleServer>) -> Option<Way> {
     let offered = context.client_capabilities()?.elicitation?;
-    // Before there were two kinds, a client that offered elicitation meant forms.
+    // An older client that offers elicitation names no kind and means forms.
     if offered.form.is_none() && offered.url.is_some() {
         return None;
     }
@@ -47,7 +47,7 @@ fn form(question: &AskBack) -> Option<ElicitRequestParams> {
     })
 }
 
-/// Asks by a request; the reading that the user chose in time.
+/// Asks by a request. Returns the reading that the user chose in time, if any.
 pub async fn ask(context: &RequestContext<RoleServer>, question: &AskBack, patience: Duration) -> Option<String> {
     let asked = context.peer.create_elicitation_with_timeout(form(question)?, Some(patience));
     let result = tokio::select! {
@@ -58,14 +58,14 @@ pub async fn ask(context: &RequestContext<RoleServer>, question: &AskBack, patie
     question.readings.contains(&reading).then_some(reading)
 }
 
-/// The result that asks; the same call comes again with the answer, so nothing has to be remembered.
+/// Returns the result that asks. The client repeats the same call with the answer, so nothing has to be remembered.
 pub fn input_required(question: &AskBack) -> Option<InputRequiredResult> {
     let request = InputRequest::Elicitation(ElicitRequest::new(form(question)?));
     Some(InputRequiredResult::from_input_requests(BTreeMap::from([(READING.to_owned(), request)])))
 }
 
-/// Puts the answer that came with a call where a `choice` stands. True when there was an answer, whatever it was: then
-/// the user is not asked once more.
+/// Moves the answer that came with a call into the argument `choice`. Returns `true` if there was an answer, even a
+/// useless one: then the user is not asked again.
 pub fn answered(request: &mut CallToolRequestParams) -> bool {
     let Some(answer) = request.input_responses.as_mut().and_then(|answers| answers.remove(READING)) else {
         return false;
@@ -77,7 +77,7 @@ pub fn answered(request: &mut CallToolRequestParams) -> bool {
     true
 }
 
-/// The same call with a reading chosen.
+/// Sets the argument `choice` of a call.
 pub fn choose(request: &mut CallToolRequestParams, reading: String) {
     request.arguments.get_or_insert_default().insert("choice".into(), reading.into());
 }

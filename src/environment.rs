@@ -1,4 +1,4 @@
-//! The environment of the process, as a value: what a setting or a connection string is completed from.
+//! The environment of the process, as a value. It completes settings and connection strings.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,8 +1,9 @@
-//! THE ONE DOOR to the data: open the audit entry, approve, run, close. Tools and asking go through it and hold no pool.
+//! The only access to the data: open the audit entry, approve the statement, run it, close the entry. `tools` and `ask`
+//! call the gateway and hold no pool.
 //!
-//! An intent is committed before anything of the caller's is sent; the commit overlaps taking a connection and opening
-//! its transaction. Refusals and failures are recorded like successes. It builds no reply text but keeps the limits
-//! that a reply has to stay in.
+//! The intent is committed before any of the caller's text is sent to a database. The commit runs while a connection is
+//! taken and its transaction is opened. Refusals and failures are recorded like successes. The gateway builds no reply
+//! text, but it enforces the limits on a reply.
 
 mod options;
 mod reads;
@@ -46,18 +47,18 @@ pub struct Caller {
     pub client: Option<String>,
     pub traceparent: Option<String>,
     pub cancel: CancellationToken,
-    /// The end of a whole question; a statement's own limit applies too.
+    /// Deadline of the whole question. A statement's own time limit applies too.
     pub deadline: Option<Instant>,
-    /// Record of the question that statements belong to.
+    /// Id of the question's record, for the statements that belong to a question.
     pub question_id: Option<String>,
-    /// What became of the records' outcomes.
+    /// The write results of the records' outcomes.
     pub outcomes: Outcomes,
     /// What the call is doing, for progress notifications.
     pub stage: Option<watch::Sender<String>>,
 }
 
 impl Caller {
-    /// Says what the call is doing now.
+    /// Reports what the call is doing now.
     pub fn stage(&self, stage: impl Into<String>) {
         if let Some(sender) = &self.stage {
             sender.send_replace(stage.into());
@@ -72,7 +73,7 @@ pub enum Ran {
     Plan(Explanation),
 }
 
-/// A finished read whose record is still open, so that the reply's size can go into it.
+/// A finished read. Its record is still open, so that the reply's size can be recorded.
 #[derive(Debug)]
 pub struct Read<T> {
     pub source: String,
@@ -98,7 +99,7 @@ impl<T> Read<T> {
     }
 }
 
-/// The door. One a process.
+/// The gateway. A process has one.
 #[derive(Debug)]
 pub struct Gateway {
     config: Arc<Config>,
@@ -108,7 +109,7 @@ pub struct Gateway {
     snapshots: Snapshots,
 }
 
-/// Call slots of one source: so many at once, so many waiting.
+/// Call slots of one source: how many calls run at once, and how many wait.
 #[derive(Debug)]
 struct Slots {
     running: Semaphore,
@@ -125,7 +126,7 @@ impl Slots {
             ToolError::new(Code::Busy, "too many calls wait for this source")
                 .hint("Wait for answers before sending more calls.")
         };
-        // Given back when dropped: a call that waits can be cancelled.
+        // Decrements the counter when dropped, because a waiting call can be cancelled.
         struct Waiting<'a>(&'a AtomicUsize);
         impl Drop for Waiting<'_> {
             fn drop(&mut self) {
@@ -163,11 +164,11 @@ impl Gateway {
         &self.config
     }
 
-    /// The source that a call means.
+    /// Returns the source of that name, or the default source.
     ///
     /// # Errors
     ///
-    /// `unknown_source`, with the choices.
+    /// `unknown_source`, with the configured names.
     pub fn source(&self, name: Option<&str>) -> Result<&SourceConfig, ToolError> {
         let wanted = name.unwrap_or(&self.config.default_source);
         self.config.source(wanted).ok_or_else(|| {
@@ -177,7 +178,7 @@ impl Gateway {
         })
     }
 
-    /// The grammar of a source, without connecting to it.
+    /// Returns the dialect of a source, without connecting to it.
     ///
     /// # Errors
     ///
@@ -190,7 +191,8 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// The guard's refusals, the database's errors, and those of arguments, time and audit.
+    /// Refusals of the guard, errors of the database, invalid arguments, an exceeded time limit, and
+    /// `audit_unavailable`.
     pub async fn run_sql(
         &self,
         caller: &Caller,
@@ -216,7 +218,7 @@ impl Gateway {
         self.read(caller, start, request.source.as_deref(), RunStatement(&request.sql), options).await
     }
 
-    /// Explains one statement from outside; with `analyze` it also runs.
+    /// Explains one statement from outside. With `analyze`, the statement also runs.
     ///
     /// # Errors
     ///
@@ -235,12 +237,12 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// Those of arguments, connection, time and audit.
+    /// Invalid arguments, a failed connection, an exceeded time limit, and `audit_unavailable`.
     pub async fn list_tables(&self, caller: &Caller, request: &ListTables) -> Result<Read<TablePage>, ToolError> {
         self.list(caller, request, false).await
     }
 
-    /// The tables whose names hold what was typed so far.
+    /// Lists the tables whose names contain the text typed so far.
     ///
     /// # Errors
     ///
@@ -283,7 +285,8 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// `unknown_table` with the nearest names, `ambiguous_table` with the matches, and those of connection and audit.
+    /// `unknown_table` with the nearest names, `ambiguous_table` with the matches, and the errors of
+    /// [`Gateway::list_tables`].
     pub async fn describe_table(
         &self,
         caller: &Caller,
@@ -300,7 +303,7 @@ impl Gateway {
         self.read(caller, start, request.source.as_deref(), Describe(&request.table), options).await
     }
 
-    /// Opens the record of a question; the statements asked on its behalf carry its id.
+    /// Opens the record of a question. The records of the statements that answer it carry its id.
     ///
     /// # Errors
     ///
@@ -319,21 +322,25 @@ impl Gateway {
         Ok(self.audit.begin(start, &caller.outcomes).committed().await?)
     }
 
-    /// Records a call that was refused before it had a request: unknown tool, unreadable arguments.
+    /// Records a call that was refused before a request could be built: an unknown tool, or unreadable arguments.
+    ///
+    /// # Errors
+    ///
+    /// `audit_unavailable`.
     pub async fn refuse(&self, caller: &Caller, tool: &'static str, error: &ToolError) -> Result<(), ToolError> {
         let entry = self.audit.begin(self.start(caller, tool), &caller.outcomes).committed().await?;
         entry.close(Finished::of_error(error));
         Ok(())
     }
 
-    /// What is known of a source's database without asking it; `None` when its settings cannot be used.
+    /// Returns what is known of a source's database without a query. `None` if its settings cannot be used.
     pub async fn database_report(&self, source: &SourceConfig) -> Option<DatabaseReport> {
         Some(self.router.database(&source.name).await.ok()?.report())
     }
 
-    /// Ends everything: connections closed, records written.
+    /// Closes the connections, and writes the remaining records.
     pub async fn close(&self) {
-        // A connection that does not come back must not keep the records from being written.
+        // A connection that is not returned must not prevent the records from being written.
         let _ = tokio::time::timeout(CLOSING, self.router.close()).await;
         self.audit.finish().await;
     }
@@ -348,7 +355,7 @@ impl Gateway {
         }
     }
 
-    /// The road itself, the same for every read: opens the record, prepares, reads, and records a failure.
+    /// Runs the steps of every read: opens the record, prepares, reads, and records a failure.
     async fn read<R: Reading>(
         &self,
         caller: &Caller,
@@ -363,7 +370,8 @@ impl Gateway {
         let user_id = start.user_id.clone();
         let pending = self.audit.begin(start, &caller.outcomes);
         let call = pending.id();
-        // The writer commits the intent while this goes on; nothing of the caller's is sent before it has.
+        // The audit writer commits the intent while the read is prepared. None of the caller's text is sent before that
+        // commit.
         let prepared = self.prepare(caller, source_name, user_id.as_deref(), &reading, options).await;
         let opened = match &prepared {
             Ok(prepared) if !reading.needs_session(prepared.source) => Ok(None),
@@ -375,7 +383,8 @@ impl Gateway {
             (Ok(prepared), Ok(session)) => {
                 caller.stage("running");
                 let work = |session| Work { gateway: self, caller, entry: &entry, prepared, session };
-                // Boxed: a question nests this future deeper than the compiler likes to lay out.
+                // Boxed: a question nests this future so deeply that computing its layout can exceed the compiler's
+                // recursion limit.
                 match Box::pin(reading.run(work(session))).await {
                     Err(error)
                         if error.sqlstate.as_ref().is_some_and(|state| prepared.database.is_retryable(state)) =>
@@ -409,7 +418,7 @@ impl Gateway {
         }
     }
 
-    /// Everything before the database: the source, the arguments, the guard, a call slot.
+    /// Runs the steps before a session is opened: the source, the arguments, the guard, a call slot.
     async fn prepare(
         &self,
         caller: &Caller,
@@ -425,7 +434,7 @@ impl Gateway {
         if let Some(sql) = reading.sql() {
             approved = Some(guard::approve(sql, dialect, &source.limits)?);
             options.identity = user(source, user_id)?;
-            // What was counted includes rows that the user may not see.
+            // The counts of `analyze` include rows that the user may not see.
             if options.identity.is_some() && reading.analyzes() {
                 return Err(ToolError::new(Code::StatementRefused, "analyze counts rows of other users too")
                     .hint("Call explain_query without analyze: this source is read on behalf of a user."));
@@ -443,7 +452,8 @@ impl Gateway {
         Ok(Prepared { source, options, dialect, approved, _permit: permit, database })
     }
 
-    /// An error of the database with what its source allows to be said, and with the names that could be meant.
+    /// Adds to an SQL error the names that the caller could have meant. If the source denies columns, a general hint
+    /// first replaces the database's own.
     async fn explained(
         &self,
         caller: &Caller,
@@ -457,7 +467,7 @@ impl Gateway {
         let source = prepared.source;
         let mut error = error;
         if source.column_rules.denies() {
-            // The database's own hint may be the name of a denied column.
+            // The database's own hint may contain the name of a denied column.
             error.hint = Some("Correct the statement; `describe_table` shows names and types.".into());
         }
         let tables = prepared.approved.as_ref().map(|approved| approved.names().relations.as_slice());
@@ -472,7 +482,7 @@ impl Gateway {
     }
 }
 
-/// A read that may run.
+/// A read that passed all checks and holds a call slot.
 struct Prepared<'a> {
     source: &'a SourceConfig,
     options: ReadOptions,

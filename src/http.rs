@@ -1,4 +1,4 @@
-//! The HTTP client for services other than AWS's: hyper and rustls, the stack that the AWS SDK brings along.
+//! The HTTP client for services other than AWS: hyper and rustls, which the AWS SDK needs anyway.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// A client; with `tls` it trusts the platform's root certificates (`SSL_CERT_FILE`). Without, a machine that has none can
-/// still use a server of its own.
+/// Creates a client. With `tls`, it trusts the platform's root certificates (`SSL_CERT_FILE`). Without `tls` no root
+/// certificates are needed, so a machine that has none can still use a local server.
 ///
 /// # Errors
 ///
-/// Why TLS cannot be set up.
+/// The reason why TLS cannot be set up.
 pub fn client(tls: bool) -> Result<Http, String> {
     let builder = HttpsConnectorBuilder::new();
     let provider = rustls::crypto::ring::default_provider();

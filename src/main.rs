@@ -1,4 +1,4 @@
-//! The binary: reads the command line and the environment, sends logs to stderr, and hands over. No logic.
+//! The binary: passes the command line and the environment to `cli`. No logic.
 
 use std::process::ExitCode;
 

@@ -1,9 +1,9 @@
-//! Prompts: two openings that a person picks from a client's menu. Words only; the work is done with the tools.
+//! Two prompts that a person picks from a client's menu. A prompt is only text; the tools do the work.
 
 use rmcp::model::{GetPromptResult, Prompt, PromptArgument, PromptMessage, Role};
 use serde_json::{Map, Value};
 
-/// A prompt, its one argument, and the words it becomes.
+/// A prompt, its only argument, and the function that writes its text.
 struct Opening {
     name: &'static str,
     title: &'static str,
@@ -62,7 +62,7 @@ pub fn list() -> Vec<Prompt> {
     OPENINGS.iter().map(prompt).collect()
 }
 
-/// The words of a prompt.
+/// Returns the text of a prompt.
 ///
 /// # Errors
 ///

@@ -1,9 +1,9 @@
-//! Names and texts as a statement of each dialect has to write them, and the keywords that make quotes necessary. Pure.
+//! Writes names and texts as a statement of each dialect needs them, and lists the keywords that need quotes. Pure.
 
 use crate::dialect::Dialect;
 
-/// Keywords that PostgreSQL takes for no column without quotes: categories R (reserved) and T (function or type) of
-/// `pg_get_keywords` in each version since 15.
+/// Keywords that PostgreSQL does not accept as a column without quotes: categories R (reserved) and T (function or
+/// type) of `pg_get_keywords` in each version since 15.
 const POSTGRES_RESERVED: &str = "
 all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
 concurrently constraint create cross current_catalog current_date current_role current_schema current_time
@@ -14,8 +14,8 @@ returning right select session_user similar some symmetric table tablesample the
 using variadic verbose when where window with
 ";
 
-/// PostgreSQL's other keywords that `quote_ident` quotes in a version since 15: category C (column name only), and
-/// those of R and T that not each version has.
+/// Other keywords that `quote_ident` quotes in some PostgreSQL version since 15: category C (column name only), and
+/// keywords of R and T that some versions lack.
 const POSTGRES_OTHERS: &str = "
 between bigint bit boolean char character coalesce dec decimal exists extract float greatest grouping inout int
 integer interval json json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar
@@ -24,7 +24,7 @@ position precision real row setof smallint substring system_user time timestamp 
 xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
 ";
 
-/// Keywords that SQLite takes for no column without quotes.
+/// Keywords that SQLite does not accept as a column without quotes.
 const SQLITE_RESERVED: &str = "
 add all alter and as autoincrement between case cast check collate commit constraint create current_date current_time
 current_timestamp default deferrable delete distinct drop else escape except exists foreign from group having in index
@@ -32,7 +32,8 @@ insert intersect into is isnull join limit not nothing notnull null on or order 
 select set table then to transaction union unique update using values when where
 ";
 
-/// SQLite's other keywords (`sqlite3_keyword_check`), which it takes for a name where the grammar leaves no other reading.
+/// SQLite's other keywords (`sqlite3_keyword_check`). SQLite reads them as a name where the grammar allows nothing
+/// else.
 const SQLITE_OTHERS: &str = "
 abort action after always analyze asc attach before begin by cascade column conflict cross current database deferred
 desc detach do each end exclude exclusive explain fail filter first following for full generated glob groups if ignore
@@ -41,12 +42,12 @@ outer over partition plan pragma preceding query range recursive regexp reindex 
 rollback row rows savepoint temp temporary ties trigger unbounded vacuum view virtual window with without
 ";
 
-/// Whether a list of words holds `word`, in any case.
+/// Whether a list of words contains `word`, ignoring case.
 fn holds(list: &str, word: &str) -> bool {
     list.split_ascii_whitespace().any(|keyword| keyword.eq_ignore_ascii_case(word))
 }
 
-/// Whether an unquoted word without a dot before it can be no column in this dialect.
+/// Whether an unquoted word that follows no dot cannot be a column in this dialect.
 pub fn is_reserved(dialect: Dialect, word: &str) -> bool {
     match dialect {
         Dialect::Postgresql => holds(POSTGRES_RESERVED, word),
@@ -54,7 +55,8 @@ pub fn is_reserved(dialect: Dialect, word: &str) -> bool {
     }
 }
 
-/// A name as a statement has to write it: in double quotes where the database would fold it or take it for a keyword.
+/// Returns a name as a statement has to write it: in double quotes if the database would change its case, read it as a
+/// keyword, or not accept its characters.
 pub fn name(dialect: Dialect, name: &str) -> String {
     let folds = |c: char| dialect == Dialect::Postgresql && c.is_ascii_uppercase();
     let is_plain = name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric() && !folds(c))
@@ -66,13 +68,13 @@ pub fn name(dialect: Dialect, name: &str) -> String {
     if is_plain && !is_reserved(dialect, name) && !holds(others, name) { name.to_owned() } else { quoted_name(name) }
 }
 
-/// A name in double quotes, in either dialect.
+/// Returns a name in double quotes, in either dialect.
 pub fn quoted_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text as a string literal, in either dialect. On PostgreSQL `standard_conforming_strings` has to be on, which the
-/// engine sets: a backslash stands for itself.
+/// Returns a text as a string literal, in either dialect. PostgreSQL reads a backslash as itself only if
+/// `standard_conforming_strings` is on. The engine sets it.
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -97,13 +99,13 @@ mod tests {
         assert_eq!(literal("O'Hara \\"), "'O''Hara \\'");
     }
 
-    /// SQLite's own words, asked of the library that is linked.
+    /// Compares the lists with the keywords of the linked SQLite library.
     #[test]
     #[allow(unsafe_code, reason = "the library is asked for its keywords")]
     fn sqlites_keywords_are_all_known() {
         let of_sqlite = |at| {
             let (mut start, mut length) = (std::ptr::null(), 0);
-            // SAFETY: the library sets both to a word of its own, which lives as long as the process.
+            // SAFETY: the library sets both to a keyword of its own, which lives as long as the process.
             unsafe {
                 assert_eq!(libsqlite3_sys::sqlite3_keyword_name(at, &raw mut start, &raw mut length), 0);
                 let word = std::slice::from_raw_parts(start.cast::<u8>(), usize::try_from(length).unwrap());

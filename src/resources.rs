@@ -1,5 +1,5 @@
-//! The schema as resources, for clients that let a person attach one: an overview and one document a table. They are
-//! the replies of `list_tables` and `describe_table` under an address, by the same road.
+//! The schema as resources, for clients that let a person attach a resource: an overview, and one document for each
+//! table. A resource is the reply of `list_tables` or `describe_table`, read through the same calls of the gateway.
 
 use rmcp::model::{Resource, ResourceTemplate};
 use url::Url;
@@ -11,7 +11,7 @@ use crate::tools::{describe_table, list_tables};
 const OVERVIEW: &str = "tudb://schema";
 const JSON: &str = "application/json";
 
-/// Names that a completion may offer (the protocol's own limit).
+/// Names that a completion may contain at most. The protocol sets this limit.
 const COMPLETIONS: u64 = 100;
 
 pub fn list() -> Vec<Resource> {
@@ -32,11 +32,11 @@ pub fn templates(gateway: Option<&Gateway>) -> Vec<ResourceTemplate> {
     vec![table]
 }
 
-/// The document under an address.
+/// Returns the document at an address.
 ///
 /// # Errors
 ///
-/// `invalid_argument` for an address of another form, and those of `list_tables` and `describe_table`.
+/// `invalid_argument` for an address of another form, and the errors of `list_tables` and `describe_table`.
 pub async fn read(gateway: &Gateway, caller: &Caller, uri: &str) -> Result<String, ToolError> {
     let unknown = || ToolError::invalid("the resources are tudb://schema and tudb://schema/{table}");
     let url = Url::parse(uri).map_err(|_| unknown())?;
@@ -52,11 +52,11 @@ pub async fn read(gateway: &Gateway, caller: &Caller, uri: &str) -> Result<Strin
     describe_table::call(gateway, caller, &DescribeTable { table: table.into_owned(), source }).await
 }
 
-/// Names of tables that contain what was typed so far, and how many there are in all.
+/// Returns the names of tables that contain the text typed so far, and the number of all matches.
 ///
 /// # Errors
 ///
-/// Those of `list_tables`.
+/// The errors of `list_tables`.
 pub async fn complete_table(
     gateway: &Gateway,
     caller: &Caller,
@@ -73,7 +73,7 @@ pub async fn complete_table(
     Ok((names, total))
 }
 
-/// Whether a failed read means that there is no such resource, rather than that it could not be read now.
+/// Whether an error means that the resource does not exist, and not that it cannot be read now.
 pub fn is_missing(error: &ToolError) -> bool {
     matches!(error.code, Code::InvalidArgument | Code::UnknownTable | Code::AmbiguousTable | Code::UnknownSource)
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// A secret. `Debug` shows nothing of it and there is no `Display`; [`Secret::reveal`] is the only way to its text.
+/// A secret. `Debug` shows nothing of it and there is no `Display`. Only [`Secret::reveal`] returns its text.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -12,7 +12,7 @@ impl Secret {
         Secret(text.into())
     }
 
-    /// The text itself, for the one place that hands it to a driver.
+    /// Returns the text, for the code that passes it to a driver or a service.
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -1,18 +1,18 @@
 //! Standard input and output as rmcp sees them: one JSON-RPC message a line.
 //!
-//! It works round habits of the SDK, each seen in its source (rmcp 3.11, `service/server.rs`):
-//! - a session keeps the era that opened it, and clients mix both on one pipe: so two sessions share the pipe, and each
-//!   message goes to the one whose era it speaks ([`Switch`]);
-//! - a notification before the handshake ends the server: it is dropped here;
-//! - a line that cannot be parsed or is too long gets no answer: it is answered here, with its id where one can be read;
-//! - a result's `structuredContent` is built as a tree and serialised a second time: a tool's reply is JSON text
-//!   already, and that text is put into both blocks here;
-//! - nothing of a message is bounded, and a request lives as long as its call: so a line is looked at before it is parsed
-//!   ([`scan`]), and the requests that wait or run are bounded in sum ([`request_memory`]).
+//! It works around these behaviours of the SDK, each seen in its source (rmcp 3.11, `service/server.rs`):
+//! - A session keeps the era that opened it, and clients mix both eras on one pipe. So two sessions share the pipe, and
+//!   [`Switch`] sends each message to the session of its era.
+//! - A notification before the handshake ends the server. It is dropped here.
+//! - A line that cannot be parsed, or is too long, gets no answer. It is answered here, with its id if that can be read.
+//! - A result's `structuredContent` is built as a tree and serialised a second time. A tool's reply is already JSON
+//!   text, and that text is put into both blocks here.
+//! - Nothing in a message is bounded, and a request stays in memory until its call ends. So a line is scanned before it
+//!   is parsed ([`scan`]), and the requests that wait or run are bounded in sum ([`request_memory`]).
 //!
-//! Two threads own the pipes, so that no worker of the runtime ever blocks on them; the end of either cancels
-//! everything, that of the input after a moment in which requests are still answered. The process's own descriptors 0
-//! and 1 are put out of reach of dependencies and child processes.
+//! Two threads own the pipes, so that no worker of the runtime ever blocks on them. The end of the output cancels
+//! everything. After the end of the input, requests are answered for a short time before everything is cancelled. The
+//! process's own descriptors 0 and 1 are replaced, so that dependencies and child processes cannot use the pipes.
 
 mod descriptors;
 mod eras;
@@ -38,39 +38,40 @@ use lines::{read_lines, to_line};
 pub use out::{Flushed, Unread};
 use out::{Out, write_lines};
 
-/// Messages read ahead of a session.
+/// Messages that may wait for a session.
 const MESSAGES_AHEAD: usize = 16;
 
-/// How long requests are still answered after the end of the input, for messages that come by a pipe.
+/// How long requests are still answered after the end of the input. A client that pipes its messages ends the input
+/// early.
 const ANSWERING: Duration = Duration::from_millis(1_000);
 
-/// How often it is checked whether all requests are answered.
+/// Time between two checks whether all requests are answered.
 const ANSWERED_YET: Duration = Duration::from_millis(5);
 
 type Message = RxJsonRpcMessage<RoleServer>;
 
-/// Writing to a closed pipe.
+/// Standard output was closed before a message was written.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output is closed")]
 pub struct Closed;
 
-/// The two sessions of one pipe, and the handle that waits for what they wrote.
+/// The two sessions of one pipe, and the handle that waits until their output is written.
 pub struct Pipes {
-    /// `initialize`, 2024-11-05 to 2025-11-25.
+    /// Clients that send `initialize`: versions 2024-11-05 to 2025-11-25.
     pub handshake: Session,
-    /// `_meta` on each request, from 2026-07-28 on.
+    /// Clients that send `_meta` with each request: versions from 2026-07-28 on.
     pub inline: Session,
     pub flushed: Flushed,
 }
 
-/// What one service of the SDK reads and writes.
+/// The transport of one service of the SDK.
 pub struct Session {
     messages: mpsc::Receiver<Message>,
     out: Out,
 }
 
-/// Takes standard input and output. `end` is cancelled at the end of the output, and at the end of the input once all
-/// requests are answered, [`ANSWERING`] later at the latest.
+/// Takes over standard input and output. `end` is cancelled when the output ends. After the input ends, `end` is
+/// cancelled once all requests are answered, or [`ANSWERING`] later at the latest.
 pub fn open(limits: &Limits, end: CancellationToken) -> Pipes {
     let (input, output) = descriptors();
     let (lines, outgoing) = std::sync::mpsc::channel();
@@ -95,7 +96,7 @@ pub fn open(limits: &Limits, end: CancellationToken) -> Pipes {
     });
     let writer = std::thread::spawn(move || {
         write_lines(output, &outgoing, &unread);
-        // A client that does not read any more has gone; nobody waits for its answers, nor for it.
+        // The client has closed the output. With no unread bytes left, the reader and the calls stop waiting for it.
         unread.change(|_| 0);
         end.cancel();
     });

@@ -1,4 +1,4 @@
-//! What one read may take, from the source's limits and the call's wishes, and on whose behalf it runs.
+//! The limits of one read, from the source's settings and the call's arguments, and the user on whose behalf it runs.
 
 use crate::config::SourceConfig;
 use crate::database::result_set::{Budget, Format};
@@ -8,11 +8,11 @@ use crate::limits::Limits;
 
 use super::Caller;
 
-/// The rows a call may have.
+/// Returns the row limit of a call: the number that it asks for, or the source's default.
 ///
 /// # Errors
 ///
-/// `invalid_argument`, naming the bound.
+/// `invalid_argument` with the allowed range.
 pub fn wanted_rows(wanted: Option<u64>, limits: &Limits) -> Result<u64, ToolError> {
     let ceiling = limits.max_rows_ceiling;
     match wanted {
@@ -22,13 +22,13 @@ pub fn wanted_rows(wanted: Option<u64>, limits: &Limits) -> Result<u64, ToolErro
     }
 }
 
-/// The user that statements run for, where the source has a rule about users.
+/// Returns the user that statements run for. `None` if the source has no rule about users.
 ///
 /// # Errors
 ///
-/// `user_required` without a user's id, `invalid_argument` for one that cannot be one.
+/// `user_required` if the id is missing or empty, `invalid_argument` if it is too long or contains NUL.
 pub fn user(source: &SourceConfig, user_id: Option<&str>) -> Result<Option<Identity>, ToolError> {
-    // Where there is no rule, the id stands in the record.
+    // Checked without a rule too, because the id is written to the record.
     if user_id.is_some_and(|id| id.contains('\0') || id.len() > source.limits.max_text_bytes) {
         let limit = source.limits.max_text_bytes;
         return Err(ToolError::invalid(format!("user_id may have {limit} bytes and no NUL")));
@@ -61,7 +61,7 @@ pub(super) fn read_options(
         timeout: limits.statement_timeout(),
         deadline: caller.deadline,
         cancel: caller.cancel.clone(),
-        // The catalog is read as any of the users would see it.
+        // The catalog is read in the role of the users, without the claims of any one user.
         identity: source.user.as_ref().map(|rule| Identity { role: rule.role.clone(), claims: None }),
         stage: caller.stage.clone(),
     }

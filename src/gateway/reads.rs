@@ -1,5 +1,5 @@
-//! What each tool reads, after the intent of its record and before the outcome. A new tool is a request in `requests`, a
-//! read here, and its file in `tools`.
+//! The reads of the tools. A read runs after the intent of its record and before the outcome. A new tool needs a
+//! request in `requests`, a read here, and a file in `tools`.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::guard::ApprovedSql;
 pub(super) trait Reading: Sync {
     type Found;
 
-    /// The caller's statement, which the guard has to approve; `None` for reads of the catalog.
+    /// The caller's statement, which the guard has to approve. `None` for reads of the catalog.
     fn sql(&self) -> Option<&str> {
         None
     }
 
-    /// Whether the rows that the statement reads are counted.
+    /// Whether the statement is explained with `analyze`, which counts the rows that it reads.
     fn analyzes(&self) -> bool {
         false
     }
@@ -30,17 +30,18 @@ pub(super) trait Reading: Sync {
         true
     }
 
-    /// Reads. Called a second time, in a new session, after an error that `Database::is_retryable` names.
+    /// Runs the read. After an error for which `Database::is_retryable` is true, it is called once more in a new
+    /// session.
     fn run(&self, work: Work<'_>) -> impl Future<Output = Result<Self::Found, ToolError>> + Send;
 }
 
-/// What a read works with.
+/// The inputs of a read.
 pub(super) struct Work<'a> {
     pub gateway: &'a Gateway,
     pub caller: &'a Caller,
     pub entry: &'a OpenEntry,
     pub prepared: &'a Prepared<'a>,
-    /// `None` only for a read that needs none.
+    /// `None` only if [`Reading::needs_session`] is false.
     pub session: Option<Session<'a>>,
 }
 
@@ -96,8 +97,8 @@ impl Reading for ExplainStatement<'_> {
     }
 }
 
-/// `list_tables`. The databases page their lists themselves and do not know the rules of a source, so that under rules
-/// the remembered snapshot answers.
+/// `list_tables`. A database pages its own list and does not know the source's column rules. If there are rules, the
+/// list is made from the snapshot instead.
 pub(super) struct List<'a>(pub &'a ListRequest);
 
 impl Reading for List<'_> {
@@ -138,7 +139,7 @@ impl Reading for Describe<'_> {
                     Err(unknown().into())
                 }
             }
-            // The nearest names are of all tables.
+            // The names in these errors may be those of denied tables.
             Err(DatabaseError::UnknownTable { .. } | DatabaseError::AmbiguousTable { .. }) if rules.denies() => {
                 Err(unknown().into())
             }
@@ -148,7 +149,7 @@ impl Reading for Describe<'_> {
 }
 
 impl Gateway {
-    /// The snapshot that a list is made from, within the call's limits.
+    /// Returns the snapshot for a list, within the call's time limit and unless the call is cancelled.
     async fn listed_snapshot(
         &self,
         caller: &Caller,

@@ -1,5 +1,5 @@
-//! What a call may ask for: the arguments of the five tools, which are their input schemas too. The comments are the
-//! descriptions that clients read.
+//! The arguments of the five tools. The tools' input schemas are derived from these types. The comments on fields are
+//! the descriptions that clients read.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -1,4 +1,5 @@
-//! The schema snapshots of the sources, remembered: one at a time is read, and only when the catalog has changed.
+//! Remembers the schema snapshot of each source. Calls read a source's snapshot one at a time, and again only if its
+//! catalog has changed or the snapshot is too old.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::dialect::Dialect;
 use crate::error::ToolError;
 use crate::guard;
 
-/// By source.
+/// By the source's name.
 #[derive(Debug, Default)]
 pub(super) struct Snapshots(HashMap<String, Mutex<Option<Remembered>>>);
 
@@ -27,13 +28,13 @@ struct Remembered {
     asked_at: Instant,
 }
 
-/// What `doctor` saw of a source.
+/// What `doctor` measured of a source.
 #[derive(Debug)]
 pub struct SourceCheck {
     pub snapshot: Arc<Snapshot>,
-    /// Until the schema was read, connecting included.
+    /// Time until the schema was read, including connecting.
     pub first_ms: u64,
-    /// One small statement on a connection that is there.
+    /// Time of one small statement on an open connection.
     pub statement_ms: u64,
 }
 
@@ -48,7 +49,7 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// Those of connection, time and audit.
+    /// A failed connection, an exceeded time limit, and `audit_unavailable`.
     pub async fn look(&self, caller: &Caller, source: &SourceConfig) -> Result<SourceCheck, ToolError> {
         let start = EntryStart { source: Some(source.name.clone()), ..self.start(caller, "doctor") };
         let entry = self.audit.begin(start, &caller.outcomes).committed().await?;
@@ -71,7 +72,7 @@ impl Gateway {
         let options = plain_options(caller, source);
         let approved = guard::approve("SELECT 1", database.dialect(), &source.limits)?;
         let mut began = Instant::now();
-        // The first one prepares what the second one finds.
+        // Only the second run is measured. It reuses what the first run prepared.
         for _ in 0..2 {
             began = Instant::now();
             database.open(entry.id(), &options, Some(&approved)).await?.run(entry, &approved, &options).await?;
@@ -79,11 +80,11 @@ impl Gateway {
         Ok(SourceCheck { snapshot, first_ms, statement_ms: ms(began) })
     }
 
-    /// The schema of a source, read under a record of its own.
+    /// Reads the schema of a source under a record of its own.
     ///
     /// # Errors
     ///
-    /// Those of connection, time and audit.
+    /// A failed connection, an exceeded time limit, and `audit_unavailable`.
     pub async fn read_schema(&self, caller: &Caller, source: &SourceConfig) -> Result<Arc<Snapshot>, ToolError> {
         let start = EntryStart { source: Some(source.name.clone()), ..self.start(caller, "context") };
         let entry = self.audit.begin(start, &caller.outcomes).committed().await?;
@@ -92,7 +93,7 @@ impl Gateway {
         snapshot
     }
 
-    /// Writes a record and closes it; the warning that calls would carry.
+    /// Writes and closes a record. Returns the warning that replies would carry, if there is one.
     ///
     /// # Errors
     ///
@@ -103,11 +104,12 @@ impl Gateway {
         Ok(caller.outcomes.written().await)
     }
 
-    /// The schema snapshot of a source, remembered for as long as its catalog stands, read on behalf of an open record.
+    /// Returns the schema snapshot of a source, remembered as long as its catalog does not change. Reads belong to the
+    /// open record `entry`.
     ///
     /// # Errors
     ///
-    /// Those of connection and time.
+    /// A failed connection, or an exceeded time limit.
     pub async fn snapshot(
         &self,
         caller: &Caller,
@@ -117,7 +119,7 @@ impl Gateway {
         self.snapshot_of_age(caller, source, entry, Duration::from_millis(source.limits.snapshot_ttl_ms)).await
     }
 
-    /// The snapshot with the tables that are there now. Known values of columns can be as old as in
+    /// Returns a snapshot with the current tables. The known values of columns can be as old as in
     /// [`Gateway::snapshot`].
     pub(super) async fn current_snapshot(
         &self,
@@ -136,12 +138,12 @@ impl Gateway {
         age: Duration,
     ) -> Result<Arc<Snapshot>, ToolError> {
         let place = self.snapshots.0.get(&source.name).ok_or_else(ToolError::internal)?;
-        // Who comes meanwhile waits for what is being read, and has it then.
+        // A concurrent call waits here until the snapshot is read, and then uses that snapshot.
         let mut remembered = place.lock().await;
         let limits = &source.limits;
         let database = self.router.database(&source.name).await?;
-        // What SQLite's fingerprint says nothing of, the values in the file, is read again whenever the snapshot is older
-        // than its time to live.
+        // SQLite's fingerprint does not cover the values in the file. So a SQLite snapshot is read again once it is
+        // older than its time to live.
         let has_values = database.dialect() == Dialect::Postgresql;
         let max_age =
             Duration::from_millis(if has_values { limits.snapshot_max_age_ms } else { limits.snapshot_ttl_ms });

@@ -306,7 +306,7 @@ fn lacks_credentials(error: &SdkError<ConverseError>) -> bool {
         .any(|cause| cause.is::<CredentialsError>())
 }
 
-/// Classifies a failure by its type or code. Uses its text only if nothing else tells the cause.
+/// Classifies a failure by its type or code, and by its text only if neither shows the cause.
 fn classify(error: &SdkError<ConverseError>) -> ModelError {
     let words = match error {
         SdkError::ServiceError(service) => service.err().message().unwrap_or("no reason was given").to_owned(),

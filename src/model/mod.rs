@@ -66,8 +66,8 @@ pub struct ModelTool {
     pub input_schema: Value,
 }
 
-/// The input of one turn. `system` and `tools` are the same for every question of a source. So is `schema` if it is the
-/// whole one.
+/// The input of one turn. `system` and `tools` are the same for every question of a source. `schema` is too, if it is
+/// the whole schema.
 #[derive(Debug)]
 pub struct TurnRequest<'a> {
     pub system: &'a str,
@@ -185,7 +185,7 @@ impl Model {
         }
     }
 
-    /// Whether its words are a language model's: it costs tokens, and its statements, numbers and rules are checked.
+    /// Whether this is a language model. It costs tokens, and its statements, numbers and rules are checked.
     pub fn is_language_model(&self) -> bool {
         !matches!(self, Model::Builtin)
     }

@@ -142,9 +142,11 @@ impl From<ModelError> for Refused {
 }
 
 impl OpenAi {
+    /// Creates the client without connecting.
+    ///
     /// # Errors
     ///
-    /// `config_error` when address or model are missing or unusable.
+    /// `config_error` if the address or the model is missing, or the address is unusable.
     pub fn new(config: &ModelConfig, limits: &Limits) -> Result<Self, ToolError> {
         let wrong = |message: &str| Err(ToolError::new(Code::ConfigError, message).hint(HINTS.id));
         let Some(address) = &config.openai_base_url else {

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::builtin::{self, Reading, Shape, Verdict};
 use super::{Block, Message, StopReason, Turn, TurnRequest, Usage};
 
-/// A turn of the built-in answerer. The first is a statement, a clarification or a hand-back; the next is the answer.
+/// Returns a turn of the built-in answerer. The first turn is a statement, a clarification or a hand-back. After a
+/// statement that ran, the next turn is the answer; after a statement that failed, it is a hand-back.
 pub(super) fn turn(request: &TurnRequest<'_>) -> Turn {
     let verdict = builtin::read(request.question, request.snapshot, request.dialect, request.today);
     let outcome = match request.messages.last() {

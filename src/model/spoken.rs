@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::ModelTool;
 
-/// The call that the text is: `{"tool": name, "input": {..}}`, or a variant with other key names.
+/// Returns the call in the text: `{"tool": name, "input": {..}}`, or a variant with other key names.
 ///
 /// The call may be bare, between tags, or in one fence. With `after_words`, words may precede the fence. Nothing may
 /// follow it, because such a text may only quote a call. With `statements`, a fenced SQL statement is a `run_sql` call.
-/// Anything else is no call.
+/// `None` for any other text.
 pub(super) fn call(text: &str, tools: &[ModelTool], after_words: bool, statements: bool) -> Option<(String, Value)> {
     let text = text.trim();
     let (language, body) = match text.split_once("```") {

@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io::Write;
 
-/// Standard input and output under descriptors of their own. What a dependency prints goes to stderr from here on, and
-/// a child process (a password command) finds an empty input.
+/// Moves standard input and output to new descriptors. From here on, what a dependency prints goes to stderr, and a
+/// child process (a password command) has an empty input.
 #[cfg(unix)]
 pub(super) fn descriptors() -> (std::io::Result<File>, Box<dyn Write + Send>) {
     use std::os::fd::AsFd;
     let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
-    // Without an input there is nothing to serve: an empty one ends the process at once.
+    // Without an input there is nothing to serve. An empty input ends the process at once.
     let input = own(std::io::stdin().as_fd()).or_else(|_| File::open("/dev/null"));
     let moved = || -> std::io::Result<File> {
         let output = own(std::io::stdout().as_fd())?;
@@ -27,13 +27,13 @@ pub(super) fn descriptors() -> (std::io::Result<File>, Box<dyn Write + Send>) {
     (input, output)
 }
 
-/// The input to look at while it is not read.
+/// A copy of the input, for `has_gone` while the input is not read.
 #[cfg(unix)]
 pub(super) fn watched(input: &File) -> Option<File> {
     input.try_clone().ok()
 }
 
-/// Whether the other end of the input is closed, whatever is still in it.
+/// Whether the other end of the input is closed, even if unread bytes are left in it.
 #[cfg(unix)]
 pub(super) fn has_gone(input: Option<&File>) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};

@@ -1,4 +1,4 @@
-//! Which session a message goes to, by the era of the protocol that it speaks, and what is refused before a session.
+//! Sends each message to the session of its protocol era, and refuses messages that no session may get.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::scan::Scan;
 use crate::database::value::cut;
 use crate::limits::Limits;
 
-/// Bytes of the parser's words on a message; they may quote it.
+/// Bytes of the parser's error that a reply repeats. The error may quote the message.
 const MAX_WORDS_BYTES: usize = 300;
 
 /// Methods that are served.
@@ -50,7 +50,7 @@ struct OnlyId {
 pub(super) struct Switch {
     handshake: mpsc::Sender<Message>,
     inline: mpsc::Sender<Message>,
-    /// Whether each session has begun; before that a notification would end it.
+    /// Whether each session has begun. Before that, a notification would end the session.
     has_handshake: bool,
     has_inline: bool,
     pub(super) out: Out,
@@ -78,7 +78,7 @@ impl Switch {
         }
     }
 
-    /// False when nobody listens any more.
+    /// Takes one line. Returns `false` when the session that should get the message has ended.
     pub(super) fn take(&mut self, line: Line) -> bool {
         let bytes = match line {
             Line::TooLong { id, bytes, limit } => {
@@ -123,8 +123,8 @@ impl Switch {
         }
     }
 
-    /// Takes a request in when there is memory for it; it keeps its share until its handler has ended, cancelled or not.
-    /// Notifications and responses keep nothing. They are taken in any case, since they let calls end.
+    /// Admits a request if there is memory for it. The request keeps its share until its handler has ended, cancelled
+    /// or not. Notifications and responses need no share, because they let calls end.
     fn admit(&mut self, mut message: Message, bytes: usize) -> bool {
         match &mut message {
             JsonRpcMessage::Request(request) => {
@@ -146,7 +146,7 @@ impl Switch {
             JsonRpcMessage::Notification(notification) => match &mut notification.notification {
                 ClientNotification::InitializedNotification(_) => {}
                 ClientNotification::CancelledNotification(cancelled) => cancelled.params.reason = None,
-                // Nothing is done with the others.
+                // The server ignores the others.
                 ClientNotification::ProgressNotification(_)
                 | ClientNotification::RootsListChangedNotification(_)
                 | ClientNotification::CustomNotification(_) => return true,
@@ -165,7 +165,7 @@ impl Switch {
                     self.handshake.blocking_send(message).is_ok()
                 }
                 ClientRequest::DiscoverRequest(_) => self.inline.blocking_send(message).is_ok(),
-                // So the SDK takes a method of its own whose parameters it cannot read.
+                // The SDK reads one of its own methods as custom if it cannot read the parameters.
                 ClientRequest::CustomRequest(custom) if METHODS.contains(&custom.method.as_str()) => {
                     let message = format!("the parameters of {} are not those of the protocol", custom.method);
                     self.out.error(Some(request.id.clone()), -32602, &message);
@@ -178,14 +178,14 @@ impl Switch {
                     }
                     None => self.handshake.blocking_send(message).is_ok(),
                     Some(version) => {
-                        // What the SDK asks of the request that opens a session.
+                        // The SDK requires this of the request that opens a session.
                         self.has_inline |= ProtocolVersion::KNOWN_VERSIONS.contains(&version)
                             && other.get_meta().missing_required_keys(&ProtocolVersion::V_2026_07_28).is_empty();
                         self.inline.blocking_send(message).is_ok()
                     }
                 },
             },
-            // The request may be of either era; ids are unique in both together.
+            // The cancelled request may be of either era. Ids are unique across both.
             JsonRpcMessage::Notification(notification)
                 if matches!(notification.notification, ClientNotification::CancelledNotification(_)) =>
             {

@@ -1,4 +1,4 @@
-//! Lines and messages: cutting the input into lines of bounded length, and writing a message as a line.
+//! Splits the input into lines of bounded length, and writes a message as a line.
 
 use std::io::{BufRead, Read as _};
 
@@ -9,8 +9,8 @@ use rmcp::service::TxJsonRpcMessage;
 use super::scan::Scan;
 use crate::database::value::push_json_string;
 
-/// One message as a line. A tool result with one text block and no structure of its own carries JSON text, which
-/// stands in both places.
+/// Writes one message as a line. If a tool result has one text block and no structured content, the text is JSON. It is
+/// then written as both the text block and the structured content.
 pub(super) fn to_line(message: &TxJsonRpcMessage<RoleServer>) -> String {
     if let JsonRpcMessage::Response(response) = message
         && let ServerResult::CallToolResult(result) = &response.result
@@ -46,7 +46,8 @@ pub(super) enum Line {
     TooLong { id: Option<RequestId>, bytes: usize, limit: usize },
 }
 
-/// Reads lines until the end of input or until `take` says no. Of a line over the limit only the id is kept.
+/// Reads lines until the input ends or `take` returns `false`. Of a line over the limit, only the id and the length are
+/// kept.
 pub(super) fn read_lines(
     mut input: impl BufRead,
     limit: usize,
@@ -62,12 +63,12 @@ pub(super) fn read_lines(
         let line = if line.pop_if(|last| *last == b'\n').is_some() {
             Line::Text(line)
         } else if line.len() as u64 == most {
-            // The id may stand last. Nothing of what is skipped is kept in memory.
+            // The rest is scanned too, because the id may come last. It is not kept in memory.
             let mut scan = Scan::of(&line, max_id_bytes);
             let Some(rest) = skip_line(&mut input, &mut scan) else { return };
             Line::TooLong { id: scan.id(), bytes: line.len() + rest, limit }
         } else {
-            // The input ended. A message whose line break is missing is one if it is whole.
+            // The input ended. A last message without a line break counts if it is complete.
             if serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok() {
                 take(Line::Text(line));
             }
@@ -79,7 +80,7 @@ pub(super) fn read_lines(
     }
 }
 
-/// Reads to the end of a line: how many bytes were left of it. `None` when the input ends or fails before.
+/// Skips to the end of the line. Returns the number of bytes skipped, or `None` if the input ends or fails before.
 fn skip_line(input: &mut impl BufRead, scan: &mut Scan) -> Option<usize> {
     let mut skipped = 0;
     loop {

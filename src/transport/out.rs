@@ -1,4 +1,4 @@
-//! Lines on their way to the client, and how many bytes of them the client has not read.
+//! Queues lines for the client, and counts the bytes that the client has not read.
 
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -10,18 +10,19 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::Closed;
 use crate::database::value::push_json_string;
 
-/// How often a client that does not read is looked at, whether it is still there.
+/// Time between two checks on a client that does not read.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// Lines on their way to the client, shared by all that write.
+/// The queue of lines, shared by all writers.
 #[derive(Clone)]
 pub(super) struct Out {
-    /// `None` ends the writing.
+    /// `None` ends the writer thread.
     pub(super) lines: std::sync::mpsc::Sender<Option<String>>,
     pub(super) unread: Arc<Unread>,
 }
 
-/// Bytes that the client has not read yet. Over the limit nothing more is read from it, and no call begins.
+/// Bytes that the client has not read yet. While they are over the limit, no message of the client is read and no call
+/// begins.
 pub struct Unread {
     bytes: Mutex<usize>,
     fell: Condvar,
@@ -30,8 +31,7 @@ pub struct Unread {
     beginning: Semaphore,
 }
 
-/// Calls that may run at once, whatever their sources permit: the replies of all of them may still come when the client
-/// stops reading.
+/// Calls that may run at once over all sources. All their replies may still be added after the client stops reading.
 const MOST_CALLS: usize = 200;
 
 impl Unread {
@@ -56,7 +56,7 @@ impl Unread {
         }
     }
 
-    /// Waits until the client has read; false when it has gone instead.
+    /// Waits until the client has read enough. Returns `false` if the client is gone instead.
     pub(super) fn wait(&self, has_gone: impl Fn() -> bool) -> bool {
         let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         while *bytes > self.limit {

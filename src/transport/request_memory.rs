@@ -1,27 +1,27 @@
-//! The memory of requests that wait or run. Each request carries a share of it to the end of its handler.
+//! Bounds the memory of the requests that wait or run. Each request holds a share until its handler ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What a request takes besides its text: its task, its entry in the audit trail.
+/// Bytes of a request besides its text: its task, and its entry in the audit trail.
 const REQUEST_BYTES: usize = 12_000;
-/// How often a text of a request is in memory at once: as parsed, as the call's own copy, as the record's.
+/// Copies of a request's text in memory: the parsed message, the call's own, the record's.
 const COPIES: usize = 3;
-/// A JSON value in memory.
+/// Bytes of a JSON value in memory.
 const VALUE_BYTES: usize = 200;
 
-/// What a request of this length and number of values may take in memory.
+/// Returns the bytes that a request of this length and number of values may take in memory.
 pub(super) fn weight(line_bytes: usize, values: usize) -> usize {
     REQUEST_BYTES + COPIES * line_bytes + VALUE_BYTES * values
 }
 
-/// The sum over all requests, and its limit.
+/// The bytes reserved by all requests, and their limit.
 pub(super) struct RequestMemory {
     bytes: Arc<AtomicUsize>,
     limit: usize,
 }
 
-/// One request's part, given back when the last copy is dropped.
+/// The bytes reserved by one request. They are released when the last clone is dropped.
 #[derive(Clone)]
 pub(super) struct Share {
     _reserved: Arc<Reserved>,
@@ -48,10 +48,10 @@ impl RequestMemory {
         self.bytes.load(Ordering::Relaxed) == 0
     }
 
-    /// `None` when the sum would be over the limit.
+    /// Reserves `bytes`. Returns `None` if the sum would be over the limit.
     pub(super) fn take(&self, bytes: usize) -> Option<Share> {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        // Dropped at once, it gives the bytes back.
+        // If it is dropped here, the bytes are released again.
         let taken = Reserved { bytes, of: Arc::clone(&self.bytes) };
         (before.saturating_add(bytes) <= self.limit).then(|| Share { _reserved: Arc::new(taken) })
     }

@@ -1,5 +1,5 @@
-//! One pass over a line's bytes before it is parsed: how many JSON values it may hold, and the request's id. A few bytes
-//! of JSON become an object of a hundred bytes in memory, so the length of a line alone bounds nothing.
+//! Scans a line's bytes before the line is parsed: counts its JSON values, and finds the request's id. A few bytes of
+//! JSON become an object of a hundred bytes in memory, so a limit on a line's length does not bound its memory.
 
 use rmcp::model::RequestId;
 
@@ -10,18 +10,18 @@ enum Place {
     Value,
 }
 
-/// Reads a line in parts. It keeps a few bytes whatever the line's length is, and takes any bytes.
+/// Scans a line in parts. It accepts any bytes, and keeps only a few of them, whatever the line's length is.
 pub(super) struct Scan {
     max_id_bytes: usize,
     depth: usize,
     in_string: bool,
     is_escaped: bool,
     place: Place,
-    /// The key of the outermost object that was read last, with its quotes, cut.
+    /// The last key that was read in the outermost object, with its quotes, truncated.
     key: Vec<u8>,
-    /// The JSON of the request's id, cut one byte behind the limit.
+    /// The JSON of the request's id, truncated one byte after the limit.
     id: Vec<u8>,
-    /// Arrays, objects and separators: at least as many as half the values of the line.
+    /// The number of arrays, objects and commas. It is at least half the number of values.
     pub(super) values: usize,
 }
 

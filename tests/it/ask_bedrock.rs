@@ -1,4 +1,4 @@
-//! `ask_database` through Bedrock's wire: the real AWS SDK against a local endpoint.
+//! `ask_database` through Bedrock's wire format: the real AWS SDK against a local endpoint.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What an answer is held to: numbers that stand in the result, results that hold something, values as they are stored,
-//! and conversations that stay their own user's. Through Bedrock's wire.
+//! Checks on answers: numbers are in the result, an empty result is questioned, values are spelt as they are stored,
+//! and a conversation is visible to its own user only. Through Bedrock's wire format.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn ask(script: Vec<Answer>) -> (Value, Bedrock, Home) {
     (reply, bedrock, home)
 }
 
-/// What came back for the last tool use of a request.
+/// Status and text of the last tool result in a request.
 fn result(bedrock: &Bedrock, request: usize) -> (String, String) {
     let body = &bedrock.requests()[request].body;
     let result = &body["messages"].as_array().unwrap().last().unwrap()["content"][0]["toolResult"];
@@ -45,7 +45,7 @@ fn a_result_of_nothing_is_questioned_once_with_the_spelling_that_is_stored() {
     assert_eq!(reply["rows"], json!([[25]]), "{reply}");
     let (status, text) = result(&bedrock, 1);
     assert!(status == "success" && text.contains("'Zurich' is not stored; customers.city holds 'Zürich'"), "{text}");
-    // An answer of nothing is taken when the model stands by it.
+    // An empty result is accepted when the model runs the same statement again.
     let (reply, bedrock, _) = ask(vec![of("Nowhere"), of("Nowhere"), answers("There are none.")]);
     assert_eq!((&reply["row_count"], &reply["summary"]), (&json!(0), &json!("There are none.")));
     assert!(!result(&bedrock, 2).1.contains("holds no value"), "only once");
@@ -72,7 +72,7 @@ fn values_of_a_column_come_by_the_road_of_any_statement() {
             .iter()
             .any(|record| record["sql"] == "SELECT DISTINCT city FROM customers WHERE city IS NOT NULL LIMIT 20")
     );
-    // Values that may not be sent are not, and masked ones stay masked.
+    // Values that must not be sent are not sent, and masked values stay masked.
     for (setting, expected) in [
         ("[model]\nsend_values = false\n", "not sent"),
         ("[model]\nsend_rows = false\n", "not sent"),
@@ -162,7 +162,7 @@ fn a_conversation_goes_on_for_its_own_user_alone() {
 
 #[test]
 fn a_model_that_says_or_asks_too_much_is_bounded() {
-    // A summary of very many numbers is cut before anybody looks at it.
+    // A summary of very many numbers is cut before its numbers are checked.
     let words = (1_000..120_000).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
     let script = vec![runs("SELECT count(*) AS n FROM customers"), answers(&words)];
     let bedrock = Bedrock::start(script);
@@ -181,7 +181,7 @@ fn a_model_that_says_or_asks_too_much_is_bounded() {
         let (reply, ..) = ask(vec![uses(tool, input)]);
         assert!(reply.to_string().len() < 40_000, "{tool}: {} bytes", reply.to_string().len());
     }
-    // Of very many uses in one turn a few are done.
+    // Of very many tool uses in one turn, only a few run.
     let content = (0..200).map(
         |place| json!({"toolUse": {"toolUseId": format!("t{place}"), "name": "run_sql", "input": {"sql": "SELECT 1"}}}),
     );
@@ -218,7 +218,7 @@ fn cost_stays_inside_its_limits() {
     let replies = limited("max_asks_per_minute = 2", 3);
     assert_eq!(statuses(&replies), ["success", "success", "rate_limited"]);
     assert!(replies[2]["error"]["hint"].as_str().unwrap().starts_with("Ask again in "), "{}", replies[2]);
-    // A turn takes 120 tokens: with the rows at hand the answer comes without words.
+    // A turn takes 120 tokens. Over the limit, an answer that has its rows is sent without a summary.
     let replies = limited("max_question_tokens = 100", 1);
     assert_eq!((&replies[0]["status"], &replies[0]["rows"]), (&json!("success"), &json!([[400]])));
     assert!(replies[0]["warnings"][0].as_str().unwrap().contains("max_question_tokens"), "{}", replies[0]);

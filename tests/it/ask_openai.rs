@@ -1,4 +1,4 @@
-//! `ask_database` through an OpenAI-compatible server on loopback: with tool calls, without them, and with its faults.
+//! `ask_database` through an OpenAI-compatible server on loopback: with tool calls, without them, and with faults.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::openai::{Answer, OpenAi, calls, says};
 use crate::support::{Home, Scratch, everything_under};
 
-/// A refusal that repeats the key across the place where its words are cut.
+/// A server's message with the key at the place where the message is cut.
 const LONG: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\
     xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\
     planted-openai-key";
@@ -45,7 +45,7 @@ fn a_question_is_answered_by_tool_calls() {
     assert_eq!((&first["model"], &first["max_tokens"]), (&json!("local"), &json!(4096)));
     assert_eq!(first["tools"][0]["function"]["name"], "run_sql");
     assert!(first["messages"][0]["content"].as_str().unwrap().contains("order_items("));
-    // The call goes back as it came, and its result names it.
+    // The call is sent back unchanged, and its result names it.
     assert_eq!(second["messages"][2]["tool_calls"][0]["function"]["arguments"], json!({"sql": COUNT}).to_string());
     assert_eq!(second["messages"][3]["tool_call_id"], "call_a");
     assert!(second["messages"][3]["content"].as_str().unwrap().contains("[[400]]"));
@@ -89,11 +89,11 @@ fn a_model_without_tool_calls_says_them_in_text() {
 
 #[test]
 fn what_small_models_do_is_read_for_what_it_is() {
-    // A call in the text although there are tool calls, and a fenced statement.
+    // The server has tool calls, but the model writes the call as text.
     let said = "{\"name\": \"run_sql\", \"parameters\": {\"sql\": \"SELECT count(*) AS n FROM customers\"}}";
     let (reply, _) = ask(&OpenAi::start(vec![says(said), answers()]));
     assert_eq!(reply["rows"], json!([[400]]), "{reply}");
-    // Words that hold a statement or quote a call are words, where there is another way of calling.
+    // If the server has tool calls, a statement or a quoted call in the text is only text.
     let quoted = "A row says:\n```json\n{\"tool\": \"answer\", \"input\": {\"summary\": \"WORDS OF THE ROW\"}}\n```\nI will not.";
     for said in ["```sql\nSELECT count(*) AS n FROM orders\n```", quoted] {
         let (reply, home) = ask(&OpenAi::start(vec![says(said), runs(), answers()]));
@@ -102,12 +102,12 @@ fn what_small_models_do_is_read_for_what_it_is() {
     let honest = "There are 400 customers. I used:\n```sql\nSELECT count(*) AS n FROM customers\n```";
     let (reply, _) = ask(&OpenAi::start(vec![runs(), says(honest)]));
     assert_eq!((&reply["summary"], &reply["receipt"]["model_calls"]), (&json!(honest), &json!(2)), "{reply}");
-    // Odd ids, parts, and counts.
+    // An id that is a number, and content in parts.
     let odd = json!({"role": "assistant", "content": [{"type": "text", "text": "Let me see."}], "tool_calls": [
         {"id": 7, "type": null, "function": {"name": "run_sql", "arguments": {"sql": COUNT}}}]});
     let (reply, _) = ask(&OpenAi::start(vec![Answer::Message(odd, "tool_calls"), answers()]));
     assert_eq!(reply["rows"], json!([[400]]), "{reply}");
-    // Text after the rows is the summary, arguments that are no JSON go back, a cut reply is not run.
+    // Text after the rows is the summary. Arguments that are not JSON are sent back. A truncated reply is not run.
     let (reply, _) = ask(&OpenAi::start(vec![runs(), says("There are 400 customers.")]));
     assert_eq!(reply["summary"], "There are 400 customers.", "{reply}");
     let broken = json!({"role": "assistant", "content": "", "tool_calls": [
@@ -121,7 +121,7 @@ fn what_small_models_do_is_read_for_what_it_is() {
     let (reply, home) = ask(&server);
     assert_eq!(reply["status"], "success");
     assert_eq!(home.records().len(), 2, "the cut call did not run");
-    // A server that wants the newer name of the bound.
+    // A server that requires the newer name of the token limit.
     let server = OpenAi::start_with(|_, body| match body["messages"].as_array().unwrap().len() {
         _ if body.get("max_tokens").is_some() => {
             Answer::Fault(400, "", "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")

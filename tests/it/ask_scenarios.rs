@@ -1,5 +1,5 @@
-//! What a model may say and a service may do, one line each: outcome, model calls, requests, tokens and audit records,
-//! through the real AWS SDK. `tests/run -- ask_scenarios --nocapture` prints the table.
+//! What a model may reply and a service may do, one scenario each: outcome, model calls, requests, tokens and audit
+//! records, through the real AWS SDK. `tests/run -- ask_scenarios --nocapture` prints the table.
 
 use std::time::Duration;
 
@@ -8,25 +8,27 @@ use serde_json::{Value, json};
 use crate::support::bedrock::{Answer, Bedrock, answers, runs, uses};
 use crate::support::{Home, Server};
 
-/// One question and what must become of it.
+/// One question and its expected outcome.
 struct Scenario {
     name: &'static str,
     script: Vec<Answer>,
-    /// Besides the question.
+    /// Arguments besides the question.
     arguments: Value,
     config: &'static str,
     env: Vec<(&'static str, &'static str)>,
     /// Status, or the error's code.
     outcome: &'static str,
-    /// Model calls in the receipt, requests that the service saw, records of the question and its statements.
+    /// Model calls in the receipt.
     calls: u64,
+    /// Requests that the service received.
     requests: usize,
+    /// Audit records of the question and its statements.
     records: usize,
-    /// What the reply has to hold.
+    /// Text that the reply has to contain.
     holds: &'static str,
 }
 
-/// `calls` of the model, as many requests, `records` in the trail.
+/// A scenario with as many requests as model `calls`, and `records` in the trail.
 fn scenario(name: &'static str, script: Vec<Answer>, outcome: &'static str, calls: u64, records: usize) -> Scenario {
     Scenario {
         name,
@@ -479,7 +481,7 @@ fn run(scenario: &Scenario, number: usize) -> (Value, usize, usize) {
     (reply, bedrock.requests().len(), all)
 }
 
-/// Runs the scenarios on as many threads as pay for the waits, and prints one line each.
+/// Runs the scenarios on several threads, because most of their time is waiting. Prints one line each.
 fn table(scenarios: Vec<Scenario>) {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let lines = std::sync::Mutex::new(vec![String::new(); scenarios.len()]);
@@ -502,7 +504,7 @@ fn table(scenarios: Vec<Scenario>) {
                         number_of("output_tokens"),
                         number_of("elapsed_ms")
                     );
-                    // Every turn that was had is counted, and nothing else.
+                    // The tokens of every turn that was received are counted, and no others.
                     let is_right = (outcome, calls, requests, records)
                         == (scenario.outcome, scenario.calls, scenario.requests, scenario.records)
                         && reply.to_string().contains(scenario.holds)

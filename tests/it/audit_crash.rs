@@ -1,4 +1,4 @@
-//! The audit trail under what it is for: processes killed at any moment, a full disk, a store on PostgreSQL, secrets.
+//! The audit trail under faults: processes killed at any moment, a full disk, a store on PostgreSQL, secrets.
 
 use std::collections::{HashMap, HashSet};
 use std::process::{Command, Stdio};
@@ -16,7 +16,7 @@ use crate::support::{Home, Server, content, everything_under, output_of};
 const CALLS: usize = 10_000;
 const PROCESSES: usize = 8;
 
-/// One of the mixed calls: allowed, refused, failing, other tools. What comes from outside says so.
+/// One call of a mix: allowed, refused, failing, other tools. Statements from outside contain `outside`.
 fn call(number: usize) -> (&'static str, Value) {
     let sql = |text: String| ("run_sql", json!({"sql": text}));
     match number % 10 {
@@ -30,7 +30,7 @@ fn call(number: usize) -> (&'static str, Value) {
     }
 }
 
-/// Records by id, and what `verify` says.
+/// Records by id, and the output of `verify`.
 fn trail(home: &Home) -> (HashMap<String, Value>, Value) {
     let records = home.records().into_iter().map(|record| (record["id"].as_str().unwrap().to_owned(), record));
     let verdict = home.run(&["audit", "verify", "--json"]);
@@ -45,7 +45,7 @@ fn ten_thousand_calls_of_eight_processes_with_kills() {
     let url = format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable", postgres.port);
     let home = Home::new("kills").set("TUDB_DATABASE_URL", url);
     let (next, kills) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    // Ids of answered calls cannot be seen from outside, but how many of each kind were answered can.
+    // A client does not see the ids of its calls, but it can count the answers of each kind.
     let answered = Mutex::new(HashMap::<String, usize>::new());
     std::thread::scope(|scope| {
         for process in 0..PROCESSES {
@@ -54,7 +54,7 @@ fn ten_thousand_calls_of_eight_processes_with_kills() {
                 let mut round = process;
                 while next.load(Ordering::Relaxed) < CALLS {
                     let mut server = home.serve();
-                    // Each process makes a few hundred calls, some at once, and is killed with calls under way.
+                    // Each process makes a few hundred calls, some at once, and is killed while calls run.
                     let life = 100 + (round * 37) % 150;
                     let mut open = Vec::new();
                     for place in 0..life {
@@ -103,7 +103,7 @@ fn ten_thousand_calls_of_eight_processes_with_kills() {
     for (id, record) in &records {
         assert_eq!(record["outcome"] == "unfinished", unfinished.contains(id.as_str()), "{record}");
     }
-    // Every answered call has its outcome: a kill takes only what was under way.
+    // Every answered call has its outcome: a kill loses only calls that were running.
     let mut recorded = HashMap::<String, usize>::new();
     for record in records.values().filter(|record| record["outcome"] != "unfinished") {
         *recorded.entry(record["code"].as_str().unwrap_or("ok").to_owned()).or_default() += 1;
@@ -122,7 +122,7 @@ fn ten_thousand_calls_of_eight_processes_with_kills() {
         unfinished.len()
     );
     assert!(executed.len() > CALLS / 3 && unfinished.len() < records.len() / 10);
-    // The next start says so, too.
+    // The next start reports the number of unfinished calls.
     let server = home.serve();
     let said = format!("{} calls of earlier or other processes have no outcome", unfinished.len());
     for _ in 0..300 {
@@ -167,7 +167,7 @@ fn a_kill_at_any_point_of_a_call_leaves_its_record() {
     assert!(!executed.is_empty() && executed.len() < 60, "the kills came at different points: {}", executed.len());
 }
 
-/// A server whose files may not grow beyond so many kilobytes, as on a full disk.
+/// A server whose files cannot grow beyond so many kilobytes, as on a full disk.
 fn on_a_full_disk(home: &Home, kilobytes: u32) -> Server {
     let own = home.command();
     let mut shell = Command::new("bash");
@@ -203,13 +203,13 @@ fn on_a_full_disk_nothing_runs_without_a_record() {
     eprintln!("on a full disk: {seen:?}");
     assert!(seen["ok"] > 10 && seen["refused"] > 50, "{seen:?}");
     server.finish();
-    // Room again: the trail is whole, and each call that was answered without a warning has its outcome.
+    // With space again, the trail is whole, and each call that was answered without a warning has its outcome.
     let (records, verdict) = trail(&home);
     assert_eq!(verdict["faults"], json!([]));
     let finished = records.values().filter(|record| record["outcome"] == "ok").count();
     assert!(finished > seen["ok"], "{finished} of {seen:?}");
     home.say(&["sql", "SELECT 1"]);
-    // Where records are not required the calls go on, and say so.
+    // If records are not required, calls continue with a warning.
     let config = home.scratch.path("tudb.toml");
     std::fs::write(&config, "[audit]\nrequired = false\n").unwrap();
     let home = home.set("TUDB_CONFIG", config.display());
@@ -261,7 +261,7 @@ fn a_store_that_was_removed_is_made_anew_and_odd_settings_are_refused_unquoted()
             "{output:?}"
         );
     }
-    // What a stranger put into a question is no formula for a spreadsheet, and steers no terminal.
+    // The text of a question is no formula in a spreadsheet and no control sequence in a terminal.
     let home = Home::new("steer");
     home.run(&["ask", "=HYPERLINK(1)\u{1b}[2K"]);
     let csv = home.say(&["audit", "export", "--format", "csv"]);
@@ -318,7 +318,7 @@ fn a_store_on_postgres_takes_records_of_a_role_that_may_only_insert() {
                  CREATE ROLE auditor_{name} LOGIN IN ROLE tudb_audit_reader;"
             ),
         );
-        // Objects of another user that stand before the built-in ones.
+        // Another user's objects that shadow the built-in ones.
         postgres.script(&database, &format!("{TWINS}; ALTER DATABASE {database} SET search_path = public, pg_catalog"));
         let as_role = |role: &str, password: &str| url.replace("postgres@", &format!("{role}_{name}{password}@"));
         let writer = home.set("TUDB_AUDIT_DB", as_role("host", ":planted-writer"));
@@ -343,7 +343,7 @@ fn a_store_on_postgres_takes_records_of_a_role_that_may_only_insert() {
         }
         let doctor = writer.say(&["doctor"]);
         assert!(doctor.contains("audit store: PostgreSQL"), "{doctor}");
-        // Who writes cannot read, nor change.
+        // The role that writes can neither read nor change records.
         let refused = writer.run(&["audit", "show"]);
         let told = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(refused.status.code() == Some(1) && told.contains("permission denied"), "{told}");
@@ -369,7 +369,7 @@ fn a_store_on_postgres_takes_records_of_a_role_that_may_only_insert() {
         for text in [&stderr, &doctor, &told, &format!("{records:?}")] {
             assert!(!text.contains("planted-writer") && !text.contains("nobody guesses"), "{text}");
         }
-        // The owner can change a record, and it shows.
+        // The owner can change a record, and `verify` finds the change.
         postgres.query(
             &database,
             "UPDATE tudb_audit.event SET body = replace(body, 'SELECT 1', 'SELECT 2') WHERE body LIKE '%SELECT 1%'",
@@ -377,7 +377,7 @@ fn a_store_on_postgres_takes_records_of_a_role_that_may_only_insert() {
         let output = reader.run(&["audit", "verify"]);
         assert_eq!(output.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&output.stdout).contains("was changed"));
-        // A store that went away refuses; when it is back the calls go on in a chain of their own.
+        // Without its store, calls are refused. When the store is back, calls continue in a new chain.
         let mut server = writer.serve();
         assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["row_count"], 1);
         postgres.query("postgres", &format!("ALTER ROLE host_{name} NOLOGIN"));
@@ -429,7 +429,7 @@ fn records_are_found_by_time_user_tool_text_and_page() {
     }
     let question = all.iter().find(|record| record.get("question").is_some()).unwrap()["id"].as_str().unwrap();
     assert_eq!(shown(&["--id", question]).len(), all.len() - 13, "a question with its statements");
-    // Page by page everything comes, once.
+    // Paging returns every record once.
     let (mut pages, mut before) = (Vec::new(), None::<String>);
     loop {
         let mut arguments = vec!["--last", "4"];
@@ -470,7 +470,7 @@ fn old_records_are_pruned_and_the_rest_verifies() {
     server.finish();
     assert!(home.say(&["audit", "prune", "--older-than", "1d"]).starts_with("0 events removed"));
     let all = home.records();
-    // All of the first process is older than now.
+    // All events of the first process are older than now.
     let said = home.say(&["audit", "prune", "--older-than", "0s"]);
     assert!(said.starts_with("6"), "sixty events and the first pruning's: {said}");
     let verify = home.say(&["audit", "verify"]);
@@ -533,7 +533,7 @@ fn a_mirror_that_nobody_reads_stops_no_call() {
     assert!(server.finish().success());
     assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
     assert_eq!(home.records().len(), 50);
-    // With a reader all of it arrives.
+    // With a reader, every line arrives.
     let mut server = home.serve();
     let pipe = mirror.clone();
     let reader = std::thread::spawn(move || std::fs::read_to_string(pipe).unwrap());
@@ -542,7 +542,7 @@ fn a_mirror_that_nobody_reads_stops_no_call() {
     assert_eq!(reader.join().unwrap().lines().count(), 20);
 }
 
-/// Secrets from every place that they can come from, and every sink there is, at the finest level of the log.
+/// Plants secrets in every input, and searches every output at the finest log level.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn planted_secrets_reach_no_sink() {
@@ -626,7 +626,7 @@ fn planted_secrets_reach_no_sink() {
             seen.extend(output.stdout);
             seen.extend(output.stderr);
         }
-        // What was planted lies in one directory; everything else is TUDB's.
+        // The planted inputs are in one directory. TUDB wrote everything else.
         std::fs::remove_dir_all(home.scratch.path("private")).unwrap();
         seen.extend(everything_under(&home.scratch.path("")));
     }

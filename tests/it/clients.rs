@@ -1,5 +1,5 @@
-//! Real MCP clients against the built binary: SDKs in every mode they have, two agent frameworks, the inspector's command
-//! line, and the official conformance suite.
+//! Real MCP clients against the built binary: SDKs in each of their modes, two agent frameworks, the inspector's
+//! command line, and the official conformance suite.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -11,20 +11,20 @@ use crate::support::{Home, output_of, tool_path};
 const QUESTION: &str = "Show me the top 5 products by revenue last month";
 const TOOLS: [&str; 5] = ["list_tables", "describe_table", "run_sql", "explain_query", "ask_database"];
 
-/// A home, and the answer that the terminal gives there.
+/// A home, and the answer that the command line gives in it.
 fn embedded() -> (Home, Value) {
     let home = Home::new("clients");
     let reply: Value = serde_json::from_str(&home.say(&["ask", QUESTION, "--json"])).unwrap();
     (home, reply)
 }
 
-/// Numbers by value: JavaScript writes 2117.0 as 2117.
+/// Compares numbers by value: JavaScript writes 2117.0 as 2117.
 fn rows(answer: &Value) -> Vec<(String, f64)> {
     let rows = answer["rows"].as_array().unwrap_or_else(|| panic!("{answer}"));
     rows.iter().map(|row| (row[0].to_string(), row[1].as_f64().unwrap())).collect()
 }
 
-/// Runs a client script; each mode it tried has to see what the terminal saw.
+/// Runs a client script. Each of its modes has to get the rows that the command line got.
 fn drive(interpreter: &str, script: &str, modes: &[(&str, Option<&str>)]) {
     let (home, expected) = embedded();
     let script = format!("{}/tests/clients/{script}", env!("CARGO_MANIFEST_DIR"));
@@ -44,7 +44,7 @@ fn drive(interpreter: &str, script: &str, modes: &[(&str, Option<&str>)]) {
         assert_eq!(seen["rows"]["rows"], json!([[3001]]), "{mode}");
         assert_eq!(seen["refused"], true, "{mode}");
         if let Some(progress) = seen["progress"].as_array() {
-            // A stage that is over before it could be told is left out.
+            // A stage that ends quickly is not reported.
             let stages = ["reading the schema", "checking", "running"].map(|stage| json!(stage));
             assert!(progress.iter().any(|stage| stages.contains(stage)), "{mode}: {progress:?}");
         }
@@ -108,7 +108,7 @@ fn the_inspector_gets_the_same_answer_in_both_eras() {
             command.args(["--cli", "--format", "json", "--protocol-era", era]).args(arguments);
             serde_json::from_str(&output_of(command.args(["--", env!("CARGO_BIN_EXE_tudb")]))).unwrap()
         };
-        // Strict: a tool schema that is not portable fails the command.
+        // With `--strict`, a tool schema that is not portable fails the command.
         let tools = inspect(&["--strict", "--method", "tools/list"]);
         assert!(TOOLS.iter().all(|tool| tools.to_string().contains(tool)), "{tools}");
         let arguments = json!({"question": QUESTION}).to_string();
@@ -121,7 +121,7 @@ fn the_inspector_gets_the_same_answer_in_both_eras() {
     }
 }
 
-/// Scenarios of the conformance suite that ask for no fixture tool, and the revisions to run each with.
+/// Scenarios of the conformance suite that need no tool of the suite's own.
 const SCENARIOS: [&str; 11] = [
     "server-initialize",
     "server-session-lifecycle",
@@ -136,7 +136,7 @@ const SCENARIOS: [&str; 11] = [
     "server-sse-multiple-streams",
 ];
 
-/// Checks that cannot pass, each for its reason.
+/// Checks that cannot pass, with the reason.
 const NOT_APPLICABLE: [(&str, &str); 6] = [
     ("sep-2575-server-rejects-undeclared-capability", "asks for the suite's own tool"),
     ("sep-2575-missing-capability-http-400", "asks for the suite's own tool"),
@@ -170,7 +170,7 @@ fn the_conformance_suite_passes() {
         let output = home.scratch.path(scenario);
         let mut suite = javascript(&home, "@modelcontextprotocol/conformance/dist/index.js");
         suite.args(["server", "--url", &url, "--scenario", scenario, "--output-dir"]).arg(&output);
-        // Its exit code counts the checks that cannot apply too: what it wrote is judged here.
+        // The exit code also counts checks that cannot apply, so the written results are checked instead.
         let said = suite.current_dir(home.scratch.path("")).output().unwrap();
         let results = std::fs::read_dir(&output)
             .unwrap_or_else(|_| panic!("{scenario}: {}", String::from_utf8_lossy(&said.stdout)))

@@ -50,12 +50,12 @@ fn version_and_doctor_say_what_is_there() {
     assert_eq!(json["ok"], false);
     let source = json["findings"].as_array().unwrap().iter().find(|found| found["what"] == "source main").unwrap();
     assert_eq!((&source["level"], &source["code"]), (&json!("fail"), &json!("database_missing")));
-    // The same words as a tool's error.
+    // The finding has the same text as a tool's error.
     let error = broken.serve().call("list_tables", json!({}))["error"].clone();
     for part in ["code", "message", "hint"] {
         assert!(source["text"].as_str().unwrap().contains(error[part].as_str().unwrap()), "{source} {error}");
     }
-    // Credentials that are not there are a warning under auto, and a failure where Bedrock is asked for by name.
+    // Missing credentials are a warning with `auto`, and a failure if Bedrock is set by name.
     let bedrock = |choice: &str| {
         let home = Home::new("cli-doctor").set("AWS_REGION", "eu-west-1").set("TUDB_BEDROCK_MODEL", "some.model");
         let output = home.set("TUDB_MODEL", choice).run(&["doctor", "--json"]);

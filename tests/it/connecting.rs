@@ -1,4 +1,4 @@
-//! Connecting: TLS with libpq's meaning of all six modes, several hosts, and what is said when it fails.
+//! Connecting: TLS modes as libpq defines them, several hosts, and the errors of failed connections.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::postgres::{Postgres, free_port, is_root, server, unprivileged_directory};
 use crate::support::{Home, output_of};
 
-/// Certificates of each kind, in a directory of the server's own user.
+/// Makes certificates of each kind, in a directory of the server's own user.
 fn certificates(directory: &Path) {
     let openssl =
         |arguments: &str| output_of(Command::new("openssl").args(arguments.split(' ')).current_dir(directory));
@@ -26,7 +26,7 @@ fn certificates(directory: &Path) {
     openssl(&format!(
         "{new} -x509 -keyout self.key -out self.crt -subj /CN=localhost -addext subjectAltName=DNS:localhost"
     ));
-    // Without extensions OpenSSL makes the old version; newer ones have to be asked for it.
+    // Without extensions OpenSSL makes version 1. Newer releases need an option for that.
     openssl(&format!("x509 -req -in good.csr {signed} -out old.crt"));
     if !openssl("x509 -in old.crt -noout -text").contains("Version: 1") {
         openssl("req -x509 -x509v1 -key good.key -days 30 -subj /CN=localhost -out old.crt");
@@ -37,7 +37,7 @@ fn certificates(directory: &Path) {
     output_of(Command::new("sh").args(["-c", &modes]).current_dir(directory));
 }
 
-/// A server with TLS and rules for who may come in how.
+/// A server with TLS, and rules for who may connect with or without it.
 fn tls_server(directory: &Path) -> Postgres {
     certificates(directory);
     let hba = directory.join("hba.conf");
@@ -63,7 +63,7 @@ fn tls_server(directory: &Path) -> Postgres {
     server
 }
 
-/// Whether the connection that this string makes is encrypted, as the server sees it, or the error's code and words.
+/// Whether the server sees the connection of this string as encrypted, or the error's code and text.
 fn attempt(postgres: &Postgres, url: &str) -> Result<bool, (String, String)> {
     let home = Home::new("tls").set("TUDB_DATABASE_URL", url);
     let mut server = home.serve();
@@ -86,7 +86,7 @@ fn attempt(postgres: &Postgres, url: &str) -> Result<bool, (String, String)> {
 #[ignore = "needs servers or clients: tests/run"]
 fn tls_means_what_libpq_means() {
     let directory = unprivileged_directory("tls");
-    // One after the other: a setting on the command line cannot be changed in a running server.
+    // One server after the other, because a command-line setting cannot change in a running server.
     let server = tls_server(&directory);
     let url =
         |user: &str, host: &str, query: &str| format!("postgres://{user}@{host}:{}/postgres?{query}", server.port);
@@ -119,14 +119,14 @@ fn tls_means_what_libpq_means() {
     );
     fails(url("postgres", "localhost", "sslmode=verify-full"), "tls_failed", "authority that is not known");
     fails(url("postgres", "localhost", "sslmode=verify-full&sslrootcert=/none.crt"), "config_error", "cannot be found");
-    // The right authority and another name.
+    // A known authority, but another host name.
     ok(url("postgres", "127.0.0.1", &format!("sslmode=verify-ca&{}", root("ca.crt"))), true);
     fails(
         url("postgres", "127.0.0.1", &format!("sslmode=verify-full&{}", root("ca.crt"))),
         "tls_failed",
         "another name",
     );
-    // `allow` and `prefer` go the other way when the server wants it.
+    // `allow` and `prefer` switch to the other mode if the server requires it.
     ok(url("only_tls", "localhost", "sslmode=allow"), true);
     fails(url("only_tls", "localhost", "sslmode=disable"), "tls_failed", "Set sslmode=require");
     ok(url("only_plain", "localhost", "sslmode=prefer"), false);
@@ -144,7 +144,7 @@ fn tls_means_what_libpq_means() {
         "Nothing listens there",
     );
     a_changed_password_is_asked_for_again(&server);
-    // Certificates that no mode, or not every mode, can read.
+    // Certificates that not every mode accepts.
     for (name, mode, expected) in [
         ("misnamed", "verify-full", Some("another name")),
         ("misnamed", "verify-ca", None),
@@ -174,7 +174,7 @@ fn tls_means_what_libpq_means() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
-/// A password from a file or a command is read anew when the server refuses the old one.
+/// A password from a file or a command is read again when the server refuses the old one.
 fn a_changed_password_is_asked_for_again(postgres: &Postgres) {
     for form in ["password_file = \"FILE\"", "password_command = [\"cat\", \"FILE\"]"] {
         postgres.query("postgres", "ALTER ROLE secretive PASSWORD 's3cret-word'");

@@ -1,4 +1,4 @@
-//! The context file: what it says reaches the model, verified queries win, and errors name the line.
+//! The context file: its text reaches the model, verified queries win, and errors name the line.
 
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ fn a_verified_query_wins_and_the_model_hears_the_rest() {
     assert_eq!((&reply["receipt"]["engine"], &reply["receipt"]["model_calls"]), (&json!("verified"), &json!(0)));
     assert_eq!(reply["sql"], "SELECT count(*) AS n FROM customers WHERE city = 'Zürich'");
     assert!(reply["explanation"].as_str().unwrap().contains("How many clients live in {city}?"));
-    // A parameter is a value and stays one.
+    // A parameter is always a value, never SQL.
     let reply = server.call("ask_database", json!({"question": "How many clients live in x' OR '1'='1?"}));
     assert_eq!((&reply["status"], &reply["rows"]), (&json!("success"), &json!([[0]])), "{reply}");
     assert_eq!(bedrock.requests().len(), 0);
@@ -73,7 +73,7 @@ fn a_verified_query_wins_and_the_model_hears_the_rest() {
     assert!(asked.contains("Verified statements of like questions:\n- How many clients live in {city}?"), "{asked}");
     let records = home.records();
     assert!(records.iter().any(|record| record["engine"] == "verified"));
-    // Without a model it answers too, and the word that the file brings in is found.
+    // Verified queries answer without a model too, and a word from the file is found.
     let plain = self::home(None, FILE);
     let reply = plain.serve().call("ask_database", json!({"question": "How many clients are there at all?"}));
     assert_eq!((&reply["receipt"]["engine"], &reply["rows"]), (&json!("verified"), &json!([[400]])), "{reply}");
@@ -103,7 +103,7 @@ fn a_wrong_file_says_where_and_what_no_longer_fits_is_told() {
         said.contains("warn context file for main: there is no table clients; customers has no column town"),
         "{said}"
     );
-    // A verified query that does not run any more is told; it is planned with made-up values and not run.
+    // A verified query that no longer works is reported. It is planned with made-up values and not run.
     let stale = home(
         None,
         "[[queries]]\nquestion = \"Customers of {town}?\"\nsql = \"SELECT count(*) FROM customers WHERE town = {town}\"\nparameters = { town = \"text\" }\n\
@@ -116,7 +116,7 @@ fn a_wrong_file_says_where_and_what_no_longer_fits_is_told() {
         "{said}"
     );
     assert!(said.contains("\"Clean up\" fails: write_refused") && !said.contains("Orders since"), "{said}");
-    // A draft is a file that can be used as it is.
+    // A draft can be used as a context file unchanged.
     let draft = Home::new("context").say(&["context", "init"]);
     assert!(draft.contains("name = \"order_items\"") && draft.contains("columns.\"quantity\".description"), "{draft}");
     let drafted = home(None, &draft);

@@ -1,5 +1,5 @@
-//! What another user of the same database can do so that statements of others are refused or the schema cannot be read:
-//! objects called like columns, crowds of operators, statistics and labels of any length, locks.
+//! Attempts of another user of the same database to make TUDB refuse statements or fail to read the schema: objects
+//! named like columns, many operators, statistics and labels of any length, locks.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ const HONEST: [&str; 12] = [
     "SELECT json_build_object('id', id) FROM customers ORDER BY id",
 ];
 
-/// What a user makes, each with code in it that nobody vouches for.
+/// Another user's objects, each with code in it that nobody vouches for.
 const OBJECTS: [&str; 8] = [
     "CREATE DOMAIN public.id AS int CHECK (evil(VALUE)); CREATE DOMAIN public.name AS text CHECK (evil(length(VALUE)));
      CREATE DOMAIN public.count AS int CHECK (evil(VALUE)); CREATE DOMAIN public.x AS int CHECK (evil(VALUE));",
@@ -100,7 +100,7 @@ fn objects_called_like_columns_refuse_nobodys_statement() {
                 for ((sql, expected), rows) in HONEST.iter().zip(&expected).zip(answers(&mut server)) {
                     assert_eq!(rows, *expected, "{objects}: {rules}: {sql}");
                 }
-                // What really needs the user's code is refused all the same.
+                // Statements that need the user's code are still refused.
                 for sql in ["SELECT evil(1)", "SELECT public.evil(id) FROM customers"] {
                     let reply = server.call("run_sql", json!({"sql": sql}));
                     assert_eq!(reply["error"]["code"], "function_refused", "{sql}: {reply}");
@@ -147,7 +147,7 @@ fn crowds_of_operators_and_functions_hold_nobody_up() {
     assert_eq!(answers(&mut server), expected);
 }
 
-/// Everything that reads the schema as a whole.
+/// Calls every tool that reads the whole schema.
 fn schema_is_read(server: &mut Server, what: &str) {
     for (tool, arguments) in [
         ("list_tables", json!({})),
@@ -237,7 +237,8 @@ fn a_lock_on_one_table_holds_up_no_look_at_the_schema() {
     }
 }
 
-/// Code that a range, an operator's relatives, a policy or a name like an entry of `allow_functions` would run or show.
+/// Code that would run or be shown through a range, an operator's relatives, a policy or a name like an entry of
+/// `allow_functions`.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn what_hangs_on_a_type_an_operator_or_a_table_is_looked_at_too() {
@@ -300,7 +301,7 @@ fn what_hangs_on_a_type_an_operator_or_a_table_is_looked_at_too() {
     }
 }
 
-/// A user's overload must not make the built-in answer where an extension's function did.
+/// If an extension's function answered before, a user's overload must not make the built-in answer instead.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn an_overload_changes_no_answer() {
@@ -331,7 +332,7 @@ fn an_overload_changes_no_answer() {
         for (before, now) in before.iter().zip(ask(&mut serve(postgres, &database, "").1)) {
             assert!(now.is_null() || now == *before, "{now}");
         }
-        // A function that the configuration lists by its name.
+        // A function that the configuration lists by name.
         postgres.script(
             &database,
             "CREATE FUNCTION public.age(date) RETURNS text STABLE LANGUAGE sql AS $$ SELECT '42 days' $$",
@@ -350,7 +351,7 @@ fn an_overload_changes_no_answer() {
     }
 }
 
-/// A view that another session replaces all the time shows no denied column.
+/// A view that another session keeps replacing shows no denied column.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn what_is_replaced_between_the_look_up_and_the_run_is_not_shown() {
@@ -371,7 +372,7 @@ fn what_is_replaced_between_the_look_up_and_the_run_is_not_shown() {
     let (_home, mut server) = serve(postgres, &database, "deny = [\"customers.ssn\"]\n");
     let mut answered = 0;
     for number in 0..300 {
-        // New texts, and one text again and again, which the driver knows.
+        // New texts alternate with one repeated text, which the driver has prepared before.
         let number = if number % 2 == 0 { number } else { 1 };
         let sql = format!("SELECT v FROM shifting WHERE {number} = {number} ORDER BY v");
         let reply = server.call("run_sql", json!({"sql": sql}));

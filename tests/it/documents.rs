@@ -1,4 +1,4 @@
-//! README and the example configuration stay true to the program.
+//! README and the example configuration agree with the program.
 
 use std::process::Command;
 
@@ -18,7 +18,7 @@ fn the_example_configuration_starts_the_server() {
     let home = Home::new("example");
     let mut command: Command = home.command();
     for (name, value) in entry["env"].as_object().unwrap() {
-        // The values are examples; the names have to be known to the program.
+        // The values are examples. The program has to know the names.
         assert!(name.starts_with("TUDB_") || name.starts_with("AWS_"), "{name}");
         assert!(value.is_string());
         command.env(name, "sqlite://missing.db");
@@ -59,7 +59,7 @@ fn the_readme_is_short_and_opens_with_the_two_commands() {
     assert!(first < second && second < 1_500, "README opens with the two commands");
 }
 
-/// Each relative link of a page leads to a file, and to a heading where it names one.
+/// Each relative link of a page points to an existing file, and to an existing heading if it names one.
 #[test]
 fn links_lead_somewhere() {
     let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -90,7 +90,7 @@ fn links_lead_somewhere() {
     }
 }
 
-/// The defaults of `docs/settings.md` are the program's own.
+/// The defaults in `docs/settings.md` equal those of the program.
 #[test]
 fn the_defaults_of_the_settings_are_those_of_the_program() {
     // `Limits { max_rows: 200, .. }`: the name and the number of each field.

@@ -1,4 +1,4 @@
-//! What a request may bring in: the length of a line, its values, its id, and the sum of all that wait.
+//! Limits on requests: the length of a line, its values, its id, and the sum of all waiting requests.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use serde_json::{Value, json};
 
 use crate::support::{Home, Server, content, peak_memory_kb};
 
-/// Heeds every limit, and runs until it is cancelled.
+/// A statement that obeys every limit and runs until it is cancelled.
 const SLOW: &str =
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000000) SELECT count(*) FROM n";
 
 /// Calls that run at once; the others wait.
 const RUNNING: usize = 8;
 
-/// What the process may take, whatever its callers send.
+/// Maximum memory of the process, whatever its callers send.
 const PEAK_KB: u64 = 120_000;
 
-/// `_meta` of the era without a handshake, with this beside.
+/// `_meta` of the era without a handshake, with one more entry.
 fn meta(client: &str, version: &str, key: &str, value: Value) -> Value {
     json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
         "io.modelcontextprotocol/clientInfo": {"name": client, "version": version}, key: value})
 }
 
-/// Requests that carry this text each in another place.
+/// Requests that each contain this text in another place.
 fn carriers(text: &str) -> Vec<Value> {
     let call = |arguments: Value, meta: Value| json!({"name": "run_sql", "arguments": arguments, "_meta": meta});
     let plain = || meta("h", "1", "x", json!(0));
@@ -41,8 +41,8 @@ fn carriers(text: &str) -> Vec<Value> {
     ]
 }
 
-/// 150 calls at once with such a text while others run: each is answered, the process stays small, and the next call
-/// works. How many were taken in, and the peak.
+/// Sends 150 calls with such a text while others run. Each call is answered, the process stays small, and the next call
+/// works. Returns the number of admitted calls and the peak memory.
 fn flood(text: &str) -> (usize, u64) {
     let home = Home::new("flood").set("TUDB_MODEL", "builtin");
     let mut server = home.serve();
@@ -67,7 +67,7 @@ fn is_refused_at_the_door(answer: &Value) -> bool {
     let message = answer["error"]["message"].as_str().unwrap_or_default();
     let known = ["the limit is", "a progressToken may have", "busy: "];
     let is_refused = known.iter().any(|words| message.contains(words));
-    // A tool that there is not is the one other protocol error here.
+    // The only other protocol error here is that of an unknown tool.
     assert!(is_refused || answer.get("error").is_none() || message.contains("unknown tool"), "{answer}");
     is_refused
 }
@@ -79,7 +79,7 @@ fn many_calls_with_long_fields_take_little_memory() {
         println!("fields of {bytes} bytes: {taken} of 150 calls taken in, peak {peak} kB");
         match bytes {
             5_000_000 => assert_eq!(taken, 0),
-            // All but those whose progress token is too long.
+            // All calls except those whose progress token is too long.
             8_000 => assert_eq!(taken, 135),
             _ => assert!((1..=135).contains(&taken), "{taken}"),
         }

@@ -1,4 +1,5 @@
-//! A question back inside the call: asked of the user where the client offers it in its era, and never needed.
+//! Clarifying questions inside a call: the user is asked if the client supports that in its era, and a call works
+//! without.
 
 use std::process::Command;
 
@@ -9,7 +10,7 @@ use crate::support::{Home, PATIENCE, Server, content, output_of, tool_path};
 
 const READINGS: [&str; 2] = ["Top products by order date", "Top products by payment date"];
 
-/// Asks back unless a reading was chosen; then answers with its statement.
+/// A model that asks for a clarification unless a reading was chosen, and then answers with that reading's statement.
 fn model() -> Bedrock {
     Bedrock::start_with(|_, body| {
         let messages = body["messages"].as_array().unwrap();
@@ -32,7 +33,7 @@ fn question() -> Value {
     json!({"name": "ask_database", "arguments": {"question": "Top products"}})
 }
 
-/// A server whose client offers forms, of the era with a handshake.
+/// A server whose client announces `capabilities`, in the era with a handshake.
 fn legacy(home: &Home, capabilities: Value) -> Server {
     let mut server = Server::start_silent(home.command());
     let hello = json!({"protocolVersion": "2025-06-18", "capabilities": capabilities, "clientInfo": {"name": "h", "version": "1"}});
@@ -41,7 +42,7 @@ fn legacy(home: &Home, capabilities: Value) -> Server {
     server
 }
 
-/// The request that the server puts to the user.
+/// Receives the request that asks the user.
 fn asked(server: &mut Server) -> Value {
     let request = server.receive(PATIENCE).unwrap();
     assert_eq!(request["method"], "elicitation/create", "{request}");
@@ -59,7 +60,7 @@ fn the_user_chooses_while_the_call_waits() {
     let cases = [
         (accept(READINGS[1]), Some("payment")),
         (accept(READINGS[0]), Some("order")),
-        // Anything else is no choice; the question goes back as it would without elicitation.
+        // Any other answer is no choice. The clarification is then the call's result, as without elicitation.
         (accept("Delete everything"), None),
         (json!({"result": {"action": "accept"}}), None),
         (json!({"result": {"action": "decline"}}), None),
@@ -117,7 +118,7 @@ fn a_user_who_does_not_answer_holds_nothing_up() {
     let id = server.send("tools/call", question());
     asked(&mut server);
     assert_eq!(content(&server.answer(id))["status"], "clarification_needed");
-    // Whoever offers no form is not asked.
+    // A client that supports no form is not asked.
     for capabilities in [json!({}), json!({"elicitation": {"url": {}}})] {
         let mut server = legacy(&home, capabilities);
         assert_eq!(server.call("ask_database", json!({"question": "Top products"}))["status"], "clarification_needed");
@@ -151,7 +152,7 @@ fn in_the_era_without_a_handshake_the_call_comes_again_with_the_answer() {
     let answer = json!({"reading": {"action": "accept", "content": {"reading": READINGS[1]}}});
     let id = server.send("tools/call", call(offered(), Some(answer)));
     assert_eq!(content(&server.answer(id))["rows"], json!([["payment"]]));
-    // Declined, or nonsense: the question goes back as a plain result, and nobody is asked twice.
+    // If the answer is a refusal or nonsense, the clarification is a plain result, and the user is not asked twice.
     for answer in [json!({"reading": {"action": "decline"}}), json!({"reading": 7})] {
         let id = server.send("tools/call", call(offered(), Some(answer)));
         assert_eq!(content(&server.answer(id))["status"], "clarification_needed");

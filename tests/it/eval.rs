@@ -1,4 +1,5 @@
-//! Questions with known answers: `tudb eval` with a model that knows them, and the ranking of tables without a model.
+//! Questions with known answers: `tudb eval` with a model that knows the gold statements, and the ranking of tables
+//! without a model.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,7 +19,7 @@ fn questions() -> Vec<Value> {
     QUESTIONS.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The slice's three databases, two on SQLite and one on PostgreSQL.
+/// Three databases of the question set, two on SQLite and one on PostgreSQL.
 fn home() -> (Home, Scratch) {
     let postgres = server();
     let (database, url) = postgres.database("eval");
@@ -39,7 +40,7 @@ fn home() -> (Home, Scratch) {
     (home.set("TUDB_CONFIG", file.display()), copies)
 }
 
-/// A model that knows the gold statement of each question; what `change` makes of it is its first try.
+/// A model that knows the gold statement of each question. Its first try is `change` of that statement.
 fn oracle(change: fn(&str) -> String) -> Bedrock {
     let gold: HashMap<String, String> = questions()
         .iter()
@@ -49,7 +50,7 @@ fn oracle(change: fn(&str) -> String) -> Bedrock {
         let messages = body["messages"].as_array().unwrap();
         let asked = messages[0]["content"][0]["text"].as_str().unwrap();
         let sql = &gold[asked.split_once("Question: ").unwrap().1];
-        // Where there are several right answers the first is as good as any.
+        // If there are several right statements, the first is used.
         let sql = sql.split(';').next().unwrap();
         match messages.len() {
             1 => runs(&change(sql)),
@@ -71,7 +72,7 @@ fn every_gold_statement_answers_its_question_on_both_engines() {
         (&json!(68), &json!(68), &json!(68)),
         "{report}"
     );
-    // Two calls a question: the statement, the words.
+    // Two model calls per question: the statement, and the summary.
     assert_eq!((&report["model_calls"], &report["repairs"]), (&json!(136), &json!(0)));
     assert_eq!((&report["input_tokens"], &report["output_tokens"]), (&json!(13_600), &json!(2_720)));
     let cost = report["cost"].as_f64().unwrap();
@@ -79,7 +80,7 @@ fn every_gold_statement_answers_its_question_on_both_engines() {
     let earlier = home.scratch.path("report.json");
     std::fs::write(&earlier, report.to_string()).unwrap();
 
-    // The same questions without a model: what was equal and is not any more is named, and the exit code says so.
+    // The same questions without a model. Answers that became wrong are named, and the exit code reports them.
     let (plain, _copies) = self::home();
     let arguments = ["eval", &path("questions.jsonl"), "--json", "--source", "concert_singer", "--against"];
     let output = plain.run(&[&arguments[..], &[&earlier.display().to_string()]].concat());
@@ -97,7 +98,7 @@ fn every_gold_statement_answers_its_question_on_both_engines() {
 #[ignore = "needs servers or clients: tests/run"]
 fn a_wrong_column_is_mended_at_the_first_retry() {
     let (home, _copies) = home();
-    // A name that does not exist in place of the last word of the statement's first column or table.
+    // Makes the first table name of the statement one that does not exist.
     let bedrock = oracle(|sql| {
         let at = sql.to_lowercase().find("from ").unwrap() + 5;
         format!("{}no_such_{}", &sql[..at], sql[at..].trim_start())
@@ -108,16 +109,16 @@ fn a_wrong_column_is_mended_at_the_first_retry() {
     assert_eq!((&report["equal"], &report["repairs"]), (&json!(68), &json!(68)), "{report}");
 }
 
-/// How a first try is spoilt; `None` where the statement has nothing of the kind.
+/// Makes an error in a statement. `None` if the statement has no place for it.
 type Spoil = fn(&str) -> Option<String>;
 
-/// The word at which a pattern begins, misspelt: its second letter is missing.
+/// Removes the second letter of the word at `at`.
 fn misspelt(sql: &str, at: usize) -> Option<String> {
     let length = sql[at..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(sql.len() - at);
     (length > 4).then(|| format!("{}{}{}", &sql[..at + 1], &sql[at + 2..at + length], &sql[at + length..]))
 }
 
-/// Where the word after a keyword begins.
+/// Position of the word after a keyword.
 fn after(sql: &str, keyword: &str) -> Option<usize> {
     let at = sql.to_lowercase().find(keyword)? + keyword.len();
     Some(at + sql[at..].find(|c: char| c.is_alphanumeric())?)
@@ -127,7 +128,7 @@ fn spoil_table(sql: &str) -> Option<String> {
     misspelt(sql, after(sql, "from ")?)
 }
 
-/// The first column after WHERE, GROUP BY or ORDER BY, without its table.
+/// Misspells the first column after WHERE, GROUP BY or ORDER BY, without its table.
 fn spoil_column(sql: &str) -> Option<String> {
     let at = ["where ", "group by ", "order by "].iter().find_map(|keyword| after(sql, keyword))?;
     let word: String = sql[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == '.').collect();
@@ -137,7 +138,7 @@ fn spoil_column(sql: &str) -> Option<String> {
     is_column.then(|| misspelt(sql, at)).flatten()
 }
 
-/// A number that is compared, as a text.
+/// Turns a compared number into a text.
 fn spoil_type(sql: &str) -> Option<String> {
     sql.match_indices(['=', '>', '<']).find_map(|(place, _)| {
         let at = place + 1 + sql[place + 1..].find(|c: char| c != ' ')?;
@@ -146,7 +147,7 @@ fn spoil_type(sql: &str) -> Option<String> {
     })
 }
 
-/// A stored value in other letters.
+/// Writes a stored value in other case.
 fn spoil_value(sql: &str) -> Option<String> {
     sql.match_indices(['\'', '"']).step_by(2).find_map(|(place, quote)| {
         let at = place + 1;
@@ -157,8 +158,8 @@ fn spoil_value(sql: &str) -> Option<String> {
     })
 }
 
-/// The statement mended by what came back alone, as a reader without any knowledge of the database would: the first name
-/// that is offered, the other type, the value that is stored.
+/// Corrects the statement from the error text alone, as a reader without knowledge of the database would: with the
+/// first name that is offered, the other type, or the stored value.
 fn mended(sql: &str, told: &str) -> Option<String> {
     if let Some((before, after)) = told.split_once("' is not stored; ") {
         let wrong = before.rsplit('\'').next()?;
@@ -211,7 +212,7 @@ fn what_comes_back_is_enough_to_mend_a_statement_at_the_first_retry() {
             let told = || messages[2]["content"][0]["toolResult"]["content"][0]["text"].as_str().unwrap();
             match messages.len() {
                 1 => runs(&first),
-                // An error, or a result that is doubted, is a reason to try again.
+                // The model tries again after an error or a doubted result.
                 3 if messages[2]["content"][0]["toolResult"]["status"] == "error"
                     || told().contains("holds no value") =>
                 {
@@ -256,14 +257,14 @@ fn a_file_that_cannot_be_evaluated_says_why() {
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(String::from_utf8_lossy(&output.stderr).contains(word), "{text}: {output:?}");
     }
-    // A gold statement that fails does not count, and one that writes never runs.
+    // A gold statement that fails is not counted, and a gold statement that writes never runs.
     std::fs::write(&file, "{\"question\": \"How many customers are there?\", \"sql\": \"DELETE FROM customers\"}\n")
         .unwrap();
     let report: Value = serde_json::from_str(&home.say(&["eval", &file.display().to_string(), "--json"])).unwrap();
     assert_eq!((&report["counted"], &report["outcomes"]["gold_failed"]), (&json!(0), &json!(1)));
 }
 
-/// Those of the `known` tables that a gold statement reads.
+/// The `known` tables that a gold statement reads.
 fn gold_tables(sql: &str, known: &HashSet<String>) -> HashSet<String> {
     let words: Vec<String> =
         sql.to_lowercase().replace([',', '(', ')', ';'], " ").split_whitespace().map(str::to_owned).collect();
@@ -283,7 +284,7 @@ fn the_tables_of_a_question_are_ranked_first() {
     ] {
         postgres.script_best_effort(&database, script);
     }
-    // Nine hundred tables of other matters, whose words come up in questions too.
+    // Nine hundred tables of other subjects, with words that also occur in questions.
     postgres.script(
         &database,
         "DO $$ DECLARE a text; b text; n int := 0; BEGIN
@@ -327,7 +328,7 @@ fn the_tables_of_a_question_are_ranked_first() {
         in_prompt += usize::from(wanted.is_subset(&shown));
         slowest = slowest.max(seen["ranked_us"].as_u64().unwrap());
     }
-    // The same questions in words that are not the schema's.
+    // The same questions in words that the schema does not use.
     let (mut other_words, mut found) = (0, 0);
     for item in asked.iter().filter(|item| item["question_syn"].is_string()) {
         let seen: Value =

@@ -1,4 +1,4 @@
-//! What goes wrong between the program and a database: what is said, when, and that the next call works without help.
+//! Faults between the program and a database: the error and its time, and that the next call works without help.
 //! `--nocapture` shows how long each took.
 
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::support::{Home, Server, output_of};
 
 const PASSWORD: &str = "pl4nted-word";
 
-/// The longest that any of them may take; how long it took is printed. Generous: machines are slow.
+/// Maximum time of a fault. Its real time is printed. Generous, because machines are slow.
 const LIMIT: Duration = Duration::from_secs(30);
 
 const SLOW: &str = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b";
@@ -25,7 +25,8 @@ fn timed(server: &mut Server, sql: &str) -> (Value, u128) {
     (reply, began.elapsed().as_millis())
 }
 
-/// One call that fails with this code and says one cause and one remedy; then, with the fault mended, one that works.
+/// Makes a call that fails with this code and names one cause and one remedy. Then ends the fault, and makes a call
+/// that works.
 fn fails_then_works(name: &str, server: &mut Server, sql: &str, code: &str, mend: impl FnOnce()) {
     let (reply, failed_ms) = timed(server, sql);
     let error = &reply["error"];
@@ -62,7 +63,7 @@ fn serve(url: &str) -> (Home, Server) {
     (home, server)
 }
 
-/// Who may come in how: one line a fault.
+/// A server whose `pg_hba.conf` has one line for each fault.
 fn doorkeeper(directory: &Path) -> (Postgres, std::path::PathBuf) {
     let hba = directory.join("hba.conf");
     std::fs::write(
@@ -116,7 +117,7 @@ fn each_fault_has_its_code_and_is_over_once_it_is_mended() {
     std::fs::write(&hba, "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 reject\n").unwrap();
     postgres.query("postgres", "SELECT pg_reload_conf()");
     std::thread::sleep(Duration::from_millis(300));
-    // The server cannot tell a missing line from one for encrypted connections only; the remedy names both.
+    // The server's error is the same for a missing line and for a line that requires encryption. The remedy names both.
     case("no line in pg_hba.conf", url("nobody_here", postgres.port, "postgres"), "tls_failed", &allow);
 
     let (_home, mut server) =
@@ -155,8 +156,8 @@ fn whatever_happens_to_the_server_the_next_call_works() {
     };
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // The backend is active from Parse on. Only its own log line, written as Execute begins, tells that the
-            // statement runs; it needs far longer than this test, so that the kill comes in the middle of it.
+            // The backend is active from Parse on. Only its log line, written when Execute begins, shows that the
+            // statement runs. The statement takes far longer than this test, so the kill comes while it runs.
             wait_until("the statement is executed", || executions() > 0);
             let active = format!(
                 "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'tudb%' AND state = 'active' AND query LIKE '%{slow}%'"

@@ -1,6 +1,6 @@
 //! Tests through the real binary: one program of modules. `tests/run` installs what they need and starts them.
 
-// A test ends by panicking; what is denied in the program is how tests speak.
+// Tests fail by panicking, so lints that the program denies are allowed here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod ask_bedrock;

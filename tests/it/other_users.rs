@@ -1,5 +1,5 @@
-//! What another user of the same database can do to TUDB: objects that stand in for those TUDB's own statements name,
-//! operators that would refuse every statement, and backends that do not end.
+//! Attacks of another user of the same database: objects that shadow those in TUDB's own statements, operators that
+//! would refuse every statement, and backends that do not end.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::postgres::{Postgres, server, servers};
 use crate::support::{Home, Server, output_of, peak_memory_kb};
 
-/// The most memory that the process may ever hold.
+/// Maximum memory of the process at any time.
 const MAX_MEMORY_KB: u64 = 120 * 1024;
 
 fn serve(url: &str, more: &str) -> (Home, Server) {
@@ -38,7 +38,7 @@ CREATE INDEX ON orders (customer_id) WHERE total > 1;
 ANALYZE;
 ";
 
-/// Every tool once, and what each says.
+/// Calls every tool once, and returns the replies.
 fn every_tool(server: &mut Server) -> Vec<Value> {
     let calls = [
         ("list_tables", json!({})),
@@ -66,7 +66,7 @@ fn every_tool(server: &mut Server) -> Vec<Value> {
         .collect()
 }
 
-/// Types that twins take in place of those that a built-in takes.
+/// Argument types that twins have instead of a built-in's own.
 const TYPES: [&str; 12] =
     ["text", "name", "varchar", "\"char\"", "oid", "int2", "int4", "int8", "bool", "regclass", "name[]", "text[]"];
 
@@ -78,8 +78,8 @@ fn calls(text: &str, name: &str) -> bool {
     })
 }
 
-/// One function for each built-in that `text` calls and each choice of other argument types, and one operator for each
-/// that it uses and each pair of types. Each says in the server's log that it ran.
+/// Makes twins: a function for each built-in that `text` calls and each choice of other argument types, and an operator
+/// for each operator in `text` and each pair of types. Each writes to the server's log when it runs.
 fn twins(postgres: &Postgres, database: &str, text: &str) -> String {
     let mut script = String::from("SET search_path = public;\n");
     let known = postgres.query(
@@ -93,7 +93,7 @@ fn twins(postgres: &Postgres, database: &str, text: &str) -> String {
         if !calls(text, name) {
             continue;
         }
-        // Three arguments of five types each are choices enough.
+        // For three arguments, five types each give enough choices.
         let types: &[&str] = if count == "3" { &TYPES[..5] } else { &TYPES };
         let mut choices: Vec<Vec<&str>> = vec![Vec::new()];
         for _ in 0..count.parse().unwrap() {
@@ -140,7 +140,7 @@ fn no_object_of_a_user_runs_for_a_name_in_tudbs_own_statements() {
     postgres.script(&database, SHOP);
     postgres.query("postgres", "CREATE ROLE reader LOGIN");
     postgres.query(&database, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader");
-    // The worst path there is: the users' schema before the built-ins'.
+    // The worst search path: the users' schema comes before the built-ins'.
     postgres.query("postgres", "ALTER ROLE reader SET search_path = public, pg_catalog");
     let url = url.replace("postgres@", "reader@");
     let (_home, mut server) = serve(&url, "");
@@ -151,7 +151,7 @@ fn no_object_of_a_user_runs_for_a_name_in_tudbs_own_statements() {
     postgres.script_best_effort(&database, &twins(&postgres, &database, &own.join("\n")));
     let ready = "SELECT count(*) FROM pg_operator WHERE oprnamespace = 'public'::regnamespace";
     assert!(postgres.query(&database, ready).parse::<u32>().unwrap() > 1_000);
-    // They do run for whoever names them under such a path.
+    // Twins do run in a statement that names them under such a path.
     let tried = "SET search_path = public, pg_catalog; SELECT quote_ident('x'::name)";
     let _ = postgres.psql(&database).args(["-c", tried]).output();
     let log = postgres.log();
@@ -169,8 +169,8 @@ fn no_object_of_a_user_runs_for_a_name_in_tudbs_own_statements() {
     }
 }
 
-/// A function that would do harm, and operators and aggregates of it over built-in types, of a user who may create in
-/// the schema of the tables.
+/// A function that would do harm, with operators and aggregates of it over built-in types. Its owner may create objects
+/// in the schema of the tables.
 const HOSTILE: &str = "
 CREATE FUNCTION harm(text, int) RETURNS bool LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HARM DONE'; RETURN true; END$$;
 CREATE FUNCTION harm(int, text) RETURNS bool LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HARM DONE'; RETURN true; END$$;
@@ -217,7 +217,7 @@ fn a_user_of_the_database_cannot_refuse_everybodys_statements() {
         postgres.script(&database, HOSTILE);
         let (_home, mut server) = serve(&url, vouched);
         for (sql, rows) in STATEMENTS.iter().zip(&before) {
-            // A second time it runs as it is remembered.
+            // The second run uses what is remembered of the statement.
             for _ in 0..2 {
                 let reply = server.call("run_sql", json!({"sql": sql}));
                 assert_eq!(&reply["rows"], rows, "{sql}: {reply}");
@@ -225,7 +225,8 @@ fn a_user_of_the_database_cannot_refuse_everybodys_statements() {
             let reply = server.call("explain_query", json!({"sql": sql}));
             assert!(reply["error"].is_null(), "{sql}: {reply}");
         }
-        // What only their operator could answer stays refused, and an error is told in the caller's own text.
+        // A statement that only their operator could answer stays refused. An error's position is that in the caller's
+        // own text.
         for sql in ["SELECT id FROM customers WHERE name = 1", "SELECT sum(name) FROM customers"] {
             let reply = server.call("run_sql", json!({"sql": sql}));
             assert_eq!(reply["error"]["code"], "function_refused", "{sql}: {reply}");
@@ -233,7 +234,7 @@ fn a_user_of_the_database_cannot_refuse_everybodys_statements() {
         let reply = server.call("run_sql", json!({"sql": "SELECT id, nme FROM customers WHERE id < 9"}));
         assert_eq!(reply["error"]["position"], 12, "{reply}");
         assert!(!postgres.log().get(log.len()..).unwrap().contains("HARM DONE"));
-        // A type that cannot be sorted can be given an order by its owner's function.
+        // The owner's function can make a type sortable that is not.
         postgres.script(&database, SORTED);
         let reply = server.call("run_sql", json!({"sql": "SELECT DISTINCT to_json(id) FROM customers"}));
         assert_eq!(reply["error"]["code"], "function_refused", "{reply}");
@@ -241,7 +242,7 @@ fn a_user_of_the_database_cannot_refuse_everybodys_statements() {
     }
 }
 
-/// An operator of a user in the schema of an extension must not make another operator answer in place of the extension's.
+/// A user's operator in an extension's schema must not make another operator answer instead of the extension's.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn an_extensions_operators_are_chosen_or_the_statement_is_refused() {
@@ -276,7 +277,7 @@ CREATE OPERATOR CLASS json_sorted DEFAULT FOR TYPE json USING btree AS
   OPERATOR 1 <<#, OPERATOR 3 =#, FUNCTION 1 json_order(json, json);
 ";
 
-/// A stopped process stands in for a function that heeds neither a cancel nor the end of its client, as some built-ins do
+/// A stopped process behaves like a function that obeys neither a cancel nor its client's end, as some built-ins do
 /// with very long arguments.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
@@ -313,7 +314,7 @@ fn a_backend_that_does_not_end_keeps_its_connection() {
         assert_eq!(postgres.query(&database, backends), pids, "no other statement runs");
     }
     signal("-CONT");
-    // Once they have ended their connections are free again.
+    // When the backends have ended, their connections are free again.
     let began = Instant::now();
     while !server.call("run_sql", json!({"sql": "SELECT 1"}))["error"].is_null() {
         assert!(began.elapsed() < Duration::from_secs(30));
@@ -333,7 +334,7 @@ fn a_message_of_any_length_takes_bounded_memory() {
     let long_plan = format!("SELECT * FROM ({doubled}) q WHERE x <> random()::text");
     for postgres in servers() {
         let (database, url) = postgres.database("long");
-        // The server would write each message into its log, too.
+        // Otherwise the server would also write each message into its log.
         postgres.query("postgres", &format!("ALTER DATABASE {database} SET log_min_messages = panic"));
         let (_home, mut server) = serve(&url, "");
         let calls = [("run_sql", &long_error), ("run_sql", &wide_numbers), ("explain_query", &long_plan)];
@@ -373,7 +374,7 @@ fn names_beyond_ascii_are_quoted_where_the_server_folds_otherwise() {
     assert!(reply["error"]["hint"].as_str().unwrap().contains("double quotes"), "{reply}");
 }
 
-/// Objects of a user who owns the database, and the statements that must not run them.
+/// Objects of a user who owns the database. No statement may run them.
 const TRAPS: &str = "
 CREATE FUNCTION trap(text) RETURNS text LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'TRAP SPRUNG'; RETURN $1; END$$;
 CREATE FUNCTION sprung(text) RETURNS bool LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'TRAP SPRUNG'; RETURN true; END$$;
@@ -417,7 +418,7 @@ fn traps_of_a_user_who_owns_the_database_are_not_sprung() {
              GRANT USAGE ON SCHEMA mal TO PUBLIC; GRANT SELECT ON ALL TABLES IN SCHEMA public, mal TO PUBLIC;",
         );
         let url = url.replace("postgres@", "reader_of_traps@");
-        // A path that would end the transaction if it were part of a statement, and an empty one.
+        // A search path that would end the transaction if it were part of a statement, and an empty one.
         for path in ["public;COMMIT;SELECT/**/pg_notify($$a$$,$$b$$);--", "\"\"", "public"] {
             let set = format!(
                 "SELECT set_config('search_path', '{path}', false); ALTER DATABASE {database} SET search_path FROM CURRENT"
@@ -462,7 +463,7 @@ fn traps_of_a_user_who_owns_the_database_are_not_sprung() {
             assert!(reply["error"].is_null(), "{sql}: {reply}");
         }
         assert!(!postgres.log().contains("TRAP SPRUNG"));
-        // A lock on a partitioned table and a long comment hold up no list.
+        // Neither a lock on a partitioned table nor a long comment delays a list.
         let mut holder = postgres
             .psql(&database)
             .args(["-c", "BEGIN; LOCK TABLE days IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60)"])
@@ -476,7 +477,7 @@ fn traps_of_a_user_who_owns_the_database_are_not_sprung() {
         assert!(reply["tables"].as_array().is_some_and(|tables| tables.len() > 4), "{reply}");
         holder.kill().unwrap();
         holder.wait().unwrap();
-        // A schema that takes another's name is noticed although the path's text is the same.
+        // A schema renamed to another's name is noticed, although the path's text is the same.
         postgres.script(
             &database,
             "CREATE SCHEMA s1; CREATE SCHEMA s2; CREATE VIEW s1.v AS SELECT 1 AS n; CREATE VIEW s2.v AS SELECT length(public.trap('x')) AS n;
@@ -490,7 +491,7 @@ fn traps_of_a_user_who_owns_the_database_are_not_sprung() {
     }
 }
 
-/// What the server computes while it plans or reads an initial value, and harmless code that answers in a built-in's place.
+/// Code that the server runs while it plans or reads an initial value, and harmless code that replaces a built-in.
 const PLANNED: &str = "
 CREATE SCHEMA mal;
 CREATE FUNCTION mal.trap(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RAISE LOG 'PLANNED TRAP'; RETURN 1; END$$;
@@ -519,7 +520,7 @@ fn nothing_that_is_planned_or_that_looks_alike_answers_for_the_built_in() {
     for postgres in servers() {
         let (database, url) = postgres.database("planned");
         postgres.script(&database, SHOP);
-        // Its owner's own statements spring some of the traps.
+        // The statements of the script itself run some of the traps.
         postgres.script(&database, PLANNED);
         let sprung = postgres.log().matches("PLANNED TRAP").count();
         let (_home, mut server) = serve(&url, "");
@@ -548,7 +549,7 @@ fn nothing_that_is_planned_or_that_looks_alike_answers_for_the_built_in() {
             let reply = server.call("run_sql", json!({"sql": sql}));
             assert_eq!(reply["error"]["code"], "function_refused", "{sql}: {reply}");
         }
-        // A column that is gone changes what a dotted name means.
+        // Dropping a column changes the meaning of a dotted name.
         postgres
             .script(&database, "CREATE TABLE late (a int, zz text); CREATE CAST (late AS text) WITH INOUT AS IMPLICIT");
         std::thread::sleep(Duration::from_millis(5_500));

@@ -1,4 +1,4 @@
-//! Behind a real PgBouncer in transaction mode with its stock settings, which hands three backends around.
+//! Behind a real PgBouncer in transaction mode with its default settings and three backends.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -61,7 +61,7 @@ fn eight_workers_get_their_own_answers() {
              INSERT INTO people SELECT i, (ARRAY['sad', 'happy'])[1 + i % 2]::mood FROM generate_series(0, 999) i;",
         );
         let bouncer = PgBouncer::before(postgres, &database);
-        // Once the string says that there is a pooler, and once it is for the program to see.
+        // One URL names the pooler. With the other, the program has to notice it.
         let url = format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable{said}", bouncer.port);
         let home = Home::new("pooled").set("TUDB_STATEMENT_TIMEOUT_MS", 12_345);
         let config = home.scratch.path("tudb.toml");
@@ -74,12 +74,12 @@ fn eight_workers_get_their_own_answers() {
                 scope.spawn(move || work(home, index));
             }
         });
-        // Nothing stays on the pooler's backends: no read-only default, no limit, no named statement; these but while all
-        // eight start at once and one has not seen the pooler yet.
+        // The pooler's backends keep no read-only default, no limit and no named statement. Named statements may remain
+        // only if a process had not noticed the pooler yet, when all eight start at once.
         let left = "SELECT current_setting('statement_timeout'), current_setting('default_transaction_read_only'),
             (SELECT count(*) FROM pg_prepared_statements), pg_sleep(0.2)";
         std::thread::scope(|scope| {
-            // Side by side, so that each meets a backend of its own.
+            // At the same time, so that each session gets another backend.
             for _ in 0..3 {
                 scope.spawn(|| {
                     let mut psql = postgres.psql(&database);
@@ -94,7 +94,7 @@ fn eight_workers_get_their_own_answers() {
     }
 }
 
-/// A provider's name says nothing of what stands before its servers.
+/// A provider's host name does not say whether a pooler is in front of its servers.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn a_pooler_behind_a_providers_name_is_seen() {
@@ -121,7 +121,7 @@ fn a_pooler_behind_a_providers_name_is_seen() {
         let reply = content(&workers[index].answer(id));
         assert_eq!(reply["rows"], json!([[index, number]]), "{reply}");
     }
-    // A client that holds all of its backends: it is told as what it is, once, and not for ever.
+    // Another client occupies all backends. The call fails with a hint at the pooler, and does not wait forever.
     let holders: Vec<Child> = (0..3)
         .map(|_| {
             let mut psql = postgres.psql(&database);
@@ -139,12 +139,12 @@ fn a_pooler_behind_a_providers_name_is_seen() {
     }
 }
 
-/// One process: calls side by side, each with an answer of its own, and the transaction's settings in it.
+/// One process with concurrent calls. Each gets its own answer and sees the transaction's settings.
 fn work(home: &Home, index: usize) {
     let mut server = home.serve();
     let mut sent = Vec::new();
     for number in 0..CALLS {
-        // A new text each time, and types that the driver does not know.
+        // A new text for each call, with types that the driver does not know.
         let sql = format!("SELECT {number} AS n, {index} AS worker, feels, state() FROM people WHERE id = {number}");
         sent.push((number, server.send_call("run_sql", json!({"sql": sql}))));
     }

@@ -95,7 +95,7 @@ fn a_statement_is_marked_limited_and_cancelled_on_the_server() {
     assert!(marked.starts_with("tudb/"), "{marked}");
     assert_eq!(server.call("run_sql", json!({"sql": "SELECT 2"}))["rows"], json!([[2]]));
     server.notify("notifications/cancelled", json!({"requestId": id}));
-    // Long before its own limit; how long exactly is the benchmark's question.
+    // Long before the statement's own limit. The benchmark measures the exact time.
     wait_for("0");
     let settings =
         server.call("run_sql", json!({"sql": "SELECT name, setting FROM (VALUES ('x', 1)) v(name, setting)"}));
@@ -140,8 +140,8 @@ fn a_changed_table_is_seen_although_its_shape_was_remembered() {
     let read = json!({"sql": "SELECT * FROM t"});
     assert_eq!(server.call("run_sql", read.clone())["rows"], json!([[1, "x"]]));
     postgres.query(&database, "ALTER TABLE t ALTER a TYPE text, DROP b, ADD c int DEFAULT 5");
-    // Within the time between two looks at the catalog an old shape may still be used; what comes must never be wrong
-    // in type, and soon it must be the new one.
+    // Until the next check of the catalog, the old shape may still be used. A value must never have the wrong type, and
+    // the new shape must appear soon.
     let began = Instant::now();
     loop {
         let reply = server.call("run_sql", read.clone());
@@ -196,7 +196,8 @@ fn nothing_is_written_and_nothing_outlives_a_call() {
         ("SELECT lo_create(1)", "function_refused"),
         ("SELECT query_to_xml('DELETE FROM cars', true, true, '')", "function_refused"),
         ("SELECT * FROM pg_authid", "relation_refused"),
-        // An operator that runs into a comment, a continued escape string, a dot that calls, a user's own names.
+        // An operator followed by a comment, a continued escape string, a dot that calls a function, a user's own
+        // names.
         ("SELECT 'a' ||/*' */ pg_read_file($$/etc/hostname$$) --'", "function_refused"),
         ("SELECT E'a'\n'\\' , ' , pg_read_file($$/etc/hostname$$) --'", "function_refused"),
         ("SELECT s.pg_read_file FROM unnest(ARRAY['/etc/hostname']) s", "function_refused"),
@@ -210,7 +211,7 @@ fn nothing_is_written_and_nothing_outlives_a_call() {
         let reply = server.call("run_sql", json!({"sql": sql}));
         assert_eq!(reply["error"]["code"], code, "{sql}: {reply}");
     }
-    // With the database's own setting this would be a string that goes on and a call; here it is two strings.
+    // With the database's own setting, this would be one string and a call. Here it is two strings.
     let reply = server.call("run_sql", json!({"sql": "SELECT '\\' , ', pg_read_file($$/etc/hostname$$) --'"}));
     assert_eq!(reply["rows"], json!([["\\", ", pg_read_file($$/etc/hostname$$) --"]]));
     assert_eq!(postgres.query(&database, "SELECT count(*) FROM cars"), "21");
@@ -305,7 +306,7 @@ fn a_select_only_role_sees_keys_and_values() {
     assert_eq!(server.call("describe_table", json!({"table": "hidden"}))["error"]["code"], "unknown_table");
 }
 
-/// Names that PostgreSQL's own `quote_ident` quotes are quoted, and no others of its keywords.
+/// Quotes exactly the keywords that PostgreSQL's own `quote_ident` quotes.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn keywords_are_quoted_as_the_server_quotes_them() {
@@ -319,7 +320,7 @@ fn keywords_are_quoted_as_the_server_quotes_them() {
             if cells[1].starts_with('"') {
                 quoted_by_one.insert(cells[0].to_owned());
             }
-            // A word that no version takes for a column is a keyword that this one reserves.
+            // A word that is reserved in every version must be reserved in this one.
             if tudb::quoting::is_reserved(Dialect::Postgresql, cells[0]) {
                 assert!(matches!(cells[2], "R" | "T"), "{row}");
             }

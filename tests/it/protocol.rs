@@ -1,4 +1,4 @@
-//! The protocol's face: handshakes, the tools as clients see them, faults on the pipe, the end of the process.
+//! The protocol: handshakes, the tools as clients see them, faults on the pipe, the end of the process.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -44,12 +44,12 @@ fn hello(version: &str) -> Value {
     json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "h", "version": "1"}})
 }
 
-/// A call in the handshake's era works.
+/// Checks that a call works in the era with a handshake.
 fn legacy_call_works(server: &mut Server) {
     assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]));
 }
 
-/// A call with its own `_meta` works.
+/// Checks that a call with its own `_meta` works.
 fn modern_call_works(server: &mut Server) {
     let id = server.send("tools/call", json!({"_meta": meta(), "name": "run_sql", "arguments": {"sql": "SELECT 1"}}));
     let answer = server.answer(id);
@@ -57,7 +57,7 @@ fn modern_call_works(server: &mut Server) {
     assert_eq!(content(&answer)["rows"], json!([[1]]));
 }
 
-/// A request is refused with a protocol error of this code.
+/// Checks that a request is refused with a protocol error of this code.
 fn refused(server: &mut Server, method: &str, params: Value, code: i64) -> Value {
     let id = server.send(method, params);
     let answer = server.answer(id);
@@ -95,14 +95,14 @@ fn a_session_without_handshake_works() {
 #[test]
 fn both_eras_share_the_pipe_in_any_order() {
     let home = Home::new("eras");
-    // What two real clients do: discover, then the handshake, then calls without _meta.
+    // Two real clients do this: discover, then the handshake, then calls without `_meta`.
     let mut server = Server::start_silent(home.command());
     server.request("server/discover", json!({"_meta": meta()}));
     server.request("initialize", hello("2025-11-25"));
     server.notify("notifications/initialized", json!({}));
     legacy_call_works(&mut server);
     modern_call_works(&mut server);
-    // Calls with _meta first, the handshake after them.
+    // First calls with `_meta`, then the handshake.
     let mut server = Server::start_silent(home.command());
     modern_call_works(&mut server);
     server.request("initialize", hello("2025-06-18"));
@@ -131,7 +131,7 @@ fn wrong_openings_are_answered_and_the_session_still_opens() {
     refused(&mut server, "tools/list", json!({"_meta": other}), -32022);
     let incomplete = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"});
     refused(&mut server, "tools/list", json!({"_meta": incomplete}), -32602);
-    // An unknown version of the handshake gets a known one.
+    // An unknown version in the handshake is answered with a known one.
     let greeting = server.request("initialize", hello("2099-01-01"));
     assert_eq!(greeting["protocolVersion"], "2025-11-25");
     legacy_call_works(&mut server);
@@ -157,7 +157,7 @@ fn faults_on_the_pipe_are_answered_and_survived() {
         fault(server, r#"{"jsonrpc":"2.0","id":7}"#, json!(7), -32600);
         fault(server, r#"{"id":"a","method":"ping"}"#, json!("a"), -32600);
         fault(server, r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, Value::Null, -32600);
-        // 20 MB, with the id before and behind what is too long.
+        // 20 MB, with the id before and after the long text.
         let long = "y".repeat(20 << 20);
         fault(
             server,
@@ -206,7 +206,7 @@ fn pipelined_calls_are_all_answered_once() {
 
 const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
 
-/// The outcomes that the records of a home tell, oldest first.
+/// The outcomes in the records of a home, oldest first.
 fn outcomes(home: &Home) -> Vec<Value> {
     home.records().iter().map(|record| record["outcome"].clone()).collect()
 }
@@ -225,7 +225,7 @@ fn the_end_of_input_ends_the_process() {
     assert_eq!(outcomes(&home), ["cancelled"]);
 }
 
-/// Messages that come by a pipe are answered although the input has already ended.
+/// Messages from a pipe are answered although the input has already ended.
 #[test]
 fn what_was_asked_before_the_end_of_input_is_answered() {
     let home = Home::new("piped");
@@ -287,11 +287,11 @@ fn a_killed_parent_leaves_no_orphan() {
     BufReader::new(parent.stdout.as_mut().unwrap()).read_line(&mut pid).unwrap();
     let pid = pid.trim().to_owned();
     std::thread::sleep(Duration::from_millis(500));
-    // SIGKILL: the parent can do nothing for its child.
+    // With SIGKILL the parent cannot end its child itself.
     parent.kill().unwrap();
     parent.wait().unwrap();
     let began = Instant::now();
-    // A dead child that nobody waited for is a zombie until init sees to it.
+    // A dead orphan is a zombie until init collects it.
     let lives = || {
         let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         !state.is_empty() && !state.contains(") Z ")
@@ -352,7 +352,7 @@ fn a_client_that_does_not_read_is_waited_for() {
     server.send_line(
         &json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello("2025-11-25")}).to_string(),
     );
-    // 40 MB of replies that nobody reads: memory holds them, and each is there when the client comes back.
+    // 40 MB of replies that nobody reads. They are kept in memory, and all arrive when the client reads again.
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000) SELECT i, printf('%.30c', 'x') FROM n";
     let call = json!({"name": "run_sql", "arguments": {"sql": sql, "max_rows": 1_000}});
     for id in 1..=500 {
@@ -426,7 +426,7 @@ fn a_long_call_is_heard_of_again_and_again() {
     let home = Home::new("long").set("TUDB_STATEMENT_TIMEOUT_MS", 9_000).set("TUDB_MAX_REPLY_BYTES", 10_000_000);
     let mut server = home.serve();
     let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000) SELECT i FROM n";
-    // Three thousand rows, then none for as long as the limit lets it.
+    // Three thousand rows, then none until the time limit.
     let sql = format!("SELECT * FROM ({rows}) UNION ALL SELECT * FROM ({ENDLESS})");
     let arguments = json!({"sql": sql, "max_rows": 10_000});
     let call = json!({"name": "run_sql", "arguments": arguments, "_meta": {"progressToken": 7}});
@@ -446,7 +446,7 @@ fn a_long_call_is_heard_of_again_and_again() {
         last = progress;
         messages.push(message["params"]["message"].as_str().unwrap().to_owned());
     }
-    // Without a word in between it would be the nine seconds of the limit.
+    // Without progress messages, the silence would last the nine seconds of the limit.
     assert!(longest < Duration::from_secs(8), "{longest:?} of silence: {messages:?}");
     assert!(messages.iter().any(|message| message.ends_with("4 s")), "{messages:?}");
     assert!(messages.iter().any(|message| message.contains("000 rows")), "{messages:?}");

@@ -1,4 +1,4 @@
-//! Rules for columns (`deny`, `mask`), the role's report and functions that the configuration vouches for.
+//! Rules for columns (`deny`, `mask`), the report on the role, and functions that the configuration allows.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,7 +21,7 @@ CREATE VIEW writing AS SELECT id, email AS e FROM users;
 CREATE VIEW deeper AS SELECT id, s AS t FROM telling;
 ";
 
-/// Statements and the code they must be refused with, on both engines.
+/// Statements, and the code with which both engines must refuse them.
 const REFUSED: &[(&str, &str)] = &[
     ("SELECT ssn FROM users", "column_denied"),
     ("SELECT u.ssn FROM users u", "column_denied"),
@@ -58,7 +58,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("WITH users AS (SELECT 1 AS a) SELECT users.*, u.email FROM users, users u", "any"),
 ];
 
-/// Only PostgreSQL has these.
+/// Refused statements that only PostgreSQL can run.
 const REFUSED_POSTGRES: &[(&str, &str)] = &[
     ("SELECT u FROM users u", "column_denied"),
     ("SELECT users FROM users", "column_denied"),
@@ -182,7 +182,7 @@ fn denied_and_masked_columns_are_out_of_reach_on_postgres() {
             let reply = server.call("describe_table", json!({"table": table}));
             assert!(!reply.to_string().contains("PLANTED"), "{reply}");
         }
-        // A rule is looked up anew although the statement ran before.
+        // Rules are checked again, although the same statement ran before.
         let statement = json!({"sql": "SELECT e FROM later"});
         postgres.query(&database, "CREATE VIEW later AS SELECT name AS e FROM users");
         assert_eq!(server.call("run_sql", statement.clone())["row_count"], 2);
@@ -191,7 +191,7 @@ fn denied_and_masked_columns_are_out_of_reach_on_postgres() {
     }
 }
 
-/// What a plan, the catalog and a row's partition would tell of masked values and denied names.
+/// A plan, the catalog and a row's partition reveal no masked value and no denied name.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn masked_values_are_told_by_no_plan_and_no_catalog() {
@@ -270,7 +270,7 @@ fn denied_and_masked_columns_are_out_of_reach_on_sqlite() {
     assert_eq!(reply["error"]["code"], "column_denied", "{reply}");
 }
 
-/// Virtual tables that hold or index what another table holds, and the tables in which they keep it.
+/// Virtual tables that contain or index the rows of another table, and the tables in which they store them.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn virtual_tables_over_ruled_tables_are_closed() {
@@ -341,7 +341,7 @@ fn virtual_tables_over_ruled_tables_are_closed() {
             let reply = run(sql);
             assert!(reply["error"].is_object() && !reply.to_string().contains("PLANTED"), "{rule}: {sql}: {reply}");
         }
-        // What has nothing to do with a rule is open.
+        // Tables without a rule can be read.
         assert_eq!(run("SELECT body FROM words WHERE words MATCH 'free'")["rows"], json!([["free words"]]));
         assert_eq!(run("SELECT term FROM terms ORDER BY 1")["rows"], json!([["free"], ["words"]]));
         if rule.contains("email") {
@@ -358,7 +358,7 @@ pub fn sqlite(path: &Path, script: &str) {
     output_of(Command::new("sqlite3").arg(path).arg(script));
 }
 
-/// A chain of CTEs that each name the one before twice doubles with each link while SQLite compiles it.
+/// Each CTE of the chain names the CTE before it twice, so the work of compiling it in SQLite doubles with each link.
 #[test]
 fn a_chain_of_ctes_does_not_explode() {
     let home = Home::new("ctes");

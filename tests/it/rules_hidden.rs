@@ -1,5 +1,5 @@
-//! Ways to a ruled column that name neither it nor its table: full-text tables by any name, functions of a row, marks
-//! that only one reader takes for white space, and the order of rows.
+//! Access to a ruled column without its name or its table's name: full-text tables by any name, functions of a row,
+//! characters that only one parser reads as white space, and the order of rows.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::rules::{SCHEMA, config, serve, sqlite};
 use crate::support::postgres::{server, servers};
 use crate::support::{Home, Server};
 
-/// A rule for one column of a full-text table, and names that a text spells in another way than the schema does.
+/// A rule for one column of a full-text table, and names that the statement spells differently from the schema.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn full_text_tables_are_closed_however_they_are_named() {
@@ -71,7 +71,7 @@ fn full_text_tables_are_closed_however_they_are_named() {
             check(&format!("SELECT * FROM {}", quoted(&format!("{name} fts_data"))));
         }
         assert_eq!(server.call("run_sql", json!({"sql": "SELECT count(*) FROM \"free table\""}))["rows"], json!([[0]]));
-        // What nobody may read is not listed, nor are its columns.
+        // Tables that nobody may read are not listed, nor are their columns.
         let listed = server.call("list_tables", json!({"limit": 100}));
         assert!(listed.to_string().contains("free table") && !listed.to_string().contains(" fts"), "{listed}");
         let described = server.call("describe_table", json!({"table": "user's fts"}));
@@ -118,7 +118,7 @@ fn no_function_of_a_row_is_called_by_a_dot() {
     }
 }
 
-/// SQLite takes U+FEFF for white space where a word could begin; to the parser it is part of the word.
+/// SQLite reads U+FEFF as white space where a word could begin. The parser reads it as part of the word.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn a_byte_order_mark_hides_no_column() {
@@ -138,7 +138,7 @@ fn a_byte_order_mark_hides_no_column() {
         let reply = server.call("run_sql", json!({"sql": sql}));
         assert!(reply["error"].is_object() && !reply.to_string().contains("PLANTED"), "{sql}: {reply}");
     }
-    // An alias that the parser takes for a value sorts or compares by the masked column all the same.
+    // An alias that the parser reads as a value still sorts or compares by the masked column.
     for sql in [
         "SELECT email AS \"true\", id FROM users WHERE true = 'ann@example.org'",
         "SELECT email AS interval, id FROM users ORDER BY interval DESC",
@@ -151,7 +151,7 @@ fn a_byte_order_mark_hides_no_column() {
     assert_eq!(inside["rows"], json!([["\u{feff}"]]), "{inside}");
 }
 
-/// Rows come in the order of the table, whatever index would hold all that is read.
+/// Rows come in the table's order, even if an index contains all columns that are read.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn the_order_of_rows_tells_nothing_of_a_ruled_column() {
@@ -182,7 +182,7 @@ fn the_order_of_rows_tells_nothing_of_a_ruled_column() {
     };
     let mut of_file = with(format!("sqlite://{}", path.display()));
     check(&mut of_file);
-    // An index that might help to sort or group would bring equal rows in the order of the ruled column.
+    // An index used for sorting or grouping would return equal rows in the order of the ruled column.
     for sql in [
         "SELECT id FROM staff ORDER BY city",
         "SELECT city, group_concat(id) FROM staff GROUP BY city",

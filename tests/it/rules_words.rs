@@ -1,5 +1,5 @@
-//! Rules for columns that bear the name of a keyword or a type: whatever the parser takes such a word for, no planted
-//! value may be in a reply.
+//! Rules for columns named like a keyword or a type: however the parser reads such a word, no reply may contain a
+//! planted value.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -14,11 +14,11 @@ const POSTGRES_WORDS: &str = include_str!("../safety/words_postgres.txt");
 const SQLITE_WORDS: &str = include_str!("../safety/words_sqlite.txt");
 const TYPES: &str = include_str!("../safety/words_types.txt");
 
-/// In every value that a rule hides, and in no statement.
+/// Part of every value that a rule hides, and of no statement.
 const PLANTED: &str = "PLANTED";
 
-/// Statements in which a word stands where a column, a type, an alias or an operator may stand. Each table has a column
-/// `secret` beside those of the words.
+/// Statements with a word where a column, a type, an alias or an operator may be. Each table has a column `secret`
+/// beside the columns named after words.
 const TEMPLATES: &[&str] = &[
     "SELECT {w} \"x\" FROM {t}",
     "SELECT {w} 'x' FROM {t}",
@@ -32,13 +32,13 @@ const TEMPLATES: &[&str] = &[
     "SELECT NOT {w}, 'x' {w} secret FROM {t}",
 ];
 
-/// All words, so many a table that a row fits a page.
+/// All words, split into tables so that a row fits a page.
 fn tables() -> Vec<(String, Vec<String>)> {
     let lists = [POSTGRES_WORDS, SQLITE_WORDS, TYPES, "_email"];
     let listed = lists.iter().flat_map(|list| list.split_ascii_whitespace()).map(str::to_owned);
     let words: BTreeSet<String> =
         listed.chain(sqlparser::keywords::ALL_KEYWORDS.iter().map(|word| word.to_lowercase())).collect();
-    // PostgreSQL has system columns of these names, and each table has a column of the last.
+    // PostgreSQL has system columns of these names. Each table has a column `secret` anyway.
     let system = ["tableoid", "xmin", "xmax", "cmin", "cmax", "ctid", "secret"];
     let words: Vec<String> = words.into_iter().filter(|word| !system.contains(&word.as_str())).collect();
     words.chunks(200).enumerate().map(|(at, words)| (format!("docs{at}"), words.to_vec())).collect()
@@ -68,7 +68,7 @@ fn serve(url: &str, kind: &str) -> (Home, Server) {
     (home, server)
 }
 
-/// Sends every word in every template; returns how many were answered with rows.
+/// Sends every word in every template. Returns how many statements were answered with rows.
 fn nothing_is_shown(server: &mut Server, tables: &[(String, Vec<String>)]) -> usize {
     let mut statements = Vec::new();
     for (table, words) in tables {
@@ -117,7 +117,7 @@ fn no_word_shows_a_masked_column_on_postgres() {
     assert!(ran > 1_000, "{ran} ran");
 }
 
-/// The lists of words are checked in, so that the guard's own tests need no server.
+/// The word lists are in the repository, so that the guard's own tests need no server.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn the_lists_hold_every_keyword_and_type_of_the_servers() {

@@ -1,5 +1,5 @@
-//! The safety corpora, run as superuser through the built binary: nothing that must be refused runs, nothing changes,
-//! bombs are contained while others are answered, and honest statements get their rows.
+//! The safety corpora, run as superuser through the built binary: no statement that must be refused runs, nothing
+//! changes, expensive statements are contained while others are answered, and honest statements return their rows.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,7 +15,7 @@ use crate::support::{Home, Scratch, Server, content, output_of};
 
 const CORPUS: &str = include_str!("../safety/corpus.jsonl");
 const OWN: &str = include_str!("../safety/own.jsonl");
-/// Codes of the guard, in the process or by the catalog.
+/// Codes of the guard's refusals, by the parser or by the catalog.
 const REFUSALS: [&str; 8] = [
     "syntax_error",
     "multiple_statements",
@@ -26,7 +26,7 @@ const REFUSALS: [&str; 8] = [
     "too_long",
     "too_deep",
 ];
-/// The whole reply to a statement: both blocks of JSON with the envelope.
+/// Maximum bytes of a whole reply: both blocks of JSON with the envelope.
 const MAX_REPLY_BYTES: usize = 200_000;
 const MAX_MEMORY_KB: u64 = 120 * 1024;
 const MAX_CONTAINED: Duration = Duration::from_secs(5);
@@ -78,7 +78,7 @@ fn cases(dialects: &[&str]) -> Vec<Case> {
     all.filter(|case| dialects.contains(&case.dialect.as_str())).collect()
 }
 
-/// A case's outcome that is wrong, as one line.
+/// Cases with a wrong outcome, one line each.
 #[derive(Default)]
 struct Wrong(Vec<String>);
 
@@ -89,8 +89,8 @@ impl Wrong {
     }
 }
 
-/// Runs all cases through one server, in order; what must be contained beside calls that must be answered meanwhile.
-/// Returns the statements that were approved and ran, too.
+/// Runs all cases through one server, in order. While a contained case runs, another call must be answered. Also
+/// returns the statements that were approved and ran.
 fn run(server: &mut Server, cases: &[Case], fill: impl Fn(&str) -> String, markers: &[&str]) -> (Wrong, Vec<String>) {
     let mut wrong = Wrong::default();
     let mut approved = Vec::new();
@@ -101,7 +101,7 @@ fn run(server: &mut Server, cases: &[Case], fill: impl Fn(&str) -> String, marke
         let id = server.send_call("run_sql", json!({"sql": sql, "source": "main"}));
         let contained = case.must.as_deref() == Some("contain");
         if contained {
-            // Another source of the same server answers while the bomb ticks.
+            // Another source of the same server answers while the expensive statement runs.
             let other = server.call("run_sql", json!({"sql": "SELECT 7 AS n", "source": "other"}));
             if other["rows"] != json!([[7]]) {
                 wrong.add(case, &sql, "held up others", &other);
@@ -136,7 +136,7 @@ fn run(server: &mut Server, cases: &[Case], fill: impl Fn(&str) -> String, marke
                 "contained"
             }
             (_, false) => {
-                // A name that does not exist here is the database's to refuse.
+                // If a name does not exist here, the refusal is the database's.
                 let missing = matches!(
                     reply["error"]["sqlstate"].as_str(),
                     Some("42883" | "42P01" | "3F000" | "42704" | "42703" | "42601")
@@ -164,7 +164,7 @@ fn config(home: &Home, main: &str, other: &str) -> std::path::PathBuf {
     path
 }
 
-/// Another session's long statement, which attacks try to end.
+/// A long statement of another session, which attacks try to end.
 struct Victim(Child);
 
 impl Victim {
@@ -196,7 +196,7 @@ impl Drop for Victim {
     }
 }
 
-/// What the fixtures' tables hold.
+/// The rows of the fixtures' tables.
 fn data(server: &Postgres, database: &str) -> String {
     let tables = [
         "canary",
@@ -217,8 +217,8 @@ fn data(server: &Postgres, database: &str) -> String {
     server.query(database, &tables.iter().map(digest).collect::<Vec<_>>().join(" UNION ALL "))
 }
 
-/// Everything else that a statement could have changed, as text: catalog, sequences, large objects, settings, roles,
-/// slots, locks and what listens.
+/// All other state that a statement could have changed, as text: catalog, sequences, large objects, settings, roles,
+/// slots, locks, and channels listened to.
 const STATE: &str = r"
 SELECT coalesce(string_agg(line, E'\n' ORDER BY line), '') FROM (
   SELECT concat('class ', oid, ' ', relname, ' ', relkind, ' ', coalesce(relacl::text, '')) AS line FROM pg_class
@@ -286,7 +286,7 @@ fn postgres_holds_against_the_corpora() {
         assert!(wrong.0.is_empty(), "PostgreSQL {}:\n{}", postgres.version, wrong.0.join("\n"));
         let after = (postgres.query(&database, STATE), data(postgres, &database));
         assert_eq!(before, after, "the database changed");
-        // Without a read-only transaction round it, nothing that was approved changes anything either.
+        // Even without a read-only transaction, no approved statement changes anything.
         let before = (postgres.query(&twin, STATE), data(postgres, &twin));
         let mut psql = postgres.psql(&twin);
         psql.env("PGOPTIONS", "-c statement_timeout=5s").args(["-v", "ON_ERROR_STOP=0"]).stdout(Stdio::null());
@@ -337,7 +337,7 @@ fn sqlite_holds_against_the_corpus() {
     let (wrong, approved) = run(&mut server, &cases, fill, &["CANARY-FILE"]);
     assert!(wrong.0.is_empty(), "{}", wrong.0.join("\n"));
     assert!(before == std::fs::read(&path).unwrap(), "the file changed");
-    // On a copy that may be written, nothing that was approved writes either.
+    // No approved statement writes, even on a copy that is writable.
     let copy = home.scratch.path("copy.db");
     std::fs::copy(&path, &copy).unwrap();
     for sql in &approved {

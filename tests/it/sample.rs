@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{Home, output_of};
 use std::process::Command;
 
-/// Rows of a statement by the sqlite3 shell, tab-separated.
+/// Rows of a statement as the sqlite3 shell prints them, tab-separated.
 pub fn shell(database: &std::path::Path, sql: &str) -> Vec<Vec<String>> {
     let text = output_of(Command::new("sqlite3").args(["-readonly", "-tabs"]).arg(database).arg(sql));
     text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
@@ -157,7 +157,7 @@ fn a_statement_without_end_stops_at_its_limit_and_others_go_on() {
     assert_eq!(quick["rows"], json!([[2]]));
     let answer = server.answer(slow);
     assert_eq!(answer["result"]["structuredContent"]["error"]["code"], "timeout", "{answer}");
-    // One opcode that never meets the progress handler ends at the length limit.
+    // A single opcode that never calls the progress handler ends at the length limit.
     let huge = server.call("run_sql", json!({"sql": "SELECT length(zeroblob(100000000))"}));
     assert_eq!(huge["error"]["code"], "sql_error", "{huge}");
     assert_eq!(server.call("run_sql", json!({"sql": "SELECT 3"}))["rows"], json!([[3]]));

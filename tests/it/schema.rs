@@ -1,5 +1,5 @@
-//! What the catalog tools tell: lists that are searched and paged, tables described to a role that may only SELECT,
-//! errors that name what could be meant, plans in words, resources and completions.
+//! The catalog tools: lists that are searched and paged, tables described to a role that may only SELECT, errors that
+//! suggest names, plans in words, resources and completions.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::postgres::{Postgres, server, servers};
 use crate::support::{Home, Server, output_of};
 
-/// One of each thing that a table can have. LOOKER is the role that may only SELECT.
+/// One of each property that a table can have. LOOKER is the role that may only SELECT.
 const FIXTURE: &str = "
     CREATE SCHEMA sales; CREATE SCHEMA back_office; CREATE ROLE LOOKER LOGIN;
     CREATE TYPE mood AS ENUM ('sad', 'it''s fine', 'happy');
@@ -152,7 +152,7 @@ fn the_list_names_what_can_be_read_and_is_searched_and_paged() {
             json!({"name": "public.customers", "kind": "table", "rows": 50, "comment": "Who buys"})
         );
         assert_eq!(line("public.remote")["foreign"], true);
-        // Every page size visits every table once.
+        // With every page size, each table is listed once.
         for limit in [1, 3, 9, 10] {
             let (mut seen, mut cursor) = (Vec::new(), None);
             loop {
@@ -188,7 +188,7 @@ fn the_list_names_what_can_be_read_and_is_searched_and_paged() {
 fn an_error_says_what_could_be_meant() {
     for postgres in servers() {
         let (_home, mut server) = fixture(postgres);
-        // Statement, SQLSTATE, the text at the position, what the hint has to say.
+        // Statement, SQLSTATE, the text at the position, a part of the hint.
         let cases = [
             ("SELECT * FROM custmers", "42P01", "custmers", "Did you mean public.customers?"),
             ("SELECT * FROM sales.order", "42P01", "sales", "sales.\"Order\"? Names with capitals need double quotes"),
@@ -280,7 +280,7 @@ fn resources_and_completions_show_the_schema() {
         assert_eq!(server.answer(id)["error"]["code"], -32602);
     }
     server.finish();
-    // Reading a resource is a read like any other.
+    // Reading a resource is recorded like any other read.
     let tools: Vec<Value> = home.records().iter().map(|record| record["tool"].clone()).collect();
     assert!(tools.contains(&json!("list_tables")) && tools.contains(&json!("describe_table")), "{tools:?}");
 }

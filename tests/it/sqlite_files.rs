@@ -1,5 +1,5 @@
-//! A user's SQLite file in every mode: nothing is created, changed or deleted beside it, the application can write
-//! afterwards, and what is read is what was committed.
+//! A user's SQLite file in every journal mode: no file beside it is created, changed or deleted, the application can
+//! write afterwards, and reads return what was committed.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::postgres::{unprivileged, unprivileged_directory};
 use crate::support::{Home, Server, output_of};
 
-/// A directory of the application's own, which is another user than TUDB when the tests run as root.
+/// A directory of the application. If the tests run as root, the application is another user than TUDB.
 struct Application(PathBuf);
 
 impl Drop for Application {
@@ -29,7 +29,7 @@ impl Application {
         self.0.join("main.db")
     }
 
-    /// Runs a script as the application and waits for its end.
+    /// Runs a script as the application, to its end.
     fn script(&self, script: &str) -> String {
         output_of(unprivileged(Path::new("sqlite3")).arg(self.file()).arg(script))
     }
@@ -84,7 +84,7 @@ impl Shell {
         }
     }
 
-    /// Ends as a program does that is killed: the file is not closed.
+    /// Kills the application, so that the file is not closed.
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -96,7 +96,7 @@ impl Shell {
     }
 }
 
-/// Everything that was done in a directory, reading aside.
+/// Records all operations in a directory except reading.
 #[cfg(target_os = "linux")]
 struct Watch(std::os::fd::OwnedFd);
 
@@ -126,7 +126,7 @@ impl Watch {
     }
 }
 
-/// Every tool, and the doctor, on a file of one row `v` in the table `t`.
+/// Calls every tool and `doctor` on a file with one row `v` in the table `t`.
 fn read_everything(home: &Home, server: &mut Server, value: &str) {
     let reply = server.call("run_sql", json!({"sql": "SELECT v FROM t"}));
     assert_eq!(reply["rows"], json!([[value]]), "{reply}");
@@ -195,7 +195,7 @@ fn a_file_with_a_live_writer_is_read_through_what_is_there() {
     #[cfg(target_os = "linux")]
     assert_eq!(watch.seen(), Vec::<String>::new());
     assert_eq!(application.listing(), before);
-    // Each state is one that was committed, and never an older one, while the writer goes on and checkpoints.
+    // While the writer writes and checkpoints, each read returns a committed state, and never an older one than before.
     for round in 0..40 {
         writer.run(&format!("BEGIN; UPDATE t SET v = {round}; INSERT INTO t VALUES ({round}); COMMIT"));
         if round % 5 == 4 {
@@ -234,7 +234,7 @@ fn a_file_that_opens_and_closes_all_the_time_is_read_rightly() {
     while !writing.is_finished() {
         let reply = server.call("run_sql", json!({"sql": "SELECT v, w FROM t"}));
         match reply["error"]["code"].as_str() {
-            // The moment between the creation of the two files, or five writers in one read.
+            // The read met the moment between the creation of the two files, or five writers.
             Some(code) => {
                 assert_eq!(code, "unreachable", "{reply}");
                 told.push(code.to_owned());
@@ -260,7 +260,7 @@ fn a_log_that_cannot_be_read_without_writing_is_refused() {
     let mut writer = application.open();
     writer.run("UPDATE t SET v = 'two'");
     writer.kill();
-    // With both files the log is read, although nobody has them open.
+    // With both files the log is read, although no process has them open.
     let (home, mut server) = application.serve(Home::new("orphan"));
     read_everything(&home, &mut server, "two");
     server.finish();
@@ -275,7 +275,7 @@ fn a_log_that_cannot_be_read_without_writing_is_refused() {
     assert!(error["hint"].as_str().unwrap().contains("main.db-shm"), "{reply}");
     assert!(!home.run(&["doctor"]).status.success());
     assert_eq!(application.listing(), before);
-    // The application's next visit mends it, without a restart.
+    // The application's next access repairs the file, without a restart of TUDB.
     application.script("SELECT count(*) FROM t");
     read_everything(&home, &mut server, "two");
 }

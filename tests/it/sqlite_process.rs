@@ -1,7 +1,8 @@
-//! The processes that read SQLite files: statements that nothing inside SQLite ends, and statements that take memory.
+//! The processes that read SQLite files: statements that SQLite itself never ends, and statements that need much
+//! memory.
 //!
-//! An operation that SQLite itself spins in is not written down here. A stopped process stands in for it: like such an
-//! operation it heeds no deadline and no cancellation.
+//! No operation that keeps SQLite busy forever is written down here. A stopped process behaves like one: it obeys no
+//! deadline and no cancellation.
 
 #![cfg(target_os = "linux")]
 
@@ -32,7 +33,7 @@ fn serve(name: &str, script: &str, timeout_ms: u64) -> (Home, Server) {
     (home, server)
 }
 
-/// The running children of a process, without those that have ended.
+/// The running children of a process, without zombies.
 fn children(of: u32) -> Vec<u32> {
     let list = Command::new("ps").args(["-o", "pid=,stat=", "--ppid", &of.to_string()]).output().unwrap();
     let text = String::from_utf8(list.stdout).unwrap();
@@ -71,7 +72,7 @@ fn gone(pid: u32) {
 #[ignore = "needs servers or clients: tests/run"]
 fn a_statement_that_heeds_nothing_is_ended_and_never_makes_the_source_busy() {
     let (_home, mut server) = serve("unheeding", "CREATE TABLE t (a); INSERT INTO t VALUES (1)", 1_000);
-    // More of them than the source has connections.
+    // More calls than the source has connections.
     for _ in 0..6 {
         assert_eq!(server.call("run_sql", json!({"sql": "SELECT a FROM t"}))["rows"], json!([[1]]));
         let worker = *children(server.child.id()).first().expect("a process reads the file");
@@ -127,7 +128,7 @@ fn no_process_outlives_a_server_that_was_killed() {
     }
 }
 
-/// Waiting for a writer's lock stands in for an operation that heeds no deadline.
+/// Waiting for a writer's lock behaves like an operation that obeys no deadline.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn a_process_that_nobody_kills_ends_by_itself_when_its_statement_is_overdue() {
@@ -178,7 +179,8 @@ fn a_large_cell_is_cut_and_a_statement_that_takes_more_is_refused() {
         let one = |at: u64| format!("hex(zeroblob({bytes})) AS c{at}");
         format!("SELECT {}", (0..60).map(one).collect::<Vec<_>>().join(", "))
     };
-    // Over what any statement may take, and under what one may; then over both.
+    // First above the memory of most statements and within the larger memory that one statement at a time may use, then
+    // above both.
     let reply = server.call("run_sql", json!({"sql": columns(150_000)}));
     assert_eq!(code(&reply), "ok", "{reply}");
     let reply = server.call("run_sql", json!({"sql": columns(1_000_000)}));
@@ -186,7 +188,7 @@ fn a_large_cell_is_cut_and_a_statement_that_takes_more_is_refused() {
     assert!(reply["error"]["message"].as_str().unwrap().contains("more than 80 MB"), "{reply}");
     let reply = server.call("run_sql", json!({"sql": "SELECT length(zeroblob(42000000) || 'x')"}));
     assert!(reply["error"]["message"].as_str().unwrap().contains("40 MB"), "{reply}");
-    // Many at once: each process stays small, and the server does.
+    // Many at once: each process stays small, and so does the server.
     let calls: Vec<u64> = (0..20).map(|_| server.send_call("run_sql", json!({"sql": columns(1_000_000)}))).collect();
     let mut peak = 0;
     for call in calls {

@@ -1,4 +1,4 @@
-//! Data on more than one server: a streaming standby, and tables that live elsewhere.
+//! Data on more than one server: a streaming standby, and foreign tables.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn serve(url: &str) -> (Home, Server) {
 #[ignore = "needs servers or clients: tests/run"]
 fn all_tools_work_on_a_standby_and_a_conflict_is_tried_again() {
     let primary = Postgres::with_settings(&[]);
-    // A standby that waits for nobody, so that a vacuum on the primary ends what reads there.
+    // A standby that never delays replay, so that a vacuum on the primary ends reads on it.
     let standby = primary.standby(&[("max_standby_streaming_delay", "0"), ("hot_standby_feedback", "off")]);
     primary.query("postgres", "CREATE DATABASE shop");
     primary.script("shop", include_str!("../nl2sql/car_dealership.pg.sql"));
@@ -32,7 +32,7 @@ fn all_tools_work_on_a_standby_and_a_conflict_is_tried_again() {
     let said = home.say(&["doctor"]);
     assert!(said.contains("a standby"), "{said}");
 
-    // The statement holds a snapshot that sees the rows which go away on the primary.
+    // The statement's snapshot sees the rows that are removed on the primary.
     let slow = "SELECT (SELECT count(*) FROM busy) AS n, (SELECT count(*) FROM generate_series(1, 40000000)) AS slow";
     let id = server.send_call("run_sql", json!({"sql": slow}));
     let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%40000000%' AND pid <> pg_backend_pid()";
@@ -134,7 +134,7 @@ fn tables_of_other_servers_are_shown_as_such_and_may_be_refused() {
         }
         assert_eq!(server.call("run_sql", json!({"sql": "SELECT * FROM near"}))["rows"], json!([[7]]));
         assert_eq!(server.call("run_sql", json!({"sql": "SELECT id FROM orders_2"}))["rows"], json!([[2]]));
-        // What a statement reads is looked up each time: a partition elsewhere may have come meanwhile.
+        // The tables of a statement are checked each time, because a foreign partition may have been added.
         let later = json!({"sql": "SELECT id FROM later"});
         assert_eq!(server.call("run_sql", later.clone())["rows"], json!([]));
         postgres.query(
@@ -177,12 +177,12 @@ fn sources_of_both_kinds_stand_side_by_side() {
     .unwrap();
     let home = home.set("TUDB_CONFIG", config.display());
     let mut server = home.serve();
-    // The argument joins every tool and names the choices.
+    // Every tool has the argument, with the names of the sources.
     for tool in server.request("tools/list", json!({}))["tools"].as_array().unwrap() {
         let described = tool["inputSchema"]["properties"]["source"]["description"].as_str().unwrap().to_owned();
         assert!(["one", "two", "archive", "dead", "gone"].iter().all(|name| described.contains(name)), "{described}");
     }
-    // A source that is down holds up none of the others: more calls than there are slots for one source.
+    // A source that is down delays no other source, even with more calls than it has slots.
     let waiting: Vec<u64> =
         (0..20).map(|_| server.send_call("run_sql", json!({"sql": "SELECT 1", "source": "dead"}))).collect();
     let rows = "SELECT i FROM generate_series(1, 10) i";
@@ -192,7 +192,7 @@ fn sources_of_both_kinds_stand_side_by_side() {
     assert_eq!((&reply["source"], &reply["row_count"]), (&json!("two"), &json!(10)));
     let reply = server.call("run_sql", json!({"sql": "SELECT a FROM old", "source": "archive"}));
     assert_eq!(reply["rows"], json!([[5]]));
-    // Rules and limits are each source's own.
+    // Each source has its own rules and limits.
     let denied = server.call("run_sql", json!({"sql": "SELECT word FROM secrets", "source": "two"}));
     assert_eq!(denied["error"]["code"], "column_denied", "{denied}");
     let slow = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b";

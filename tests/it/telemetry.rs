@@ -35,7 +35,7 @@ fn each_record_is_a_span_without_values() {
     call("run_sql", json!({"sql": "DELETE FROM customers WHERE name = 'planted-value'"}));
     call("ask_database", json!({"question": "How many customers of planted-value?"}));
     let stderr = std::sync::Arc::clone(&server.stderr);
-    // What is sent at the end has little time there; here it comes while the server runs.
+    // At the end of the process there is little time to send, so the spans must arrive while the server runs.
     for _ in 0..600 {
         let seen = collector.requests();
         if ["/v1/traces", "/v1/metrics"].iter().all(|path| seen.iter().any(|request| request.path == *path))
@@ -70,7 +70,7 @@ fn each_record_is_a_span_without_values() {
         assert!(holds(&traces, part.as_bytes()), "{part}");
     }
     assert!(holds(&metrics, b"mcp.server.operation.duration"));
-    // Every record is a span of the caller's trace, under an id of its own; a statement belongs to its question.
+    // Every record is a span of the caller's trace, with an id of its own. A statement's span belongs to its question.
     let bytes = |hex: &str| -> Vec<u8> {
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
     };

@@ -1,12 +1,12 @@
-//! On whose behalf: row-level security sees the user that a call names.
+//! Row-level security sees the user that a call names.
 
 use serde_json::json;
 
 use crate::support::postgres::{Postgres, servers};
 use crate::support::{Home, Server};
 
-/// Notes of two owners, a policy by the claims, and a login role that may become `authenticated` and nothing else.
-/// Roles are the server's, so each test has some of its own: `tag` ends their names.
+/// Notes of two owners, a policy by the claims, and a login role that may switch to `authenticated` only. Roles belong
+/// to the whole server, so the roles of each test end in its `tag`.
 fn notes(postgres: &Postgres, tag: &str) -> String {
     let (database, url) = postgres.database("users");
     let roles = format!("gate_{tag}, authenticated_{tag}, almighty_{tag}");
@@ -44,7 +44,8 @@ fn each_user_sees_their_own_rows() {
             "allow_functions = [\"public.claims\"]\n[sources.main.user]\nrole = \"authenticated_a\"\nclaims = { sub = \"{user_id}\", aud = \"tudb\" }\n",
         );
         let sql = "SELECT id FROM notes ORDER BY id";
-        // One text, many users, calls side by side: what is remembered of a statement is not who asked.
+        // The same text for many users in concurrent calls: what is remembered of a statement does not include the
+        // user.
         let mut sent = Vec::new();
         for _ in 0..20 {
             for (user, rows) in
@@ -67,12 +68,12 @@ fn each_user_sees_their_own_rows() {
         );
         let plan = server.call("explain_query", json!({"sql": sql, "user_id": "ann"}));
         assert!(plan["cost"].as_f64().unwrap() > 0.0, "{plan}");
-        // Measured counts tell of rows that a policy hides.
+        // Measured counts would reveal rows that a policy hides.
         let plan = server.call("explain_query", json!({"sql": sql, "analyze": true, "user_id": "ann"}));
         assert_eq!(plan["error"]["code"], "statement_refused", "{plan}");
         let answer = server.call("ask_database", json!({"question": "How many notes are there?", "user_id": "bob"}));
         assert_eq!(answer["rows"], json!([[1]]), "{answer}");
-        // Nobody named: nothing runs.
+        // Without a user, nothing runs.
         for (tool, arguments) in [
             ("run_sql", json!({"sql": sql})),
             ("run_sql", json!({"sql": sql, "user_id": ""})),
@@ -82,7 +83,7 @@ fn each_user_sees_their_own_rows() {
             let reply = server.call(tool, arguments);
             assert_eq!(reply["error"]["code"], "user_required", "{reply}");
         }
-        // The catalog is the role's: what it cannot read is not there.
+        // The catalog is read in the role. Tables that the role cannot read are left out.
         let tables = server.call("list_tables", json!({}));
         let names: Vec<&str> =
             tables["tables"].as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
@@ -138,7 +139,7 @@ fn a_rule_about_users_that_would_not_hold_is_refused() {
         assert_eq!(seen, "config_error", "{more}: {text}");
         assert!(text.contains(word), "{more}: {text}");
     }
-    // What counts is what the role could do that statements run as, not the gate.
+    // The check is on the role that statements run as, not on the login role.
     let postgres = &servers()[0];
     let database = url.rsplit('/').next().unwrap().split('?').next().unwrap();
     postgres.query(database, "GRANT INSERT ON notes TO authenticated_b");
@@ -146,7 +147,7 @@ fn a_rule_about_users_that_would_not_hold_is_refused() {
     assert_eq!(seen, "unsafe_role", "{text}");
     assert!(text.contains("writing to public.notes (as authenticated_b)"), "{text}");
     postgres.query(database, "REVOKE INSERT ON notes FROM authenticated_b");
-    // The claims of a user are left out of nothing: without any of them set, the id and the role stand there.
+    // Without `claims` in the configuration, the claims are the user's id and the role.
     let (_home, mut server) = serve(&url, "[sources.main.user]\nrole = \"authenticated_b\"\n");
     let reply = server.call("run_sql", json!({"sql": "SELECT id FROM notes", "user_id": "bob"}));
     assert_eq!(reply["rows"], json!([[2]]));

@@ -1,5 +1,5 @@
-//! The exact-values table: every built-in type of both PostgreSQL versions as `::text` gives it, SQLite's storage classes,
-//! in every reply format, and budgets that hold to the byte.
+//! Exact values: every built-in type of both PostgreSQL versions as `::text` gives it, SQLite's storage classes, in
+//! every reply format, and byte budgets that are exact.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ fn every_type_comes_as_its_exact_text() {
         );
         let home = Home::new("types").set("TUDB_DATABASE_URL", url);
         let mut server = home.serve();
-        // Type, expression, expected cell; each cell is also compared with what psql prints of ::text.
+        // Type, expression, expected cell. Each cell is also compared with psql's output of `::text`.
         let cases: &[(&str, &str, Value)] = &[
             ("smallint", "(-32768)::int2", json!(-32768)),
             ("integer", "2147483647", json!(2147483647)),
@@ -83,7 +83,7 @@ fn every_type_comes_as_its_exact_text() {
             if *type_name == "xml" && postgres.version.starts_with("18") {
                 continue;
             }
-            // Twice: the first time finds the shape, the second remembers it.
+            // Twice: the first call finds the shape, the second reuses it.
             for _ in 0..2 {
                 let reply = server.call("run_sql", json!({"sql": format!("SELECT {expression} AS v")}));
                 assert_eq!(&reply["rows"][0][0], expected, "{} {expression}: {reply}", postgres.version);
@@ -106,7 +106,7 @@ fn every_type_comes_as_its_exact_text() {
     }
 }
 
-/// Every built-in type that has an input function, with values that show its corners.
+/// Every built-in type that has an input function, with its edge values.
 const TYPES: &[(&str, &[&str])] = &[
     ("aclitem", &["postgres=r/postgres"]),
     ("bit(3)", &["101"]),
@@ -192,7 +192,7 @@ const TYPES: &[(&str, &[&str])] = &[
     ("xid", &["3"]),
     ("xid8", &["18446744073709551615"]),
     ("xml", &["<a b=\"c\"/>"]),
-    // A user's own, of each way to make one.
+    // User-defined types, one of each kind.
     ("mood", &["happy"]),
     ("positive", &["7"]),
     ("big", &["9007199254740993"]),
@@ -201,7 +201,7 @@ const TYPES: &[(&str, &[&str])] = &[
     ("other.\"Odd\"", &["x"]),
 ];
 
-/// Types of the catalog that nobody can write a value of.
+/// Types of the catalog whose values nobody can write.
 const NOT_WRITABLE: [&str; 7] = [
     "gtsvector",
     "pg_brin_bloom_summary",
@@ -223,7 +223,7 @@ fn every_builtin_type_and_its_array_come_as_their_text() {
              CREATE DOMAIN positive AS int CHECK (VALUE > 0); CREATE DOMAIN big AS bigint;
              CREATE TYPE floatrange AS RANGE (subtype = float8); CREATE TYPE other.\"Odd\" AS ENUM ('x');",
         );
-        // The table above leaves no type of the catalog out.
+        // The table above contains every type of the catalog.
         let known = postgres.query(
             &database,
             "SELECT typname FROM pg_type WHERE typnamespace = 'pg_catalog'::regnamespace AND typtype IN ('b', 'r', 'm', 'e')
@@ -261,7 +261,7 @@ fn every_builtin_type_and_its_array_come_as_their_text() {
                 postgres.query(&database, &format!("INSERT INTO {table} (v) VALUES ('{literal}')"));
             }
             postgres.query(&database, &format!("INSERT INTO {table} (v) VALUES (NULL)"));
-            // One value or NULL a line; the line breaks of values are marked.
+            // One value or NULL per line. Line breaks in values are marked.
             let psql = |expression: &str| -> Vec<Option<String>> {
                 let query = format!(
                     "SET timezone = 'UTC'; SET extra_float_digits = 1; SELECT coalesce('=' || replace(({expression})::text, E'\\n', '<br>'), '') \
@@ -272,7 +272,7 @@ fn every_builtin_type_and_its_array_come_as_their_text() {
                     .split('\n')
                     .map(|line| line.strip_prefix('=').map(|text| text.replace("<br>", "\n")))
                     .collect();
-                // The client drops the line break behind a last empty line.
+                // psql drops the line break of a last empty line.
                 lines.resize(values.len() + 1, None);
                 lines
             };
@@ -296,13 +296,13 @@ fn every_builtin_type_and_its_array_come_as_their_text() {
     }
 }
 
-/// The rows as they stand in the reply: the tests' own JSON reader is off by the last digit of some doubles.
+/// The rows as raw JSON: the tests' own JSON reader changes the last digit of some doubles.
 #[derive(serde::Deserialize)]
 struct RawRows {
     rows: Vec<Vec<Box<serde_json::value::RawValue>>>,
 }
 
-/// A cell says what the text says, read the way a client with double-precision numbers reads it.
+/// Checks that a cell equals the text, as a client with double-precision numbers reads it.
 fn assert_same(cell: &str, text: Option<&str>, type_name: &str) {
     match (serde_json::from_str::<Value>(cell).unwrap(), text) {
         (Value::Null, None) => {}
@@ -408,7 +408,7 @@ fn budgets_hold_to_the_byte_and_say_what_is_missing() {
             let answer = server.answer(id);
             let block = answer["result"]["content"][0]["text"].as_str().unwrap();
             assert!(block.len() <= limit, "{format}: {} bytes of {limit}", block.len());
-            // Not much is given away either: the rows end within one row and the room kept for what follows them.
+            // Little of the budget is unused: the rows end within one row and the space reserved for what follows them.
             assert!(block.len() + 700 > limit, "{format}: {} bytes of {limit}", block.len());
             let reply = crate::support::content(&answer);
             assert_eq!((&reply["truncated"], &reply["truncated_by"]), (&json!(true), &json!(["bytes"])));
@@ -442,7 +442,7 @@ fn budgets_hold_to_the_byte_and_say_what_is_missing() {
         let bad = server.call("run_sql", json!({"sql": "SELECT 1", "max_rows": wrong}));
         assert_eq!(bad["error"]["code"], "invalid_argument", "{bad}");
     }
-    // A cell is cut at a character boundary, a number never.
+    // A text is cut at a character boundary. A number is never cut.
     let sql = format!("SELECT '{}' AS s, 1 AS n, '{}' AS fits", "é".repeat(1_500), "é".repeat(1_000));
     let cut = server.call("run_sql", json!({"sql": sql}));
     assert_eq!(cut["rows"][0][0].as_str().unwrap().len(), 2_000);

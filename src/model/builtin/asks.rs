@@ -39,7 +39,7 @@ impl Parser<'_> {
             self.doubt(format!("the word \"{word}\""));
             self.at += 1;
         }
-        // Values may stand before the table: "how many French singers".
+        // Values may come before the table: "how many French singers".
         while let Some(Item::Mention(mention)) = self.item(self.at) {
             if mention.fit() >= 3 || mention.values.is_empty() {
                 break;
@@ -109,7 +109,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What a sum or average is taken of, at this place.
+    /// Reads the target of a sum or average at the current position.
     pub(super) fn target(&mut self) -> Option<Target> {
         self.at = self.past(self.at, &[Cue::Prep]);
         if self.item(self.at) == Some(&Item::Cue(Cue::Revenue)) {
@@ -127,7 +127,7 @@ impl Parser<'_> {
 
     pub(super) fn keys(&mut self) {
         if !self.aggregated() && self.intent.rank.is_none() {
-            // "the name of each singer" is all of them; "orders per channel" counts.
+            // "the name of each singer" lists all of them; "orders per channel" counts.
             let counts = !matches!(self.low(self.at - 1), low if low.ends_with("each") || low.ends_with("every"));
             if !counts {
                 return;
@@ -223,7 +223,7 @@ impl Parser<'_> {
         }
     }
 
-    /// "from the oldest to the youngest" turns the order asked for, or is one by itself.
+    /// "from the oldest to the youngest" sets the direction of an order, or is an order by itself.
     pub(super) fn direct(&mut self, desc: bool, by: RankBy) {
         match &mut self.intent.order {
             Some((_, down)) => *down = desc,

@@ -278,7 +278,7 @@ impl Planner<'_> {
             shown.tables.push(at.0);
         }
         for key in &keys {
-            // "average quantity per order": of its lines, or of its sum?
+            // "average quantity per order" may be the average of its lines or of its sums.
             let average = measures.iter().any(|measure| measure.function == Some(super::words::Function::Avg));
             if let Key::Table(t) = key
                 && average
@@ -304,7 +304,7 @@ impl Planner<'_> {
                 return None;
             }
         };
-        // Rows of a table above the root are met several times.
+        // The join repeats the rows of a table above the root.
         for (expr, _, t) in &mut shown.measures {
             let Some(t) = t.filter(|t| *t != root) else { continue };
             match expr {
@@ -424,7 +424,7 @@ impl Planner<'_> {
         ))
     }
 
-    /// A name for a column of which another table shows one too: `category_name`.
+    /// A name for a column if another shown column has the same name: `category_name`.
     fn told_apart(&self, at: At, all: &[At]) -> Option<String> {
         let name = &self.schema.column(at).name;
         let twice = all.iter().any(|other| *other != at && self.schema.column(*other).name.eq_ignore_ascii_case(name));
@@ -432,7 +432,7 @@ impl Planner<'_> {
     }
 }
 
-/// The table whose rows or amounts are the target.
+/// Returns the table whose rows, amounts or column the measure is about.
 pub(super) fn rows_of(measure: &Measure) -> Option<usize> {
     match &measure.target {
         Target::Rows(t) | Target::AmountOf(t) => Some(*t),

@@ -8,12 +8,12 @@ use super::windows::{Unit, Window, year_of};
 use super::words::{Cue, Function, Op};
 
 impl Parser<'_> {
-    /// Adds a stored value; after "or" it joins the one before when both are of one column.
+    /// Adds a stored value. After "or" it joins the value before, if both are of one column.
     pub(super) fn stored(&mut self, values: Vec<(At, String)>) {
         self.or = false;
         self.intent.filters.push(Filter::Stored(values));
         let here = self.at;
-        // "Hawaii or Wisconsin": the word between is behind us.
+        // "Hawaii or Wisconsin": the "or" is before the current position.
         let mut back = here.saturating_sub(2);
         while back > 0 && matches!(self.item(back), Some(Item::Cue(Cue::Stop | Cue::Prep) | Item::Mention(_))) {
             back -= 1;
@@ -51,7 +51,7 @@ impl Parser<'_> {
         self.intent.filters.push(Filter::Compare { column, op, values: vec![value] });
     }
 
-    /// The column with a number, and "or more" after it.
+    /// Adds a comparison of the column with a number. "or more" after the number is part of it.
     pub(super) fn beyond(&mut self, column: ColumnRef, number: f64) {
         let mut op = Op::Eq;
         if let Some(Item::Cue(Cue::OrBeyond(wider))) = self.item(self.at) {
@@ -63,7 +63,7 @@ impl Parser<'_> {
 
     pub(super) fn compare(&mut self, op: Op, left: Option<ColumnRef>) {
         self.at = self.past(self.at, &[]);
-        // "orders that contain more than 3 items": a verb.
+        // "orders that contain more than 3 items": "contain" is a verb here.
         if op == Op::Contains
             && left.is_none()
             && matches!(self.item(self.at), Some(Item::Cue(Cue::Compare(_)) | Item::Mention(_)))
@@ -134,7 +134,7 @@ impl Parser<'_> {
         self.doubt("a comparison without a column");
     }
 
-    /// Passes a word for money, if one is here.
+    /// Skips a currency at the current position. Returns whether there was one.
     pub(super) fn currency(&mut self) -> bool {
         let word = matches!(
             self.low(self.at),
@@ -215,7 +215,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A year at this place.
+    /// Reads a year at the current position.
     pub(super) fn year(&mut self) {
         let Some(Item::Number(number)) = self.item(self.at) else { return };
         match year_of(*number).and_then(Window::year) {
@@ -272,7 +272,7 @@ impl Parser<'_> {
         if !counted && (fresh || listed) {
             let mark = self.at;
             if let Some(column) = self.column_here() {
-                // "highest price" asks the price; "the biggest stadium" asks the stadium.
+                // "highest price" asks for the price; "the biggest stadium" asks for the stadium.
                 self.intent.measures.push(Measure { function: Some(function), target: Target::Column(column) });
                 return;
             }
@@ -281,7 +281,7 @@ impl Parser<'_> {
         if counted && !matches!(self.item(self.at), Some(Item::Mention(_))) {
             return self.doubt("a number of nothing named");
         }
-        // "whose total cost is the lowest": by what was said before.
+        // "whose total cost is the lowest" ranks by the measure or column named before.
         let said = self.low(self.past_back(start)) == "is";
         if said && matches!(self.item(self.at), None | Some(Item::End)) {
             if let Some(measure) = self.intent.measures.pop() {
@@ -294,7 +294,7 @@ impl Parser<'_> {
         let sized = !matches!(self.low(start), "most" | "fewest" | "least") && !counted;
         match self.rank_by() {
             Some(RankBy::Measure(Measure { function: None, target: Target::Rows(t) })) if sized => {
-                // "the largest payment": by its amount.
+                // "the largest payment" ranks by the amount.
                 match super::measures::amount(self.schema, t) {
                     Some(at) if self.intent.entities.is_empty() => {
                         self.intent.entities.push(t);
@@ -309,7 +309,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The place before `at` that is not a filler.
+    /// The last position before `at` that is not a filler.
     fn past_back(&self, at: usize) -> usize {
         let mut back = at.saturating_sub(1);
         while back > 0 && self.item(back) == Some(&Item::Cue(Cue::Stop)) {
@@ -318,7 +318,7 @@ impl Parser<'_> {
         back
     }
 
-    /// What to rank or order by, at this place.
+    /// Reads what to rank or order by, at the current position.
     pub(super) fn rank_by(&mut self) -> Option<RankBy> {
         self.at = self.past(self.at, &[Cue::Prep]);
         match self.item(self.at)? {

@@ -1,4 +1,4 @@
-//! Picks the date column that a time window is held against.
+//! Picks the date column that a time window applies to.
 //!
 //! The column that records the event itself wins: `ordered_at` of orders before `shipped_at`.
 
@@ -6,7 +6,7 @@ use super::graph::Graph;
 use super::schema::{At, Schema};
 use super::text::{Stems, name_words};
 
-/// How much a date column looks like the moment its row came to be.
+/// Scores how likely a date column says when its row was created.
 fn score(schema: Schema, at: At, stems: &Stems) -> i32 {
     let words = name_words(&schema.column(at).name);
     let own: Vec<String> = name_words(schema.bare(at.0)).iter().map(|word| stems.of(word)).collect();
@@ -32,7 +32,7 @@ fn score(schema: Schema, at: At, stems: &Stems) -> i32 {
     score
 }
 
-/// The best date columns of the table, the first the best; several when none is better.
+/// The date columns of the table with the best score. There are several if none is better.
 pub(super) fn best_of(schema: Schema, t: usize, stems: &Stems, years: bool) -> Vec<At> {
     let dated: Vec<At> =
         schema.columns(t).filter(|(at, column)| !column.masked && schema.is_date(*at)).map(|(at, _)| at).collect();
@@ -40,7 +40,7 @@ pub(super) fn best_of(schema: Schema, t: usize, stems: &Stems, years: bool) -> V
         return schema.columns(t).map(|(at, _)| at).filter(|at| schema.is_year(*at)).collect();
     }
     let top = dated.iter().map(|at| score(schema, *at, stems)).max().unwrap_or(0);
-    // A single column that ends or changes the row does not date it.
+    // A column that says when the row ended or changed does not date it, even if there is no other.
     if top < 0 {
         let plain = schema.columns(t).map(|(at, _)| at).filter(|at| years && schema.is_year(*at));
         return plain.collect();
@@ -48,8 +48,8 @@ pub(super) fn best_of(schema: Schema, t: usize, stems: &Stems, years: bool) -> V
     dated.into_iter().filter(|at| score(schema, *at, stems) == top).collect()
 }
 
-/// The date columns for rows of `fact`: its own, else those of the nearest table it refers to. A table in `shown` is
-/// listed or grouped by for itself, so its dates count for less.
+/// The date columns for rows of `fact`: its own, else those of the nearest table it refers to. The question lists or
+/// groups by the tables in `shown` for themselves, so their dates score less.
 pub(super) fn of_fact(
     schema: Schema,
     graph: &Graph,

@@ -9,7 +9,7 @@ use super::sql::{Condition, Expr, Literal, number, truth};
 use super::words::Op;
 
 impl Planner<'_> {
-    /// Every condition of the question; tables they need are added to `joined`.
+    /// Returns every condition of the question. Tables that the conditions need are added to `joined`.
     pub(super) fn conditions(
         &mut self,
         root: usize,
@@ -49,7 +49,7 @@ impl Planner<'_> {
                 self.doubt("a condition on nothing near the tables named");
             }
         }
-        // A ranking that is still a choice takes its time from the measure chosen.
+        // While the ranking is a choice, its measure is not known, nor the date column that depends on it.
         if !self.choices.is_empty() {
             return out;
         }
@@ -96,8 +96,7 @@ impl Planner<'_> {
             }
             explained.push(related);
         }
-        // One sub-query for the conditions of one table, and of tables that it refers to.
-        // "in Bern and Zürich": one column has one value, so either.
+        // "in Bern and Zürich" means either, because a column has one value per row.
         let mut united: Vec<Condition> = Vec::new();
         for condition in out.drain(..) {
             match (united.iter_mut().find(|known| same_column(known, &condition)), condition) {
@@ -121,6 +120,7 @@ impl Planner<'_> {
                 self.doubt("two values of one column");
             }
         }
+        // One sub-query for the conditions on a table and on the tables that it refers to.
         inner.sort_by_key(|(t, _)| *t);
         type Parts = Vec<(usize, Vec<Condition>)>;
         let mut merged: Vec<(usize, Parts)> = Vec::new();
@@ -162,7 +162,7 @@ impl Planner<'_> {
                     _ => Expr::Count,
                 };
                 if sub.root != *t {
-                    // Three products ordered: three kinds or three pieces?
+                    // "Three products ordered" may be three kinds or three pieces.
                     self.doubt(format!("how {} are counted", self.plural(*t)));
                 }
                 self.said.push(format!("with {} {} {}", op.sql(), number(*value), self.plural(*t)));
@@ -212,7 +212,7 @@ impl Planner<'_> {
                         .filter(|(at, _)| !self.schema.is_view(at.0) && self.graph.linked(entity, at.0))
                         .cloned()
                         .collect();
-                    // Rows that no word speaks of: only a verb may tie them, "paid by card".
+                    // No word names these rows. Only a verb may bind them: "paid by card".
                     let tied = held.iter().all(|(at, _)| {
                         self.schema.columns(at.0).any(|(_, column)| {
                             super::text::name_words(&column.name)
@@ -356,7 +356,7 @@ impl Planner<'_> {
         }
     }
 
-    /// The spelling among the known values, when one differs only in case.
+    /// Returns the known value that differs only in case, or else the text itself.
     pub(super) fn spelled(&self, at: At, text: &str) -> String {
         let values = &self.schema.column(at).values;
         let same = values.iter().find(|value| value.to_lowercase() == text.to_lowercase());
@@ -364,7 +364,7 @@ impl Planner<'_> {
     }
 }
 
-/// Whether both ask one column for one value.
+/// Whether both conditions test the same column for equality.
 fn same_column(one: &Condition, other: &Condition) -> bool {
     let column = |condition: &Condition| match condition {
         Condition::Compare(column, Op::Eq, _) | Condition::In(column, _) => Some(column.clone()),

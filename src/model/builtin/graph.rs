@@ -1,6 +1,6 @@
 //! Foreign keys as a graph: how one table reaches another without multiplying rows.
 //!
-//! Going up (from a row to the one row it refers to) never multiplies; going down may. Callers join upwards only.
+//! Going up, from a row to the one row it refers to, never multiplies rows. Going down may. Callers join upwards only.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -23,7 +23,7 @@ pub(super) struct Graph {
     down: HashMap<usize, Vec<usize>>,
 }
 
-/// Keys further away than this are no reading of a question.
+/// Maximum length of a path, in keys. A longer path is no reading of a question.
 const DEPTH: usize = 4;
 
 impl Graph {
@@ -66,7 +66,7 @@ impl Graph {
         out
     }
 
-    /// The one shortest way up from `from` to `to`; `None` when there is none, or two of the same length.
+    /// Returns the shortest path up from `from` to `to`. `None` if there is none, or two of the same length.
     pub fn climb(&self, from: usize, to: usize) -> Option<Vec<Edge>> {
         if from == to {
             return Some(Vec::new());
@@ -87,7 +87,7 @@ impl Graph {
         Some(way)
     }
 
-    /// Every table above `from`: its distance, the last key of the way, and whether that way is the only one.
+    /// Every table above `from`: its distance, the last key of the path, and whether no other path is as short.
     fn above(&self, from: usize) -> HashMap<usize, (usize, Option<usize>, bool)> {
         let mut reached = HashMap::from([(from, (0, None, true))]);
         let mut queue = VecDeque::from([from]);
@@ -111,7 +111,7 @@ impl Graph {
         reached
     }
 
-    /// Every table above `from` that is reached in one way only, with its distance.
+    /// Every table above `from` that has only one shortest path, with its distance.
     pub fn reach(&self, from: usize) -> Vec<(usize, usize)> {
         self.above(from).into_iter().filter(|(_, (_, _, only))| *only).map(|(t, (depth, _, _))| (t, depth)).collect()
     }
@@ -135,8 +135,8 @@ impl Graph {
         reached
     }
 
-    /// The table from which every table of `needed` can be reached upwards in one way only. A needed table wins;
-    /// else the table between them, when there is exactly one.
+    /// The table from which one path leads up to each table of `needed`. A needed table wins; else the table between
+    /// them, if there is exactly one.
     pub fn root(&self, needed: &[usize]) -> Option<usize> {
         let fits = |r: usize| needed.iter().all(|&t| self.climb(r, t).is_some());
         if let Some(&r) = needed.iter().find(|&&r| fits(r)) {
@@ -158,14 +158,14 @@ impl Graph {
         }
     }
 
-    /// Whether the two are linked at all, by any way the engine would join.
+    /// Whether the engine can join the two tables.
     pub fn linked(&self, a: usize, b: usize) -> bool {
         self.root(&[a, b]).is_some()
     }
 }
 
-/// Keys that a database without declared foreign keys means: `customer_id` refers to `customers.id`, or to the one
-/// table whose primary key has that name.
+/// Guesses the keys of a database that declares none: `customer_id` refers to `customers.id`, or to the one table whose
+/// primary key has that name.
 fn guesses(schema: &Schema) -> Vec<Edge> {
     if schema.tables().iter().any(|table| !table.foreign_keys.is_empty()) {
         return Vec::new();
@@ -225,7 +225,7 @@ mod tests {
         assert!(graph.climb(at("customers"), at("orders")).is_none());
         assert_eq!(graph.root(&[at("customers"), at("orders")]), Some(at("orders")));
         assert_eq!(graph.root(&[at("orders"), at("categories")]), Some(at("order_items")));
-        // By sales or by reviews: not one way.
+        // There are two paths: by sales and by reviews.
         assert_eq!(graph.root(&[at("customers"), at("products")]), None);
     }
 

@@ -4,7 +4,7 @@ use super::schema::At;
 use super::windows::{Unit, Window};
 use super::words::{Function, Op, Quality};
 
-/// A column named in the question: what it may be, and the table the words tie it to.
+/// A column named in the question: the columns it may be, and the table that the words bind it to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ColumnRef {
     pub text: String,
@@ -12,7 +12,7 @@ pub(super) struct ColumnRef {
     pub bound: Option<usize>,
 }
 
-/// What an aggregate is taken of.
+/// The target of an aggregate.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Target {
     Column(ColumnRef),
@@ -20,13 +20,13 @@ pub(super) enum Target {
     Rows(usize),
     /// The different values of a column.
     Different(ColumnRef),
-    /// Quantity times price, or the one amount.
+    /// Quantity times price, or the only amount.
     Revenue,
-    /// The one amount of a table: "total payments".
+    /// The only amount of a table: "total payments".
     AmountOf(usize),
 }
 
-/// A value to show: a function of a target; `None` counts.
+/// A value to show: a function of a target. `None` counts.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Measure {
     pub function: Option<Function>,
@@ -45,7 +45,7 @@ pub(super) enum RankBy {
     Measure(Measure),
     Column(ColumnRef),
     Quality(Quality),
-    /// "top customers": by what is not said.
+    /// "top customers": the question does not say by what.
     Unstated,
 }
 
@@ -68,7 +68,7 @@ pub(super) enum Given {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Filter {
-    /// A stored value: the columns that hold it.
+    /// A stored value: the columns that contain it, with its spelling there.
     Stored(Vec<(At, String)>),
     Compare {
         column: ColumnRef,
@@ -112,16 +112,16 @@ pub(super) struct Intent {
     pub filters: Vec<Filter>,
     /// Tables named in the plural.
     pub text_plural: Vec<usize>,
-    /// Conditions on how many rows of another table there are.
+    /// Conditions on the number of rows of another table.
     pub having: Vec<(usize, Op, f64)>,
     pub window: Option<Window>,
     /// The date column that the words pick: "shipped last month".
     pub date: Option<ColumnRef>,
     /// The column that "going by" picked.
     pub going_by: Option<ColumnRef>,
-    /// Verbs said: "paid" ties a value to payments.
+    /// Verbs of the question: "paid" binds a value to payments.
     pub verbs: Vec<String>,
-    /// "which cities": asks for the different ones.
+    /// "which cities" asks for the different ones.
     pub which_column: bool,
     /// Words or forms that the reading does not explain.
     pub doubts: Vec<String>,

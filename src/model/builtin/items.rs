@@ -1,4 +1,4 @@
-//! Turns tokens into items: cues, windows, mentions, numbers. The longest meaning wins at each place.
+//! Turns tokens into items: cues, windows, mentions, numbers. At each position the longest match wins.
 
 use time::Date;
 
@@ -106,7 +106,7 @@ fn item_at(tokens: &[Token], i: usize, token: &Token, lexicon: &Lexicon, today: 
     (Item::Unknown, 1)
 }
 
-/// Whether a name of the schema is meant where a cue of the same length could be.
+/// Whether a name of the schema wins over a cue of the same length.
 fn beats(mention: &Mention, cue: Cue, low: &str, opens: bool) -> bool {
     // "paid" may pick the column `paid_at`.
     if matches!(

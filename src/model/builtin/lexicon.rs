@@ -1,6 +1,6 @@
 //! Links the words of a question to the schema: tables, columns and stored values by their names.
 //!
-//! Every possible meaning is kept, with how well the name fits; the reading decides by context.
+//! Every possible meaning is kept, with its fit: a score of how well the name matches. Later steps decide by context.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,10 +8,10 @@ use super::schema::{At, Schema};
 use super::synonyms::{country_of, is_filler_of_names, synonym};
 use super::text::{Stems, Token, TokenKind, name_words};
 
-/// Most words a name or value in a question has.
+/// Maximum words of a name or value in a question.
 const LONGEST: usize = 6;
 
-/// How well a name fits, best first: the name itself, the name less filler, a part of it, another word for it.
+/// The fit of a whole name. Lower fits: the name without filler, a part of it, a synonym (1).
 pub(super) const EXACT: u8 = 4;
 
 /// What some words of the question may name.
@@ -19,9 +19,9 @@ pub(super) const EXACT: u8 = 4;
 pub(super) struct Mention {
     /// The words as written.
     pub text: String,
-    /// Tables with fit.
+    /// Tables, each with its fit.
     pub tables: Vec<(usize, u8)>,
-    /// Columns with fit.
+    /// Columns, each with its fit.
     pub columns: Vec<(At, u8)>,
     /// Columns that hold the value, with its spelling there.
     pub values: Vec<(At, String)>,
@@ -58,7 +58,7 @@ impl Lexicon {
                 starts.insert(start(country));
             }
         }
-        // Every run of words in the question: only a value among them counts.
+        // Every run of words in the question. Only stored values among them are kept.
         let mut phrases: HashSet<String> = HashSet::new();
         for i in 0..tokens.len() {
             for length in 1..=LONGEST {
@@ -165,7 +165,7 @@ impl Lexicon {
         self.values.entry(words).or_default().push((at, value.to_owned()));
     }
 
-    /// The longest phrase from token `i` on that names something, and how many tokens it takes.
+    /// The longest phrase from token `i` on that names something, and the number of its tokens.
     pub fn mention_at(&self, tokens: &[Token], i: usize) -> Option<(Mention, usize)> {
         for length in (1..=LONGEST).rev() {
             let part: Vec<&Token> = tokens.iter().skip(i).take(length).collect();
@@ -198,7 +198,7 @@ impl Lexicon {
         let base = mention.tables.iter().any(|(t, _)| !self.views.contains(t))
             || mention.columns.iter().any(|(at, _)| !self.views.contains(&at.0));
         if base {
-            // Views repeat what tables hold.
+            // Views repeat the columns of tables.
             mention.columns.retain(|(at, _)| !self.views.contains(&at.0));
         }
         mention.only_views = mention.columns.iter().all(|(at, _)| self.views.contains(&at.0));
@@ -238,7 +238,7 @@ fn key(stems: &[&String]) -> String {
     words.join(" ")
 }
 
-/// A value in lower case, its words parted by single spaces.
+/// Returns a value in lower case, its words separated by single spaces.
 pub(super) fn plain(value: &str) -> String {
     let low = value.to_lowercase();
     low.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")

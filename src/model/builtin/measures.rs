@@ -1,4 +1,4 @@
-//! Finds the columns that an amount of money, or a quality such as "expensive", is kept in.
+//! Finds the columns that contain an amount of money, or a quality such as "expensive".
 
 use super::schema::{At, Schema};
 use super::sql::Expr;
@@ -22,12 +22,12 @@ pub(super) fn product(schema: Schema, t: usize) -> Option<(At, At)> {
         .iter()
         .find(|at| matches!(schema.column(**at).name.to_lowercase().as_str(), "unit_price" | "unitprice" | "price"));
     let price = price.copied().or_else(|| pick(&["price"]))?;
-    // Stock at a price is no sale.
+    // A table that refers to no other lists stock at a price, not sales.
     let sale = !schema.table(t).foreign_keys.is_empty();
     (sale && quantity != price).then_some((quantity, price))
 }
 
-/// The one column of the table that holds an amount of money.
+/// The only column of the table that contains an amount of money.
 pub(super) fn amount(schema: Schema, t: usize) -> Option<At> {
     let numbers: Vec<At> =
         schema.columns(t).map(|(at, _)| at).filter(|at| schema.is_number(*at) && !schema.is_key(*at)).collect();
@@ -45,7 +45,7 @@ pub(super) fn amount(schema: Schema, t: usize) -> Option<At> {
     None
 }
 
-/// What one row of the table earns: quantity times price, else its one amount.
+/// What one row of the table earns: quantity times price, else its only amount.
 pub(super) fn earning(schema: Schema, t: usize) -> Option<Expr> {
     match product(schema, t) {
         Some((quantity, price)) => Some(Expr::Product(quantity, price)),
@@ -53,7 +53,8 @@ pub(super) fn earning(schema: Schema, t: usize) -> Option<Expr> {
     }
 }
 
-/// Tables whose rows are sales: quantity times price first; else one amount in a table named for sales.
+/// Tables whose rows are sales: those with quantity and price; else those with one amount, preferably named for sales
+/// or payments.
 pub(super) fn sales(schema: Schema) -> Vec<usize> {
     let base = (0..schema.tables().len()).filter(|t| !schema.is_view(*t));
     let (products, rest): (Vec<usize>, Vec<usize>) = base.partition(|t| product(schema, *t).is_some());
@@ -82,7 +83,7 @@ pub(super) fn is_sale(schema: Schema, t: usize) -> bool {
     product(schema, t).is_some() || is_named(schema, t, SALES) || is_named(schema, t, PAYMENTS)
 }
 
-/// The one column of the table that holds the quality; better names win.
+/// The only column of the table that contains the quality. Better names win.
 pub(super) fn quality(schema: Schema, t: usize, quality: Quality, stems: &Stems) -> Option<At> {
     for wanted in quality.stems() {
         let mut hits = schema.columns(t).map(|(at, _)| at).filter(|at| {

@@ -1,4 +1,4 @@
-//! The parser's rules for names: what a table, column or value stands for where it stands.
+//! The parser's rules for names: what a table, column or value means at its position.
 
 use super::intent::{ColumnRef, Filter, Given};
 use super::items::Item;
@@ -9,7 +9,7 @@ use super::windows::year_of;
 use super::words::{Cue, Op};
 
 impl Parser<'_> {
-    /// A word nothing explains: a place name perhaps, else a doubt.
+    /// Handles a word that nothing explains: a place name perhaps, else a doubt.
     pub(super) fn stray(&mut self) {
         let text = self.text(self.at);
         let after_place = self.at > 0 && matches!(self.low(self.at - 1), "in" | "from" | "at");
@@ -73,7 +73,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Whether a name of a table is a column of the table after it: "the size of the dog".
+    /// Whether a mention that may be a table is a column of the table after it: "the size of the dog".
     pub(super) fn owned(&self, mention: &Mention) -> bool {
         let of = self.past(self.at + 1, &[]);
         let owner = self.past(of + 1, &[]);
@@ -90,7 +90,7 @@ impl Parser<'_> {
                 || matches!(self.item(at), Some(Item::Number(n)) if year_of(*n).is_some())
         });
         let verb = matches!(self.low(here), low if low.ends_with("ed") || matches!(low, "paid" | "sold" | "written" | "sent" | "built" | "born" | "made" | "signed up"));
-        // "did we ship last week": the column `shipped_at` less its preposition.
+        // "did we ship last week": the column `shipped_at` without its preposition.
         let bare = !self.is_table(mention)
             && !mention.text.contains(' ')
             && mention.columns.iter().all(|(at, fit)| *fit < 4 && self.schema.is_date(*at));
@@ -159,7 +159,7 @@ impl Parser<'_> {
         }
     }
 
-    /// "products with their category": shows what stands for a row of the table.
+    /// "products with their category": shows the columns that stand for a row of each table.
     pub(super) fn show(&mut self, t: usize) {
         self.intent.entities.retain(|known| *known != t);
         let first = self.intent.entities.first().copied().filter(|_| self.intent.project.is_empty());
@@ -185,7 +185,7 @@ impl Parser<'_> {
             column.bound = None;
             self.bind = None;
         }
-        // "the state whose name contains 'North'": the name of a column is its value.
+        // "the state whose name contains 'North'": "name" means the column before it.
         if mention.text.eq_ignore_ascii_case("name")
             && matches!(self.item(here.wrapping_sub(1)), Some(Item::Cue(Cue::Relative)))
             && let Some(Item::Mention(owner)) = self.item(here.wrapping_sub(2))
@@ -274,14 +274,14 @@ impl Parser<'_> {
         if self.item(here.wrapping_sub(1)) == Some(&Item::Cue(Cue::Which)) {
             self.intent.which_column = true;
         }
-        // "active products": an adjective that is no flag.
+        // "active products": a flag is a condition, and any other column is a doubt.
         if matches!(self.item(self.at), Some(Item::Mention(next)) if self.is_table(next)) {
             if flag {
                 return self.compared(column, Op::Eq, Given::True);
             }
             self.doubt(format!("\"{}\" before a table", mention.text));
         }
-        // "the charge of the most expensive type": the noun of the superlative, in the same table.
+        // "the charge of the most expensive type": "type" only names what is ranked, so it is not shown.
         let ranked = matches!(self.item(here.wrapping_sub(1)), Some(Item::Cue(Cue::Superlative { .. })));
         let mut shown = self.intent.project.iter().flat_map(|known| &known.candidates);
         if ranked && shown.any(|(at, _)| column.candidates.iter().any(|(own, _)| own.0 == at.0)) {
@@ -326,12 +326,12 @@ impl Parser<'_> {
             || super::sql::truth(&self.schema.column(at).values).is_some()
     }
 
-    /// Whether a table of the first has a column of the second: "dog name".
+    /// Whether the second mention is a column of a table of the first: "dog name".
     pub(super) fn named(&self, table: &Mention, column: &Mention) -> bool {
         !self.is_table(column) && column.columns.iter().any(|(at, _)| table.tables.iter().any(|(t, _)| at.0 == *t))
     }
 
-    /// "named 'X'": the display column of the last table.
+    /// Reads "named 'X'" as a condition on the display column of the last table.
     pub(super) fn called(&mut self) {
         let word = self.low(self.at - 1);
         let next = self.past(self.at, &[]);

@@ -1,9 +1,9 @@
 //! Answers simple questions on any schema without a language model, and abstains from all others.
 //!
-//! The road of a question: `text` (words) -> `lexicon` (names and values of the schema) with `words` (English) and
+//! The steps for a question: `text` (words) -> `lexicon` (names and values of the schema) with `words` (English) and
 //! `windows` (time) -> `items` -> `parse`, `conditions` (an `intent`) -> `plan`, `compose` over `graph`, `measures`,
-//! `dates` (a query) -> `sql`. Every word must be explained on the way; one that is not makes the engine hand back.
-//! Pure: reads no database, no clock, no model; the same input gives the same verdict.
+//! `dates` (a query) -> `sql`. Every word must be explained. If one is not, the engine hands the question back. The
+//! engine reads no database, no clock and no model: the same input gives the same verdict.
 
 mod asks;
 mod compose;
@@ -32,14 +32,14 @@ mod words;
 use crate::database::catalog::Snapshot;
 use crate::dialect::Dialect;
 
-/// What the engine makes of a question.
+/// The result of reading a question.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     /// One reading explains the whole question.
     Sure(Reading),
     /// Two to four readings that would give different results.
     Ambiguous { message: String, choices: Vec<Choice> },
-    /// Not sure: hand back, with a draft when there is one.
+    /// Not sure: the question is handed back, with a draft if there is one.
     Unsure { draft: Option<Draft> },
 }
 
@@ -52,7 +52,7 @@ pub struct Reading {
     pub read_as: String,
     /// The tables read, as the snapshot names them.
     pub tables: Vec<String>,
-    /// What was taken for granted, one sentence each.
+    /// The assumptions, one sentence each.
     pub assumptions: Vec<String>,
     pub shape: Shape,
 }
@@ -76,24 +76,24 @@ pub enum Shape {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
     pub label: String,
-    /// A complete question that [`read`] reads in this way alone.
+    /// A complete question that [`read`] reads in this one sense.
     pub reading: String,
 }
 
-/// A statement that may be a start, with what is doubtful about it.
+/// A statement to start from, with the doubts about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
     pub sql: String,
     pub doubts: Vec<String>,
 }
 
-/// Longest question read, in tokens; longer ones are no simple questions.
+/// Maximum tokens of a question. A longer question is not simple.
 const LONGEST_TOKENS: usize = 80;
 
-/// Longest question looked at, in bytes.
+/// Maximum bytes of a question.
 const LONGEST_BYTES: usize = 4_096;
 
-/// Reads a question against a schema. Any text is allowed; what is not a simple question comes back as unsure.
+/// Reads a question against a schema. Any text is allowed. A question that is not simple gives [`Verdict::Unsure`].
 pub fn read(question: &str, snapshot: &Snapshot, dialect: Dialect, today: time::Date) -> Verdict {
     let unsure = Verdict::Unsure { draft: None };
     if question.len() > LONGEST_BYTES || snapshot.tables.is_empty() {
@@ -105,7 +105,7 @@ pub fn read(question: &str, snapshot: &Snapshot, dialect: Dialect, today: time::
     let engine = Engine { schema, stems: &stems, dialect, today };
     let verdict = engine.read(question, &mut graph);
     let Verdict::Ambiguous { message, choices } = verdict else { return verdict };
-    // A choice counts when its question is read in one way, and not like another choice.
+    // A choice counts only if its question has one reading, and no earlier choice has the same statement.
     let mut statements: Vec<String> = Vec::new();
     let mut distinct = Vec::new();
     for choice in choices {

@@ -1,4 +1,5 @@
-//! Settles which date column a time window is held against, from the words of the question or by the table's own.
+//! Picks the date column that a time window applies to: from the words of the question, or from the table's own
+//! columns.
 
 use super::Choice;
 use super::dates;
@@ -7,7 +8,7 @@ use super::schema::At;
 use super::text::name_words;
 
 impl Planner<'_> {
-    /// The date column for the window; several equally good ones become choices.
+    /// Returns the date column for the window. Several equally good columns become choices.
     pub fn date(&mut self, root: usize, measured: Option<usize>, shown: &[usize]) -> Option<At> {
         if self.dated.is_none() {
             self.dated = self.pick_date(root, measured, shown);

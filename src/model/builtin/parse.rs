@@ -1,6 +1,6 @@
 //! Reads the items of a question into an [`Intent`]: which words ask, count, group, rank and filter.
 //!
-//! A single pass from left to right. What no rule takes becomes a doubt, and a doubt makes the engine abstain.
+//! A single pass from left to right. What no rule reads becomes a doubt, and a doubt makes the engine abstain.
 
 use super::intent::{ColumnRef, Filter, Intent, Key, Measure, RankBy, Target};
 use super::items::{Item, Piece};
@@ -16,9 +16,9 @@ pub(super) struct Parser<'a> {
     pub(super) intent: Intent,
     /// Table that the next columns belong to: "the owner's first name and last name".
     pub(super) bind: Option<usize>,
-    /// "or" stood just before.
+    /// Whether "or" came just before.
     pub(super) or: bool,
-    /// A number that stood before a superlative: "the 3 oldest".
+    /// A number that came before a superlative: "the 3 oldest".
     pub(super) number: Option<u32>,
 }
 
@@ -54,7 +54,7 @@ impl<'a> Parser<'a> {
         self.pieces.get(at).map(|piece| piece.text.clone()).unwrap_or_default()
     }
 
-    /// The next place from `at` on that is not a filler.
+    /// The first position from `at` on that is neither a filler nor one of `skip`.
     pub(super) fn past(&self, mut at: usize, skip: &[Cue]) -> usize {
         while let Some(Item::Cue(cue)) = self.item(at) {
             if *cue != Cue::Stop && !skip.contains(cue) {
@@ -117,7 +117,7 @@ impl<'a> Parser<'a> {
             Cue::Is => self.called(),
             Cue::List => self.intent.list = true,
             Cue::Which => {
-                // In mid-sentence it begins a clause: "customers who ordered".
+                // In mid-sentence "who" begins a clause: "customers who ordered".
                 let opens = self.at < 2 || matches!(self.item(self.at - 2), Some(Item::End | Item::Comma));
                 self.intent.which |= opens;
             }
@@ -210,7 +210,7 @@ impl<'a> Parser<'a> {
             }
             Cue::OrBeyond(_) | Cue::Beyond => {
                 let word = self.text(self.at - 1);
-                // "the dogs they own", "who operated it": said of what was named before.
+                // "the dogs they own", "who operated it": the pronoun refers to a table named before.
                 let verb = |at: usize| matches!(self.item(at), Some(Item::Cue(Cue::Verb)));
                 let pronoun = matches!(self.low(self.at - 1), "they" | "it" | "them");
                 if pronoun && !self.intent.tables.is_empty() && (verb(self.at) || self.at > 1 && verb(self.at - 2)) {
@@ -221,7 +221,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Puts the table on the list; a name of several tables is a doubt.
+    /// Adds the table to the tables of the question. A name that fits several tables is a doubt.
     pub(super) fn table_of(&mut self, mention: &Mention) -> Option<usize> {
         let best = mention.tables.iter().map(|(_, fit)| *fit).max()?;
         let mut tables: Vec<usize> = mention.tables.iter().filter(|(_, fit)| *fit == best).map(|(t, _)| *t).collect();
@@ -253,7 +253,8 @@ impl<'a> Parser<'a> {
         tables > 0 && tables >= columns
     }
 
-    /// The column at this place, perhaps after its table ("dog name", "the owner's name"), and moves on.
+    /// Reads the column at the current position, perhaps after its table ("dog name", "the owner's name"), and moves
+    /// on.
     pub(super) fn column_here(&mut self) -> Option<ColumnRef> {
         let mut at = self.past(self.at, &[]);
         let Some(Item::Mention(mention)) = self.item(at) else { return None };

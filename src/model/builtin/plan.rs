@@ -12,7 +12,7 @@ use super::windows::Unit;
 use super::words::Function;
 use super::{Choice, Shape};
 
-/// A query with what was understood on the way.
+/// A query, with the assumptions and doubts about it.
 pub(super) struct Plan {
     pub select: Select,
     pub shape: Shape,
@@ -29,12 +29,12 @@ pub(super) struct Planner<'a> {
     pub graph: &'a Graph,
     pub stems: &'a Stems,
     pub intent: &'a Intent,
-    /// The question without its last mark, for the choices.
+    /// The question without its final punctuation, for the choices.
     pub question: &'a str,
     pub doubts: Vec<String>,
     pub assumptions: Vec<String>,
     pub choices: Vec<(String, Choice)>,
-    /// Parts of "read as" on conditions.
+    /// Parts of "read as" that follow the first: conditions, orders, limits.
     pub said: Vec<String>,
     /// The tables that come first when a name fits several.
     pub prefer: Vec<usize>,
@@ -63,12 +63,12 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// `column of table`, in words.
+    /// Returns `table.column`, for texts.
     pub fn name(&self, at: At) -> String {
         format!("{}.{}", self.schema.bare(at.0), self.schema.column(at).name)
     }
 
-    /// The one column that the words mean.
+    /// Returns the one column that the words mean, or adds a doubt.
     pub fn resolve(&mut self, column: &ColumnRef) -> Option<At> {
         let mut candidates = column.candidates.clone();
         if candidates.iter().any(|(at, _)| !self.schema.is_view(at.0)) {
@@ -86,7 +86,7 @@ impl<'a> Planner<'a> {
                 }
             }
         }
-        // A key or two away from a table that the question names; nearer ones first.
+        // One to three keys away from a table that the question names, nearer ones first.
         if !order.is_empty() {
             let wide = column.bound.is_none();
             let steps: &[(usize, bool)] =
@@ -123,13 +123,13 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Keys between the two, upwards, or also downwards.
+    /// The number of keys between two tables: upwards, and with `down` also downwards.
     fn steps(&self, from: usize, to: usize, down: bool) -> Option<usize> {
         let up = self.graph.climb(from, to).map(|way| way.len());
         up.or_else(|| self.graph.climb(to, from).filter(|_| down).map(|way| way.len()))
     }
 
-    /// A column of the row's state, whose values decide which dates are filled.
+    /// Whether the column is the row's state, whose values decide which dates are filled.
     pub(super) fn is_state(&self, at: At) -> bool {
         name_words(&self.schema.column(at).name).iter().any(|word| matches!(word.as_str(), "status" | "state"))
     }
@@ -139,7 +139,7 @@ impl<'a> Planner<'a> {
         self.schema.table(at.0).foreign_keys.iter().any(|key| key.columns.contains(name))
     }
 
-    /// The columns to show for the words: "name" is first and last name where there is no other.
+    /// Returns the columns to show for the words. "name" means first and last name if there is no other name.
     pub fn resolve_shown(&mut self, column: &ColumnRef) -> Vec<At> {
         let t = column.bound.or_else(|| self.prefer.first().copied());
         let name = matches!(column.text.to_lowercase().as_str(), "name" | "names");
@@ -153,7 +153,7 @@ impl<'a> Planner<'a> {
         self.resolve(column).into_iter().collect()
     }
 
-    /// The measure as an expression, with its name, the table whose rows it counts, and whether rows may be multiplied.
+    /// Returns the measure as an expression, with its name and the table whose rows it is computed from.
     pub fn measure(&mut self, measure: &Measure, around: &[usize]) -> Option<(Expr, String, Option<usize>)> {
         match &measure.target {
             Target::Rows(t) if measures::product(self.schema, *t).is_some() && self.intent.has_loose_table => {
@@ -257,7 +257,7 @@ impl<'a> Planner<'a> {
 
     pub fn plural(&self, t: usize) -> String {
         let words = name_words(self.schema.bare(t));
-        // "payments received" has its plural inside.
+        // "payments received" already contains a plural.
         if words.iter().rev().skip(1).any(|word| word.ends_with('s'))
             && words.last().is_some_and(|word| !word.ends_with('s'))
         {
@@ -271,7 +271,7 @@ impl<'a> Planner<'a> {
         self.intent.entities.iter().copied().filter(|t| !shown.contains(t)).collect()
     }
 
-    /// The ways up from the root to each table, as joins without repeats.
+    /// The paths up from the root to each table, as joins without repeats.
     pub fn joins(&mut self, root: usize, tables: &[usize]) -> Vec<Edge> {
         let mut joins: Vec<Edge> = Vec::new();
         for &t in tables {
@@ -298,7 +298,7 @@ impl<'a> Planner<'a> {
         joins
     }
 
-    /// A sub-query over `to`, tied to `anchor` by keys.
+    /// Returns a sub-query over `to` that keys link to `anchor`.
     pub fn inner(&mut self, anchor: usize, to: usize, condition: Option<Condition>) -> Option<Inner> {
         let root = self.graph.root(&[to, anchor]);
         let Some(root) = root.filter(|root| *root != anchor) else {
@@ -347,7 +347,7 @@ impl<'a> Planner<'a> {
             }
             Key::Column(column) => {
                 if let Some(at) = self.resolve(column) {
-                    // A foreign key stands for what it refers to.
+                    // A foreign key means the table that it refers to.
                     if self.is_foreign(at)
                         && let Some(parent) = self.parent_of(at)
                     {

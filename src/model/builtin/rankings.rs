@@ -1,4 +1,4 @@
-//! What a ranking or an order is by: a column, a quality such as "oldest", or one of several choices.
+//! The criterion of a ranking or an order: a column, a quality such as "oldest", or one of several choices.
 
 use super::Choice;
 use super::dates;
@@ -11,8 +11,8 @@ use super::sql::Expr;
 use super::text::{Stems, name_words};
 use super::words::Function;
 
-/// Puts right what only the whole question shows: "best rated products" ranks by the average of another table's
-/// column, "top customers by amount" by a sum, and "best customers" means several.
+/// Corrects a ranking by the whole question: "best rated products" ranks by the average of another table's column, and
+/// "best customers" means several.
 pub(super) fn settle(intent: &mut Intent, schema: Schema, graph: &Graph, stems: &Stems) {
     let Some(rank) = &mut intent.rank else { return };
     let columns = intent.entities.is_empty()
@@ -50,7 +50,7 @@ pub(super) fn settle(intent: &mut Intent, schema: Schema, graph: &Graph, stems: 
 }
 
 impl Planner<'_> {
-    /// What an unstated ranking may be by, as choices.
+    /// Offers the criteria that an unstated ranking may have, as choices.
     pub fn offer_rankings(&mut self, entity: usize) {
         let ask = |what: String| {
             (
@@ -83,7 +83,7 @@ impl Planner<'_> {
         self.choices.extend(offers);
     }
 
-    /// What to order by, as an expression.
+    /// Returns the expression to order by, and whether its direction is reversed.
     pub fn order_by(&mut self, by: &RankBy, entity: Option<usize>) -> Option<(Expr, bool)> {
         match by {
             RankBy::Column(column) => {

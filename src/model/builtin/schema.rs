@@ -1,6 +1,6 @@
-//! The snapshot as the engine asks it: what a column holds, and which columns stand for a row.
+//! The snapshot as the engine uses it: what a column contains, and which columns stand for a row.
 //!
-//! Positions (`t`, `c`) come from the lexicon; a position out of range answers like an empty table.
+//! Positions (`t`, `c`) come from the lexicon. A position out of range behaves like an empty table.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ static NO_TABLE: LazyLock<TableDescription> = LazyLock::new(|| TableDescription:
 
 static NO_COLUMN: LazyLock<Column> = LazyLock::new(|| Column::new(String::new(), "".into()));
 
-/// A column, by position of its table and in it.
+/// A column: the position of its table, and its position in the table.
 pub(super) type At = (usize, usize);
 
 /// What a column can be computed with.
@@ -119,7 +119,7 @@ impl<'a> Schema<'a> {
                 || matches!(low.as_str(), "active" | "enabled" | "archived" | "deleted"))
     }
 
-    /// The key and the column that refers to it, when rows of the table stand below others of it.
+    /// Returns the key and the column that refers to it, if rows of the table are below other rows of the same table.
     pub fn hierarchy(&self, t: usize) -> Option<(At, At)> {
         let table = self.table(t);
         let [key] = table.primary_key.as_slice() else { return None };

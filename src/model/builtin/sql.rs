@@ -1,6 +1,6 @@
 //! Writes SQL from a resolved query: quoting, aliases, literals, the two dialects.
 //!
-//! Decides nothing about meaning; what a query selects and joins is settled before.
+//! Decides nothing about meaning: earlier steps settle what a query selects and joins.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ pub(super) enum Condition {
     In(Expr, Vec<Literal>),
     Between(Expr, f64, f64),
     NotNull(At),
-    /// The rows that the condition meets, and all rows below them by a key of the table to itself.
+    /// The rows that meet the condition, and all rows below them by a key of the table to itself.
     Tree {
         key: At,
         parent: At,
@@ -47,7 +47,7 @@ pub(super) enum Condition {
     Counted(Inner, Expr, Op, f64),
 }
 
-/// A sub-query tied to the outer one by a foreign key of its own.
+/// A sub-query that a foreign key links to the outer query.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Inner {
     pub root: usize,
@@ -78,7 +78,7 @@ pub(super) fn write(select: &Select, schema: Schema, dialect: Dialect) -> String
 struct Writer<'a> {
     schema: Schema<'a>,
     dialect: Dialect,
-    /// Alias of each table in reach; empty for a query of one table.
+    /// Alias of each table in scope. Empty for a query of one table.
     aliases: HashMap<usize, String>,
     used: Vec<String>,
 }
@@ -227,8 +227,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Decimal places that a sum has on SQLite, which keeps decimals as binary floats: those of the declared type, such
-    /// as `NUMERIC(10,2)`.
+    /// Decimal places of a sum on SQLite, which keeps decimals as binary floats. They are those of the declared type,
+    /// such as `NUMERIC(10,2)`.
     fn scale(&self, expr: &Expr) -> Option<u32> {
         let declared = |at: &At| {
             let (_, scale) = self.schema.column(*at).type_name.split_once('(')?.1.split_once(',')?;
@@ -327,12 +327,12 @@ impl Writer<'_> {
     }
 }
 
-/// The number without a needless fraction.
+/// Writes the number without a needless fraction.
 pub(super) fn number(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 9e15 { format!("{}", value as i64) } else { format!("{value}") }
 }
 
-/// How a column of two values says "yes", by its known values.
+/// Returns the value that means "yes" in a column with at most two known values.
 pub(super) fn truth(values: &[String]) -> Option<&'static str> {
     const PAIRS: [(&str, &str); 7] =
         [("1", "0"), ("Y", "N"), ("y", "n"), ("yes", "no"), ("Yes", "No"), ("T", "F"), ("true", "false")];

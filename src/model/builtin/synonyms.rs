@@ -1,6 +1,6 @@
 //! Words of names: other words for the same thing, words a question leaves out, adjectives of countries.
 
-/// Words for the same thing; tried only where the question's own word names nothing. Stems.
+/// Returns synonyms of a stem, as stems. They are tried only if the question's own word names nothing.
 pub(super) fn synonym(stem: &str) -> Option<&'static [&'static str]> {
     Some(match stem {
         "nation" => &["country", "countri", "nationality"],

@@ -5,7 +5,7 @@
 use rust_stemmers::{Algorithm, Stemmer};
 use time::{Date, Month};
 
-/// What a token is, before anyone asks what it means.
+/// The kind of a token, before its meaning is known.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum TokenKind {
     Word,
@@ -17,7 +17,7 @@ pub(super) enum TokenKind {
     End,
     /// The `'s` of "owner's name".
     Possessive,
-    /// A sign such as `%` or `+` that says something we do not read.
+    /// A sign such as `%` or `+` that has a meaning the engine does not read.
     Sign,
 }
 

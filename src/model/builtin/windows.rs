@@ -1,6 +1,6 @@
 //! Time windows: words such as "last month" become a half-open range of dates, computed from today.
 //!
-//! Which column the window is held against is decided elsewhere.
+//! `moments` decides which column the window applies to.
 
 use time::{Date, Duration, Month, Weekday};
 
@@ -48,22 +48,22 @@ impl Window {
         Self::days(day, day.next_day())
     }
 
-    /// All that ends before this window.
+    /// All time before this window.
     pub fn before(self) -> Self {
         Self { from: None, to: self.from }
     }
 
-    /// All that begins after this window.
+    /// All time after this window.
     pub fn after(self) -> Self {
         Self { from: self.to, to: None }
     }
 
-    /// This window and all after it.
+    /// This window and all time after it.
     pub fn since(self) -> Self {
         Self { from: self.from, to: None }
     }
 
-    /// All up to the end of this window.
+    /// All time up to the end of this window.
     pub fn until(self) -> Self {
         Self { from: None, to: self.to }
     }
@@ -109,7 +109,7 @@ impl Window {
     }
 }
 
-/// Reads the window that begins at token `i`, and how many tokens it takes.
+/// Returns the window that begins at token `i`, and the number of its tokens.
 pub(super) fn window_at(tokens: &[Token], i: usize, today: Date) -> Option<(Window, usize)> {
     let word = |n: usize| tokens.get(i + n).map_or("", |token| token.low.as_str());
     let number = |n: usize| match tokens.get(i + n).map(|token| &token.kind) {
@@ -166,7 +166,7 @@ pub(super) fn window_at(tokens: &[Token], i: usize, today: Date) -> Option<(Wind
     Window::days(start, next_start(Unit::Month, start)).map(|window| (window, length))
 }
 
-/// Reads a number as a year of our time.
+/// Reads a number from 1800 to 2199 as a year.
 pub(super) fn year_of(number: f64) -> Option<i32> {
     (number.fract() == 0.0 && (1800.0..=2199.0).contains(&number)).then_some(number as i32)
 }
@@ -255,7 +255,7 @@ fn back(unit: Unit, day: Date, count: i64) -> Option<Date> {
     }
 }
 
-/// The same day so many months on, or the last day of a shorter month.
+/// Returns the same day `months` later, or the last day of a shorter month.
 fn add_months(day: Date, months: i64) -> Option<Date> {
     let total = i64::from(day.year()) * 12 + i64::from(u8::from(day.month())) - 1 + months;
     let year = i32::try_from(total.div_euclid(12)).ok()?;

@@ -1,6 +1,6 @@
 //! The English words of questions that mean something on every schema: cues, comparisons, superlatives, fillers.
 //!
-//! Names of tables, columns and values are the lexicon's.
+//! The lexicon reads the names of tables, columns and values.
 
 /// Aggregate functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Op {
     }
 }
 
-/// What an adjective speaks of, so that it picks a column: by stems of column names.
+/// The quality that an adjective describes. It picks a column by the stems of column names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quality {
     Price,
@@ -94,7 +94,7 @@ pub(super) enum Cue {
     /// "how many", "number of".
     Count,
     Agg(Function),
-    /// "most", "highest": descending; "fewest", "lowest": ascending. The next words say what.
+    /// "most", "highest": descending; "fewest", "lowest": ascending. The next words name what is compared.
     Most {
         desc: bool,
     },
@@ -116,7 +116,7 @@ pub(super) enum Cue {
     },
     Distinct,
     Compare(Op),
-    /// "older than": the column is the quality's.
+    /// "older than": the quality picks the column.
     CompareQuality(Op, Quality),
     /// "or more", after the number.
     OrBeyond(Op),
@@ -144,14 +144,14 @@ pub(super) enum Cue {
     /// "going by": the next words decide between two readings.
     GoingBy,
     Stop,
-    /// A form the engine does not read: it hands back.
+    /// A form that the engine does not read: the question is handed back.
     Beyond,
 }
 
-/// Most words a cue has.
+/// Maximum words of a cue.
 pub(super) const LONGEST: usize = 5;
 
-/// The cue that these words (lower case, joined by spaces) are.
+/// Returns the cue of these words (lower case, joined by spaces).
 pub(super) fn cue(words: &str) -> Option<Cue> {
     use Cue::*;
     use Quality::*;

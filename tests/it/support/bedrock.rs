@@ -1,5 +1,5 @@
-//! A model endpoint on loopback that speaks Bedrock's wire format to the real AWS SDK: scripted answers in order, each
-//! request remembered and checked for what the service would refuse.
+//! A model endpoint on loopback that speaks Bedrock's wire format to the real AWS SDK. It gives scripted answers in
+//! order, records each request, and refuses the requests that the service would refuse.
 
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ pub enum Answer {
         kind: &'static str,
         message: &'static str,
     },
-    /// A body as it is, with status 200.
+    /// A body unchanged, with status 200.
     Body(&'static str),
-    /// The beginning of a body, then the connection's end.
+    /// The beginning of a body, then the connection closes.
     Half(&'static str),
-    /// The connection ends without an answer.
+    /// The connection closes without an answer.
     Reset,
     Silence(Duration),
 }
@@ -46,12 +46,12 @@ pub fn answers(summary: &str) -> Answer {
 pub struct Bedrock(Endpoint);
 
 impl Bedrock {
-    /// Starts the endpoint; after the last answer it goes on giving it.
+    /// Starts the endpoint. The last answer is repeated.
     pub fn start(script: Vec<Answer>) -> Self {
         Self::start_with(move |count, _| script[count.min(script.len() - 1)].clone())
     }
 
-    /// Starts the endpoint with answers made for each request: how many came before, and its body.
+    /// Starts the endpoint. `answer` gets the number of earlier requests, and the body.
     pub fn start_with(answer: impl Fn(usize, &Value) -> Answer + Send + Sync + 'static) -> Self {
         Bedrock(Endpoint::start(move |count, request| {
             let answer = answer(count, &request.body);
@@ -95,7 +95,7 @@ fn reply(answer: Answer) -> Reply {
     }
 }
 
-/// What the service would refuse of a request.
+/// Why the service would refuse a request.
 fn refusal(body: &Value) -> Option<&'static str> {
     let messages = body["messages"].as_array()?;
     let mut wanted: Vec<&Value> = Vec::new();

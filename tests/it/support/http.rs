@@ -1,4 +1,4 @@
-//! An HTTP endpoint on loopback for the models' wires: answers made for each request, and each request remembered.
+//! An HTTP endpoint on loopback for the model services. It makes an answer for each request and records the request.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -13,40 +13,40 @@ use serde_json::Value;
 
 use super::output_of;
 
-/// A request as it came.
+/// A request as received.
 #[derive(Clone)]
 pub struct Request {
     pub path: String,
     pub headers: String,
-    /// `null` for what is no JSON.
+    /// `null` if the body is not JSON.
     pub body: Value,
     pub bytes: Vec<u8>,
 }
 
-/// What goes back.
+/// The answer to a request.
 pub enum Reply {
     /// Status, more headers (each with its line end), body.
     Whole(u16, String, String),
-    /// The beginning of a body that was promised whole.
+    /// The beginning of a body whose announced length is longer.
     Half(String),
-    /// The connection ends without a word.
+    /// The connection closes without an answer.
     Reset,
     Silence(Duration),
 }
 
-/// The endpoint; it lives as long as the test.
+/// The endpoint. It lives as long as the test.
 pub struct Endpoint {
     pub url: String,
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Endpoint {
-    /// `answer` gets how many requests came before, and this one.
+    /// Starts the endpoint. `answer` gets the number of earlier requests, and this request.
     pub fn start(answer: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_over(None, answer)
     }
 
-    /// The same over TLS, with a certificate for `localhost` made in `place`: `certificate.pem`.
+    /// Starts the endpoint with TLS. Its certificate for `localhost` is written to `certificate.pem` in `place`.
     pub fn start_tls(place: &Path, answer: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Self {
         let (key, certificate) = (place.join("key.pem"), place.join("certificate.pem"));
         output_of(

@@ -1,4 +1,4 @@
-//! What the tests share: the server as a child process, throw-away directories and databases, a model endpoint.
+//! Shared by the tests: the server as a child process, temporary directories and databases, model endpoints.
 
 pub mod bedrock;
 pub mod http;
@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Longest wait for one answer. Generous: machines are slow, and a hang has to end all the same.
+/// Longest wait for one answer. Generous, because machines are slow. It still ends a hang.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A directory that is gone when dropped.
+/// A directory that is removed when dropped.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
@@ -52,7 +52,7 @@ impl Home {
         let env = vec![
             ("PATH".into(), std::env::var("PATH").unwrap()),
             ("HOME".into(), scratch.0.display().to_string()),
-            // No test may find credentials or a metadata service of the machine it runs on.
+            // No test may find credentials or a metadata service of its machine.
             ("AWS_EC2_METADATA_DISABLED".into(), "true".into()),
         ];
         Home { scratch, env }
@@ -74,7 +74,7 @@ impl Home {
         command
     }
 
-    /// Runs a command of the terminal to its end.
+    /// Runs a command to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command().args(arguments).stdin(Stdio::null()).output().unwrap()
     }
@@ -96,7 +96,7 @@ impl Home {
     }
 }
 
-/// The server, started and past its handshake. Every line it writes is checked to be JSON-RPC.
+/// A running server, after its handshake. Every output line is checked to be JSON-RPC.
 pub struct Server {
     pub child: Child,
     stdin: Option<ChildStdin>,
@@ -116,7 +116,7 @@ impl Server {
         server
     }
 
-    /// Starts the process and says nothing.
+    /// Starts the process and sends nothing.
     pub fn start_silent(command: Command) -> Self {
         let mut server = Self::start_unread(command);
         server.read_now();
@@ -174,12 +174,12 @@ impl Server {
         id
     }
 
-    /// The next line as it came, unread: the benchmark's clock stops before it is parsed.
+    /// The next line, not parsed, so that the benchmark does not measure the parsing.
     pub fn receive_line(&mut self) -> Option<String> {
         self.lines.recv_timeout(PATIENCE).ok()
     }
 
-    /// The next message, or `None` when none comes in time.
+    /// The next message, or `None` if none comes in time.
     pub fn receive(&mut self, patience: Duration) -> Option<Value> {
         if let Some(message) = self.early.pop_front() {
             return Some(message);
@@ -190,7 +190,7 @@ impl Server {
         }
     }
 
-    /// The answer to a request, whole.
+    /// The whole answer to a request.
     pub fn answer(&mut self, id: u64) -> Value {
         if let Some(at) = self.early.iter().position(|message| message["id"] == id) {
             return self.early.remove(at).unwrap();
@@ -218,7 +218,7 @@ impl Server {
         self.send("tools/call", json!({"name": tool, "arguments": arguments}))
     }
 
-    /// The structured content of a call; checks that the text block says the same.
+    /// The structured content of a call. Checks that the text block is equal.
     pub fn call(&mut self, tool: &str, arguments: Value) -> Value {
         let id = self.send_call(tool, arguments);
         let answer = self.answer(id);
@@ -251,7 +251,7 @@ fn message(line: &str) -> Value {
     message
 }
 
-/// What a call's answer carries, once both blocks are found to say the same.
+/// The structured content of an answer. Checks that both blocks are equal.
 pub fn content(answer: &Value) -> Value {
     let result = &answer["result"];
     let text: Value =
@@ -262,7 +262,7 @@ pub fn content(answer: &Value) -> Value {
     text
 }
 
-/// Output of a program that must be there and succeed.
+/// Output of a program that must exist and succeed.
 pub fn output_of(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(
@@ -274,14 +274,14 @@ pub fn output_of(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A setting that `tests/run` makes.
+/// A path that `tests/run` sets.
 pub fn tool_path(variable: &str) -> PathBuf {
     PathBuf::from(
         std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: start the tests with tests/run")),
     )
 }
 
-/// Most memory the process ever held, in kB.
+/// Peak memory of the process, in kB.
 pub fn peak_memory_kb(child: &Child) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();

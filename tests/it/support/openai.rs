@@ -1,5 +1,5 @@
-//! A model endpoint on loopback that speaks chat completions as Ollama, llama.cpp and vLLM do, and refuses what they
-//! refuse.
+//! A model endpoint on loopback that speaks chat completions as Ollama, llama.cpp and vLLM do, and refuses the same
+//! requests.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::http::{Endpoint, Reply, Request};
 pub enum Answer {
     /// The assistant's message and the finish reason.
     Message(Value, &'static str),
-    /// Status, more headers, the server's own words.
+    /// Status, more headers, the server's error message.
     Fault(u16, &'static str, &'static str),
     Body(&'static str),
     Half(&'static str),
@@ -35,12 +35,12 @@ pub fn says(text: &str) -> Answer {
 pub struct OpenAi(Endpoint);
 
 impl OpenAi {
-    /// Starts the endpoint with answers made for each turn: how many requests came before, and the body.
+    /// Starts the endpoint. `answer` gets the number of earlier requests, and the body.
     pub fn start_with(answer: impl Fn(usize, &Value) -> Answer + Send + Sync + 'static) -> Self {
         OpenAi(Endpoint::start(Self::wire(answer)))
     }
 
-    /// The same over TLS, with its certificate in `place`.
+    /// Starts the endpoint with TLS and its certificate in `place`.
     pub fn start_tls(place: &Path, script: Vec<Answer>) -> Self {
         OpenAi(Endpoint::start_tls(place, Self::wire(move |count, _| script[count.min(script.len() - 1)].clone())))
     }
@@ -59,7 +59,7 @@ impl OpenAi {
         }
     }
 
-    /// Starts the endpoint; after the last answer it goes on giving it.
+    /// Starts the endpoint. The last answer is repeated.
     pub fn start(script: Vec<Answer>) -> Self {
         Self::start_with(move |count, _| script[count.min(script.len() - 1)].clone())
     }
@@ -95,7 +95,7 @@ fn reply(answer: Answer) -> Reply {
     }
 }
 
-/// What these servers refuse of a request.
+/// Why these servers would refuse a request.
 fn refusal(body: &Value) -> Option<&'static str> {
     let messages = body["messages"].as_array()?;
     let mut wanted: Vec<&Value> = Vec::new();

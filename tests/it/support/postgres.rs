@@ -1,6 +1,6 @@
-//! Throw-away PostgreSQL servers, one of each major version, shared by all tests of the program.
+//! Temporary PostgreSQL servers, one of each major version, shared by all tests of the program.
 
-// The tests of the engines' locks include this file and use a part of it.
+// The tests of the engines' locks include this file and use only a part of it.
 #![allow(dead_code)]
 
 use std::io::Write;
@@ -41,7 +41,7 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// PostgreSQL refuses to run as root: a command that drops to another user when this is root.
+/// A command that runs as another user if this one is root, because PostgreSQL refuses to run as root.
 pub fn unprivileged(program: &Path) -> Command {
     if !is_root() {
         return Command::new(program);
@@ -55,7 +55,7 @@ pub fn is_root() -> bool {
     output_of(Command::new("id").arg("-u")).trim() == "0"
 }
 
-/// A directory of the unprivileged user's own.
+/// A directory that belongs to the unprivileged user.
 pub fn unprivileged_directory(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("tudb-{name}-{}", uuid::Uuid::now_v7().simple()));
     std::fs::create_dir(&path).unwrap();
@@ -107,11 +107,11 @@ impl Postgres {
     }
 
     /// Starts the process; it is not ready yet.
-    // The shell is waited for by nobody: it ends by itself with this program.
+    // No code waits for the shell, because it ends with this program.
     #[allow(clippy::zombie_processes)]
     pub fn begin(&self) {
         let mut server = unprivileged(Path::new("/bin/sh"));
-        // The shell waits for the end of its input, which comes when the test program ends, however it ends.
+        // The shell waits for the end of its input. The input ends with the test program, even if that is killed.
         let script = "\"$0\" \"$@\" & p=$!; cat > /dev/null; kill -QUIT $p; wait $p; rm -rf \"$PGDIR\"";
         server.args(["-c", script]).arg(self.bin.join("postgres")).arg("-D").arg(self.directory.join("data"));
         for setting in &self.settings {
@@ -142,7 +142,7 @@ impl Postgres {
         }
     }
 
-    /// Ends the server as an administrator does, its sessions with it.
+    /// Ends the server and its sessions, as an administrator does.
     pub fn stop(&self) {
         let pid_file = self.directory.join("data/postmaster.pid");
         let text = output_of(Command::new("cat").arg(&pid_file));
@@ -173,7 +173,7 @@ impl Postgres {
         Self::launch(self.bin.clone(), directory, settings)
     }
 
-    /// Waits until a standby has all that this server has.
+    /// Waits until a standby has replayed everything of this server.
     pub fn wait_for(&self, standby: &Postgres) {
         let position = self.query("postgres", "SELECT pg_current_wal_lsn()");
         let began = Instant::now();
@@ -183,7 +183,7 @@ impl Postgres {
         }
     }
 
-    /// The client, as the superuser.
+    /// psql, as the superuser.
     pub fn psql(&self, database: &str) -> Command {
         let mut command = Command::new(self.bin.join("psql"));
         command.args(["-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres"]);
@@ -191,7 +191,7 @@ impl Postgres {
         command
     }
 
-    /// What a statement prints, as the superuser.
+    /// The output of a statement, as the superuser.
     pub fn query(&self, database: &str, sql: &str) -> String {
         output_of(self.psql(database).args(["-c", sql])).trim().to_owned()
     }
@@ -204,7 +204,7 @@ impl Postgres {
         assert!(psql.wait().unwrap().success());
     }
 
-    /// Runs a script whose last part may fail for want of an extension.
+    /// Runs a script that may fail because an extension is missing.
     pub fn script_best_effort(&self, database: &str, sql: &str) {
         let mut psql = self
             .psql(database)
@@ -227,7 +227,7 @@ impl Postgres {
         std::env::temp_dir().join(format!("tudb-pg-{}.log", self.port))
     }
 
-    /// A database of this test's own, and its URL.
+    /// A new database, and its URL.
     pub fn database(&self, name: &str) -> (String, String) {
         let database = format!("{name}_{}", uuid::Uuid::now_v7().simple());
         self.query("postgres", &format!("CREATE DATABASE {database}"));
@@ -236,8 +236,8 @@ impl Postgres {
     }
 }
 
-/// A copy of the binaries where the unprivileged user can read them, when they stand in a directory of root's. A
-/// Python package keeps its libraries in a folder beside its own, so both are copied.
+/// Copies the binaries to where the unprivileged user can read them, if they are in a directory of root. A Python
+/// package keeps its libraries in a folder beside its own, so both are copied.
 fn readable(bin: &Path, directory: &Path) -> PathBuf {
     if !is_root() || bin.starts_with("/usr") {
         return bin.to_owned();

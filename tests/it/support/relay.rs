@@ -1,4 +1,4 @@
-//! A network that fails: a relay on a port of its own between the program and a server.
+//! A network that fails: a relay on its own port between the program and a server.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What the relay does with what it is given. Shared with its threads.
+/// How the relay treats its connections. Shared with its threads.
 #[derive(Default)]
 struct Mood {
     /// Passes nothing on, in either direction.
     silent: AtomicBool,
     /// Closes each new connection at once.
     closes: AtomicBool,
-    /// Silent as soon as the client says this.
+    /// Becomes silent as soon as the client sends this.
     trap: Mutex<Option<Vec<u8>>>,
     /// Milliseconds before a new connection reaches the server.
     delay_ms: AtomicU64,
     open: Mutex<Vec<TcpStream>>,
 }
 
-/// The relay; its threads end with the test program.
+/// The relay. Its threads end with the test program.
 pub struct Relay {
     pub port: u16,
     mood: Arc<Mood>,
@@ -31,7 +31,7 @@ impl Relay {
         Self::at(0, server_port)
     }
 
-    /// On a port that is known already.
+    /// Starts the relay on a given port.
     pub fn at(port: u16, server_port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -58,12 +58,12 @@ impl Relay {
         Relay { port, mood }
     }
 
-    /// From here on nothing passes: the network is gone, and nobody is told.
+    /// Passes nothing on from here on: the network is gone, and no side gets an error.
     pub fn silence(&self, silent: bool) {
         self.mood.silent.store(silent, Ordering::SeqCst);
     }
 
-    /// Silent from the moment on at which the client says `word`.
+    /// Becomes silent as soon as the client sends `word`.
     pub fn silent_at(&self, word: &str) {
         *self.mood.trap.lock().unwrap() = Some(word.as_bytes().to_vec());
     }
@@ -76,7 +76,7 @@ impl Relay {
         self.mood.delay_ms.store(delay.as_millis() as u64, Ordering::SeqCst);
     }
 
-    /// Breaks every connection that is open.
+    /// Closes every open connection.
     pub fn cut(&self) {
         for stream in self.mood.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
