@@ -1,7 +1,7 @@
-//! What to do about a database's error: the nearest names that there are, and how to write them. Pure.
+//! Adds hints to errors of a database: the nearest existing names, and how to write them. Pure.
 //!
-//! The reader is often a model that tries once more, so a hint holds what the next statement needs. Names come from the
-//! schema snapshot, which leaves out what the source's rules deny.
+//! The reader is often a model that tries again, so a hint contains what the next statement needs. Names come from the
+//! schema snapshot, which leaves out what the rules of the source deny.
 
 use std::fmt::Write as _;
 
@@ -10,31 +10,31 @@ use crate::dialect::Dialect;
 use crate::error::{ToolError, nearest};
 use crate::quoting;
 
-/// Names in one hint.
+/// Maximum names in one hint.
 const MOST_NAMES: usize = 3;
 
-/// Bytes of a list of columns in a hint.
+/// Maximum bytes of a hint before its list of columns is cut.
 const MOST_LIST_BYTES: usize = 500;
 
 /// What an error is about.
 #[derive(Debug, PartialEq, Eq)]
 enum About<'a> {
-    /// There is no such table, as written without its quotes.
+    /// A missing table, as written, without its quotes.
     Table(&'a str),
-    /// There is no such column, without its table and its quotes.
+    /// A missing column, without its table and its quotes.
     Column(&'a str),
-    /// A column that several tables of the statement have.
+    /// A column name that several tables of the statement have.
     Ambiguous(&'a str),
-    /// Types that do not go together.
+    /// Types that cannot be combined.
     Types,
 }
 
-/// Whether the schema can help with this error.
+/// True if a schema snapshot can help with this error.
 pub fn is_about_names(error: &ToolError) -> bool {
     about(error).is_some()
 }
 
-/// The error with a hint made from the schema. `tables` are those that the statement names, as it writes them.
+/// Adds a hint from the schema to an error. `tables` are the tables that the statement names, as it writes them.
 pub fn with_names(error: ToolError, dialect: Dialect, snapshot: &Snapshot, tables: &[String]) -> ToolError {
     let Some(about) = about(&error) else { return error };
     let own = error.hint.clone().filter(|hint| hint.starts_with("Perhaps") || hint.starts_with("There is"));
@@ -104,7 +104,7 @@ fn about(error: &ToolError) -> Option<About<'_>> {
             let name = name.split(" of relation ").next()?;
             Some(About::Column(name.get(last(name)..)?.trim_matches('"')))
         }
-        // An operator or a function that is not there for these types, a text that is no value of the column's type.
+        // A missing operator for these types, or a text that is not a value of the column's type.
         Some("42883") if message.starts_with("operator does not exist") => Some(About::Types),
         Some("22P02" | "22007" | "42804") => Some(About::Types),
         Some("42702") if message.starts_with("column reference \"") => quoted().map(About::Ambiguous),
@@ -113,7 +113,7 @@ fn about(error: &ToolError) -> Option<About<'_>> {
                 return Some(About::Table(name));
             }
             if let Some(name) = message.strip_prefix("no such column: ") {
-                // SQLite adds a remark to a name in double quotes.
+                // SQLite adds a note to a name in double quotes.
                 let name = name.split(" - ").next()?;
                 return Some(About::Column(name.get(last(name)..)?.trim_matches('"')));
             }
@@ -123,7 +123,7 @@ fn about(error: &ToolError) -> Option<About<'_>> {
     }
 }
 
-/// Whether a name as a statement writes it means the table that the catalog spells so.
+/// True if a name in a statement means the table with the name `known` in the catalog.
 fn is_same_table(written: &str, known: &str) -> bool {
     let bare = |name: &str| name.replace('"', "").to_lowercase();
     let (written, known) = (bare(written), bare(known));
@@ -132,12 +132,12 @@ fn is_same_table(written: &str, known: &str) -> bool {
         || written.rsplit_once('.').is_some_and(|(_, table)| table == known)
 }
 
-/// A table as a statement has to write it: PostgreSQL's catalog says so itself.
+/// Returns a table name as a statement has to write it. PostgreSQL's catalog already contains it in this form.
 fn table(dialect: Dialect, name: &str) -> String {
     if dialect == Dialect::Sqlite { quoting::name(dialect, name) } else { name.to_owned() }
 }
 
-/// The advice on capitals, when nothing but them keeps a name from being found.
+/// Returns the hint on upper case, if only the case differs between a name and a near one.
 fn quoting(dialect: Dialect, wanted: &str, near: &[&str]) -> &'static str {
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().replace('"', "");
     let differs_in_case = near.iter().any(|name| {
@@ -151,7 +151,7 @@ fn quoting(dialect: Dialect, wanted: &str, near: &[&str]) -> &'static str {
     }
 }
 
-/// ` total is in public.invoices.`: the same name in tables that the statement does not read.
+/// Adds ` total is in public.invoices.`: tables with such a column that the statement does not read.
 fn push_elsewhere(hint: &mut String, dialect: Dialect, snapshot: &Snapshot, wanted: &str) {
     let has = |table: &&TableDescription| table.columns.iter().any(|column| column.name.eq_ignore_ascii_case(wanted));
     let tables: Vec<&str> =
@@ -161,7 +161,7 @@ fn push_elsewhere(hint: &mut String, dialect: Dialect, snapshot: &Snapshot, want
     }
 }
 
-/// ` public.orders has id, total.`, as many columns as fit.
+/// Adds ` public.orders has id, total.`, with as many columns as fit.
 fn push_columns(hint: &mut String, dialect: Dialect, table: &TableDescription, with_types: bool) {
     if hint.len() > MOST_LIST_BYTES {
         return;
@@ -249,7 +249,7 @@ mod tests {
             "Compare and compute with values of one type: write the value in the column's type, or CAST it. \
              public.customers has id text, name text."
         );
-        // What the schema cannot help with keeps its own words.
+        // Errors that the schema cannot help with keep their own hint.
         assert_eq!(hint("22012", "division by zero", &["orders"]), "");
         assert_eq!(hint("42P01", "missing FROM-clause entry for table \"o\"", &["orders"]), "");
     }

@@ -1,7 +1,7 @@
-//! `migrations/` and `seed/` into a database: the embedded sample, and `tudb migrate` and `tudb seed`.
+//! Loads `migrations/` and `seed/` into a database: into the embedded sample, and by `tudb migrate` and `tudb seed`.
 //!
-//! The only code that writes to a database. It never runs in a tool call's road: the sample is a file of TUDB's own,
-//! and the two commands act on a URL that the user names.
+//! This is the only code that writes to a database. No tool call runs it: the sample is a file of TUDB itself, and the
+//! two commands act on a URL that the user names.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use crate::quoting;
 const SQLITE_SCHEMA: &str = include_str!("../../migrations/sample/sqlite.sql");
 const POSTGRES_SCHEMA: &str = include_str!("../../migrations/sample/postgres.sql");
 
-/// Table and its rows, parents first.
+/// Each table with its rows; a table comes after the tables that it references.
 const SEEDS: [(&str, &str); 7] = [
     ("customers", include_str!("../../seed/customers.csv")),
     ("categories", include_str!("../../seed/categories.csv")),
@@ -29,10 +29,10 @@ const SEEDS: [(&str, &str); 7] = [
     ("reviews", include_str!("../../seed/reviews.csv")),
 ];
 
-/// Rows an INSERT holds: SQLite takes at most 500 terms of a compound, and VALUES has no such limit, but text has.
+/// Rows in one INSERT. SQLite does not limit the rows of VALUES, but it limits the length of a statement.
 const ROWS_PER_INSERT: usize = 200;
 
-/// What can go wrong while writing.
+/// Why writing failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
     #[error("{0}")]
@@ -45,13 +45,13 @@ pub enum BootstrapError {
     Target(String),
 }
 
-/// Where the sample's file stands, when there is a data directory.
+/// Returns the path of the sample in a data directory.
 pub fn sample_path(data_dir: &Path) -> PathBuf {
     data_dir.join("sample.db")
 }
 
-/// The sample of today: the file in `data_dir`, rebuilt beside it and renamed over it when its date is not today; in the
-/// memory of the processes that read it when no directory can be written.
+/// Returns the sample of today. It is the file in `data_dir`; a file of another day is rebuilt under another name and
+/// then replaced. If no directory can be written, the sample is built in the memory of the processes that read it.
 pub async fn sample(data_dir: Option<&Path>) -> Place {
     let today = OffsetDateTime::now_utc().date();
     if let Some(directory) = data_dir {
@@ -65,11 +65,11 @@ pub async fn sample(data_dir: Option<&Path>) -> Place {
     Place::Sample(today)
 }
 
-/// The statements that make the sample of a day in an empty SQLite database.
+/// Returns the statements that create the sample of a day in an empty SQLite database.
 ///
 /// # Errors
 ///
-/// When the seed cannot be read (never with the one that is built in).
+/// If the seed cannot be parsed (never with the one that is built in).
 pub fn sample_script(today: Date) -> Result<Vec<String>, BootstrapError> {
     let mut script = vec!["BEGIN".to_owned(), SQLITE_SCHEMA.to_owned()];
     for (table, csv) in SEEDS {
@@ -92,7 +92,7 @@ async fn sample_file(directory: &Path, today: Date) -> Result<PathBuf, Bootstrap
             .filename(&fresh)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Delete)
-            // A half-written file is never renamed, so nothing is lost by not waiting for the disk.
+            // A half-written file is never renamed, so waiting for the disk is not needed.
             .synchronous(SqliteSynchronous::Off)
             .disable_statement_logging()
             .connect()
@@ -109,7 +109,7 @@ async fn sample_file(directory: &Path, today: Date) -> Result<PathBuf, Bootstrap
     result
 }
 
-/// The day a sample was built for, as a number such as 20261122; it stands in the file's `user_version`.
+/// Returns the day of a sample as a number such as 20261122. The file stores it in `user_version`.
 fn stamp(day: Date) -> i64 {
     i64::from(day.year()) * 10_000 + i64::from(u8::from(day.month())) * 100 + i64::from(day.day())
 }
@@ -128,7 +128,7 @@ async fn build(connection: &mut SqliteConnection, today: Date) -> Result<(), Boo
     Ok(())
 }
 
-/// Loads every table of an SQLite database that has the schema.
+/// Loads every table of a SQLite database that has the schema.
 async fn fill(connection: &mut SqliteConnection, today: Date) -> Result<(), BootstrapError> {
     for (table, csv) in SEEDS {
         for insert in inserts(table, csv, Dialect::Sqlite, today)? {
@@ -139,11 +139,11 @@ async fn fill(connection: &mut SqliteConnection, today: Date) -> Result<(), Boot
     Ok(())
 }
 
-/// What `migrate` or `seed` did.
+/// The result of `migrate` or `seed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
     Changed,
-    /// The schema or the data was there already.
+    /// The schema or the data existed already.
     Already,
 }
 
@@ -225,7 +225,7 @@ pub async fn seed(source: &SourceConfig) -> Result<Done, BootstrapError> {
     }
 }
 
-/// Host and database of a URL, for the question before a change; never its user or password.
+/// Returns host and database of a URL, for the prompt before a change. Never contains user or password.
 pub fn where_to(source: &SourceConfig) -> String {
     match target::resolve(source) {
         Ok(Target::Postgres(target)) => {
@@ -238,8 +238,8 @@ pub fn where_to(source: &SourceConfig) -> String {
     }
 }
 
-/// The INSERT statements of one table. A column whose header begins with `@` holds days before `today`, with an
-/// optional time of day: `37` or `37 14:05:11`.
+/// Returns the INSERT statements of one table. A column whose header begins with `@` contains days before `today`, with
+/// an optional time of day: `37` or `37 14:05:11`.
 fn inserts(table: &'static str, csv: &str, dialect: Dialect, today: Date) -> Result<Vec<String>, BootstrapError> {
     let bad = |reason: String| BootstrapError::Seed { table, reason };
     let mut reader = csv::Reader::from_reader(csv.as_bytes());

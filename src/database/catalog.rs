@@ -1,7 +1,7 @@
-//! What a database says about its tables: the shapes behind `list_tables`, `describe_table` and the schema context.
+//! The shapes behind `list_tables`, `describe_table` and the schema context. This module reads no database.
 //!
-//! Engines fill these from their own catalog; tools serialise them as they are (the field order is the contract's).
-//! Nothing here reads a database.
+//! Engines fill the shapes from their catalogs. Tools serialise them unchanged, so the order of the fields is part of
+//! the contract.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,10 +25,10 @@ pub enum TableKind {
 /// One line of `list_tables`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TableSummary {
-    /// `schema.name` on PostgreSQL, the bare name on SQLite; not quoted.
+    /// PostgreSQL: `schema.name`, each part quoted where SQL requires it. SQLite: the bare name, never quoted.
     pub name: String,
     pub kind: TableKind,
-    /// The planner's estimate; `None` when it has none.
+    /// Estimated number of rows, from the statistics; `None` without statistics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,19 +37,19 @@ pub struct TableSummary {
     pub partitions: Option<i64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub foreign: bool,
-    /// What the search word hit, as `"column total"`; empty without a search.
+    /// The hits of the search, such as `"column total"`; empty without a search.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matched: Vec<String>,
 }
 
-/// Everything known of one table. A schema snapshot holds the same type with the costly fields left empty.
+/// One table. A schema snapshot uses the same type and leaves the costly fields empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TableDescription {
-    /// `schema.name` on PostgreSQL, the bare name on SQLite; not quoted.
+    /// PostgreSQL: `schema.name`, each part quoted where SQL requires it. SQLite: the bare name, never quoted.
     pub name: String,
     pub kind: TableKind,
-    /// Schema and name, without quotes, of the table and of all others in its inheritance tree; the schema is empty on
-    /// SQLite. For the rules only.
+    /// Schema and name, without quotes, of the table and of the other tables in its inheritance tree. The schema is
+    /// empty on SQLite. Used for the rules only.
     #[serde(default, skip_serializing)]
     pub kin: Arc<Vec<(String, String)>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,19 +75,19 @@ pub struct TableDescription {
     pub partition_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<i64>,
-    /// Another server holds the rows, all or those of a partition.
+    /// True if another server stores the rows, or those of a partition.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub foreign: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub row_security: bool,
 }
 
-/// One column, in the table's own order. A snapshot can hold hundreds of thousands of them: texts are no larger than they
-/// have to be, and a type's name is shared.
+/// One column, in the order of the table. A snapshot can contain hundreds of thousands of columns, so their texts have
+/// no spare capacity, and equal type names are shared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     pub name: String,
-    /// PostgreSQL: `format_type` spelling without modifier; SQLite: the declared type, possibly empty.
+    /// PostgreSQL: the type without modifier, as `format_type` writes it. SQLite: the declared type, possibly empty.
     #[serde(rename = "type")]
     pub type_name: Arc<str>,
     pub nullable: bool,
@@ -101,7 +101,7 @@ pub struct Column {
     pub generated: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<Box<str>>,
-    /// Enum labels, a CHECK list, or the most frequent values of a column with few of them.
+    /// Known values: enum labels, a CHECK list, or the frequent values of a column with few of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,16 +110,16 @@ pub struct Column {
     pub masked: bool,
 }
 
-/// A foreign key of the table at hand.
+/// A foreign key of this table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ForeignKey {
     pub columns: Vec<String>,
-    /// Name of the other table, spelled as its `TableDescription::name`.
+    /// Name of the other table, written as its [`TableDescription::name`].
     pub references: String,
     pub referenced_columns: Vec<String>,
 }
 
-/// A foreign key of another table that points at the table at hand.
+/// A foreign key of another table that refers to this table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reference {
     pub table: String,
@@ -143,7 +143,7 @@ impl Column {
         }
     }
 
-    /// Memory it holds, about.
+    /// Returns the approximate memory of the column.
     pub fn bytes(&self) -> usize {
         let values: usize = self.values.iter().map(|value| size_of::<String>() + value.len()).sum();
         let texts = [&self.default, &self.identity, &self.generated, &self.comment, &self.check];
@@ -175,7 +175,7 @@ impl TableDescription {
         }
     }
 
-    /// Memory it holds, about: what a snapshot fills in.
+    /// Returns the approximate memory of the fields that a snapshot fills in.
     pub fn bytes(&self) -> usize {
         let text = |text: &String| size_of::<String>() + text.len();
         let texts = |list: &[String]| list.iter().map(text).sum::<usize>();
@@ -190,7 +190,7 @@ impl TableDescription {
             + keys.sum::<usize>()
     }
 
-    /// Takes out what the rules deny and marks what they mask; `false` when the table as a whole is denied.
+    /// Removes what the rules deny and marks what they mask. Returns false if the whole table is denied.
     pub fn obey(&mut self, rules: &ColumnRules) -> bool {
         if rules.is_empty() {
             return true;
@@ -205,14 +205,14 @@ impl TableDescription {
         let is_ruled = self.columns.iter().any(|column| of_column(&column.name).is_some());
         let mut hidden = Vec::new();
         self.columns.retain_mut(|column| {
-            // What is computed from a ruled column may tell it.
+            // A value that is computed from a ruled column may reveal it.
             let computed = (is_ruled && column.generated.is_some()).then_some(RuleKind::Deny);
             let kind = of_column(&column.name).or(computed);
             column.masked = kind == Some(RuleKind::Mask);
             if kind.is_some() {
                 hidden.push(column.name.to_lowercase());
             }
-            // A materialized view may hold a masked column's values under any name.
+            // A materialized view may contain the values of a masked column under any name.
             if column.masked || self.kind == TableKind::MaterializedView {
                 column.values.clear();
             }
@@ -222,7 +222,7 @@ impl TableDescription {
             let text = text.to_lowercase();
             hidden.iter().any(|name| text.contains(name.as_str()))
         };
-        // A key on SQLite spells a column as its own text does.
+        // On SQLite a key may write a column in another case than the table does.
         let is_hidden = |column: &String| hidden.contains(&column.to_lowercase());
         let shows = |list: &Vec<String>| !list.iter().any(is_hidden);
         for column in &mut self.columns {
@@ -242,13 +242,13 @@ impl TableDescription {
         };
         self.foreign_keys.retain(|key| shows(&key.columns) && !denied(&key.references, &key.referenced_columns));
         self.referenced_by.retain(|key| shows(&key.referenced_columns) && !denied(&key.table, &key.columns));
-        // A view's text names whatever it reads.
+        // The text of a view names everything that the view reads.
         self.definition = None;
         true
     }
 }
 
-/// Schema and table of a name as a catalog spells it, without their quotes; the schema is empty on SQLite.
+/// Splits a name of a catalog into schema and table, without their quotes. The schema is empty if the name has no dot.
 fn split(name: &str) -> (String, String) {
     let unquote = |part: &str| {
         let inner = part.strip_prefix('"').and_then(|part| part.strip_suffix('"'));
@@ -265,23 +265,23 @@ fn split(name: &str) -> (String, String) {
     }
 }
 
-/// All tables of a source that may be read, in a stable order (by name), with keys, comments and known values.
+/// All tables of a source that may be read, ordered by name, with keys, comments and known values.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub tables: Vec<TableDescription>,
-    /// Changes when the catalog does; `None` where there is no cheap way to tell.
+    /// A value that changes with the catalog; `None` if the snapshot was not read from an engine.
     pub fingerprint: Option<String>,
-    /// Tables that did not fit the bound.
+    /// Number of tables that did not fit the limit on memory.
     pub left_out: usize,
 }
 
 impl Snapshot {
-    /// All of them.
+    /// Makes a snapshot of these tables, without a fingerprint.
     pub fn of(tables: Vec<TableDescription>) -> Self {
         Snapshot { tables, ..Snapshot::default() }
     }
 
-    /// Memory it holds, about.
+    /// Returns the approximate memory of all tables.
     pub fn bytes(&self) -> usize {
         self.tables.iter().map(TableDescription::bytes).sum()
     }
@@ -290,13 +290,13 @@ impl Snapshot {
         self.tables.iter().map(|table| table.columns.len()).sum()
     }
 
-    /// The snapshot without what the rules deny.
+    /// Removes what the rules deny.
     pub fn obey(mut self, rules: &ColumnRules) -> Self {
         self.tables.retain_mut(|table| table.obey(rules));
         self
     }
 
-    /// One page of the table list, for sources whose rules leave tables out.
+    /// Returns one page of the table list, for sources whose rules leave tables out.
     pub fn page(&self, request: &ListRequest) -> TablePage {
         let word = request.search.as_deref().map(str::to_lowercase);
         let matching = self.tables.iter().filter_map(|table| {
@@ -328,7 +328,7 @@ impl Snapshot {
         let matching: Vec<(&TableDescription, Vec<String>)> = matching.collect();
         let total = matching.len() as u64;
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-        // The order is the snapshot's own, in which quotes do not count.
+        // The order is that of the snapshot, which ignores quotes.
         let after = request.after.as_ref();
         let start =
             after.and_then(|after| matching.iter().position(|(table, _)| table.name == *after)).map_or(0, |at| at + 1);

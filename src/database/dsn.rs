@@ -1,8 +1,8 @@
-//! What libpq would make of a connection string: URL or keywords and values, then the service file, then `PG*` variables,
-//! then defaults, then the password file. Reads files, connects to nothing, and never shows a value.
+//! Reads a connection string as libpq does: the URL or keywords and values, then the service file, then `PG*`
+//! variables, then defaults, then the password file. Reads files, never connects, and never shows a value.
 //!
-//! It takes one thing more than libpq: a password with raw special characters in a URL (`@ / # ? :`), where libpq's own
-//! reading gives no host.
+//! One extension: a password in a URL may contain raw special characters (`@ / # ? :`), where libpq itself finds no
+//! host.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::environment::PgEnvironment;
 use crate::secret::Secret;
 
-/// Where one server of a list listens.
+/// Host and port of one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     /// A name, an address, or the directory of a Unix socket.
@@ -24,18 +24,19 @@ impl Host {
     }
 }
 
-/// A connection as its string, its service, the environment and the defaults tell it.
+/// The settings of a connection from its string, its service, the environment and the defaults.
 #[derive(Debug)]
 pub struct Dsn {
-    /// At least one, in the order in which they are tried.
+    /// At least one host, in the order in which they are tried.
     pub hosts: Vec<Host>,
     pub user: String,
     pub database: String,
     pub password: Option<Secret>,
     /// The other keys that have an effect: `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `target_session_attrs`, `pgbouncer`.
     values: BTreeMap<String, Secret>,
-    /// Keys that are known and have no effect here, and keys that nobody knows.
+    /// Known keys that have no effect here.
     pub without_effect: Vec<String>,
+    /// Keys that neither libpq nor another known client has.
     pub unknown: Vec<String>,
 }
 
@@ -44,7 +45,7 @@ impl Dsn {
         self.values.get(key).map(Secret::reveal).filter(|value| !value.is_empty())
     }
 
-    /// Whether all of its hosts are this machine.
+    /// True if all hosts are this machine.
     pub fn is_local(&self) -> bool {
         self.hosts.iter().all(|host| {
             host.is_socket()
@@ -54,7 +55,7 @@ impl Dsn {
     }
 }
 
-/// libpq's keys that are used here, and the variables that stand for them.
+/// The keys of libpq that are used here, and the variables with the same meaning.
 const USED: [(&str, &str); 11] = [
     ("host", "PGHOST"),
     ("hostaddr", "PGHOSTADDR"),
@@ -69,7 +70,7 @@ const USED: [(&str, &str); 11] = [
     ("target_session_attrs", "PGTARGETSESSIONATTRS"),
 ];
 
-/// libpq's other keys (version 18), and those that other clients' URLs carry. They are taken and have no effect.
+/// The other keys of libpq (version 18), and those in the URLs of other clients. They are accepted and have no effect.
 const WITHOUT_EFFECT: &str = "\
     application_name channel_binding client_encoding connect_timeout connection_limit \
     fallback_application_name gssdelegation gssencmode gsslib keepalives keepalives_count \
@@ -84,13 +85,13 @@ fn has_no_effect(key: &str) -> bool {
     WITHOUT_EFFECT.split(' ').any(|known| known == key)
 }
 
-/// Keys that say where to look, or that are this program's own.
+/// Keys that name a file or a service, or that only this program reads.
 const SPECIAL: [&str; 3] = ["service", "passfile", "pgbouncer"];
 
 /// One sentence that names what is wrong, without the value.
 type Problem = String;
 
-/// Whether a text is a connection string of PostgreSQL's rather than a path or another database's URL.
+/// True if a text is a connection string of PostgreSQL, rather than a path or the URL of another database.
 pub fn is_dsn(text: &str) -> bool {
     let text = text.trim_start();
     without_scheme(text).is_some() || keyword(text).is_some()
@@ -101,7 +102,7 @@ fn without_scheme(text: &str) -> Option<&str> {
     ["postgres", "postgresql"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(rest)
 }
 
-/// The first keyword of `keyword = value`.
+/// Returns the first keyword of `keyword = value`.
 fn keyword(text: &str) -> Option<&str> {
     let (name, _) = text.split_once('=')?;
     let name = name.trim();
@@ -109,11 +110,11 @@ fn keyword(text: &str) -> Option<&str> {
     (!name.is_empty() && name.chars().all(plain)).then_some(name)
 }
 
-/// Reads a connection string with everything around it.
+/// Reads a connection string, its service file, the environment and the password file.
 ///
 /// # Errors
 ///
-/// What is wrong with the string or with the service that it names.
+/// One sentence that names what is wrong with the string or with its service.
 pub fn read(text: &str, env: &PgEnvironment) -> Result<Dsn, Problem> {
     let text = text.trim();
     let mut given = match without_scheme(text) {
@@ -129,7 +130,7 @@ pub fn read(text: &str, env: &PgEnvironment) -> Result<Dsn, Problem> {
             given.entry(key).or_insert(value);
         }
     }
-    // A host from the string is not to be dialled at an address from the environment.
+    // A host of the string must not be combined with an address of the environment.
     let has_host = given.contains_key("host") || given.contains_key("hostaddr");
     for (key, variable) in USED {
         if has_host && ["host", "hostaddr"].contains(&key) {
@@ -157,11 +158,11 @@ pub fn read(text: &str, env: &PgEnvironment) -> Result<Dsn, Problem> {
 
 type Given = BTreeMap<String, String>;
 
-/// A URL without its scheme: `[user[:password]@][host[:port],..][/dbname][?key=value&..]`.
+/// Reads a URL without its scheme: `[user[:password]@][host[:port],..][/dbname][?key=value&..]`.
 fn url(rest: &str) -> Result<Given, Problem> {
     let candidates = std::iter::once(None).chain(rest.match_indices('@').map(|(at, _)| Some(at)));
-    // libpq ends the credentials at the first @ before any slash; the first reading that makes sense is the same one
-    // unless the password holds raw special characters.
+    // libpq ends the credentials at the first @ before any slash. The first candidate that makes sense is the same @,
+    // unless the password contains raw special characters.
     let split = |at: Option<usize>| match at {
         None => ("", rest),
         Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at + 1..).unwrap_or_default()),
@@ -211,7 +212,7 @@ fn url(rest: &str) -> Result<Given, Problem> {
         let (key, value) = pair.split_once('=').ok_or("a parameter of its url has no value")?;
         let (key, value) = (decoded(key)?, decoded(value)?);
         match (key.as_str(), value.as_str()) {
-            // Java's spelling, which libpq takes too.
+            // The spelling of Java clients, which libpq accepts too.
             ("ssl", "true") => given.insert("sslmode".into(), "require".into()),
             ("ssl-mode", _) => given.insert("sslmode".into(), value),
             ("ssl-root-cert", _) => given.insert("sslrootcert".into(), value),
@@ -221,7 +222,7 @@ fn url(rest: &str) -> Result<Given, Problem> {
     Ok(given)
 }
 
-/// Whether a text can be a host with a port: a name, an address in brackets, or an encoded socket directory.
+/// True if a text can be a host with a port: a name, an address in brackets, or an encoded socket directory.
 fn is_server(text: &str) -> bool {
     let (name, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, port)) => {
@@ -234,13 +235,13 @@ fn is_server(text: &str) -> bool {
     name.chars().all(plain) && (port.is_empty() || port.parse::<u16>().is_ok())
 }
 
-/// Undoes percent-encoding; a `%` that begins no code stands for itself.
+/// Decodes percent-encoding. A `%` that begins no code stays as it is.
 fn decoded(text: &str) -> Result<String, Problem> {
     let bytes = percent_encoding::percent_decode_str(text);
     bytes.decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| "its url holds a broken percent-encoding".into())
 }
 
-/// `keyword = 'value' ..`, with a backslash before a quote or a backslash.
+/// Reads `keyword = 'value' ..`, with a backslash before a quote or a backslash in a value.
 fn keywords(text: &str) -> Result<Given, Problem> {
     let mut given = Given::new();
     let mut characters = text.chars().peekable();
@@ -279,14 +280,14 @@ fn keywords(text: &str) -> Result<Given, Problem> {
     }
 }
 
-/// Hosts with their ports, in order. Without one: a local socket when a server has made it, else localhost.
+/// Returns the hosts with their ports, in order. Without a host: a local socket if a server has one, else localhost.
 fn hosts(
     names: Option<String>,
     addresses: Option<String>,
     ports: Option<String>,
     env: &PgEnvironment,
 ) -> Result<Vec<Host>, Problem> {
-    // An address replaces the name only for dialling; without a name it is the name.
+    // With both, libpq connects to the address and verifies the name. Here the address is used only without a name.
     let named = names.or(addresses).unwrap_or_default();
     let ports: Vec<&str> = ports.as_deref().map(|ports| ports.split(',').map(str::trim).collect()).unwrap_or_default();
     let names: Vec<&str> = named.split(',').map(str::trim).collect();
@@ -303,14 +304,14 @@ fn hosts(
     names.iter().enumerate().map(host).collect()
 }
 
-/// The directory where a server of this machine has its socket, else localhost.
+/// Returns the directory in which a server of this machine has its socket, else localhost.
 fn default_host(port: u16, env: &PgEnvironment) -> String {
     let has_socket = |directory: &&str| std::path::Path::new(directory).join(format!(".s.PGSQL.{port}")).exists();
     let directory = ["/var/run/postgresql", "/tmp"].into_iter().filter(|_| env.looks_for_sockets()).find(has_socket);
     directory.unwrap_or("localhost").to_owned()
 }
 
-/// The section of a service file: the user's own, else the system's.
+/// Returns the section of a service file: that of the user, else that of the system.
 fn service_of(service: &str, env: &PgEnvironment) -> Result<Given, Problem> {
     let own = env.get("PGSERVICEFILE").map(PathBuf::from).or_else(|| env.home(".pg_service.conf"));
     let system = env.get("PGSYSCONFDIR").map(|directory| PathBuf::from(directory).join("pg_service.conf"));
@@ -334,7 +335,7 @@ fn service_of(service: &str, env: &PgEnvironment) -> Result<Given, Problem> {
     Err(format!("no service file defines the service {service:?}"))
 }
 
-/// The password of the first line of the password file that fits; `localhost` stands for sockets too.
+/// Returns the password of the first matching line of the password file. `localhost` also matches a socket.
 fn password_of(path: Option<PathBuf>, hosts: &[Host], user: &str, database: &str) -> Option<Secret> {
     let path = path?;
     let text = std::fs::read_to_string(&path).ok()?;
@@ -354,7 +355,7 @@ fn password_of(path: Option<PathBuf>, hosts: &[Host], user: &str, database: &str
     })
 }
 
-/// The fields of a line, where a backslash takes the next character as it is. The fifth holds all that is left.
+/// Splits a line into fields. A backslash escapes the next character. The fifth field contains the rest of the line.
 fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut characters = line.chars();

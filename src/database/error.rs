@@ -1,8 +1,8 @@
-//! What can go wrong between TUDB and a database, told apart by what the caller can do about it.
+//! Errors between TUDB and a database, classified by what the caller can do about them.
 
 use crate::error::{Code, ToolError};
 
-/// A failed read. Hosts, users and paths are for the log; [`ToolError`] gets the rest.
+/// A failed read. Hosts, users and paths go to the log only; the rest goes into a [`ToolError`].
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// The database refused an approved statement.
@@ -22,7 +22,7 @@ pub enum DatabaseError {
     Tls { source_name: String, reason: String, remedy: String },
     #[error("source {source_name}: {message}")]
     Missing { source_name: String, message: String },
-    /// A SQLite file that is there and cannot be read as it stands.
+    /// A SQLite file that exists but cannot be read in its present state.
     #[error("source {source_name} cannot be read: {problem}")]
     Unreadable { source_name: String, problem: String, remedy: String },
     #[error("source {source_name} has no connection slot left")]
@@ -31,10 +31,10 @@ pub enum DatabaseError {
     Config { source_name: String, problem: String },
     #[error("source {source_name} asks for a safe role: {summary}")]
     UnsafeRole { source_name: String, summary: String, remedy: String },
-    /// The catalog gave a name of the statement a meaning that nobody vouches for.
+    /// In this database a name of the statement means an object that nobody vouches for.
     #[error("{name} {reason}")]
     NotVouched { name: String, reason: &'static str, hint: String, is_relation: bool },
-    /// A rule about columns forbids it.
+    /// The rules of the source, or the encoding of the server, forbid the statement.
     #[error(transparent)]
     Ruled(#[from] crate::guard::Rejection),
     #[error("objects of the database changed while the statement was checked")]
@@ -49,7 +49,7 @@ pub enum DatabaseError {
     AmbiguousTable { name: String, matches: Vec<String> },
     #[error("{0}")]
     Invalid(String),
-    /// sqlx said something that has no better place.
+    /// Any other error of sqlx.
     #[error("the connection to the database failed")]
     Connection(#[source] sqlx::Error),
 }

@@ -1,4 +1,4 @@
-//! The engines' own locks, each with the guard bypassed: what would happen if it had let everything pass.
+//! Tests the protections of the engines themselves, each with the guard bypassed.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::secret::Secret;
 #[path = "../../tests/it/support/postgres.rs"]
 pub(super) mod servers;
 
-// What that file expects of its parent.
+// The included file expects this function in its parent module.
 fn output_of(command: &mut std::process::Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -43,7 +43,7 @@ fn options(source: &SourceConfig) -> ReadOptions {
     }
 }
 
-/// An engine and the means to run any text on it.
+/// An engine on which any text can run.
 pub(super) struct Bypass {
     pub(super) database: Database,
     pub(super) audit: AuditLog,
@@ -83,7 +83,7 @@ impl Bypass {
         Ok(rows.rows_json())
     }
 
-    /// The words of the database's refusal.
+    /// Returns the error message of the database.
     async fn refusal(&self, sql: &str) -> String {
         match self.run(sql).await {
             Err(error) => error.to_string(),
@@ -113,15 +113,15 @@ async fn postgres_locks_hold_without_the_guard() {
         let directory = temporary("postgres");
         let engine = Bypass::new(&source(&url), &directory);
 
-        // The transaction is read-only, for functions too.
+        // The transaction is read-only, also for functions.
         for sql in ["SELECT w()", "SELECT nextval('s')", "SELECT setval('s', 9)", "SELECT * FROM t FOR UPDATE"] {
             let refusal = engine.refusal(sql).await;
             assert!(refusal.contains("read-only transaction"), "{sql}: {refusal}");
         }
-        // Its first query was ours: it cannot become read-write any more.
+        // TUDB has sent the first query of the transaction, so it cannot become read-write.
         let refusal = engine.refusal("SELECT set_config('transaction_read_only', 'off', true), w()").await;
         assert!(refusal.contains("must be set before any query"), "{refusal}");
-        // The extended protocol takes one statement, and a sub-query takes nothing but a query.
+        // The extended protocol accepts one statement, and a sub-query accepts only a query.
         for sql in [
             "SELECT 1; DELETE FROM t",
             "SELECT 1) q; DELETE FROM t; --",
@@ -132,13 +132,13 @@ async fn postgres_locks_hold_without_the_guard() {
             let refusal = engine.refusal(sql).await;
             assert!(refusal.contains("syntax error") || refusal.contains("multiple commands"), "{sql}: {refusal}");
         }
-        // pg_catalog comes first: a user's function with the same arguments is not chosen.
+        // pg_catalog comes first, so a user's function with the same arguments is not chosen.
         assert!(engine.run("SELECT lower('A') AS l").await.unwrap().contains("[\"a\"]"));
-        // The server ends a statement by itself.
+        // The server ends a long statement by itself.
         let began = Instant::now();
         assert!(matches!(engine.run("SELECT pg_sleep(60)").await, Err(DatabaseError::Timeout { .. })));
         assert!(began.elapsed() < Duration::from_secs(10));
-        // Everything is rolled back, so that a setting does not outlive its call; there is one connection.
+        // Everything is rolled back, so a setting does not outlive its call. The pool has one connection.
         engine
             .run("SELECT set_config('work_mem', '7MB', false), set_config('search_path', 'mine', false)")
             .await
@@ -169,7 +169,7 @@ async fn sqlite_locks_hold_without_the_guard() {
     assert!(output.status.success());
     let before = std::fs::read(&path).unwrap();
     let engine = Bypass::new(&source(&format!("sqlite://{}", path.display())), &directory);
-    // What is no query does not fit into the wrapper; functions and pragmas meet the authorizer.
+    // The wrapper accepts only a query. The authorizer refuses functions and pragmas.
     let copy = directory.join("copy.db");
     for sql in [
         "INSERT INTO t VALUES (2, 'y')".to_owned(),
@@ -195,10 +195,10 @@ async fn sqlite_locks_hold_without_the_guard() {
         ];
         assert!(by_lock.iter().any(|words| refusal.contains(words)), "{sql}: {refusal}");
     }
-    // Virtual tables that prepare writes for themselves still read.
+    // Virtual tables that prepare writes to their own tables can be read.
     assert!(engine.run("SELECT id FROM r WHERE x0 < 1").await.unwrap().contains("[[1]]"));
     assert!(engine.run("SELECT body FROM f WHERE f MATCH 'hello'").await.unwrap().contains("hello"));
-    // The length limit ends one huge opcode, the progress handler an endless statement.
+    // The length limit ends one huge operation; the progress handler ends an endless statement.
     let refusal = engine.refusal("SELECT length(replace(hex(zeroblob(8000000)), '00', 'xxxxxxxxxxxx'))").await;
     assert!(refusal.contains("too big"), "{refusal}");
     let endless = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT max(i) FROM c";

@@ -1,6 +1,8 @@
-//! The databases: two engines behind one enum. Engines run approved statements and read catalogs; providers only say
-//! how to connect. Nothing here decides what may run (the guard does) or records it (the gateway does), but every read
-//! takes an `&OpenEntry` as proof that it is recorded.
+//! The databases: two engines behind one enum. Engines run approved statements and read catalogs. Providers only say
+//! how to connect.
+//!
+//! This module neither decides what may run (the guard does) nor records reads (the gateway does). Every read takes an
+//! `&OpenEntry` as proof that it is recorded.
 
 pub mod advice;
 pub mod bootstrap;
@@ -40,43 +42,43 @@ pub use router::Router;
 pub(crate) use sqlite::reads_only as sqlite_reads_only;
 pub use sqlite::{Place, SqliteEngine, serve as serve_sqlite};
 
-/// What one read may take and how it ends early.
+/// Limits of one read, and what ends it early.
 #[derive(Clone, Debug)]
 pub struct ReadOptions {
     pub format: Format,
     pub budget: Budget,
     pub max_rows_ceiling: u64,
-    /// Limit of the statement, told to the server too.
+    /// Time limit of the statement, also set on the server.
     pub timeout: Duration,
-    /// The caller's own end, when it comes before the statement's limit.
+    /// Deadline of the caller, if it has one. The earlier of deadline and time limit ends the read.
     pub deadline: Option<Instant>,
     pub cancel: CancellationToken,
-    /// Whom the read is for, where row-level security shall see it.
+    /// The role and claims of the user, for sources with row-level security.
     pub identity: Option<Identity>,
-    /// What the read is doing, for progress notifications.
+    /// Receives the state of the read, for progress notifications.
     pub stage: Option<watch::Sender<String>>,
 }
 
-/// The role that a transaction takes, and the claims that its row-level security reads; none for catalog reads.
+/// The role that a transaction takes on, and the claims that row-level security reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub role: String,
-    /// JSON of `request.jwt.claims`.
+    /// JSON of `request.jwt.claims`; `None` for catalog reads.
     pub claims: Option<String>,
 }
 
-/// Rows between two words about them.
+/// Rows between two progress messages.
 const TELL_EVERY: u64 = 1_000;
 
 impl ReadOptions {
-    /// Says how many rows have come, now and then.
+    /// Reports the number of rows read so far, at each multiple of [`TELL_EVERY`].
     pub(crate) fn tell_rows(&self, rows: u64) {
         if let Some(stage) = self.stage.as_ref().filter(|_| rows > 0 && rows.is_multiple_of(TELL_EVERY)) {
             stage.send_replace(format!("running, {rows} rows"));
         }
     }
 
-    /// Time left for a statement that starts now.
+    /// Returns the time left for a statement that starts now.
     pub(crate) fn time_left(&self) -> Duration {
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         left.map_or(self.timeout, |left| left.min(self.timeout))
@@ -87,10 +89,10 @@ impl ReadOptions {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ListRequest {
     pub search: Option<String>,
-    /// Whether the search looks at the names of tables alone.
+    /// True if the search covers only the names of tables.
     pub names_only: bool,
     pub schema: Option<String>,
-    /// Where the page before ended, as [`ListedTable::cursor`] said.
+    /// Cursor of the last table of the page before: its [`ListedTable::cursor`].
     pub after: Option<String>,
     pub limit: u64,
 }
@@ -99,13 +101,13 @@ pub struct ListRequest {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TablePage {
     pub tables: Vec<ListedTable>,
-    /// Tables that match in all.
+    /// Number of tables that match, on all pages.
     pub total: u64,
-    /// Whether tables follow the last one.
+    /// True if more tables follow this page.
     pub more: bool,
 }
 
-/// A table and the cursor of a page that begins after it.
+/// A table, and the cursor of the page that begins after it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListedTable {
     pub summary: TableSummary,
@@ -119,20 +121,20 @@ pub enum Database {
     Postgres(Box<PostgresEngine>),
 }
 
-/// What `doctor` says of a database; empty for SQLite.
+/// What `doctor` reports about a database; empty for SQLite.
 #[derive(Clone, Debug, Default)]
 pub struct DatabaseReport {
     /// Where a PostgreSQL source connects to and how, without a secret.
     pub place: Option<String>,
-    /// What the server is and what its login role could do besides reading; `None` before the first connection.
+    /// The server and the rights of its login role; `None` before the first connection.
     pub server: Option<ServerReport>,
-    /// What is wrong with the encryption of a connection to another machine, and what mends it.
+    /// What is wrong with the encryption of a connection to another machine, and the remedy.
     pub unverified: Option<&'static str>,
-    /// Schemas that are not shown.
+    /// Schemas that lists and snapshots leave out.
     pub hidden_schemas: Vec<String>,
 }
 
-/// A connection made ready for one read: on PostgreSQL inside its read-only transaction.
+/// A connection that is ready for one read. On PostgreSQL its read-only transaction is open.
 pub enum Session<'a> {
     Sqlite(sqlite::SqliteSession<'a>),
     Postgres(postgres::PostgresSession<'a>),
@@ -146,7 +148,7 @@ impl Database {
         }
     }
 
-    /// What is known of the database without asking it.
+    /// Returns what is known about the database without a connection.
     pub fn report(&self) -> DatabaseReport {
         match self {
             Database::Sqlite(_) => DatabaseReport::default(),
@@ -159,12 +161,12 @@ impl Database {
         }
     }
 
-    /// Takes a connection and prepares it, marked with the call's id; nothing of the caller's is sent yet. `sql` is the
-    /// statement that will run, when one will: a remembered one needs no check before it.
+    /// Takes a connection and prepares it for one read, marked with the id `call`. No text of the caller is sent yet.
+    /// `sql` is the statement that will run, if any: a remembered statement needs no check before it.
     ///
     /// # Errors
     ///
-    /// Those of connecting, and [`DatabaseError::NoConnection`] when none becomes free in time.
+    /// Those of connecting, and [`DatabaseError::NoConnection`] if no connection becomes free in time.
     pub async fn open(
         &self,
         call: &str,
@@ -177,7 +179,7 @@ impl Database {
         }
     }
 
-    /// Whether what stopped a read, as `sqlstate` says it, is over, so that it may run once more.
+    /// True if a read that failed with `sqlstate` may run once more, because the cause has passed.
     pub fn is_retryable(&self, sqlstate: &str) -> bool {
         match self {
             Database::Sqlite(_) => false,
@@ -212,11 +214,11 @@ impl Session<'_> {
         }
     }
 
-    /// Explains an approved statement; with `analyze` it also runs, inside the limits (PostgreSQL).
+    /// Explains an approved statement. With `analyze` the statement also runs, inside the limits (PostgreSQL only).
     ///
     /// # Errors
     ///
-    /// As [`Session::run`].
+    /// As [`Session::run`]; on SQLite [`DatabaseError::Invalid`] with `analyze`.
     pub async fn explain(
         self,
         entry: &OpenEntry,
@@ -230,11 +232,11 @@ impl Session<'_> {
         }
     }
 
-    /// One page of the tables that may be read.
+    /// Returns one page of the tables that may be read.
     ///
     /// # Errors
     ///
-    /// Those of time and connection.
+    /// [`DatabaseError::Invalid`] for a cursor of another tool (PostgreSQL), and those of time and connection.
     pub async fn list(
         self,
         entry: &OpenEntry,
@@ -247,7 +249,7 @@ impl Session<'_> {
         }
     }
 
-    /// Everything known of one table, by its name as a caller writes it.
+    /// Describes one table. `table` is its name as a caller writes it.
     ///
     /// # Errors
     ///
@@ -264,8 +266,8 @@ impl Session<'_> {
         }
     }
 
-    /// All tables that may be read, with keys, comments and known values; `None` when nothing has changed since the
-    /// snapshot with the fingerprint `unless` was read.
+    /// Returns all tables that may be read, with keys, comments and known values. `None` if the catalog still has the
+    /// fingerprint `unless`.
     ///
     /// # Errors
     ///

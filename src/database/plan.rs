@@ -1,4 +1,4 @@
-//! A query plan in plain words: what `explain_query` says first. Pure.
+//! Summarises a query plan in sentences for `explain_query`. Pure.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,10 +6,10 @@ use serde_json::Value;
 use crate::dialect::Dialect;
 use crate::quoting;
 
-/// What explaining a statement gives.
+/// The result of explaining a statement.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Explanation {
-    /// One sentence a plan node that matters, the dearest first.
+    /// One sentence for each plan node that matters, the most expensive first.
     pub summary: Vec<String>,
     pub cost: Option<f64>,
     pub estimated_rows: Option<f64>,
@@ -19,17 +19,17 @@ pub struct Explanation {
     pub plan: Value,
 }
 
-/// A node's share of the whole below which it is not worth a sentence.
+/// Smallest share of the total cost or time at which a node gets a sentence.
 const WORTH_SAYING: f64 = 0.05;
 
-/// A scan's share of the whole from which on an index may be worth its keep.
+/// Smallest share of the total at which a sequential scan gets a candidate index.
 const WORTH_AN_INDEX: f64 = 0.3;
 
-/// Factor between estimated and found rows from which on the planner is told to be wrong.
+/// Smallest factor between estimated and actual rows that is reported as a wrong estimate.
 const FAR_OFF: f64 = 10.0;
 
 impl Explanation {
-    /// Reads what `EXPLAIN (FORMAT JSON)` of PostgreSQL returns, with or without ANALYZE.
+    /// Reads the result of `EXPLAIN (FORMAT JSON)` of PostgreSQL, with or without ANALYZE.
     pub fn from_postgres(explained: Value) -> Self {
         let plan = explained.get(0).and_then(|first| first.get("Plan")).cloned().unwrap_or_default();
         let mut explanation = Explanation {
@@ -48,9 +48,9 @@ impl Explanation {
         explanation
     }
 
-    /// The same where the source has rules for columns: policies, index predicates, partitions and the tables behind a
-    /// view stand in a plan, and would tell denied names and masked values. What is left are the kinds of its nodes, what
-    /// they cost, and the relations that the statement names itself.
+    /// Reads the same result for a source with column rules. A plan also contains policies, index predicates,
+    /// partitions and the tables of views, which would reveal denied names and masked values. So only the kinds of
+    /// nodes, their costs, and the relations that the statement itself names are kept.
     pub fn from_ruled_postgres(mut explained: Value, is_named: impl Fn(&str) -> bool + Copy) -> Self {
         if let Some(plan) = explained.get_mut(0).and_then(|first| first.get_mut("Plan")) {
             strip(plan, is_named);
@@ -72,7 +72,7 @@ impl Explanation {
     }
 }
 
-/// Keys of a plan's node that say nothing about a column or a value.
+/// Keys of a plan node that reveal no column and no value.
 const PLAIN_KEYS: [&str; 20] = [
     "Node Type",
     "Parent Relationship",
@@ -96,7 +96,7 @@ const PLAIN_KEYS: [&str; 20] = [
     "Plans",
 ];
 
-/// Takes everything out of a node, and out of those below it, that may tell of a column or a value.
+/// Removes everything from a node and its children that may reveal a column or a value.
 fn strip(node: &mut Value, is_named: impl Fn(&str) -> bool + Copy) {
     let Some(fields) = node.as_object_mut() else { return };
     fields.retain(|key, value| match key.as_str() {
@@ -120,7 +120,7 @@ fn children(node: &Value) -> &[Value] {
     node.get("Plans").and_then(Value::as_array).map_or(&[][..], Vec::as_slice)
 }
 
-/// What a node and all below it take: measured milliseconds when the query ran, else the planner's cost.
+/// Returns the weight of a node and its children: measured milliseconds if the query ran, else the estimated cost.
 fn weight(node: &Value) -> f64 {
     let measured = number(node, "Actual Total Time").map(|ms| ms * number(node, "Actual Loops").unwrap_or(1.0));
     measured.or_else(|| number(node, "Total Cost")).unwrap_or(0.0)
@@ -165,7 +165,7 @@ fn relation(node: &Value) -> Option<String> {
     )
 }
 
-/// One node in words: what it does, to what, by which condition, with how many rows, and its share of the whole.
+/// Describes one node: what it does, to what, by which condition, with how many rows, and its share of the total.
 fn sentence(node: &Value, share: f64) -> String {
     let kind = text(node, "Node Type").unwrap_or("step");
     let mut said = match kind {
@@ -235,12 +235,12 @@ fn sentence(node: &Value, share: f64) -> String {
     said
 }
 
-/// Whether a sort or a hash did not fit into memory (known only after it ran).
+/// True if a sort or a hash did not fit into memory (known only after the query ran).
 fn spills(node: &Value) -> bool {
     text(node, "Sort Space Type") == Some("Disk") || number(node, "Hash Batches").is_some_and(|batches| batches > 1.0)
 }
 
-/// How many times the found rows are more or fewer than the expected ones, when that is far off.
+/// Returns the factor between actual and estimated rows if it is at least [`FAR_OFF`].
 fn misjudged(node: &Value) -> Option<f64> {
     let (estimated, found) = (number(node, "Plan Rows")?.max(1.0), number(node, "Actual Rows")?);
     if number(node, "Actual Loops")? < 1.0 {
@@ -255,8 +255,8 @@ fn without_parentheses(condition: &str) -> &str {
     condition.strip_prefix('(').and_then(|c| c.strip_suffix(')')).unwrap_or(condition)
 }
 
-/// The plain columns that a filter compares, equalities first: `((o.status = 'new'::text) AND (o.total > 5))` gives
-/// status and total. None when any part is not a plain comparison, because an index would not serve it.
+/// Returns the plain columns that a filter compares, equalities first: status and total for `((o.status = 'new'::text)
+/// AND (o.total > 5))`. Empty if any part is not a plain comparison, because an index would not serve it.
 fn filtered_columns(filter: &str, alias: Option<&str>) -> Vec<String> {
     let (mut equal, mut ranges) = (Vec::new(), Vec::new());
     if filter.contains(" OR ") {
@@ -269,12 +269,12 @@ fn filtered_columns(filter: &str, alias: Option<&str>) -> Vec<String> {
             list.push(column);
         }
     }
-    // One range column: behind it an index orders nothing any more.
+    // Only one range column: an index does not order the columns after it.
     equal.extend(ranges.into_iter().take(1));
     equal
 }
 
-/// The parts of a conjunction; an AND inside of a string is not one.
+/// Splits a conjunction into its parts. An AND inside a string does not split.
 fn parts(filter: &str) -> Vec<&str> {
     let (mut found, mut start, mut quoted) = (Vec::new(), 0, false);
     for (at, character) in filter.char_indices() {
@@ -288,7 +288,8 @@ fn parts(filter: &str) -> Vec<&str> {
     found
 }
 
-/// Column and operator of a comparison of one plain column, such as `(total > 5)` or `((status)::text = 'x'::text)`.
+/// Returns column and operator of a comparison of one plain column, such as `(total > 5)` or `((status)::text =
+/// 'x'::text)`.
 fn compared_column(comparison: &str, alias: Option<&str>) -> Option<(String, char)> {
     let inner = comparison.trim_start_matches('(');
     let inner = alias
@@ -299,12 +300,12 @@ fn compared_column(comparison: &str, alias: Option<&str>) -> Option<(String, cha
         None => inner.find(|c: char| !(c.is_alphanumeric() || c == '_'))?,
     };
     let column = inner.get(..end)?;
-    // Keywords and constants are no columns: the server writes names in lower case or in quotes.
+    // Keywords and constants are not columns: the server writes names in lower case or in quotes.
     let first = column.chars().next()?;
     if !(first == '"' || first == '_' || first.is_lowercase()) {
         return None;
     }
-    // Nothing but a change to text may stand between column and operator: of varchar it is none.
+    // Only a cast to text may stand between column and operator; on varchar it changes nothing.
     let rest = inner.get(end..)?.trim_start_matches(')');
     let rest = rest.strip_prefix("::text").unwrap_or(rest).trim_start_matches(')').trim_start();
     let (operator, _) = rest.split_once(' ')?;
@@ -312,18 +313,18 @@ fn compared_column(comparison: &str, alias: Option<&str>) -> Option<(String, cha
         .then(|| (column.to_owned(), if operator == "=" { '=' } else { '<' }))
 }
 
-/// A step of SQLite's plan in words; `None` for what says nothing to a reader.
+/// Describes a step of a SQLite plan; `None` for a step without information for a reader.
 fn sqlite_step(detail: &str) -> Option<String> {
     let (verb, rest) = detail.split_once(' ').unwrap_or((detail, ""));
     let rest = rest.strip_suffix(" LEFT-JOIN").unwrap_or(rest);
-    // A name may hold spaces; what follows it begins with one of these.
+    // A name may contain spaces. One of these separators follows it.
     let (object, how) = match rest.split_once(" USING ") {
         Some((object, how)) => (object, how),
         None => rest.split_once(" VIRTUAL TABLE INDEX ").unwrap_or((rest, "")),
     };
     let is_virtual = rest.contains(" VIRTUAL TABLE INDEX ");
     Some(match verb {
-        // The wrapper round the caller's statement, and sub-queries, whose own steps are told.
+        // The wrapper and sub-queries, whose own steps are described.
         "SCAN" if object.starts_with('(') || object == "CONSTANT ROW" => return None,
         "CO-ROUTINE" | "MATERIALIZE" => return None,
         "SCAN" | "SEARCH" if is_virtual => format!("Read of the virtual table {object} by its own plan {how}"),

@@ -1,9 +1,9 @@
-//! The PostgreSQL engine: each read in a read-only transaction of its own, always rolled back.
+//! The PostgreSQL engine: each read runs in its own read-only transaction, which is always rolled back.
 //!
-//! One fixed message of TUDB's own opens the transaction, sets its limits and reads the backend's pid; the caller's
-//! text follows by the extended protocol only, wrapped in a sub-query; the rollback runs after the reply. A connection
-//! that is dropped in the middle of a transaction is closed, never used again, and its statement is cancelled on the
-//! server. It approves nothing itself.
+//! A fixed message of TUDB opens the transaction, sets its limits and reads the pid of the backend. The caller's text
+//! follows by the extended protocol only, wrapped in a sub-query. The rollback runs after the reply. A connection that
+//! is dropped inside a transaction is closed and never used again, and its statement is cancelled on the server. The
+//! engine approves no statement itself.
 
 mod catalog;
 mod catalog_check;
@@ -45,23 +45,23 @@ use crate::guard::columns::ColumnRules;
 use crate::limits::Limits;
 use crate::quoting;
 
-/// The path under which TUDB's own statements are read. Schemas of users stand in none of it, so no function and no
-/// operator of a user can be chosen for a name of ours.
+/// The path under which TUDB's own statements are parsed. It contains no schema of a user, so no user's function or
+/// operator can be chosen for a name in them.
 const OWN_PATH: &str = "pg_catalog, pg_temp";
 
 /// Opens a transaction of TUDB's own on a connection that no caller uses.
 const BEGIN: &str = "BEGIN READ ONLY;SET LOCAL search_path=pg_catalog,pg_temp";
 
-/// Under which `search_path` a transaction is.
+/// The `search_path` of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SearchPath {
     /// [`OWN_PATH`], for catalog reads and for the checks before a caller's text.
     Own,
-    /// That of the role or of the source's settings, for a caller's text alone.
+    /// The path of the role or of the source's settings, for a caller's text only.
     Callers,
 }
 
-/// The text of a `search_path` in which built-ins come first.
+/// Returns the text of a `search_path` in which built-ins come first.
 fn path_of(schemas: &[String]) -> String {
     let quoted = schemas.iter().filter(|schema| *schema != "pg_catalog" && !schema.starts_with("pg_temp"));
     let quoted: Vec<String> = quoted.map(|schema| quoting::quoted_name(schema)).collect();
@@ -69,13 +69,13 @@ fn path_of(schemas: &[String]) -> String {
     format!("pg_catalog, {middle}pg_temp")
 }
 
-/// How long a lock may be waited for.
+/// Longest wait for a lock.
 const LOCK_TIMEOUT_MS: u64 = 5_000;
-/// First wait before a backend that did not end is looked at again; it doubles up to forty times as much.
+/// First pause before checking again whether a backend has ended. Each pause doubles, up to forty times the first.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Attempts to reach the server, in a row, after which its backends count as gone.
+/// Failed attempts in a row to reach the server after which its backends count as gone.
 const UNANSWERED: u32 = 10;
-/// Bytes of the database's own words that a reply repeats: an error can quote a value of any size.
+/// Maximum bytes of an error message of the database in a reply. An error can quote a value of any size.
 const MAX_MESSAGE_BYTES: usize = 1_000;
 
 /// One PostgreSQL source and the connections to it.
@@ -87,24 +87,24 @@ pub struct PostgresEngine {
     settings: Box<Settings>,
     limits: Limits,
     preset: &'static Preset,
-    /// Behind a pooler in transaction mode: said by the settings, or seen.
+    /// True behind a pooler in transaction mode, known from the settings or detected.
     pooled: AtomicBool,
-    /// Certainly not behind one: said by the settings or the host's name, or proved.
+    /// True if there is certainly no such pooler, known from the settings or the host name, or proved.
     direct: AtomicBool,
     has_password: bool,
     sslmode: Option<&'static str>,
-    /// Where the password comes from, when it is asked for again.
+    /// Set if the password is read again while TUDB runs.
     password: Option<PasswordSource>,
     endpoints: Endpoints,
     /// Longest wait for a connection.
     patience: Duration,
     /// One permit for each connection that may be in use. A backend that does not end keeps its permit.
     permits: Arc<Semaphore>,
-    /// One clone for each connection in use: the reference count is their number, and one.
+    /// Cloned for each connection in use, so their number is the reference count minus one.
     connections_in_use: Arc<()>,
     shapes: Shapes,
     server: OnceLock<Box<ServerReport>>,
-    /// Held by the call that looks at the server first.
+    /// Locked by the call that inspects the server first.
     looking: tokio::sync::Mutex<()>,
     place: String,
     types: TypeNames,
@@ -121,7 +121,7 @@ struct Settings {
     require_safe_role: bool,
 }
 
-/// Ends statements on the server from a connection of its own.
+/// Cancels statements on the server, from a separate connection.
 #[derive(Clone, Debug)]
 struct Canceller {
     pool: PgPool,
@@ -129,8 +129,9 @@ struct Canceller {
 }
 
 impl Canceller {
-    /// Cancels what the backend runs, if it still runs it under the call's mark. A reused pid, or another server
-    /// behind the same name, is never hit. Returns whether the backend still was there; `None` when that is not known.
+    /// Cancels the statement of a backend if its application name is still that of the call. So a reused pid, or
+    /// another server behind the same name, is never affected. Returns whether the backend was still there; `None` if
+    /// that is unknown.
     async fn cancel(&self, pid: i32, application_name: &str) -> Option<bool> {
         const CANCEL: &str = "SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.pg_stat_activity
             WHERE pid = $1 AND application_name = $2";
@@ -153,8 +154,8 @@ impl Canceller {
         None
     }
 
-    /// Cancels until the backend has left the call's transaction. A few functions of PostgreSQL heed neither a
-    /// cancel nor the end of their client. A server that cannot be asked several times in a row is taken to be gone.
+    /// Cancels until the backend has left the transaction of the call. A few functions of PostgreSQL react neither to a
+    /// cancel nor to the end of their client. After [`UNANSWERED`] failed attempts in a row the server counts as gone.
     async fn end(&self, pid: i32, application_name: &str) {
         let (mut wait, mut unanswered) = (LOOK_AGAIN, 0);
         loop {
@@ -171,9 +172,9 @@ impl Canceller {
         }
     }
 
-    /// Whether a pooler in transaction mode hands backends around: a new connection gets the one that an idle connection
-    /// had, or one that was there before it (`before`, by the server's clock), or another with the next transaction.
-    /// `false` when it cannot be told.
+    /// Returns true if a pooler in transaction mode shares backends. The signs: a new connection gets the backend
+    /// `idle` of an idle connection, or a backend older than `before` (by the server's clock), or another backend in
+    /// its next transaction. Returns false if the server gives no answer in time.
     async fn shares_backends(&self, idle: i32, before: &str) -> bool {
         const ASK: &str = "SELECT pid, backend_start < $1::timestamptz FROM pg_catalog.pg_stat_activity
             WHERE pid = pg_catalog.pg_backend_pid()";
@@ -196,7 +197,7 @@ impl Canceller {
 }
 
 impl PostgresEngine {
-    /// An engine over a target; connects on first use.
+    /// Creates an engine; it connects on first use.
     pub fn new(source: &SourceConfig, target: PostgresTarget) -> Self {
         let limits = source.limits.clone();
         let patience_ms = if target.preset.sleeps { limits.wake_timeout_ms } else { limits.connect_timeout_ms };
@@ -256,18 +257,18 @@ impl PostgresEngine {
         }
     }
 
-    /// What the server is and what its role could do; known after the first connection.
+    /// Returns the report on the server and its role; `None` before the first connection.
     pub fn server(&self) -> Option<&ServerReport> {
         self.server.get().map(AsRef::as_ref)
     }
 
-    /// Whether what stopped a read is over, so that it may run once more: it only reads.
+    /// True if the cause of the error has passed, so the read may run once more. Reads change nothing.
     pub(super) fn is_retryable(&self, sqlstate: &str) -> bool {
         match sqlstate {
-            // A standby had to change what the statement was reading; in a transaction that reads what is committed
-            // there is no other reason.
+            // A standby cancelled the statement because it had to apply a change to the same data. At isolation level
+            // READ COMMITTED there is no other cause.
             "40001" => true,
-            // A named statement is gone, there already or another one: an unseen pooler hands its backends around.
+            // A named statement is missing, exists already or is another one: an undetected pooler shares backends.
             "26000" | "42P05" | "08P01" if !self.is_direct() => {
                 self.pooled.store(true, Ordering::Relaxed);
                 true
@@ -284,18 +285,18 @@ impl PostgresEngine {
         self.pooled.load(Ordering::Relaxed)
     }
 
-    /// Whether the server may remember a statement by name from one transaction to the next. Behind a pooler the name
-    /// could be another client's statement, and its rows the answer; so it must be certain that there is none.
+    /// True if statements may be prepared by name across transactions. Behind a pooler the name could stand for another
+    /// client's statement, and its rows would be the answer. So it must be certain that there is no pooler.
     fn may_name(&self) -> bool {
         self.is_direct() && !self.is_pooled()
     }
 
-    /// Schemas that lists and snapshots leave out.
+    /// Returns the schemas that lists and snapshots leave out.
     pub fn hidden_schemas(&self) -> &[String] {
         &self.settings.hidden_schemas
     }
 
-    /// What is wrong with the encryption of a connection to another machine, and what mends it.
+    /// Returns what is wrong with the encryption of a connection to another machine, and the remedy.
     pub fn unverified(&self) -> Option<&'static str> {
         match self.sslmode? {
             "disable" | "allow" | "prefer" => {
@@ -310,27 +311,28 @@ impl PostgresEngine {
         }
     }
 
-    /// Where it connects to and how, in words.
+    /// Returns a text that says where the engine connects to and how, without a secret.
     pub fn place(&self) -> &str {
         &self.place
     }
 
-    /// TUDB's own text, from configuration and the call's id alone: BEGIN, every setting local to the transaction, and
-    /// the pid. The SELECT is the transaction's first query, after which it cannot be made read-write any more. SET
-    /// LOCAL is a third cheaper than as many set_config calls (pgbench, PostgreSQL 15).
+    /// Returns the message that opens a transaction: BEGIN, settings local to the transaction, and a SELECT of the pid
+    /// and the path. The text is made of the configuration and the call's id alone.
     ///
-    /// The SELECT is parsed under the role's own `search_path`, so it names every function with its schema and holds no
-    /// operator and no cast. It reads which schemas the caller's path means, and ends with the path that is wanted.
+    /// The SELECT is the first query of the transaction, after which the transaction can no longer become read-write.
+    /// SET LOCAL is a third cheaper than as many calls of set_config (pgbench, PostgreSQL 15).
+    ///
+    /// The SELECT is parsed under the role's own `search_path`, so it names every function with its schema and contains
+    /// no operator and no cast. It also reads the schemas of the caller's path and sets the wanted path.
     fn opening_message(&self, application_name: &str, timeout: Duration, path: SearchPath) -> String {
         let timeout_ms = timeout.as_millis().max(1);
         let lock_timeout_ms = LOCK_TIMEOUT_MS.min(self.limits.statement_timeout_ms);
         let (time_zone, application_name) =
             (quoting::literal(&self.settings.time_zone), quoting::literal(application_name));
-        // With constraint_exclusion the planner would compute what is constant in the CHECKs of children and partitions.
-        // An index that holds all the columns a statement reads is read in its own order, which tells the ranking of a
-        // column that a rule covers.
+        // With constraint_exclusion the planner would compute the constant parts of CHECKs of children and partitions.
+        // An index-only scan returns rows in the order of the index, which would reveal the ranking of a ruled column.
         let rules = if self.settings.column_rules.is_empty() { "" } else { "SET LOCAL enable_indexonlyscan=off;" };
-        // From version 14 on the server notices by itself that the client has gone, however it went.
+        // From version 14 on the server detects a lost client by itself, however the connection ended.
         format!(
             "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};SET LOCAL lock_timeout={lock_timeout_ms};\
              SET LOCAL idle_in_transaction_session_timeout={idle};SET LOCAL TimeZone={time_zone};\
@@ -349,14 +351,14 @@ impl PostgresEngine {
         )
     }
 
-    /// Three items of a select list: the path as it is set, the path under which a caller's text is read, which is made
-    /// the path in passing, and the schemas that it means.
+    /// Returns three items of a select list: the path as it is set, the path for the caller's text (set by the same
+    /// expression), and the schemas of that path.
     ///
-    /// What the server says of its path never becomes part of a statement: an administrator may have put anything into
-    /// it. The path that is sent is made of the names of its schemas, quoted.
+    /// The path that the server reports never becomes part of a statement, because an administrator may have set it to
+    /// any text. The path that TUDB sets is made of the quoted names of its schemas.
     fn callers_path(&self) -> String {
         let path = if self.settings.schemas.is_empty() {
-            // A path that means no schema has no match, and concat_ws leaves NULL out.
+            // If the path has no existing schema, the pattern does not match, and concat_ws leaves out the NULL.
             "pg_catalog.concat_ws(', ','pg_catalog',pg_catalog.\"substring\"(pg_catalog.array_to_string(ARRAY(\
              SELECT pg_catalog.format('%I',s) FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) s),', '),'.+'),'pg_temp')"
                 .to_owned()
@@ -375,7 +377,7 @@ impl PostgresEngine {
     }
 }
 
-/// Whether the connection is gone rather than the message wrong.
+/// True if the connection is lost, rather than the message wrong.
 fn is_broken(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
@@ -387,8 +389,9 @@ fn is_broken(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The database's own words about a statement. `sent` is the number of characters before the caller's text, and that
-/// text as it was sent, so that a position can be told in the caller's own.
+/// Converts an error of the database into [`DatabaseError::Sql`], or [`DatabaseError::Connection`] if the connection is
+/// lost. `sent` holds the number of characters before the caller's text, and that text as it was sent. With it the
+/// position is given in the caller's own text.
 fn sql_error(error: sqlx::Error, sent: Option<(usize, &QualifiedSql)>) -> DatabaseError {
     let sqlx::Error::Database(refused) = &error else { return DatabaseError::Connection(error) };
     let Some(refused) = refused.try_downcast_ref::<PgDatabaseError>() else {
@@ -415,7 +418,7 @@ fn sql_error(error: sqlx::Error, sent: Option<(usize, &QualifiedSql)>) -> Databa
     }
 }
 
-/// The last of TUDB's own words before a caller's text: from here on names mean what the caller's path says.
+/// Returns the statement that sets the path for a caller's text. After it names mean what that path says.
 fn under_path(path: &str) -> String {
     format!("SET LOCAL search_path = {path}")
 }

@@ -1,16 +1,17 @@
-//! Providers as data: how a host is recognised and what follows from it. Pure; an unknown host is plain PostgreSQL.
+//! Providers as data: how a host is recognised, and what follows for connecting. Pure. An unknown host is plain
+//! PostgreSQL.
 //!
-//! Facts are read from the vendors' documentation; none was tried on the real provider.
+//! The facts come from the vendors' documentation; none was tested with the real provider.
 
 /// What a provider changes in how TUDB connects.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Preset {
     pub name: &'static str,
-    /// The `sslmode` when nothing else says it; `None` decides by whether the host is local.
+    /// The `sslmode` if the settings name none; `None` means `prefer` for a local host and `require` for others.
     pub tls: Option<&'static str>,
-    /// Whether its databases sleep when nobody asks them, and take seconds to wake up.
+    /// True if unused databases of the provider sleep and take seconds to wake up.
     pub sleeps: bool,
-    /// Schemas of the provider's own, left out of lists and of the schema context.
+    /// Schemas of the provider itself, which lists and the schema context leave out.
     pub hidden_schemas: &'static [&'static str],
     /// What to try when the host cannot be reached.
     pub unreachable: &'static str,
@@ -26,7 +27,7 @@ pub static POSTGRES: Preset = Preset {
 
 static SUPABASE: Preset = Preset {
     name: "supabase",
-    // Its own root is not bundled yet, so the certificate is not verified unless sslrootcert is given.
+    // The root of the provider is not bundled, so the certificate is not verified unless sslrootcert is set.
     tls: Some("require"),
     sleeps: false,
     hidden_schemas: &[
@@ -72,22 +73,22 @@ static RAILWAY: Preset = Preset {
 
 static RDS: Preset = Preset {
     name: "rds",
-    // Amazon's roots are not bundled yet; verify-full needs sslrootcert with global-bundle.pem.
+    // The roots of Amazon are not bundled, so verify-full needs sslrootcert with global-bundle.pem.
     tls: Some("require"),
     sleeps: true,
     hidden_schemas: &["aws_commons", "aws_s3", "aws_lambda"],
     unreachable: "Check the security group and that the instance is reachable from this network.",
 };
 
-/// The names `TUDB_PROVIDER` takes.
+/// The valid values of `TUDB_PROVIDER`.
 pub const NAMES: [&str; 6] = ["sqlite", "postgres", "supabase", "neon", "railway", "rds"];
 
-/// The preset by its name, or `None` for `sqlite` and unknown names.
+/// Returns the preset of a name; `None` for `sqlite` and unknown names.
 pub fn by_name(name: &str) -> Option<&'static Preset> {
     [&POSTGRES, &SUPABASE, &NEON, &RAILWAY, &RDS].into_iter().find(|preset| preset.name == name)
 }
 
-/// The preset that a host name tells.
+/// Returns the preset of a host name.
 pub fn by_host(host: &str) -> &'static Preset {
     let host = host.to_ascii_lowercase();
     let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| host.ends_with(suffix));
@@ -104,8 +105,8 @@ pub fn by_host(host: &str) -> &'static Preset {
     }
 }
 
-/// Whether host and port name a pooler in transaction mode, where a statement's name outlives its transaction on
-/// another client's connection.
+/// True if host and port are those of a pooler in transaction mode. There a prepared statement outlives its
+/// transaction, on a backend that another client gets next.
 pub fn is_transaction_pooler(host: &str, port: u16) -> bool {
     let host = host.to_ascii_lowercase();
     let supabase = port == 6543 && (host.ends_with(".supabase.com") || host.ends_with(".supabase.co"));
@@ -115,8 +116,8 @@ pub fn is_transaction_pooler(host: &str, port: u16) -> bool {
     supabase || neon || rds_proxy || port == 6432
 }
 
-/// Whether a host's name says that the server itself is there. A provider whose names say nothing of it (Railway), and
-/// one that the settings name, is looked at instead.
+/// True if the host name proves that the server itself listens there. Other endpoints are inspected: those of a
+/// provider whose names prove nothing (Railway), and those of unknown hosts.
 pub fn is_direct(host: &str, port: u16) -> bool {
     let host = host.to_ascii_lowercase();
     let supabase = host.starts_with("db.") && host.ends_with(".supabase.co") && port == 5432;

@@ -1,5 +1,5 @@
-//! A result set on its way to a reply: rows are written once, from the wire into the reply's own text, inside the row,
-//! byte and cell limits, and what was left out is told truthfully. Pure.
+//! Writes a result set into a reply. Each row is written once, directly into the text of the reply, inside the limits
+//! on rows, bytes and cells. The reply says what was left out. Pure.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::value::{Cell, MAX_SAFE_INTEGER, cut, is_json_number, json_escaped_len, push_json_string};
 
-/// How the rows of a reply are written.
+/// The format of the rows of a reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Format {
     #[default]
@@ -17,25 +17,25 @@ pub enum Format {
     Markdown,
 }
 
-/// Name and type of a result column. The type is unknown for an SQLite expression without a row.
+/// Name and type of a result column. The type of an expression on SQLite is unknown without a row with a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultColumn {
     pub name: String,
     pub type_name: Option<String>,
 }
 
-/// What one reply may hold.
+/// Limits of one reply.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Budget {
     pub max_rows: u64,
-    /// Bytes of the whole block's JSON.
+    /// Bytes of the JSON of the whole block.
     pub max_reply_bytes: usize,
     pub max_cell_bytes: usize,
-    /// Bytes of the block that the caller adds around the result set's own fields.
+    /// Bytes of the block for the fields that the caller adds to those of the result set.
     pub reserved_bytes: usize,
 }
 
-/// Room kept for what follows the rows: counts, flags, the hint.
+/// Bytes reserved for the fields after the rows: counts, flags, the hint.
 const TRAILER_BYTES: usize = 400;
 
 /// A finished result set.
@@ -43,30 +43,31 @@ const TRAILER_BYTES: usize = 400;
 pub struct ResultSet {
     pub columns: Vec<ResultColumn>,
     pub row_count: u64,
-    /// Which limits left rows out: `rows`, `bytes`; empty when nothing is missing.
+    /// The limits that left rows out: `rows`, `bytes`. Empty if no row is missing.
     #[serde(deserialize_with = "limits_by_name")]
     pub truncated_by: Vec<&'static str>,
     format: Format,
-    /// JSON: the rows with commas between them. Otherwise the text itself.
+    /// JSON: the rows, separated by commas. CSV and Markdown: the whole text.
     body: String,
+    /// Row, column and full length in bytes of each cut cell.
     cut_cells: Vec<(u64, usize, usize)>,
     max_rows_ceiling: u64,
 }
 
-/// The names that `truncated_by` may hold.
+/// Reads `truncated_by`, whose names are static texts.
 fn limits_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'static str>, D::Error> {
     let names = Vec::<String>::deserialize(deserializer)?;
     let known = |name: &String| ["rows", "bytes", "cells"].into_iter().find(|known| known == name);
     names.iter().map(|name| known(name).ok_or_else(|| serde::de::Error::custom("unknown limit"))).collect()
 }
 
-/// The column list alone is over the reply's limit.
+/// The column list alone exceeds the limit of the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderTooLong {
     pub bytes: usize,
 }
 
-/// Takes cells and keeps the limits. Rows that do not fit whole are not there at all.
+/// Writes cells and enforces the limits. A row that does not fit as a whole is left out.
 #[derive(Debug)]
 pub struct ResultWriter {
     set: ResultSet,
@@ -76,7 +77,7 @@ pub struct ResultWriter {
     row_start: usize,
     cells_in_row: usize,
     cuts_before_row: usize,
-    /// Bytes the body and the list of cut cells take in the reply.
+    /// Bytes of the body and of the list of cut cells in the reply.
     encoded_bytes: usize,
     scratch: String,
 }
@@ -84,7 +85,7 @@ pub struct ResultWriter {
 impl ResultWriter {
     /// # Errors
     ///
-    /// [`HeaderTooLong`] when not even the column list fits.
+    /// [`HeaderTooLong`] if the column list alone does not fit.
     pub fn new(
         columns: Vec<ResultColumn>,
         format: Format,
@@ -152,18 +153,18 @@ impl ResultWriter {
         self.encoded_bytes = json_escaped_len(&self.set.body);
     }
 
-    /// Whether another row may come. False means that the rows limit is reached; a row that arrives all the same is
-    /// told to [`ResultWriter::more_rows`].
+    /// True if another row may be written. False if the limit on rows is reached; if the database has another row, call
+    /// [`ResultWriter::more_rows`].
     pub fn wants_row(&self) -> bool {
         self.set.row_count < self.max_rows
     }
 
-    /// Rows written so far.
+    /// Returns the number of rows written so far.
     pub fn row_count(&self) -> u64 {
         self.set.row_count
     }
 
-    /// Says that a row beyond the rows limit exists.
+    /// Records that a row beyond the limit exists.
     pub fn more_rows(&mut self) {
         self.set.truncated_by.push("rows");
     }
@@ -223,7 +224,7 @@ impl ResultWriter {
         }
     }
 
-    /// Ends a row. False means that it did not fit, is gone again, and no more should come.
+    /// Ends a row. False if the row did not fit: it is removed, and no more rows should be written.
     pub fn end_row(&mut self) -> bool {
         match self.set.format {
             Format::Json => self.set.body.push(']'),
@@ -232,7 +233,7 @@ impl ResultWriter {
         }
         let row = self.set.body.get(self.row_start..).unwrap_or_default();
         let bytes = if self.set.format == Format::Json { row.len() } else { json_escaped_len(row) };
-        // `[row,column,bytes],` with twenty digits at most for each number that can be that long.
+        // `[row,column,bytes],` with room for numbers of up to twenty digits.
         let cuts = (self.set.cut_cells.len() - self.cuts_before_row) * 32;
         if self.encoded_bytes + bytes + cuts > self.budget {
             self.set.body.truncate(self.row_start);
@@ -245,7 +246,7 @@ impl ResultWriter {
         true
     }
 
-    /// Gives a column the type that only its values tell (SQLite expressions).
+    /// Sets the type of a column that only its values show (expressions on SQLite).
     pub fn column_type(&mut self, index: usize, type_name: &str) {
         if let Some(column) = self.set.columns.get_mut(index)
             && column.type_name.is_none()
@@ -260,7 +261,7 @@ impl ResultWriter {
 }
 
 impl ResultSet {
-    /// Whether rows are missing.
+    /// True if rows are missing.
     pub fn is_truncated(&self) -> bool {
         !self.truncated_by.is_empty()
     }
@@ -322,7 +323,7 @@ impl ResultSet {
         }
     }
 
-    /// The rows as a JSON array's text; empty for the other formats.
+    /// Returns the rows as the text of a JSON array; empty for the other formats.
     pub fn rows_json(&self) -> String {
         match self.format {
             Format::Json => format!("[{}]", self.body),
@@ -330,7 +331,7 @@ impl ResultSet {
         }
     }
 
-    /// The text of a CSV or Markdown reply.
+    /// Returns the text of a CSV or Markdown reply; empty for JSON.
     pub fn text(&self) -> &str {
         match self.format {
             Format::Json => "",
@@ -354,7 +355,7 @@ fn push_json_cell(out: &mut String, cell: Cell<'_>) {
     }
 }
 
-/// The cell's text, or `None` for NULL.
+/// Returns the text of a cell; `None` for NULL.
 fn plain_text<'a>(scratch: &'a mut String, cell: Cell<'a>) -> Option<&'a str> {
     match cell {
         Cell::Null => None,
@@ -378,7 +379,7 @@ fn push_csv(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// What would end a cell, a row or an escape is escaped; a line break of any kind is `<br>`.
+/// Escapes the characters that would end a cell or begin an escape. Each line break becomes `<br>`.
 fn push_markdown(out: &mut String, text: &str) {
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {

@@ -1,4 +1,4 @@
-//! Source name to engine, made on first use: a database that is down never hides the tools.
+//! Maps source names to engines. An engine is made on first use, so a database that is down does not hide the tools.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,18 +30,18 @@ impl Router {
         Router { sources, data_dir: config.data_dir.clone() }
     }
 
-    /// The engine of a source that is known to exist.
+    /// Returns the engine of a source.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::Config`] for settings that cannot be used; nothing is remembered then.
+    /// [`DatabaseError::Config`] for an unknown name and for settings that cannot be used. The next call tries again.
     pub async fn database(&self, name: &str) -> Result<Arc<Database>, DatabaseError> {
         let routed = self.routed(name)?;
         let database = routed.database.get_or_try_init(async || self.make(&routed.config).await).await?;
         Ok(Arc::clone(database))
     }
 
-    /// The grammar a source speaks, known without connecting.
+    /// Returns the SQL dialect of a source, without connecting.
     ///
     /// # Errors
     ///

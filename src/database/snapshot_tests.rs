@@ -1,4 +1,4 @@
-//! The schema snapshot on real servers: what is in it, when it is read again, and how large it may be.
+//! Tests the schema snapshot on real servers: its content, when it is read again, and its maximum size.
 
 use super::lock_tests::servers::servers;
 use super::lock_tests::{Bypass, source, temporary};
@@ -39,7 +39,7 @@ async fn the_snapshot_is_complete_and_read_again_when_the_catalog_changes() {
         let table = |name: &str| snapshot.tables.iter().find(|table| table.name == name).unwrap();
         let names: Vec<&str> = snapshot.tables.iter().map(|table| table.name.as_str()).collect();
         assert_eq!(names, ["public.child", "public.grandchild", "public.heirs", "public.lists", "public.parent"]);
-        // Labels through domains and arrays; of conditions only those that are a list.
+        // Labels through domains and arrays. Of the CHECKs only those that are a list count.
         let lists: Vec<String> = table("public.lists").columns.iter().map(|column| column.values.join("|")).collect();
         assert_eq!(lists, ["sad|happy", "sad|happy", "x|y", "", "", "p|q"]);
         let child = table("public.child");
@@ -58,7 +58,7 @@ async fn the_snapshot_is_complete_and_read_again_when_the_catalog_changes() {
             (state.comment.as_deref(), state.values.join("|")),
             (Some("where it stands"), "new|it's paid".into())
         );
-        // The planner has two sets of values for a table that others inherit from.
+        // The planner has two lists of values for a table with children.
         let mut kinds = column(child, "kind").values;
         kinds.sort();
         assert_eq!(kinds, ["kind 0", "kind 1", "kind 2"]);
@@ -67,7 +67,7 @@ async fn the_snapshot_is_complete_and_read_again_when_the_catalog_changes() {
         assert_eq!(&*column(parent, "moods").type_name, "public.mood[]");
         assert!(!column(parent, "name").nullable && column(parent, "feels").nullable);
 
-        // Nothing changed, nothing is read; then each kind of change is seen.
+        // Without a change nothing is read. Then each kind of change is detected.
         let mut seen = snapshot.fingerprint.unwrap();
         assert!(engine.snapshot(Some(&seen)).await.is_none());
         for change in [

@@ -1,14 +1,15 @@
-//! The SQLite engine: a user's file is read by processes of TUDB's own binary, each with one connection.
+//! The SQLite engine: processes of TUDB's own binary read the user's file, each with one connection.
 //!
-//! Why processes and not threads: inside one operation SQLite heeds no deadline, and a text function over a few megabytes
-//! can run for hours, with the read lock of the file. A thread in such an operation cannot be ended, a process can. Its
-//! memory can be bounded too, and its end gives all of it back.
+//! Why processes and not threads: SQLite does not check a deadline inside one operation, and a text function over a few
+//! megabytes can run for hours while it holds the read lock of the file. A thread in such an operation cannot be ended,
+//! but a process can. The memory of a process can be limited too, and ending the process frees all of it.
 //!
-//! Locks, each on its own: the file is opened read-only through a file system that creates nothing beside it
-//! ([`vfs`], [`file`]), `trusted_schema` is off, limits are lowered, an authorizer sees what a statement does, and the
-//! caller's text stands inside a CTE, where SQLite takes nothing but a query. The engine approves nothing itself.
+//! Independent protections: the file is opened read-only through a file system that creates nothing beside it ([`vfs`],
+//! [`file`]); `trusted_schema` is off; limits are lowered; an authorizer checks what a statement does; and the caller's
+//! text is placed inside a CTE, where SQLite accepts only a query. The engine approves no statement itself.
 //!
-//! The server's side is here and in [`worker`]; the rest is the process's side.
+//! This file and [`worker`] run in the server. [`pipe`] is used by both sides. The other modules run in the process that
+//! reads the file.
 
 mod catalog;
 mod child;
@@ -43,11 +44,11 @@ pub use pipe::Place;
 use pipe::{Answer, Bounds, ReadError, Reply, Request, Setup, Work};
 use worker::Worker;
 
-/// The one place in the server for a statement that needs the larger memory.
+/// Permit for a statement that needs the larger memory: one at a time in the whole server.
 static LARGE: Semaphore = Semaphore::const_new(1);
 
 impl Place {
-    /// A file by its path. Relative paths begin where the server was started.
+    /// A file by its path. A relative path is resolved against the directory in which the server was started.
     pub fn file(path: &Path) -> Self {
         let is_memory = path.as_os_str() == ":memory:";
         let absolute = std::path::absolute(path).ok().filter(|_| !is_memory);
@@ -124,7 +125,7 @@ impl SqliteEngine {
     }
 }
 
-/// A process taken for one read. Dropped in the middle of a statement, the process is killed.
+/// A process used for one read. If the session is dropped during a statement, the process is killed.
 pub struct SqliteSession<'a> {
     engine: &'a SqliteEngine,
     worker: Option<Worker>,
@@ -133,7 +134,7 @@ pub struct SqliteSession<'a> {
 
 impl Drop for SqliteSession<'_> {
     fn drop(&mut self) {
-        // Nothing was asked of it: it can be used again.
+        // A process that is still here has no request in progress, so another read can use it.
         if let Some(worker) = self.worker.take() {
             self.engine.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
         }
@@ -226,11 +227,12 @@ impl SqliteSession<'_> {
         self.ask_hearing(work, options, &mut |_| {}).await
     }
 
-    /// Asks the process until the deadline, or until the call is cancelled; then it goes back to the idle ones.
+    /// Sends a request to the process and waits for the answer until the deadline or the cancellation of the call.
+    /// Afterwards an idle process can be used again.
     ///
-    /// A process that ended before it answered is replaced once, and a statement that needs more memory is asked once more
-    /// when the one larger place is free: nothing but reads is ever asked. `hear` gets the replies before the answer, and
-    /// [`Reply::Again`] when they come once more.
+    /// A process that ended before it answered is replaced once. A statement that needs more memory is sent again when
+    /// the permit for the larger memory is free. Both are safe, because requests only read. `hear` gets the replies
+    /// before the answer, and [`Reply::Again`] before they are repeated.
     async fn ask_hearing(
         mut self,
         work: Work,
@@ -249,7 +251,7 @@ impl SqliteSession<'_> {
                 Some(worker) => worker,
                 None => until(end, limit_ms, options, engine.start()).await??,
             };
-            // Dropping this future (a panic, the end of the server) drops the process, which kills it.
+            // Dropping this future (on a panic, or at the end of the server) drops the worker, which kills the process.
             let mut asked = worker;
             request.timeout_ms = u64::try_from(end.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(0);
             let grace = Duration::from_millis(engine.limits.sqlite_grace_ms);
@@ -279,7 +281,7 @@ impl SqliteSession<'_> {
                 }
                 Ok(Ok(reply)) => {
                     if large.is_some() {
-                        // Its end gives the memory back.
+                        // Ending the process frees its memory.
                         asked.kill(self.place.take());
                     } else {
                         self.worker = Some(asked);
@@ -315,13 +317,13 @@ fn piped(sql: &ApprovedSql) -> Result<Box<serde_json::value::RawValue>, Database
     sql.to_pipe().map_err(|error| DatabaseError::Invalid(error.to_string()))
 }
 
-/// The names that rules go by, which do not cross the pipe.
+/// Sets the names that rules are compared with. They are not serialized.
 fn with_kin(mut table: TableDescription) -> TableDescription {
     table.kin = Arc::new(vec![(String::new(), table.name.clone())]);
     table
 }
 
-/// A table in as little memory as it needs; equal names of types are one text.
+/// Reduces the memory of a table: lists are shrunk, and equal type names are shared.
 fn compact(mut table: TableDescription, type_names: &mut HashSet<Arc<str>>) -> TableDescription {
     table.columns.shrink_to_fit();
     for column in &mut table.columns {
@@ -333,7 +335,7 @@ fn compact(mut table: TableDescription, type_names: &mut HashSet<Arc<str>>) -> T
     table
 }
 
-/// An answer to something else than what was asked.
+/// The error for an answer of another kind than the request.
 fn strange() -> DatabaseError {
     DatabaseError::Invalid("the process that reads the file gave another answer than was asked for".into())
 }
@@ -358,7 +360,7 @@ fn bounded(message: String, hint: &str) -> DatabaseError {
     DatabaseError::Sql { message, hint: Some(hint.to_owned()), sqlstate: None, position: None }
 }
 
-/// Each lock of a connection, met without the wrapper and without the others where they would come first.
+/// Tests each protection of a connection without the wrapper and without the protections that act before it.
 #[cfg(test)]
 pub(super) fn locks_one_by_one(path: &Path) {
     use handle::Handle;
@@ -369,22 +371,22 @@ pub(super) fn locks_one_by_one(path: &Path) {
         handle
     };
     let refusal = |handle: &Handle, sql: &str| handle.execute(sql).expect_err(sql).message;
-    // The authorizer comes first, while a statement is compiled.
+    // The authorizer acts first, while a statement is compiled.
     let handle = open(vfs::name());
     for sql in
         ["DELETE FROM t", "PRAGMA query_only = off", "ATTACH ':memory:' AS x", "CREATE TEMP TABLE x (a)", "BEGIN"]
     {
         assert!(refusal(&handle, sql).contains("not authorized"), "{sql}");
     }
-    // Without it: query_only, and the limit on attached databases.
+    // Without the authorizer: query_only, and the limit on attached databases.
     handle.forget_authorizer();
     assert!(refusal(&handle, "DELETE FROM t").contains("readonly"));
     assert!(refusal(&handle, "ATTACH ':memory:' AS x").contains("too many attached"));
-    // Without that too: the file is open read-only.
+    // Without query_only too: the file is open read-only.
     handle.execute("PRAGMA query_only = off").unwrap();
     assert!(refusal(&handle, "DELETE FROM t").contains("readonly"));
     drop(handle);
-    // A connection that asks for writing gets a file that is open for reading.
+    // A connection that asks for write access gets a file that is open for reading only.
     let uri = file::look(path).unwrap().uri(path).replace("mode=ro", "mode=rw");
     let handle = Handle::open(&uri, vfs::name(), false).unwrap();
     assert!(refusal(&handle, "DELETE FROM t").contains("readonly"));

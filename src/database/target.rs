@@ -1,5 +1,5 @@
-//! From a source's settings to an engine's connect options. Reads libpq's files and connects to nothing; a password that
-//! is asked for again (file, command, token) is the engine's. Never shows a value: errors name the part that is wrong.
+//! Converts the settings of a source into connect options. Reads libpq's files and never connects. The engine itself
+//! reads a password that changes (file, command, token). Errors name the setting that is wrong and never show a value.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::presets::{self, Preset};
 use crate::config::{PasswordFrom, PgEnvironment, SourceConfig};
 use crate::dialect::Dialect;
 
-/// Where a source's data is.
+/// Where the data of a source is.
 #[derive(Debug)]
 pub enum Target {
     /// The embedded sample.
@@ -21,37 +21,37 @@ pub enum Target {
     Postgres(Box<PostgresTarget>),
 }
 
-/// A PostgreSQL server and what its provider says about it.
+/// A PostgreSQL server and the facts about its provider.
 #[derive(Debug)]
 pub struct PostgresTarget {
-    /// Ways to connect, in the order in which they are tried: hosts of a list, and what `allow` and `prefer` fall back to.
+    /// Endpoints in the order in which they are tried: each host of a list, with the fallbacks of `allow` and `prefer`.
     pub endpoints: Vec<PgConnectOptions>,
-    /// Whether a way is chosen before the first use, because the first one may be the wrong server.
+    /// True if an endpoint is chosen before the first use, because the first one may be the wrong server.
     pub choose_first: bool,
     pub role: ServerRole,
     pub preset: &'static Preset,
-    /// Behind a pooler in transaction mode.
+    /// True behind a pooler in transaction mode.
     pub pooled: bool,
-    /// Certainly not behind one: the settings or the host's name say so.
+    /// True if there is certainly no such pooler, by the settings or the host name.
     pub direct: bool,
     pub has_password: bool,
-    /// The mode of its encryption; `None` on this machine, where it does not matter.
+    /// The `sslmode`; `None` for a server on this machine, where it does not matter.
     pub sslmode: Option<&'static str>,
-    /// The first way in words, for `doctor` and the log: no secret.
+    /// The first endpoint as a text without a secret, for `doctor` and the log.
     pub place: String,
 }
 
 impl PostgresTarget {
-    /// The first way, for what is done once and by hand.
+    /// Returns the first endpoint, for commands that connect once.
     pub fn first(&self) -> &PgConnectOptions {
-        // `postgres` below makes at least one.
+        // `postgres` below makes at least one endpoint.
         static NONE: std::sync::LazyLock<PgConnectOptions> =
             std::sync::LazyLock::new(PgConnectOptions::new_without_pgpass);
         self.endpoints.first().unwrap_or(&NONE)
     }
 }
 
-/// Which servers of a list are wanted: libpq's `target_session_attrs`.
+/// The wanted role of a server: `target_session_attrs` of libpq.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerRole {
     Any,
@@ -64,7 +64,7 @@ impl ServerRole {
     fn of(text: Option<&str>) -> Result<Self, String> {
         Ok(match text.unwrap_or("any") {
             "any" => ServerRole::Any,
-            // Everything is read here: what counts is whether the server is the one that is written to.
+            // All sessions of TUDB are read-only, so `read-write` means a server that accepts writes from others.
             "read-write" | "primary" => ServerRole::Primary,
             "read-only" | "standby" => ServerRole::Standby,
             "prefer-standby" => ServerRole::PreferStandby,
@@ -77,7 +77,7 @@ impl ServerRole {
     }
 }
 
-/// The grammar that the source's URL and provider tell. Reads no password, so it may be asked at any time.
+/// Returns the SQL dialect of a source by its URL and provider. Reads no password, so it may be called at any time.
 ///
 /// # Errors
 ///
@@ -105,7 +105,7 @@ pub fn dialect(source: &SourceConfig) -> Result<Dialect, String> {
     }
 }
 
-/// Everything that connecting needs, with the password where the string or libpq's files hold it.
+/// Returns the connect options of a source, with the password if the string or libpq's files contain it.
 ///
 /// # Errors
 ///
@@ -124,7 +124,7 @@ pub fn resolve(source: &SourceConfig) -> Result<Target, String> {
     }
 }
 
-/// `sqlite://path`, `sqlite:path`, `file:path` or the path itself; a query such as `?mode=ro` is not needed and ignored.
+/// Reads `sqlite://path`, `sqlite:path`, `file:path` or the path itself. A query such as `?mode=ro` has no effect.
 fn sqlite(text: &str) -> SqliteConnectOptions {
     let scheme =
         text.split_once(':').filter(|(scheme, _)| ["sqlite", "file"].contains(&scheme.to_ascii_lowercase().as_str()));
@@ -155,7 +155,8 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
     let mut endpoints = Vec::new();
     for host in &dsn.hosts {
         for mode in tls.modes() {
-            // Never sent at start-up: a stock PgBouncer refuses the connection for it.
+            // extra_float_digits is never sent at start-up, because a stock PgBouncer refuses a connection that sends
+            // it.
             let mut endpoint = PgConnectOptions::new_without_pgpass().extra_float_digits(None).application_name("tudb");
             endpoint =
                 endpoint.host(&host.name).port(host.port).username(&dsn.user).database(&dsn.database).ssl_mode(mode);
@@ -175,7 +176,7 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
         }
     }
     let role = ServerRole::of(dsn.value("target_session_attrs"))?;
-    // How such URLs commonly say that a transaction pooler stands in between.
+    // `pgbouncer=true` is the common way to say that a transaction pooler stands in between.
     let said = dsn.value("pgbouncer").map(|value| value == "true");
     let pooled = said.unwrap_or_else(|| presets::is_transaction_pooler(&first.name, first.port));
     let direct = !pooled && (said.is_some() || dsn.hosts.iter().all(|host| presets::is_direct(&host.name, host.port)));
@@ -207,7 +208,7 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
     })
 }
 
-/// What libpq means by the TLS keys of a connection string.
+/// The meaning of the TLS keys of a connection string in libpq.
 #[derive(Debug, PartialEq, Eq)]
 struct Tls {
     mode: &'static str,
@@ -227,7 +228,8 @@ impl Tls {
             None => preset.tls.unwrap_or(if dsn.is_local() { "prefer" } else { "require" }),
         };
         let root = match dsn.value("sslrootcert") {
-            // The public roots, which are always there; a certificate of them says something only with its name.
+            // `system` means the public roots. A certificate signed by one of them proves nothing unless its name is
+            // verified.
             Some("system") => {
                 if ["disable", "allow", "prefer", "require", "verify-ca"].contains(&mode)
                     && dsn.value("sslmode").is_some()
@@ -246,7 +248,7 @@ impl Tls {
             }
             None => existing(env.home(".postgresql/root.crt")),
         };
-        // With a root at hand `require` verifies it, as libpq does; the driver would not look at it.
+        // If a root is given, libpq verifies the certificate with `require` too; the driver would not.
         if mode == "require" && root.is_some() {
             mode = "verify-ca";
         }
@@ -264,7 +266,7 @@ impl Tls {
         Ok(Tls { mode, root, client })
     }
 
-    /// What is tried, in this order.
+    /// Returns the modes to try, in this order.
     fn modes(&self) -> Vec<PgSslMode> {
         match self.mode {
             "disable" => vec![PgSslMode::Disable],

@@ -1,40 +1,40 @@
-//! One cell on its way from an engine to a reply. Pure.
+//! The conversion of one cell from an engine into a reply. Pure.
 
-/// Integers up to this magnitude survive a reader whose only number is a double.
+/// Integers up to this magnitude are exact for a reader that stores numbers as doubles.
 pub const MAX_SAFE_INTEGER: i64 = 1 << 53;
 
-/// A cell as an engine hands it over.
+/// A cell as an engine returns it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cell<'a> {
     Null,
     Bool(bool),
-    /// A number when it fits a double's integers exactly, its digits as a string otherwise.
+    /// Becomes a JSON number up to [`MAX_SAFE_INTEGER`], and a string of its digits beyond it.
     Integer(i64),
-    /// Text of a floating-point number as the database spells it; `NaN` and infinities become strings.
+    /// Text of a floating-point number as the database writes it. `NaN` and infinities become strings.
     Float(&'a str),
-    /// Everything else by its exact text. `full_bytes` is the length of the whole text, which may be longer than
-    /// `text` when the engine has cut it already.
+    /// The text of any other value. `full_bytes` is the length of the whole text, which is longer than `text` if the
+    /// engine has cut it.
     Text {
         text: &'a str,
         full_bytes: usize,
     },
-    /// The text of a number kept as a string: exact digits, never cut.
+    /// The exact digits of a number. They become a string and are never cut.
     Digits(&'a str),
 }
 
 impl<'a> Cell<'a> {
-    /// A whole text.
+    /// Makes a cell of a text that was not cut.
     pub fn text(text: &'a str) -> Self {
         Cell::Text { text, full_bytes: text.len() }
     }
 }
 
-/// Cuts at the last character boundary that keeps at most `limit` bytes.
+/// Cuts a text to at most `limit` bytes, at a character boundary.
 pub fn cut(text: &str, limit: usize) -> &str {
     text.get(..text.floor_char_boundary(limit)).unwrap_or(text)
 }
 
-/// Whether a float's text is also a JSON number.
+/// True if the text of a floating-point number is also a JSON number.
 pub fn is_json_number(text: &str) -> bool {
     !matches!(text, "NaN" | "Infinity" | "-Infinity" | "inf" | "-inf")
 }
@@ -67,7 +67,7 @@ pub fn push_json_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Bytes that `push_json_string` adds for `text`, without its quotes.
+/// Returns the bytes that `push_json_string` adds for `text`, without its quotes.
 pub fn json_escaped_len(text: &str) -> usize {
     text.bytes()
         .map(|byte| match byte {

@@ -1,4 +1,4 @@
-//! Connection strings beside libpq's own reading of them (through psycopg, which carries libpq 18).
+//! Compares how TUDB and libpq read connection strings (through psycopg, which contains libpq 18).
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::environment::Environment;
 
-/// Prints what libpq makes of each case: the options of a connection that is begun and never completed.
+/// Prints how libpq reads each case: the options of a connection that is started and never completed.
 const LIBPQ: &str = "
 import json, os, sys
 from psycopg import pq
@@ -27,7 +27,7 @@ for text, env in json.load(sys.stdin):
 print(json.dumps(read))
 ";
 
-/// Strings as people paste them, each with what the environment holds.
+/// Typical connection strings, each with the environment.
 fn pasted(service_file: &str) -> Vec<(&'static str, Vec<(&'static str, String)>)> {
     let plain = [
         // Local.
@@ -68,7 +68,7 @@ fn pasted(service_file: &str) -> Vec<(&'static str, Vec<(&'static str, String)>)
         "host=host1,host2 port=1,2 user=u dbname=d",
         "host=host1,host2 port=7000 user=u dbname=d",
         "postgresql://u@[::1]:5,[::2]:6/db",
-        // Corners.
+        // Edge cases.
         "postgresql://u:p@h",
         "postgresql://u:p@h/",
         "postgresql://u:@h/d",
@@ -134,7 +134,7 @@ fn strings_mean_what_libpq_makes_of_them() {
         .map(|(text, env)| {
             let env: serde_json::Map<String, Value> =
                 env.iter().map(|(name, value)| ((*name).into(), json!(value))).collect();
-            // libpq does not know what other clients put into their URLs.
+            // libpq does not know the keys of other clients.
             json!([text.trim().replace("?pgbouncer=true", ""), env])
         })
         .collect();
@@ -146,7 +146,7 @@ fn strings_mean_what_libpq_makes_of_them() {
     for ((text, env), libpq) in cases.iter().zip(read) {
         let libpq = libpq.unwrap_or_else(|| panic!("libpq does not read {text}"));
         let mut env = env.clone();
-        // libpq asks the system for the user's name.
+        // libpq gets the name of the user from the system.
         env.push(("USER", libpq["user"].clone()));
         let ours = super::read(text, &environment(&env)).unwrap_or_else(|problem| panic!("{text}: {problem}"));
         assert_eq!(ours.user, libpq["user"], "{text}");

@@ -1,7 +1,8 @@
-//! What PostgreSQL says about its tables: literal SQL over `pg_catalog` with bound values, each answer one JSON text.
+//! Reads PostgreSQL's catalog for `list_tables` and `describe_table`: SQL from literals over `pg_catalog` with bound
+//! values. Each page and each description is one JSON text.
 //!
-//! `information_schema` is not used: it hides keys from a role that may only SELECT, and its foreign-key join takes
-//! seconds on large catalogs.
+//! `information_schema` is not used. It hides keys from a role that may only SELECT, and its join for foreign keys
+//! takes seconds on large catalogs.
 
 use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Row};
@@ -11,8 +12,8 @@ use crate::database::catalog::{TableDescription, TableSummary};
 use crate::database::{DatabaseError, ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
 
-/// Tables the role may read: $1 hidden schemas, $2 shown schemas (empty = all). Leaf partitions and what extensions
-/// own stay out.
+/// Tables that the role may read: $1 hidden schemas, $2 shown schemas (empty = all). Partitions and tables that belong
+/// to an extension are left out.
 macro_rules! visible {
     () => {
         "WITH visible AS (
@@ -30,7 +31,7 @@ macro_rules! visible {
     };
 }
 
-/// The contract's word for a relation's kind.
+/// The kind of a relation, spelled as in the tool contract.
 macro_rules! kind {
     () => {
         "CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned_table' WHEN 'v' THEN 'view'
@@ -38,7 +39,7 @@ macro_rules! kind {
     };
 }
 
-/// Whether another server holds the rows, all or those of a partition.
+/// True if another server stores the rows of the table, or those of one of its partitions or children.
 macro_rules! foreign {
     () => {
         "CASE WHEN c.relkind = 'f' OR c.relkind = 'p' AND EXISTS (WITH RECURSIVE part AS (SELECT c.oid AS oid UNION ALL
@@ -49,8 +50,9 @@ macro_rules! foreign {
     };
 }
 
-/// The planner's estimate; a partitioned table is not analysed by itself, so its leaves are added up. pg_partition_tree
-/// would wait for a lock on the table that anybody may hold. The owner of a table can set any estimate.
+/// The planner's estimate of the number of rows. A partitioned table has none, so those of its leaf partitions are
+/// added up. pg_partition_tree is not used, because it would wait for locks on the table. The owner of a table can set
+/// any estimate.
 macro_rules! rows {
     () => {
         "CASE WHEN c.relkind IN ('r','m','f') AND c.reltuples >= 0 THEN least(c.reltuples, 1e15)::bigint
@@ -105,11 +107,11 @@ const LIST: &str = concat!(
         FROM page p JOIN visible v USING (oid) JOIN pg_catalog.pg_class c USING (oid)), '[]'))::text"
 );
 
-/// The catalog's statements take milliseconds; compiling them, or starting workers for them, takes longer.
+/// Catalog queries take milliseconds. Compiling them, or starting workers for them, takes longer.
 pub(super) const PLAIN_PLANS: &str =
     "SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
 
-/// Matches of a name: $1 schema or NULL, $2 table, $3 whether case counts.
+/// Tables that match a name: $1 schema or NULL, $2 table, $3 whether case counts.
 const FIND: &str = "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r','p','v','m','f') AND n.nspname !~ '^pg_toast'
@@ -126,7 +128,7 @@ const NAMES: &str = "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relna
       AND n.nspname <> 'information_schema' AND has_schema_privilege(n.oid, 'USAGE')
       AND has_table_privilege(c.oid, 'SELECT') LIMIT 20000";
 
-/// A type's name without modifier; a user's type with its schema.
+/// The name of a type without modifier. The name of a user's type includes its schema.
 macro_rules! type_name {
     () => {
         "CASE WHEN coalesce(en.nspname, tn.nspname) = 'pg_catalog' THEN format_type(t.oid, NULL)
@@ -135,14 +137,14 @@ macro_rules! type_name {
     };
 }
 
-/// A condition that is a list of values and nothing else: what it names in another way may be what cannot occur.
+/// Matches a CHECK that is a list of values and nothing else. Any other condition may name values that cannot occur.
 macro_rules! is_list {
     () => {
         "'^CHECK \\(+[^()=<>!~ ]+\\)?(::[a-z ]+)? = ANY \\(+ARRAY\\[[^]]*\\]\\)?(::[a-z ]+\\[\\])?\\)+$'"
     };
 }
 
-/// A type, and what it is a domain over or an array of.
+/// A type, the base type of a domain, and the element type of an array, repeatedly.
 macro_rules! base_types {
     () => {
         "WITH RECURSIVE base AS (SELECT t.oid AS oid UNION ALL
@@ -162,8 +164,8 @@ const CHECK_VALUES: &str = concat!(
     ")"
 );
 
-/// The first labels of an enum in their order, of a domain's base type too. A type can have hundreds of
-/// thousands.
+/// The first 500 labels of an enum in their order, also of an enum below a domain or an array. An enum can have
+/// hundreds of thousands of labels.
 macro_rules! enum_labels {
     () => {
         concat!(
@@ -175,8 +177,8 @@ macro_rules! enum_labels {
     };
 }
 
-/// The planner's most frequent values of a column with at most so many. From 18 on the owner of a table can write any
-/// there, as many and as long as it likes.
+/// The most frequent values of a column, from the planner's statistics. `$most` limits their number. From version 18 on
+/// the owner of a table can write any statistics, with values of any number and length.
 macro_rules! frequent_values {
     ($most:literal) => {
         concat!(
@@ -188,14 +190,14 @@ macro_rules! frequent_values {
     };
 }
 
-/// Where `frequent_values` can be read.
+/// Condition under which `frequent_values` is read.
 macro_rules! has_frequent_values {
     ($most:literal) => {
         concat!("s.n_distinct BETWEEN 1 AND ", $most, " AND pg_column_size(s.most_common_vals) < 100000")
     };
 }
 
-/// The planner's most frequent values of a text column with few of them; none where row security applies.
+/// The most frequent values of a text column with few of them. Tables with row-level security have none.
 const FREQUENT: &str = concat!(
     "(SELECT ",
     frequent_values!("30"),
@@ -206,8 +208,8 @@ const FREQUENT: &str = concat!(
     " ORDER BY s.inherited DESC LIMIT 1)"
 );
 
-/// Every table of the inheritance or partition tree that the table belongs to, as [schema, table]: rules about one hold
-/// for all. NULL for a table that stands alone.
+/// Every table of the inheritance or partition tree, as [schema, table]: a rule about one table holds for all. NULL for
+/// a table without parent and children.
 macro_rules! kin_tree {
     () => {
         "CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) THEN
@@ -303,7 +305,8 @@ fn describe_query() -> String {
     text
 }
 
-/// Changes whenever a table, its columns or anything else that names could mean does: each writes its row anew.
+/// A value that changes with every table, column or other object that a name in a statement can mean. Each change of an
+/// object writes a new version of its row, so `xmin` differs.
 const FINGERPRINT: &str = "SELECT md5(string_agg(part, ',' ORDER BY part)) FROM (
     SELECT 'c' || oid || ':' || xmin AS part FROM pg_catalog.pg_class WHERE relkind IN ('r','p','v','m','f','c') AND oid >= 16384
     UNION ALL SELECT 'p' || oid || ':' || xmin FROM pg_catalog.pg_proc WHERE oid >= 16384
@@ -329,7 +332,7 @@ pub(super) async fn fingerprint(connection: &mut PgConnection) -> Result<String,
     Ok(fingerprint.unwrap_or_default())
 }
 
-/// TUDB's own statement, put together from literals only.
+/// Marks a statement of TUDB as safe. `text` is made of literals of this program only.
 pub(super) fn own(text: String) -> sqlx::AssertSqlSafe<String> {
     sqlx::AssertSqlSafe(text)
 }
@@ -338,7 +341,7 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, DatabaseError>
     serde_json::from_str(text).map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error.into())))
 }
 
-/// Where a page ended, as the cursor carries it.
+/// Position after which the next page begins; a cursor is its JSON text.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Place(String, String);
 
@@ -452,7 +455,8 @@ pub(super) async fn describe(
     parse(&text)
 }
 
-/// `schema.name` or `name` with SQL quoting; what is not quoted is taken as written first and folded second.
+/// Splits `schema.name` or `name` with SQL quoting. The case of the name is kept; the caller ignores it in a second
+/// search.
 fn split_name(wanted: &str) -> (Option<String>, String) {
     let mut parts = vec![String::new()];
     let mut quoted = false;

@@ -1,10 +1,10 @@
-//! What the names of a statement mean in this database: the part of the guard that only the catalog can decide.
+//! Checks what the names of a statement mean in this database. Only the catalog can decide this part of the guard.
 //!
-//! PostgreSQL chooses functions, operators, casts and types by name and argument types, and a user's may be chosen
-//! where a built-in is meant. So everything that the names could reach is looked up in one query (functions and
-//! operators of that name in the caller's path, domains' checks, casts, the functions and relations inside of views), and each
-//! finding must be a harmless built-in, belong to an extension that only computes, or be one that the configuration
-//! vouches for. Built-ins inside a view are found in its rule's tree, because `pg_depend` leaves them out.
+//! PostgreSQL chooses functions, operators, casts and types by name and argument types, so a user's object may be
+//! chosen where a built-in is meant. One query therefore looks up everything that the names can reach: functions and
+//! operators in the caller's path, checks of domains, casts, and the functions and relations inside views. Each finding
+//! must be a harmless built-in, belong to an extension that only computes, or be listed in the configuration. Built-ins
+//! inside a view are read from the tree of its rule, because `pg_depend` leaves them out.
 
 use std::collections::BTreeSet;
 
@@ -18,22 +18,22 @@ use crate::database::DatabaseError;
 use crate::dialect::Dialect;
 use crate::guard::{Names, extensions, functions, relations};
 
-/// The look-up; its parameters and rows stand in the file.
+/// The look-up. The file documents its parameters and columns.
 const REACHED: &str = include_str!("catalog_check.sql");
 
-/// Operators that keywords stand for: IN, BETWEEN, LIKE, NULLIF, CASE .. WHEN, USING, SIMILAR TO. There is a built-in of
-/// each for texts, which a plain literal prefers, so that a user's is only chosen for values of its own types.
+/// Operators that keywords stand for: IN, BETWEEN, LIKE, NULLIF, CASE .. WHEN, USING, SIMILAR TO. Each has a built-in
+/// for text, which a plain literal prefers. So a user's operator is chosen only for values of its own types.
 const OPERATORS_OF_KEYWORDS: [&str; 11] = ["=", "<>", "<", ">", "<=", ">=", "~~", "~~*", "!~~", "!~~*", "~"];
 
-/// What the configuration vouches for, and the look-up.
+/// The objects that the configuration vouches for, and the text of the look-up.
 #[derive(Debug)]
 pub(super) struct Vouched {
-    /// Functions, as `schema.name`.
+    /// Functions, as `schema.name` or with argument types.
     pub(super) functions: Vec<String>,
-    /// Whether tables of other servers may be read: a view there can do more than read.
+    /// True if foreign tables may be read. A view on the other server can do more than read.
     pub(super) foreign_tables: bool,
-    /// A word of this process's own, which the look-up says in its last row: behind an unseen pooler its name could
-    /// stand for another client's statement, and no finding would mean that all is harmless.
+    /// A value that only this process knows; the last row of the look-up returns it. Behind an undetected pooler the
+    /// statement's name could stand for another client's statement, whose empty result would look harmless.
     mark: String,
     query: String,
 }
@@ -48,7 +48,7 @@ impl Vouched {
     }
 }
 
-/// Maximum findings of one statement; a statement with more is refused. The look-up bounds those of each schema.
+/// Maximum findings of one statement. A statement with more is refused; the look-up also bounds each schema.
 const MAX_FINDINGS: usize = 20_000;
 
 fn too_much() -> DatabaseError {
@@ -60,16 +60,17 @@ fn too_much() -> DatabaseError {
     }
 }
 
-/// True if another user can replace what the statement reads before it runs: a view, a policy, or a table that neither a
-/// superuser nor the owner of the database owns.
+/// SQL condition: another user can replace an object that the statement reads before it runs. Such objects are views,
+/// foreign tables, tables with row-level security, and tables that neither a superuser nor the owner of the database
+/// owns.
 const REPLACEABLE: &str = "EXISTS (SELECT 1 FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid
     WHERE c.relkind NOT IN ('r', 'p', 'm') OR c.relrowsecurity OR NOT EXISTS (SELECT 1 FROM pg_roles o
       WHERE o.oid = c.relowner AND (o.rolsuper OR o.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()))))";
 
-/// What the row says that carries the mark.
+/// The first column of the row that carries the mark.
 const MARK: &str = "mark";
 
-/// How a name leads to a finding. The words are those of the look-up's first column.
+/// How a name leads to a finding. The serialized names are the values of the first column of the look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Reach {
@@ -81,7 +82,7 @@ enum Reach {
     /// `value.name`.
     #[serde(rename = "function of a row")]
     FunctionOfRow,
-    /// In the expressions of a view, a domain or a key of partitions.
+    /// Called in an expression of a view, a domain or a partition key.
     #[serde(rename = "function inside")]
     FunctionInside,
     #[serde(rename = "operator inside")]
@@ -98,16 +99,16 @@ enum Reach {
     #[serde(rename = "foreign table")]
     ForeignTable,
     Type,
-    /// A schema with more objects than are looked through.
+    /// A schema with too many objects to check.
     Crowded,
 }
 
-/// One thing that a name could mean.
+/// One object that a name can mean.
 struct Finding {
     what: Reach,
-    /// Schema and name of what is chosen.
+    /// Schema and name of the chosen object.
     chosen: (String, String),
-    /// Schema and name of the function that runs: that of an aggregate is one of several.
+    /// Schema and name of the function that runs. An aggregate runs several, and each is a finding.
     schema: String,
     name: String,
     identity: String,
@@ -115,30 +116,31 @@ struct Finding {
     volatility: String,
     language: String,
     takes_internals: bool,
-    /// Schema of the operator that is chosen.
+    /// Schema of the chosen operator.
     operator_schema: Option<String>,
-    /// Whether functions of several owners bear the chosen name.
+    /// True if functions of several owners have the chosen name.
     is_shared: bool,
-    /// Whether a user made what is chosen.
+    /// True if a user made the chosen object.
     is_users: bool,
 }
 
-/// What the look-up says of a statement that may run.
+/// The result for a statement that may run.
 #[derive(Debug, Default)]
 pub(super) struct Harmless {
-    /// Names of built-ins that a user's function could be chosen for: they have to be called as `pg_catalog.name`.
+    /// Names of built-ins for which the server could choose a user's function. They have to be written
+    /// `pg_catalog.name`.
     pub(super) shadowed: BTreeSet<String>,
     /// True if another user can replace what the statement reads before it runs.
     pub(super) is_replaceable: bool,
 }
 
-/// Why the catalog does not vouch for a statement.
+/// Why a statement is refused.
 pub(super) struct Refusal {
     pub(super) error: DatabaseError,
     /// Schemas of the path that a second try may leave out. A schema is not among them if the server may choose one of its
     /// harmless functions or operators.
     pub(super) schemas: BTreeSet<String>,
-    /// The name that is refused. Without its schema the server takes the function in `value.name` for a column.
+    /// The refused name. Without the function's schema in the path the server reads `value.name` as a column.
     pub(super) name: Option<String>,
 }
 
@@ -148,12 +150,13 @@ impl From<DatabaseError> for Refusal {
     }
 }
 
-/// Makes sure that nothing the statement could reach runs code that nobody vouches for. `schemas` are those of the
-/// caller's path, in order. `keep_plan` prepares the look-up by name, which a pooler may not keep apart.
+/// Refuses a statement that could reach code that nobody vouches for. `schemas` are those of the caller's path, in
+/// order. `keep_plan` prepares the look-up by name, which does not work behind a pooler in transaction mode.
 ///
 /// # Errors
 ///
-/// [`DatabaseError::NotVouched`], naming the first finding that is not harmless.
+/// [`DatabaseError::NotVouched`], naming the first finding that is not harmless. [`DatabaseError::Sql`] if another
+/// statement answered the look-up. Otherwise the errors of the query.
 pub(super) async fn vouch(
     connection: &mut PgConnection,
     names: &Names,
@@ -178,14 +181,14 @@ pub(super) async fn vouch(
     }
     let operators = names.operators.iter().filter(|name| !OPERATORS_OF_KEYWORDS.contains(&name.as_str()));
     let operators: Vec<String> = operators.cloned().collect();
-    // Patterns are matched by words that the second reader has seen, if at all.
+    // The second reader of a text reports keywords such as LIKE among the types.
     let says = |word: &str| names.types.iter().any(|name| name == word);
     let matches_patterns =
         says("like") || says("ilike") || says("similar") || names.operators.iter().any(|o| o.contains('~'));
     let of_keywords = OPERATORS_OF_KEYWORDS.iter().filter(|name| matches_patterns || !name.contains('~'));
     let of_keywords: Vec<String> = of_keywords.map(|name| (*name).to_owned()).collect();
     let (relation_schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
-    // The driver goes on using the name of a text that it has named once.
+    // The driver remembers a statement's name by its text. The line break makes a text that was never named.
     let query = if keep_plan { vouched.query.clone() } else { format!("{}\n", vouched.query) };
     let rows = sqlx::query(own(query))
         .bind(bare)
@@ -238,7 +241,7 @@ pub(super) async fn vouch(
         findings.into_iter().partition(|finding| finding.what == Reach::Function);
     let (operators, reached): (Vec<Finding>, Vec<Finding>) =
         reached.into_iter().partition(|finding| finding.operator_schema.is_some());
-    // The first refusal that is not an operator's, and the schemas whose harmless objects may be chosen.
+    // The first refusal that is not about an operator, and the schemas whose harmless objects may be chosen.
     let mut first: Option<DatabaseError> = None;
     let mut chosen = BTreeSet::new();
     let mut refused_name = None;
@@ -258,7 +261,8 @@ pub(super) async fn vouch(
         .filter(|finding| finding.chosen.0 == "pg_catalog")
         .map(|finding| finding.chosen.1.clone())
         .collect();
-    // Names of which a function beside the built-in may answer: they cannot be written as the built-in.
+    // Names for which the server may choose another function besides the built-in: one of an extension, or a listed
+    // one. They cannot be written as the built-in.
     let overloaded: BTreeSet<String> = called
         .iter()
         .filter(|finding| finding.chosen.0 != "pg_catalog" && built_in.contains(&finding.chosen.1))
@@ -268,13 +272,13 @@ pub(super) async fn vouch(
         })
         .map(|finding| finding.chosen.1.clone())
         .collect();
-    // Nor may the path be read without their schemas: the built-in would answer there too.
+    // A second try may not leave out their schemas either: the built-in would be called there too.
     let own_schemas = called.iter().filter(|finding| overloaded.contains(&finding.chosen.1));
     chosen.extend(own_schemas.map(|finding| finding.chosen.0.clone()).filter(|schema| schema != "pg_catalog"));
     for finding in called {
         let (schema, name) = finding.chosen.clone();
         let has_namesake = schema != "pg_catalog" && built_in.contains(&name);
-        // However harmless, a user's function must not answer in place of the built-in.
+        // A user's function must not replace the built-in, even if the function is harmless.
         let judged = if has_namesake && finding.is_users && !finding.is_allowed(&vouched.functions) {
             Err(finding.refusal(&vouched.functions))
         } else {
@@ -302,22 +306,22 @@ pub(super) async fn vouch(
         return Err(Refusal { error, schemas: schemas.cloned().collect(), name: refused_name });
     }
     let Some(mut refusal) = refused else { return Ok(Harmless { shadowed, is_replaceable }) };
-    // Without the schema of a harmless operator (those of `citext`, say) the server would choose another one, whose
-    // answer differs.
+    // Without the schema of a harmless operator (of `citext`, for example) the server would choose another operator
+    // with another result.
     refusal.schemas = schemas.iter().filter(|schema| !chosen.contains(*schema)).cloned().collect();
     Err(refusal)
 }
 
-/// Where the names are found that a statement writes without a schema.
+/// The schemas in which the bare names of a statement are found.
 pub(super) struct Found {
-    /// Relations, each with all schemas of the path that have one of that name, in order.
+    /// Relations, each with the schemas of the path that have a relation of that name, in order.
     pub(super) relations: Vec<(String, Vec<String>)>,
-    /// Functions, each with all schemas of the path that have one of that name.
+    /// Functions, each with the schemas of the path that have a function of that name.
     pub(super) functions: Vec<(String, Vec<String>)>,
 }
 
-/// Looks for the statement's bare names in `schemas`, the caller's path. Functions are looked for where each of their
-/// calls can be written with a schema.
+/// Looks up the bare names of the statement in `schemas`, the caller's path. A function is looked up only if each of
+/// its calls can be written with a schema.
 pub(super) async fn schemas_of(
     connection: &mut PgConnection,
     names: &Names,
@@ -364,11 +368,11 @@ impl Finding {
             }
             Reach::Type => extension.is_some_and(extensions::is_known),
             Reach::Lookalike => self.is_allowed(allowed),
-            // An operator's function, or what an expression was made of when the view was: built-in operators only
-            // compute.
+            // The function of an operator, or an expression that was fixed when the view was created. Built-in
+            // operators only compute.
             Reach::OperatorInside if system => self.volatility != "v",
             _ if system => functions::is_harmless_builtin(&self.name, self.volatility == "i", self.takes_internals),
-            // Another name for a built-in, as every range type makes some.
+            // Another name for the code of a built-in. Every range type has such functions.
             _ if self.language == "alias" && !self.takes_internals => true,
             _ => match extension {
                 Some(extension) => {
@@ -381,7 +385,7 @@ impl Finding {
         if harmless { Ok(()) } else { Err(self.refusal(allowed)) }
     }
 
-    /// Says why the finding is refused.
+    /// Returns the error of a refused finding.
     fn refusal(self, allowed: &[String]) -> DatabaseError {
         let system =
             matches!(self.schema.as_str(), "pg_catalog" | "information_schema") || self.schema.starts_with("pg_toast");
@@ -427,9 +431,10 @@ impl Finding {
         format!("{}.{}", self.chosen.0, self.chosen.1)
     }
 
-    /// Whether the configuration lists it; not being volatile is necessary too.
+    /// True if the configuration lists the function and the function is not volatile.
     fn is_allowed(&self, allowed: &[String]) -> bool {
-        // An entry is a text: a name with the signs of an entry in it could be read as another one.
+        // An entry is plain text, so a name that contains `.`, `(` or `)` could be read as the entry of another
+        // function.
         let is_plain = |part: &str| !part.contains(['.', '(', ')']);
         let by_name = allowed.contains(&self.chosen_name()) && !self.is_shared;
         self.volatility != "v"

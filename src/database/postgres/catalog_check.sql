@@ -1,24 +1,24 @@
--- What the names of one statement can reach. Runs under the path pg_catalog alone; which schemas the caller's path means
--- is a parameter. Objects that users made have numbers from 16384 on.
+-- What the names of one statement can reach. The query runs under the path pg_catalog alone; the schemas of the
+-- caller's path are a parameter. Objects that users made have oids from 16384 on.
 --
--- $1 functions by bare name; $2 and $9 schemas and names of functions that are written with a schema; $3 names after a dot;
--- $4 operators; $5 and $6 schemas (or NULL) and names of relations; $7 types; $8 operators that keywords stand for;
--- $10 whether foreign tables are refused; $11 the schemas of the caller's path, in order.
+-- $1 functions by bare name; $2 and $9 schemas and names of functions that are written with a schema; $3 names after a
+-- dot; $4 operators; $5 and $6 schemas (or NULL) and names of relations; $7 types; $8 operators that keywords stand
+-- for; $10 whether foreign tables are refused; $11 the schemas of the caller's path, in order.
 --
--- Rows: what; schema and name of the function that is chosen; schema, name, identity, extension, volatility and language
--- of the function that runs; whether it takes the server's internals; the schema of the operator that was chosen;
--- whether functions of several owners bear the chosen name; whether a user made what is chosen.
+-- Columns: kind of finding; schema and name of the chosen function; schema, name, identity, extension, volatility and
+-- language of the function that runs; whether that function takes internal values of the server; schema of the chosen
+-- operator; whether functions of several owners have the chosen name; whether a user made the chosen function.
 WITH RECURSIVE
   whole_path AS (SELECT n.oid, p.place FROM unnest($11::text[]) WITH ORDINALITY p(name, place)
     JOIN pg_namespace n ON n.nspname = p.name),
-  -- Schemas with more operators, or functions of the names, than can be looked through: each refuses the statement, so that
-  -- nothing else in them matters.
+  -- Schemas that hold too many operators, or too many functions of the names, to be checked. Such a schema refuses the
+  -- statement, so its other objects need no check.
   crowded AS (SELECT o.oprnamespace AS oid FROM pg_operator o
       WHERE o.oid >= 16384 AND o.oprnamespace IN (SELECT oid FROM whole_path) GROUP BY 1 HAVING count(*) > 2000
     UNION ALL SELECT p.pronamespace FROM pg_proc p WHERE p.proname = ANY ($1 || $3) AND p.oid >= 16384
       AND p.pronamespace IN (SELECT oid FROM whole_path) GROUP BY 1 HAVING count(*) > 500),
   path AS (SELECT w.oid, w.place FROM whole_path w WHERE NOT EXISTS (SELECT 1 FROM crowded c WHERE c.oid = w.oid)),
-  -- The relations that are named. A name without a schema is the first of the path.
+  -- Named relations. A name without a schema means the first relation of that name in the path.
   named AS (
     SELECT c.oid FROM unnest($5::text[], $6::text[]) u(s, n)
       JOIN pg_namespace p ON p.nspname = u.s OR u.s = 'pg_temp' AND p.oid = pg_my_temp_schema()
@@ -26,35 +26,35 @@ WITH RECURSIVE
     UNION
     SELECT (SELECT c.oid FROM path p JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n
         ORDER BY p.place LIMIT 1) FROM unnest($5::text[], $6::text[]) u(s, n) WHERE u.s IS NULL),
-  -- Functions that are named. A bare name is looked for in the path alone.
+  -- Named functions. A bare name is looked up in the path only.
   asked AS (
     SELECT p.oid, 'function' AS what FROM pg_proc p
       WHERE p.proname = ANY ($1) AND p.pronamespace IN (SELECT oid FROM path)
     UNION SELECT p.oid, 'function of a schema' FROM unnest($2::text[], $9::text[]) q(schema, name)
       JOIN pg_proc p ON p.proname = q.name JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname = q.schema
-    -- value.name calls a function of one row.
+    -- value.name calls a function that takes one row.
     UNION SELECT p.oid, 'function of a row' FROM pg_proc p WHERE p.proname = ANY ($3) AND p.oid >= 16384
       AND p.pronamespace IN (SELECT oid FROM path)
       AND p.pronargs - p.pronargdefaults <= 1 AND (p.provariadic <> 0 OR EXISTS (
         SELECT 1 FROM pg_type t WHERE t.oid = p.proargtypes[0] AND t.typtype IN ('c', 'p', 'd')))),
-  -- Everything that follows from the names, by class: c a relation, m a type whose values the statement makes, v a type
-  -- whose values it can meet.
+  -- Everything that the names reach, by class: c a relation, m a type whose values the statement can make, v a type
+  -- whose values the statement can meet.
   reach AS (
     SELECT 'c' AS class, oid FROM named WHERE oid IS NOT NULL
-    -- A type that is named without a schema is looked for in the path alone.
+    -- A type name without a schema is looked up in the path only.
     UNION SELECT 'm', t.oid FROM pg_type t WHERE t.oid >= 16384 AND t.typnamespace IN (SELECT oid FROM path)
       AND (t.typname = ANY ($7) OR t.typname = ANY (ARRAY(SELECT '_' || x FROM unnest($7::text[]) x)))
     UNION SELECT 'm', t.oid FROM unnest($5::text[], $6::text[]) u(s, n) JOIN pg_namespace p ON p.nspname = u.s
       JOIN pg_type t ON t.typnamespace = p.oid AND t.oid >= 16384 AND t.typname IN (u.n, '_' || u.n)
-    -- A literal beside a function's or an operator's result becomes a value of that type.
+    -- A literal next to the result of a function or an operator becomes a value of the same type.
     UNION SELECT 'm', x.oid FROM asked a JOIN pg_proc p ON p.oid = a.oid, LATERAL (
       SELECT p.prorettype AS oid UNION ALL SELECT unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])
-        -- An aggregate makes values of its states' types. One that bears the name of a built-in is never called.
+        -- An aggregate makes values of its state types. A user's aggregate with the name of a built-in is never called.
         || coalesce((SELECT ARRAY[g.aggtranstype, g.aggmtranstype] FROM pg_aggregate g WHERE g.aggfnoid = p.oid
           AND p.oid >= 16384 AND (a.what <> 'function' OR NOT EXISTS (SELECT 1 FROM pg_proc b
             WHERE b.proname = p.proname AND b.pronamespace = 'pg_catalog'::regnamespace))), '{}'))) x
       WHERE x.oid >= 16384
-    -- schema.name(value) is a cast where a type bears the name.
+    -- schema.name(value) is a cast if a type has that name.
     UNION SELECT 'm', u.oid FROM unnest(ARRAY(SELECT t.oid FROM unnest($2::text[], $9::text[]) q(schema, name)
       JOIN pg_namespace n ON n.nspname = q.schema JOIN pg_type t ON t.typnamespace = n.oid AND t.typname = q.name
       WHERE t.oid >= 16384)) u(oid)
@@ -62,12 +62,12 @@ WITH RECURSIVE
       WHERE o.oprname = ANY ($4) AND o.oprresult >= 16384 AND o.oprnamespace IN (SELECT oid FROM path)
     UNION
     SELECT x.class, x.oid FROM reach r, LATERAL (
-      -- A view: its relations, and the types in its tree but for those of columns that it merely reads.
+      -- A view reaches its relations and the types in its tree, except the types of columns that it only reads.
       SELECT t.class, t.oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid, LATERAL (
           SELECT 'c' AS class, m[1]::oid AS oid FROM regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m
           UNION ALL SELECT 'm', t.oid FROM regexp_matches(w.ev_action::text,
               ':(?!vartype |\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m
-            -- The number of a type, or of an aggregate with states of one.
+            -- The oid of a type, or of an aggregate, which stands for its state types.
             JOIN pg_type t ON t.oid = ANY (coalesce((SELECT ARRAY[g.aggtranstype, g.aggmtranstype] FROM pg_aggregate g
               WHERE g.aggfnoid = m[1]::oid), ARRAY[m[1]::oid])) WHERE t.oid >= 16384
           UNION ALL SELECT 'm', t.oid FROM regexp_matches(w.ev_action::text, '\(o ([\d ]+)\)', 'g') m,
@@ -77,7 +77,7 @@ WITH RECURSIVE
       UNION ALL SELECT 'v', a.atttypid FROM pg_attribute a
         WHERE r.class = 'c' AND a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
       UNION ALL SELECT 'v', c.reltype FROM pg_class c WHERE r.class = 'c' AND c.oid = r.oid AND c.reltype >= 16384
-      -- A type: what it is made of, and what the checks of a domain make.
+      -- A type reaches its parts, and the types in the checks of a domain.
       UNION ALL SELECT r.class, part.oid FROM pg_type t, LATERAL (
           SELECT t.typelem AS oid UNION ALL SELECT t.typbasetype
           UNION ALL SELECT unnest(ARRAY[g.rngsubtype, g.rngtypid, g.rngmultitypid]) FROM pg_range g
@@ -90,18 +90,18 @@ WITH RECURSIVE
         WHERE r.class = 'm' AND k.contypid = r.oid AND t.oid >= 16384
       UNION ALL SELECT 'v', r.oid WHERE r.class = 'm'
       UNION ALL SELECT 'v', t.typarray FROM pg_type t WHERE r.class = 'v' AND t.oid = r.oid AND t.typarray >= 16384) x),
-  -- Arrays in place of sets keep the planner's estimates, and with them its wish to compile, small.
+  -- Arrays instead of sets keep the planner's estimates low, so the planner does not compile the query.
   reached AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'c'),
   made AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'm'),
   met AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'v'),
-  -- Where foreign tables are refused: partitions, what inherits, and what views and policies read, too.
+  -- If foreign tables are refused: also partitions, inheriting tables, and the relations of views and policies.
   parts AS (SELECT oid FROM reach WHERE class = 'c' AND $10 UNION SELECT x.oid FROM parts p, LATERAL (
     SELECT i.inhrelid AS oid FROM pg_inherits i WHERE i.inhparent = p.oid
     UNION ALL SELECT m[1]::oid FROM pg_policy y,
       LATERAL regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m WHERE y.polrelid = p.oid
     UNION ALL SELECT m[1]::oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid,
       LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m WHERE c.oid = p.oid AND c.relkind = 'v') x),
-  -- Trees of expressions that run: those of views, the checks of domains, and keys of partitions.
+  -- Expression trees that run: of views, of the checks of domains, and of partition keys.
   trees AS (SELECT w.ev_action::text AS tree FROM unnest((SELECT oids FROM reached)) r(oid)
       JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'v'
         AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
@@ -111,17 +111,19 @@ WITH RECURSIVE
     -- From version 18 on a generated column may be computed when it is read.
     UNION ALL SELECT f.adbin::text FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
       WHERE f.adrelid = ANY ((SELECT oids FROM reached)::oid[]) AND a.attgenerated = 'v'
-    -- The server computes what is constant in the key of a partitioned table when it opens the table or a partition of it.
+    -- The server computes the constant parts of a partition key when it opens the partitioned table or one of its
+    -- partitions.
     UNION ALL SELECT t.partexprs::text FROM pg_partitioned_table t WHERE t.partexprs IS NOT NULL
       AND pg_partition_root(t.partrelid) = ANY (ARRAY(SELECT pg_partition_root(r.oid)
         FROM unnest((SELECT oids FROM reached)) r(oid)))),
-  -- Every number of a tree that may be one of an object that a user made, whatever field it stands in.
+  -- Every number in a tree, in any field, that may be the oid of an object that a user made.
   inside AS (SELECT DISTINCT m[1]::oid AS oid FROM trees,
       LATERAL regexp_matches(tree, ':(?!\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m WHERE length(m[1]) < 11
     UNION SELECT DISTINCT n::oid FROM trees, LATERAL regexp_matches(tree, '\(o ([\d ]+)\)', 'g') m,
       unnest(string_to_array(m[1], ' ')) n),
   operators AS (
-    -- One between built-in types is a lookalike unless it came with an extension: it changes what others' statements mean.
+    -- An operator between built-in types that has the name of a built-in operator is a lookalike: it can change the
+    -- meaning of other users' statements. Operators that came with an extension are not.
     SELECT o.oid, o.oprcom, o.oprnegate, o.oprnamespace, CASE WHEN (o.oprleft < 16384 AND o.oprright < 16384
         AND o.oprnamespace <> 'pg_catalog'::regnamespace
         AND EXISTS (SELECT 1 FROM pg_operator b WHERE b.oid < 16384 AND b.oprname = o.oprname)
@@ -130,31 +132,31 @@ WITH RECURSIVE
       THEN 'lookalike' ELSE 'operator' END AS what FROM pg_operator o
       WHERE o.oid >= 16384 AND (o.oprname = ANY ($4) OR o.oprname = ANY ($8))
         AND o.oprnamespace IN (SELECT oid FROM path)
-        -- An operand has the type, or becomes it by an implicit cast.
+        -- An operand has the type, or an implicit cast converts it to the type.
         AND (o.oprleft < 16384 OR o.oprleft = ANY ((SELECT oids FROM met)::oid[]) OR EXISTS (SELECT 1 FROM pg_cast k
           WHERE k.casttarget = o.oprleft AND k.castcontext = 'i'
             AND (k.castsource < 16384 OR k.castsource = ANY ((SELECT oids FROM met)::oid[]))))
         AND (o.oprright < 16384 OR o.oprright = ANY ((SELECT oids FROM met)::oid[]) OR EXISTS (SELECT 1 FROM pg_cast k
           WHERE k.casttarget = o.oprright AND k.castcontext = 'i'
             AND (k.castsource < 16384 OR k.castsource = ANY ((SELECT oids FROM met)::oid[]))))
-        -- Of two with the same operands the path's first is chosen, which is the built-in.
+        -- Among operators with the same operand types the first of the path is chosen, which is the built-in.
         AND NOT EXISTS (SELECT 1 FROM pg_operator b WHERE b.oprnamespace = 'pg_catalog'::regnamespace
           AND b.oprname = o.oprname AND b.oprleft = o.oprleft AND b.oprright = o.oprright)
-    -- The operator of a user may call any built-in.
+    -- The function of a user's operator may be any built-in.
     UNION ALL SELECT o.oid, o.oprcom, o.oprnegate, 0, 'function inside' FROM inside i JOIN pg_operator o ON o.oid = i.oid
       WHERE o.oid >= 16384),
-  -- The planner may take the commutator or the negator in an operator's place, and then one of that.
+  -- The planner may replace an operator by its commutator or its negator, and that operator by its own in turn.
   exchanged AS (SELECT oid, what, oprnamespace FROM operators
     UNION SELECT x.oid, e.what, e.oprnamespace FROM exchanged e JOIN pg_operator o ON o.oid = e.oid
       JOIN pg_operator x ON x.oid IN (o.oprcom, o.oprnegate)),
-  -- Families of operator classes that sorting, grouping, an index or a partition of what is reached uses.
+  -- Families of operator classes that sorting, grouping, an index or a partition of a reached relation uses.
   families AS (
     SELECT o.opcfamily AS oid FROM pg_opclass o WHERE o.oid = ANY (ARRAY(
         SELECT unnest(i.indclass::oid[]) FROM pg_index i WHERE i.indrelid = ANY ((SELECT oids FROM reached)::oid[])
         UNION ALL SELECT unnest(t.partclass::oid[]) FROM pg_partitioned_table t
           WHERE t.partrelid = ANY ((SELECT oids FROM reached)::oid[])
         UNION ALL SELECT g.rngsubopc FROM pg_range g WHERE g.rngtypid = ANY ((SELECT oids FROM met)::oid[])))
-    -- Built-in types without a class of their own can be given one.
+    -- A user can add an operator class to a built-in type that has none.
     UNION SELECT o.opcfamily FROM pg_opclass o JOIN pg_am a ON a.oid = o.opcmethod AND a.amname IN ('btree', 'hash')
       WHERE o.oid >= 16384 AND o.opcdefault AND o.opcintype < 16384 AND (
         EXISTS (SELECT 1 FROM pg_type t WHERE t.oid = o.opcintype AND t.typname = ANY ($7))
@@ -168,7 +170,7 @@ WITH RECURSIVE
       FROM trees, LATERAL regexp_matches(tree,
         ':(funcid|aggfnoid|winfnoid|opfuncid|tsmhandler|startInRangeFunc|endInRangeFunc) (\d+)', 'g') m WHERE m[2] <> '0'
     UNION SELECT i.oid, 'function inside', 0 FROM inside i WHERE i.oid >= 16384
-    -- A range is made by the first, and the planner measures statistics of ranges by the second.
+    -- The first function makes a range. The planner calls the second one to measure statistics of ranges.
     UNION SELECT f.oid, 'operator inside', 0 FROM pg_range g, LATERAL (VALUES (g.rngcanonical::oid), (g.rngsubdiff::oid)) f(oid)
       WHERE (g.rngtypid = ANY ((SELECT oids FROM met)::oid[]) OR g.rngmultitypid = ANY ((SELECT oids FROM met)::oid[]))
         AND f.oid <> 0
@@ -181,17 +183,17 @@ WITH RECURSIVE
       WHERE NOT EXISTS (SELECT 1 FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
         JOIN pg_roles o ON o.oid = p.proowner AND o.rolsuper
         WHERE d.classid = 'pg_proc'::regclass AND d.objid = x.oid AND d.deptype = 'e')
-    -- Values become text and JSON in many places, TUDB's own wrapper among them.
+    -- Values are converted to text and JSON in many places, also by the wrapper of the statement.
     UNION SELECT k.castfunc, 'cast', 0 FROM pg_cast k JOIN pg_type t ON t.oid = k.casttarget
       WHERE k.castfunc >= 16384
         AND (k.castsource < 16384 OR k.castsource = ANY ((SELECT oids FROM met)::oid[]))
         AND (k.casttarget < 16384 OR k.casttarget = ANY ((SELECT oids FROM met)::oid[]))
         AND (k.castcontext = 'i' OR k.castsource >= 16384 OR k.casttarget = ANY ((SELECT oids FROM made)::oid[])
           OR t.typname = ANY ($7) OR k.casttarget IN ('text'::regtype, 'json'::regtype, 'jsonb'::regtype)
-          -- Keywords that are no names of types.
+          -- Keywords for types that are not names of types.
           OR $7::text[] && '{int,integer,bigint,smallint,real,double,float,decimal,dec,boolean,char,character,nchar,
             national,bit,time,timestamp,interval}')),
-  -- An aggregate is the functions that it is made of.
+  -- An aggregate runs its support functions.
   run AS (
     SELECT c.what, c.place, c.oid AS chosen, c.oid, false AS of_aggregate FROM called c
       WHERE c.oid < 16384 OR NOT EXISTS (SELECT 1 FROM pg_aggregate a WHERE a.aggfnoid = c.oid)
@@ -206,7 +208,7 @@ SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'inform
       || n.nspname, p.proname::text,
     left(qn.nspname || '.' || q.proname || '(' || pg_get_function_identity_arguments(q.oid) || ')', 400), e.extname::text,
     p.provolatile::text,
-    -- The same code as a built-in under another name. Aggregates share one placeholder and are no aliases of each other.
+    -- The same code as a built-in, under another name. Aggregates share one placeholder, so they are not aliases.
     CASE WHEN l.lanname = 'internal' AND p.provolatile = 'i' AND p.prokind = 'f' AND EXISTS (SELECT 1 FROM pg_proc b
         WHERE b.pronamespace = 'pg_catalog'::regnamespace AND b.prolang = p.prolang AND b.prosrc = p.prosrc
           AND b.provolatile = 'i' AND b.prokind = 'f' AND p.oid >= 16384)
@@ -215,13 +217,13 @@ SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'inform
       OR p.prorettype IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype, 'cstring'::regtype)),
     (SELECT o.nspname::text FROM pg_namespace o WHERE o.oid = r.place),
     (SELECT count(DISTINCT x.proowner) > 1 FROM pg_proc x WHERE x.proname = q.proname AND x.pronamespace = q.pronamespace),
-    -- Whether a user made what is chosen, rather than the server or an extension.
+    -- True if a user made the chosen function, rather than the server or an extension.
     q.oid >= 16384 AND NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.classid = 'pg_proc'::regclass AND x.objid = q.oid
       AND x.deptype = 'e' AND q.proowner IN (SELECT oid FROM pg_roles WHERE rolsuper))
   FROM run r JOIN pg_proc p ON p.oid = r.oid JOIN pg_namespace n ON n.oid = p.pronamespace
   JOIN pg_proc q ON q.oid = r.chosen JOIN pg_namespace qn ON qn.oid = q.pronamespace
   JOIN pg_language l ON l.oid = p.prolang
-  -- Whoever owns an extension can add to it. What came with it belongs to a superuser.
+  -- The owner of an extension can add functions to it. Only those that came with the extension belong to a superuser.
   LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
     AND p.proowner IN (SELECT oid FROM pg_roles WHERE rolsuper)
   LEFT JOIN pg_extension e ON e.oid = d.refobjid
@@ -235,7 +237,7 @@ SELECT 'crowded', n.nspname::text, '', n.nspname::text, '', 'schema ' || quote_i
     n.nspname::text, false, true
   FROM crowded c JOIN pg_namespace n ON n.oid = c.oid
 UNION ALL
--- By a cast from a row, row.name calls any function of one argument.
+-- A cast from a row type lets row.name call any function of one argument.
 SELECT 'cast', n.nspname::text, t.typname::text, n.nspname::text, t.typname::text,
     n.nspname || '.' || s.typname || ' to ' || t.typname, NULL, 'v', '', true, NULL, false, false
   FROM pg_cast k JOIN pg_type s ON s.oid = k.castsource AND s.typtype IN ('c', 'p') JOIN pg_namespace n ON n.oid = s.typnamespace

@@ -1,4 +1,4 @@
-//! Which of a statement's tables the column rules touch, as the catalog knows them: by name, by inheritance and
+//! Finds the tables of a statement that column rules affect, according to the catalog: by name, by inheritance and
 //! partitions in both directions, and through views and materialized views of any depth.
 
 use std::collections::BTreeMap;
@@ -11,10 +11,15 @@ use crate::database::DatabaseError;
 use crate::guard::columns::{ColumnRules, RuleKind, RuledTable};
 use crate::guard::{Names, Rejection, extensions};
 
-/// $1 and $2: schemas and names of relations, $3 the schemas of the caller's path in order, $4 names that may be types.
-/// Rows: the relation that is named (schema, name, columns in order), one that it reaches, whether by a view, and the
-/// columns of that one which may come through. A view that takes a whole row lets every column through; one in a rule's
-/// tree is a variable without a column number. The type of an array of rows names its relation too.
+/// $1 and $2 schemas and names of relations; $3 the schemas of the caller's path in order; $4 names that may be types.
+///
+/// One row for each pair of a named relation and a relation that it reaches (itself included). Of the named relation:
+/// schema, name, columns in order, generated columns. Of the reached relation: schema, name, whether it is reached
+/// through views only, columns that may come through, all columns, generated columns. Last the built-ins that the views
+/// and policies call, `tableoid` if they read it, and `regclass` if they show an oid as a name.
+///
+/// A view that takes a whole row lets every column through. In the tree of a rule a whole row is a variable whose
+/// column number is 0. The array type of a table's rows names the table too.
 const REACHED: &str = r#"
 WITH RECURSIVE
   named AS (
@@ -76,11 +81,12 @@ SELECT rn.nspname::text, rc.relname::text,
   GROUP BY rc.oid, rn.nspname, rc.relname, c.oid, n.nspname, c.relname
 "#;
 
-/// The tables of a statement that a rule touches.
+/// Returns the tables of a statement that a rule affects.
 ///
 /// # Errors
 ///
-/// [`DatabaseError::Ruled`] for a relation of the catalog, and for a name that tells of it.
+/// [`DatabaseError::Ruled`] for a relation of the catalog, and for a name that tells of the catalog. Otherwise the
+/// errors of the query.
 pub(super) async fn tables(
     connection: &mut PgConnection,
     names: &Names,
@@ -128,7 +134,7 @@ pub(super) async fn tables(
         let (schema, table) = (text(4)?, text(5)?);
         let viewed: bool = row.try_get(6).map_err(DatabaseError::Connection)?;
         ruled.whole |= rules.denies_table(&schema, &table);
-        // What is computed from a ruled column may tell it, through a view too.
+        // A value that is computed from a ruled column may reveal it, through a view too.
         let has_rule = list(8)?.iter().any(|column| rules.of_column(&schema, &table, column).is_some());
         let computed = if has_rule { list(9)? } else { Vec::new() };
         for column in list(7)? {
@@ -147,7 +153,7 @@ pub(super) async fn tables(
     }
     for (name, ruled) in &mut found {
         if !ruled.denied.is_empty() || !ruled.masked.is_empty() {
-            // What is computed from a ruled column may tell it.
+            // A value that is computed from a ruled column may reveal it.
             ruled.denied.extend(generated.remove(name).unwrap_or_default());
         }
     }
@@ -157,14 +163,16 @@ pub(super) async fn tables(
         .collect())
 }
 
-/// The first name of a statement that tells of the catalog without reading it: a function that is given a name or a
-/// number, a relation of an extension, a type that spells a number as a name, and the number of the partition that holds
-/// a row, which says what its key is. With rules set they are closed, since what they tell cannot be judged.
+/// Returns the first name of a statement that tells of the catalog without reading it. With rules set such names are
+/// refused, because what they tell cannot be judged.
+///
+/// They are: functions that take a name or an oid, relations of extensions, types that show an oid as a name, and
+/// `tableoid`, which shows the partition of a row and so its key.
 fn telling(names: &Names) -> Option<&str> {
     let functions = names.functions.iter().chain(names.unknown.iter().map(|(_, name)| name));
     let functions = functions.filter(|name| tells_of_catalog(name) || extensions::tells_of_columns(name));
     let relations = names.reads.iter().map(|(_, name)| name).filter(|name| extensions::tells_of_columns(name));
-    // The second reader counts every name among the types.
+    // The second reader of a text lists every name among the types.
     let words = names.types.iter().filter(|name| TELLING_WORDS.contains(&name.as_str()));
     functions.chain(relations).chain(words).map(String::as_str).next()
 }
@@ -172,7 +180,7 @@ fn telling(names: &Names) -> Option<&str> {
 const TELLING_WORDS: [&str; 7] =
     ["regclass", "regtype", "regnamespace", "regcollation", "regconfig", "regdictionary", "tableoid"];
 
-/// Whether a function says what exists in the catalog by a name or a number.
+/// True if a function takes a name or an oid and shows what exists in the catalog.
 fn tells_of_catalog(name: &str) -> bool {
     let prefixes =
         ["pg_get_", "pg_describe_", "pg_identify_", "pg_column_is", "pg_relation_", "pg_index", "to_reg", "has_"];

@@ -1,5 +1,5 @@
-//! How a read gets its connection: one of the pool's or a new one, by the way that works, opened by one message of
-//! TUDB's own; and what is said when there is none. Nothing of the caller's is sent here, so all of it may be tried again.
+//! Takes a connection for a read, from the pool or newly opened, and sends TUDB's opening message on it. Explains the
+//! error when no connection can be had. No text of the caller is sent here, so every step may be repeated.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,23 +16,25 @@ use crate::database::target::ServerRole;
 use crate::database::{DatabaseError, Identity, ReadOptions};
 use crate::guard::ApprovedSql;
 
-/// After so long without a connection it is asked what is wrong, beside the pool's own wait, and again each time.
+/// Interval at which the endpoints are probed while a read waits for the pool. The pool retries without saying why it
+/// waits.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a server that was never reached may refuse: one that was may be restarting, and gets the whole time.
+/// How long connection attempts to a server may be refused if TUDB never reached it. A server that was reached before
+/// may be restarting, so its wait is not shortened.
 const NEVER_REACHED: Duration = Duration::from_secs(3);
 
-/// Before a connection that broke while it was made is made again.
+/// Pause before the second attempt after a connection broke while it was opened.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-/// What is said of a server that lets in and then says nothing.
+/// Hint for a server that accepts the connection and then does not answer.
 const NO_ANSWER: &str =
     "It lets in and does not answer: the backends of its pooler may all be in use, or the server hangs.";
 
 /// Why a transaction could not be opened on a connection.
 enum NotOpened {
     Failed(sqlx::Error),
-    /// For a reason that another connection would not change.
+    /// Another connection would be refused for the same reason.
     Refused(DatabaseError),
 }
 
@@ -44,15 +46,15 @@ impl From<sqlx::Error> for NotOpened {
 
 /// Why the pool gave no connection.
 enum NoConnection {
-    /// All are in use.
+    /// All connections of the source are in use.
     AllTaken,
     ConnectFailure(ConnectFailure),
     Failed(sqlx::Error),
 }
 
 impl PostgresEngine {
-    /// Takes a connection and opens the read-only transaction in one round trip. The question's end and a
-    /// cancellation end the wait.
+    /// Takes a connection and opens the read-only transaction. The wait ends at the question's deadline and on
+    /// cancellation.
     pub(in crate::database) async fn open(
         &self,
         call: &str,
@@ -80,10 +82,11 @@ impl PostgresEngine {
         path: SearchPath,
     ) -> Result<PostgresSession<'_>, DatabaseError> {
         let application_name = format!("tudb/{} {call}", env!("CARGO_PKG_VERSION"));
-        // In a pooler's queue the opening message may wait as long as for a connection; the first look takes longer too.
+        // Behind a pooler the opening message may wait as long as a new connection does. The first inspection of the
+        // server is slow too.
         let is_slow = self.is_pooled() || self.server.get().is_none();
         let patience = if is_slow { self.patience } else { Duration::from_millis(self.limits.opening_timeout_ms) };
-        // A connection that broke while it was idle shows here; all of them may have broken at once.
+        // An idle connection may have broken without notice. All idle connections may have broken at once.
         let (mut last, mut was_silent) = (None, false);
         for _ in 0..=self.limits.max_connections {
             let mut permit = self.permit().await?;
@@ -96,11 +99,11 @@ impl PostgresEngine {
                 canceller: self.canceller.clone(),
                 permit: Some(permit),
             };
-            // Each part has its own time: in a busy pooler's queue both wait.
+            // The inspection and the opening have a timeout each, because both may wait in a pooler's queue.
             let looked = match self.server.get() {
                 None => {
                     let look = async {
-                        // One call looks, the others wait for what it sees.
+                        // One call inspects the server. The other calls wait for its result.
                         let _turn = self.looking.lock().await;
                         match self.server.get() {
                             None => self.look_at_server(&mut transaction, options.identity.as_ref()).await,
@@ -126,7 +129,8 @@ impl PostgresEngine {
                 Ok(Err(NotOpened::Failed(error))) if is_broken(&error) => last = Some(error),
                 Ok(Err(NotOpened::Failed(error))) => return Err(self.connect_error(error)),
                 Ok(Err(NotOpened::Refused(error))) => return Err(error),
-                // The network may have gone silent while the connection was idle: what else is idle is as old.
+                // The network may have failed while the connection was idle. The other idle connections are as old, so
+                // they are dropped.
                 Err(_) if !is_slow && !was_silent => {
                     was_silent = true;
                     self.drop_idle();
@@ -137,7 +141,7 @@ impl PostgresEngine {
         Err(last.map_or_else(|| self.unreachable(), |error| self.connect_error(error)))
     }
 
-    /// Begins the transaction of one call, in its role.
+    /// Opens the transaction of one call and takes on the role of its user, if it has one.
     async fn begin_for(
         &self,
         transaction: &mut OpenTransaction,
@@ -154,13 +158,13 @@ impl PostgresEngine {
         }
     }
 
-    /// A permit for a connection. A read whose backend does not end keeps its own, so that calls which give up cannot
-    /// fill the server with backends.
+    /// Waits for a permit to use a connection. A read whose backend does not end keeps its permit, so abandoned calls
+    /// cannot fill the server with backends.
     async fn permit(&self) -> Result<Permit, DatabaseError> {
         match tokio::time::timeout(self.patience, Arc::clone(&self.permits).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(Permit { _permit: permit, in_use: None }),
             _ if self.are_all_taken() => Err(self.no_connection(NoConnection::AllTaken)),
-            // The others wait for a server that does not let them in.
+            // The other permits belong to calls that are still waiting for the server.
             _ => Err(self.unreachable()),
         }
     }
@@ -171,7 +175,7 @@ impl PostgresEngine {
         }
     }
 
-    /// Asks once what the server is, what the login role could do, and whether a pooler hands its backends around.
+    /// Inspects the server once: its version, the rights of the login role, and whether a pooler shares its backends.
     async fn look_at_server(
         &self,
         transaction: &mut OpenTransaction,
@@ -183,7 +187,7 @@ impl PostgresEngine {
         let mut opened = begin(connection, message, SearchPath::Own).await?;
         let mut report = ServerReport::read(connection).await?;
         if let Some(identity) = identity {
-            // Statements run as this role, so it is judged too.
+            // Statements run as this role, so its rights are inspected too.
             self.take_role(connection, &mut opened, identity).await?;
             report.add(ServerReport::read(connection).await?);
         }
@@ -208,7 +212,7 @@ impl PostgresEngine {
         Ok(())
     }
 
-    /// Refuses a role that could do more than read, where the configuration wants a safe one.
+    /// Refuses a role that could do more than read if the configuration requires a safe role.
     fn judge_role(&self) -> Result<(), DatabaseError> {
         match self.server.get() {
             Some(report) if self.settings.require_safe_role && !report.is_safe() => Err(DatabaseError::UnsafeRole {
@@ -220,14 +224,15 @@ impl PostgresEngine {
         }
     }
 
-    /// Takes on the user's role and claims until the transaction ends; row-level security sees them.
+    /// Takes on the role and the claims of the user until the transaction ends. Row-level security reads both.
     async fn take_role(
         &self,
         connection: &mut PgConnection,
         opened: &mut Opened,
         identity: &Identity,
     ) -> Result<(), NotOpened> {
-        // What "$user" stands for, and which schemas may be used, is the new role's.
+        // The meaning of "$user" and the usable schemas depend on the role, so the path is resolved again under the new
+        // role.
         const TAKE: &str = "SELECT pg_catalog.set_config('role', $1, true),
             CASE WHEN $2 <> '' THEN pg_catalog.set_config('request.jwt.claims', $2, true) END,
             (SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname = $1),
@@ -239,7 +244,8 @@ impl PostgresEngine {
             NotOpened::Refused(DatabaseError::Config { source_name, problem })
         };
         let claims = identity.claims.as_deref().unwrap_or_default();
-        // Bound values both: the first is no statement whatever it holds.
+        // Both paths are bound values. `set_path` may hold any text, but a bound value never becomes part of a
+        // statement.
         let set_path = if self.settings.schemas.is_empty() { &opened.set_path } else { &opened.callers_path };
         let set_path = if set_path.trim_matches(['"', ' ']).is_empty() { OWN_PATH } else { set_path };
         let take = sqlx::query(TAKE).bind(&identity.role).bind(claims).bind(set_path).bind(OWN_PATH);
@@ -269,8 +275,8 @@ impl PostgresEngine {
         }
     }
 
-    /// A connection of the pool. What can be mended is mended once: a password that was changed, a way that another one
-    /// can stand in for, a connection that broke while it was made.
+    /// Takes a connection from the pool. After a failure it tries once more: with a new password, with another
+    /// endpoint, or after a short pause.
     async fn acquire(&self) -> Result<PoolConnection<Postgres>, DatabaseError> {
         self.refresh_password(false).await?;
         if self.endpoints.is_open() {
@@ -295,8 +301,9 @@ impl PostgresEngine {
         self.wait().await.map_err(|error| self.no_connection(error))
     }
 
-    /// Waits for a connection. The pool tries a server that refuses again and again, as one does that restarts, and does
-    /// not say why it waits; so that is looked at beside it, and another way given to it when one works.
+    /// Waits for a connection. The pool keeps trying a server that refuses, which is right while the server restarts,
+    /// and does not say why it waits. So the endpoints are probed in parallel, and the pool gets another endpoint when
+    /// one works.
     async fn wait(&self) -> Result<PoolConnection<Postgres>, NoConnection> {
         let began = Instant::now();
         let seen = Mutex::new(None);
@@ -332,12 +339,12 @@ impl PostgresEngine {
         }
     }
 
-    /// Whether all connections that the source may have are in use.
+    /// True if all connections that the source may have are in use.
     fn are_all_taken(&self) -> bool {
         Arc::strong_count(&self.connections_in_use) > self.limits.max_connections as usize
     }
 
-    /// Gives new connections a new password when it is time for one; says whether it did.
+    /// Gives new connections a new password when the current one is old or was refused. Returns true if it did.
     async fn refresh_password(&self, anew: bool) -> Result<bool, DatabaseError> {
         let (Some(source), Some(endpoint)) = (&self.password, self.endpoints.current()) else { return Ok(false) };
         let fresh = source.fresh(endpoint.get_host(), endpoint.get_port(), endpoint.get_username(), anew).await;
@@ -354,7 +361,7 @@ impl PostgresEngine {
         self.pool.set_connect_options(endpoint);
     }
 
-    /// Chooses the way that new connections take.
+    /// Chooses the endpoint of new connections.
     async fn choose_way(&self) -> Result<(), DatabaseError> {
         let endpoint = self
             .endpoints
@@ -397,7 +404,7 @@ impl PostgresEngine {
     }
 }
 
-/// Opens the transaction and reads what its opening message tells.
+/// Sends the opening message and reads the row that it returns.
 async fn begin(connection: &mut PgConnection, message: String, path: SearchPath) -> Result<Opened, sqlx::Error> {
     let row = connection.fetch_one(AssertSqlSafe(message)).await?;
     let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
@@ -406,7 +413,7 @@ async fn begin(connection: &mut PgConnection, message: String, path: SearchPath)
     Ok(Opened { pid, set_path: text(1)?.to_owned(), callers_path: path_of(&schemas), schemas, path })
 }
 
-/// The names of a JSON array.
+/// Parses a JSON array of names.
 fn names(text: &str) -> Result<Vec<String>, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }

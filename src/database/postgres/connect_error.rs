@@ -1,11 +1,12 @@
-//! Why a connection could not be made, told apart by what the reader can do about it: one sentence and one remedy each.
+//! Classifies failed connections by what the reader can do about them: one sentence and one remedy each.
 
 use rustls::{CertificateError, Error as TlsError};
 
 use crate::database::DatabaseError;
 use crate::database::presets::Preset;
 
-/// A failed connection as the caller is told of it. The error itself, which may name hosts and users, is for the log.
+/// Converts a failed connection into the error for the caller. The original error may name hosts and users, so it goes
+/// to the log only.
 pub(super) fn explain(error: sqlx::Error, source_name: &str, preset: &Preset, has_password: bool) -> DatabaseError {
     let source_name = source_name.to_owned();
     tracing::warn!(source = source_name, %error, "cannot connect");
@@ -16,7 +17,8 @@ pub(super) fn explain(error: sqlx::Error, source_name: &str, preset: &Preset, ha
     };
     match &error {
         sqlx::Error::Database(refused) => match (refused.code().as_deref(), refused.message()) {
-            // RDS and others that force TLS answer so; a user who has no line at all is answered the same way.
+            // Servers that require TLS, such as RDS, answer with this text. They send the same text if pg_hba.conf has
+            // no line for the user.
             (Some("28000"), message) if message.contains("no encryption") => tls(
                 "the server takes no unencrypted connection of this client and user",
                 "Set sslmode=require; if that is refused too, have a line put into the server's pg_hba.conf.",
@@ -77,7 +79,7 @@ pub(super) fn explain(error: sqlx::Error, source_name: &str, preset: &Preset, ha
                 std::io::ErrorKind::NotFound => "There is no such socket: check the host's directory and the port.",
                 _ => preset.unreachable,
             };
-            // What a provider's own hosts suffer from comes first.
+            // The usual cause at a provider is more likely than the general one.
             let remedy = if preset.name == "postgres" { remedy } else { preset.unreachable };
             unreachable(source_name, remedy)
         }
@@ -92,7 +94,7 @@ pub(super) fn unreachable(source_name: String, remedy: &str) -> DatabaseError {
 const OTHER_TLS: &str =
     "Set sslmode to what the server offers, and sslrootcert to its authority's file for verify-full.";
 
-/// What is wrong with the server's certificate, and what helps.
+/// Returns what is wrong with the certificate of the server, and the remedy. `None` if the error is not about TLS.
 fn certificate(error: &(dyn std::error::Error + 'static)) -> Option<(&'static str, &'static str)> {
     let tls = error.downcast_ref::<TlsError>().or_else(|| error.source()?.downcast_ref::<TlsError>())?;
     let TlsError::InvalidCertificate(problem) = tls else {

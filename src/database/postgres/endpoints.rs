@@ -1,5 +1,5 @@
-//! Which of a source's ways to connect is used: the hosts of a list in their order, each with what `allow` and `prefer`
-//! fall back to, until one answers and is a server of the wanted kind.
+//! Chooses the endpoint of a source: the hosts of a list in their order, each with the fallbacks of `allow` and
+//! `prefer`, until one answers and has the wanted role.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,35 +11,35 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use crate::database::target::ServerRole;
 use crate::secret::Secret;
 
-/// The ways of one source.
+/// The endpoints of one source.
 #[derive(Debug)]
 pub(super) struct Endpoints {
     list: Mutex<Vec<PgConnectOptions>>,
-    /// The one in use.
+    /// Index of the endpoint in use.
     chosen: AtomicUsize,
     wanted: ServerRole,
-    /// Whether one has to be chosen before the first use.
+    /// True until the endpoint for the first use is chosen, if one has to be chosen.
     is_open: AtomicBool,
-    /// Longest wait for one of them before the first use.
+    /// Longest wait for one endpoint before the first use.
     patience: Duration,
 }
 
-/// Longest wait for one of them once connecting has failed: the caller has waited already.
+/// Longest wait for one endpoint after a connection failed. The caller has waited already.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
-/// Why none of them can be used.
+/// Why no endpoint can be used.
 #[derive(Debug)]
 pub(super) enum ConnectFailure {
-    /// The first error, or the one that no other server would answer differently.
+    /// The first error, or a refused password, which every endpoint would refuse.
     Failed(sqlx::Error),
-    /// None answered in time.
+    /// No endpoint answered in time.
     Silent,
-    /// All that answered are of the wrong kind.
+    /// Every server that answered has another role than the wanted one.
     WrongRole(ServerRole),
 }
 
 impl ConnectFailure {
-    /// Whether it may be over soon: a server that restarts, that is full, that changes its role, or that is silent.
+    /// True if the failure may end soon: a server that restarts, is full, changes its role, or does not answer.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             ConnectFailure::Silent | ConnectFailure::WrongRole(_) => true,
@@ -66,12 +66,12 @@ impl Endpoints {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    /// Whether another way may work where one did not.
+    /// True if there is another endpoint to try.
     pub(super) fn are_several(&self) -> bool {
         self.list().len() > 1
     }
 
-    /// Whether all of them lead to the same host and port.
+    /// True if all endpoints have the same host and port.
     pub(super) fn lead_to_one_place(&self) -> bool {
         let list = self.list();
         list.windows(2).all(|pair| match pair {
@@ -84,18 +84,18 @@ impl Endpoints {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The way in use.
+    /// Returns the endpoint in use.
     pub(super) fn current(&self) -> Option<PgConnectOptions> {
         self.list().into_iter().nth(self.chosen.load(Ordering::Relaxed))
     }
 
-    /// Gives every way a new password.
+    /// Gives every endpoint a new password.
     pub(super) fn set_password(&self, password: &Secret) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         *list = list.drain(..).map(|endpoint| endpoint.password(password.reveal())).collect();
     }
 
-    /// The first way that works.
+    /// Returns the first endpoint that works, and remembers it.
     pub(super) async fn choose(&self) -> Result<PgConnectOptions, ConnectFailure> {
         let mut first = None;
         let patience = if self.is_open() { self.patience } else { self.patience.min(SECOND_LOOK) };
@@ -113,7 +113,7 @@ impl Endpoints {
                     }
                     Ok(Ok(false)) => first = first.or(Some(ConnectFailure::WrongRole(role))),
                     Ok(Err(error)) => {
-                        // A refused password is refused by the others too, and tries are counted.
+                        // The other endpoints would refuse the password too, and servers count failed logins.
                         if is_password(&error) {
                             return Err(ConnectFailure::Failed(error));
                         }
@@ -127,13 +127,14 @@ impl Endpoints {
     }
 }
 
-/// Whether the server lets in and is of the wanted kind.
+/// True if the server accepts the connection and has the wanted role.
 async fn fits(endpoint: &PgConnectOptions, role: ServerRole) -> Result<bool, sqlx::Error> {
     let mut connection = PgConnection::connect_with(endpoint).await?;
     let fits = match role {
         ServerRole::Any | ServerRole::PreferStandby => true,
         ServerRole::Primary | ServerRole::Standby => {
-            // One message of the simple protocol, so that it works behind every pooler; closing ends the transaction.
+            // One message of the simple protocol works behind every pooler. Closing the connection ends the
+            // transaction.
             const ASK: &str = "BEGIN READ ONLY;SELECT pg_catalog.pg_is_in_recovery()::text";
             let row = sqlx::raw_sql(ASK).fetch_one(&mut connection).await?;
             let standby = sqlx::Row::try_get_raw(&row, 0)?.as_str().map_err(sqlx::Error::Decode)? == "true";
@@ -144,7 +145,7 @@ async fn fits(endpoint: &PgConnectOptions, role: ServerRole) -> Result<bool, sql
     Ok(fits)
 }
 
-/// Whether the password is wrong, or missing.
+/// True if the server says that the password is wrong or missing.
 pub(super) fn is_password(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(refused) if refused.code().as_deref() == Some("28P01"))
 }

@@ -1,5 +1,5 @@
-//! What the catalog says to a statement before it runs: whether its names are harmless, under which path it runs, and what
-//! the rules of the source make of its columns.
+//! Checks a statement against the catalog before it runs: whether its names are harmless, under which path it runs, and
+//! which of its columns the rules of the source mask.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +12,8 @@ use super::{OWN_PATH, PostgresEngine, catalog_check, column_rules, path_of, sql_
 use crate::database::DatabaseError;
 use crate::guard::{ApprovedSql, Names, QualifiedSql, Rejection, columns};
 
-/// How the look-ups of names are planned, and how the caller's statement is. Planning them takes five times as long as
-/// running them, so that their plan is kept for all parameters.
+/// Planner settings for the look-ups of names, and their reset for the caller's statement. Planning a look-up takes
+/// five times as long as running it, so one plan is kept for all parameters.
 const NAMES_ONLY: &str = "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; \
     SET LOCAL enable_mergejoin = off; SET LOCAL enable_hashjoin = off";
 const AS_BEFORE: &str = "SET LOCAL plan_cache_mode = DEFAULT; SET LOCAL jit = DEFAULT; \
@@ -22,22 +22,22 @@ const AS_BEFORE: &str = "SET LOCAL plan_cache_mode = DEFAULT; SET LOCAL jit = DE
 /// A statement that the catalog vouches for.
 pub(super) struct Checked {
     pub(super) text: QualifiedSql,
-    /// Places of the columns to be masked.
+    /// Positions of the columns to be masked.
     pub(super) masked: BTreeSet<usize>,
-    /// True if another user can replace what the statement reads before it runs.
+    /// True if another user can replace an object that the statement reads before it runs.
     pub(super) is_replaceable: bool,
-    /// The `search_path` for which this holds.
+    /// The `search_path` under which the statement was checked.
     pub(super) path: String,
-    /// Why it is not the caller's whole path.
+    /// Why `path` leaves out schemas of the caller's path; `None` if `path` is the whole path.
     refusal: Option<catalog_check::Refusal>,
 }
 
 impl Checked {
-    /// What is said of a statement that the server would not take in this form.
+    /// Replaces the error of a statement that the server refuses only in its checked form.
     pub(super) fn explain(&mut self, error: DatabaseError) -> DatabaseError {
         match (error, self.refusal.take()) {
-            // An undefined function, operator, table or object, or a column that is a function: the schemas that were left
-            // out may have it.
+            // Undefined function, operator, table or object, or an undefined column that may be a function. A schema
+            // that was left out may have it.
             (DatabaseError::Sql { sqlstate: Some(state), message, .. }, Some(refusal))
                 if matches!(state.as_str(), "42883" | "42P01" | "42704")
                     || matches!(state.as_str(), "42703" | "42809")
@@ -51,8 +51,8 @@ impl Checked {
 }
 
 impl PostgresEngine {
-    /// The text that may run, once the catalog has vouched for its names, and the places of the columns to be masked.
-    /// The transaction is under the caller's path afterwards.
+    /// Checks a statement against the catalog and returns the text that may run. Afterwards the transaction is under
+    /// the path of the result.
     pub(super) async fn look_up(
         &self,
         connection: &mut PgConnection,
@@ -61,8 +61,9 @@ impl PostgresEngine {
     ) -> Result<Checked, DatabaseError> {
         let own = |error| sql_error(error, None);
         self.judge_encoding(approved)?;
-        // The look-ups take milliseconds, and compiling them by the planner's estimate took two seconds. They follow a few
-        // names from row to row, and joins by whole catalogs, which the planner expects, took 25 ms with 10,000 tables.
+        // The look-ups take milliseconds, but compiling them, which the planner chose by its estimate, took two
+        // seconds. They read few rows. The hash and merge joins that the planner prefers read whole catalogs: 25 ms
+        // with 10,000 tables.
         connection.execute(NAMES_ONLY).await.map_err(own)?;
         let vouched = &self.settings.vouched;
         let keep_plan = !self.is_pooled();
@@ -84,9 +85,9 @@ impl PostgresEngine {
         Ok(checked)
     }
 
-    /// Makes the server parse the statement, so that it holds the tables and views until the transaction ends. Nothing is
-    /// planned, so that nothing of it runs. PREPARE as a statement: the driver remembers what it has parsed, and the name is
-    /// one that no other client of a pooler has.
+    /// Makes the server parse the statement, so that the transaction locks its tables and views. Nothing is planned, so
+    /// no part of the statement runs. PREPARE is sent as a statement, because the driver would remember a statement
+    /// that it prepares itself. No other client of a pooler has the same name.
     async fn hold(&self, connection: &mut PgConnection, checked: &mut Checked) -> Result<(), DatabaseError> {
         let name = format!("tudb_{}", uuid::Uuid::now_v7().simple());
         let opening = format!("PREPARE {name} AS ");
@@ -99,13 +100,13 @@ impl PostgresEngine {
         Ok(())
     }
 
-    /// Looks up the names once more, where something that the statement reads can be replaced by another user. The server has parsed the statement in between and locked what it reads, so that views
-    /// and tables are now the ones that run; before that another session may have replaced them. The transaction is under
-    /// the caller's path afterwards.
+    /// Repeats the check if another user can replace an object that the statement reads. Before the repetition the
+    /// server parses the statement and locks its tables and views, so they can no longer be replaced. Afterwards the
+    /// transaction is under the path of the result.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::Changing`] when the answer is another one, and those of [`PostgresEngine::look_up`].
+    /// [`DatabaseError::Changing`] if the second result differs, and those of [`PostgresEngine::look_up`].
     pub(super) async fn confirm(
         &self,
         connection: &mut PgConnection,
@@ -124,10 +125,11 @@ impl PostgresEngine {
         if is_same { Ok(()) } else { Err(DatabaseError::Changing) }
     }
 
-    /// Checks the statement without schemas of the path that hold what nobody vouches for: a user who names an operator, a
-    /// type, a function or a view as others name their columns must not be able to refuse every statement. The statement's
-    /// tables and functions of those schemas are written with their schema. What else it needs of them is not found, and
-    /// it is then refused for the first reason.
+    /// Checks the statement again without the users' schemas in its path. A user who names an operator, a type, a
+    /// function or a view like other users' columns must not be able to block every statement.
+    ///
+    /// Tables and functions of those schemas are written with their schema. If the statement needs anything else of
+    /// them, the server does not find it, and the statement is refused for the first reason.
     async fn without(
         &self,
         connection: &mut PgConnection,
@@ -136,22 +138,22 @@ impl PostgresEngine {
         refusal: catalog_check::Refusal,
     ) -> Result<Checked, DatabaseError> {
         let mut names = approved.names().clone();
-        // What the parser could not read cannot be written with schemas, and some functions tell of the path itself.
+        // Names that the parser could not read cannot be written with a schema. Some functions reveal the path itself.
         if names.uses.is_none() || tells_of_path(&names) {
             return Err(refusal.error);
         }
-        // All of the users' schemas or none: names inside of texts (`to_tsvector('english', ..)`) are not known.
+        // All schemas of users are left out: names inside texts (`to_tsvector('english', ..)`) are unknown.
         let (without, left): (Vec<String>, Vec<String>) =
             opened.schemas.iter().cloned().partition(|schema| schema != "pg_catalog");
-        // Built-ins have to come first: otherwise a name that both have would mean the built-in from now on.
+        // Built-ins must come first in the caller's path. Otherwise a name that both have would now mean the built-in.
         let built_ins_first = opened.schemas.first().is_some_and(|schema| schema == "pg_catalog");
         if !built_ins_first || without.iter().any(|schema| !refusal.schemas.contains(schema)) {
             return Err(refusal.error);
         }
         let found = catalog_check::schemas_of(connection, &names, &opened.schemas).await?;
         let is_table = |name: &String| names.tables.iter().any(|(_, site)| site == name);
-        // Of a relation the path's first is meant. Among functions of several schemas the server chooses by their
-        // arguments: those are left alone, and not found or built in.
+        // A relation is the first of its name in the path. Among functions of several schemas the server chooses by
+        // arguments, so their names stay bare: the server finds a built-in or nothing.
         let tables: BTreeMap<String, String> = found
             .relations
             .into_iter()
@@ -188,9 +190,9 @@ impl PostgresEngine {
         }
     }
 
-    /// Refuses names that this server may fold or cut otherwise than the guard does: in an encoding of single bytes the
-    /// server folds letters beyond ASCII by its locale, and it cuts names by its own bytes.
-    /// Source: `downcase_identifier` in PostgreSQL's `scansup.c`.
+    /// Refuses names that this server may fold or cut otherwise than the guard does. In a single-byte encoding the
+    /// server folds letters beyond ASCII by its locale, and cuts names by the bytes of that encoding. Source:
+    /// `downcase_identifier` in PostgreSQL's `scansup.c`.
     fn judge_encoding(&self, approved: &ApprovedSql) -> Result<(), DatabaseError> {
         let encoding = self.server().map_or("UTF8", |server| server.encoding.as_str());
         if encoding != "UTF8" && approved.names().beyond_ascii {
@@ -199,7 +201,7 @@ impl PostgresEngine {
         Ok(())
     }
 
-    /// Refuses what the source's column rules forbid; returns the places of the columns to be masked.
+    /// Refuses a statement that the column rules forbid. Returns the positions of the columns to be masked.
     async fn obey_rules(
         &self,
         connection: &mut PgConnection,
@@ -230,7 +232,7 @@ const PATH_TYPES: [&str; 11] = [
     "regcollation",
 ];
 
-/// Whether a statement calls a function, or names a type, whose value depends on the path under which it runs.
+/// True if a statement calls a function or names a type whose value depends on the path.
 fn tells_of_path(names: &Names) -> bool {
     let functions = names.functions.iter().chain(names.unknown.iter().map(|(_, name)| name));
     let mut words = functions.chain(&names.types);
@@ -246,7 +248,7 @@ fn tells_of_path(names: &Names) -> bool {
     })
 }
 
-/// Functions that have to be written as `pg_catalog.name`, each with that schema.
+/// Maps each function to the schema `pg_catalog`.
 fn as_built_in(functions: BTreeSet<String>) -> BTreeMap<String, String> {
     functions.into_iter().map(|name| (name, "pg_catalog".to_owned())).collect()
 }

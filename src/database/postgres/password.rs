@@ -1,5 +1,5 @@
-//! Passwords that are asked for again: a file, a command's output, and AWS RDS tokens, which are signed here and live for
-//! fifteen minutes. New connections get the newest one; nothing of them is ever shown.
+//! Passwords that are read again while TUDB runs: a file, the output of a command, and AWS RDS tokens, which are signed
+//! here and expire after fifteen minutes. New connections get the newest password. Errors never contain one.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -14,16 +14,16 @@ use url::Url;
 use crate::config::{PasswordFrom, RdsIam};
 use crate::secret::Secret;
 
-/// How long a password is used before it is asked for again.
+/// How long a password is used before it is read again.
 const USED_FOR: Duration = Duration::from_secs(300);
 
 /// Longest wait for a command, and for AWS's credentials.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a token is good for; the service allows no more.
+/// Lifetime of a token; the service allows no longer one.
 const TOKEN_LIVES: Duration = Duration::from_secs(900);
 
-/// Where a source's password comes from, and when it was last asked for.
+/// Where a source's password comes from, and when it was last read.
 #[derive(Debug)]
 pub(super) struct PasswordSource {
     from: PasswordFrom,
@@ -35,11 +35,12 @@ impl PasswordSource {
         PasswordSource { from, asked_at: Mutex::new(None) }
     }
 
-    /// A new password when it is time for one; `anew` when the one in use was refused.
+    /// Returns a new password if the current one is older than [`USED_FOR`], or if `anew` says that the server refused
+    /// it.
     ///
     /// # Errors
     ///
-    /// One sentence that names what is wrong, without a value.
+    /// One sentence that names the problem and no value.
     pub(super) async fn fresh(&self, host: &str, port: u16, user: &str, anew: bool) -> Result<Option<Secret>, String> {
         let asked_at = || self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
         if !anew && asked_at().is_some_and(|at| at.elapsed() < USED_FOR) {
@@ -62,10 +63,11 @@ impl PasswordSource {
     }
 }
 
-/// The output of a command, without the line break at its end. Its input is empty, so that it can ask nobody.
+/// Returns the output of a command without the line break at its end. The command's input is empty, so it cannot
+/// prompt.
 async fn run(command: &[String], patience: Duration) -> Result<Secret, String> {
     let [program, arguments @ ..] = command else { return Err("its password_command is empty".into()) };
-    // Dropped when it is late, the process is killed.
+    // On a timeout the future is dropped, which kills the process.
     let mut process = tokio::process::Command::new(program);
     process.args(arguments).stdin(std::process::Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(patience, process.output())
@@ -80,7 +82,8 @@ async fn run(command: &[String], patience: Duration) -> Result<Secret, String> {
         .map_err(|_| "its password_command printed something that is not UTF-8".into())
 }
 
-/// A token for `rds-db:connect`, signed with the credentials of AWS's own chain; the service is not asked.
+/// Returns a token for `rds-db:connect`, signed with the credentials of AWS's credential chain. The service is not
+/// called.
 async fn token(iam: &RdsIam, host: &str, port: u16, user: &str) -> Result<Secret, String> {
     let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
@@ -100,7 +103,8 @@ async fn token(iam: &RdsIam, host: &str, port: u16, user: &str) -> Result<Secret
     signed(&credentials.into(), region.as_ref(), host, port, user, SystemTime::now())
 }
 
-/// The signed address, which is the password. Signature version 4, in the query, of a GET without a body.
+/// Returns the signed URL without its scheme, which is the password: a GET without a body, signed with signature
+/// version 4 in the query.
 fn signed(
     identity: &aws_smithy_runtime_api::client::identity::Identity,
     region: &str,
@@ -129,11 +133,11 @@ fn signed(
     for (name, value) in instructions.params() {
         url.query_pairs_mut().append_pair(name, value);
     }
-    // Without the scheme, and with the port although it may be the scheme's own.
+    // The port is written even if it is the default port of the scheme.
     Ok(Secret::new(format!("{host}:{port}/?{}", url.query().unwrap_or_default())))
 }
 
-/// `shop.abc.eu-west-1.rds.amazonaws.com`: the label before the service's.
+/// Returns the label before `rds`: `eu-west-1` in `shop.abc.eu-west-1.rds.amazonaws.com`.
 fn region_of(host: &str) -> Option<String> {
     let labels: Vec<&str> = host.split('.').collect();
     let at = labels.iter().position(|label| *label == "rds")?;

@@ -1,13 +1,14 @@
-//! Whether a connection goes from this process to the server itself: both ends name the same two addresses and ports, and
-//! the socket between them is one of this process. With a pooler or an address translation in between they do not.
-//! Linux tells which sockets are whose; elsewhere nothing is proved.
+//! Proves that a connection leads from this process to the server itself, without a pooler or an address translation.
+//!
+//! The proof: the server reports both ends of the connection, and this process has a socket with the same two ends.
+//! Linux lists the sockets of a process; on other systems nothing is proved.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An end of a connection.
+/// An end of a connection: address and port.
 pub(super) type End = (IpAddr, u16);
 
-/// Whether this process holds a socket from `client` to `server`.
+/// True if this process has a socket from `client` to `server`.
 pub(super) fn is_own_socket(client: End, server: End) -> bool {
     let tables =
         ["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
@@ -17,14 +18,14 @@ pub(super) fn is_own_socket(client: End, server: End) -> bool {
     open.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str()))
 }
 
-/// The socket's inode, when the line of the kernel's table is about these two ends.
+/// Returns the inode of the socket if a line of the kernel's table is about these two ends.
 fn inode_of(line: &str, client: End, server: End) -> Option<&str> {
     let mut fields = line.split_whitespace();
     let (local, remote) = (end(fields.nth(1)?)?, end(fields.next()?)?);
     (local == client && remote == server).then(|| fields.nth(6)).flatten().filter(|inode| *inode != "0")
 }
 
-/// `0100007F:1538`: the address in words of the machine's byte order, the port as a number.
+/// Parses `0100007F:1538`: the address in 32-bit words of the machine's byte order, and the port, both in hexadecimal.
 fn end(text: &str) -> Option<End> {
     let (address, port) = text.split_once(':')?;
     let words: Vec<u8> = address

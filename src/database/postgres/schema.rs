@@ -1,5 +1,6 @@
-//! The schema snapshot: all tables a role may read, from a handful of plain catalog queries whose rows are put together
-//! here. One statement with a sub-select for each column took 7 s for 200,000 columns, and three times the memory.
+//! Reads the schema snapshot: all tables that the role may read, from a few plain catalog queries whose rows are
+//! combined here. A single statement with a sub-select for each column took 7 s for 200,000 columns, and three times
+//! the memory.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use crate::database::DatabaseError;
 use crate::database::catalog::{Column, ForeignKey, Snapshot, TableDescription};
 use crate::guard::columns::ColumnRules;
 
-/// What the snapshot shows changes with it, besides what shapes depend on: columns, keys, comments, enum labels.
+/// A part of the fingerprint of a snapshot; the other part is the fingerprint of shapes. It changes with columns,
+/// constraints, comments, enum labels, schemas and role memberships.
 const CHANGES: &str = "SELECT concat_ws(' ',
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_attribute WHERE attrelid >= 16384 AND attnum > 0),
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_constraint),
@@ -27,7 +29,7 @@ const CHANGES: &str = "SELECT concat_ws(' ',
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_namespace),
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_auth_members))";
 
-/// $1 hidden schemas, $2 shown ones.
+/// $1 hidden schemas, $2 shown schemas.
 const TABLES: &str = concat!(
     visible!(),
     "SELECT v.oid, v.nspname::text, v.relname::text, v.name, ",
@@ -50,7 +52,7 @@ const COLUMNS: &str =
     WHERE v.whole OR has_column_privilege(a.attrelid, a.attnum, 'SELECT')
     ORDER BY a.attrelid, a.attnum";
 
-/// $1 types: name, and labels of an enum, of an array's and a domain's too.
+/// $1 types. Columns: oid, name, and the labels of an enum, or of the enum below an array or a domain.
 const TYPES: &str = concat!(
     "SELECT t.oid, ",
     type_name!(),
@@ -62,16 +64,16 @@ const TYPES: &str = concat!(
     LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.typnamespace WHERE t.oid = ANY ($1)"
 );
 
-/// Pairs of inheriting table or partition and parent, of which one may be visible.
+/// Pairs of a table or partition and its parent. Only one of the two may be visible to the role.
 const INHERITANCE: &str = "SELECT i.inhrelid, i.inhparent FROM pg_catalog.pg_inherits i
     JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'p', 'f')";
 
-/// $1 tables: their schemas and names.
+/// $1 tables. Columns: oid, schema, name.
 const NAMES_OF: &str = "SELECT c.oid, n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1)";
 
-/// $1 tables: the values of CHECK lists on one column. To write a CHECK as text the server locks its table, so tables
-/// that another transaction holds are left out before.
+/// $1 tables. Columns: table, column number, values of a CHECK list on that column. The server locks a table to write
+/// its CHECK as text, so tables that another transaction has locked exclusively are left out first.
 const CHECKS: &str = concat!(
     "WITH free AS MATERIALIZED (SELECT k.oid, k.conrelid, k.conkey[1] AS number FROM pg_catalog.pg_constraint k
       WHERE k.conrelid = ANY ($1) AND k.contype = 'c' AND cardinality(k.conkey) = 1
@@ -85,8 +87,8 @@ const CHECKS: &str = concat!(
     " GROUP BY w.oid, w.conrelid, w.number"
 );
 
-/// $1 tables, $2 the most values a column may have: the planner's most frequent ones of text columns with few of them;
-/// none where row security applies.
+/// $1 tables, $2 the maximum number of values. Columns: table, column number, most frequent values of a text column
+/// with few of them, from the planner's statistics. Tables with row-level security are left out.
 const FREQUENT: &str = concat!(
     "SELECT c.oid, a.attnum, ",
     frequent_values!("$2"),
@@ -100,20 +102,21 @@ const FREQUENT: &str = concat!(
     " ORDER BY s.inherited"
 );
 
-/// $1 tables: primary and foreign keys.
+/// $1 tables. Primary and foreign keys.
 const KEYS: &str =
     "SELECT k.conrelid, k.contype = 'p', k.confrelid, k.conkey, k.confkey FROM pg_catalog.pg_constraint k
     WHERE k.conrelid = ANY ($1) AND k.contype IN ('p', 'f') ORDER BY k.conrelid, k.conname";
 
-/// What a snapshot may hold.
+/// Limits of a snapshot.
 pub(super) struct Bounds<'a> {
     pub(super) sampled: usize,
     pub(super) max_bytes: usize,
-    /// The source's rules: a table is named together with its relatives that they touch.
+    /// The rules of the source. Each table is named together with the tables of its inheritance tree that a rule
+    /// affects.
     pub(super) rules: &'a ColumnRules,
 }
 
-/// A table while its columns come in.
+/// A table while its columns are read.
 struct Draft {
     table: TableDescription,
     /// Number and type of each column.
@@ -127,7 +130,7 @@ impl Draft {
         self.table.columns.get_mut(at)
     }
 
-    /// The names of a key's columns, if all of them may be seen.
+    /// Returns the names of a key's columns; `None` if one of them is not visible.
     fn names(&self, numbers: &[i16]) -> Option<Vec<String>> {
         let name = |number: &i16| {
             let at = self.columns.iter().position(|(own, _)| own == number)?;
@@ -137,8 +140,8 @@ impl Draft {
     }
 }
 
-/// All visible tables in the shape of [`TableDescription`], without what only `describe_table` shows; `None` when the
-/// catalog has not changed since the snapshot with this fingerprint was read.
+/// Returns all visible tables as [`TableDescription`], without the parts that only `describe_table` shows. `None` if
+/// the catalog still has the fingerprint `unless`.
 pub(super) async fn snapshot(
     connection: &mut PgConnection,
     (hidden, shown): (Vec<String>, Vec<String>),
@@ -182,7 +185,7 @@ async fn read(
         place.insert(oid.0, drafts.len());
         oids.push(oid);
         whole.push(row.try_get::<bool, _>(8)?);
-        // Comments come last: another user's must not take the place of tables.
+        // Comments are dropped before tables: long comments of another user must not displace tables.
         let comment: Option<String> = row.try_get(5)?;
         comment_bytes += comment.as_ref().map_or(0, String::len);
         let table = TableDescription {
@@ -220,13 +223,14 @@ async fn read(
         draft.table.columns.push(column);
     }
     drop(rows);
-    // Until here a table grew as its columns came.
+    // The list of columns grew while it was read.
     drafts.iter_mut().for_each(|draft| draft.table.columns.shrink_to_fit());
-    // The later of them wins: a type's or a column's own list over what the planner saw.
+    // A later list replaces an earlier one: the list of a type or of a CHECK is more exact than the planner's
+    // statistics.
     let most = i32::try_from(bounds.sampled).unwrap_or(i32::MAX);
     let frequent = sqlx::query(FREQUENT).bind(oids.clone()).bind(most).persistent(false);
     let checks = sqlx::query(CHECKS).bind(oids.clone()).persistent(false);
-    // A lock that another session takes meanwhile costs the values of CHECKs, not the schema.
+    // If another session locks a table meanwhile, only the values of CHECKs are missing.
     connection.execute("SAVEPOINT values_of_checks; SET LOCAL lock_timeout = 300").await?;
     for (query, may_fail) in [(frequent, false), (checks, true)] {
         let mut rows = query.fetch(&mut *connection);
@@ -288,15 +292,15 @@ fn draft_of<'a>(drafts: &'a mut [Draft], place: &HashMap<u32, usize>, oid: Oid) 
     drafts.get_mut(*place.get(&oid.0)?)
 }
 
-/// Gives each table the names of those in its inheritance or partition tree that a rule touches: rules about one hold for
-/// all. Tables of one tree share one list.
+/// Gives each table the names of the tables in its inheritance or partition tree that a rule affects. A rule about one
+/// table of a tree holds for all. The tables of one tree share one list.
 async fn kin(
     connection: &mut PgConnection,
     drafts: &mut [Draft],
     place: &HashMap<u32, usize>,
     rules: &ColumnRules,
 ) -> Result<(), sqlx::Error> {
-    // Each table's representative in its tree, nearer to the root of the representatives with every look.
+    // Union-find: maps each table to a table nearer to the root of its set. Each lookup shortens the path.
     let mut parent: HashMap<u32, u32> = HashMap::new();
     fn root(parent: &mut HashMap<u32, u32>, of: u32) -> u32 {
         let mut at = of;
@@ -338,7 +342,7 @@ async fn kin(
     Ok(())
 }
 
-/// Names the types and fills in the labels of enums; one text a type, however many columns have it.
+/// Fills in the names of types and the labels of enums. All columns of a type share one name.
 async fn types(
     connection: &mut PgConnection,
     drafts: &mut [Draft],
@@ -368,7 +372,7 @@ async fn types(
     Ok(())
 }
 
-/// A JSON text of TUDB's own queries.
+/// Parses a JSON text that TUDB built itself.
 fn decode<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }

@@ -1,5 +1,5 @@
-//! What a source's server is and what its login role could do if every guard failed, read once, and the SQL that makes a
-//! safe role.
+//! Reads once what the server is and what the login role could do if every guard failed. Writes the SQL for a safe
+//! role.
 
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -7,7 +7,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 use super::pooler_proof::End;
 use crate::quoting;
 
-/// $1: the rights as names, then whether the role has each. Server roles that an older version lacks are left out.
+/// One row: server, role and connection, then the names of the rights beyond reading that the role has. Roles that an
+/// older server lacks are left out.
 const RIGHTS: &str = r#"
 SELECT current_user::text, current_database()::text, current_setting('server_version'), pg_is_in_recovery(), clock_timestamp()::text, host(inet_client_addr()), inet_client_port(),
   host(inet_server_addr()), inet_server_port(), (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()),
@@ -31,24 +32,25 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
     UNION ALL SELECT 9, 'creating schemas' WHERE has_database_privilege(current_database(), 'CREATE')) rights)
 "#;
 
-/// The server, the role and what it could do besides reading.
+/// A server, its role, and the rights of the role beyond reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerReport {
     pub version: String,
     pub is_standby: bool,
-    /// The ends of the connection as the server sees them: the client's, its own; `None` on a socket of the machine.
+    /// Client end and server end of the connection, as the server sees them; `None` on a Unix socket.
     pub(super) ends: Option<(End, End)>,
-    /// When this was read, by the server's clock.
+    /// When the report was read, by the server's clock.
     pub(super) seen_at: String,
-    /// Whether a pooler in transaction mode stands in between.
+    /// True behind a pooler in transaction mode.
     pub is_pooled: bool,
-    /// The version of TLS, when the connection is encrypted; behind a pooler it is the pooler's own connection.
+    /// The TLS version of an encrypted connection. Behind a pooler it is that of the connection between pooler and
+    /// server.
     pub encryption: Option<String>,
-    /// The server's own, such as `UTF8` or `LATIN1`.
+    /// The encoding of the database, such as `UTF8` or `LATIN1`.
     pub encoding: String,
     pub role: String,
     pub database: String,
-    /// Tables of other servers that it may read.
+    /// Number of foreign tables that the role may read.
     pub foreign_tables: i64,
     /// Attributes, memberships and rights that go beyond reading; empty for a safe role.
     pub dangers: Vec<String>,
@@ -72,7 +74,7 @@ impl ServerReport {
         })
     }
 
-    /// Adds what the role could do that statements run as.
+    /// Adds the rights of the role that statements run as.
     pub(super) fn add(&mut self, other: ServerReport) {
         self.foreign_tables = self.foreign_tables.max(other.foreign_tables);
         for danger in other.dangers {
@@ -85,7 +87,7 @@ impl ServerReport {
         self.dangers.is_empty()
     }
 
-    /// One sentence.
+    /// Says in one sentence what the role can do.
     pub fn summary(&self, allow_foreign_tables: bool) -> String {
         let mut text = if self.is_safe() {
             format!("role {} can only read", self.role)
@@ -102,7 +104,7 @@ impl ServerReport {
         text
     }
 
-    /// The statements that make a role which can only read.
+    /// Returns the statements that create a role which can only read.
     pub fn remedy(&self) -> String {
         let database = quoting::quoted_name(&self.database);
         format!(
@@ -115,7 +117,7 @@ impl ServerReport {
     }
 }
 
-/// An address and a port from two columns.
+/// Reads an address and a port from the columns `at` and `at + 1`.
 fn end(row: &PgRow, at: usize) -> Result<Option<End>, sqlx::Error> {
     let (address, port): (Option<String>, Option<i32>) = (row.try_get(at)?, row.try_get(at + 1)?);
     Ok(address.and_then(|text| text.parse().ok()).zip(port.and_then(|port| u16::try_from(port).ok())))

@@ -1,5 +1,5 @@
-//! One read on one connection: the transaction that [`PostgresEngine::open`] began, run to its end, to its deadline or
-//! to its cancellation, and rolled back in each case.
+//! One read on one connection. Runs the transaction that [`PostgresEngine::open`] began until its end, its deadline or
+//! its cancellation, and rolls it back in each case.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,50 +18,53 @@ use crate::database::result_set::ResultSet;
 use crate::database::{DatabaseError, Explanation, ListRequest, ReadOptions, TablePage};
 use crate::guard::ApprovedSql;
 
-/// How long the process waits past the server's own limit before it cancels by itself.
+/// How long TUDB waits past the server's own time limit before it cancels the statement itself.
 const SERVER_HEAD_START: Duration = Duration::from_millis(250);
 
-/// Between two attempts to cancel a statement that has not come back.
+/// Pause between two attempts to cancel a statement that has not returned.
 const CANCEL_AGAIN: Duration = Duration::from_millis(50);
 
-/// Bytes of a plan that is read at all; a literal of the statement stands in it as often as it is used.
+/// Maximum bytes of a plan. A plan repeats a literal of the statement at each use.
 const MAX_PLAN_BYTES: usize = 4 << 20;
 
-/// What the opening message tells of a transaction.
+/// What the opening message returns about a transaction.
 #[derive(Clone, Debug)]
 pub(super) struct Opened {
-    /// Of the backend.
+    /// Process id of the backend.
     pub(super) pid: i32,
-    /// The `search_path` as the session had it: anything that an administrator put there, never part of a statement.
+    /// The `search_path` of the session. An administrator may have set it to any text, so it never becomes part of a
+    /// statement.
     pub(super) set_path: String,
-    /// The `search_path` under which a caller's text is read: quoted names of `schemas`.
+    /// The `search_path` under which a caller's text is parsed: the quoted names of `schemas`.
     pub(super) callers_path: String,
-    /// The schemas which that path means, in order; `pg_catalog` is the first.
+    /// The schemas of that path, in order; `pg_catalog` is the first.
     pub(super) schemas: Vec<String>,
-    /// The path that the opening message left.
+    /// The path that is set when the opening message ends.
     pub(super) path: SearchPath,
 }
 
-/// A connection in a transaction. Dropped before [`OpenTransaction::finish`] it is closed, and its statement is cancelled.
+/// A connection in a transaction. If it is dropped before [`OpenTransaction::finish`], the connection is closed and its
+/// statement is cancelled.
 pub(super) struct OpenTransaction {
     pub(super) connection: Option<PoolConnection<Postgres>>,
     /// `None` until the transaction is open.
     pub(super) opened: Option<Opened>,
     pub(super) application_name: String,
     pub(super) canceller: Canceller,
-    /// Given back when the backend is free or gone.
+    /// Released when the backend is idle or gone.
     pub(super) permit: Option<Permit>,
 }
 
-/// The right to one of the source's connections. A backend that does not end keeps it.
+/// Permission to use one of the source's connections. A backend that does not end keeps its permit.
 pub(super) struct Permit {
     pub(super) _permit: OwnedSemaphorePermit,
-    /// One clone for each connection in use; none yet while a read waits for its connection.
+    /// A clone of the engine's counter, which counts connections in use. `None` while the read waits for its
+    /// connection.
     pub(super) in_use: Option<Arc<()>>,
 }
 
 impl OpenTransaction {
-    /// Rolls back and gives the connection back, without holding up the reply.
+    /// Rolls back and returns the connection to the pool in the background, so the reply does not wait.
     fn finish(mut self, unread: bool) {
         let Some(connection) = self.connection.take() else { return };
         let (name, canceller) = (std::mem::take(&mut self.application_name), self.canceller.clone());
@@ -69,7 +72,8 @@ impl OpenTransaction {
         tokio::spawn(async move {
             let mut connection = connection;
             if let (true, Some(pid)) = (unread, pid) {
-                // The rest of the rows would have to be read first; the server can stop instead.
+                // Before the rollback the driver would read the remaining rows. A cancel makes the server stop sending
+                // them.
                 canceller.cancel(pid, &name).await;
             }
             let rolled_back = tokio::time::timeout(canceller.grace, connection.execute("ROLLBACK")).await;
@@ -120,7 +124,8 @@ impl PostgresSession<'_> {
         let result = self.within(options, read).await;
         match result {
             Err(DatabaseError::Sql { sqlstate: Some(state), .. }) if remembered && is_about_shape(&state) => {
-                // A table has changed since: the shape is asked for again, in a new transaction, once.
+                // A table changed after its shape was remembered. The shape is asked for again, once, in a new
+                // transaction.
                 engine.shapes.forget();
                 let session = engine.open(&call, options, None).await?;
                 session.within(options, read).await
@@ -140,7 +145,7 @@ impl PostgresSession<'_> {
         self.within(options, async |connection, opened| {
             let mut checked = engine.look_up(connection, opened, sql).await?;
             engine.confirm(connection, opened, sql, &mut checked).await?;
-            // A verbose plan names every column that a scan reads, denied ones too.
+            // A verbose plan names every column that a scan reads, also denied columns.
             let verbose = engine.settings.column_rules.is_empty();
             let opening = match (verbose, analyze) {
                 (true, true) => "EXPLAIN (FORMAT JSON, VERBOSE, ANALYZE) SELECT * FROM (",
@@ -218,8 +223,8 @@ impl PostgresSession<'_> {
         .await
     }
 
-    /// Runs `read` until the deadline or until the call is cancelled; then the statement is cancelled on the server,
-    /// the original call is waited for, and a connection that does not come back is closed.
+    /// Runs `read` until the deadline or the cancellation of the call. Then it cancels the statement on the server and
+    /// waits for `read`. A connection whose `read` does not return in time is closed.
     async fn within<T>(
         self,
         options: &ReadOptions,
@@ -240,7 +245,7 @@ impl PostgresSession<'_> {
             let ended = tokio::select! {
                 result = &mut reading => match result {
                     Ok(result) => Ok(result),
-                    // The rest of the message would have to be read first.
+                    // The connection cannot be used again without reading the rest of the message.
                     Err(TooLarge { .. }) => Err(DatabaseError::MessageTooLarge { limit_bytes }),
                 },
                 () = options.cancel.cancelled() => Err(DatabaseError::Cancelled),
@@ -250,7 +255,7 @@ impl PostgresSession<'_> {
                 Ok(result) => (result, false),
                 Err(why @ DatabaseError::MessageTooLarge { .. }) => (Err(why), true),
                 Err(why) => {
-                    // Again and again: a cancel that comes between two statements of the read hits neither.
+                    // Repeated, because a cancel that arrives between two statements of the read has no effect.
                     let cancelling = async {
                         loop {
                             canceller.cancel(pid, &name).await;
@@ -292,8 +297,9 @@ impl PostgresSession<'_> {
     }
 }
 
-/// Whether the error may come from a table that changed under a remembered shape.
+/// True if the error may come from a table that changed after its shape was remembered.
 fn is_about_shape(sqlstate: &str) -> bool {
-    // feature_not_supported ("cached plan must not change result type"), undefined column, too many column aliases.
+    // feature_not_supported ("cached plan must not change result type"), undefined_column, invalid_column_reference
+    // (too many column aliases), datatype_mismatch, cannot_coerce.
     matches!(sqlstate, "0A000" | "42703" | "42P10" | "42804" | "42846")
 }

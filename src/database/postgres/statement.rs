@@ -1,5 +1,5 @@
-//! The caller's statement on its way to the server and back: its shape (names and types of its columns), the wrapped
-//! text, and its rows written into the reply.
+//! Runs the caller's statement: asks for its shape (names and types of its columns), wraps its text, and writes its
+//! rows into the reply.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -22,42 +22,42 @@ use crate::database::{DatabaseError, ReadOptions};
 use crate::guard::columns::MASK;
 use crate::guard::{ApprovedSql, QualifiedSql};
 
-/// How often the catalog is looked at for changes that make remembered shapes wrong.
+/// Interval at which the catalog is read for changes that make remembered shapes wrong.
 const FINGERPRINT_EVERY: Duration = Duration::from_secs(5);
 
-/// A column of a statement: its name, and how its values travel.
+/// A column of a statement.
 #[derive(Clone, Debug)]
 pub(super) struct ShapeColumn {
     name: String,
     type_name: String,
     kind: Kind,
-    /// Whether `***` stands in place of its values.
+    /// True if each of its values is replaced by `***`.
     masked: bool,
 }
 
-/// What is remembered of a statement.
+/// A remembered statement.
 #[derive(Debug)]
 pub(super) struct Shape {
     columns: Vec<ShapeColumn>,
-    /// The text that runs: the caller's, with schemas before names that could mean something else.
+    /// The text that runs: the caller's text, with schemas added to names that could mean something else.
     text: QualifiedSql,
-    /// The `search_path` under which it was checked.
+    /// The `search_path` under which the text was checked.
     path: String,
-    /// The caller's whole path at that time: with another one its names may mean something else.
+    /// The caller's whole path at that time. Under another path the names may mean something else.
     callers_path: String,
 }
 
-/// Shapes of statements seen before, for as long as the catalog's fingerprint stands.
+/// Shapes of statements seen before. All are forgotten when the fingerprint of the catalog changes.
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
     known: Mutex<HashMap<String, Arc<Shape>>>,
-    /// Part of every text that the server remembers by name, so that a new generation is prepared anew.
+    /// Part of every text that the server remembers by name, so that texts of a new generation are prepared again.
     generation: AtomicU64,
     fingerprint: Mutex<(Option<Instant>, String)>,
 }
 
 impl Shapes {
-    /// Under which a statement is remembered: a role may have a search path of its own.
+    /// Returns the key of a remembered statement: its text, and its role because a role may have its own search path.
     pub(super) fn key<'a>(sql: &'a ApprovedSql, options: &ReadOptions) -> Cow<'a, str> {
         match &options.identity {
             None => Cow::Borrowed(sql.text()),
@@ -82,7 +82,7 @@ impl Shapes {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether it is time to look at the catalog again.
+    /// True if the fingerprint of the catalog is due to be read again.
     pub(super) fn is_due(&self) -> bool {
         let looked = self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner).0;
         looked.is_none_or(|at| at.elapsed() >= FINGERPRINT_EVERY)
@@ -100,13 +100,13 @@ impl Shapes {
 }
 
 impl PostgresEngine {
-    /// Whether a statement may run as it is remembered. With rules it is looked up each time: whether what is
-    /// remembered still holds is asked only now and then.
+    /// True if a remembered statement may run without another check. A source with column rules, or one that refuses
+    /// foreign tables, checks each run: the catalog is compared only every [`FINGERPRINT_EVERY`].
     fn may_remember(&self) -> bool {
         self.settings.column_rules.is_empty() && self.settings.vouched.foreign_tables
     }
 
-    /// The path that a transaction begins with: the caller's when a remembered statement follows at once.
+    /// Returns the path that a transaction begins with: the caller's path if a remembered statement can run at once.
     pub(super) fn first_path(&self, sql: Option<&ApprovedSql>, options: &ReadOptions) -> SearchPath {
         let runs_at_once = sql.is_some_and(|sql| {
             self.may_remember()
@@ -117,8 +117,8 @@ impl PostgresEngine {
         if runs_at_once { SearchPath::Callers } else { SearchPath::Own }
     }
 
-    /// Names and types of a statement's columns, remembered or asked for. The transaction is under the caller's path
-    /// afterwards.
+    /// Returns the columns of a statement and its text, remembered or newly checked. Afterwards the transaction is
+    /// under the path of the shape.
     async fn shape(
         &self,
         connection: &mut PgConnection,
@@ -142,12 +142,12 @@ impl PostgresEngine {
             }
         }
         if path == SearchPath::Callers {
-            // It was forgotten since the transaction began.
+            // The shape was forgotten after the transaction began.
             connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(own)?;
             path = SearchPath::Own;
         }
         debug_assert_eq!(path, SearchPath::Own);
-        // Remembered with the shape: what may be chosen for a name changes with the catalog too.
+        // The result is remembered with the shape, because a change of the catalog can change what a name means.
         let mut checked = self.look_up(connection, opened, approved).await?;
         self.confirm(connection, opened, approved, &mut checked).await?;
         let described = async {
@@ -181,7 +181,8 @@ impl PostgresEngine {
         Ok(shape)
     }
 
-    /// One prepare of the caller's own text. `None` when the driver cannot name a type of it (multiranges).
+    /// Prepares the caller's text and returns the name and type of each column. `None` if the driver cannot name a type
+    /// (multiranges).
     async fn prepare(
         &self,
         connection: &mut PgConnection,
@@ -211,7 +212,7 @@ impl PostgresEngine {
         }
     }
 
-    /// Runs the wrapped statement. The flag says that rows were left unread.
+    /// Runs the wrapped statement. The flag is true if the server still has rows to send.
     pub(super) async fn rows(
         &self,
         connection: &mut PgConnection,
@@ -247,7 +248,8 @@ impl PostgresEngine {
     }
 }
 
-/// Says of a call that only a user's function could have answered that it is not vouched for.
+/// Replaces the error "undefined function" if the text was changed to call a built-in: only a function of a user fits
+/// the call, and nobody vouches for it.
 pub(super) fn shadowed(error: DatabaseError, sent: &QualifiedSql) -> DatabaseError {
     match error {
         DatabaseError::Sql { sqlstate: Some(state), message, .. } if state == "42883" && sent.is_changed() => {
@@ -262,14 +264,16 @@ pub(super) fn shadowed(error: DatabaseError, sent: &QualifiedSql) -> DatabaseErr
     }
 }
 
-/// The one place where text from outside becomes a statement of this engine. `text` is built from an [`ApprovedSql`].
+/// The only place where text from outside becomes a statement of this engine. `text` is built from an [`ApprovedSql`].
 pub(super) fn approved(text: String) -> AssertSqlSafe<String> {
     AssertSqlSafe(text)
 }
 
-/// The caller's text as a sub-query, each column in the form in which it travels; also the characters before the text.
+/// Wraps the caller's text as a sub-query that converts each column to the form in which it is sent. Also returns the
+/// number of characters before the text.
 ///
-/// A number is never cut. One that is longer than the whole reply is cut here all the same, since its row is left out.
+/// A number is never cut in a reply. A number longer than the whole reply is cut here, because its row is left out
+/// anyway.
 fn wrap(sql: &str, shape: &[ShapeColumn], budget: &Budget) -> (String, usize) {
     let (max_cell_bytes, max_digits) = (budget.max_cell_bytes, budget.max_reply_bytes + 1);
     let mut text = String::with_capacity(sql.len() + 48 * shape.len() + 64);
@@ -337,14 +341,15 @@ fn write_row(writer: &mut ResultWriter, row: &PgRow, shape: &[ShapeColumn]) -> R
     Ok(writer.end_row())
 }
 
-/// A signed integer of two, four or eight bytes, as it travels in the binary format.
+/// Reads a signed integer of two, four or eight bytes in network byte order.
 fn big_endian(bytes: &[u8]) -> i64 {
     let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
     bytes.iter().fold(if negative { -1 } else { 0 }, |value, byte| (value << 8) | i64::from(*byte))
 }
 
-/// Names, then types, by two unnamed statements that return built-in types only and run nothing: the join on false
-/// makes the planner drop the sub-query. For poolers, and for types that the driver cannot look up.
+/// Returns names and types of the columns by two unnamed statements, for poolers and for types that the driver cannot
+/// look up. Both statements return built-in types. Neither runs the caller's text: the join on false makes the planner
+/// drop the sub-query.
 async fn probe(connection: &mut PgConnection, sql: &QualifiedSql) -> Result<Vec<(String, u32)>, DatabaseError> {
     let opening = "SELECT pg_catalog.row_to_json(r)::pg_catalog.text FROM (SELECT t.* FROM (SELECT 1) d LEFT JOIN (";
     let text = format!("{opening}{}\n) t ON false) r", sql.text());

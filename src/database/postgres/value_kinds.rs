@@ -1,4 +1,4 @@
-//! PostgreSQL's types by oid: how a value travels, and what the type is called.
+//! PostgreSQL's types by oid: the form in which their values are sent, and their names.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,25 +6,25 @@ use std::sync::{Mutex, PoisonError};
 use sqlx::postgres::types::Oid;
 use sqlx::{PgConnection, Row};
 
-/// How a column's values travel from the server.
+/// The form in which the server sends the values of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Bool,
     Int2,
     Int4,
     Int8,
-    /// As text that is a JSON number, or NaN or an infinity.
+    /// Text: a JSON number, `NaN` or an infinity.
     Float,
-    /// As text of exact digits, never cut.
+    /// Text: exact digits, never cut.
     Digits,
-    /// As text of a bounded length.
+    /// Text of a bounded length.
     Short,
-    /// As text that may be long: cut on the server, its whole length beside it.
+    /// Text that may be long. The server cuts it and sends the length of the whole text beside it.
     Long,
 }
 
 impl Kind {
-    /// Oids are fixed for built-in types (`pg_type.dat`).
+    /// The oids of built-in types are fixed (`pg_type.dat`).
     pub(super) fn of(oid: u32) -> Self {
         match oid {
             16 => Kind::Bool,
@@ -40,19 +40,19 @@ impl Kind {
     }
 }
 
-/// Names of types, remembered: a type keeps its oid and is hardly ever renamed.
+/// Remembered names of types. A type keeps its oid and is hardly ever renamed.
 #[derive(Debug, Default)]
 pub(super) struct TypeNames(Mutex<HashMap<u32, String>>);
 
 impl TypeNames {
-    /// Whether one of the types has to be asked for.
+    /// True if the name of one of the types has to be queried.
     pub(super) fn are_unknown(&self, oids: &[u32]) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         oids.iter().any(|oid| well_known(*oid).is_none() && !known.contains_key(oid))
     }
 
-    /// Asks for the names that are not known: `format_type` spelling without modifier; a user's type with its schema
-    /// (`public.mood`).
+    /// Queries the names that are not remembered: in the spelling of `format_type` without modifier, and with the
+    /// schema for a user's type (`public.mood`).
     pub(super) async fn learn(&self, connection: &mut PgConnection, oids: &[u32]) -> Result<(), sqlx::Error> {
         const QUERY: &str = "SELECT t.oid, CASE
               WHEN coalesce(en.nspname, n.nspname) = 'pg_catalog' THEN format_type(t.oid, NULL)
@@ -82,7 +82,7 @@ impl TypeNames {
         Ok(())
     }
 
-    /// The names of the types, `unknown` for one that was not asked for.
+    /// Returns the names of the types; `unknown` for a type whose name was never queried.
     pub(super) fn names(&self, oids: &[u32]) -> Vec<String> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let name = |oid: &u32| {
@@ -92,7 +92,7 @@ impl TypeNames {
     }
 }
 
-/// The types of nearly every table, so that they cost no question.
+/// The types of most tables, so that their names need no query.
 fn well_known(oid: u32) -> Option<&'static str> {
     Some(match oid {
         16 => "boolean",

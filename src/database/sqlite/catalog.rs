@@ -1,4 +1,4 @@
-//! What SQLite says about its tables, read with literal SQL and bound names.
+//! Reads SQLite's catalog with literal SQL. Names are bound, except in the query that samples a column's values.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,13 +13,13 @@ use crate::database::{ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
 use crate::quoting;
 
-/// Tables and views in name order, without SQLite's own and without the shadow tables of virtual ones.
+/// Tables and views, without those of SQLite itself and without the shadow tables of virtual tables.
 const NAMES: &str = "SELECT l.name, l.type, (SELECT s.sql FROM sqlite_schema AS s
       WHERE s.name = l.name AND s.type IN ('table', 'view'))
     FROM pragma_table_list AS l
     WHERE l.schema = 'main' AND l.type IN ('table', 'view', 'virtual') AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
 
-/// Hits of a search that a table shows.
+/// Maximum hits of a search that a table shows.
 const MATCHES: usize = 20;
 
 const COLUMNS: &str = "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1)
@@ -38,7 +38,7 @@ const REFERENCED_BY: &str = "SELECT m.name AS \"table\", f.id, f.\"from\", f.\"t
 const INDEXES: &str = "SELECT sql FROM sqlite_schema
     WHERE type = 'index' AND tbl_name = ?1 AND sql IS NOT NULL ORDER BY name";
 
-/// Rows of a table as `ANALYZE` has counted them.
+/// Number of rows of each table, as `ANALYZE` counted them.
 const ESTIMATES: &str = "SELECT tbl, max(CAST(stat AS INTEGER)) FROM sqlite_stat1 GROUP BY tbl";
 
 pub(super) fn list(handle: &Handle, request: &ListRequest) -> Result<TablePage, ReadError> {
@@ -93,7 +93,7 @@ pub(super) fn list(handle: &Handle, request: &ListRequest) -> Result<TablePage, 
     Ok(TablePage { tables, total, more })
 }
 
-/// Describes one table. `closed` holds tables that nobody may read, in ASCII lower case.
+/// Describes one table. `closed` contains the tables that nobody may read, in ASCII lower case.
 pub(super) fn describe(
     handle: &Handle,
     wanted: &str,
@@ -116,7 +116,7 @@ pub(super) fn describe(
     Ok(table(handle, found, true)?)
 }
 
-/// `main.name`, `"name"`, `[name]` and `` `name` `` all mean `name`.
+/// Removes the schema and the quotes: `main.name`, `"name"`, `[name]` and `` `name` `` all mean `name`.
 fn unquote(wanted: &str) -> String {
     let bare = wanted.trim();
     let bare = bare.strip_prefix("main.").unwrap_or(bare);
@@ -128,7 +128,7 @@ fn unquote(wanted: &str) -> String {
     bare.to_owned()
 }
 
-/// Changes when the schema does.
+/// Returns a value that changes when the schema does.
 pub(super) fn fingerprint(handle: &Handle) -> Result<String, ReadError> {
     let mut hasher = DefaultHasher::new();
     let mut statement = handle.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema")?;
@@ -138,7 +138,8 @@ pub(super) fn fingerprint(handle: &Handle) -> Result<String, ReadError> {
     Ok(format!("{:016x}", hasher.finish()))
 }
 
-/// Sends all tables but the closed ones with what a schema context needs; returns how many did not fit into `max_bytes`.
+/// Sends all tables except the closed ones, with what a schema context needs. Returns the number of tables that did not
+/// fit into `max_bytes`.
 pub(super) fn snapshot(
     handle: &Handle,
     closed: &BTreeSet<String>,
@@ -156,7 +157,7 @@ pub(super) fn snapshot(
         table.rows = estimates.get(&named.name).copied();
         if named.kind == TableKind::Table {
             for column in &mut table.columns {
-                // Tables go before values.
+                // Values get at most half of the memory, so that they do not displace tables.
                 if column.values.is_empty() && is_text(&column.type_name) && bytes < max_bytes / 2 {
                     column.values = readable(sample(handle, &named.name, &column.name, sampled), &mut None)?;
                 }
@@ -172,13 +173,13 @@ pub(super) fn snapshot(
     Ok(left_out)
 }
 
-/// Rows looked at for the values of a text column.
+/// Rows that are read for the values of a text column.
 const SAMPLED_ROWS: i64 = 20_000;
 
-/// The distinct values of a text column when it has at most `most`, in order; none otherwise.
+/// Returns the distinct values of a text column, in order, if there are at most `most`; otherwise none.
 fn sample(handle: &Handle, table: &str, column: &str, most: usize) -> Result<Vec<String>, Fault> {
     let (table, column) = (quoting::quoted_name(table), quoting::quoted_name(column));
-    // Names from the catalog itself, quoted; a name cannot be bound.
+    // A name cannot be bound. These names come from the catalog and are quoted.
     let text = format!(
         "SELECT DISTINCT v FROM (SELECT {column} AS v FROM {table} LIMIT {SAMPLED_ROWS})
          WHERE typeof(v) = 'text' AND length(v) BETWEEN 1 AND 60 ORDER BY v LIMIT {}",
@@ -193,7 +194,7 @@ fn is_text(declared: &str) -> bool {
     ["CHAR", "TEXT", "CLOB"].iter().any(|word| declared.contains(word))
 }
 
-/// A table or view, with what its CREATE statement says.
+/// A table or view, with its CREATE statement.
 struct Named {
     name: String,
     kind: TableKind,
@@ -201,13 +202,14 @@ struct Named {
 }
 
 impl Named {
-    /// Parsed anew each time: a schema can have thousands of tables, of which few are looked at.
+    /// Parses the CREATE statement at each call: a schema can have thousands of tables, of which few are needed.
     fn created(&self) -> Created {
         Created::read(&self.sql)
     }
 }
 
-/// In the order of the names' UTF-8, which is the cursor's too, whatever the encoding of the file.
+/// Returns the tables in the order of their names in UTF-8, whatever the encoding of the file. A cursor uses the same
+/// order.
 fn names(handle: &Handle) -> Result<Vec<Named>, Fault> {
     let mut statement = handle.prepare(NAMES)?;
     let mut names = Vec::new();
@@ -221,14 +223,14 @@ fn names(handle: &Handle) -> Result<Vec<Named>, Fault> {
     Ok(names)
 }
 
-/// One of TUDB's own statements about a table, with its name bound.
+/// Compiles a statement of TUDB about a table, with the name of the table bound.
 fn about<'a>(handle: &'a Handle, sql: &str, table: &str) -> Result<Statement<'a>, Fault> {
     let mut statement = handle.prepare(sql)?;
     statement.bind(table)?;
     Ok(statement)
 }
 
-/// One column of every row; NULL is left out.
+/// Returns one column of every row, without NULLs.
 fn texts(mut statement: Statement<'_>, column: usize) -> Result<Vec<String>, Fault> {
     let mut texts = Vec::new();
     while statement.step()? {
@@ -237,8 +239,8 @@ fn texts(mut statement: Statement<'_>, column: usize) -> Result<Vec<String>, Fau
     Ok(texts)
 }
 
-/// What SQLite says of a table that it cannot read itself (a view over a table that is gone, a module that is not
-/// loaded): nothing, and why. A read that was stopped is an error all the same.
+/// Returns an empty value, and sets `problem`, if SQLite cannot read the table: a view over a missing table, or a
+/// module that is not loaded. A read that was stopped remains an error.
 fn readable<T: Default>(read: Result<T, Fault>, problem: &mut Option<String>) -> Result<T, Fault> {
     match read {
         Err(fault) if !fault.is_interrupted() && !fault.is_out_of_memory() && !fault.is_no_database() => {
@@ -255,7 +257,7 @@ fn primary_key(handle: &Handle, table: &str) -> Result<Vec<String>, Fault> {
 
 fn estimates(handle: &Handle) -> HashMap<String, i64> {
     let mut estimates = HashMap::new();
-    // The statistics table is there only after ANALYZE.
+    // The statistics table exists only after ANALYZE.
     let Ok(mut statement) = handle.prepare(ESTIMATES) else { return estimates };
     while let Ok(true) = statement.step() {
         if let (Some(table), Value::Integer(rows)) = (statement.text(0), statement.value(1)) {
@@ -305,7 +307,7 @@ fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription
         }
     }
     for key in &mut description.foreign_keys {
-        // A key without named columns points at the other table's primary key.
+        // A foreign key without column names refers to the primary key of the other table.
         if key.referenced_columns.is_empty() {
             key.referenced_columns = primary_key(handle, &key.references)?;
         }
@@ -346,7 +348,7 @@ fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription
     Ok(description)
 }
 
-/// Place in the primary key and name of each column that has one.
+/// Returns the position in the primary key, and the name, of each of its columns.
 fn key_places(handle: &Handle, table: &str) -> Result<Vec<(i64, String)>, Fault> {
     let mut rows = about(handle, COLUMNS, table)?;
     let mut places = Vec::new();
@@ -358,7 +360,7 @@ fn key_places(handle: &Handle, table: &str) -> Result<Vec<(i64, String)>, Fault>
     Ok(places)
 }
 
-/// The columns, with what the table's own text says of them when it is given.
+/// Returns the columns of a table. `created` adds what the CREATE statement says about them.
 pub(super) fn columns(handle: &Handle, table: &str, created: &Created) -> Result<Vec<Column>, Fault> {
     let mut rows = about(handle, COLUMNS, table)?;
     let mut columns = Vec::new();

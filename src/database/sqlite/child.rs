@@ -1,7 +1,7 @@
-//! The process that reads a file: it takes its setup, then one request after the other, and answers each once.
+//! The process that reads a file. It receives its setup, then one request after the other, and answers each once.
 //!
-//! It ends at the end of its input, also in the middle of a statement, and by itself when a statement has outlived its
-//! end: a thread of its own watches each of the two, because SQLite looks at the clock only between two operations.
+//! It ends when its input ends, also during a statement, and when a statement is long overdue. A separate thread
+//! watches for each of the two, because SQLite checks the clock only between two operations.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -16,15 +16,16 @@ use super::{catalog, rules, vfs};
 use crate::database::bootstrap;
 use crate::guard::ApprovedSql;
 
-/// How often a file is opened anew for one read, because it or its neighbours changed under the read.
+/// How many times a file is opened at most for one read, if the file or the files beside it change during the read.
 const OPENINGS: u32 = 3;
-/// Between two of them: a writer that opens or closes the file needs a moment.
+/// Pause between two openings: a writer that opens or closes the file needs a moment.
 const BETWEEN_OPENINGS: Duration = Duration::from_millis(20);
 
-/// Bytes of one temporary file; a statement has a few.
+/// Maximum bytes of one temporary file. A statement has a few.
 const MAX_TEMPORARY_FILE_BYTES: u64 = 256 << 20;
 
-/// Serves as the process that `tudb sqlite-worker` starts, on its standard input and output.
+/// Runs the process that `tudb sqlite-worker` starts, on its standard input and output. Returns false if the pipe
+/// failed or a message was invalid.
 pub fn serve() -> bool {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
@@ -38,7 +39,7 @@ pub fn serve() -> bool {
     served.is_ok()
 }
 
-/// Ends the process when nobody holds the other end of its input any more.
+/// Ends the process when the other end of its input is closed.
 #[cfg(unix)]
 fn end_with_input() {
     use rustix::event::{PollFd, PollFlags, poll};
@@ -54,12 +55,12 @@ fn end_with_input() {
 }
 
 fn leave() -> ! {
-    // Nothing was written that would have to be finished.
+    // The process has written nothing that would have to be completed.
     #[allow(clippy::exit)]
     std::process::exit(0)
 }
 
-/// Ends the process when a statement is overdue.
+/// Ends the process when a statement runs past its deadline by more than `sqlite_overrun_ms`.
 pub(super) struct Overdue {
     end: Mutex<Option<Instant>>,
     armed: Condvar,
@@ -88,15 +89,15 @@ impl Overdue {
 
     fn set(&self, end: Option<Instant>) {
         *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
-        // A watch that sleeps until an earlier end finds the new one when it wakes up.
+        // A watch that sleeps until an earlier deadline reads the new one when it wakes up.
         if end.is_some() {
             self.armed.notify_one();
         }
     }
 }
 
-/// Answers the setup and then every request until the input ends. `overdue` also says that the process is this engine's
-/// alone, so that the memory of SQLite in it can be bounded.
+/// Answers the setup and then every request until the input ends. `overdue` is given only in a process of its own,
+/// where the memory of SQLite can be limited.
 pub(super) fn answer_all(input: &mut impl Read, output: &mut impl Write, overdue: Option<&Overdue>) -> io::Result<()> {
     let Some(setup) = pipe::receive::<Setup>(input)? else { return Ok(()) };
     let mut reader = Reader::new(setup, overdue.is_some());
@@ -133,21 +134,21 @@ pub(super) fn answer_all(input: &mut impl Read, output: &mut impl Write, overdue
     Ok(())
 }
 
-/// The database of a process, opened anew whenever the file is another one.
+/// The database of a process. It is opened again when the file has changed.
 struct Reader {
     setup: Setup,
-    /// Whether the memory of SQLite in the process is this database's alone.
+    /// True if this database is the only user of SQLite in the process.
     is_alone: bool,
     open: Option<Open>,
-    /// Name of the CTE around a statement. Nobody can know it, so that it is the name of nothing else.
+    /// Name of the CTE around a statement. It contains a new UUID, so nothing else has this name.
     wrapper: String,
 }
 
 struct Open {
     handle: Handle,
-    /// The file as it was when it was opened; `None` for a database in memory.
+    /// The state of the file when it was opened; `None` for a database in memory.
     look: Option<Look>,
-    /// Memory that SQLite held once the schema was read.
+    /// Bytes that SQLite used after it had read the schema.
     schema_bytes: i64,
 }
 
@@ -163,7 +164,7 @@ impl Reader {
         }
     }
 
-    /// The connection to the file as it is now.
+    /// Returns the connection, opened again if the file has changed.
     fn handle(&mut self) -> Result<&Open, ReadError> {
         let now = match &self.setup.place {
             Place::File(path) => Some(file::look(path)?),
@@ -202,7 +203,7 @@ impl Reader {
         if !self.setup.rules.is_empty() {
             handle.scan_in_table_order();
         }
-        // Reads the schema. What is wrong with it, or a writer's lock, is told by the first read.
+        // Reads the schema. If the schema is broken, or a writer holds a lock, the first read reports the error.
         let read = handle.execute("SELECT count(*) FROM sqlite_schema");
         handle.wait_for_locks();
         if let (Err(fault), Some(look), Place::File(path)) = (read, &look, &self.setup.place)
@@ -221,8 +222,8 @@ impl Reader {
         missing(fault)
     }
 
-    /// Does what a request asks. A read during which an unlocked file changed, or that failed because the files beside the
-    /// database did, is done again.
+    /// Answers a request. The read is repeated if the file is not locked and changed during the read, or if the read
+    /// failed because the files beside the database changed.
     fn answer(&mut self, request: &Request, end: Instant, tell: &mut dyn FnMut(Reply)) -> Result<Answer, ReadError> {
         let mut openings = 1;
         loop {
@@ -292,7 +293,7 @@ impl Reader {
     }
 }
 
-/// The error of a database that does not open.
+/// Converts the error of a database that cannot be opened.
 fn missing(fault: handle::Fault) -> ReadError {
     match ReadError::from(fault) {
         ReadError::Sql { message, .. } | ReadError::Stale { message } => ReadError::Missing { message },

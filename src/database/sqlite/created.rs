@@ -1,5 +1,5 @@
-//! What only the text of a CREATE statement tells, because SQLite has no catalog of it: remarks, CHECKs, generation
-//! expressions. Pure. A text that cannot be read gives nothing; it never fails a description.
+//! Reads what SQLite stores only in the text of a CREATE statement: comments, CHECKs, generation expressions. Pure. A
+//! text that cannot be parsed gives nothing and never fails a description.
 
 use std::collections::HashMap;
 
@@ -8,23 +8,23 @@ use sqlparser::dialect::SQLiteDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 
-/// Bytes of a CREATE statement that is read at all.
+/// Maximum bytes of a CREATE statement that is parsed.
 const MAX_TEXT_BYTES: usize = 1 << 20;
 
-/// What a table's own text says.
+/// What the CREATE statement says about a table.
 #[derive(Debug, Default)]
 pub(super) struct Created {
-    /// The remark on the first line.
+    /// The comment on the first line.
     pub comment: Option<String>,
-    /// CHECKs of the table as a whole.
+    /// CHECKs on the table as a whole.
     pub checks: Vec<String>,
     columns: HashMap<String, CreatedColumn>,
 }
 
-/// What a column's own text says.
+/// What the CREATE statement says about a column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct CreatedColumn {
-    /// The remark at the end of its line.
+    /// The comment at the end of its line.
     pub comment: Option<String>,
     pub check: Option<String>,
     /// The strings of `CHECK (column IN ('a', 'b'))`.
@@ -79,7 +79,7 @@ impl Created {
     }
 }
 
-/// SQLite does not mind the case of names.
+/// SQLite ignores the case of names.
 fn key(name: &str) -> String {
     name.to_ascii_lowercase()
 }
@@ -102,7 +102,7 @@ fn read_column(column: &ColumnDef) -> CreatedColumn {
     read
 }
 
-/// The strings of `column IN ('a', 'b')`; none when it is anything else.
+/// Returns the strings of `column IN ('a', 'b')`; empty for any other expression.
 fn listed(check: &Expr, column: &str) -> Vec<String> {
     let Expr::InList { expr, list, negated: false } = check else { return Vec::new() };
     let is_column = matches!(expr.as_ref(), Expr::Identifier(name) if name.value.eq_ignore_ascii_case(column));

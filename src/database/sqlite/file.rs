@@ -1,9 +1,9 @@
-//! How a user's file is opened so that nothing appears beside it, and whether it is still the same file.
+//! Decides how a user's file is opened so that no file appears beside it, and checks whether it is still the same file.
 //!
-//! A file in WAL mode is usually opened with a `-shm` file, which SQLite creates where it is missing, owned by the user of
-//! the reader; the application can then no longer write. So a file without a `-wal` is read as it stands (`immutable`),
-//! and looked at again after each read; one with `-wal` and `-shm` is read through the `-shm`, which is opened read-only
-//! (`readonly_shm`). Anything else is refused.
+//! SQLite usually reads a file in WAL mode with a `-shm` file, which it creates if it is missing. The new file belongs
+//! to the user of the reader, and the application can then no longer write. So a file without a `-wal` is read as
+//! `immutable` and checked again after each read. A file with a `-wal` and a `-shm` is read with `readonly_shm`, which
+//! opens the `-shm` read-only. Any other file in WAL mode is refused.
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
@@ -12,32 +12,32 @@ use std::path::{Path, PathBuf};
 
 use super::pipe::ReadError;
 
-/// What a file and its neighbours are at one moment.
+/// The state of a file and of the files beside it at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Look {
     mode: AccessMode,
-    /// Which file it is; not known on every platform.
+    /// Device and inode; `None` where the platform has none.
     file: Option<(u64, u64)>,
-    /// Size, time of the last change, and the file's header; only where nothing locks the file.
+    /// Size, time of the last change, and header. `None` where locks protect a read.
     content: Option<(u64, Option<std::time::SystemTime>, Vec<u8>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AccessMode {
-    /// A database in memory, or a file that is not there: SQLite says what is wrong.
+    /// A database in memory, or a missing file, for which SQLite reports the error.
     Plain,
-    /// A rollback journal: locks on the file itself, and nothing is created.
+    /// Rollback journal mode: SQLite locks the file itself and creates no file.
     Locked,
-    /// WAL mode without a `-wal`.
+    /// WAL mode without a `-wal`, or with an empty one and no `-shm`.
     Immutable,
     /// WAL mode with a `-wal` and a `-shm`.
     Shared,
 }
 
-/// The bytes of a database file's header: <https://sqlite.org/fileformat2.html#the_database_header>.
+/// Length of the header of a database file: <https://sqlite.org/fileformat2.html#the_database_header>.
 const HEADER_BYTES: usize = 100;
 
-/// Looks at a database and at what stands beside it.
+/// Reads the state of a database file and of the files beside it.
 ///
 /// # Errors
 ///
@@ -47,7 +47,7 @@ pub(super) fn look(path: &Path) -> Result<Look, ReadError> {
     if path.as_os_str() == ":memory:" {
         return Ok(plain);
     }
-    // SQLite looks beside the file itself, not beside a link to it.
+    // SQLite looks for the other files beside the file itself, not beside a link to it.
     let Ok(path) = path.canonicalize() else { return Ok(plain) };
     let path = path.as_path();
     let Ok(mut file) = File::open(path) else { return Ok(plain) };
@@ -64,7 +64,7 @@ pub(super) fn look(path: &Path) -> Result<Look, ReadError> {
     let mode = match (beside("-wal"), beside("-shm")) {
         (None, _) => AccessMode::Immutable,
         (Some(_), Some(_)) => AccessMode::Shared,
-        // Nothing is in it, and no connection is open that could write to it.
+        // The `-wal` is empty, and without a `-shm` no connection is open that could write to it.
         (Some(wal), None) if wal.len() == 0 => AccessMode::Immutable,
         (Some(_), None) => return Err(unusable(path, "there is no -shm file beside it, and TUDB creates none")),
     };
@@ -73,17 +73,18 @@ pub(super) fn look(path: &Path) -> Result<Look, ReadError> {
 }
 
 impl Look {
-    /// The name that SQLite is given.
+    /// Returns the URI by which SQLite opens the file.
     pub(super) fn uri(&self, path: &Path) -> String {
         let parameters = match self.mode {
-            // A file that turns to WAL mode while it is open must not get a `-shm` either.
+            // The parameter is set for other modes too: a file may change to WAL mode while it is open.
             AccessMode::Plain | AccessMode::Locked | AccessMode::Shared => "mode=ro&readonly_shm=1",
             AccessMode::Immutable => "mode=ro&immutable=1",
         };
         format!("file:{}?{parameters}", encoded(path))
     }
 
-    /// Whether a read that lay between two looks saw one state of the file.
+    /// True if nothing locks the file during a read. The read is valid only if the state is the same before and after
+    /// it.
     pub(super) fn is_unlocked(&self) -> bool {
         self.mode == AccessMode::Immutable
     }
@@ -93,7 +94,7 @@ impl Look {
     }
 }
 
-/// The refusal of a file whose `-wal` cannot be read.
+/// The error for a file whose `-wal` cannot be read without writing.
 pub(super) fn unusable(path: &Path, why: &str) -> ReadError {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     ReadError::Unreadable {
@@ -105,7 +106,7 @@ pub(super) fn unusable(path: &Path, why: &str) -> ReadError {
     }
 }
 
-/// The refusal of a file that another program changed during each try to read it.
+/// The error for a file that another program changed during each attempt to read it.
 pub(super) fn changing(path: &Path) -> ReadError {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     ReadError::Unreadable {
@@ -131,7 +132,7 @@ fn identity(_metadata: &Metadata) -> Option<(u64, u64)> {
     None
 }
 
-/// A path as a URI writes it: <https://sqlite.org/uri.html>.
+/// Encodes a path for a URI: <https://sqlite.org/uri.html>.
 fn encoded(path: &Path) -> String {
     use std::fmt::Write as _;
     #[cfg(unix)]

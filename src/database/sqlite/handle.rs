@@ -1,12 +1,13 @@
 //! One connection to SQLite by its C interface: opening, limits, the authorizer, statements and their rows.
 //!
-//! It lives in the process that reads a file, where nothing else runs: each step is a plain call on the thread that
-//! waits for it. The authorizer is a second guard with the real grammar: SQLite asks it about every table, column and
-//! function of a statement while it compiles it, views and triggers included. So it is also the exact source of what a
+//! It is used in the process that reads a file, where nothing else runs, so each step is a blocking call. The
+//! authorizer is a second guard with SQLite's own grammar. While SQLite compiles a statement, it calls the authorizer
+//! for every table, column and function, also inside views and triggers. So the authorizer also reports exactly what a
 //! statement reads.
 //!
-//! Together with [`super::vfs`] the only `unsafe` code of the engine. A [`Handle`] is neither `Send` nor `Sync`; a
-//! [`Statement`] borrows it and is finalized when dropped; texts are copied or borrowed until the statement's next call.
+//! This module and [`super::vfs`] contain the only `unsafe` code of the engine. A [`Handle`] is neither `Send` nor
+//! `Sync`. A [`Statement`] borrows the handle and is finalized when it is dropped. Texts are copied, or borrowed until
+//! the next call of the statement.
 
 #![allow(unsafe_code)]
 
@@ -20,10 +21,10 @@ use libsqlite3_sys as ffi;
 use crate::database::result_set::ResultColumn;
 use crate::guard::functions;
 
-/// Virtual-machine steps between two looks at the clock.
+/// Virtual-machine steps between two checks of the deadline.
 const STEPS_PER_LOOK: c_int = 10_000;
 
-/// What SQLite said when it failed.
+/// An error of SQLite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     /// The primary result code.
@@ -36,7 +37,7 @@ pub(super) struct Fault {
 /// An open database.
 pub(super) struct Handle {
     db: *mut ffi::sqlite3,
-    /// When the running statement has to end; the progress handler reads it.
+    /// Deadline of the running statement. The progress handler reads it.
     end: Box<Cell<Option<Instant>>>,
 }
 
@@ -48,7 +49,7 @@ impl Drop for Handle {
 }
 
 impl Handle {
-    /// Opens what `uri` names; for writing only where the sample is built in memory.
+    /// Opens the database that `uri` names. Only the sample in memory is opened for writing.
     pub(super) fn open(uri: &str, vfs: Option<&CStr>, read_only: bool) -> Result<Self, Fault> {
         let uri = CString::new(uri).map_err(|_| Fault::own("the path holds a NUL byte"))?;
         let mode = if read_only { ffi::SQLITE_OPEN_READONLY } else { ffi::SQLITE_OPEN_READWRITE };
@@ -70,13 +71,13 @@ impl Handle {
         Ok(handle)
     }
 
-    /// Makes reads wait for a writer's lock; without it they fail at once.
+    /// Makes reads wait for the lock of a writer. By default they fail at once.
     pub(super) fn wait_for_locks(&self) {
         // SAFETY: a plain setter.
         unsafe { ffi::sqlite3_busy_timeout(self.db, BUSY_TIMEOUT_MS) };
     }
 
-    /// Sets when the next statement has to end, its compilation included.
+    /// Sets the deadline of the next statement, which includes its compilation.
     pub(super) fn end_at(&self, end: Option<Instant>) {
         self.end.set(end);
     }
@@ -92,7 +93,7 @@ impl Handle {
         }
     }
 
-    /// Compiles the first statement of a text; `None` when there is none. Also says how many bytes it took.
+    /// Compiles the first statement of a text; `None` if there is none. Also returns the number of bytes that it used.
     fn compile(&self, sql: &str) -> Result<(Option<Statement<'_>>, usize), Fault> {
         let length = c_int::try_from(sql.len()).map_err(|_| Fault::own("statement too long"))?;
         let mut raw: *mut ffi::sqlite3_stmt = std::ptr::null_mut();
@@ -112,7 +113,7 @@ impl Handle {
         self.compile(sql)?.0.ok_or_else(|| Fault::own("the statement is empty"))
     }
 
-    /// Runs every statement of a text of TUDB's own to its end.
+    /// Runs every statement of a text of TUDB to its end.
     pub(super) fn execute(&self, sql: &str) -> Result<(), Fault> {
         let mut rest = sql;
         while !rest.is_empty() {
@@ -124,8 +125,8 @@ impl Handle {
         Ok(())
     }
 
-    /// Lowers what the connection may do: lengths, depths, no attached databases, defensive mode, the authorizer.
-    /// Source: <https://sqlite.org/c3ref/limit.html> and <https://sqlite.org/c3ref/c_dbconfig_defensive.html>.
+    /// Restricts the connection: lengths, depths, no attached databases, defensive mode, the authorizer. Source:
+    /// <https://sqlite.org/c3ref/limit.html> and <https://sqlite.org/c3ref/c_dbconfig_defensive.html>.
     pub(super) fn lock(&self, max_sql_bytes: usize, max_value_bytes: usize) {
         // The wrapper adds the column list to the caller's text.
         let sql_bytes = c_int::try_from(max_sql_bytes.saturating_add(200_000)).unwrap_or(c_int::MAX);
@@ -149,8 +150,9 @@ impl Handle {
         }
     }
 
-    /// Makes the planner read a whole table in the table's own order: an index that holds all the columns a statement reads
-    /// may stand in for the table, and its order tells the ranking of a column that the statement may not read.
+    /// Makes the planner read a whole table in the table's own order. Otherwise it may read an index that contains all
+    /// columns of the statement, and the order of the index reveals the ranking of a column that the statement may not
+    /// read.
     ///
     /// The numbers are those of `SQLITE_CoverIdxScan` and `SQLITE_SkipScan` in SQLite's `sqliteInt.h`.
     pub(super) fn scan_in_table_order(&self) {
@@ -162,14 +164,14 @@ impl Handle {
         }
     }
 
-    /// Takes the authorizer off, for the tests of the locks behind it.
+    /// Removes the authorizer, for tests of the protections behind it.
     #[cfg(test)]
     pub(super) fn forget_authorizer(&self) {
         // SAFETY: no callback is one SQLite never calls.
         unsafe { ffi::sqlite3_set_authorizer(self.db, None, std::ptr::null_mut()) };
     }
 
-    /// Compiles `sql`, notes its column names, declared types and everything it reads, and drops it. Nothing runs.
+    /// Compiles `sql` and returns its columns with their declared types, and everything that it reads. Nothing runs.
     pub(super) fn shape(&self, sql: &str) -> Result<Shape, Fault> {
         let mut reads: Vec<ColumnRead> = Vec::new();
         // SAFETY: the list outlives the compilation, and the callback forgets it before this returns.
@@ -183,10 +185,10 @@ impl Handle {
     }
 }
 
-/// How long a reader waits for a writer's lock.
+/// How long a reader waits for the lock of a writer.
 const BUSY_TIMEOUT_MS: c_int = 5_000;
 
-/// SQLite's progress callback: anything but 0 ends the statement.
+/// The progress callback of SQLite: a result other than 0 ends the statement.
 ///
 /// # Safety
 ///
@@ -197,14 +199,14 @@ unsafe extern "C" fn is_late(end: *mut c_void) -> c_int {
     c_int::from(end.get().is_some_and(|end| Instant::now() >= end))
 }
 
-/// Bounds the memory of SQLite in the whole process: over it an allocation fails and with it the statement.
-/// Source: <https://sqlite.org/c3ref/hard_heap_limit64.html>.
+/// Limits the memory of SQLite in the whole process. Beyond the limit an allocation fails, and the statement fails with
+/// it. Source: <https://sqlite.org/c3ref/hard_heap_limit64.html>.
 pub(super) fn limit_heap(bytes: i64) {
     // SAFETY: a plain setter.
     unsafe { ffi::sqlite3_hard_heap_limit64(bytes) };
 }
 
-/// Bytes that SQLite holds in the whole process.
+/// Returns the bytes that SQLite uses in the whole process.
 pub(super) fn heap_used() -> i64 {
     // SAFETY: a plain getter.
     unsafe { ffi::sqlite3_memory_used() }
@@ -231,7 +233,7 @@ impl Fault {
         self.code == ffi::SQLITE_NOTADB
     }
 
-    /// Whether the files beside the database changed their kind while it was open: opening anew may help.
+    /// True if the files beside the database may have changed while it was open. Opening it again may help.
     pub(super) fn is_stale(&self) -> bool {
         matches!(self.code, ffi::SQLITE_CANTOPEN | ffi::SQLITE_READONLY | ffi::SQLITE_PROTOCOL | ffi::SQLITE_IOERR)
     }
@@ -262,7 +264,7 @@ pub(super) enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// The storage class's name.
+    /// Returns the name of the storage class; `None` for NULL.
     pub(super) fn class(&self) -> Option<&'static str> {
         match self {
             Value::Null => None,
@@ -285,7 +287,7 @@ impl Statement<'_> {
         if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.handle.fault()) }
     }
 
-    /// Goes to the next row; `false` after the last.
+    /// Reads the next row; false after the last one.
     pub(super) fn step(&mut self) -> Result<bool, Fault> {
         // SAFETY: the statement is compiled; nothing that borrows its row is alive, because this takes it mutably.
         match unsafe { ffi::sqlite3_step(self.raw) } {
@@ -307,7 +309,7 @@ impl Statement<'_> {
         }
     }
 
-    /// A cell of the row at hand.
+    /// Returns a cell of the current row.
     pub(super) fn value(&self, column: usize) -> Value<'_> {
         let Ok(column) = c_int::try_from(column) else { return Value::Null };
         // SAFETY: a column beyond the last one reads as NULL. Bytes are asked for after the pointer, as the manual says,
@@ -327,7 +329,7 @@ impl Statement<'_> {
         }
     }
 
-    /// A cell as text, `None` for NULL; what is not UTF-8 in it is replaced.
+    /// Returns a cell as text; `None` for NULL. Bytes that are not UTF-8 are replaced.
     pub(super) fn text(&self, column: usize) -> Option<String> {
         match self.value(column) {
             Value::Null => None,
@@ -337,13 +339,14 @@ impl Statement<'_> {
         }
     }
 
-    /// A cell as a whole number; 0 for anything else.
+    /// Returns a cell as an integer; 0 for any other type.
     pub(super) fn integer(&self, column: usize) -> i64 {
         if let Value::Integer(value) = self.value(column) { value } else { 0 }
     }
 }
 
-/// Pragmas that describe the schema, which TUDB's own catalog reads use, and one that full-text tables ask.
+/// Pragmas that describe the schema, which TUDB's own catalog reads use, and `data_version`, which full-text tables
+/// use.
 const PRAGMAS: [&str; 8] = [
     "data_version",
     "table_info",
@@ -355,8 +358,8 @@ const PRAGMAS: [&str; 8] = [
     "foreign_key_list",
 ];
 
-/// What a statement may contain: reads, functions of the guard's list and the operators that are functions inside. An
-/// R-tree prepares writes to tables of its own when it is opened; that they never run is the read-only file's part.
+/// True for reads, functions on the list of the guard, and operators that SQLite implements as functions. An R-tree
+/// prepares writes to its own tables when it is opened. They cannot run, because the file is read-only.
 fn is_harmless(action: c_int, first: &str, second: &str) -> bool {
     match action {
         ffi::SQLITE_SELECT | ffi::SQLITE_READ | ffi::SQLITE_RECURSIVE => true,
@@ -372,11 +375,12 @@ fn is_harmless(action: c_int, first: &str, second: &str) -> bool {
     }
 }
 
-/// SQLite's callback. Source: <https://sqlite.org/c3ref/set_authorizer.html>.
+/// The authorizer callback of SQLite. Source: <https://sqlite.org/c3ref/set_authorizer.html>.
 ///
 /// # Safety
 ///
-/// Called by SQLite with texts that are null or live until this returns; `reads` is null or the list of [`Handle::shape`].
+/// Called by SQLite with texts that are null or live until this returns; `reads` is null or the list of
+/// [`Handle::shape`].
 unsafe extern "C" fn authorize(
     reads: *mut c_void,
     action: c_int,
@@ -395,7 +399,7 @@ unsafe extern "C" fn authorize(
         // SAFETY: `shape` gave the address of its list and waits for SQLite to return.
         let reads = unsafe { &mut *reads.cast::<Vec<ColumnRead>>() };
         let read = ColumnRead { table: first, column: second, inside: accessor };
-        // A view that reads itself many times is told of each time.
+        // SQLite reports a view that is read many times each time.
         if !reads.contains(&read) {
             reads.push(read);
         }
@@ -403,8 +407,8 @@ unsafe extern "C" fn authorize(
     ffi::SQLITE_OK
 }
 
-/// Whether SQLite itself, without any lock of ours, says that a statement only reads (or cannot prepare it), and that
-/// nothing follows it.
+/// True if SQLite, without any protection of TUDB, says that a statement only reads (or cannot prepare it), and if
+/// nothing follows the statement.
 #[cfg(test)]
 pub(crate) fn reads_only(sql: &str) -> bool {
     let schema = c"CREATE TABLE canary (id, v); CREATE TABLE orders (id, total, status, customer_id, note);
@@ -430,13 +434,13 @@ pub(crate) fn reads_only(sql: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ColumnRead {
     pub table: String,
-    /// Empty when the table is read without any column.
+    /// Empty if the table is read without any column.
     pub column: String,
-    /// The view or CTE that reads it on behalf of the statement.
+    /// The view or CTE that reads the column for the statement.
     pub inside: Option<String>,
 }
 
-/// A statement's columns, and everything it reads.
+/// The columns of a statement, and everything that it reads.
 #[derive(Debug)]
 pub(super) struct Shape {
     pub columns: Vec<ResultColumn>,

@@ -1,8 +1,8 @@
-//! What goes between the server and the process that reads a file: each message is its length in four bytes, the least
-//! first, and that many bytes of JSON.
+//! The messages between the server and the process that reads a file. Each message is its length in four bytes, least
+//! significant byte first, and then that many bytes of JSON.
 //!
-//! One [`Setup`], answered once; then requests, each answered once by [`Reply::Done`] or [`Reply::Failed`], before which
-//! other replies may come.
+//! The server sends one [`Setup`], which is answered once. Then it sends requests. Each is answered once by
+//! [`Reply::Done`] or [`Reply::Failed`]; other replies may come before.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use crate::limits::Limits;
 pub enum Place {
     /// A file, by its absolute path.
     File(PathBuf),
-    /// The embedded sample as of a day, built in the memory of the process.
+    /// The embedded sample for a day, built in the memory of the process.
     Sample(Date),
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Setup {
     pub bounds: Bounds,
 }
 
-/// The bounds that are kept in the process: those of [`Limits`] with the same names.
+/// The limits that the process enforces: those of [`Limits`] with the same names.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Bounds {
     pub max_sql_bytes: usize,
@@ -66,15 +66,15 @@ impl Bounds {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
     pub work: Work,
-    /// Time left for it.
+    /// Time left for the read, in milliseconds.
     pub timeout_ms: u64,
-    /// Whether it may use the memory that one statement of the server may have at a time.
+    /// True if the read may use the larger memory, which one statement of the server may have at a time.
     pub is_large: bool,
-    /// Whether somebody wants to hear of rows as they come.
+    /// True if the caller wants the number of rows while they are read.
     pub tells_rows: bool,
 }
 
-/// What to read. Statements are what [`crate::guard::ApprovedSql::to_pipe`] makes.
+/// What to read. A statement is the JSON that [`crate::guard::ApprovedSql::to_pipe`] makes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Work {
     Run {
@@ -88,7 +88,7 @@ pub(super) enum Work {
     },
     List(ListRequest),
     Describe(String),
-    /// All tables, unless the schema is still the one with this fingerprint.
+    /// All tables, unless the schema still has this fingerprint.
     Snapshot {
         unless: Option<String>,
     },
@@ -96,11 +96,11 @@ pub(super) enum Work {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
-    /// So many rows have come.
+    /// The number of rows read so far.
     Rows(u64),
-    /// One table of a snapshot. Each is a message of its own, so that neither side holds all of them as text.
+    /// One table of a snapshot. Each is its own message, so that neither side needs the text of all tables in memory.
     Table(Box<TableDescription>),
-    /// The read begins anew: the tables so far do not count.
+    /// The read starts again; the tables sent so far are discarded.
     Again,
     Done(Box<Answer>),
     Failed(ReadError),
@@ -108,13 +108,13 @@ pub(super) enum Reply {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
-    /// The setup is done.
+    /// The setup has succeeded.
     Ready,
     Rows(ResultSet),
     Plan(Explanation),
     Page(TablePage),
     Table(TableDescription),
-    /// The tables came before it.
+    /// The end of a snapshot; its tables were sent before.
     Snapshot {
         left_out: usize,
         fingerprint: String,
@@ -123,7 +123,7 @@ pub(super) enum Answer {
     Unchanged,
 }
 
-/// Why a read failed: what [`DatabaseError`] says to the caller, without what only the server knows.
+/// Why a read failed: the content of a [`DatabaseError`] except for what only the server knows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum ReadError {
     Sql {
@@ -131,11 +131,12 @@ pub(super) enum ReadError {
         hint: Option<String>,
         position: Option<u64>,
     },
-    /// The statement met its end.
+    /// The statement reached its deadline.
     Timeout,
-    /// The statement needs more memory than any may take at once; one may run with more.
+    /// The statement needs more memory than a statement normally gets. The server may send it again with the larger
+    /// memory.
     NeedsMemory,
-    /// A value is longer than any may be.
+    /// A value is longer than the limit.
     TooBig,
     Column {
         column: String,
@@ -156,25 +157,25 @@ pub(super) enum ReadError {
     Missing {
         message: String,
     },
-    /// The files beside the database changed their kind; never sent.
+    /// The files beside the database changed. For a file the process opens it again instead of sending this error.
     Stale {
         message: String,
     },
-    /// The file is there and cannot be read as it is.
+    /// The file exists but cannot be read in its present state.
     Unreadable {
         problem: String,
         remedy: String,
     },
 }
 
-/// Why a relation is closed.
+/// Why a relation is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Reason {
     Catalog,
     Virtual,
-    /// It is on the guard's list.
+    /// The relation is on the list of the guard.
     Listed,
-    /// The plan reads it by an index that holds a ruled column, in that column's order.
+    /// The plan reads the relation by an index that contains a ruled column, in the order of that column.
     Order,
 }
 
@@ -195,7 +196,7 @@ impl Reason {
 }
 
 impl ReadError {
-    /// The error as the caller hears it.
+    /// Converts the error into the one for the caller.
     pub(super) fn told(self, source_name: &str, limit_ms: u64) -> DatabaseError {
         let source_name = source_name.to_owned();
         let sql = |message: &str| DatabaseError::Sql {
@@ -236,14 +237,14 @@ impl From<Rejection> for ReadError {
     }
 }
 
-/// Bytes of a message; a longer one is a fault of the other side.
+/// Maximum bytes of a message. A longer one is an error of the other side.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
-/// A message as it is sent.
+/// Encodes a message with its length.
 ///
 /// # Errors
 ///
-/// When it is too long, or not JSON (never with these types).
+/// If the message is too long, or cannot be written as JSON (never with these types).
 pub(super) fn encoded(message: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, message)?;
@@ -255,11 +256,11 @@ pub(super) fn encoded(message: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The length of the message that a prefix announces.
+/// Decodes the length of a message.
 ///
 /// # Errors
 ///
-/// When it is too long.
+/// If the message is too long.
 pub(super) fn length(prefix: [u8; 4]) -> io::Result<usize> {
     usize::try_from(u32::from_le_bytes(prefix)).ok().filter(|length| *length <= MAX_MESSAGE_BYTES).ok_or_else(too_long)
 }
@@ -281,7 +282,7 @@ pub(super) fn receive<T: DeserializeOwned>(input: &mut impl Read) -> io::Result<
     Ok(Some(serde_json::from_slice(&bytes)?))
 }
 
-/// Writes one message at once.
+/// Writes one message and flushes it.
 pub(super) fn send(output: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
     output.write_all(&encoded(message)?)?;
     output.flush()

@@ -1,4 +1,4 @@
-//! One statement in the process that reads the file: its shape, its judgement by the rules, its rows or its plan.
+//! Runs one statement in the process that reads the file: its shape, the column rules, its rows or its plan.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,8 @@ use crate::dialect::Dialect;
 use crate::guard::columns::{ColumnRules, MASK};
 use crate::guard::{ApprovedSql, relations};
 
-/// Names and declared types of a statement's columns, without running it, and the places of those to be masked.
+/// Compiles a statement without running it. Returns its columns and reads, and the positions of the columns to be
+/// masked.
 fn shape(handle: &Handle, sql: &ApprovedSql, rules: &ColumnRules) -> Result<(Shape, BTreeSet<usize>), ReadError> {
     let text = sql.text();
     let shape = handle.shape(text).map_err(|fault| {
@@ -24,7 +25,7 @@ fn shape(handle: &Handle, sql: &ApprovedSql, rules: &ColumnRules) -> Result<(Sha
             other => other,
         }
     })?;
-    // The text was judged by the names in it; SQLite says what they mean.
+    // The guard checked the names in the text. SQLite reports the tables that they mean.
     for read in &shape.reads {
         let table = read.table.to_ascii_lowercase();
         if relations::refusal(Dialect::Sqlite, None, &table).is_some() {
@@ -35,14 +36,14 @@ fn shape(handle: &Handle, sql: &ApprovedSql, rules: &ColumnRules) -> Result<(Sha
     Ok((shape, masked))
 }
 
-/// How the rows of a statement are wanted.
+/// The wanted format and limits of the rows.
 pub(super) struct Wanted {
     pub format: Format,
     pub budget: Budget,
     pub max_rows_ceiling: u64,
 }
 
-/// Runs a statement; `tell` hears how many rows there are after each.
+/// Runs a statement. `tell` gets the number of rows after each row.
 pub(super) fn rows(
     handle: &Handle,
     wrapper: &str,
@@ -83,7 +84,7 @@ pub(super) fn rows(
     Ok(writer.finish())
 }
 
-/// Explains a statement; it does not run.
+/// Explains a statement without running it.
 pub(super) fn plan(handle: &Handle, sql: &ApprovedSql, rules: &ColumnRules) -> Result<Explanation, ReadError> {
     shape(handle, sql, rules)?;
     let text = format!("EXPLAIN QUERY PLAN SELECT * FROM ({}\n)", sql.text());
@@ -95,10 +96,10 @@ pub(super) fn plan(handle: &Handle, sql: &ApprovedSql, rules: &ColumnRules) -> R
     Ok(Explanation::from_sqlite(plan))
 }
 
-/// The caller's text inside a CTE: each column cut on the database, and the length of what was cut beside it.
+/// Wraps the caller's text in a CTE. The outer query cuts long values and returns the full length of each cut value.
 ///
-/// `name` is the CTE's. It has to be a name of nothing in the database or the text: a CTE that names itself is taken for a
-/// recursive one.
+/// `name` is the name of the CTE. Nothing in the database or the text may have the same name: SQLite treats a CTE that
+/// names itself as recursive.
 fn wrap(
     name: &str,
     sql: &str,
@@ -167,7 +168,8 @@ fn write_cell(writer: &mut ResultWriter, row: &Statement<'_>, index: usize, colu
     }
 }
 
-/// An error without a position: the caller's own form of the statement was compiled before.
+/// The error has no position, because the statement that failed is the wrapper. The caller's own text was compiled
+/// before.
 impl From<Fault> for ReadError {
     fn from(fault: Fault) -> Self {
         if fault.is_interrupted() {

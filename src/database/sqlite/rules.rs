@@ -1,4 +1,4 @@
-//! The rules of a source (`deny`, `mask`) on a statement, by what SQLite says that it reads.
+//! Applies the rules of a source (`deny`, `mask`) to a statement, by what SQLite reports that the statement reads.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::pipe::{ReadError, Reason};
 use crate::guard::ApprovedSql;
 use crate::guard::columns::{self, ColumnRules, RuleKind, RuledTable};
 
-/// Returns the places of the result's columns that have to be masked.
+/// Returns the positions of the result's columns that have to be masked.
 ///
 /// # Errors
 ///
@@ -25,15 +25,16 @@ pub(super) fn judge(
     }
     let ruled = ruled_tables(handle, sql, reads, rules)?;
     let uses = sql.names().uses.as_ref();
-    // A refusal names no denied column that the caller has not named.
+    // A refusal names a denied column only if the caller has named it.
     let is_named = |column: &str| {
         uses.is_some_and(|uses| {
             let names = uses.plain.iter().map(|item| &item.name).chain(&uses.uses).map(|name| name.column.as_str());
             names.chain(uses.unread.iter().map(String::as_str)).any(|name| name == column)
         })
     };
-    // A denied column that the authorizer saw is refused however it is spelt. What it does not see (columns that two
-    // tables are joined by) stands in the text, which is judged with all ruled columns of the tables in it.
+    // A denied column that the authorizer reports is refused, however it is written. The authorizer does not report the
+    // columns by which two tables are joined (NATURAL, USING). For them the text is checked with all ruled columns of
+    // its tables.
     for read in reads {
         let (table, column) = (read.table.to_ascii_lowercase(), read.column.to_ascii_lowercase());
         let found = ruled.iter().find(|ruled| ruled.table == table);
@@ -42,9 +43,9 @@ pub(super) fn judge(
         }
     }
     let places = columns::judge(uses, &ruled)?;
-    // What is masked is found by the text. SQLite knows more spellings of a column than the text's reader does.
+    // Masked columns are found in the text. SQLite accepts more spellings of a column than the reader of the text.
     for table in ruled.iter().filter(|table| !table.masked.is_empty()) {
-        // The authorizer reports the row's number by the name of its column, whichever name the text has for it.
+        // The authorizer reports the rowid by the name of its column, whichever name the text uses.
         let is_number = |name: &str| table.masked.contains(name) && ["rowid", "_rowid_", "oid"].contains(&name);
         let is_written = |column: &str| {
             uses.is_some_and(|uses| {
@@ -67,7 +68,7 @@ pub(super) fn judge(
     Ok(places)
 }
 
-/// Whether a string stands behind a dot, where SQLite takes it for a column: `t.'email'`.
+/// True if a string follows a dot, where SQLite reads it as a column: `t.'email'`.
 fn names_by_string(sql: &str) -> bool {
     let mut rest = sql;
     let mut is_after_dot = false;
@@ -96,31 +97,31 @@ fn names_by_string(sql: &str) -> bool {
 #[derive(Default)]
 struct Virtuals {
     all: BTreeSet<String>,
-    /// Those that may show what a ruled table holds.
+    /// The virtual tables that may show the values of a ruled table.
     closed: BTreeSet<String>,
 }
 
 impl Virtuals {
-    /// True for a closed table, and for the tables in which a closed table keeps its rows.
+    /// True for a closed table, and for the shadow tables that store its rows.
     fn closes(&self, table: &str) -> bool {
         let mut of = self.closed.iter().filter_map(|closed| table.strip_prefix(closed.as_str()));
         of.any(|rest| rest.is_empty() || SHADOWS.contains(&rest))
     }
 }
 
-/// A table, view or trigger of the database, as SQLite keeps it.
+/// A table, view or trigger of the database.
 struct Object {
-    /// In ASCII lower case, as SQLite compares names.
+    /// In ASCII lower case, because SQLite ignores the case of names.
     name: String,
-    /// What [`searched`] makes of the name.
+    /// The name after [`searched`].
     words: String,
-    /// What [`searched`] makes of the part of its text that may name other tables.
+    /// The part of its CREATE statement that may name other tables, after [`searched`].
     text: String,
 }
 
-/// Finds the virtual tables that may show what a ruled table holds: those whose arguments name one (a full-text table over
-/// another table's content, the vocabulary of a full-text table), those that a trigger of a ruled table fills, and those
-/// that name one of these.
+/// Finds the virtual tables that may show the values of a ruled table: those whose arguments name a ruled table (a
+/// full-text table over its content, the vocabulary of a full-text table), those that a trigger of a ruled table fills,
+/// and those that name such a table or a view over it.
 fn virtual_tables(handle: &Handle, rules: &ColumnRules) -> Result<Virtuals, ReadError> {
     let mut found = Virtuals::default();
     // A virtual table has no page of its own: <https://sqlite.org/schematab.html>.
@@ -140,10 +141,10 @@ fn virtual_tables(handle: &Handle, rules: &ColumnRules) -> Result<Virtuals, Read
         let sql = match kind.as_str() {
             "table" if found.all.contains(&name) => {
                 let sql = searched(&text(3));
-                // What stands after the table's own name.
+                // The arguments of the module.
                 sql.split_once(" using ").map_or(sql.clone(), |(_, arguments)| format!(" {arguments}"))
             }
-            // What a plain table's text names (keys to other tables) is not part of its rows.
+            // Foreign keys in the text of a plain table name other tables, but their rows are not part of this table.
             "table" => String::new(),
             _ => searched(&text(3)),
         };
@@ -185,12 +186,12 @@ fn virtual_tables(handle: &Handle, rules: &ColumnRules) -> Result<Virtuals, Read
     }
 }
 
-/// The virtual tables that no statement may read under the rules, by their names in ASCII lower case.
+/// Returns the virtual tables that no statement may read under the rules, by their names in ASCII lower case.
 pub(super) fn closed_tables(handle: &Handle, rules: &ColumnRules) -> Result<BTreeSet<String>, ReadError> {
     if rules.is_empty() { Ok(BTreeSet::new()) } else { Ok(virtual_tables(handle, rules)?.closed) }
 }
 
-/// Whether a rule covers a table or a column that it has.
+/// True if a rule covers the table or one of its columns. Also true if the columns of the table are unknown.
 fn has_rule(handle: &Handle, rules: &ColumnRules, table: &str) -> Result<bool, ReadError> {
     if rules.denies_table("", table) {
         return Ok(true);
@@ -198,13 +199,13 @@ fn has_rule(handle: &Handle, rules: &ColumnRules, table: &str) -> Result<bool, R
     match catalog::columns(handle, table, &Created::default()) {
         Ok(columns) => Ok(columns.iter().any(|column| rules.of_column("", table, &column.name).is_some())),
         Err(fault) if fault.is_interrupted() || fault.is_out_of_memory() => Err(fault.into()),
-        // A view whose tables are gone, or a module that is not there: its columns are not known.
+        // The columns are unknown: a view whose tables are missing, or a module that is not loaded.
         Err(_) => Ok(true),
     }
 }
 
-/// A text to look for names in: in lower case, with one space in place of quotes and white space. A name goes through it
-/// too, so that a quote inside a name is the same on both sides.
+/// Prepares a text or a name for [`names`]: lower case, with one space instead of quotes and white space. Both sides
+/// are prepared, so a quote inside a name is the same on both.
 fn searched(text: &str) -> String {
     let mut searched = String::with_capacity(text.len() + 2);
     searched.push(' ');
@@ -220,8 +221,8 @@ fn searched(text: &str) -> String {
     searched
 }
 
-/// Whether a [`searched`] text holds a [`searched`] name that is not part of a longer one. A name without any character
-/// that can be looked for counts as found.
+/// True if a [`searched`] text contains a [`searched`] name that is not part of a longer name. A name that is empty
+/// after [`searched`] counts as found.
 fn names(text: &str, name: &str) -> bool {
     let name = name.trim();
     let is_part = |character: Option<char>| character.is_some_and(|c| c.is_alphanumeric() || c == '_');
@@ -233,7 +234,7 @@ fn names(text: &str, name: &str) -> bool {
     })
 }
 
-/// The tables of a statement that a rule touches, by the authorizer and by every name in the text.
+/// Returns the tables of a statement that a rule affects, by the authorizer and by every name in the text.
 fn ruled_tables(
     handle: &Handle,
     sql: &ApprovedSql,
@@ -248,7 +249,7 @@ fn ruled_tables(
         if virtuals.closes(&table) {
             return Err(ReadError::Relation { name: table, reason: Reason::Virtual });
         }
-        // Samples of an index's values.
+        // Statistics tables contain samples of the values of an index.
         let is_statistics = table.starts_with("sqlite_stat");
         if is_statistics || rules.denies() && (table.starts_with("sqlite_") || table.starts_with("pragma_")) {
             return Err(ReadError::Relation { name: table, reason: Reason::Catalog });
@@ -268,7 +269,7 @@ fn ruled_tables(
                 }
                 Some(RuleKind::Mask) => {
                     ruled.masked.insert(name.clone());
-                    // An integer primary key is the row's number, which has more names.
+                    // An integer primary key is the rowid, which has more names.
                     if column.type_name.eq_ignore_ascii_case("integer") {
                         ruled.masked.extend(["rowid", "_rowid_", "oid"].map(str::to_owned));
                     }
@@ -279,22 +280,22 @@ fn ruled_tables(
         }
         let has_rule = !ruled.denied.is_empty() || !ruled.masked.is_empty();
         if has_rule {
-            // What is computed from a ruled column may tell it.
+            // A value that is computed from a ruled column may reveal it.
             let computed = columns.iter().filter(|column| column.generated.is_some());
             ruled.denied.extend(computed.map(|column| column.name.to_ascii_lowercase()));
         }
         let mine = |read: &&ColumnRead| read.table.eq_ignore_ascii_case(&ruled.table);
-        // A view in between, or a full-text table's own functions, hide which column is told.
+        // If a view is in between, or a full-text table is read by its own name, the column that is shown is unknown.
         let hidden = reads.iter().filter(mine).any(|read| {
             let column = read.column.to_ascii_lowercase();
             let is_ruled = ruled.denied.contains(&column) || ruled.masked.contains(&column);
             has_rule && (column == ruled.table || (read.inside.is_some() && is_ruled))
         });
         let exists = !columns.is_empty();
-        // A pattern for one column of a full-text table can name another one (FTS3 and FTS4), and a rank tells of all.
+        // In FTS3 and FTS4 a pattern for one column can name another column, and a rank depends on all columns.
         let is_searched = has_rule && virtuals.all.contains(&ruled.table);
         ruled.whole = (exists && (is_shadow || rules.denies_table("", &ruled.table))) || hidden || is_searched;
-        // A view's own column names say nothing of where they come from: the reads inside of it do.
+        // The column names of a view do not show where their values come from. The reads inside the view do.
         let is_read = reads.iter().any(|read| read.table.eq_ignore_ascii_case(&ruled.table) && read.inside.is_none());
         let is_named = sql.names().reads.iter().any(|(_, name)| *name == ruled.table);
         if ruled.whole || (has_rule && (is_read || is_named)) {
@@ -304,12 +305,12 @@ fn ruled_tables(
     Ok(found)
 }
 
-/// Refuses a statement whose plan reads a table, without a condition, by an index that holds a ruled column. Rows with
-/// equal sort keys would come in the order of that column. `text` is the statement as it will run.
+/// Refuses a statement whose plan reads a table, without a condition, by an index that contains a ruled column. Rows
+/// with equal sort keys would come in the order of that column. `text` is the wrapped statement.
 ///
 /// # Errors
 ///
-/// [`Reason::Order`].
+/// [`ReadError::Relation`] with [`Reason::Order`].
 pub(super) fn judge_order(
     handle: &Handle,
     sql: &ApprovedSql,
@@ -321,7 +322,7 @@ pub(super) fn judge_order(
         "SELECT l.name, i.name, i.cid FROM pragma_index_list(?1) AS l, pragma_index_xinfo(l.name) AS i";
     /// `cid` of a term that is an expression: <https://sqlite.org/pragma.html#pragma_index_info>.
     const EXPRESSION: i64 = -2;
-    // A mere count reads no column in any order.
+    // A count without any column does not depend on the order of rows.
     let names_columns = sql
         .names()
         .uses
@@ -337,7 +338,7 @@ pub(super) fn judge_order(
             continue;
         }
         let columns = catalog::columns(handle, table, &Created::default())?;
-        // What is computed may be computed from a ruled column.
+        // A generated column may be computed from a ruled column.
         let is_ruled = |name: &str| {
             rules.of_column("", table, name).is_some()
                 || columns.iter().any(|column| column.generated.is_some() && column.name.eq_ignore_ascii_case(name))
@@ -357,7 +358,8 @@ pub(super) fn judge_order(
     let mut plan = handle.prepare(&format!("EXPLAIN QUERY PLAN {text}"))?;
     while plan.step()? {
         let detail = plan.text(3).unwrap_or_default();
-        // A condition stands behind the index: `SEARCH t USING INDEX i (a=?)`. Without one it is read in its order.
+        // A condition follows the name of the index: `SEARCH t USING INDEX i (a=?)`. Without one the whole index is
+        // read in its order.
         let read = telling.iter().find(|(index, _)| detail.ends_with(index.as_str()));
         if let Some((_, table)) = read {
             return Err(ReadError::Relation { name: table.clone(), reason: Reason::Order });
@@ -366,7 +368,7 @@ pub(super) fn judge_order(
     Ok(())
 }
 
-/// Endings of the tables in which full-text and R-tree tables keep their rows.
+/// Endings of the shadow tables in which full-text and R-tree tables store their rows.
 const SHADOWS: [&str; 11] =
     ["_content", "_data", "_idx", "_docsize", "_config", "_node", "_rowid", "_parent", "_segments", "_segdir", "_stat"];
 

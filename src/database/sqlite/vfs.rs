@@ -1,9 +1,9 @@
-//! The way to the disk that SQLite is given: as the platform's own, but nothing beside a user's database is created,
+//! The file system (VFS) that SQLite uses: the platform's own, except that no file beside a user's database is created,
 //! changed or deleted.
 //!
-//! A connection that SQLite opens read-only may still create a `-wal` file and delete a journal. Which files are there
-//! can change between looking and opening, so that choosing the right way of opening is not enough. Temporary files,
-//! which are not beside the database, are left alone.
+//! A connection that SQLite opens read-only may still create a `-wal` file and delete a journal. The files beside the
+//! database can change between the check and the opening, so choosing the right open mode is not enough. Temporary
+//! files are not beside the database and work as usual.
 
 #![allow(unsafe_code)]
 
@@ -12,14 +12,14 @@ use std::sync::OnceLock;
 
 use libsqlite3_sys as ffi;
 
-/// The name it is registered under.
+/// The name under which the file system is registered.
 const NAME: &CStr = c"tudb-reads";
 
 /// Files that stand beside a database.
 const BESIDE: c_int =
     ffi::SQLITE_OPEN_MAIN_DB | ffi::SQLITE_OPEN_MAIN_JOURNAL | ffi::SQLITE_OPEN_SUPER_JOURNAL | ffi::SQLITE_OPEN_WAL;
 
-/// The platform's own.
+/// The platform's own file system.
 struct Platform(*mut ffi::sqlite3_vfs);
 
 // SAFETY: SQLite's list of file systems lives as long as the process, and this pointer is only read.
@@ -29,7 +29,7 @@ unsafe impl Sync for Platform {}
 
 static PLATFORM: OnceLock<Option<Platform>> = OnceLock::new();
 
-/// Registers it once and returns its name; `None` when SQLite has no file system at all.
+/// Registers the file system once and returns its name; `None` if SQLite has no file system at all.
 pub(super) fn name() -> Option<&'static CStr> {
     let platform = PLATFORM.get_or_init(|| {
         // SAFETY: sqlite3_vfs_find initialises the library. The copy is leaked, so that it lives as long as SQLite uses
@@ -51,8 +51,8 @@ pub(super) fn name() -> Option<&'static CStr> {
     platform.as_ref().map(|_| NAME)
 }
 
-/// Makes SQLite leave the owner of a file as it is: for root it would set a `-shm` file's owner to the database's. For the
-/// whole process.
+/// Makes SQLite keep the owner of files, in the whole process. Run as root, SQLite would give a `-shm` file the owner
+/// of the database.
 pub(super) fn keep_owners() {
     // SAFETY: SQLite calls it in place of fchown(2), with the same arguments and result.
     unsafe {
@@ -64,8 +64,8 @@ pub(super) fn keep_owners() {
     }
 }
 
-/// Bounds every file that this process writes: only SQLite's temporary files are, of a sort or a join that does not fit
-/// its memory. Beyond the bound a write fails, and SQLite says that the disk is full.
+/// Limits the size of every file that this process writes. It writes only SQLite's temporary files, for a sort or a
+/// join that does not fit into memory. Beyond the limit a write fails, and SQLite reports that the disk is full.
 #[cfg(unix)]
 pub(super) fn bound_files(bytes: u64) {
     // SAFETY: ignoring a signal, so that the write fails instead of ending the process; no handler is installed.
@@ -107,7 +107,7 @@ unsafe extern "C" fn open(
     }
 }
 
-/// Deletes nothing: temporary files are gone from the directory as soon as they are open.
+/// Deletes nothing. The platform removes temporary files from the directory as soon as they are open.
 ///
 /// # Safety
 ///

@@ -1,4 +1,4 @@
-//! The server's end of a process that reads a file: starting it, asking it, ending it.
+//! The server's side of a process that reads a file: starts it, sends requests, ends it.
 
 use std::io;
 use std::process::Stdio;
@@ -9,14 +9,14 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::pipe::{self, Reply, Request, Setup};
 
-/// The command of TUDB's own binary that [`super::child::serve`] is behind.
+/// The command of the TUDB binary that calls [`super::child::serve`].
 const COMMAND: &str = "sqlite-worker";
 
-/// A process with its setup done. Dropped, it is killed.
+/// A process whose setup is done. It is killed when the worker is dropped.
 pub(super) struct Worker {
     input: Box<dyn AsyncWrite + Send + Sync + Unpin>,
     output: Box<dyn AsyncRead + Send + Sync + Unpin>,
-    /// `None` for a thread, in the library's own tests.
+    /// `None` for a thread in the tests of the library.
     process: Option<Child>,
 }
 
@@ -26,13 +26,13 @@ impl std::fmt::Debug for Worker {
     }
 }
 
-/// The same binary, also after the file was replaced by a newer one.
+/// The path of the running binary. On Linux it stays valid after the file was replaced by a newer one.
 fn program() -> io::Result<std::path::PathBuf> {
     if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
 }
 
 impl Worker {
-    /// Starts a process and gives it its setup; returns its first answer too.
+    /// Starts a process and sends its setup. Returns its first answer too.
     pub(super) async fn start(setup: &Setup) -> io::Result<(Worker, Reply)> {
         let mut worker = Worker::spawn()?;
         let reply = worker.exchange(setup, &mut |_| {}).await?;
@@ -45,13 +45,13 @@ impl Worker {
         }
         let mut command = Command::new(program()?);
         command.arg(COMMAND).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        // Where temporary files go, and what `localtime` means: everything else of the environment is none of its business.
+        // The directory of temporary files, and the time zone of `localtime`. The process gets no other variable.
         for name in ["TMPDIR", "SQLITE_TMPDIR", "TZ"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }
-        // Temporary files of SQLite's never come to stand where the server was started.
+        // SQLite may write temporary files to the current directory, so it is not that of the server.
         #[cfg(unix)]
         command.arg0("tudb").current_dir("/");
         let mut process = command.spawn()?;
@@ -70,11 +70,12 @@ impl Worker {
         Err(io::Error::other("this is no test"))
     }
 
-    /// Asks once and waits for the answer; `hear` gets the replies before it. A call that is given up leaves the process in the middle: it has to be killed.
+    /// Sends a request and waits for the answer. `hear` gets the replies before it. If the future is dropped before the
+    /// answer, the process has to be killed.
     ///
     /// # Errors
     ///
-    /// When the process has ended.
+    /// If the process has ended, or its reply cannot be read.
     pub(super) async fn ask(&mut self, request: &Request, hear: &mut (dyn FnMut(Reply) + Send)) -> io::Result<Reply> {
         self.exchange(request, hear).await
     }
@@ -98,7 +99,7 @@ impl Worker {
         }
     }
 
-    /// Kills the process, whatever it is doing, and gives its place back once it is gone.
+    /// Kills the process in any state. The permit `place` is released when the process is gone.
     pub(super) fn kill(mut self, place: Option<OwnedSemaphorePermit>) {
         tokio::spawn(async move {
             if let Some(process) = &mut self.process {
@@ -110,8 +111,8 @@ impl Worker {
     }
 }
 
-/// The library's own tests are another program than TUDB: there a thread does what the process does, without the bound on
-/// memory, which is for a whole process.
+/// The tests of the library are not the TUDB binary. In them a thread replaces the process, without the limit on
+/// memory, which applies to a whole process.
 #[cfg(test)]
 mod thread {
     use std::io::{self, Read, Write};
