@@ -72,8 +72,9 @@ impl Explanation {
     }
 }
 
-/// Keys of a plan node that reveal no column and no value.
-const PLAIN_KEYS: [&str; 20] = [
+/// Keys of a plan node that reveal no column and no value. Sizes in bytes are not among them: they tell the length of a
+/// value that is masked.
+const PLAIN_KEYS: [&str; 15] = [
     "Node Type",
     "Parent Relationship",
     "Join Type",
@@ -81,15 +82,10 @@ const PLAIN_KEYS: [&str; 20] = [
     "Startup Cost",
     "Total Cost",
     "Plan Rows",
-    "Plan Width",
     "Actual Startup Time",
     "Actual Total Time",
     "Actual Rows",
     "Actual Loops",
-    "Sort Method",
-    "Sort Space Used",
-    "Sort Space Type",
-    "Hash Batches",
     "CTE Name",
     "Subplan Name",
     "Relation Name",
@@ -103,6 +99,10 @@ fn strip(node: &mut Value, is_named: impl Fn(&str) -> bool + Copy) {
         "Relation Name" => value.as_str().is_some_and(is_named),
         key => PLAIN_KEYS.contains(&key),
     });
+    // The rows of each partition tell in which one a row is, and so the value of the key.
+    if fields.get("Node Type").and_then(Value::as_str).is_some_and(|node| node.ends_with("Append")) {
+        fields.remove("Plans");
+    }
     if let Some(Value::Array(below)) = fields.get_mut("Plans") {
         below.iter_mut().for_each(|child| strip(child, is_named));
     }
@@ -193,9 +193,14 @@ fn sentence(node: &Value, share: f64) -> String {
     match (number(node, "Plan Rows"), number(node, "Actual Rows")) {
         (Some(estimated), Some(found)) => {
             let loops = number(node, "Actual Loops").unwrap_or(1.0);
-            said.push_str(&format!(", {found:.0} rows"));
-            if loops > 1.0 {
-                said.push_str(&format!(", {loops:.0} times"));
+            // From version 18 on the rows of a repeated step are told in hundredths.
+            if loops > 1.0 && found.fract() != 0.0 {
+                said.push_str(&format!(", {found:.2} rows each, {loops:.0} times"));
+            } else {
+                said.push_str(&format!(", {found:.0} rows"));
+                if loops > 1.0 {
+                    said.push_str(&format!(", {loops:.0} times"));
+                }
             }
             match misjudged(node) {
                 Some(factor) => said.push_str(&format!(
@@ -367,7 +372,9 @@ mod tests {
     #[test]
     fn with_rules_a_plan_tells_of_no_condition_and_of_named_relations_alone() {
         let explained = json!([{"Plan": {
-            "Node Type": "Append", "Total Cost": 9.0, "Plan Rows": 2, "Subplans Removed": 1, "Plans": [
+            "Node Type": "Nested Loop", "Total Cost": 9.0, "Plan Rows": 2, "Subplans Removed": 1, "Plans": [
+                {"Node Type": "Append", "Total Cost": 1.0, "Plan Rows": 7, "Plan Width": 31, "Plans": [
+                    {"Node Type": "Seq Scan", "Relation Name": "orders", "Plan Rows": 5}]},
                 {"Node Type": "Seq Scan", "Relation Name": "orders_secret", "Alias": "o", "Total Cost": 5.0, "Plan Rows": 1,
                  "Filter": "(pin = '7')"},
                 {"Node Type": "Index Scan", "Relation Name": "orders", "Index Name": "by_pin", "Index Cond": "(pin = '7')",
@@ -375,6 +382,7 @@ mod tests {
         let explanation = Explanation::from_ruled_postgres(explained, |name| name == "orders");
         let text = format!("{} {}", explanation.summary.join("; "), explanation.plan);
         assert!(!text.contains("pin") && !text.contains("secret") && !text.contains("Removed"), "{text}");
+        assert!(!text.contains("\"Plan Rows\":5") && !text.contains("31"), "{text}");
         assert!(text.contains("Index Scan of orders, 1 rows: 44 % of the cost"), "{text}");
     }
 

@@ -270,7 +270,11 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
         // PostgreSQL calls `table.name` as a function of the whole row where the table has no such column.
         let is_call = |name: &ColumnName| {
             // `schema.table` of a longer name.
-            let is_itself = name.table.as_ref() == Some(&table.schema) && name.column == table.table;
+            let is_alias = uses.tables.iter().any(|known| known.known_as == table.schema);
+            let is_itself = name.table.as_ref() == Some(&table.schema)
+                && name.column == table.table
+                && !is_alias
+                && !uses.derived.contains(&table.schema);
             let is_column = table.columns.contains(&name.column) || SYSTEM_COLUMNS.contains(&name.column.as_str());
             !table.schema.is_empty() && !is_itself && !is_column
         };

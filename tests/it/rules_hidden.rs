@@ -208,3 +208,78 @@ fn the_order_of_rows_tells_nothing_of_a_ruled_column() {
     postgres.query(&database, "VACUUM ANALYZE staff");
     check(&mut with(url));
 }
+
+/// Places inside of nested grouping, sizes and partitions in a plan, a table whose alias is its schema's name.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn groups_plans_and_aliases_tell_nothing_of_a_ruled_column() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("rules_groups");
+        postgres.script(
+            &database,
+            "CREATE TABLE gs (id int, mail text, city text); INSERT INTO gs VALUES (1, 'zoe', 'a'), (2, 'adam', 'b');
+             CREATE TABLE pt (id int, key text) PARTITION BY LIST (key); CREATE TABLE pt_a PARTITION OF pt FOR VALUES IN ('a');
+             CREATE TABLE pt_b PARTITION OF pt FOR VALUES IN ('b'); INSERT INTO pt VALUES (1, 'a'), (2, 'b');
+             CREATE TABLE to_jsonb (id int, ssn text); INSERT INTO to_jsonb VALUES (1, 'planted');",
+        );
+        let home = Home::new("rules-groups");
+        let text =
+            format!("[sources.main]\nurl = \"{url}\"\nmask = [\"gs.mail\"]\ndeny = [\"pt.key\", \"to_jsonb.ssn\"]\n");
+        std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
+        let path = home.scratch.path("tudb.toml");
+        let home = home.set("TUDB_CONFIG", path.display());
+        let mut server = home.serve();
+        for group in [
+            "GROUPING SETS (ROLLUP (1))",
+            "GROUPING SETS (CUBE (1))",
+            "GROUPING SETS (ROLLUP ((1)), (2))",
+            "city, GROUPING SETS (rollup(1))",
+            "GROUPING SETS (GROUPING SETS ((1)))",
+            "GROUPING SETS (GROUPING SETS (CUBE (1, 2)))",
+            "ROLLUP (1)",
+            "1",
+        ] {
+            let sql = format!("SELECT mail, array_agg(id) FROM gs GROUP BY {group}");
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert!(!reply["error"].is_null(), "{sql}: {reply}");
+        }
+        let call = server.call("run_sql", json!({"sql": "SELECT public.to_jsonb FROM to_jsonb public"}));
+        assert_eq!(call["error"]["code"], "column_denied", "{call}");
+        let itself = server.call("run_sql", json!({"sql": "SELECT public.to_jsonb.id FROM public.to_jsonb"}));
+        assert_eq!(itself["rows"], json!([[1]]), "{itself}");
+        for (sql, silent) in [
+            ("SELECT mail, g FROM gs, generate_series(1, 100) g ORDER BY g DESC", ["Width", "Space"]),
+            ("SELECT id FROM pt WHERE id = 1", ["\"Plans\"", "pt_"]),
+        ] {
+            for analyze in [true, false] {
+                let plan = server.call("explain_query", json!({"sql": sql, "analyze": analyze}));
+                assert!(plan["error"].is_null(), "{sql}: {plan}");
+                assert!(silent.iter().all(|word| !plan.to_string().contains(word)), "{sql}: {plan}");
+            }
+        }
+    }
+    let home = Home::new("rules-suffix");
+    let path = home.scratch.path("main.db");
+    sqlite(
+        &path,
+        "CREATE TABLE emp (id INTEGER PRIMARY KEY, salary INT, city TEXT, pin TEXT DEFAULT 'planted'); CREATE TABLE one (x);
+         INSERT INTO one VALUES (1); INSERT INTO emp (salary, city) VALUES (3, 'Bern'), (1, 'Bern'), (2, 'Bern');
+         CREATE INDEX ip ON emp (salary) WHERE city = 'Bern';",
+    );
+    let home = home.set("TUDB_CONFIG", path.with_file_name("tudb.toml").display());
+    for rule in ["deny = [\"emp.salary\"]", "mask = [\"emp.salary\", \"emp.pin\"]"] {
+        let text = format!("[sources.main]\nurl = \"sqlite://{}\"\n{rule}\n", path.display());
+        std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
+        let mut server = home.serve();
+        for sql in [
+            "SELECT e.id FROM one FULL JOIN emp e ON e.city = 'Bern'",
+            "SELECT dflt_value FROM pragma_table_info('emp')",
+            "PRAGMA table_info(emp)",
+            "SELECT sql FROM sqlite_schema",
+        ] {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            let order = json!([[2], [3], [1]]);
+            assert!(reply["rows"] != order && !reply.to_string().contains("planted"), "{rule}: {sql}: {reply}");
+        }
+    }
+}

@@ -251,7 +251,8 @@ fn ruled_tables(
         }
         // Statistics tables contain samples of the values of an index.
         let is_statistics = table.starts_with("sqlite_stat");
-        if is_statistics || rules.denies() && (table.starts_with("sqlite_") || table.starts_with("pragma_")) {
+        // The schema's texts hold values: defaults, CHECK lists, conditions of indexes.
+        if is_statistics || !rules.is_empty() && (table.starts_with("sqlite_") || table.starts_with("pragma_")) {
             return Err(ReadError::Relation { name: table, reason: Reason::Catalog });
         }
         let base = SHADOWS.iter().find_map(|ending| table.strip_suffix(ending));
@@ -360,7 +361,10 @@ pub(super) fn judge_order(
         let detail = plan.text(3).unwrap_or_default();
         // A condition follows the name of the index: `SEARCH t USING INDEX i (a=?)`. Without one the whole index is
         // read in its order.
-        let read = telling.iter().find(|(index, _)| detail.ends_with(index.as_str()));
+        let read = telling.iter().find(|(index, _)| {
+            let rest = detail.split_once(index.as_str()).map(|(_, rest)| rest);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' ') && !rest.starts_with(" ("))
+        });
         if let Some((_, table)) = read {
             return Err(ReadError::Relation { name: table.clone(), reason: Reason::Order });
         }

@@ -97,6 +97,11 @@ impl Walk<'_> {
     }
 }
 
+fn is_grouping(name: &ObjectName) -> bool {
+    let word = name.to_string().to_ascii_lowercase();
+    ["rollup", "cube", "sets", "grouping"].contains(&word.as_str())
+}
+
 /// Whether an item of ORDER BY or GROUP BY may be a column number.
 fn is_place(expr: &Expr) -> bool {
     match expr {
@@ -105,6 +110,13 @@ fn is_place(expr: &Expr) -> bool {
             is_place(inner)
         }
         Expr::Tuple(list) => list.iter().any(is_place),
+        // The parser reads ROLLUP and CUBE inside of GROUPING SETS as functions.
+        Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) if is_grouping(name) => {
+            list.args.iter().any(|arg| match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(inner)) => is_place(inner),
+                _ => true,
+            })
+        }
         Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => sets.iter().flatten().any(is_place),
         _ => false,
     }
