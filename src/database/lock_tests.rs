@@ -63,8 +63,8 @@ impl Bypass {
         };
         let database = match target::resolve(source).unwrap() {
             target::Target::Postgres(target) => Database::Postgres(Box::new(PostgresEngine::new(source, *target))),
-            target::Target::Sqlite(options) => {
-                Database::Sqlite(Box::new(SqliteEngine::new(source, Place::file(options.get_filename()))))
+            target::Target::Sqlite { path, is_immutable } => {
+                Database::Sqlite(Box::new(SqliteEngine::new(source, Place::file(&path, is_immutable))))
             }
             target::Target::Sample => panic!("a database is named"),
         };
@@ -120,7 +120,7 @@ async fn postgres_locks_hold_without_the_guard() {
         }
         // TUDB has sent the first query of the transaction, so it cannot become read-write.
         let refusal = engine.refusal("SELECT set_config('transaction_read_only', 'off', true), w()").await;
-        assert!(refusal.contains("must be set before any query"), "{refusal}");
+        assert!(refusal.contains("transaction read-write mode"), "{refusal}");
         // The extended protocol accepts one statement, and a sub-query accepts only a query.
         for sql in [
             "SELECT 1; DELETE FROM t",

@@ -40,6 +40,7 @@ pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Resul
         tables: Vec::new(),
         relations: BTreeSet::new(),
         ctes: BTreeSet::new(),
+        scopes: Vec::new(),
         functions: BTreeSet::new(),
         unknown: BTreeSet::new(),
         types: BTreeSet::new(),
@@ -65,8 +66,7 @@ pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Resul
         types: walk.types.into_iter().collect(),
         reads: walk.reads.into_iter().collect(),
         calls: Vec::new(),
-        // Inside the WITH clause, such a name may mean the CTE.
-        tables: walk.tables.into_iter().filter(|(_, name)| !walk.ctes.contains(name)).collect(),
+        tables: walk.tables,
         beyond_ascii: false,
         uses: Some(walk.uses),
     };
@@ -118,6 +118,8 @@ struct Walk<'a> {
     /// Names of all CTEs, used only to leave them out of the list of tables. A CTE does not make a refused relation's
     /// name readable, because the CTE's own body may still mean the relation.
     ctes: BTreeSet<String>,
+    /// Names of the CTEs that a table's name may mean here, for each enclosing query.
+    scopes: Vec<BTreeSet<String>>,
     functions: BTreeSet<String>,
     /// Functions that only the catalog can judge.
     unknown: BTreeSet<(Option<String>, String)>,
@@ -138,7 +140,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn query(&mut self, query: &Query) -> Walked {
         self.level += 1;
+        self.scopes.push(BTreeSet::new());
         let walked = self.query_inside(query);
+        self.scopes.pop();
         self.level -= 1;
         walked
     }
@@ -162,7 +166,11 @@ impl Walk<'_> {
         if for_clause.is_some() || settings.is_some() || format_clause.is_some() || !pipe_operators.is_empty() {
             return Err(Rejection::clause("FOR XML/JSON, SETTINGS, FORMAT or a pipe operator"));
         }
-        if let Some(With { with_token: _, recursive: _, cte_tables }) = with {
+        if let Some(With { with_token: _, recursive, cte_tables }) = with {
+            // Without RECURSIVE a CTE is visible behind its own query, with it in all queries of the clause. SQLite does
+            // not make this difference, and its tables are never qualified.
+            let all = cte_tables.iter().filter(|_| *recursive).map(|cte| self.fold(&cte.alias.name)).collect();
+            self.scopes.push(all);
             for Cte { alias, query, from: _, materialized: _, closing_paren_token: _ } in cte_tables {
                 let name = self.fold(&alias.name);
                 self.understand(&alias.name);
@@ -173,7 +181,14 @@ impl Walk<'_> {
                 let outside = std::mem::replace(&mut self.expansions, 1);
                 self.query(query)?;
                 let inside = std::mem::replace(&mut self.expansions, outside);
-                self.weights.insert(name, inside);
+                self.weights.insert(name.clone(), inside);
+                if let Some(scope) = self.scopes.last_mut() {
+                    scope.insert(name);
+                }
+            }
+            let visible = self.scopes.pop().unwrap_or_default();
+            if let Some(scope) = self.scopes.last_mut() {
+                scope.extend(visible);
             }
         }
         self.set_expr(body)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::postgres::{Postgres, servers};
-use crate::support::{Home, Server};
+use crate::support::{Home, Server, peak_memory_kb};
 
 const SHOP: &str = "
 CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, email varchar(80), ssn text, born date);
@@ -148,18 +148,24 @@ fn crowds_of_operators_and_functions_hold_nobody_up() {
 }
 
 /// Calls every tool that reads the whole schema.
-fn schema_is_read(server: &mut Server, what: &str) {
+/// Every tool but for the odd table itself.
+fn others_are_read(server: &mut Server, what: &str) {
     for (tool, arguments) in [
         ("list_tables", json!({})),
         ("list_tables", json!({"search": "cust"})),
         ("describe_table", json!({"table": "customers"})),
-        ("describe_table", json!({"table": "odd"})),
         ("ask_database", json!({"question": "How many customers are there?"})),
     ] {
         let reply = server.call(tool, arguments.clone());
         assert!(reply["error"].is_null(), "{what}: {tool} {arguments}: {reply}");
         assert!(reply.to_string().len() < 100_000, "{what}: {tool} {arguments}");
     }
+}
+
+fn schema_is_read(server: &mut Server, what: &str) {
+    others_are_read(server, what);
+    let reply = server.call("describe_table", json!({"table": "odd"}));
+    assert!(reply["error"].is_null() && reply.to_string().len() < 100_000, "{what}: {}", reply["error"]);
 }
 
 #[test]
@@ -384,4 +390,103 @@ fn what_is_replaced_between_the_look_up_and_the_run_is_not_shown() {
     replacing.kill().unwrap();
     replacing.wait().unwrap();
     println!("{answered} of 300 were answered");
+}
+
+/// Definitions that are small in the catalog and without end as text, and more of them than are looked through.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn definitions_of_any_size_refuse_nobodys_statement() {
+    let objects = [
+        "DO $$ BEGIN EXECUTE 'CREATE TABLE public.odd (a numeric, CHECK (' ||
+           (SELECT string_agg('a > ''1e130000''::numeric', ' OR ') FROM generate_series(1, 800)) || '))'; END $$",
+        "CREATE TABLE public.odd (a int); DO $$ BEGIN EXECUTE format('CREATE DOMAIN public.id AS text CHECK (VALUE <> %L)',
+           repeat('x', 20000000)); END $$",
+        "CREATE TABLE public.odd (a int); CREATE SCHEMA mal; DO $$ BEGIN FOR d IN 1..7 LOOP
+           FOR f IN 1..1000 LOOP EXECUTE format('CREATE FUNCTION mal.f%s_%s(int) RETURNS bool LANGUAGE sql RETURN true', d, f); END LOOP;
+           EXECUTE (SELECT format('CREATE DOMAIN mal.d%s AS int CHECK (', d) || string_agg(format('mal.f%s_%s(VALUE)', d, f), ' AND ') || ')'
+             FROM generate_series(1, 1000) f); END LOOP; END $$;
+         CREATE TYPE public.name AS (a mal.d1, b mal.d2, c mal.d3, d mal.d4, e mal.d5, f mal.d6, g mal.d7)",
+    ];
+    for postgres in servers() {
+        let expected = answers(&mut serve(postgres, &shop(postgres, "sizes_plain"), "").1);
+        for (number, objects) in objects.iter().enumerate() {
+            let database = shop(postgres, &format!("sizes_{number}"));
+            as_mallory(postgres, &database, &format!("{objects}; GRANT SELECT ON public.odd TO PUBLIC"));
+            let (_home, mut server) = serve(postgres, &database, "");
+            others_are_read(&mut server, objects);
+            for ((sql, expected), rows) in HONEST.iter().zip(&expected).zip(answers(&mut server)) {
+                assert_eq!(rows, *expected, "{objects}: {sql}");
+            }
+        }
+    }
+}
+
+/// Domains over one enum, and keys of many columns, take memory once.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn labels_of_many_domains_and_wide_keys_take_bounded_memory() {
+    let domains = "DO $$ BEGIN
+        EXECUTE 'CREATE TYPE e AS ENUM (' || (SELECT string_agg(quote_literal(lpad(i::text, 63, 'x')), ',') FROM generate_series(1, 500) i) || ')';
+        FOR i IN 1..5000 LOOP EXECUTE 'CREATE DOMAIN d' || i || ' AS e'; END LOOP;
+        FOR t IN 0..4 LOOP EXECUTE (SELECT 'CREATE TABLE odd' || t || ' (' || string_agg(format('c%s d%s', i, t * 1000 + i), ',') || ')'
+          FROM generate_series(1, 1000) i); END LOOP; END $$; CREATE TABLE odd (a int);";
+    let keys = "DO $$ DECLARE list text; BEGIN
+        list := (SELECT string_agg(rpad('c' || i, 62, 'y'), ',') FROM generate_series(1, 32) i);
+        EXECUTE 'CREATE TABLE odd (' || replace(list, ',', ' int,') || ' int, UNIQUE (' || list || '))';
+        FOR t IN 1..40 LOOP EXECUTE 'CREATE TABLE k' || t || ' (' || replace(list, ',', ' int,') || ' int,' ||
+          (SELECT string_agg(format('FOREIGN KEY (%s) REFERENCES odd (%s)', list, list), ',') FROM generate_series(1, 50) i) || ')';
+        END LOOP; END $$;";
+    for postgres in servers() {
+        for objects in [domains, keys] {
+            let database = shop(postgres, "memory");
+            as_mallory(
+                postgres,
+                &database,
+                &format!("{objects} GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC"),
+            );
+            let (_home, mut server) = serve(postgres, &database, "");
+            others_are_read(&mut server, objects);
+            let peak = peak_memory_kb(&server.child);
+            assert!(peak < 120 * 1024, "{peak} kB: {objects}");
+        }
+    }
+}
+
+/// A view that comes and goes under the name of a table, in a schema that is earlier in the path, is never read.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_name_is_not_taken_over_between_the_look_up_and_the_run() {
+    for postgres in servers() {
+        let database = shop(postgres, "taken_over");
+        postgres.script(
+            &database,
+            "CREATE SCHEMA app; CREATE TABLE app.items AS SELECT 1 AS id, 'plain'::text AS note, 'secret'::text AS ssn;
+             GRANT USAGE ON SCHEMA app TO PUBLIC; GRANT SELECT ON app.items TO PUBLIC;",
+        );
+        postgres
+            .query(&database, &format!("ALTER ROLE honest IN DATABASE \"{database}\" SET search_path = public, app"));
+        let script = "SET ROLE mallory; DO $$ BEGIN FOR i IN 1..4000 LOOP
+            CREATE VIEW public.items WITH (security_invoker = true) AS SELECT id, ssn AS note FROM app.items;
+            GRANT SELECT ON public.items TO PUBLIC; COMMIT;
+            DROP VIEW public.items; COMMIT; PERFORM pg_sleep(0.001); END LOOP; END $$";
+        let script =
+            if postgres.query("postgres", "SHOW server_version_num").trim() >= "150000" { script } else { continue };
+        let mut taking = postgres.psql(&database);
+        let mut taking = taking.args(["-c", script]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        for rules in ["", "deny = [\"app.items.ssn\"]\n"] {
+            let (_home, mut server) = serve(postgres, &database, rules);
+            let mut answered = 0;
+            for number in 2..202 {
+                let with =
+                    ["", "WITH items AS (SELECT * FROM items WHERE id > 0) ", "WITH x AS (SELECT 1) "][number % 3];
+                let sql = format!("{with}SELECT id, note FROM items WHERE id < {number}");
+                let reply = server.call("run_sql", json!({"sql": sql}));
+                assert!(!reply.to_string().contains("secret"), "{rules} {sql}: {reply}");
+                answered += u32::from(reply["rows"] == json!([[1, "plain"]]));
+            }
+            assert!(answered > 20, "{answered} of 200 were answered");
+        }
+        taking.kill().unwrap();
+        taking.wait().unwrap();
+    }
 }

@@ -6,7 +6,7 @@
 //! must be a harmless built-in, belong to an extension that only computes, or be listed in the configuration. Built-ins
 //! inside a view are read from the tree of its rule, because `pg_depend` leaves them out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::TryStreamExt;
 use sqlx::Row;
@@ -49,23 +49,54 @@ impl Vouched {
 }
 
 /// Maximum findings of one statement. A statement with more is refused; the look-up also bounds each schema.
-const MAX_FINDINGS: usize = 20_000;
+const MAX_FINDINGS: usize = 6_000;
 
-fn too_much() -> DatabaseError {
-    DatabaseError::NotVouched {
+/// A refusal for a reason that lies in all of the users' schemas.
+fn without_users(error: DatabaseError, schemas: &[String]) -> Refusal {
+    let schemas = schemas.iter().filter(|schema| *schema != "pg_catalog").cloned().collect();
+    Refusal { error, schemas, name: None }
+}
+
+/// What another user's object can do to the look-up: a definition that is too long to be written as text, or that has no
+/// form in UTF-8.
+fn unread(error: DatabaseError, schemas: &[String]) -> Refusal {
+    let is_about_objects = matches!(&error, DatabaseError::Sql { sqlstate: Some(state), .. }
+        if state.starts_with("54") || state.starts_with("22") || matches!(state.as_str(), "53200" | "XX000"));
+    if !is_about_objects {
+        return Refusal::from(error);
+    }
+    let error = DatabaseError::NotVouched {
+        name: "the statement".into(),
+        reason: "has a name that is also that of an object whose definition cannot be looked through",
+        hint:
+            "Write the tables with their schemas and give columns other names with AS; its administrator can take the \
+               object's schema out of the role's search_path."
+                .into(),
+        is_relation: true,
+    };
+    without_users(error, schemas)
+}
+
+fn too_much(schemas: &[String]) -> Refusal {
+    let error = DatabaseError::NotVouched {
         name: "the statement".into(),
         reason: "reaches more functions than are looked through",
         hint: "Read tables rather than views.".into(),
         is_relation: true,
-    }
+    };
+    without_users(error, schemas)
 }
 
 /// SQL condition: another user can replace an object that the statement reads before it runs. Such objects are views,
 /// foreign tables, tables with row-level security, and tables that neither a superuser nor the owner of the database
 /// owns.
-const REPLACEABLE: &str = "EXISTS (SELECT 1 FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid
-    WHERE c.relkind NOT IN ('r', 'p', 'm') OR c.relrowsecurity OR NOT EXISTS (SELECT 1 FROM pg_roles o
-      WHERE o.oid = c.relowner AND (o.rolsuper OR o.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()))))";
+const REPLACEABLE: &str =
+    "EXISTS (SELECT 1 FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind NOT IN ('r', 'p', 'm') OR c.relrowsecurity
+      OR EXISTS (SELECT 1 FROM (VALUES (c.relowner), (n.nspowner)) w(owner) WHERE NOT EXISTS (SELECT 1 FROM pg_roles o
+        WHERE o.oid = w.owner AND (o.rolsuper OR o.rolname = 'pg_database_owner'
+          OR o.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database())))))";
 
 /// The first column of the row that carries the mark.
 const MARK: &str = "mark";
@@ -101,6 +132,8 @@ enum Reach {
     Type,
     /// A schema with too many objects to check.
     Crowded,
+    /// The schema in which a relation is found that the statement writes without one.
+    Found,
 }
 
 /// One object that a name can mean.
@@ -132,6 +165,8 @@ pub(super) struct Harmless {
     pub(super) shadowed: BTreeSet<String>,
     /// True if another user can replace what the statement reads before it runs.
     pub(super) is_replaceable: bool,
+    /// Relations that the statement writes without a schema, each with the schema in which it is found.
+    pub(super) relations: BTreeMap<String, String>,
 }
 
 /// Why a statement is refused.
@@ -205,13 +240,22 @@ pub(super) async fn vouch(
         .persistent(keep_plan);
     let mut rows = rows.fetch(connection);
     let mut findings = Vec::new();
-    while let Some(row) = rows.try_next().await.map_err(|error| sql_error(error, None))? {
+    let mut relations = BTreeMap::new();
+    loop {
+        // What the server cannot look up may be in a schema that another user fills.
+        let row = rows.try_next().await.map_err(|error| unread(sql_error(error, None), schemas))?;
+        let Some(row) = row else { break };
         if findings.len() >= MAX_FINDINGS {
-            return Err(Refusal::from(too_much()));
+            return Err(too_much(schemas));
         }
         let text = |at: usize| row.try_get::<String, _>(at).map_err(DatabaseError::Connection);
+        let what = reach(&text(0)?)?;
+        if what == Reach::Found {
+            relations.insert(text(2)?, text(1)?);
+            continue;
+        }
         findings.push(Finding {
-            what: reach(&text(0)?)?,
+            what,
             chosen: (text(1)?, text(2)?),
             schema: text(3)?,
             name: text(4)?,
@@ -305,7 +349,7 @@ pub(super) async fn vouch(
         let schemas = schemas.iter().filter(|schema| *schema != "pg_catalog" && !chosen.contains(*schema));
         return Err(Refusal { error, schemas: schemas.cloned().collect(), name: refused_name });
     }
-    let Some(mut refusal) = refused else { return Ok(Harmless { shadowed, is_replaceable }) };
+    let Some(mut refusal) = refused else { return Ok(Harmless { shadowed, is_replaceable, relations }) };
     // Without the schema of a harmless operator (of `citext`, for example) the server would choose another operator
     // with another result.
     refusal.schemas = schemas.iter().filter(|schema| !chosen.contains(*schema)).cloned().collect();
@@ -362,7 +406,7 @@ impl Finding {
             matches!(self.schema.as_str(), "pg_catalog" | "information_schema") || self.schema.starts_with("pg_toast");
         let extension = self.extension.as_deref();
         let harmless = match self.what {
-            Reach::ForeignTable | Reach::Crowded => false,
+            Reach::ForeignTable | Reach::Crowded | Reach::Found => false,
             Reach::Relation | Reach::RelationInside => {
                 relations::refusal(Dialect::Postgresql, Some(&self.schema), &self.name).is_none()
             }

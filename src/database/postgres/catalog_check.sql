@@ -19,13 +19,14 @@ WITH RECURSIVE
       AND p.pronamespace IN (SELECT oid FROM whole_path) GROUP BY 1 HAVING count(*) > 500),
   path AS (SELECT w.oid, w.place FROM whole_path w WHERE NOT EXISTS (SELECT 1 FROM crowded c WHERE c.oid = w.oid)),
   -- Named relations. A name without a schema means the first relation of that name in the path.
+  first_of_path AS (SELECT u.n AS name, (SELECT c.oid FROM path p JOIN pg_class c ON c.relnamespace = p.oid
+      AND c.relname = u.n ORDER BY p.place LIMIT 1) AS oid FROM unnest($5::text[], $6::text[]) u(s, n) WHERE u.s IS NULL),
   named AS (
     SELECT c.oid FROM unnest($5::text[], $6::text[]) u(s, n)
       JOIN pg_namespace p ON p.nspname = u.s OR u.s = 'pg_temp' AND p.oid = pg_my_temp_schema()
       JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n
     UNION
-    SELECT (SELECT c.oid FROM path p JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n
-        ORDER BY p.place LIMIT 1) FROM unnest($5::text[], $6::text[]) u(s, n) WHERE u.s IS NULL),
+    SELECT oid FROM first_of_path),
   -- Named functions. A bare name is looked up in the path only.
   asked AS (
     SELECT p.oid, 'function' AS what FROM pg_proc p
@@ -232,6 +233,10 @@ SELECT CASE WHEN c.oid IN (SELECT oid FROM named) THEN 'relation' ELSE 'relation
     n.nspname::text, c.relname::text, n.nspname || '.' || c.relname, NULL, '', '', false, NULL, false, false
   FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname IN ('pg_catalog', 'information_schema') OR n.nspname LIKE 'pg\_toast%'
+UNION ALL
+-- The schema that a bare name is found in.
+SELECT 'found', n.nspname::text, f.name, '', '', '', NULL, '', '', false, NULL, false, false
+  FROM first_of_path f JOIN pg_class c ON c.oid = f.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 UNION ALL
 SELECT 'crowded', n.nspname::text, '', n.nspname::text, '', 'schema ' || quote_ident(n.nspname), NULL, 'v', '', true,
     n.nspname::text, false, true

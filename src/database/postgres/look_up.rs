@@ -10,12 +10,14 @@ use super::session::Opened;
 use super::statement::{approved, shadowed};
 use super::{OWN_PATH, PostgresEngine, catalog_check, column_rules, path_of, sql_error, under_path};
 use crate::database::DatabaseError;
+use crate::dialect::Dialect;
 use crate::guard::{ApprovedSql, Names, QualifiedSql, Rejection, columns};
+use crate::quoting;
 
 /// Planner settings for the look-ups of names, and their reset for the caller's statement. Planning a look-up takes
 /// five times as long as running it, so one plan is kept for all parameters.
 const NAMES_ONLY: &str = "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; \
-    SET LOCAL enable_mergejoin = off; SET LOCAL enable_hashjoin = off";
+    SET LOCAL enable_mergejoin = off; SET LOCAL enable_hashjoin = off; SAVEPOINT look_up";
 const AS_BEFORE: &str = "SET LOCAL plan_cache_mode = DEFAULT; SET LOCAL jit = DEFAULT; \
     SET LOCAL enable_mergejoin = DEFAULT; SET LOCAL enable_hashjoin = DEFAULT";
 
@@ -28,6 +30,11 @@ pub(super) struct Checked {
     pub(super) is_replaceable: bool,
     /// The `search_path` under which the statement was checked.
     pub(super) path: String,
+    /// Whether calls are written as those of built-ins.
+    has_built_ins: bool,
+    /// Relations that the caller writes without a schema, each with the schema that the text names. Another user could
+    /// otherwise create a relation of that name, in a schema that comes earlier in the path, before the statement runs.
+    relations: BTreeMap<String, String>,
     /// Why `path` leaves out schemas of the caller's path; `None` if `path` is the whole path.
     refusal: Option<catalog_check::Refusal>,
 }
@@ -45,7 +52,13 @@ impl Checked {
             {
                 refusal.error
             }
-            (error, _) => shadowed(error, &self.text),
+            // The schema that `with_missing` gave.
+            (DatabaseError::Sql { sqlstate: Some(state), message, hint, position }, _) if state == "42P01" => {
+                let message = message.replacen("\"pg_catalog.", "\"", 1);
+                DatabaseError::Sql { sqlstate: Some(state), message, hint, position }
+            }
+            (error, _) if self.has_built_ins => shadowed(error),
+            (error, _) => error,
         }
     }
 }
@@ -69,17 +82,26 @@ impl PostgresEngine {
         let keep_plan = !self.is_pooled();
         let vouch = catalog_check::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan).await;
         let mut checked = match vouch {
-            Ok(harmless) => Checked {
-                text: approved.qualified(&as_built_in(harmless.shadowed), &BTreeMap::new()),
-                masked: BTreeSet::new(),
-                is_replaceable: harmless.is_replaceable,
-                path: opened.callers_path.clone(),
-                refusal: None,
-            },
+            Ok(harmless) => {
+                let relations = with_missing(approved.names(), harmless.relations);
+                Checked {
+                    has_built_ins: !harmless.shadowed.is_empty(),
+                    text: approved.qualified(&as_built_in(harmless.shadowed), &relations),
+                    masked: BTreeSet::new(),
+                    is_replaceable: harmless.is_replaceable,
+                    path: opened.callers_path.clone(),
+                    relations,
+                    refusal: None,
+                }
+            }
             Err(refusal) if refusal.schemas.is_empty() => return Err(refusal.error),
-            Err(refusal) => self.without(connection, opened, approved, refusal).await?,
+            Err(refusal) => {
+                // The look-up itself may have failed.
+                connection.execute("ROLLBACK TO SAVEPOINT look_up").await.map_err(own)?;
+                self.without(connection, opened, approved, refusal).await?
+            }
         };
-        checked.masked = self.obey_rules(connection, opened, approved).await?;
+        checked.masked = self.obey_rules(connection, opened, approved, &checked.relations).await?;
         let set = format!("{AS_BEFORE}; {}", under_path(&checked.path));
         connection.execute(AssertSqlSafe(set)).await.map_err(own)?;
         Ok(checked)
@@ -183,6 +205,8 @@ impl PostgresEngine {
                     masked: BTreeSet::new(),
                     is_replaceable: true,
                     path: path_of(&left),
+                    has_built_ins: !functions.is_empty(),
+                    relations: tables,
                     refusal: Some(refusal),
                 })
             }
@@ -207,12 +231,15 @@ impl PostgresEngine {
         connection: &mut PgConnection,
         opened: &Opened,
         approved: &ApprovedSql,
+        relations: &BTreeMap<String, String>,
     ) -> Result<BTreeSet<usize>, DatabaseError> {
         let rules = &self.settings.column_rules;
         if rules.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let ruled = column_rules::tables(connection, approved.names(), &opened.schemas, rules).await?;
+        let mut names = approved.names().clone();
+        names.reads.extend(relations.iter().map(|(name, schema)| (Some(schema.clone()), name.clone())));
+        let ruled = column_rules::tables(connection, &names, &opened.schemas, rules).await?;
         Ok(columns::judge(approved.names().uses.as_ref(), &ruled)?)
     }
 }
@@ -246,6 +273,17 @@ fn tells_of_path(names: &Names) -> bool {
                 "pg_typeof" | "format_type" | "current_schema" | "current_schemas" | "oidvectortypes"
             )
     })
+}
+
+/// The schemas of the relations that were found, and `pg_catalog` for those that were not, so that they are not found when
+/// the statement runs either. The parser reads some reserved words in FROM as relations.
+fn with_missing(names: &Names, mut found: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    for (_, name) in &names.tables {
+        if !found.contains_key(name) && !quoting::is_reserved(Dialect::Postgresql, name) {
+            found.insert(name.clone(), "pg_catalog".to_owned());
+        }
+    }
+    found
 }
 
 /// Maps each function to the schema `pg_catalog`.

@@ -11,7 +11,7 @@ use sqlx::postgres::types::Oid;
 use sqlx::{Executor, Row};
 
 use super::catalog::{
-    PLAIN_PLANS, base_types, enum_labels, foreign, frequent_values, has_frequent_values, is_list, kind, own, rows,
+    PLAIN_PLANS, are_partial, base_types, foreign, frequent_values, has_frequent_values, is_list, kind, own, rows,
     type_name, visible,
 };
 use super::{catalog, sql_error};
@@ -43,8 +43,9 @@ const TABLES: &str = concat!(
 );
 
 /// $1 tables, $2 whether each may be read as a whole.
-const COLUMNS: &str =
-    "SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid, a.attnotnull, substr(d.description, 1, 500)
+const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid,
+      a.attnotnull AND (a.attrelid, a.attnum) NOT IN (SELECT k.conrelid, k.conkey[1] FROM pg_catalog.pg_constraint k
+        WHERE k.contype = 'n' AND NOT k.convalidated), substr(d.description, 1, 500)
     FROM unnest($1::oid[], $2::bool[]) v(oid, whole)
     JOIN pg_catalog.pg_attribute a ON a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_catalog.pg_description d ON d.objoid = a.attrelid AND d.objsubid = a.attnum
@@ -52,17 +53,24 @@ const COLUMNS: &str =
     WHERE v.whole OR has_column_privilege(a.attrelid, a.attnum, 'SELECT')
     ORDER BY a.attrelid, a.attnum";
 
-/// $1 types. Columns: oid, name, and the labels of an enum, or of the enum below an array or a domain.
+/// Sent before a query of known values. Objects of other users can make such a query fail or take long.
+const VALUES: &str = "SAVEPOINT known_values; SET LOCAL lock_timeout = 300; SET LOCAL statement_timeout = 2000";
+
+/// $1 types: name, and the enum that it is, or of which it is an array or a domain.
 const TYPES: &str = concat!(
     "SELECT t.oid, ",
     type_name!(),
-    ", ",
-    enum_labels!(),
-    "
+    ", (SELECT y.oid FROM pg_catalog.pg_type y WHERE y.typtype = 'e' AND y.oid IN (",
+    base_types!(),
+    ") LIMIT 1)
     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
     LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
     LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.typnamespace WHERE t.oid = ANY ($1)"
 );
+
+/// $1 enums: the labels of each, in order, at most 500.
+const LABELS: &str = "SELECT u.oid, ARRAY(SELECT l.enumlabel::text FROM pg_catalog.pg_enum l WHERE l.enumtypid = u.oid
+    ORDER BY l.enumsortorder LIMIT 500) FROM unnest($1::oid[]) u(oid)";
 
 /// Pairs of a table or partition and its parent. Only one of the two may be visible to the role.
 const INHERITANCE: &str = "SELECT i.inhrelid, i.inhparent FROM pg_catalog.pg_inherits i
@@ -77,10 +85,13 @@ const NAMES_OF: &str = "SELECT c.oid, n.nspname::text, c.relname::text FROM pg_c
 const CHECKS: &str = concat!(
     "WITH free AS MATERIALIZED (SELECT k.oid, k.conrelid, k.conkey[1] AS number FROM pg_catalog.pg_constraint k
       WHERE k.conrelid = ANY ($1) AND k.contype = 'c' AND cardinality(k.conkey) = 1
+        AND CASE WHEN pg_column_size(k.conbin) < 100000 THEN octet_length(k.conbin::text) < 200000
+          -- A short number can stand for digits without end, a text cannot.
+          AND k.conbin::text !~ ':consttype (?!(25|1042|1043|1009|1014|1015) )' END
         AND k.conrelid <> ALL (ARRAY(SELECT l.relation FROM pg_catalog.pg_locks l
           WHERE l.mode = 'AccessExclusiveLock' AND l.relation IS NOT NULL))),
     written AS MATERIALIZED (SELECT f.oid, f.conrelid, f.number, pg_get_constraintdef(f.oid) AS text FROM free f)
-    SELECT w.conrelid, w.number, array_agg(replace(m[1], '''''', ''''))
+    SELECT w.conrelid, w.number, array_agg(replace(m[1], '''''', '''')), true
     FROM written w, regexp_matches(w.text, '''((?:[^'']|'''')*)''::(?:text|character varying|bpchar)', 'g') m
     WHERE length(w.text) < 20000 AND w.text ~ ",
     is_list!(),
@@ -92,7 +103,9 @@ const CHECKS: &str = concat!(
 const FREQUENT: &str = concat!(
     "SELECT c.oid, a.attnum, ",
     frequent_values!("$2"),
-    "
+    ", coalesce(",
+    are_partial!(),
+    ", true)
     FROM pg_catalog.pg_stats s JOIN pg_catalog.pg_namespace n ON n.nspname = s.schemaname
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.tablename AND NOT c.relrowsecurity
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = s.attname
@@ -103,8 +116,8 @@ const FREQUENT: &str = concat!(
 );
 
 /// $1 tables. Primary and foreign keys.
-const KEYS: &str =
-    "SELECT k.conrelid, k.contype = 'p', k.confrelid, k.conkey, k.confkey FROM pg_catalog.pg_constraint k
+const KEYS: &str = "SELECT k.conrelid, k.contype = 'p', k.confrelid, k.conkey, k.confkey,
+      k.contype = 'f' AND coalesce(to_jsonb(k)->>'conperiod' = 'true', false) FROM pg_catalog.pg_constraint k
     WHERE k.conrelid = ANY ($1) AND k.contype IN ('p', 'f') ORDER BY k.conrelid, k.conname";
 
 /// Limits of a snapshot.
@@ -230,16 +243,16 @@ async fn read(
     let most = i32::try_from(bounds.sampled).unwrap_or(i32::MAX);
     let frequent = sqlx::query(FREQUENT).bind(oids.clone()).bind(most).persistent(false);
     let checks = sqlx::query(CHECKS).bind(oids.clone()).persistent(false);
-    // If another session locks a table meanwhile, only the values of CHECKs are missing.
-    connection.execute("SAVEPOINT values_of_checks; SET LOCAL lock_timeout = 300").await?;
-    for (query, may_fail) in [(frequent, false), (checks, true)] {
+    for query in [frequent, checks] {
+        connection.execute(VALUES).await?;
         let mut rows = query.fetch(&mut *connection);
         loop {
             let row = match rows.try_next().await {
                 Ok(Some(row)) => row,
                 Ok(None) => break,
-                Err(error) if may_fail && is_lock_timeout(&error) => {
-                    tracing::warn!("another session locks a table: the values of CHECKs are not known");
+                // A lock of another session, or statistics or a CHECK of any length, cost the values and not the schema.
+                Err(sqlx::Error::Database(error)) => {
+                    tracing::warn!(%error, "the values of some columns are not known");
                     break;
                 }
                 Err(error) => return Err(error),
@@ -249,14 +262,16 @@ async fn read(
             if let Some(column) = column {
                 let values: Vec<Option<String>> = row.try_get(2)?;
                 column.values = values.into_iter().flatten().collect();
-                bytes += column.values.iter().map(|value| value.len() + 24).sum::<usize>();
+                column.has_all_values = row.try_get(3)?;
+                bytes += size_of_texts(&column.values);
                 if bytes > bounds.max_bytes {
                     column.values = Vec::new();
                 }
             }
         }
+        drop(rows);
+        connection.execute("ROLLBACK TO SAVEPOINT known_values").await?;
     }
-    connection.execute("ROLLBACK TO SAVEPOINT values_of_checks").await?;
     types(connection, &mut drafts, &mut bytes, bounds.max_bytes).await?;
     let mut rows = sqlx::query(KEYS).bind(oids).persistent(false).fetch(connection);
     while let Some(row) = rows.try_next().await? {
@@ -264,15 +279,23 @@ async fn read(
         let numbers: Vec<i16> = row.try_get(3)?;
         let Some(columns) = drafts.get(at).and_then(|draft| draft.names(&numbers)) else { continue };
         let is_primary: bool = row.try_get(1)?;
+        let period: bool = row.try_get(5)?;
         let other = place.get(&row.try_get::<Oid, _>(2)?.0).and_then(|at| drafts.get(*at));
-        let key =
-            match (is_primary, other) {
-                (true, _) => None,
-                (false, Some(other)) => other.names(&row.try_get::<Vec<i16>, _>(4)?).map(|referenced_columns| {
-                    ForeignKey { columns: columns.clone(), references: other.table.name.clone(), referenced_columns }
-                }),
-                (false, None) => continue,
-            };
+        let key = match (is_primary, other) {
+            (true, _) => None,
+            (false, Some(other)) => other.names(&row.try_get::<Vec<i16>, _>(4)?).map(|referenced_columns| ForeignKey {
+                columns: columns.clone(),
+                references: other.table.name.clone(),
+                referenced_columns,
+                period,
+                ..ForeignKey::default()
+            }),
+            (false, None) => continue,
+        };
+        bytes += size_of_texts(&columns) + key.as_ref().map_or(0, |key| size_of_texts(&key.referenced_columns) + 64);
+        if bytes > bounds.max_bytes {
+            continue;
+        }
         let Some(draft) = drafts.get_mut(at) else { continue };
         if is_primary {
             draft.table.primary_key = columns;
@@ -281,11 +304,6 @@ async fn read(
         }
     }
     Ok(drafts)
-}
-
-/// `lock_not_available`: <https://www.postgresql.org/docs/18/errcodes-appendix.html>.
-fn is_lock_timeout(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "55P03")
 }
 
 fn draft_of<'a>(drafts: &'a mut [Draft], place: &HashMap<u32, usize>, oid: Oid) -> Option<&'a mut Draft> {
@@ -353,23 +371,48 @@ async fn types(
     used.sort_unstable();
     used.dedup();
     let used: Vec<Oid> = used.into_iter().map(Oid).collect();
-    let mut known: HashMap<u32, (Arc<str>, Vec<String>)> = HashMap::new();
-    for row in sqlx::query(TYPES).bind(used).persistent(false).fetch_all(connection).await? {
-        let labels: Option<Vec<String>> = row.try_get(2)?;
-        known.insert(row.try_get::<Oid, _>(0)?.0, (row.try_get::<String, _>(1)?.into(), labels.unwrap_or_default()));
+    let mut names: HashMap<u32, (Arc<str>, Option<u32>)> = HashMap::new();
+    let mut rows = sqlx::query(TYPES).bind(used).persistent(false).fetch(&mut *connection);
+    while let Some(row) = rows.try_next().await? {
+        let name: Arc<str> = row.try_get::<String, _>(1)?.into();
+        *bytes += name.len();
+        let label_type = row.try_get::<Option<Oid>, _>(2)?.map(|oid| oid.0);
+        names.insert(row.try_get::<Oid, _>(0)?.0, (name, label_type));
+    }
+    drop(rows);
+    // Many domains can share one enum. Its labels come once.
+    let mut enums: Vec<u32> = names.values().filter_map(|(_, label_type)| *label_type).collect();
+    enums.sort_unstable();
+    enums.dedup();
+    let enums: Vec<Oid> = enums.into_iter().map(Oid).collect();
+    let mut labels: HashMap<u32, Vec<String>> = HashMap::new();
+    let mut label_bytes = 0;
+    let mut rows = sqlx::query(LABELS).bind(enums).persistent(false).fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        let list: Vec<String> = row.try_get(1)?;
+        label_bytes += size_of_texts(&list);
+        if *bytes + label_bytes <= max_bytes {
+            labels.insert(row.try_get::<Oid, _>(0)?.0, list);
+        }
     }
     for draft in drafts {
         for ((_, oid), column) in draft.columns.iter().zip(&mut draft.table.columns) {
-            if let Some((name, labels)) = known.get(oid) {
-                column.type_name = Arc::clone(name);
-                if !labels.is_empty() && *bytes <= max_bytes {
-                    column.values.clone_from(labels);
-                    *bytes += labels.iter().map(|label| label.len() + 24).sum::<usize>();
-                }
+            let Some((name, label_type)) = names.get(oid) else { continue };
+            column.type_name = Arc::clone(name);
+            let labels = label_type.and_then(|oid| labels.get(&oid)).filter(|_| *bytes <= max_bytes);
+            if let Some(labels) = labels {
+                column.values.clone_from(labels);
+                column.has_all_values = true;
+                *bytes += size_of_texts(labels);
             }
         }
     }
     Ok(())
+}
+
+/// Memory of a list of texts, about, in bytes.
+fn size_of_texts(texts: &[String]) -> usize {
+    texts.iter().map(|text| size_of::<String>() + text.len()).sum()
 }
 
 /// Parses a JSON text that TUDB built itself.

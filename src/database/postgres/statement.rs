@@ -250,16 +250,14 @@ impl PostgresEngine {
 
 /// Replaces the error "undefined function" if the text was changed to call a built-in: only a function of a user fits
 /// the call, and nobody vouches for it.
-pub(super) fn shadowed(error: DatabaseError, sent: &QualifiedSql) -> DatabaseError {
+pub(super) fn shadowed(error: DatabaseError) -> DatabaseError {
     match error {
-        DatabaseError::Sql { sqlstate: Some(state), message, .. } if state == "42883" && sent.is_changed() => {
-            DatabaseError::NotVouched {
-                name: message.replace(" does not exist", ""),
-                reason: "is no built-in, and a user's function of that name is not vouched for",
-                hint: "Its administrator can list it as \"schema.name\" in the source's allow_functions.".into(),
-                is_relation: false,
-            }
-        }
+        DatabaseError::Sql { sqlstate: Some(state), message, .. } if state == "42883" => DatabaseError::NotVouched {
+            name: message.replace(" does not exist", ""),
+            reason: "is no built-in, and a user's function of that name is not vouched for",
+            hint: "Its administrator can list it as \"schema.name\" in the source's allow_functions.".into(),
+            is_relation: false,
+        },
         other => other,
     }
 }

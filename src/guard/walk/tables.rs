@@ -5,6 +5,7 @@ use sqlparser::ast::*;
 use super::{MAX_EXPANSIONS, Walk, Walked};
 use crate::dialect::Dialect;
 use crate::guard::columns::ColumnName;
+use crate::guard::functions::{self, Judgement};
 use crate::guard::{Rejection, relations};
 
 impl Walk<'_> {
@@ -82,7 +83,10 @@ impl Walk<'_> {
                         if let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() {
                             let start = ident.span.start;
                             let place = crate::guard::byte_offset(self.sql, start.line, start.column);
-                            self.tables.extend(place.map(|place| (place, self.fold(ident))));
+                            let name = self.fold(ident);
+                            if !self.scopes.iter().any(|scope| scope.contains(&name)) {
+                                self.tables.extend(place.map(|place| (place, name)));
+                            }
                         }
                         self.relation(name)
                     }
@@ -235,7 +239,9 @@ impl Walk<'_> {
     fn table_function(&mut self, name: &ObjectName) -> Walked {
         if self.dialect == Dialect::Sqlite
             && let [bare] = self.parts(name)?.as_slice()
-            && bare.starts_with("pragma_")
+            && (bare.starts_with("pragma_")
+                || functions::judge(self.dialect, bare) != Judgement::Harmless
+                    && functions::may_be_table_in_sqlite(bare))
         {
             return self.relation_name(None, bare);
         }
