@@ -172,6 +172,7 @@ fn success_json(success: &Success, receipt: &Value) -> String {
     text.push_str(",\"explanation\":");
     push_json_string(&mut text, &answer.explanation);
     let _ = write!(text, ",\"tables\":{},\"assumptions\":{}", json!(tables), json!(answer.assumptions));
+    let warnings: Vec<&String> = rows.warnings.iter().chain(warnings).collect();
     if !warnings.is_empty() {
         let _ = write!(text, ",\"warnings\":{}", json!(warnings));
     }

@@ -96,7 +96,10 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
     }
     let config = Config::load(arguments.config, &env);
     start_log(config.as_ref().map_or("warn", |config| config.log.as_str()));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    // The debug form of the code needs several times the stack of the release form.
+    let stack_bytes = if cfg!(debug_assertions) { 16 << 20 } else { 2 << 20 };
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match builder.worker_threads(2).thread_stack_size(stack_bytes).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "the runtime cannot start");

@@ -56,7 +56,7 @@ pub async fn sample(data_dir: Option<&Path>) -> Place {
     let today = OffsetDateTime::now_utc().date();
     if let Some(directory) = data_dir {
         match sample_file(directory, today).await {
-            Ok(path) => return Place::File(path),
+            Ok(path) => return Place::file(&path, false),
             Err(error) => {
                 tracing::warn!(%error, "the sample cannot be written to the data directory; it stays in memory")
             }
@@ -155,8 +155,9 @@ pub enum Done {
 pub async fn migrate(source: &SourceConfig) -> Result<Done, BootstrapError> {
     match target::resolve(source).map_err(BootstrapError::Target)? {
         Target::Sample => Err(BootstrapError::Target("name a database by its URL".into())),
-        Target::Sqlite(options) => {
-            let mut connection = options.create_if_missing(true).disable_statement_logging().connect().await?;
+        Target::Sqlite { path, .. } => {
+            let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+            let mut connection = options.disable_statement_logging().connect().await?;
             let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'customers'")
                 .fetch_one(&mut connection)
                 .await?;
@@ -193,7 +194,8 @@ pub async fn seed(source: &SourceConfig) -> Result<Done, BootstrapError> {
     let today = OffsetDateTime::now_utc().date();
     match target::resolve(source).map_err(BootstrapError::Target)? {
         Target::Sample => Err(BootstrapError::Target("name a database by its URL".into())),
-        Target::Sqlite(options) => {
+        Target::Sqlite { path, .. } => {
+            let options = SqliteConnectOptions::new().filename(path);
             let mut connection = options.disable_statement_logging().connect().await?;
             let rows: i64 = sqlx::query_scalar(SEEDED).fetch_one(&mut connection).await?;
             if rows > 0 {
@@ -233,7 +235,7 @@ pub fn where_to(source: &SourceConfig) -> String {
             let database = endpoint.get_database().unwrap_or("its default database");
             format!("{database} on {} ({})", endpoint.get_host(), target.preset.name)
         }
-        Ok(Target::Sqlite(options)) => options.get_filename().display().to_string(),
+        Ok(Target::Sqlite { path, .. }) => path.display().to_string(),
         Ok(Target::Sample) | Err(_) => "an unknown place".into(),
     }
 }

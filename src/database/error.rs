@@ -25,6 +25,9 @@ pub enum DatabaseError {
     /// A SQLite file that exists but cannot be read in its present state.
     #[error("source {source_name} cannot be read: {problem}")]
     Unreadable { source_name: String, problem: String, remedy: String },
+    /// A program that writes to a SQLite file holds its lock.
+    #[error("source {source_name} is locked by another program, which is writing to the file")]
+    Locked { source_name: String },
     #[error("source {source_name} has no connection slot left")]
     TooManyConnections { source_name: String },
     #[error("source {source_name} cannot be used: {problem}")]
@@ -78,6 +81,9 @@ impl From<DatabaseError> for ToolError {
             DatabaseError::Tls { remedy, .. } => new(Code::TlsFailed).hint(remedy),
             DatabaseError::Missing { .. } => {
                 new(Code::DatabaseMissing).hint("Check the database's name or the file's path in the source's url.")
+            }
+            DatabaseError::Locked { .. } => {
+                new(Code::Busy).hint("Try again; end the other program's transaction if the lock stays.")
             }
             DatabaseError::Unreadable { remedy, .. } => new(Code::Unreachable).hint(remedy),
             DatabaseError::TooManyConnections { .. } => {

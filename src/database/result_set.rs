@@ -52,6 +52,9 @@ pub struct ResultSet {
     /// Row, column and full length in bytes of each cut cell.
     cut_cells: Vec<(u64, usize, usize)>,
     max_rows_ceiling: u64,
+    /// What the caller has to know to read the values rightly. Not among [`ResultSet::push_fields`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Reads `truncated_by`, whose names are static texts.
@@ -108,6 +111,7 @@ impl ResultWriter {
                 body: String::new(),
                 cut_cells: Vec::new(),
                 max_rows_ceiling,
+                warnings: Vec::new(),
             },
             budget: budget.max_reply_bytes.saturating_sub(used),
             max_cell_bytes: budget.max_cell_bytes,

@@ -69,8 +69,8 @@ impl Router {
                 let place = bootstrap::sample(self.data_dir.as_deref()).await;
                 Database::Sqlite(Box::new(SqliteEngine::new(source, place)))
             }
-            Target::Sqlite(options) => {
-                Database::Sqlite(Box::new(SqliteEngine::new(source, Place::file(options.get_filename()))))
+            Target::Sqlite { path, is_immutable } => {
+                Database::Sqlite(Box::new(SqliteEngine::new(source, Place::file(&path, is_immutable))))
             }
             Target::Postgres(target) => Database::Postgres(Box::new(PostgresEngine::new(source, *target))),
         };

@@ -15,6 +15,7 @@ mod catalog;
 mod child;
 mod created;
 mod file;
+mod functions;
 mod handle;
 mod pipe;
 mod read;
@@ -48,11 +49,11 @@ use worker::Worker;
 static LARGE: Semaphore = Semaphore::const_new(1);
 
 impl Place {
-    /// A file by its path. A relative path is resolved against the directory in which the server was started.
-    pub fn file(path: &Path) -> Self {
+    /// A file by its path. Relative paths begin where the server was started.
+    pub fn file(path: &Path, is_immutable: bool) -> Self {
         let is_memory = path.as_os_str() == ":memory:";
         let absolute = std::path::absolute(path).ok().filter(|_| !is_memory);
-        Place::File(absolute.unwrap_or_else(|| path.to_owned()))
+        Place::File { path: absolute.unwrap_or_else(|| path.to_owned()), is_immutable }
     }
 }
 
@@ -195,7 +196,7 @@ impl SqliteSession<'_> {
         options: &ReadOptions,
     ) -> Result<TableDescription, DatabaseError> {
         match self.ask(Work::Describe(table.to_owned()), options).await? {
-            Answer::Table(table) => Ok(with_kin(table)),
+            Answer::Table(table) => Ok(with_kin(*table)),
             _ => Err(strange()),
         }
     }
@@ -365,7 +366,7 @@ fn bounded(message: String, hint: &str) -> DatabaseError {
 pub(super) fn locks_one_by_one(path: &Path) {
     use handle::Handle;
     let open = |vfs| {
-        let handle = Handle::open(&file::look(path).unwrap().uri(path), vfs, true).unwrap();
+        let handle = Handle::open(&file::look(path, false).unwrap().uri(path), vfs, true).unwrap();
         handle.execute("PRAGMA query_only = on").unwrap();
         handle.lock(1_000, 1_000_000);
         handle
@@ -386,8 +387,8 @@ pub(super) fn locks_one_by_one(path: &Path) {
     handle.execute("PRAGMA query_only = off").unwrap();
     assert!(refusal(&handle, "DELETE FROM t").contains("readonly"));
     drop(handle);
-    // A connection that asks for write access gets a file that is open for reading only.
-    let uri = file::look(path).unwrap().uri(path).replace("mode=ro", "mode=rw");
+    // A connection that asks for writing gets a file that is open for reading.
+    let uri = file::look(path, false).unwrap().uri(path).replace("mode=ro", "mode=rw");
     let handle = Handle::open(&uri, vfs::name(), false).unwrap();
     assert!(refusal(&handle, "DELETE FROM t").contains("readonly"));
     assert!(refusal(&handle, "PRAGMA journal_mode = wal; DELETE FROM t").contains("readonly"));

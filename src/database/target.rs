@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::sqlite::SqliteConnectOptions;
 
 use super::dsn::{self, Dsn};
 use super::presets::{self, Preset};
@@ -17,7 +16,11 @@ use crate::dialect::Dialect;
 pub enum Target {
     /// The embedded sample.
     Sample,
-    Sqlite(Box<SqliteConnectOptions>),
+    Sqlite {
+        path: PathBuf,
+        /// `?immutable=1`: nobody writes to the file, so that it is read without locks and without its `-wal`.
+        is_immutable: bool,
+    },
     Postgres(Box<PostgresTarget>),
 }
 
@@ -120,18 +123,31 @@ pub fn resolve(source: &SourceConfig) -> Result<Target, String> {
     match dialect {
         Dialect::Postgresql => postgres(text, source).map(|target| Target::Postgres(Box::new(target))),
         Dialect::Sqlite if source.user.is_some() => Err(NO_USERS.into()),
-        Dialect::Sqlite => Ok(Target::Sqlite(Box::new(sqlite(text)))),
+        Dialect::Sqlite => Ok(sqlite(text, source)),
     }
 }
 
-/// Reads `sqlite://path`, `sqlite:path`, `file:path` or the path itself. A query such as `?mode=ro` has no effect.
-fn sqlite(text: &str) -> SqliteConnectOptions {
+/// `sqlite://path`, `sqlite:path`, `file:path` or the path itself, with parameters as in <https://sqlite.org/uri.html>.
+fn sqlite(text: &str, source: &SourceConfig) -> Target {
     let scheme =
         text.split_once(':').filter(|(scheme, _)| ["sqlite", "file"].contains(&scheme.to_ascii_lowercase().as_str()));
-    let Some((_, path)) = scheme else { return SqliteConnectOptions::new().filename(text) };
+    let Some((_, path)) = scheme else { return Target::Sqlite { path: text.into(), is_immutable: false } };
     let path = path.strip_prefix("//").unwrap_or(path);
-    let path = path.split('?').next().unwrap_or(path);
-    SqliteConnectOptions::new().filename(path)
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let mut is_immutable = false;
+    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match (key.as_ref(), value.as_ref()) {
+            ("immutable", value) => is_immutable = ["1", "true", "yes", "on"].contains(&value),
+            ("mode", "ro") => {}
+            (key, _) => tracing::warn!(source = source.name, key, "this parameter of the path has no effect"),
+        }
+    }
+    // A file whose own name has a per cent sign goes before the one that the sign would encode.
+    let mut path = PathBuf::from(path);
+    if !path.exists() {
+        path = percent_encoding::percent_decode_str(&path.to_string_lossy()).decode_utf8_lossy().into_owned().into();
+    }
+    Target::Sqlite { path, is_immutable }
 }
 
 fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String> {
@@ -313,8 +329,8 @@ mod tests {
             assert_eq!(endpoint.get_database(), database);
             assert_eq!(format!("{:?}", endpoint.get_ssl_mode()), tls, "{url}");
         }
-        assert!(matches!(resolve(&source("sqlite:///tmp/a.db")).unwrap(), Target::Sqlite(_)));
-        assert!(matches!(resolve(&source("/tmp/a.db")).unwrap(), Target::Sqlite(_)));
+        assert!(matches!(resolve(&source("sqlite:///tmp/a.db")).unwrap(), Target::Sqlite { .. }));
+        assert!(matches!(resolve(&source("/tmp/a.db")).unwrap(), Target::Sqlite { .. }));
         let error = resolve(&source("mysql://u:s3cret@h/d")).unwrap_err();
         assert!(!error.contains("s3cret"), "{error}");
     }

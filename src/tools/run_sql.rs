@@ -40,6 +40,9 @@ pub fn reply(read: &Read<Ran>, max_bytes: usize) -> String {
     text.push(',');
     rows.push_fields(&mut text);
     let _ = write!(text, ",\"elapsed_ms\":{}", read.elapsed_ms());
+    if !rows.warnings.is_empty() {
+        let _ = write!(text, ",\"warnings\":{}", serde_json::json!(rows.warnings));
+    }
     text.push('}');
     text
 }

@@ -15,7 +15,9 @@ pub(in super::super) async fn connect(store: &SourceConfig) -> Result<PgConnecti
     let failed = |reason: String| AuditUnavailable { reason, remedy: AuditRemedy::Login };
     let target = match target::resolve(store) {
         Ok(Target::Postgres(target)) => target,
-        Ok(Target::Sample | Target::Sqlite(_)) => return Err(failed("TUDB_AUDIT_DB is not a PostgreSQL URL".into())),
+        Ok(Target::Sample | Target::Sqlite { .. }) => {
+            return Err(failed("TUDB_AUDIT_DB is not a PostgreSQL URL".into()));
+        }
         Err(problem) => return Err(failed(format!("TUDB_AUDIT_DB cannot be used: {problem}"))),
     };
     let mut last = failed("TUDB_AUDIT_DB names no server".into());

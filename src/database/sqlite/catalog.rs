@@ -13,11 +13,16 @@ use crate::database::{ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
 use crate::quoting;
 
-/// Tables and views, without those of SQLite itself and without the shadow tables of virtual tables.
-const NAMES: &str = "SELECT l.name, l.type, (SELECT s.sql FROM sqlite_schema AS s
-      WHERE s.name = l.name AND s.type IN ('table', 'view'))
-    FROM pragma_table_list AS l
-    WHERE l.schema = 'main' AND l.type IN ('table', 'view', 'virtual') AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+/// Tables and views, without those of SQLite itself and without the shadow tables of virtual tables. A table whose name has
+/// more than 1,000 bytes is left out: its name alone, in every reply and several times in memory, would be a burden.
+const NAMES: &str = "SELECT l.name, l.type, (SELECT CASE WHEN octet_length(s.sql) <= ?1 THEN s.sql END
+      FROM sqlite_schema AS s WHERE s.name = l.name AND s.type IN ('table', 'view'))
+    FROM pragma_table_list AS l WHERE l.schema = 'main' AND l.type IN ('table', 'view', 'virtual')
+      AND octet_length(l.name) <= 1000 AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+
+/// Bytes of a CREATE text, and of all together, up to which comments and CHECKs are read from it.
+const MAX_CREATED_BYTES: usize = 100_000;
+const MAX_ALL_CREATED_BYTES: usize = 16 << 20;
 
 /// Maximum hits of a search that a table shows.
 const MATCHES: usize = 20;
@@ -25,7 +30,8 @@ const MATCHES: usize = 20;
 const COLUMNS: &str = "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1)
     WHERE hidden <> 1 ORDER BY cid";
 
-const FOREIGN_KEYS: &str = "SELECT id, \"table\", \"from\", \"to\" FROM pragma_foreign_key_list(?1) ORDER BY id, seq";
+const FOREIGN_KEYS: &str =
+    "SELECT id, \"table\", \"from\", \"to\", on_delete FROM pragma_foreign_key_list(?1) ORDER BY id, seq";
 
 const UNIQUE: &str = "SELECT l.name AS index_name, i.name AS column_name
     FROM pragma_index_list(?1) AS l, pragma_index_info(l.name) AS i
@@ -159,7 +165,8 @@ pub(super) fn snapshot(
             for column in &mut table.columns {
                 // Values get at most half of the memory, so that they do not displace tables.
                 if column.values.is_empty() && is_text(&column.type_name) && bytes < max_bytes / 2 {
-                    column.values = readable(sample(handle, &named.name, &column.name, sampled), &mut None)?;
+                    let found = readable(sample(handle, &named.name, &column.name, sampled), &mut None)?;
+                    (column.values, column.has_all_values) = found;
                 }
             }
         }
@@ -177,7 +184,7 @@ pub(super) fn snapshot(
 const SAMPLED_ROWS: i64 = 20_000;
 
 /// Returns the distinct values of a text column, in order, if there are at most `most`; otherwise none.
-fn sample(handle: &Handle, table: &str, column: &str, most: usize) -> Result<Vec<String>, Fault> {
+fn sample(handle: &Handle, table: &str, column: &str, most: usize) -> Result<(Vec<String>, bool), Fault> {
     let (table, column) = (quoting::quoted_name(table), quoting::quoted_name(column));
     // A name cannot be bound. These names come from the catalog and are quoted.
     let text = format!(
@@ -185,8 +192,15 @@ fn sample(handle: &Handle, table: &str, column: &str, most: usize) -> Result<Vec
          WHERE typeof(v) = 'text' AND length(v) BETWEEN 1 AND 60 ORDER BY v LIMIT {}",
         most + 1
     );
-    let values = texts(handle.prepare(&text)?, 0)?;
-    Ok(if values.len() > most { Vec::new() } else { values })
+    let mut values = texts(handle.prepare(&text)?, 0)?;
+    // What is not UTF-8 is read with this character in its place, which no condition would find.
+    values.retain(|value| !value.contains(char::REPLACEMENT_CHARACTER));
+    if values.len() > most {
+        return Ok((Vec::new(), true));
+    }
+    let mut beyond = handle.prepare(&format!("SELECT 1 FROM {table} LIMIT 1 OFFSET {SAMPLED_ROWS}"))?;
+    let has_all_values = !beyond.step()?;
+    Ok((values, has_all_values))
 }
 
 fn is_text(declared: &str) -> bool {
@@ -212,15 +226,26 @@ impl Named {
 /// order.
 fn names(handle: &Handle) -> Result<Vec<Named>, Fault> {
     let mut statement = handle.prepare(NAMES)?;
-    let mut names = Vec::new();
+    statement.bind_integer(i64::try_from(MAX_CREATED_BYTES).unwrap_or(i64::MAX))?;
+    let (mut names, mut bytes) = (Vec::new(), 0);
     while statement.step()? {
         let text = |column| statement.text(column).unwrap_or_default();
-        let (name, sql) = (text(0), text(2));
+        let (name, mut sql) = (text(0), text(2));
+        bytes += sql.len();
+        if bytes > MAX_ALL_CREATED_BYTES {
+            sql = String::new();
+        }
         let kind = if text(1) == "view" { TableKind::View } else { TableKind::Table };
         names.push(Named { name, kind, sql });
     }
     names.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(names)
+}
+
+/// The whole CREATE text of a table or view.
+fn definition(handle: &Handle, name: &str) -> Result<String, Fault> {
+    const SQL: &str = "SELECT sql FROM sqlite_schema WHERE name = ?1 AND type IN ('table', 'view')";
+    Ok(texts(about(handle, SQL, name)?, 0)?.pop().unwrap_or_default())
 }
 
 /// Compiles a statement of TUDB about a table, with the name of the table bound.
@@ -268,7 +293,7 @@ fn estimates(handle: &Handle) -> HashMap<String, i64> {
 }
 
 fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription, Fault> {
-    let Named { name, kind, sql } = named;
+    let Named { name, kind, sql: _ } = named;
     let created = &named.created();
     let mut problem = None;
     let mut primary = readable(key_places(handle, name), &mut problem)?;
@@ -286,11 +311,11 @@ fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription
             Some(comment) => format!("{comment} ({problem})"),
             None => problem,
         });
-        description.definition = whole.then(|| sql.clone());
+        description.definition = if whole { Some(definition(handle, name)?) } else { None };
         return Ok(description);
     }
     if *kind == TableKind::View {
-        description.definition = whole.then(|| sql.clone());
+        description.definition = if whole { Some(definition(handle, name)?) } else { None };
         return Ok(description);
     }
     let mut last = None;
@@ -299,7 +324,8 @@ fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription
         let text = |column| rows.text(column).unwrap_or_default();
         let (id, references, from, to) = (rows.integer(0), text(1), text(2), rows.text(3));
         if last.replace(id) != Some(id) {
-            description.foreign_keys.push(ForeignKey { columns: vec![], references, referenced_columns: vec![] });
+            let on_delete = Some(text(4).to_lowercase()).filter(|action| action != "no action");
+            description.foreign_keys.push(ForeignKey { references, on_delete, ..ForeignKey::default() });
         }
         if let Some(key) = description.foreign_keys.last_mut() {
             key.columns.push(from);
@@ -350,6 +376,7 @@ fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription
 
 /// Returns the position in the primary key, and the name, of each of its columns.
 fn key_places(handle: &Handle, table: &str) -> Result<Vec<(i64, String)>, Fault> {
+    let _strings = handle.allow_strings_in_double_quotes();
     let mut rows = about(handle, COLUMNS, table)?;
     let mut places = Vec::new();
     while rows.step()? {
@@ -362,6 +389,7 @@ fn key_places(handle: &Handle, table: &str) -> Result<Vec<(i64, String)>, Fault>
 
 /// Returns the columns of a table. `created` adds what the CREATE statement says about them.
 pub(super) fn columns(handle: &Handle, table: &str, created: &Created) -> Result<Vec<Column>, Fault> {
+    let _strings = handle.allow_strings_in_double_quotes();
     let mut rows = about(handle, COLUMNS, table)?;
     let mut columns = Vec::new();
     while rows.step()? {

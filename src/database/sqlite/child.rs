@@ -167,7 +167,7 @@ impl Reader {
     /// Returns the connection, opened again if the file has changed.
     fn handle(&mut self) -> Result<&Open, ReadError> {
         let now = match &self.setup.place {
-            Place::File(path) => Some(file::look(path)?),
+            Place::File { path, is_immutable } => Some(file::look(path, *is_immutable)?),
             Place::Sample(_) => None,
         };
         let open = match self.open.take() {
@@ -184,10 +184,12 @@ impl Reader {
         let bounds = &self.setup.bounds;
         self.limit_heap(bytes(bounds.sqlite_large_heap_bytes));
         let handle = match (&self.setup.place, &look) {
-            (Place::File(path), Some(look)) => {
+            (Place::File { path, .. }, Some(look)) => {
                 Handle::open(&look.uri(path), vfs::name(), true).map_err(|fault| self.failed(fault, look, path))?
             }
-            (Place::File(_), None) => return Err(ReadError::Missing { message: "the file was not looked at".into() }),
+            (Place::File { .. }, None) => {
+                return Err(ReadError::Missing { message: "the file was not looked at".into() });
+            }
             (Place::Sample(today), _) => {
                 let handle = Handle::open("file::memory:", None, false).map_err(missing)?;
                 let script = bootstrap::sample_script(*today)
@@ -206,8 +208,8 @@ impl Reader {
         // Reads the schema. If the schema is broken, or a writer holds a lock, the first read reports the error.
         let read = handle.execute("SELECT count(*) FROM sqlite_schema");
         handle.wait_for_locks();
-        if let (Err(fault), Some(look), Place::File(path)) = (read, &look, &self.setup.place)
-            && (fault.is_no_database() || (look.is_shared() && fault.is_stale()))
+        if let (Err(fault), Some(look), Place::File { path, .. }) = (read, &look, &self.setup.place)
+            && (fault.is_no_database() || fault.is_stale())
         {
             return Err(self.failed(fault, look, path));
         }
@@ -216,10 +218,7 @@ impl Reader {
     }
 
     fn failed(&self, fault: handle::Fault, look: &Look, path: &Path) -> ReadError {
-        if look.is_shared() && fault.is_stale() {
-            return file::unusable(path, &fault.message);
-        }
-        missing(fault)
+        unread(ReadError::from(fault), look, path)
     }
 
     /// Answers a request. The read is repeated if the file is not locked and changed during the read, or if the read
@@ -235,20 +234,17 @@ impl Reader {
             open.handle.end_at(Some(end));
             let answer = self.read(open, &request.work, tell);
             open.handle.end_at(None);
-            let Place::File(path) = &self.setup.place else { return answer };
+            let Place::File { path, is_immutable } = &self.setup.place else { return answer };
             let is_final = openings >= OPENINGS || Instant::now() >= end;
             let look = open.look.as_ref();
-            if look.is_some_and(Look::is_unlocked) && file::look(path).ok().as_ref() != look {
+            if look.is_some_and(Look::is_unlocked) && file::look(path, *is_immutable).ok().as_ref() != look {
                 if is_final {
                     return Err(file::changing(path));
                 }
             } else if is_final || !matches!(answer, Err(ReadError::Stale { .. })) {
-                return match answer {
-                    Err(ReadError::Stale { message }) if look.is_some_and(Look::is_shared) => {
-                        Err(file::unusable(path, &message))
-                    }
-                    Err(ReadError::Stale { message }) => Err(ReadError::Missing { message }),
-                    other => other,
+                return match (answer, look) {
+                    (Err(error), Some(look)) => Err(unread(error, look, path)),
+                    (answer, _) => answer,
                 };
             }
             openings += 1;
@@ -275,9 +271,8 @@ impl Reader {
             }
             Work::Explain { sql } => read::plan(handle, &approved(sql)?, rules).map(Answer::Plan),
             Work::List(request) => catalog::list(handle, request).map(Answer::Page),
-            Work::Describe(table) => {
-                catalog::describe(handle, table, &rules::closed_tables(handle, rules)?).map(Answer::Table)
-            }
+            Work::Describe(table) => catalog::describe(handle, table, &rules::closed_tables(handle, rules)?)
+                .map(|table| Answer::Table(Box::new(table))),
             Work::Snapshot { unless } => {
                 let fingerprint = catalog::fingerprint(handle)?;
                 if unless.as_ref() == Some(&fingerprint) {
@@ -293,7 +288,18 @@ impl Reader {
     }
 }
 
-/// Converts the error of a database that cannot be opened.
+/// The error of a read, with what the file itself tells about the cause.
+fn unread(error: ReadError, look: &Look, path: &Path) -> ReadError {
+    match error {
+        ReadError::Stale { message } if look.is_shared() => file::unusable(path, &message),
+        ReadError::Stale { .. } if file::has_journal(path) => file::half_written(path),
+        ReadError::Stale { message } => ReadError::Missing { message: format!("{}: {message}", path.display()) },
+        ReadError::NotSqlite => file::not_sqlite(path),
+        other => other,
+    }
+}
+
+/// The error of a database that does not open.
 fn missing(fault: handle::Fault) -> ReadError {
     match ReadError::from(fault) {
         ReadError::Sql { message, .. } | ReadError::Stale { message } => ReadError::Missing { message },

@@ -24,7 +24,7 @@ pub(super) struct Look {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AccessMode {
-    /// A database in memory, or a missing file, for which SQLite reports the error.
+    /// A database in memory.
     Plain,
     /// Rollback journal mode: SQLite locks the file itself and creates no file.
     Locked,
@@ -39,24 +39,31 @@ const HEADER_BYTES: usize = 100;
 
 /// Reads the state of a database file and of the files beside it.
 ///
+/// `is_immutable` says that the settings promise that nobody writes to the file.
+///
 /// # Errors
 ///
-/// [`ReadError::Unreadable`] for a `-wal` that cannot be read without writing.
-pub(super) fn look(path: &Path) -> Result<Look, ReadError> {
-    let plain = Look { mode: AccessMode::Plain, file: None, content: None };
+/// [`ReadError::Missing`] for a file that is not there; [`ReadError::Unreadable`] for a `-wal` that cannot be read without
+/// writing.
+pub(super) fn look(path: &Path, is_immutable: bool) -> Result<Look, ReadError> {
     if path.as_os_str() == ":memory:" {
-        return Ok(plain);
+        return Ok(Look { mode: AccessMode::Plain, file: None, content: None });
     }
     // SQLite looks for the other files beside the file itself, not beside a link to it.
-    let Ok(path) = path.canonicalize() else { return Ok(plain) };
-    let path = path.as_path();
-    let Ok(mut file) = File::open(path) else { return Ok(plain) };
-    let Some(metadata) = file.metadata().ok().filter(Metadata::is_file) else { return Ok(plain) };
+    let opened = path.canonicalize().and_then(|real| File::open(&real).map(|file| (real, file)));
+    let (real, mut file) = opened.map_err(|error| not_there(path, &error.kind()))?;
+    let metadata = file.metadata().ok().filter(Metadata::is_file);
+    let metadata = metadata.ok_or_else(|| not_there(path, &std::io::ErrorKind::IsADirectory))?;
+    let path = real.as_path();
     let mut header = Vec::with_capacity(HEADER_BYTES);
     let _ = (&mut file).take(HEADER_BYTES as u64).read_to_end(&mut header);
     // "File format write version" and "read version": 2 is WAL.
     let is_wal = header.starts_with(b"SQLite format 3\0") && header.get(18..20).is_some_and(|two| two.contains(&2));
     let file = identity(&metadata);
+    if is_immutable {
+        let content = Some((metadata.len(), metadata.modified().ok(), header));
+        return Ok(Look { mode: AccessMode::Immutable, file, content });
+    }
     if !is_wal {
         return Ok(Look { mode: AccessMode::Locked, file, content: None });
     }
@@ -102,6 +109,67 @@ pub(super) fn unusable(path: &Path, why: &str) -> ReadError {
         remedy: format!(
             "Let TUDB's user read {name}-wal and {name}-shm while the application has the file open, or open and close the \
              file once with the application or the sqlite3 program, which empties {name}-wal."
+        ),
+    }
+}
+
+/// The error for a file that cannot be opened at all.
+fn not_there(path: &Path, kind: &std::io::ErrorKind) -> ReadError {
+    let path = path.display();
+    ReadError::Missing {
+        message: match kind {
+            std::io::ErrorKind::NotFound => format!("there is no file {path}"),
+            std::io::ErrorKind::PermissionDenied => format!("TUDB's user may not read {path}"),
+            std::io::ErrorKind::IsADirectory => format!("{path} is no file"),
+            other => format!("{path} cannot be opened: {other}"),
+        },
+    }
+}
+
+/// Beginnings of files that are taken for databases by their names.
+const OTHER_KINDS: [(&[u8], &str); 7] = [
+    (b"\x1f\x8b", "compressed by gzip"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd"),
+    (b"\xfd7zXZ", "compressed by xz"),
+    (b"PGDMP", "a dump of PostgreSQL"),
+    (b"** This file contains an SQLite 2", "a database of SQLite 2"),
+    (b"PAR1", "a Parquet file"),
+];
+
+/// The error for a file without SQLite's header.
+pub(super) fn not_sqlite(path: &Path) -> ReadError {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    let read = File::open(path).and_then(|file| file.take(HEADER_BYTES as u64).read_to_end(&mut header));
+    let known = OTHER_KINDS.iter().find(|(beginning, _)| read.is_ok() && header.starts_with(beginning));
+    let is_text = !header.is_empty() && header.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+    let kind = match known {
+        Some((_, kind)) => format!("it is {kind}"),
+        None if is_text => "it is a text".to_owned(),
+        None => "it is encrypted, or a file of another kind".to_owned(),
+    };
+    ReadError::Unreadable {
+        problem: format!("{name} is not a plain SQLite database: {kind}"),
+        remedy: "Decompress, decrypt or import it with the program that made it, and name the resulting file."
+            .to_owned(),
+    }
+}
+
+/// Whether a rollback journal stands beside a file.
+pub(super) fn has_journal(path: &Path) -> bool {
+    path.canonicalize().is_ok_and(|path| neighbour(&path, "-journal").exists())
+}
+
+/// The error for a file whose last writer stopped in the middle of a transaction.
+pub(super) fn half_written(path: &Path) -> ReadError {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    ReadError::Unreadable {
+        problem: format!(
+            "the last write to {name} did not end; {name}-journal is needed to undo it, and TUDB writes nothing"
+        ),
+        remedy: format!(
+            "Open and close {name} once with the application or the sqlite3 program, which undoes the write."
         ),
     }
 }

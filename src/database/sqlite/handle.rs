@@ -5,9 +5,9 @@
 //! for every table, column and function, also inside views and triggers. So the authorizer also reports exactly what a
 //! statement reads.
 //!
-//! This module and [`super::vfs`] contain the only `unsafe` code of the engine. A [`Handle`] is neither `Send` nor
-//! `Sync`. A [`Statement`] borrows the handle and is finalized when it is dropped. Texts are copied, or borrowed until
-//! the next call of the statement.
+//! This module, [`super::vfs`] and [`super::functions`] contain the only `unsafe` code of the engine. A [`Handle`] is
+//! neither `Send` nor `Sync`. A [`Statement`] borrows the handle and is finalized when it is dropped. Texts are copied, or
+//! borrowed until the next call of the statement.
 
 #![allow(unsafe_code)]
 
@@ -18,8 +18,10 @@ use std::time::Instant;
 
 use libsqlite3_sys as ffi;
 
+use super::functions::{self, StandIns};
 use crate::database::result_set::ResultColumn;
-use crate::guard::functions;
+use crate::guard::functions::is_harmless_in_sqlite;
+use crate::guard::relations;
 
 /// Virtual-machine steps between two checks of the deadline.
 const STEPS_PER_LOOK: c_int = 10_000;
@@ -39,11 +41,14 @@ pub(super) struct Handle {
     db: *mut ffi::sqlite3,
     /// Deadline of the running statement. The progress handler reads it.
     end: Box<Cell<Option<Instant>>>,
+    stand_ins: Box<StandIns>,
+    /// Whether a name in double quotes that is no column is a string.
+    allows_strings: Cell<bool>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // SAFETY: every statement borrows the handle, so none is left. `end` is dropped after this.
+        // SAFETY: every statement borrows the handle, so none is left. The other fields are dropped after this.
         unsafe { ffi::sqlite3_close(self.db) };
     }
 }
@@ -61,13 +66,16 @@ impl Handle {
         if db.is_null() {
             return Err(Fault { code: ffi::SQLITE_NOMEM, message: "out of memory".into(), offset: None });
         }
-        let handle = Handle { db, end: Box::new(Cell::new(None)) };
+        let handle =
+            Handle { db, end: Box::new(Cell::new(None)), stand_ins: Box::default(), allows_strings: Cell::new(true) };
         if code != ffi::SQLITE_OK {
             return Err(handle.fault());
         }
         let end: *const Cell<Option<Instant>> = &raw const *handle.end;
         // SAFETY: the cell lives as long as the handle, and the callback runs on this thread during its calls.
         unsafe { ffi::sqlite3_progress_handler(db, STEPS_PER_LOOK, Some(is_late), end.cast_mut().cast::<c_void>()) };
+        // SAFETY: the database is open, and the list lives as long as the handle.
+        unsafe { functions::add(db, &raw const *handle.stand_ins) };
         Ok(handle)
     }
 
@@ -148,6 +156,30 @@ impl Handle {
             ffi::sqlite3_set_authorizer(self.db, Some(authorize), std::ptr::null_mut());
             ffi::sqlite3_db_config(self.db, ffi::SQLITE_DBCONFIG_DEFENSIVE, 1 as c_int, std::ptr::null_mut::<c_int>());
         }
+        self.set_strings_in_double_quotes(false);
+    }
+
+    fn set_strings_in_double_quotes(&self, allowed: bool) {
+        // SAFETY: this option takes an int and a pointer that may be null.
+        unsafe {
+            let value = c_int::from(allowed);
+            ffi::sqlite3_db_config(self.db, ffi::SQLITE_DBCONFIG_DQS_DML, value, std::ptr::null_mut::<c_int>());
+        }
+        self.allows_strings.set(allowed);
+    }
+
+    /// Lets a name in double quotes that is no column be a string, as SQLite does by default, until the result is
+    /// dropped. Views of other programs may need it. In a caller's statement a misspelt column would be a text.
+    /// Source: <https://sqlite.org/quirks.html#dblquote>.
+    pub(super) fn allow_strings_in_double_quotes(&self) -> StringsAllowed<'_> {
+        let before = self.allows_strings.get();
+        self.set_strings_in_double_quotes(true);
+        StringsAllowed { handle: self, before }
+    }
+
+    /// The collations that the database uses and only another program has, by name.
+    pub(super) fn stand_ins(&self) -> Vec<String> {
+        self.stand_ins.borrow().clone()
     }
 
     /// Makes the planner read a whole table in the table's own order. Otherwise it may read an index that contains all
@@ -172,7 +204,7 @@ impl Handle {
     }
 
     /// Compiles `sql` and returns its columns with their declared types, and everything that it reads. Nothing runs.
-    pub(super) fn shape(&self, sql: &str) -> Result<Shape, Fault> {
+    pub(super) fn shape(&self, sql: &str) -> Result<Shape<'_>, Fault> {
         let mut reads: Vec<ColumnRead> = Vec::new();
         // SAFETY: the list outlives the compilation, and the callback forgets it before this returns.
         let compiled = unsafe {
@@ -181,7 +213,7 @@ impl Handle {
             ffi::sqlite3_set_authorizer(self.db, Some(authorize), std::ptr::null_mut());
             compiled
         };
-        Ok(Shape { columns: compiled?.columns(), reads })
+        Ok(Shape { columns: compiled?.columns(), reads, strings: None })
     }
 }
 
@@ -223,6 +255,14 @@ impl Fault {
 
     pub(super) fn is_out_of_memory(&self) -> bool {
         self.code == ffi::SQLITE_NOMEM
+    }
+
+    pub(super) fn is_locked(&self) -> bool {
+        matches!(self.code, ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED)
+    }
+
+    pub(super) fn is_damaged(&self) -> bool {
+        self.code == ffi::SQLITE_CORRUPT
     }
 
     pub(super) fn is_too_big(&self) -> bool {
@@ -277,6 +317,13 @@ impl Value<'_> {
 }
 
 impl Statement<'_> {
+    /// Binds a number to the placeholder `?1`.
+    pub(super) fn bind_integer(&mut self, value: i64) -> Result<(), Fault> {
+        // SAFETY: the statement is compiled, and SQLite copies the number.
+        let code = unsafe { ffi::sqlite3_bind_int64(self.raw, 1, value) };
+        if code == ffi::SQLITE_OK { Ok(()) } else { Err(self.handle.fault()) }
+    }
+
     /// Binds a text to the placeholder `?1`.
     pub(super) fn bind(&mut self, value: &str) -> Result<(), Fault> {
         let length = c_int::try_from(value.len()).map_err(|_| Fault::own("text too long"))?;
@@ -345,19 +392,6 @@ impl Statement<'_> {
     }
 }
 
-/// Pragmas that describe the schema, which TUDB's own catalog reads use, and `data_version`, which full-text tables
-/// use.
-const PRAGMAS: [&str; 8] = [
-    "data_version",
-    "table_info",
-    "table_xinfo",
-    "table_list",
-    "index_list",
-    "index_info",
-    "index_xinfo",
-    "foreign_key_list",
-];
-
 /// True for reads, functions on the list of the guard, and operators that SQLite implements as functions. An R-tree
 /// prepares writes to its own tables when it is opened. They cannot run, because the file is read-only.
 fn is_harmless(action: c_int, first: &str, second: &str) -> bool {
@@ -365,9 +399,15 @@ fn is_harmless(action: c_int, first: &str, second: &str) -> bool {
         ffi::SQLITE_SELECT | ffi::SQLITE_READ | ffi::SQLITE_RECURSIVE => true,
         ffi::SQLITE_FUNCTION => {
             let name = second.to_ascii_lowercase();
-            matches!(name.as_str(), "->" | "->>" | "match" | "rtreecheck") || functions::is_harmless_in_sqlite(&name)
+            matches!(name.as_str(), "->" | "->>" | "match" | "rtreecheck") || is_harmless_in_sqlite(&name)
         }
-        ffi::SQLITE_PRAGMA => PRAGMAS.contains(&first.to_ascii_lowercase().as_str()),
+        // Full-text tables ask for the first. An argument of the last would change the setting.
+        ffi::SQLITE_PRAGMA => {
+            let table = format!("pragma_{}", first.to_ascii_lowercase());
+            first == "data_version"
+                || relations::PRAGMAS.contains(&table.as_str())
+                || second.is_empty() && relations::PRAGMAS_WITHOUT_ARGUMENT.contains(&table.as_str())
+        }
         ffi::SQLITE_INSERT | ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => {
             ["_node", "_rowid", "_parent"].iter().any(|ending| first.ends_with(ending))
         }
@@ -441,10 +481,23 @@ pub(super) struct ColumnRead {
 }
 
 /// The columns of a statement, and everything that it reads.
-#[derive(Debug)]
-pub(super) struct Shape {
+pub(super) struct Shape<'a> {
     pub columns: Vec<ResultColumn>,
     pub reads: Vec<ColumnRead>,
+    /// Held while the statement runs, when a view that it reads has strings in double quotes.
+    pub strings: Option<StringsAllowed<'a>>,
+}
+
+/// See [`Handle::allow_strings_in_double_quotes`].
+pub(super) struct StringsAllowed<'a> {
+    handle: &'a Handle,
+    before: bool,
+}
+
+impl Drop for StringsAllowed<'_> {
+    fn drop(&mut self) {
+        self.handle.set_strings_in_double_quotes(self.before);
+    }
 }
 
 /// # Safety

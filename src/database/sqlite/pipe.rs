@@ -23,8 +23,12 @@ use crate::limits::Limits;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Place {
     /// A file, by its absolute path.
-    File(PathBuf),
-    /// The embedded sample for a day, built in the memory of the process.
+    File {
+        path: PathBuf,
+        /// Whether the settings promise that nobody writes to it: `?immutable=1`.
+        is_immutable: bool,
+    },
+    /// The embedded sample as of a day, built in the memory of the process.
     Sample(Date),
 }
 
@@ -113,7 +117,7 @@ pub(super) enum Answer {
     Rows(ResultSet),
     Plan(Explanation),
     Page(TablePage),
-    Table(TableDescription),
+    Table(Box<TableDescription>),
     /// The end of a snapshot; its tables were sent before.
     Snapshot {
         left_out: usize,
@@ -157,7 +161,11 @@ pub(super) enum ReadError {
     Missing {
         message: String,
     },
-    /// The files beside the database changed. For a file the process opens it again instead of sending this error.
+    /// A writer holds the file's lock for longer than a read waits.
+    Locked,
+    /// The file is no database that SQLite reads. Never sent: [`super::file::not_sqlite`] says more.
+    NotSqlite,
+    /// The files beside the database changed their kind; never sent.
     Stale {
         message: String,
     },
@@ -224,6 +232,10 @@ impl ReadError {
                 DatabaseError::Missing { source_name, message }
             }
             ReadError::Unreadable { problem, remedy } => DatabaseError::Unreadable { source_name, problem, remedy },
+            ReadError::Locked => DatabaseError::Locked { source_name },
+            ReadError::NotSqlite => {
+                DatabaseError::Missing { source_name, message: "the file is not a SQLite database".to_owned() }
+            }
         }
     }
 }

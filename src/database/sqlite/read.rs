@@ -2,21 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use super::handle::{Fault, Handle, Shape, Statement, Value};
+use super::handle::{ColumnRead, Fault, Handle, Shape, Statement, Value};
 use super::pipe::{ReadError, Reason};
 use super::rules;
 use crate::database::Explanation;
 use crate::database::result_set::{Budget, Format, ResultSet, ResultWriter};
-use crate::database::value::Cell;
+use crate::database::value::{Cell, cut};
 use crate::dialect::Dialect;
 use crate::guard::columns::{ColumnRules, MASK};
-use crate::guard::{ApprovedSql, relations};
+use crate::guard::{self, ApprovedSql, relations};
 
-/// Compiles a statement without running it. Returns its columns and reads, and the positions of the columns to be
-/// masked.
-fn shape(handle: &Handle, sql: &ApprovedSql, rules: &ColumnRules) -> Result<(Shape, BTreeSet<usize>), ReadError> {
+/// Names and declared types of a statement's columns, without running it, and the places of those to be masked.
+fn shape<'a>(
+    handle: &'a Handle,
+    sql: &ApprovedSql,
+    rules: &ColumnRules,
+) -> Result<(Shape<'a>, BTreeSet<usize>), ReadError> {
     let text = sql.text();
-    let shape = handle.shape(text).map_err(|fault| {
+    let shape = handle.shape(text).or_else(|fault| shape_of_old_views(handle, text, fault)).map_err(|fault| {
         let before = fault.offset.and_then(|offset| text.get(..offset));
         match ReadError::from(fault) {
             ReadError::Sql { message, hint, .. } => {
@@ -36,7 +39,47 @@ fn shape(handle: &Handle, sql: &ApprovedSql, rules: &ColumnRules) -> Result<(Sha
     Ok((shape, masked))
 }
 
-/// The wanted format and limits of the rows.
+/// Compiles once more a statement in which a column was not found, in case a view that it reads has strings in double
+/// quotes. The statement itself has none: it compiles with its own double quotes as backticks, which hold names alone.
+fn shape_of_old_views<'a>(handle: &'a Handle, text: &str, fault: Fault) -> Result<Shape<'a>, Fault> {
+    if !fault.message.starts_with("no such column: ") {
+        return Err(fault);
+    }
+    let Some(strict) = guard::with_backticks(text) else { return Err(fault) };
+    let strings = handle.allow_strings_in_double_quotes();
+    if let Err(own) = handle.shape(&strict) {
+        // The statement's own mistake, rather than the view's text.
+        return Err(if own.message.starts_with("no such column: ") { own } else { fault });
+    }
+    Ok(Shape { strings: Some(strings), ..handle.shape(text)? })
+}
+
+/// Warns of collations that only another program has, when a table of the statement has one.
+fn collation_warning(handle: &Handle, reads: &[ColumnRead]) -> Result<Option<String>, ReadError> {
+    const TEXTS: &str = "SELECT sql FROM sqlite_schema WHERE tbl_name = ?1 COLLATE NOCASE";
+    let stand_ins = handle.stand_ins();
+    if stand_ins.is_empty() {
+        return Ok(None);
+    }
+    let tables: BTreeSet<String> = reads.iter().map(|read| read.table.to_ascii_lowercase()).collect();
+    for table in tables {
+        let mut texts = handle.prepare(TEXTS)?;
+        texts.bind(&table)?;
+        while texts.step()? {
+            let text = texts.text(0).unwrap_or_default().to_lowercase();
+            if let Some(name) = stand_ins.iter().find(|name| text.contains(&name.to_lowercase())) {
+                return Ok(Some(format!(
+                    "{table} uses the collation {}, which only the program that made the file has; texts were compared \
+                     without regard to case instead, so that equality and order may differ",
+                    cut(name, 60)
+                )));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// How the rows of a statement are wanted.
 pub(super) struct Wanted {
     pub format: Format,
     pub budget: Budget,
@@ -52,11 +95,13 @@ pub(super) fn rows(
     wanted: &Wanted,
     tell: &mut dyn FnMut(u64),
 ) -> Result<ResultSet, ReadError> {
-    let (Shape { columns, reads }, masked) = shape(handle, sql, rules)?;
+    let (Shape { columns, reads, strings: _strings }, masked) = shape(handle, sql, rules)?;
+    let warning = collation_warning(handle, &reads)?;
     let count = columns.len();
     let untyped: Vec<usize> =
         columns.iter().enumerate().filter(|(_, column)| column.type_name.is_none()).map(|(index, _)| index).collect();
-    let Wanted { format, budget, max_rows_ceiling } = *wanted;
+    let Wanted { format, mut budget, max_rows_ceiling } = *wanted;
+    budget.reserved_bytes += warning.as_ref().map_or(0, |warning| warning.len() * 2 + 20);
     let text = wrap(wrapper, sql.text(), count, &masked, budget.max_cell_bytes, budget.max_rows);
     rules::judge_order(handle, sql, &text, &reads, rules)?;
     let mut writer = ResultWriter::new(columns, format, budget, max_rows_ceiling)
@@ -81,12 +126,14 @@ pub(super) fn rows(
             }
         }
     }
-    Ok(writer.finish())
+    let mut rows = writer.finish();
+    rows.warnings.extend(warning);
+    Ok(rows)
 }
 
 /// Explains a statement without running it.
 pub(super) fn plan(handle: &Handle, sql: &ApprovedSql, rules: &ColumnRules) -> Result<Explanation, ReadError> {
-    shape(handle, sql, rules)?;
+    let _shape = shape(handle, sql, rules)?;
     let text = format!("EXPLAIN QUERY PLAN SELECT * FROM ({}\n)", sql.text());
     let mut statement = handle.prepare(&text)?;
     let mut plan = Vec::new();
@@ -178,8 +225,17 @@ impl From<Fault> for ReadError {
         if fault.is_out_of_memory() {
             return ReadError::NeedsMemory;
         }
+        if fault.is_locked() {
+            return ReadError::Locked;
+        }
+        if fault.is_damaged() {
+            return ReadError::Unreadable {
+                problem: format!("the file is damaged ({})", fault.message),
+                remedy: "Restore it from a backup, or save what can be read with `sqlite3 FILE .recover`.".to_owned(),
+            };
+        }
         if fault.is_no_database() {
-            return ReadError::Missing { message: fault.message };
+            return ReadError::NotSqlite;
         }
         if fault.is_stale() {
             return ReadError::Stale { message: fault.message };
