@@ -41,6 +41,14 @@ pub(crate) fn is_harmless_in_sqlite(name: &str) -> bool {
     judge(Dialect::Sqlite, name) == Judgement::Harmless
 }
 
+/// Returns whether a name before a parenthesis in FROM may be a table of SQLite with arguments: a full-text table, or
+/// another virtual one of the schema.
+pub(super) fn may_be_table_in_sqlite(name: &str) -> bool {
+    const OF_EXTENSIONS: [&str; 9] =
+        ["csv", "edit", "fileio", "fsdir", "load_extension", "readfile", "sqlar_uncompress", "writefile", "zipfile"];
+    !OF_EXTENSIONS.contains(&name) && !name.starts_with("pragma_") && !name.starts_with("sqlite_") && name != "dbstat"
+}
+
 /// Judges a built-in function of PostgreSQL that is in the catalog. An immutable built-in that is not on the list reads
 /// only its arguments, unless these are internals of the server.
 pub(crate) fn is_harmless_builtin(name: &str, is_immutable: bool, takes_internals: bool) -> bool {
@@ -105,7 +113,7 @@ has_function_privilege has_language_privilege has_schema_privilege has_sequence_
 has_type_privilege in_range interval_pl_timestamptz jsonb_populate_record_valid money multirange_send oidvectortypes
 overlaps pg_basetype pg_char_to_encoding pg_collation_is_visible pg_column_compression pg_column_is_updatable
 pg_column_toast_chunk_id pg_conversion_is_visible pg_current_snapshot pg_describe_object pg_encoding_max_length
-pg_encoding_to_char pg_function_is_visible pg_get_function_arg_default pg_get_function_arguments
+pg_encoding_to_char pg_function_is_visible pg_get_function_arg_default pg_get_functiondef pg_get_function_arguments
 pg_get_function_identity_arguments pg_get_function_result pg_get_keywords pg_get_object_address
 pg_get_partition_constraintdef pg_get_partkeydef pg_get_ruledef pg_get_serial_sequence pg_get_statisticsobjdef
 pg_get_statisticsobjdef_columns pg_get_statisticsobjdef_expressions pg_get_triggerdef pg_get_userbyid pg_has_role
@@ -122,7 +130,7 @@ timestamp_le_timestamptz timestamp_lt_timestamptz timestamp_ne_timestamptz times
 timestamptz_cmp_timestamp timestamptz_eq_date timestamptz_eq_timestamp timestamptz_ge_date timestamptz_ge_timestamp
 timestamptz_gt_date timestamptz_gt_timestamp timestamptz_le_date timestamptz_le_timestamp timestamptz_lt_date
 timestamptz_lt_timestamp timestamptz_mi_interval timestamptz_ne_date timestamptz_ne_timestamp timestamptz_pl_interval
-timetz to_regcollation to_regnamespace to_regoper to_regoperator to_regproc to_regprocedure to_regtypemod ts_match_tq
+timetz to_regcollation to_regnamespace to_regoper to_regoperator to_regproc to_regprocedure to_regrole to_regtypemod ts_match_tq
 ts_match_tt txid_current_snapshot txid_snapshot_xip txid_snapshot_xmax txid_snapshot_xmin txid_visible_in_snapshot
 xmlconcat2 xmltext
 abbrev abs acos acosd acosh age any_value area array_agg array_append array_cat array_dims array_fill array_length
@@ -192,8 +200,8 @@ highlight ifnull iif if instr json json_array json_array_length json_each json_e
 json_group_array json_group_object json_insert json_object json_patch json_pretty json_quote json_remove json_replace
 json_set json_tree json_type json_valid jsonb jsonb_array jsonb_extract jsonb_group_array jsonb_group_object
 jsonb_insert jsonb_object jsonb_patch jsonb_remove jsonb_replace jsonb_set julianday lag last_insert_rowid last_value
-lead length like likelihood likely ln log log10 log2 lower ltrim max median min mod nth_value ntile nullif
-octet_length percent_rank percentile percentile_cont percentile_disc pi pow power printf quote radians random
+lead length like likelihood likely ln log log10 log2 lower ltrim matchinfo max median min mod nth_value ntile nullif
+octet_length offsets percent_rank percentile percentile_cont percentile_disc pi pow power printf quote radians random
 randomblob rank replace round row_number rtrim sign sin sinh snippet soundex sqlite_version sqrt strftime string_agg
 substr substring subtype sum tan tanh time timediff total total_changes trim trunc typeof unhex unicode unistr
 unistr_quote unixepoch unlikely upper zeroblob

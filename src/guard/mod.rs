@@ -20,6 +20,7 @@ mod token_agreement;
 mod walk;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use sqlparser::dialect::{PostgreSqlDialect, SQLiteDialect};
@@ -201,6 +202,22 @@ pub fn statements(sql: &str, dialect: Dialect) -> Vec<&str> {
     parts
 }
 
+/// The text with its double quotes as backticks, which SQLite takes for names and never for strings; `None` when it cannot
+/// be split with certainty.
+pub fn with_backticks(sql: &str) -> Option<String> {
+    let mut text = String::with_capacity(sql.len());
+    let mut from = 0;
+    for lexeme in lexer::lexemes(sql, Dialect::Sqlite)?.iter().filter(|lexeme| lexeme.kind == Kind::Quoted) {
+        let inner = sql.get(lexeme.range.clone()).and_then(|name| name.strip_prefix('"')?.strip_suffix('"'));
+        let Some(inner) = inner else { continue };
+        text.push_str(sql.get(from..lexeme.range.start)?);
+        let _ = write!(text, "`{}`", inner.replace("\"\"", "\"").replace('`', "``"));
+        from = lexeme.range.end;
+    }
+    text.push_str(sql.get(from..)?);
+    Some(text)
+}
+
 fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Rejection> {
     let postgres = PostgreSqlDialect {};
     let sqlite = SQLiteDialect {};
@@ -224,6 +241,10 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Re
             let statement = lexemes.get(..=end).unwrap_or_default();
             if let Some(shown) = shown_setting(sql, statement, dialect)? {
                 return Ok(ApprovedSql { text: shown, explain: false, names: Names::default() });
+            }
+            if let Some(described) = described_by_pragma(sql, statement, dialect)? {
+                let names = names(&described, dialect, grammar, limits)?;
+                return Ok(ApprovedSql { text: described, explain: false, names });
             }
             let start = explained(sql, statement)?;
             // A semicolon at the end would break the wrapping query.
@@ -254,7 +275,10 @@ fn names(
         Ok(tokens) => tokens,
         Err(error) => {
             let position = character(sql, error.location.line, error.location.column);
-            return second_reader::check(sql, dialect, Rejection::Syntax { message: error.message, position });
+            let unread = Rejection::Syntax { message: error.message, position };
+            let names = second_reader::check(sql, dialect, unread)?;
+            relations::judge_sources(dialect, &names)?;
+            return Ok(names);
         }
     };
     let meaningful = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
@@ -265,7 +289,11 @@ fn names(
         Dialect::Postgresql => match token_agreement::operators(sql, &tokens) {
             Some(operators) => operators,
             // The parser's tokens differ from the server's, so its tree proves nothing.
-            None => return second_reader::check(sql, dialect, Rejection::differently()),
+            None => {
+                let names = second_reader::check(sql, dialect, Rejection::differently())?;
+                relations::judge_sources(dialect, &names)?;
+                return Ok(names);
+            }
         },
         Dialect::Sqlite => Vec::new(),
     };
@@ -275,7 +303,9 @@ fn names(
             [statement] => {
                 let (walked, understood) = walk::check(sql, statement, dialect)?;
                 let understood = token_agreement::byte_offsets(sql, &understood);
-                second_reader::complete(sql, dialect, Names { operators, ..walked }, &understood)
+                let names = second_reader::complete(sql, dialect, Names { operators, ..walked }, &understood)?;
+                relations::judge_sources(dialect, &names)?;
+                Ok(names)
             }
             [] => Err(Rejection::Empty),
             several => Err(Rejection::MultipleStatements { count: several.len() }),
@@ -283,7 +313,10 @@ fn names(
         Err(ParserError::RecursionLimitExceeded) => Err(Rejection::TooDeep { limit: limits.max_sql_depth }),
         Err(error) => {
             let unread = opening_keyword(sql, grammar).unwrap_or_else(|| syntax(sql, error));
-            second_reader::check(sql, dialect, unread)
+            second_reader::check(sql, dialect, unread).and_then(|names| {
+                relations::judge_sources(dialect, &names)?;
+                Ok(names)
+            })
         }
     }
 }
@@ -303,6 +336,25 @@ fn shown_setting(sql: &str, lexemes: &[Lexeme], dialect: Dialect) -> Result<Opti
         what: format!("SHOW {name}"),
         hint: "SHOW tells settings that say how to read results: TimeZone, server_version, search_path and the like.",
     })
+}
+
+/// TUDB's statement that replaces `PRAGMA name`, `PRAGMA name(argument)` or `PRAGMA name = argument`.
+fn described_by_pragma(sql: &str, lexemes: &[Lexeme], dialect: Dialect) -> Result<Option<String>, Rejection> {
+    let words: Vec<&str> = lexemes.iter().filter_map(|lexeme| sql.get(lexeme.range.clone())).collect();
+    let rest = match words.as_slice() {
+        [pragma, rest @ ..] if pragma.eq_ignore_ascii_case("pragma") && dialect == Dialect::Sqlite => rest,
+        _ => return Ok(None),
+    };
+    let rest = match rest {
+        [schema, ".", rest @ ..] if schema.eq_ignore_ascii_case("main") => rest,
+        rest => rest,
+    };
+    let (name, argument) = match rest {
+        [name] => (*name, None),
+        [name, "(", argument, ")"] | [name, "=", argument] => (*name, Some(second_reader::unquoted(argument))),
+        _ => return Err(Rejection::pragma("this PRAGMA")),
+    };
+    settings::pragma(name, argument.as_deref()).map(Some).ok_or_else(|| Rejection::pragma(&format!("PRAGMA {name}")))
 }
 
 /// The byte offset of the statement that an `EXPLAIN` explains. `None` if there is no `EXPLAIN`.

@@ -40,6 +40,15 @@ impl Rejection {
         }
     }
 
+    /// A `PRAGMA` that changes or checks something.
+    pub(super) fn pragma(what: &str) -> Self {
+        Rejection::Statement {
+            what: what.to_owned(),
+            hint: "Pragmas that describe the schema run: table_info(t), index_list(t), foreign_key_list(t), table_list, \
+                   user_version and the like.",
+        }
+    }
+
     /// `$1` or `?`.
     pub(super) fn placeholder() -> Self {
         Rejection::Statement {

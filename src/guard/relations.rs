@@ -3,6 +3,8 @@
 //! Access to user relations is decided by the role. System relations are refused unless they are on this list, because
 //! many reveal secrets, other sessions or server files (`pg_authid`, `pg_stat_activity`, `pg_hba_file_rules`, ..).
 
+use super::columns::{self, RuledTable};
+use super::{Names, Rejection};
 use crate::dialect::Dialect;
 
 /// Returns why the relation is refused, or `None` if it may be read. `schema` and `name` are in lower case unless they
@@ -13,10 +15,12 @@ pub(crate) fn refusal(dialect: Dialect, schema: Option<&str>, name: &str) -> Opt
             Some("information_schema") => (!INFORMATION_SCHEMA.contains(&name))
                 .then_some("this view of information_schema can show secrets or server settings"),
             Some("pg_toast") => Some("it holds other tables' raw values"),
-            Some("pg_catalog") | None if name.starts_with("pg_") || schema.is_some() => {
+            Some("pg_catalog") => {
                 (!CATALOG.contains(&name)).then_some("this system relation can show secrets or other sessions")
             }
-            Some(_) | None => None,
+            // A user may have a table whose name begins with `pg_`. The engine judges what the name means in the catalog.
+            None => CLOSED.contains(&name).then_some("this system relation can show secrets or other sessions"),
+            Some(_) => None,
         },
         Dialect::Sqlite => {
             if matches!(schema, Some(other) if other != "main") {
@@ -28,7 +32,10 @@ pub(crate) fn refusal(dialect: Dialect, schema: Option<&str>, name: &str) -> Opt
                 }
                 "dbstat" => Some("it shows the pages of the file"),
                 _ if name.starts_with("sqlite_") => Some("it is internal to SQLite"),
-                _ if name.starts_with("pragma_") && !PRAGMAS.contains(&name) => {
+                _ if name.starts_with("pragma_")
+                    && !PRAGMAS.contains(&name)
+                    && !PRAGMAS_WITHOUT_ARGUMENT.contains(&name) =>
+                {
                     Some("it reaches a setting of the database")
                 }
                 _ => None,
@@ -37,14 +44,97 @@ pub(crate) fn refusal(dialect: Dialect, schema: Option<&str>, name: &str) -> Opt
     }
 }
 
+/// Catalog relations of PostgreSQL 15 and 18 that are not in [`CATALOG`], from their `postgres.bki` and `system_views.sql`.
+const CLOSED: [&str; 77] = [
+    "pg_aios",
+    "pg_auth_members",
+    "pg_authid",
+    "pg_backend_memory_contexts",
+    "pg_config",
+    "pg_cursors",
+    "pg_db_role_setting",
+    "pg_file_settings",
+    "pg_foreign_data_wrapper",
+    "pg_foreign_server",
+    "pg_foreign_table",
+    "pg_group",
+    "pg_hba_file_rules",
+    "pg_ident_file_mappings",
+    "pg_largeobject",
+    "pg_largeobject_metadata",
+    "pg_locks",
+    "pg_parameter_acl",
+    "pg_prepared_statements",
+    "pg_prepared_xacts",
+    "pg_publication_namespace",
+    "pg_replication_origin",
+    "pg_replication_origin_status",
+    "pg_replication_slots",
+    "pg_rewrite",
+    "pg_roles",
+    "pg_seclabel",
+    "pg_seclabels",
+    "pg_settings",
+    "pg_shadow",
+    "pg_shdescription",
+    "pg_shmem_allocations",
+    "pg_shmem_allocations_numa",
+    "pg_shseclabel",
+    "pg_stat_activity",
+    "pg_stat_archiver",
+    "pg_stat_bgwriter",
+    "pg_stat_checkpointer",
+    "pg_stat_database",
+    "pg_stat_database_conflicts",
+    "pg_stat_gssapi",
+    "pg_stat_io",
+    "pg_stat_progress_analyze",
+    "pg_stat_progress_basebackup",
+    "pg_stat_progress_cluster",
+    "pg_stat_progress_copy",
+    "pg_stat_progress_create_index",
+    "pg_stat_progress_vacuum",
+    "pg_stat_recovery_prefetch",
+    "pg_stat_replication",
+    "pg_stat_replication_slots",
+    "pg_stat_slru",
+    "pg_stat_ssl",
+    "pg_stat_subscription",
+    "pg_stat_subscription_stats",
+    "pg_stat_user_functions",
+    "pg_stat_wal",
+    "pg_stat_wal_receiver",
+    "pg_stat_xact_all_tables",
+    "pg_stat_xact_sys_tables",
+    "pg_stat_xact_user_functions",
+    "pg_stat_xact_user_tables",
+    "pg_statio_all_sequences",
+    "pg_statio_sys_indexes",
+    "pg_statio_sys_sequences",
+    "pg_statio_sys_tables",
+    "pg_statio_user_sequences",
+    "pg_statistic",
+    "pg_statistic_ext_data",
+    "pg_stats_ext",
+    "pg_stats_ext_exprs",
+    "pg_subscription",
+    "pg_subscription_rel",
+    "pg_user",
+    "pg_user_mapping",
+    "pg_user_mappings",
+    "pg_wait_events",
+];
+
 /// Catalog relations that describe objects and reveal no secrets, sessions or files.
-const CATALOG: [&str; 61] = [
+const CATALOG: [&str; 67] = [
     "pg_aggregate",
     "pg_am",
     "pg_amop",
     "pg_amproc",
     "pg_attrdef",
     "pg_attribute",
+    "pg_available_extension_versions",
+    "pg_available_extensions",
     "pg_cast",
     "pg_class",
     "pg_collation",
@@ -68,6 +158,9 @@ const CATALOG: [&str; 61] = [
     "pg_operator",
     "pg_opfamily",
     "pg_partitioned_table",
+    "pg_policies",
+    "pg_policy",
+    "pg_proc",
     "pg_publication",
     "pg_publication_rel",
     "pg_publication_tables",
@@ -87,6 +180,7 @@ const CATALOG: [&str; 61] = [
     "pg_statio_user_indexes",
     "pg_statio_user_tables",
     "pg_statistic_ext",
+    "pg_stats",
     "pg_tables",
     "pg_tablespace",
     "pg_timezone_abbrevs",
@@ -103,7 +197,7 @@ const CATALOG: [&str; 61] = [
 ];
 
 /// Views of `information_schema` that describe what the role may read.
-const INFORMATION_SCHEMA: [&str; 55] = [
+const INFORMATION_SCHEMA: [&str; 56] = [
     "administrable_role_authorizations",
     "applicable_roles",
     "attributes",
@@ -140,6 +234,7 @@ const INFORMATION_SCHEMA: [&str; 55] = [
     "routine_routine_usage",
     "routine_sequence_usage",
     "routine_table_usage",
+    "routines",
     "schemata",
     "sequences",
     "sql_features",
@@ -161,8 +256,51 @@ const INFORMATION_SCHEMA: [&str; 55] = [
     "views",
 ];
 
+/// Refuses the columns of `pg_proc` that hold the source of functions or settings of theirs.
+///
+/// # Errors
+///
+/// [`Rejection::Column`], with the columns that may be read.
+pub(super) fn judge_sources(dialect: Dialect, names: &Names) -> Result<(), Rejection> {
+    const COLUMNS: &str = "oid proname pronamespace proowner prolang procost prorows provariadic prosupport prokind \
+        prosecdef proleakproof proisstrict proretset provolatile proparallel pronargs pronargdefaults prorettype \
+        proargtypes proallargtypes proargmodes proargnames proargdefaults protrftypes prosrc probin prosqlbody proconfig \
+        proacl";
+    const CLOSED: [&str; 4] = ["prosrc", "probin", "prosqlbody", "proconfig"];
+    let is_read = names
+        .reads
+        .iter()
+        .any(|(schema, name)| name == "pg_proc" && schema.as_ref().is_none_or(|schema| schema == "pg_catalog"));
+    if dialect != Dialect::Postgresql || !is_read {
+        return Ok(());
+    }
+    let functions = RuledTable {
+        schema: "pg_catalog".to_owned(),
+        table: "pg_proc".to_owned(),
+        columns: COLUMNS.split_ascii_whitespace().map(str::to_owned).collect(),
+        denied: CLOSED.iter().map(|column| (*column).to_owned()).collect(),
+        ..RuledTable::default()
+    };
+    columns::judge(names.uses.as_ref(), &[functions]).map(|_| ())
+}
+
+/// Table functions of SQLite that tell a property of the file or of this build. They take no argument.
+pub(crate) const PRAGMAS_WITHOUT_ARGUMENT: [&str; 11] = [
+    "pragma_application_id",
+    "pragma_collation_list",
+    "pragma_compile_options",
+    "pragma_encoding",
+    "pragma_freelist_count",
+    "pragma_function_list",
+    "pragma_module_list",
+    "pragma_page_count",
+    "pragma_page_size",
+    "pragma_schema_version",
+    "pragma_user_version",
+];
+
 /// Table functions of SQLite that describe the schema.
-const PRAGMAS: [&str; 7] = [
+pub(crate) const PRAGMAS: [&str; 7] = [
     "pragma_table_info",
     "pragma_table_xinfo",
     "pragma_table_list",

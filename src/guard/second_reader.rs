@@ -11,6 +11,7 @@
 //! wherever it occurs without quotes. Every other name counts as a table, a type and a field at once. This refuses a
 //! few honest statements (a column alias named `into`), and lets no mistake of the parser pass. Pure.
 
+mod positions;
 mod unread;
 
 use std::collections::{BTreeSet, HashSet};
@@ -138,6 +139,8 @@ struct Reader<'a> {
     words: Vec<Lexeme>,
     /// For each position, the partner of the parenthesis there.
     closing: Vec<Option<usize>>,
+    /// For each position, whether it is in FROM.
+    in_from: Vec<bool>,
     /// Whether the parser could not read the statement.
     alone: bool,
     /// Possible names and aliases of functions in FROM.
@@ -151,9 +154,18 @@ impl<'a> Reader<'a> {
         let words: Vec<Lexeme> =
             lexemes(sql, dialect)?.into_iter().filter(|lexeme| lexeme.kind != Kind::Comment).collect();
         let closing = pairs(&words);
-        let mut reader =
-            Reader { sql, dialect, words, closing, alone, aliases: HashSet::new(), understood: BTreeSet::new() };
+        let mut reader = Reader {
+            sql,
+            dialect,
+            words,
+            closing,
+            in_from: Vec::new(),
+            alone,
+            aliases: HashSet::new(),
+            understood: BTreeSet::new(),
+        };
         reader.aliases = reader.function_aliases();
+        reader.in_from = reader.places_in_from();
         Some(reader)
     }
 
@@ -267,7 +279,8 @@ impl<'a> Reader<'a> {
         if dotted {
             self.field(at, &name, names)?;
         }
-        if let Some(reason) = self.relation_refusal(schema.as_deref(), &name, dotted) {
+        let may_be_relation = self.alone || self.may_be_relation(at);
+        if let Some(reason) = self.relation_refusal(schema.as_deref(), &name, dotted).filter(|_| may_be_relation) {
             let written = schema.map_or_else(|| name.clone(), |schema| format!("{schema}.{name}"));
             return Err(Rejection::Relation { name: written, reason });
         }
@@ -276,7 +289,7 @@ impl<'a> Reader<'a> {
         if !dotted && self.is_reserved_word(at) {
             return Ok(());
         }
-        if dotted && self.is_plain_column(at) {
+        if !may_be_relation || dotted && self.is_plain_column(at) {
             names.columns.insert(name);
         } else {
             names.all.insert((schema, name));
@@ -375,6 +388,11 @@ impl<'a> Reader<'a> {
                     None => Ok(()),
                 };
             }
+            // SQLite reads a name before a parenthesis in FROM as a table with arguments, never as a function.
+            (Dialect::Sqlite, None) if self.is_table_with_arguments(at, &name) => {
+                names.all.insert((None, name));
+                return Ok(());
+            }
             // `(expression).name(` and `a.b.name(` have no schema.
             (_, None) if dotted => return Err(Rejection::function(self.dialect, &name)),
             (Dialect::Sqlite, Some(_)) => return Err(Rejection::function(self.dialect, &name)),
@@ -383,6 +401,9 @@ impl<'a> Reader<'a> {
         let three_parts = schema.is_some() && at >= 3 && self.is(at - 3, b'.');
         if three_parts || schema.as_deref().is_some_and(|schema| schema.starts_with("pg_") && schema != "pg_catalog") {
             return Err(Rejection::function(self.dialect, &name));
+        }
+        if name == "current_setting" && self.shows_setting(at) {
+            return Ok(());
         }
         names.all.insert((None, name.clone()));
         match (schema.as_deref(), functions::judge(self.dialect, &name)) {
@@ -530,30 +551,19 @@ impl<'a> Reader<'a> {
 
     /// A text cast to `regclass` names a relation, as FROM does.
     fn regclass_texts(&self, names: &Collected) -> Result<(), Rejection> {
-        if !names.all.iter().any(|(_, name)| name == "regclass") {
+        if !names.all.iter().map(|(_, name)| name).chain(&names.columns).any(|name| name == "regclass") {
             return Ok(());
         }
-        for at in 0..self.words.len() {
-            if self.kind(at) == Some(Kind::String) {
+        for at in (0..self.words.len()).filter(|at| self.kind(*at) == Some(Kind::String)) {
+            // `regclass 'x'`, `'x'::regclass`, `CAST('x' AS regclass)`, each with `pg_catalog.` before the type.
+            let cast = if self.is(at + 1, b':') { at + 3 } else { at + 2 };
+            let is_type = |at: usize| self.name(at).is_some_and(|name| name == "regclass");
+            let before = at.checked_sub(1).is_some_and(is_type);
+            if before || is_type(cast) || self.is(cast + 1, b'.') && is_type(cast + 2) {
                 super::walk::regclass_refusal(self.text(at).trim_matches('\''))?;
             }
         }
         Ok(())
-    }
-
-    /// Names after FROM, JOIN, TABLE or ONLY, for the record and the reply.
-    fn after_from(&self) -> Vec<String> {
-        let mut found = BTreeSet::new();
-        for at in 0..self.words.len() {
-            if !matches!(self.keyword(at).as_str(), "from" | "join" | "table" | "only") {
-                continue;
-            }
-            if let Some(name) = self.name(at + 1).filter(|_| !self.is(at + 2, b'(')) {
-                let table = self.name(at + 3).filter(|_| self.is(at + 2, b'.'));
-                found.insert(table.map_or_else(|| name.clone(), |table| format!("{name}.{table}")));
-            }
-        }
-        found.into_iter().collect()
     }
 }
 
@@ -565,12 +575,15 @@ struct Collected {
     operators: BTreeSet<String>,
     /// All other names, each with the name before its dot.
     all: BTreeSet<(Option<String>, String)>,
-    /// Names after a dot that can only be columns.
+    /// Names that can be columns, types or aliases, and no relations.
     columns: BTreeSet<String>,
 }
 
-/// A quoted name without its quotes.
-fn unquoted(text: &str) -> String {
+/// A name or a string without its quotes; a word as it is.
+pub(super) fn unquoted(text: &str) -> String {
+    if !text.starts_with(['"', '\'', '`', '[']) {
+        return text.to_owned();
+    }
     let (Some(open), Some(inner)) = (text.chars().next(), text.get(1..text.len().saturating_sub(1))) else {
         return String::new();
     };

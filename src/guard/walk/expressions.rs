@@ -4,9 +4,9 @@ use sqlparser::ast::*;
 
 use super::{Walk, Walked, object_type_refusal, regclass_refusal};
 use crate::dialect::Dialect;
-use crate::guard::Rejection;
 use crate::guard::columns::{ColumnName, Wildcard};
 use crate::guard::functions::{self, Judgement};
+use crate::guard::{Rejection, settings};
 
 impl Walk<'_> {
     pub(super) fn function_name(&mut self, name: &ObjectName) -> Walked {
@@ -35,13 +35,28 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Whether the function is `current_setting` of a setting that SHOW may return too.
+    fn shows_setting(&self, name: &ObjectName, args: &FunctionArguments) -> Result<bool, Rejection> {
+        let parts = self.parts(name)?;
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let is_named = matches!(parts.as_slice(), ["current_setting"] | ["pg_catalog", "current_setting"]);
+        let FunctionArguments::List(list) = args else { return Ok(false) };
+        let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value)))) = list.args.first() else {
+            return Ok(false);
+        };
+        let is_listed = matches!(&value.value, Value::SingleQuotedString(text) if settings::is_harmless(text));
+        Ok(self.dialect == Dialect::Postgresql && is_named && is_listed)
+    }
+
     pub(super) fn function(&mut self, function: &Function) -> Walked {
         let Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment: _, over } =
             function;
         if *uses_odbc_syntax || !matches!(parameters, FunctionArguments::None) {
             return Err(Rejection::clause("a function call of another SQL dialect"));
         }
-        self.function_name(name)?;
+        if !self.shows_setting(name, args)? {
+            self.function_name(name)?;
+        }
         match args {
             FunctionArguments::None => {}
             FunctionArguments::Subquery(query) => self.query(query)?,
