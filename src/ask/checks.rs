@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlparser::dialect::GenericDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-use crate::database::catalog::Snapshot;
+use crate::database::catalog::{Column, Snapshot};
 use crate::error::nearest;
 
 /// Literals of a statement that are compared with all stored values.
@@ -126,22 +126,38 @@ pub(super) fn near_values(sql: &str, snapshot: &Snapshot) -> Vec<String> {
         let columns = snapshot.tables.iter().flat_map(|table| &table.columns);
         columns.map(|column| column.name.as_str()).any(|name| name.eq_ignore_ascii_case(text))
     };
-    let literals = tokens.into_iter().filter_map(|token| match token {
-        Token::SingleQuotedString(text) => Some(text.trim_matches('%').to_owned()),
-        // SQLite reads a double-quoted name that does not exist as a text.
-        Token::Word(word) if word.quote_style == Some('"') && !is_name(&word.value) => Some(word.value),
-        _ => None,
-    });
-    let stored: Vec<(String, &str)> = snapshot
-        .tables
-        .iter()
-        .flat_map(|table| table.columns.iter().map(move |column| (table, column)))
-        .flat_map(|(table, column)| {
-            column.values.iter().map(move |value| (format!("{}.{}", table.name, column.name), value.as_str()))
-        })
-        .collect();
+    // Each literal with the column that is named before it.
+    let (mut literals, mut compared) = (Vec::new(), None);
+    for token in tokens {
+        match token {
+            Token::SingleQuotedString(text) => literals.push((text.trim_matches('%').to_owned(), compared.clone())),
+            // A name that does not exist: some write texts in double quotes.
+            Token::Word(word) if word.quote_style == Some('"') && !is_name(&word.value) => {
+                literals.push((word.value, compared.clone()));
+            }
+            Token::Word(word) if is_name(&word.value) => compared = Some(word.value.to_lowercase()),
+            _ => {}
+        }
+    }
     let mut told = Vec::new();
-    for literal in literals.filter(|literal| literal.chars().count() > 1).take(MOST_LITERALS) {
+    literals.retain(|(literal, _)| literal.chars().count() > 1);
+    for (literal, compared) in literals.into_iter().take(MOST_LITERALS) {
+        let columns: Vec<(&str, &Column)> = snapshot
+            .tables
+            .iter()
+            .flat_map(|table| table.columns.iter().map(move |column| (table.name.as_str(), column)))
+            .filter(|(_, column)| compared.as_deref() == Some(column.name.to_lowercase().as_str()))
+            .collect();
+        // That a value is absent can be told of complete lists alone.
+        if columns.iter().any(|(_, column)| column.values.is_empty() || !column.has_all_values) {
+            continue;
+        }
+        let stored: Vec<(String, &str)> = columns
+            .iter()
+            .flat_map(|(table, column)| {
+                column.values.iter().map(move |value| (format!("{table}.{}", column.name), value.as_str()))
+            })
+            .collect();
         if stored.iter().any(|(_, value)| *value == literal) {
             continue;
         }
@@ -162,7 +178,7 @@ pub(super) fn near_values(sql: &str, snapshot: &Snapshot) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::catalog::{Column, TableDescription, TableKind};
+    use crate::database::catalog::{TableDescription, TableKind};
     use serde_json::json;
 
     #[test]
@@ -227,5 +243,12 @@ mod tests {
             ["'bern' is not stored; customers.city holds 'Bern'"]
         );
         assert_eq!(near("SELECT 1 FROM customers WHERE city = 'Bern'"), Vec::<String>::new());
+        // A column whose values are not all known, and one of which none is.
+        let mut partial = snapshot.clone();
+        partial.tables[0].columns[0].has_all_values = false;
+        partial.tables[0].columns.push(Column::new("code".into(), "text".into()));
+        for sql in ["SELECT 1 FROM customers WHERE city = 'Zurich'", "SELECT 1 FROM customers WHERE code = 'Bernn'"] {
+            assert_eq!(near_values(sql, &partial), Vec::<String>::new(), "{sql}");
+        }
     }
 }

@@ -130,7 +130,8 @@ pub fn matched_values(snapshot: &Snapshot, index: &Index, question: &str, most: 
         let table = snapshot.tables.get(t)?;
         let column = table.columns.get(c)?;
         let value = column.values.get(v)?.clone();
-        Some(MatchedValue { column: format!("{}.{}", table.name, column.name), value })
+        let (name, column) = (table.spelt_table(&table.name), table.spelt_column(&column.name));
+        Some(MatchedValue { column: format!("{name}.{column}"), value })
     })
     .take(most)
     .collect()
@@ -148,7 +149,12 @@ pub fn joins(snapshot: &Snapshot, tables: &[RankedTable]) -> Vec<String> {
         .map(|(table, key)| {
             let pairs = key.columns.iter().zip(&key.referenced_columns);
             pairs
-                .map(|(own, other)| format!("{}.{own} = {}.{other}", table.name, key.references))
+                .enumerate()
+                .map(|(at, (own, other))| {
+                    let sign = if key.period && at + 1 == key.columns.len() { "&&" } else { "=" };
+                    let (this, that) = (table.spelt_table(&table.name), table.spelt_table(&key.references));
+                    format!("{this}.{} {sign} {that}.{}", table.spelt_column(own), table.spelt_column(other))
+                })
                 .collect::<Vec<_>>()
                 .join(" AND ")
         })
@@ -167,18 +173,24 @@ fn cut_line(table: &TableDescription, chosen: &[usize], send_values: bool) -> St
     let columns = chosen.iter().filter_map(|at| table.columns.get(*at));
     let mut columns: Vec<String> = columns
         .map(|column| {
-            let mut text = format!("{} {}", column.name, column.type_name.to_lowercase());
+            // Capitals count in a quoted name.
+            let type_name = &column.type_name;
+            let type_name = if type_name.contains('"') { type_name.to_string() } else { type_name.to_lowercase() };
+            let mut text = format!("{} {type_name}", table.spelt_column(&column.name));
             if table.primary_key.contains(&column.name) {
                 text.push_str(" pk");
             }
             for key in &table.foreign_keys {
                 if let Some(at) = key.columns.iter().position(|name| *name == column.name) {
                     let other = key.referenced_columns.get(at).map_or("", String::as_str);
-                    text.push_str(&format!(" -> {}.{other}", key.references));
+                    let sign = if key.period && at + 1 == key.columns.len() { "overlaps" } else { "->" };
+                    let other = table.spelt_column(other);
+                    text.push_str(&format!(" {sign} {}.{other}", table.spelt_table(&key.references)));
                 }
             }
             if send_values && !column.values.is_empty() && column.values.len() <= 12 {
-                text.push_str(&format!(" {{{}}}", column.values.join("|")));
+                let more = if column.has_all_values { "" } else { "|.." };
+                text.push_str(&format!(" {{{}{more}}}", column.values.join("|")));
             }
             if let Some(comment) = &column.comment {
                 text.push_str(&format!(" /* {} */", cut(comment, COMMENT_BYTES).replace("*/", "")));
@@ -190,7 +202,7 @@ fn cut_line(table: &TableDescription, chosen: &[usize], send_values: bool) -> St
     if more > 0 {
         columns.push(format!(".. {more} more, see describe_table"));
     }
-    let mut line = format!("{}({})", table.name, columns.join(", "));
+    let mut line = format!("{}({})", table.spelt_table(&table.name), columns.join(", "));
     if let Some(comment) = &table.comment {
         line.push_str(&format!(" -- {}", cut(comment, COMMENT_BYTES)));
     }
@@ -215,6 +227,7 @@ mod tests {
                     columns: vec![format!("{other}_id")],
                     references: other.into(),
                     referenced_columns: vec!["id".into()],
+                    ..ForeignKey::default()
                 })
                 .into_iter()
                 .collect(),

@@ -121,6 +121,12 @@ enum Slot<'a> {
     Number(&'a mut Option<u64>),
 }
 
+/// Whether Kubernetes sets a variable of this name for a service that is called `tudb`.
+/// Source: <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>.
+fn is_of_service(key: &str) -> bool {
+    key == "TUDB_PORT" || key.starts_with("TUDB_PORT_") || key.starts_with("TUDB_SERVICE_")
+}
+
 impl Keys {
     fn slots(&mut self) -> [(&'static str, Slot<'_>); 17] {
         [
@@ -157,7 +163,12 @@ impl Keys {
         }
         let known: Vec<&str> =
             self.slots().iter().map(|(name, _)| *name).chain(["TUDB_MODEL"]).chain(NOT_IN_FILE).collect();
-        if let Some(key) = env.keys().find(|key| key.starts_with("TUDB_") && !known.contains(&key.as_str())) {
+        let unknown = env.keys().filter(|key| key.starts_with("TUDB_") && !known.contains(&key.as_str()));
+        let (of_service, unknown): (Vec<&String>, Vec<&String>) = unknown.partition(|key| is_of_service(key));
+        if !of_service.is_empty() {
+            tracing::warn!(?of_service, "variables that Kubernetes sets beside a service named tudb are ignored");
+        }
+        if let Some(key) = unknown.into_iter().next() {
             let suggestion = suggestion(key, known.into_iter());
             return Err(ConfigError::UnknownKey { key: key.clone(), place: place.into(), suggestion });
         }
@@ -429,8 +440,9 @@ impl SourceKeys {
             }
             limits.max_rows = rows;
         }
-        let time_zone = self.time_zone.unwrap_or_else(|| "UTC".into());
-        if time_zone.is_empty() || !time_zone.chars().all(|c| c.is_ascii_alphanumeric() || "/_+-".contains(c)) {
+        let is_zone =
+            |name: &String| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "/_+-".contains(c));
+        if self.time_zone.as_ref().is_some_and(|zone| !is_zone(zone)) {
             return Err(bad("time_zone", "must be a time zone name such as UTC or Europe/Zurich"));
         }
         for function in &self.allow_functions {
@@ -475,7 +487,7 @@ impl SourceKeys {
             pg_environment: PgEnvironment::default(),
             schemas: self.schemas,
             hidden_schemas: self.hidden_schemas,
-            time_zone,
+            time_zone: self.time_zone,
             column_rules: ColumnRules::new(columns),
             allow_functions: self.allow_functions,
             allow_foreign_tables: self.allow_foreign_tables.unwrap_or(true),

@@ -60,7 +60,7 @@ pub struct SourceConfig {
     pub schemas: Vec<String>,
     pub hidden_schemas: Vec<String>,
     /// An IANA time zone. It determines timestamptz texts and the meaning of "today".
-    pub time_zone: String,
+    pub time_zone: Option<String>,
     /// Tables and columns that may not be read, or only masked.
     pub column_rules: ColumnRules,
     /// User-defined functions that may be called, as `schema.name`.
@@ -86,7 +86,7 @@ impl SourceConfig {
             pg_environment: PgEnvironment::default(),
             schemas: Vec::new(),
             hidden_schemas: Vec::new(),
-            time_zone: "UTC".into(),
+            time_zone: None,
             column_rules: ColumnRules::default(),
             allow_functions: Vec::new(),
             allow_foreign_tables: true,

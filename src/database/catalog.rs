@@ -5,11 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use std::borrow::Cow;
 use std::mem::size_of;
 use std::sync::Arc;
 
 use super::{ListRequest, ListedTable, TablePage};
+use crate::dialect::Dialect;
 use crate::guard::columns::{ColumnRules, RuleKind};
+use crate::quoting;
 
 /// What kind of relation a table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +83,25 @@ pub struct TableDescription {
     pub foreign: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub row_security: bool,
+    /// Tables whose rows and columns this one adds to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inherits: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_of: Option<String>,
+    /// Partitions in name order, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_names: Vec<String>,
+    /// `false` for a materialized view that holds no rows yet and cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub populated: Option<bool>,
+    /// The columns that the role may read, if it may not read the whole table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readable_columns: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<String>,
+    /// A table of a module, such as a full-text index.
+    #[serde(rename = "virtual", default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_virtual: bool,
 }
 
 /// One column, in the order of the table. A snapshot can contain hundreds of thousands of columns, so their texts have
@@ -104,19 +126,48 @@ pub struct Column {
     /// Known values: enum labels, a CHECK list, or the frequent values of a column with few of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
+    /// False if the column may hold other values than those listed.
+    #[serde(rename = "values_complete", default = "complete", skip_serializing_if = "Clone::clone")]
+    pub has_all_values: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub masked: bool,
+    /// Of a domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_type: Option<Box<str>>,
+    /// Of a composite type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<Box<[Field]>>,
+}
+
+/// A field of a composite type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Field {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub type_name: String,
 }
 
 /// A foreign key of this table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ForeignKey {
     pub columns: Vec<String>,
     /// Name of the other table, written as its [`TableDescription::name`].
     pub references: String,
     pub referenced_columns: Vec<String>,
+    /// The last column is a range that the other table's ranges cover: rows belong together where the ranges overlap.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub period: bool,
+    /// Rows that were there before the key may have no partner.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_validated: bool,
+    /// No row needs a partner.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_enforced: bool,
+    /// `cascade`, `set null`, `set default` or `restrict`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_delete: Option<String>,
 }
 
 /// A foreign key of another table that refers to this table.
@@ -125,6 +176,11 @@ pub struct Reference {
     pub table: String,
     pub columns: Vec<String>,
     pub referenced_columns: Vec<String>,
+}
+
+/// Lists of values are complete unless it is known that they are not.
+fn complete() -> bool {
+    true
 }
 
 impl Column {
@@ -138,8 +194,11 @@ impl Column {
             generated: None,
             comment: None,
             values: Vec::new(),
+            has_all_values: true,
             check: None,
             masked: false,
+            base_type: None,
+            fields: None,
         }
     }
 
@@ -153,6 +212,25 @@ impl Column {
 }
 
 impl TableDescription {
+    /// The dialect in which the table's names are spelt: only PostgreSQL has schemas.
+    pub fn dialect(&self) -> Dialect {
+        let has_schema = self.kin.first().is_some_and(|(schema, _)| !schema.is_empty());
+        if has_schema { Dialect::Postgresql } else { Dialect::Sqlite }
+    }
+
+    /// A table's name, this one's or that of a key, as a statement has to spell it. PostgreSQL's catalog quotes it itself.
+    pub fn spelt_table<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        match self.dialect() {
+            Dialect::Postgresql => Cow::Borrowed(name),
+            Dialect::Sqlite => Cow::Owned(quoting::name(Dialect::Sqlite, name)),
+        }
+    }
+
+    /// A column's name as a statement has to spell it.
+    pub fn spelt_column(&self, name: &str) -> String {
+        quoting::name(self.dialect(), name)
+    }
+
     pub fn new(name: String, kind: TableKind) -> Self {
         TableDescription {
             name,
@@ -172,6 +250,13 @@ impl TableDescription {
             partitions: None,
             foreign: false,
             row_security: false,
+            inherits: Vec::new(),
+            partition_of: None,
+            partition_names: Vec::new(),
+            populated: None,
+            readable_columns: Vec::new(),
+            triggers: Vec::new(),
+            is_virtual: false,
         }
     }
 
@@ -244,6 +329,9 @@ impl TableDescription {
         self.referenced_by.retain(|key| shows(&key.referenced_columns) && !denied(&key.table, &key.columns));
         // The text of a view names everything that the view reads.
         self.definition = None;
+        self.readable_columns.retain(|column| !is_hidden(column));
+        (self.inherits, self.partition_names, self.triggers) = (Vec::new(), Vec::new(), Vec::new());
+        self.partition_of = None;
         true
     }
 }

@@ -66,7 +66,7 @@ fn path_of(schemas: &[String]) -> String {
     let quoted = schemas.iter().filter(|schema| *schema != "pg_catalog" && !schema.starts_with("pg_temp"));
     let quoted: Vec<String> = quoted.map(|schema| quoting::quoted_name(schema)).collect();
     let middle = if quoted.is_empty() { String::new() } else { format!("{}, ", quoted.join(", ")) };
-    format!("pg_catalog, {middle}pg_temp")
+    format!("{middle}pg_temp")
 }
 
 /// Longest wait for a lock.
@@ -113,7 +113,8 @@ pub struct PostgresEngine {
 /// What the opening message sets, besides the limits.
 #[derive(Debug)]
 struct Settings {
-    time_zone: String,
+    /// That of the source's settings; otherwise the server's own holds.
+    time_zone: Option<String>,
     schemas: Vec<String>,
     hidden_schemas: Vec<String>,
     vouched: Vouched,
@@ -311,6 +312,12 @@ impl PostgresEngine {
         }
     }
 
+    /// The time zone in which the server reads and shows timestamps with a time zone.
+    pub fn time_zone(&self) -> String {
+        let own = || self.server().map(|server| server.own_settings.time_zone.clone());
+        self.settings.time_zone.clone().or_else(own).unwrap_or_else(|| "UTC".to_owned())
+    }
+
     /// Returns a text that says where the engine connects to and how, without a secret.
     pub fn place(&self) -> &str {
         &self.place
@@ -327,8 +334,13 @@ impl PostgresEngine {
     fn opening_message(&self, application_name: &str, timeout: Duration, path: SearchPath) -> String {
         let timeout_ms = timeout.as_millis().max(1);
         let lock_timeout_ms = LOCK_TIMEOUT_MS.min(self.limits.statement_timeout_ms);
-        let (time_zone, application_name) =
-            (quoting::literal(&self.settings.time_zone), quoting::literal(application_name));
+        let own = self.server().map(|server| &server.own_settings);
+        let time_zone = quoting::literal(&self.time_zone());
+        let date_style = quoting::literal(&format!("ISO, {}", own.map_or("MDY", |own| own.order_of_fields)));
+        // The other styles only change how intervals are written. This one also changes how they are read.
+        let is_standard = own.is_some_and(|own| own.interval_style.eq_ignore_ascii_case("sql_standard"));
+        let interval_style = if is_standard { "sql_standard" } else { "postgres" };
+        let application_name = quoting::literal(application_name);
         // With constraint_exclusion the planner would compute the constant parts of CHECKs of children and partitions.
         // An index-only scan returns rows in the order of the index, which would reveal the ranking of a ruled column.
         let rules = if self.settings.column_rules.is_empty() { "" } else { "SET LOCAL enable_indexonlyscan=off;" };
@@ -336,7 +348,7 @@ impl PostgresEngine {
         format!(
             "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};SET LOCAL lock_timeout={lock_timeout_ms};\
              SET LOCAL idle_in_transaction_session_timeout={idle};SET LOCAL TimeZone={time_zone};\
-             SET LOCAL DateStyle='ISO';SET LOCAL IntervalStyle='postgres';SET LOCAL bytea_output='hex';\
+             SET LOCAL DateStyle={date_style};SET LOCAL IntervalStyle={interval_style};SET LOCAL bytea_output='hex';\
              SET LOCAL extra_float_digits=1;SET LOCAL standard_conforming_strings=on;\
              SET LOCAL constraint_exclusion=off;{rules}SET LOCAL application_name={application_name};\
              SELECT pg_catalog.pg_backend_pid(),{callers},\
@@ -359,8 +371,9 @@ impl PostgresEngine {
     fn callers_path(&self) -> String {
         let path = if self.settings.schemas.is_empty() {
             // If the path has no existing schema, the pattern does not match, and concat_ws leaves out the NULL.
-            "pg_catalog.concat_ws(', ','pg_catalog',pg_catalog.\"substring\"(pg_catalog.array_to_string(ARRAY(\
-             SELECT pg_catalog.format('%I',s) FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) s),', '),'.+'),'pg_temp')"
+            "pg_catalog.concat_ws(', ',pg_catalog.\"substring\"(pg_catalog.array_to_string(ARRAY(\
+             SELECT pg_catalog.format('%I',s) FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) s \
+             WHERE pg_catalog.nameregexne(s,'^pg_(catalog$|temp)')),', '),'.+'),'pg_temp')"
                 .to_owned()
         } else {
             quoting::literal(&path_of(&self.settings.schemas))

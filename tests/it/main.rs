@@ -23,6 +23,7 @@ mod injections;
 mod other_users;
 mod pooler;
 mod postgres;
+mod postgres_readable;
 mod protocol;
 mod rules;
 mod rules_hidden;
@@ -32,6 +33,7 @@ mod sample;
 mod schema;
 mod sqlite_files;
 mod sqlite_process;
+mod sqlite_readable;
 mod standby_and_fdw;
 mod support;
 #[cfg(feature = "otel")]

@@ -208,6 +208,24 @@ const FREQUENT: &str = concat!(
     " ORDER BY s.inherited DESC LIMIT 1)"
 );
 
+/// False if the planner has seen more values than it lists.
+macro_rules! are_partial {
+    () => {
+        "CASE WHEN cardinality(s.most_common_vals::text::text[]) < s.n_distinct THEN false END"
+    };
+}
+
+/// False if the values of [`FREQUENT`] are not all that the column has.
+const ARE_PARTIAL: &str = concat!(
+    "(SELECT ",
+    are_partial!(),
+    " FROM pg_catalog.pg_stats s
+    WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
+      AND NOT c.relrowsecurity AND t.typcategory = 'S' AND ",
+    has_frequent_values!("30"),
+    " ORDER BY s.inherited DESC LIMIT 1)"
+);
+
 /// Every table of the inheritance or partition tree, as [schema, table]: a rule about one table holds for all. NULL for
 /// a table without parent and children.
 macro_rules! kin_tree {
@@ -222,7 +240,7 @@ macro_rules! kin_tree {
 }
 
 pub(super) use {
-    base_types, enum_labels, foreign, frequent_values, has_frequent_values, is_list, kind, rows, type_name, visible,
+    are_partial, base_types, foreign, frequent_values, has_frequent_values, is_list, kind, rows, type_name, visible,
 };
 
 fn describe_query() -> String {
@@ -238,19 +256,28 @@ fn describe_query() -> String {
         ", 'comment', substr(obj_description(c.oid, 'pg_class'), 1, 4000), 'rows', ",
         rows!(),
         ", 'columns', coalesce((SELECT jsonb_agg(jsonb_build_object(
-            'name', a.attname, 'type', ",
-        type_name!(),
-        ", 'nullable', NOT a.attnotnull,
+            'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
+            'nullable', NOT a.attnotnull OR EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
+              WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] AND NOT k.convalidated),
+            'base_type', CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
+            'fields', CASE WHEN t.typtype = 'c' THEN (SELECT jsonb_agg(jsonb_build_object('name', fa.attname,
+                'type', format_type(fa.atttypid, fa.atttypmod)) ORDER BY fa.attnum) FROM pg_catalog.pg_attribute fa
+              WHERE fa.attrelid = t.typrelid AND fa.attnum > 0 AND NOT fa.attisdropped AND fa.attnum <= 200) END,
             'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(f.adbin, f.adrelid) END,
             'generated', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(f.adbin, f.adrelid) END,
             'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END,
             'comment', substr(col_description(c.oid, a.attnum), 1, 4000),
             'check', (SELECT string_agg(substr(pg_get_constraintdef(k.oid), 7), ' AND ' ORDER BY k.conname)
-              FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum]),
+              FROM pg_catalog.pg_constraint k WHERE k.contype = 'c' AND (k.conrelid = c.oid AND k.conkey = ARRAY[a.attnum]
+                OR k.contypid = t.oid AND t.typtype = 'd')),
             'values', to_jsonb(coalesce("
     ));
     text.push_str(enum_labels!());
-    text += &format!(", {CHECK_VALUES}, {FREQUENT}))) ORDER BY a.attnum)");
+    text += &format!(
+        ", {CHECK_VALUES}, {FREQUENT})), 'values_complete', CASE WHEN coalesce({labels}, {CHECK_VALUES}) IS NULL THEN {ARE_PARTIAL} END)
+         ORDER BY a.attnum)",
+        labels = enum_labels!()
+    );
     text.push_str(
         " FROM pg_catalog.pg_attribute a
           JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
@@ -267,7 +294,11 @@ fn describe_query() -> String {
           pg_catalog.pg_attribute a WHERE k.conrelid = c.oid AND k.contype = 'u' AND a.attrelid = c.oid
           AND a.attnum = u.attnum GROUP BY k.conname) q),
         'foreign_keys', (SELECT jsonb_agg(jsonb_build_object('columns', q.own, 'references', q.other,
-          'referenced_columns', q.others) ORDER BY q.conname) FROM (SELECT k.conname,
+          'referenced_columns', q.others, 'period', q.key->>'conperiod' = 'true', 'not_validated', NOT q.convalidated,
+          'not_enforced', coalesce(q.key->>'conenforced' = 'false', false),
+          'on_delete', CASE q.confdeltype WHEN 'c' THEN 'cascade' WHEN 'n' THEN 'set null' WHEN 'd' THEN 'set default'
+            WHEN 'r' THEN 'restrict' END) ORDER BY q.conname) FROM (SELECT k.conname, to_jsonb(k) AS key,
+            k.convalidated, k.confdeltype,
             jsonb_agg(a.attname ORDER BY u.place) AS own, jsonb_agg(b.attname ORDER BY u.place) AS others,
             (SELECT quote_ident(rn.nspname) || '.' || quote_ident(r.relname) FROM pg_catalog.pg_class r
               JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE r.oid = k.confrelid) AS other
@@ -276,7 +307,7 @@ fn describe_query() -> String {
           WHERE k.conrelid = c.oid AND k.contype = 'f' AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint whole
               WHERE whole.oid = k.conparentid AND whole.conrelid = k.conrelid)
             AND a.attrelid = k.conrelid AND a.attnum = u.own
-            AND b.attrelid = k.confrelid AND b.attnum = u.other GROUP BY k.conname, k.confrelid) q),
+            AND b.attrelid = k.confrelid AND b.attnum = u.other GROUP BY k.oid) q),
         'referenced_by', (SELECT jsonb_agg(jsonb_build_object('table', q.other, 'columns', q.others,
           'referenced_columns', q.own) ORDER BY q.other, q.conname) FROM (SELECT k.conname,
             jsonb_agg(b.attname ORDER BY u.place) AS own, jsonb_agg(a.attname ORDER BY u.place) AS others,
@@ -290,7 +321,24 @@ fn describe_query() -> String {
         'indexes', (SELECT jsonb_agg(pg_get_indexdef(i.indexrelid) ORDER BY i.indexrelid) FROM pg_catalog.pg_index i
           WHERE i.indrelid = c.oid AND i.indisvalid),
         'checks', (SELECT jsonb_agg(pg_get_constraintdef(k.oid) ORDER BY k.conname) FROM pg_catalog.pg_constraint k
-          WHERE k.conrelid = c.oid AND k.contype = 'c' AND cardinality(k.conkey) IS DISTINCT FROM 1),
+          WHERE k.conrelid = c.oid AND (k.contype = 'c' AND cardinality(k.conkey) IS DISTINCT FROM 1 OR k.contype = 'x'
+            OR k.contype IN ('p', 'u') AND to_jsonb(k)->>'conperiod' = 'true')),
+        'inherits', CASE WHEN NOT c.relispartition THEN (SELECT jsonb_agg(quote_ident(pn.nspname) || '.' || quote_ident(p.relname)
+          ORDER BY i.inhseqno) FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+          JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace WHERE i.inhrelid = c.oid) END,
+        'partition_of', CASE WHEN c.relispartition THEN (SELECT quote_ident(pn.nspname) || '.' || quote_ident(p.relname)
+          FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+          JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace WHERE i.inhrelid = c.oid) END,
+        'partition_names', CASE WHEN c.relkind = 'p' THEN (SELECT jsonb_agg(s.name) FROM (
+          SELECT quote_ident(pn.nspname) || '.' || quote_ident(p.relname) AS name FROM pg_catalog.pg_inherits i
+          JOIN pg_catalog.pg_class p ON p.oid = i.inhrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+          WHERE i.inhparent = c.oid ORDER BY 1 LIMIT 20) s) END,
+        'populated', CASE WHEN NOT c.relispopulated THEN false END,
+        'readable_columns', CASE WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN (SELECT jsonb_agg(a.attname
+          ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
+          AND NOT a.attisdropped AND has_column_privilege(c.oid, a.attnum, 'SELECT')) END,
+        'triggers', (SELECT jsonb_agg(s.tgname) FROM (SELECT g.tgname FROM pg_catalog.pg_trigger g
+          WHERE g.tgrelid = c.oid AND NOT g.tgisinternal ORDER BY 1 LIMIT 50) s),
         'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
         'partition_key', CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
         'partitions', CASE WHEN c.relkind = 'p' THEN (SELECT count(*) FROM pg_catalog.pg_inherits i

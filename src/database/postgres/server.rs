@@ -29,8 +29,50 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
       JOIN pg_namespace n ON n.oid = c.relnamespace
     UNION ALL SELECT 8, 'creating objects in schema ' || nspname FROM (SELECT nspname FROM pg_namespace
       WHERE nspname NOT LIKE 'pg\_%' AND has_schema_privilege(oid, 'CREATE') LIMIT 1) s
-    UNION ALL SELECT 9, 'creating schemas' WHERE has_database_privilege(current_database(), 'CREATE')) rights)
+    UNION ALL SELECT 9, 'creating schemas' WHERE has_database_privilege(current_database(), 'CREATE')) rights),
+  -- The settings of the role and of the database. The one of the role in this database goes first.
+  ARRAY(SELECT (SELECT substr(c, length(w.name) + 2) FROM pg_db_role_setting s, unnest(s.setconfig) c
+      WHERE lower(split_part(c, '=', 1)) = w.name AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+        AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
+      ORDER BY s.setrole <> 0 AND s.setdatabase <> 0 DESC, s.setrole <> 0 DESC LIMIT 1)
+    FROM (VALUES (1, 'timezone'), (2, 'datestyle'), (3, 'intervalstyle')) w(place, name) ORDER BY w.place),
+  current_setting('log_timezone'), current_setting('IntervalStyle')
 "#;
+
+/// How the server reads dates and intervals, and its time zone, when a client asks for nothing. The driver always asks for
+/// `ISO, MDY` and UTC, so the values come from the settings of the role and of the database. The time zone of the server's
+/// configuration file cannot be seen then. `initdb` writes the same zone as `log_timezone`, which can.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnSettings {
+    pub time_zone: String,
+    /// `MDY`, `DMY` or `YMD`.
+    pub order_of_fields: &'static str,
+    pub interval_style: String,
+}
+
+impl OwnSettings {
+    /// `settings`: the values of TimeZone, DateStyle and IntervalStyle that the role or the database has.
+    fn of(settings: Vec<Option<String>>, log_time_zone: String, interval_style: String) -> Self {
+        let mut settings = settings.into_iter();
+        let mut next = || settings.next().flatten();
+        let (time_zone, date_style, own_interval_style) = (next(), next(), next());
+        let date_style = date_style.unwrap_or_default().to_ascii_lowercase();
+        // Source of the words: `check_datestyle` in PostgreSQL's `variable.c`.
+        let mut order = date_style.split([',', ' ']).filter_map(|word| match word {
+            "ymd" => Some("YMD"),
+            "dmy" => Some("DMY"),
+            "mdy" | "us" => Some("MDY"),
+            word if word.starts_with("euro") => Some("DMY"),
+            word if word.starts_with("noneuro") => Some("MDY"),
+            _ => None,
+        });
+        OwnSettings {
+            time_zone: time_zone.unwrap_or(log_time_zone),
+            order_of_fields: order.next_back().unwrap_or(if date_style.contains("german") { "DMY" } else { "MDY" }),
+            interval_style: own_interval_style.unwrap_or(interval_style),
+        }
+    }
+}
 
 /// A server, its role, and the rights of the role beyond reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +94,7 @@ pub struct ServerReport {
     pub database: String,
     /// Number of foreign tables that the role may read.
     pub foreign_tables: i64,
+    pub own_settings: OwnSettings,
     /// Attributes, memberships and rights that go beyond reading; empty for a safe role.
     pub dangers: Vec<String>,
 }
@@ -71,6 +114,7 @@ impl ServerReport {
             encoding: row.try_get(10)?,
             foreign_tables: row.try_get(11)?,
             dangers: row.try_get(12)?,
+            own_settings: OwnSettings::of(row.try_get(13)?, row.try_get(14)?, row.try_get(15)?),
         })
     }
 

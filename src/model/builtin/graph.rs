@@ -33,7 +33,8 @@ impl Graph {
         let mut edges: Vec<Edge> = Vec::new();
         for (child, table) in schema.tables().iter().enumerate() {
             for key in &table.foreign_keys {
-                let Some(&parent) = by_name.get(key.references.as_str()) else { continue };
+                // Equal ranges would lose rows: what overlaps belongs together, and is left to who writes the statement.
+                let Some(&parent) = by_name.get(key.references.as_str()).filter(|_| !key.period) else { continue };
                 let referenced = if key.referenced_columns.len() == key.columns.len() {
                     &key.referenced_columns
                 } else {

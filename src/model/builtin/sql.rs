@@ -294,6 +294,8 @@ impl Writer<'_> {
     fn table(&self, t: usize) -> String {
         let name = &self.schema.table(t).name;
         let name = match (self.dialect, name.split_once('.')) {
+            // As PostgreSQL's catalog spells it.
+            (Dialect::Postgresql, _) if name.contains('"') => name.clone(),
             (Dialect::Postgresql, Some((schema, bare))) => format!("{}.{}", self.name(schema), self.name(bare)),
             _ => self.name(name),
         };

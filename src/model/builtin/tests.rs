@@ -23,6 +23,7 @@ pub(super) fn table(name: &str, columns: &[&str], keys: &[(&str, &str, &str)]) -
             columns: vec![(*column).into()],
             references: (*parent).into(),
             referenced_columns: vec![(*key).into()],
+            ..ForeignKey::default()
         })
         .collect();
     TableDescription {
