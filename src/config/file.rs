@@ -83,6 +83,8 @@ struct SourceKeys {
     deny: Vec<String>,
     mask: Vec<String>,
     allow_functions: Vec<String>,
+    #[serde(default)]
+    allow_extensions: Vec<String>,
     require_safe_role: bool,
     allow_foreign_tables: Option<bool>,
     user: Option<UserKeys>,
@@ -490,6 +492,7 @@ impl SourceKeys {
             time_zone: self.time_zone,
             column_rules: ColumnRules::new(columns),
             allow_functions: self.allow_functions,
+            allow_extensions: self.allow_extensions,
             allow_foreign_tables: self.allow_foreign_tables.unwrap_or(true),
             user,
             require_safe_role: self.require_safe_role,

@@ -65,6 +65,8 @@ pub struct SourceConfig {
     pub column_rules: ColumnRules,
     /// User-defined functions that may be called, as `schema.name`.
     pub allow_functions: Vec<String>,
+    /// Extensions whose types, functions and operators statements may use.
+    pub allow_extensions: Vec<String>,
     /// Whether tables of other servers (`postgres_fdw` and the like) may be read.
     pub allow_foreign_tables: bool,
     /// How a call's `user_id` becomes a role and claims. With `None`, statements run as the login role.
@@ -89,6 +91,7 @@ impl SourceConfig {
             time_zone: None,
             column_rules: ColumnRules::default(),
             allow_functions: Vec::new(),
+            allow_extensions: Vec::new(),
             allow_foreign_tables: true,
             user: None,
             require_safe_role: false,

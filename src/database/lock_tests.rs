@@ -145,7 +145,7 @@ async fn postgres_locks_hold_without_the_guard() {
             .unwrap();
         let after =
             engine.run("SELECT current_setting('work_mem') AS w, current_setting('search_path') AS p").await.unwrap();
-        assert!(!after.contains("7MB") && after.contains("pg_catalog, public, pg_temp"), "{after}");
+        assert!(!after.contains("7MB") && after.contains("\"public, pg_temp\""), "{after}");
         assert_eq!(server.query(&database, "SELECT count(*), (SELECT is_called FROM s) FROM t"), "1|f");
         engine.database.close().await;
         engine.audit.finish().await;

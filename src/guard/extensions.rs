@@ -85,11 +85,6 @@ pub(crate) fn tells_of_columns(name: &str) -> bool {
     holds(TELLING, name)
 }
 
-/// Returns whether relations of the extension may be read without a check of their definition.
-pub(crate) fn is_known(extension: &str) -> bool {
-    COMPUTING.contains(&extension) || LISTED.iter().any(|(listed, _)| *listed == extension)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,6 +70,8 @@ pub struct Names {
     pub operators: Vec<String>,
     /// Named types. A user's type may run functions when a value is converted to it.
     pub types: Vec<String>,
+    /// Named types that are written with a schema.
+    pub qualified_types: Vec<(String, String)>,
     /// Functions called by a bare name that may be qualified with a schema, with their byte offsets.
     pub calls: Vec<(usize, String)>,
     /// Tables named without a schema that may be qualified, with their byte offsets. Empty from the second reader.
@@ -277,7 +279,7 @@ fn names(
             let position = character(sql, error.location.line, error.location.column);
             let unread = Rejection::Syntax { message: error.message, position };
             let names = second_reader::check(sql, dialect, unread)?;
-            relations::judge_sources(dialect, &names)?;
+            relations::judge_columns(dialect, &names)?;
             return Ok(names);
         }
     };
@@ -291,7 +293,7 @@ fn names(
             // The parser's tokens differ from the server's, so its tree proves nothing.
             None => {
                 let names = second_reader::check(sql, dialect, Rejection::differently())?;
-                relations::judge_sources(dialect, &names)?;
+                relations::judge_columns(dialect, &names)?;
                 return Ok(names);
             }
         },
@@ -304,7 +306,7 @@ fn names(
                 let (walked, understood) = walk::check(sql, statement, dialect)?;
                 let understood = token_agreement::byte_offsets(sql, &understood);
                 let names = second_reader::complete(sql, dialect, Names { operators, ..walked }, &understood)?;
-                relations::judge_sources(dialect, &names)?;
+                relations::judge_columns(dialect, &names)?;
                 Ok(names)
             }
             [] => Err(Rejection::Empty),
@@ -314,7 +316,7 @@ fn names(
         Err(error) => {
             let unread = opening_keyword(sql, grammar).unwrap_or_else(|| syntax(sql, error));
             second_reader::check(sql, dialect, unread).and_then(|names| {
-                relations::judge_sources(dialect, &names)?;
+                relations::judge_columns(dialect, &names)?;
                 Ok(names)
             })
         }

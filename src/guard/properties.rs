@@ -106,6 +106,7 @@ proptest! {
         let Ok(read) = second_reader::check(&sql, Dialect::Postgresql, Rejection::Empty) else { return Ok(()) };
         let seen = |name: &str| {
             read.types.iter().any(|other| other == name)
+                || read.reads.iter().any(|(_, other)| other == name)
                 || read.functions.iter().any(|other| other == name)
                 || read.unknown.iter().any(|(_, other)| other == name)
         };

@@ -256,32 +256,59 @@ const INFORMATION_SCHEMA: [&str; 56] = [
     "views",
 ];
 
-/// Refuses the columns of `pg_proc` that hold the source of functions or settings of theirs.
+/// Columns of relations of the catalog that may not be read although the relation may: sources of functions and their
+/// settings, and values of tables. Each with the relation's schema and name, all of its columns, and the closed ones.
+const CLOSED_COLUMNS: [(&str, &str, &str, &str); 3] = [
+    (
+        "pg_catalog",
+        "pg_proc",
+        "oid proname pronamespace proowner prolang procost prorows provariadic prosupport prokind prosecdef proleakproof \
+         proisstrict proretset provolatile proparallel pronargs pronargdefaults prorettype proargtypes proallargtypes \
+         proargmodes proargnames proargdefaults protrftypes prosrc probin prosqlbody proconfig proacl",
+        "prosrc probin prosqlbody proconfig",
+    ),
+    (
+        "pg_catalog",
+        "pg_stats",
+        "schemaname tablename attname inherited null_frac avg_width n_distinct most_common_vals most_common_freqs \
+         histogram_bounds correlation most_common_elems most_common_elem_freqs elem_count_histogram range_length_histogram \
+         range_empty_frac range_bounds_histogram",
+        "most_common_vals histogram_bounds most_common_elems range_bounds_histogram",
+    ),
+    (
+        "information_schema",
+        "routines",
+        "specific_schema specific_name routine_schema routine_name routine_type data_type type_udt_schema type_udt_name \
+         routine_body routine_definition external_name external_language parameter_style is_deterministic sql_data_access \
+         is_null_call security_type",
+        "routine_definition",
+    ),
+];
+
+/// Refuses the closed columns of the catalog's relations.
 ///
 /// # Errors
 ///
 /// [`Rejection::Column`], with the columns that may be read.
-pub(super) fn judge_sources(dialect: Dialect, names: &Names) -> Result<(), Rejection> {
-    const COLUMNS: &str = "oid proname pronamespace proowner prolang procost prorows provariadic prosupport prokind \
-        prosecdef proleakproof proisstrict proretset provolatile proparallel pronargs pronargdefaults prorettype \
-        proargtypes proallargtypes proargmodes proargnames proargdefaults protrftypes prosrc probin prosqlbody proconfig \
-        proacl";
-    const CLOSED: [&str; 4] = ["prosrc", "probin", "prosqlbody", "proconfig"];
-    let is_read = names
-        .reads
-        .iter()
-        .any(|(schema, name)| name == "pg_proc" && schema.as_ref().is_none_or(|schema| schema == "pg_catalog"));
-    if dialect != Dialect::Postgresql || !is_read {
+pub(super) fn judge_columns(dialect: Dialect, names: &Names) -> Result<(), Rejection> {
+    if dialect != Dialect::Postgresql {
         return Ok(());
     }
-    let functions = RuledTable {
-        schema: "pg_catalog".to_owned(),
-        table: "pg_proc".to_owned(),
-        columns: COLUMNS.split_ascii_whitespace().map(str::to_owned).collect(),
-        denied: CLOSED.iter().map(|column| (*column).to_owned()).collect(),
-        ..RuledTable::default()
+    let words = |text: &str| text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let is_read = |schema: &str, table: &str| {
+        names.reads.iter().any(|(of, name)| name == table && of.as_ref().is_none_or(|of| of == schema))
     };
-    columns::judge(names.uses.as_ref(), &[functions]).map(|_| ())
+    let closed = CLOSED_COLUMNS.iter().filter(|(schema, table, ..)| is_read(schema, table));
+    let closed: Vec<RuledTable> = closed
+        .map(|(schema, table, columns, denied)| RuledTable {
+            schema: (*schema).to_owned(),
+            table: (*table).to_owned(),
+            columns: words(columns),
+            denied: words(denied).into_iter().collect(),
+            ..RuledTable::default()
+        })
+        .collect();
+    if closed.is_empty() { Ok(()) } else { columns::judge(names.uses.as_ref(), &closed).map(|_| ()) }
 }
 
 /// Table functions of SQLite that tell a property of the file or of this build. They take no argument.

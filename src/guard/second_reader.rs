@@ -104,6 +104,7 @@ pub(super) fn complete(
         fields: union(parsed.fields, seen.fields),
         operators: union(parsed.operators, seen.operators),
         types: union(parsed.types, seen.types),
+        qualified_types: seen.qualified_types,
         calls: seen.calls,
         beyond_ascii: seen.beyond_ascii,
         ..parsed
@@ -234,10 +235,11 @@ impl<'a> Reader<'a> {
             }
         }
         self.regclass_texts(&names)?;
-        let Collected { functions, unknown, fields, operators, all, columns } = names;
+        let Collected { functions, unknown, fields, operators, all, columns, relations } = names;
         Ok(Names {
             relations: self.after_from(),
-            reads: all.iter().flat_map(|(schema, name)| [(schema.clone(), name.clone())]).collect(),
+            qualified_types: all.iter().filter_map(|(schema, name)| Some((schema.clone()?, name.clone()))).collect(),
+            reads: all.iter().cloned().chain(relations).collect::<BTreeSet<_>>().into_iter().collect(),
             types: all.into_iter().map(|(_, name)| name).chain(columns).collect::<BTreeSet<_>>().into_iter().collect(),
             functions: functions.into_iter().collect(),
             unknown: unknown.into_iter().collect(),
@@ -291,6 +293,8 @@ impl<'a> Reader<'a> {
         }
         if !may_be_relation || dotted && self.is_plain_column(at) {
             names.columns.insert(name);
+        } else if self.is_only_relation(at) {
+            names.relations.insert((schema, name));
         } else {
             names.all.insert((schema, name));
         }
@@ -575,6 +579,8 @@ struct Collected {
     operators: BTreeSet<String>,
     /// All other names, each with the name before its dot.
     all: BTreeSet<(Option<String>, String)>,
+    /// Names that can be relations and no types.
+    relations: BTreeSet<(Option<String>, String)>,
     /// Names that can be columns, types or aliases, and no relations.
     columns: BTreeSet<String>,
 }

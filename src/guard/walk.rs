@@ -64,6 +64,7 @@ pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Resul
         operators: Vec::new(),
         unknown: walk.unknown.into_iter().collect(),
         types: walk.types.into_iter().collect(),
+        qualified_types: Vec::new(),
         reads: walk.reads.into_iter().collect(),
         calls: Vec::new(),
         tables: walk.tables,

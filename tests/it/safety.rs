@@ -16,13 +16,14 @@ use crate::support::{Home, Scratch, Server, content, output_of};
 const CORPUS: &str = include_str!("../safety/corpus.jsonl");
 const OWN: &str = include_str!("../safety/own.jsonl");
 /// Codes of the guard's refusals, by the parser or by the catalog.
-const REFUSALS: [&str; 8] = [
+const REFUSALS: [&str; 9] = [
     "syntax_error",
     "multiple_statements",
     "write_refused",
     "statement_refused",
     "function_refused",
     "relation_refused",
+    "column_denied",
     "too_long",
     "too_deep",
 ];

@@ -28,6 +28,8 @@ const OPERATORS_OF_KEYWORDS: [&str; 11] = ["=", "<>", "<", ">", "<=", ">=", "~~"
 /// The objects that the configuration vouches for, and the text of the look-up.
 #[derive(Debug)]
 pub(super) struct Vouched {
+    /// Extensions whose types, functions and operators the configuration vouches for.
+    pub(super) extensions: Vec<String>,
     /// Functions, as `schema.name` or with argument types.
     pub(super) functions: Vec<String>,
     /// True if foreign tables may be read. A view on the other server can do more than read.
@@ -39,12 +41,12 @@ pub(super) struct Vouched {
 }
 
 impl Vouched {
-    pub(super) fn new(functions: Vec<String>, foreign_tables: bool) -> Self {
+    pub(super) fn new(functions: Vec<String>, extensions: Vec<String>, foreign_tables: bool) -> Self {
         let mark = uuid::Uuid::now_v7().to_string();
         let query = format!(
             "{REACHED} UNION ALL SELECT '{MARK}', '', '', '', '', '{mark}', NULL, '', '', false, NULL, false, {REPLACEABLE}"
         );
-        Vouched { functions, foreign_tables, mark, query }
+        Vouched { functions, extensions, foreign_tables, mark, query }
     }
 }
 
@@ -222,6 +224,7 @@ pub(super) async fn vouch(
         says("like") || says("ilike") || says("similar") || names.operators.iter().any(|o| o.contains('~'));
     let of_keywords = OPERATORS_OF_KEYWORDS.iter().filter(|name| matches_patterns || !name.contains('~'));
     let of_keywords: Vec<String> = of_keywords.map(|name| (*name).to_owned()).collect();
+    let (type_schemas, types): (Vec<String>, Vec<String>) = names.qualified_types.iter().cloned().unzip();
     let (relation_schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
     // The driver remembers a statement's name by its text. The line break makes a text that was never named.
     let query = if keep_plan { vouched.query.clone() } else { format!("{}\n", vouched.query) };
@@ -237,6 +240,8 @@ pub(super) async fn vouch(
         .bind(qualified)
         .bind(!vouched.foreign_tables)
         .bind(schemas)
+        .bind(type_schemas)
+        .bind(types)
         .persistent(keep_plan);
     let mut rows = rows.fetch(connection);
     let mut findings = Vec::new();
@@ -296,7 +301,7 @@ pub(super) async fn vouch(
     };
     for finding in reached {
         let name = finding.chosen.1.clone();
-        if let Err(error) = finding.judge(&vouched.functions) {
+        if let Err(error) = finding.judge(vouched) {
             refuse(error, name);
         }
     }
@@ -326,7 +331,7 @@ pub(super) async fn vouch(
         let judged = if has_namesake && finding.is_users && !finding.is_allowed(&vouched.functions) {
             Err(finding.refusal(&vouched.functions))
         } else {
-            finding.judge(&vouched.functions)
+            finding.judge(vouched)
         };
         match judged {
             Err(_) if has_namesake && names.can_be_qualified(&name) && !overloaded.contains(&name) => {
@@ -340,7 +345,7 @@ pub(super) async fn vouch(
     let mut refused: Option<Refusal> = None;
     for finding in operators {
         let schema = finding.operator_schema.clone();
-        match finding.judge(&vouched.functions) {
+        match finding.judge(vouched) {
             Ok(()) => chosen.extend(schema),
             Err(error) => drop(refused.get_or_insert_with(|| Refusal::from(error))),
         }
@@ -401,7 +406,8 @@ fn reach(what: &str) -> Result<Reach, DatabaseError> {
 }
 
 impl Finding {
-    fn judge(self, allowed: &[String]) -> Result<(), DatabaseError> {
+    fn judge(self, vouched: &Vouched) -> Result<(), DatabaseError> {
+        let allowed = vouched.functions.as_slice();
         let system =
             matches!(self.schema.as_str(), "pg_catalog" | "information_schema") || self.schema.starts_with("pg_toast");
         let extension = self.extension.as_deref();
@@ -410,7 +416,8 @@ impl Finding {
             Reach::Relation | Reach::RelationInside => {
                 relations::refusal(Dialect::Postgresql, Some(&self.schema), &self.name).is_none()
             }
-            Reach::Type => extension.is_some_and(extensions::is_known),
+            // Only a superuser can create a base type, and an extension's has the extension's input function.
+            Reach::Type => extension.is_some(),
             Reach::Lookalike => self.is_allowed(allowed),
             // The function of an operator, or an expression that was fixed when the view was created. Built-in
             // operators only compute.
@@ -420,7 +427,10 @@ impl Finding {
             _ if self.language == "alias" && !self.takes_internals => true,
             _ => match extension {
                 Some(extension) => {
-                    extensions::permits(extension, &self.name, self.volatility == "v", &self.language)
+                    let is_volatile = self.volatility == "v";
+                    extensions::permits(extension, &self.name, is_volatile, &self.language)
+                        || self.is_part_of_values()
+                        || vouched.extensions.iter().any(|name| name == extension) && !is_volatile
                         || self.is_allowed(allowed)
                 }
                 None => self.is_allowed(allowed),
@@ -452,7 +462,7 @@ impl Finding {
                     "is run inside a view or a domain of the statement, and is not known to be harmless"
                 }
                 _ if system => "is not on the list of functions known to be harmless",
-                _ if extension.is_some() => "belongs to an extension, and is not known to only compute",
+                _ if extension.is_some() => "belongs to an extension that is not known to only compute",
                 _ => "is a function of this database's users that could be called here",
             },
             hint: match self.what {
@@ -463,12 +473,28 @@ impl Finding {
                 _ if shared => format!("Its administrator can list {:?} in allow_functions instead.", self.identity),
                 _ if listed => "Declare it STABLE or IMMUTABLE if it only reads.".to_owned(),
                 _ if system => "Use another built-in function.".to_owned(),
+                _ if extension.is_some() => format!(
+                    "Its administrator can list \"{}\" in the source's allow_extensions, or \"{}\" in its allow_functions.",
+                    extension.unwrap_or_default(),
+                    self.chosen_name()
+                ),
                 _ => {
                     format!("Its administrator can list \"{}\" in the source's allow_functions.", self.chosen_name())
                 }
             },
             name: self.identity,
         }
+    }
+
+    /// Whether the function of an extension only makes, compares or converts values: the server calls it for a cast, an
+    /// operator or an operator class, and its author promises that it computes from its arguments alone. What is called
+    /// by name is judged by the list of known extensions.
+    fn is_part_of_values(&self) -> bool {
+        let is_called_for_values = matches!(
+            self.what,
+            Reach::Cast | Reach::Operator | Reach::OperatorInside | Reach::OperatorClass | Reach::Lookalike
+        );
+        is_called_for_values && self.volatility == "i" && matches!(self.language.as_str(), "c" | "internal")
     }
 
     fn chosen_name(&self) -> String {

@@ -3,7 +3,8 @@
 --
 -- $1 functions by bare name; $2 and $9 schemas and names of functions that are written with a schema; $3 names after a
 -- dot; $4 operators; $5 and $6 schemas (or NULL) and names of relations; $7 types; $8 operators that keywords stand
--- for; $10 whether foreign tables are refused; $11 the schemas of the caller's path, in order.
+-- for; $12 and $13 schemas and names of types that are
+-- written with a schema; $10 whether foreign tables are refused; $11 the schemas of the caller's path, in order.
 --
 -- Columns: kind of finding; schema and name of the chosen function; schema, name, identity, extension, volatility and
 -- language of the function that runs; whether that function takes internal values of the server; schema of the chosen
@@ -38,14 +39,15 @@ WITH RECURSIVE
       AND p.pronamespace IN (SELECT oid FROM path)
       AND p.pronargs - p.pronargdefaults <= 1 AND (p.provariadic <> 0 OR EXISTS (
         SELECT 1 FROM pg_type t WHERE t.oid = p.proargtypes[0] AND t.typtype IN ('c', 'p', 'd')))),
-  -- Everything that the names reach, by class: c a relation, m a type whose values the statement can make, v a type
+  -- Everything that the names reach, by class: c a relation, m a type that the statement can
+  -- name, l one that a literal beside a column can become, v a type
   -- whose values the statement can meet.
   reach AS (
     SELECT 'c' AS class, oid FROM named WHERE oid IS NOT NULL
     -- A type name without a schema is looked up in the path only.
     UNION SELECT 'm', t.oid FROM pg_type t WHERE t.oid >= 16384 AND t.typnamespace IN (SELECT oid FROM path)
       AND (t.typname = ANY ($7) OR t.typname = ANY (ARRAY(SELECT '_' || x FROM unnest($7::text[]) x)))
-    UNION SELECT 'm', t.oid FROM unnest($5::text[], $6::text[]) u(s, n) JOIN pg_namespace p ON p.nspname = u.s
+    UNION SELECT 'm', t.oid FROM unnest($12::text[], $13::text[]) u(s, n) JOIN pg_namespace p ON p.nspname = u.s
       JOIN pg_type t ON t.typnamespace = p.oid AND t.oid >= 16384 AND t.typname IN (u.n, '_' || u.n)
     -- A literal next to the result of a function or an operator becomes a value of the same type.
     UNION SELECT 'm', x.oid FROM asked a JOIN pg_proc p ON p.oid = a.oid, LATERAL (
@@ -75,8 +77,8 @@ WITH RECURSIVE
             unnest(string_to_array(m[1], ' ')) n JOIN pg_type t ON t.oid = n::oid WHERE t.oid >= 16384) t
         WHERE r.class = 'c' AND c.oid = r.oid AND c.relkind = 'v'
           AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      UNION ALL SELECT 'v', a.atttypid FROM pg_attribute a
-        WHERE r.class = 'c' AND a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
+      UNION ALL SELECT CASE WHEN r.oid = ANY (ARRAY(SELECT oid FROM named)) THEN 'l' ELSE 'v' END, a.atttypid
+        FROM pg_attribute a WHERE r.class = 'c' AND a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
       UNION ALL SELECT 'v', c.reltype FROM pg_class c WHERE r.class = 'c' AND c.oid = r.oid AND c.reltype >= 16384
       -- A type reaches its parts, and the types in the checks of a domain.
       UNION ALL SELECT r.class, part.oid FROM pg_type t, LATERAL (
@@ -88,12 +90,14 @@ WITH RECURSIVE
         WHERE r.class <> 'c' AND t.oid = r.oid AND part.oid >= 16384
       UNION ALL SELECT 'm', t.oid FROM pg_constraint k,
           LATERAL regexp_matches(k.conbin::text, '[ (](\d{5,})', 'g') m JOIN pg_type t ON t.oid = m[1]::oid
-        WHERE r.class = 'm' AND k.contypid = r.oid AND t.oid >= 16384
-      UNION ALL SELECT 'v', r.oid WHERE r.class = 'm'
+        WHERE r.class IN ('m', 'l') AND k.contypid = r.oid AND t.oid >= 16384
+      UNION ALL SELECT 'v', r.oid WHERE r.class IN ('m', 'l')
       UNION ALL SELECT 'v', t.typarray FROM pg_type t WHERE r.class = 'v' AND t.oid = r.oid AND t.typarray >= 16384) x),
   -- Arrays instead of sets keep the planner's estimates low, so the planner does not compile the query.
   reached AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'c'),
-  made AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'm'),
+  made AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class IN ('m', 'l')),
+  -- Only these can be the target of an explicit cast.
+  named_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'm'),
   met AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'v'),
   -- If foreign tables are refused: also partitions, inheriting tables, and the relations of views and policies.
   parts AS (SELECT oid FROM reach WHERE class = 'c' AND $10 UNION SELECT x.oid FROM parts p, LATERAL (
@@ -189,10 +193,10 @@ WITH RECURSIVE
       WHERE k.castfunc >= 16384
         AND (k.castsource < 16384 OR k.castsource = ANY ((SELECT oids FROM met)::oid[]))
         AND (k.casttarget < 16384 OR k.casttarget = ANY ((SELECT oids FROM met)::oid[]))
-        AND (k.castcontext = 'i' OR k.castsource >= 16384 OR k.casttarget = ANY ((SELECT oids FROM made)::oid[])
+        AND (k.castcontext = 'i' OR k.castsource >= 16384 OR k.casttarget = ANY ((SELECT oids FROM named_types)::oid[])
           OR t.typname = ANY ($7) OR k.casttarget IN ('text'::regtype, 'json'::regtype, 'jsonb'::regtype)
           -- Keywords for types that are not names of types.
-          OR $7::text[] && '{int,integer,bigint,smallint,real,double,float,decimal,dec,boolean,char,character,nchar,
+          OR k.casttarget < 16384 AND $7::text[] && '{int,integer,bigint,smallint,real,double,float,decimal,dec,boolean,char,character,nchar,
             national,bit,time,timestamp,interval}')),
   -- An aggregate runs its support functions.
   run AS (

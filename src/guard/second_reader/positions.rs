@@ -45,6 +45,18 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether the name at a position cannot be a type: it stands right behind FROM or JOIN, and is neither a prefix of a
+    /// string (`extract(year FROM date '..')`) nor part of a longer name.
+    pub(super) fn is_only_relation(&self, at: usize) -> bool {
+        let mut first = at;
+        while first >= 2 && self.is(first - 1, b'.') {
+            first -= 2;
+        }
+        let previous = first.checked_sub(1).map_or(String::new(), |before| self.keyword(before));
+        let goes_on = self.kind(at + 1) == Some(Kind::String) || self.is(at + 1, b'.') || self.is(at + 1, b'(');
+        matches!(previous.as_str(), "from" | "join") && !goes_on && !self.is(at + 1, b'[')
+    }
+
     /// Whether the call's first argument is only the name of a setting that SHOW may return too.
     pub(super) fn shows_setting(&self, at: usize) -> bool {
         let text = self.text(at + 2);
