@@ -160,7 +160,11 @@ fn reached(what: String, looked: &SourceCheck, server: Option<&ServerReport>, pl
     let kind = match server {
         Some(server) => {
             let standby = if server.is_standby { ", a standby" } else { "" };
-            let pooler = if server.is_pooled { ", behind a transaction pooler" } else { "" };
+            let pooler = match server {
+                _ if server.is_pgpool => ", behind pgpool-II",
+                _ if server.is_pooled => ", behind a transaction pooler",
+                _ => "",
+            };
             let tls = server.encryption.as_ref().map_or(String::new(), |version| format!(", {version}"));
             format!("PostgreSQL {}{standby}{pooler}{tls}", server.version)
         }
@@ -191,7 +195,12 @@ fn reached(what: String, looked: &SourceCheck, server: Option<&ServerReport>, pl
         "schema_bytes": snapshot.bytes(),
         "left_out": snapshot.left_out,
     });
-    let level = if snapshot.left_out > 0 { Level::Warn } else { Level::Ok };
+    let mut text = text;
+    if let Some(server) = server.filter(|_| tables == 0) {
+        text += &format!("; role {} sees no tables: {}", server.role, server.grant());
+    }
+    let is_poor = snapshot.left_out > 0 || tables == 0 && server.is_some();
+    let level = if is_poor { Level::Warn } else { Level::Ok };
     Finding { details, ..Finding::new(what, level, text) }
 }
 

@@ -132,6 +132,8 @@ pub struct DatabaseReport {
     pub unverified: Option<&'static str>,
     /// Schemas that lists and snapshots leave out.
     pub hidden_schemas: Vec<String>,
+    /// The time zone in which a PostgreSQL server shows moments.
+    pub time_zone: Option<String>,
 }
 
 /// A connection that is ready for one read. On PostgreSQL its read-only transaction is open.
@@ -157,6 +159,7 @@ impl Database {
                 server: engine.server().cloned(),
                 unverified: engine.unverified(),
                 hidden_schemas: engine.hidden_schemas().to_vec(),
+                time_zone: Some(engine.time_zone()),
             },
         }
     }

@@ -91,6 +91,8 @@ pub struct PostgresEngine {
     pooled: AtomicBool,
     /// True if there is certainly no such pooler, known from the settings or the host name, or proved.
     direct: AtomicBool,
+    /// Whether BEGIN is a message of its own, as pgpool-II needs it.
+    splits_begin: AtomicBool,
     has_password: bool,
     sslmode: Option<&'static str>,
     /// Set if the password is read again while TUDB runs.
@@ -235,13 +237,18 @@ impl PostgresEngine {
                 time_zone: source.time_zone.clone(),
                 schemas: source.schemas.clone(),
                 hidden_schemas,
-                vouched: Vouched::new(source.allow_functions.clone(), source.allow_foreign_tables),
+                vouched: Vouched::new(
+                    source.allow_functions.clone(),
+                    source.allow_extensions.clone(),
+                    source.allow_foreign_tables,
+                ),
                 column_rules: source.column_rules.clone(),
                 require_safe_role: source.require_safe_role,
             }),
             preset: target.preset,
             pooled: AtomicBool::new(target.pooled),
             direct: AtomicBool::new(target.direct),
+            splits_begin: AtomicBool::new(false),
             has_password: target.has_password,
             sslmode: target.sslmode,
             password: source.password.clone().map(PasswordSource::new),
@@ -280,6 +287,10 @@ impl PostgresEngine {
 
     fn is_direct(&self) -> bool {
         self.direct.load(Ordering::Relaxed)
+    }
+
+    fn splits_begin(&self) -> bool {
+        self.splits_begin.load(Ordering::Relaxed)
     }
 
     fn is_pooled(&self) -> bool {

@@ -154,3 +154,108 @@ fn work(home: &Home, index: usize) {
         assert_eq!(reply["rows"], json!([[number, index, feels, "on 12345ms"]]), "{reply}");
     }
 }
+
+/// A running pgpool-II before a primary and a standby that gets every balanced statement.
+struct Pgpool {
+    child: Child,
+    port: u16,
+    directory: PathBuf,
+}
+
+impl Pgpool {
+    fn before(primary: &Postgres, standby: &Postgres) -> Self {
+        let directory = unprivileged_directory("pgpool");
+        let (port, control) = (free_port(), free_port());
+        let settings = format!(
+            "listen_addresses = '127.0.0.1'\nport = {port}\npcp_listen_addresses = '127.0.0.1'\npcp_port = {control}\nsocket_dir = '{at}'\nunix_socket_directories = '{at}'\npcp_socket_dir = '{at}'\n\
+             pid_file_name = '{at}/pid'\nlogdir = '{at}'\nbackend_clustering_mode = 'streaming_replication'\n\
+             backend_hostname0 = '127.0.0.1'\nbackend_port0 = {primary}\nbackend_weight0 = 0\n\
+             backend_hostname1 = '127.0.0.1'\nbackend_port1 = {standby}\nbackend_weight1 = 1\n\
+             load_balance_mode = on\nsr_check_user = 'postgres'\nsr_check_period = 1\nnum_init_children = 8\nenable_pool_hba = off\n",
+            at = directory.display(),
+            primary = primary.port,
+            standby = standby.port,
+        );
+        let file = directory.join("pgpool.conf");
+        std::fs::write(&file, settings).unwrap();
+        let program = ["/usr/sbin/pgpool", "/usr/bin/pgpool"].iter().map(Path::new).find(|path| path.exists());
+        let mut command: Command = unprivileged(program.expect("pgpool2 is installed by tests/run"));
+        command.arg("-n").arg("-f").arg(&file).current_dir("/").stdin(Stdio::null());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(child.try_wait().unwrap().is_none(), "pgpool ended");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        Pgpool { child, port, directory }
+    }
+}
+
+impl Drop for Pgpool {
+    fn drop(&mut self) {
+        // Its children end with it when it is asked to end.
+        let _ = output_of(Command::new("kill").args(["-s", "INT", &self.child.id().to_string()]));
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// pgpool-II sends statements of a transaction that it does not see to a standby. Whatever it does, a statement runs inside
+/// of TUDB's read-only transaction, with its zone, its path and its limits.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn behind_pgpool_every_statement_runs_in_its_own_transaction() {
+    let primary = Postgres::with_settings(&[]);
+    let standby = primary.standby(&[]);
+    primary.query("postgres", "CREATE DATABASE shop");
+    primary.script(
+        "shop",
+        "CREATE SCHEMA s1; CREATE TABLE public.cfg AS SELECT 'public' AS x; CREATE TABLE s1.cfg AS SELECT 's1' AS x;
+         CREATE FUNCTION s1.state() RETURNS text STABLE LANGUAGE sql AS $$ SELECT current_setting('transaction_read_only')
+           || ' ' || current_setting('TimeZone') || ' ' || current_setting('statement_timeout') $$;
+         CREATE TABLE moments AS SELECT '2026-01-31 12:00+00'::timestamptz AS at;",
+    );
+    primary.wait_for(&standby);
+    let pool = Pgpool::before(&primary, &standby);
+    let home = Home::new("pgpool").set("TUDB_STATEMENT_TIMEOUT_MS", 2_000);
+    let config = home.scratch.path("tudb.toml");
+    let url = format!("postgres://postgres@127.0.0.1:{}/shop?sslmode=disable", pool.port);
+    std::fs::write(
+        &config,
+        format!("[sources.main]\nurl = \"{url}\"\ntime_zone = \"Europe/Zurich\"\nschemas = [\"s1\", \"public\"]\nallow_functions = [\"s1.state\"]\n"),
+    )
+    .unwrap();
+    let home = home.set("TUDB_CONFIG", config.display());
+    let mut server = home.serve();
+    for _ in 0..6 {
+        for (sql, expected) in [
+            ("SELECT s1.state()", json!([["on Europe/Zurich 2s"]])),
+            ("SELECT x FROM cfg", json!([["s1"]])),
+            ("SELECT at FROM moments", json!([["2026-01-31 13:00:00+01"]])),
+        ] {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert_eq!(reply["rows"], expected, "{sql}: {reply}");
+        }
+    }
+    for tool in ["list_tables", "describe_table", "explain_query", "ask_database"] {
+        let arguments = json!({"table": "cfg", "sql": "SELECT x FROM cfg", "question": "How many moments are there?"});
+        let own = match tool {
+            "list_tables" => json!({}),
+            "describe_table" => json!({"table": "s1.cfg"}),
+            "explain_query" => json!({"sql": arguments["sql"]}),
+            _ => json!({"question": arguments["question"]}),
+        };
+        let reply = server.call(tool, own);
+        assert!(reply["error"].is_null(), "{tool}: {reply}");
+    }
+    let slow = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b";
+    let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%100000%' AND pid <> pg_backend_pid()";
+    for _ in 0..2 {
+        let reply = server.call("run_sql", json!({"sql": slow}));
+        assert_eq!(reply["error"]["code"], "timeout", "{reply}");
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while primary.query("postgres", running) != "0" || standby.query("postgres", running) != "0" {
+            assert!(std::time::Instant::now() < end, "the statement runs on");
+        }
+    }
+    assert!(home.say(&["doctor"]).contains("behind pgpool-II"));
+}

@@ -151,7 +151,8 @@ impl PostgresEngine {
     ) -> Result<(), NotOpened> {
         let Some(connection) = transaction.connection.as_mut() else { return Err(sqlx::Error::WorkerCrashed.into()) };
         let message = self.opening_message(application_name, options.time_left(), path);
-        let opened = transaction.opened.insert(begin(connection, message, path).await?);
+        let is_split = self.splits_begin();
+        let opened = transaction.opened.insert(begin(connection, message, path, is_split).await?);
         match &options.identity {
             Some(identity) => self.take_role(connection, opened, identity).await,
             None => Ok(()),
@@ -184,7 +185,7 @@ impl PostgresEngine {
         let Some(connection) = transaction.connection.as_mut() else { return Ok(()) };
         let timeout = Duration::from_millis(self.limits.opening_timeout_ms);
         let message = self.opening_message("tudb", timeout, SearchPath::Own);
-        let mut opened = begin(connection, message, SearchPath::Own).await?;
+        let mut opened = begin(connection, message, SearchPath::Own, true).await?;
         let mut report = ServerReport::read(connection).await?;
         if let Some(identity) = identity {
             // Statements run as this role, so its rights are inspected too.
@@ -200,6 +201,9 @@ impl PostgresEngine {
             tracing::info!(source = self.source_name, "a transaction pooler stands in between");
             self.pooled.store(true, Ordering::Relaxed);
         }
+        // What comes through pgpool-II is never proved direct.
+        report.is_pgpool = !self.is_direct() && is_pgpool(connection).await?;
+        self.splits_begin.store(report.is_pgpool, Ordering::Relaxed);
         report.is_pooled = self.is_pooled();
         if !report.is_safe() {
             tracing::warn!(
@@ -405,12 +409,38 @@ impl PostgresEngine {
 }
 
 /// Sends the opening message and reads the row that it returns.
-async fn begin(connection: &mut PgConnection, message: String, path: SearchPath) -> Result<Opened, sqlx::Error> {
+///
+/// `is_split` sends BEGIN by itself. pgpool-II sends a message of several statements to the primary and does not see the
+/// BEGIN in it, so that the next statement may run on a standby, outside of the transaction and its limits.
+async fn begin(
+    connection: &mut PgConnection,
+    mut message: String,
+    path: SearchPath,
+    is_split: bool,
+) -> Result<Opened, sqlx::Error> {
+    if is_split && let Some(rest) = message.strip_prefix(BEGIN_ALONE) {
+        let rest = rest.trim_start_matches(';').to_owned();
+        connection.execute(BEGIN_ALONE).await?;
+        message = rest;
+    }
     let row = connection.fetch_one(AssertSqlSafe(message)).await?;
     let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
     let pid = text(0)?.parse::<i32>().map_err(|error| sqlx::Error::Decode(error.into()))?;
     let schemas = names(text(3)?)?;
     Ok(Opened { pid, set_path: text(1)?.to_owned(), callers_path: path_of(&schemas), schemas, path })
+}
+
+/// The first statement of the opening message.
+const BEGIN_ALONE: &str = "BEGIN READ ONLY";
+
+/// Whether pgpool-II answers: the statement is its own, and an unknown setting to PostgreSQL.
+/// Source: <https://www.pgpool.net/docs/latest/en/html/sql-show-pool-version.html>.
+async fn is_pgpool(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match connection.fetch_optional("SHOW pool_version").await {
+        Ok(row) => Ok(row.is_some()),
+        Err(sqlx::Error::Database(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Parses a JSON array of names.

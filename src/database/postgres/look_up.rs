@@ -17,7 +17,11 @@ use crate::quoting;
 /// Planner settings for the look-ups of names, and their reset for the caller's statement. Planning a look-up takes
 /// five times as long as running it, so one plan is kept for all parameters.
 const NAMES_ONLY: &str = "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; \
-    SET LOCAL enable_mergejoin = off; SET LOCAL enable_hashjoin = off; SAVEPOINT look_up";
+    SET LOCAL enable_mergejoin = off; SET LOCAL enable_hashjoin = off";
+
+/// The state to which a failed look-up is undone. A message of its own: pgpool-II sends single statements about transactions
+/// to every server, and a message of several to the primary alone.
+const SAVEPOINT: &str = "SAVEPOINT look_up";
 const AS_BEFORE: &str = "SET LOCAL plan_cache_mode = DEFAULT; SET LOCAL jit = DEFAULT; \
     SET LOCAL enable_mergejoin = DEFAULT; SET LOCAL enable_hashjoin = DEFAULT";
 
@@ -77,7 +81,12 @@ impl PostgresEngine {
         // The look-ups take milliseconds, but compiling them, which the planner chose by its estimate, took two
         // seconds. They read few rows. The hash and merge joins that the planner prefers read whole catalogs: 25 ms
         // with 10,000 tables.
-        connection.execute(NAMES_ONLY).await.map_err(own)?;
+        if self.splits_begin() {
+            connection.execute(NAMES_ONLY).await.map_err(own)?;
+            connection.execute(SAVEPOINT).await.map_err(own)?;
+        } else {
+            connection.execute(AssertSqlSafe(format!("{NAMES_ONLY}; {SAVEPOINT}"))).await.map_err(own)?;
+        }
         let vouched = &self.settings.vouched;
         let keep_plan = !self.is_pooled();
         let vouch = catalog_check::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan).await;

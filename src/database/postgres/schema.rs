@@ -54,7 +54,7 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid,
     ORDER BY a.attrelid, a.attnum";
 
 /// Sent before a query of known values. Objects of other users can make such a query fail or take long.
-const VALUES: &str = "SAVEPOINT known_values; SET LOCAL lock_timeout = 300; SET LOCAL statement_timeout = 2000";
+const VALUES: &str = "SET LOCAL lock_timeout = 300; SET LOCAL statement_timeout = 2000";
 
 /// $1 types: name, and the enum that it is, or of which it is an array or a domain.
 const TYPES: &str = concat!(
@@ -244,6 +244,8 @@ async fn read(
     let frequent = sqlx::query(FREQUENT).bind(oids.clone()).bind(most).persistent(false);
     let checks = sqlx::query(CHECKS).bind(oids.clone()).persistent(false);
     for query in [frequent, checks] {
+        // A message of its own, for pgpool-II.
+        connection.execute("SAVEPOINT known_values").await?;
         connection.execute(VALUES).await?;
         let mut rows = query.fetch(&mut *connection);
         loop {

@@ -85,6 +85,8 @@ pub struct ServerReport {
     pub(super) seen_at: String,
     /// True behind a pooler in transaction mode.
     pub is_pooled: bool,
+    /// True if pgpool-II is in between.
+    pub is_pgpool: bool,
     /// The TLS version of an encrypted connection. Behind a pooler it is that of the connection between pooler and
     /// server.
     pub encryption: Option<String>,
@@ -108,6 +110,7 @@ impl ServerReport {
             version: row.try_get(2)?,
             is_standby: row.try_get(3)?,
             is_pooled: false,
+            is_pgpool: false,
             seen_at: row.try_get(4)?,
             ends: end(&row, 5)?.zip(end(&row, 7)?),
             encryption: row.try_get(9)?,
@@ -149,6 +152,11 @@ impl ServerReport {
     }
 
     /// Returns the statements that create a role which can only read.
+    pub fn grant(&self) -> String {
+        let role = quoting::quoted_name(&self.role);
+        format!("GRANT USAGE ON SCHEMA public TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};")
+    }
+
     pub fn remedy(&self) -> String {
         let database = quoting::quoted_name(&self.database);
         format!(
