@@ -476,7 +476,11 @@ impl Gateway {
         }
         let snapshot = self.snapshot(caller, source, entry);
         match tokio::time::timeout(Duration::from_millis(source.limits.advice_timeout_ms), snapshot).await {
-            Ok(Ok(snapshot)) => advice::with_names(error, prepared.dialect, &snapshot, tables.unwrap_or_default()),
+            Ok(Ok(snapshot)) => {
+                let server = self.database_report(source).await.and_then(|report| report.server);
+                let role = server.as_ref().map_or("", |server| server.role.as_str());
+                advice::with_names(error, (prepared.dialect, role), &snapshot, tables.unwrap_or_default())
+            }
             Ok(Err(_)) | Err(_) => error,
         }
     }

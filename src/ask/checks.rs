@@ -118,6 +118,35 @@ pub(super) fn repeats(words: &str, rules: &str) -> bool {
     })
 }
 
+/// Whether a statement turns moments into days, months or years, so that its rows depend on the time zone: it names a part
+/// of a date, and one of its tables has a column of moments.
+pub(super) fn cuts_moments_into_days(sql: &str, snapshot: &Snapshot, tables: &[String]) -> bool {
+    const SIGNS: [&str; 10] = [
+        "date_trunc",
+        "::date",
+        "as date",
+        "current_date",
+        "extract",
+        "date_part",
+        "to_char",
+        "now()",
+        "interval",
+        "localtimestamp",
+    ];
+    let low = sql.to_lowercase();
+    let has_date = low.as_bytes().windows(6).any(
+        |window| matches!(window, [b'\'', a, b, c, d, b'-'] if [a, b, c, d].iter().all(|byte| byte.is_ascii_digit())),
+    );
+    let bare = |name: &str| name.rsplit('.').next().unwrap_or(name).trim_matches('"').to_lowercase();
+    let read: Vec<String> = tables.iter().map(|name| bare(name)).collect();
+    let has_moments = snapshot
+        .tables
+        .iter()
+        .filter(|table| read.contains(&bare(&table.name)))
+        .any(|table| table.columns.iter().any(|column| column.type_name.contains("with time zone")));
+    has_moments && (has_date || SIGNS.iter().any(|sign| low.contains(sign)))
+}
+
 /// For each string literal that no column is known to hold, the most similar stored values.
 /// Each line has the form `'literal' is not stored; table.column holds 'value'`.
 pub(super) fn near_values(sql: &str, snapshot: &Snapshot) -> Vec<String> {
@@ -216,6 +245,24 @@ mod tests {
             rules
         ));
         assert!(!repeats("There are 400 customers; you can only read it.", rules));
+    }
+
+    #[test]
+    fn days_of_moments_depend_on_the_zone() {
+        let columns = vec![
+            Column::new("placed".into(), "timestamp with time zone".into()),
+            Column::new("n".into(), "integer".into()),
+        ];
+        let orders =
+            TableDescription { columns, ..TableDescription::new("public.\"Orders\"".into(), TableKind::Table) };
+        let days = vec![Column::new("day".into(), "date".into())];
+        let plain = TableDescription { columns: days, ..TableDescription::new("public.days".into(), TableKind::Table) };
+        let snapshot = Snapshot::of(vec![orders, plain]);
+        let cuts = |sql: &str, table: &str| cuts_moments_into_days(sql, &snapshot, &[table.to_owned()]);
+        assert!(cuts("SELECT date_trunc('day', placed) FROM \"Orders\"", "Orders"));
+        assert!(cuts("SELECT 1 FROM public.\"Orders\" WHERE placed >= '2026-01-01'", "public.Orders"));
+        assert!(!cuts("SELECT count(*) FROM \"Orders\" WHERE n = 2026", "Orders"));
+        assert!(!cuts("SELECT day FROM days WHERE day >= '2026-01-01'", "days"));
     }
 
     #[test]

@@ -296,6 +296,16 @@ impl Asker {
         Some(Outcome::Success(Box::new(Success { sql, rows, tables, answer, warnings: Vec::new() })))
     }
 
+    /// The error of a question about a database in which no table can be read.
+    async fn no_tables(&self, source: &SourceConfig) -> ToolError {
+        let server = self.gateway.database_report(source).await.and_then(|report| report.server);
+        let (whose, hint) = match &server {
+            Some(server) => (format!("role {} sees no tables", server.role), server.grant()),
+            None => ("the database has no tables".to_owned(), "Create tables, or name another database.".to_owned()),
+        };
+        ToolError::new(Code::Unanswerable, format!("the data cannot answer this: {whose}")).hint(hint)
+    }
+
     async fn answer(
         &self,
         caller: &Caller,
@@ -327,6 +337,9 @@ impl Asker {
         }
         caller.stage("reading the schema");
         let snapshot = self.gateway.snapshot(&caller, source, entry).await?;
+        if snapshot.tables.is_empty() {
+            return Err(self.no_tables(source).await);
+        }
         let schema = self.schema(&source.name, &snapshot);
         let question = Question {
             gateway: &self.gateway,
@@ -340,6 +353,7 @@ impl Asker {
             earlier: &self.sessions.before(&source.name, request),
             spending: &self.spending,
             today: time::OffsetDateTime::now_utc().date(),
+            time_zone: self.gateway.database_report(source).await.and_then(|report| report.time_zone),
             deadline,
             caller,
         };

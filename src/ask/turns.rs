@@ -64,6 +64,8 @@ pub(super) struct Question<'a> {
     /// Earlier turns of the session, oldest first.
     pub earlier: &'a [Turn],
     pub today: time::Date,
+    /// The zone in which the database cuts moments into days, where it has one.
+    pub time_zone: Option<String>,
     pub deadline: Instant,
 }
 

@@ -27,6 +27,8 @@ enum About<'a> {
     Ambiguous(&'a str),
     /// Types that cannot be combined.
     Types,
+    /// A table, view or schema that the role may not read as the statement does.
+    Denied(&'a str),
 }
 
 /// True if a schema snapshot can help with this error.
@@ -35,7 +37,12 @@ pub fn is_about_names(error: &ToolError) -> bool {
 }
 
 /// Adds a hint from the schema to an error. `tables` are the tables that the statement names, as it writes them.
-pub fn with_names(error: ToolError, dialect: Dialect, snapshot: &Snapshot, tables: &[String]) -> ToolError {
+pub fn with_names(
+    error: ToolError,
+    (dialect, role): (Dialect, &str),
+    snapshot: &Snapshot,
+    tables: &[String],
+) -> ToolError {
     let Some(about) = about(&error) else { return error };
     let own = error.hint.clone().filter(|hint| hint.starts_with("Perhaps") || hint.starts_with("There is"));
     let read: Vec<&TableDescription> =
@@ -77,6 +84,23 @@ pub fn with_names(error: ToolError, dialect: Dialect, snapshot: &Snapshot, table
                 quoting::name(dialect, wanted)
             )
         }
+        About::Denied(wanted) => {
+            let mut hint = String::new();
+            for found in &read {
+                push_columns(&mut hint, dialect, found, false);
+            }
+            if hint.is_empty() {
+                let named = tables.iter().find(|name| is_same_table(name, wanted)).map_or(wanted, String::as_str);
+                let role = quoting::quoted_name(role);
+                let schema = named.rsplit_once('.').map_or("public", |(schema, _)| schema);
+                hint = format!(
+                    "The role may not read it: GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {named} TO {role};"
+                );
+            } else {
+                hint = format!("The role may read some columns only:{hint}");
+            }
+            hint
+        }
         About::Types => {
             let mut hint =
                 "Compare and compute with values of one type: write the value in the column's type, or CAST it."
@@ -104,6 +128,8 @@ fn about(error: &ToolError) -> Option<About<'_>> {
             let name = name.split(" of relation ").next()?;
             Some(About::Column(name.get(last(name)..)?.trim_matches('"')))
         }
+        // `permission denied for table x`, `.. for schema x`.
+        Some("42501") => Some(About::Denied(message.strip_prefix("permission denied for ")?.split_once(' ')?.1)),
         // A missing operator for these types, or a text that is not a value of the column's type.
         Some("42883") if message.starts_with("operator does not exist") => Some(About::Types),
         Some("22P02" | "22007" | "42804") => Some(About::Types),
@@ -211,7 +237,7 @@ mod tests {
         error.sqlstate = Some(state.to_owned()).filter(|state| !state.is_empty());
         let dialect = if state.is_empty() { Dialect::Sqlite } else { Dialect::Postgresql };
         let tables: Vec<String> = tables.iter().map(|table| (*table).to_owned()).collect();
-        with_names(error, dialect, &snapshot(dialect), &tables).hint.unwrap_or_default()
+        with_names(error, (dialect, "reader"), &snapshot(dialect), &tables).hint.unwrap_or_default()
     }
 
     #[test]
@@ -248,6 +274,14 @@ mod tests {
             hint("42883", "operator does not exist: text = integer", &["customers"]),
             "Compare and compute with values of one type: write the value in the column's type, or CAST it. \
              public.customers has id text, name text."
+        );
+        assert_eq!(
+            hint("42501", "permission denied for table secret", &["app.secret"]),
+            "The role may not read it: GRANT USAGE ON SCHEMA app TO \"reader\"; GRANT SELECT ON app.secret TO \"reader\";"
+        );
+        assert_eq!(
+            hint("42501", "permission denied for table orders", &["orders"]),
+            "The role may read some columns only: public.orders has id, customer_id, total."
         );
         // Errors that the schema cannot help with keep their own hint.
         assert_eq!(hint("22012", "division by zero", &["orders"]), "");

@@ -75,7 +75,7 @@ const WITHOUT_EFFECT: &str = "\
     application_name channel_binding client_encoding connect_timeout connection_limit \
     fallback_application_name gssdelegation gssencmode gsslib keepalives keepalives_count \
     keepalives_idle keepalives_interval krbsrvname load_balance_hosts max_protocol_version \
-    min_protocol_version oauth_client_id oauth_client_secret oauth_issuer oauth_scope options \
+    min_protocol_version oauth_client_id oauth_client_secret oauth_issuer oauth_scope \
     pool_timeout prepared_statements replication require_auth requirepeer schema scram_client_key \
     scram_server_key servicefile ssl_max_protocol_version ssl_min_protocol_version sslaccept sslcertmode \
     sslcompression sslcrl sslcrldir sslkeylogfile sslnegotiation sslpassword sslsni statement_cache_size \
@@ -86,7 +86,7 @@ fn has_no_effect(key: &str) -> bool {
 }
 
 /// Keys that name a file or a service, or that only this program reads.
-const SPECIAL: [&str; 3] = ["service", "passfile", "pgbouncer"];
+const SPECIAL: [&str; 4] = ["service", "passfile", "pgbouncer", "options"];
 
 /// One sentence that names what is wrong, without the value.
 type Problem = String;
@@ -98,6 +98,8 @@ pub fn is_dsn(text: &str) -> bool {
 }
 
 fn without_scheme(text: &str) -> Option<&str> {
+    // The spelling of Java clients.
+    let text = text.strip_prefix("jdbc:").unwrap_or(text);
     let (scheme, rest) = text.split_once("://")?;
     ["postgres", "postgresql"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(rest)
 }
@@ -177,6 +179,9 @@ fn url(rest: &str) -> Result<Given, Problem> {
     };
     let at = candidates.clone().find(makes_sense);
     let Some(at) = at else {
+        if let Some(port) = odd_port(rest) {
+            return Err(port);
+        }
         return Err("its url cannot be read; percent-encode special characters of user and password (@ is %40, # is \
                     %23, / is %2F)"
             .into());
@@ -220,6 +225,15 @@ fn url(rest: &str) -> Result<Given, Problem> {
         };
     }
     Ok(given)
+}
+
+/// Says that the port is what is wrong, if the rest of the URL makes sense without it.
+fn odd_port(rest: &str) -> Option<Problem> {
+    let behind = rest.rsplit_once('@').map_or(rest, |(_, behind)| behind);
+    let server = behind.split(['/', '?']).next()?;
+    let (name, port) = server.rsplit_once(':')?;
+    let is_odd = is_server(name) && port.parse::<u16>().is_err() && port.chars().all(char::is_alphanumeric);
+    is_odd.then(|| "its port must be a number from 1 to 65535".to_owned())
 }
 
 /// True if a text can be a host with a port: a name, an address in brackets, or an encoded socket directory.

@@ -168,12 +168,19 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
     if matches!(source.password, Some(PasswordFrom::RdsIam(_))) && ["disable", "allow", "prefer"].contains(&tls.mode) {
         return Err("its token would be sent unencrypted: set sslmode=require or verify-full".into());
     }
+    // `pgbouncer=true` is the common way to say that a transaction pooler stands in between.
+    let said = dsn.value("pgbouncer").map(|value| value == "true");
+    let pooled = said.unwrap_or_else(|| presets::is_transaction_pooler(&first.name, first.port));
+    let options = dsn.value("options").filter(|_| !pooled);
+    if dsn.value("options").is_some() && pooled {
+        tracing::warn!(source = source.name, "options of the connection string are not sent: a pooler refuses them");
+    }
     let mut endpoints = Vec::new();
     for host in &dsn.hosts {
         for mode in tls.modes() {
             // extra_float_digits is never sent at start-up, because a stock PgBouncer refuses a connection that sends
             // it.
-            let mut endpoint = PgConnectOptions::new_without_pgpass().extra_float_digits(None).application_name("tudb");
+            let mut endpoint = with_options(options)?.extra_float_digits(None).application_name("tudb");
             endpoint =
                 endpoint.host(&host.name).port(host.port).username(&dsn.user).database(&dsn.database).ssl_mode(mode);
             if host.is_socket() {
@@ -192,9 +199,6 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
         }
     }
     let role = ServerRole::of(dsn.value("target_session_attrs"))?;
-    // `pgbouncer=true` is the common way to say that a transaction pooler stands in between.
-    let said = dsn.value("pgbouncer").map(|value| value == "true");
-    let pooled = said.unwrap_or_else(|| presets::is_transaction_pooler(&first.name, first.port));
     let direct = !pooled && (said.is_some() || dsn.hosts.iter().all(|host| presets::is_direct(&host.name, host.port)));
     let place = format!(
         "{}:{} database {} as {}, sslmode {}{} ({})",
@@ -222,6 +226,13 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
         sslmode: (!dsn.is_local()).then_some(tls.mode),
         place,
     })
+}
+
+/// Connect options with libpq's `options`, which are sent as they are. The driver takes them in this form in a URL alone.
+fn with_options(options: Option<&str>) -> Result<PgConnectOptions, String> {
+    let Some(options) = options else { return Ok(PgConnectOptions::new_without_pgpass()) };
+    let encoded = percent_encoding::utf8_percent_encode(options, percent_encoding::NON_ALPHANUMERIC);
+    format!("postgres://localhost?options={encoded}").parse().map_err(|_| "its options cannot be read".to_owned())
 }
 
 /// The meaning of the TLS keys of a connection string in libpq.

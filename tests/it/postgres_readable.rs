@@ -326,6 +326,9 @@ fn the_catalog_tells_of_objects_and_not_of_secrets() {
             ("SELECT p FROM pg_proc p", "column_denied"),
             ("SELECT to_jsonb(p) FROM pg_catalog.pg_proc p", "column_denied"),
             ("SELECT proconfig FROM pg_proc", "column_denied"),
+            ("SELECT most_common_vals FROM pg_stats", "column_denied"),
+            ("SELECT s FROM pg_stats s", "column_denied"),
+            ("SELECT routine_definition FROM information_schema.routines", "column_denied"),
             ("SELECT rolpassword FROM pg_authid", "relation_refused"),
             ("SELECT 1 FROM users, pg_shadow", "relation_refused"),
             ("SELECT 1 FROM (users CROSS JOIN pg_stat_activity)", "relation_refused"),
@@ -381,4 +384,151 @@ fn variables_of_a_service_are_ignored_and_others_are_errors() {
     assert_eq!(rows(&mut server, "SELECT 1"), json!([[1]]));
     let mut server = Home::new("misspelt").set("TUDB_MAX_ROW", "5").serve();
     assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["error"]["code"], "config_error");
+}
+
+/// Tables with a column of an extension that TUDB does not know, and databases in which one is merely installed.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn tables_of_unknown_extensions_can_be_read() {
+    // The second server has no extensions of the distribution.
+    let postgres = &servers()[0];
+    for (extension, column, value, shown, own) in [
+        ("hll", "hll", "hll_empty()", "\\x118b7f", "SELECT hll_cardinality(v) FROM x"),
+        ("ip4r", "ip4r", "'10.0.0.0/8'", "10.0.0.0/8", "SELECT ip4r_size(v) FROM x"),
+        ("semver", "semver", "'1.2.3'", "1.2.3", "SELECT get_semver_major(v) FROM x"),
+        ("orafce", "oracle.varchar2(10)", "'one'", "one", "SELECT oracle.substr(v, 1, 1) FROM x"),
+    ] {
+        let (database, url) = postgres.database(extension);
+        postgres.script(&database, &format!("CREATE EXTENSION {extension}; CREATE TABLE items (id int, name text, v {column}); CREATE VIEW x AS SELECT * FROM items; INSERT INTO items VALUES (1, 'a', {value})"));
+        let home = Home::new(extension);
+        let config = home.scratch.path("tudb.toml");
+        let home = home.set("TUDB_CONFIG", config.display());
+        for allowed in [false, true] {
+            let more = if allowed { format!("allow_extensions = [\"{extension}\"]\n") } else { String::new() };
+            std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n{more}")).unwrap();
+            let mut server = home.serve();
+            for (sql, expected) in [
+                ("SELECT count(*) FROM x", json!([[1]])),
+                ("SELECT id, name FROM x", json!([[1, "a"]])),
+                ("SELECT * FROM x", json!([[1, "a", shown]])),
+                ("SELECT v::text FROM x WHERE v IS NOT NULL", json!([[shown]])),
+                ("SELECT name || '-' || id, 7 / 2, id * 2, id::text FROM x", json!([["a-1", 3, 2, "1"]])),
+                ("SELECT count(*) FROM x a JOIN x b ON a.v = b.v", json!([[1]])),
+            ] {
+                assert_eq!(rows(&mut server, sql), expected, "{extension} {allowed}: {sql}");
+            }
+            let asked = server.call("ask_database", json!({"question": "How many items are there?"}));
+            assert_eq!(asked["rows"], json!([[1]]), "{extension}: {asked}");
+            let reply = server.call("run_sql", json!({"sql": own}));
+            if allowed {
+                assert_eq!(reply["row_count"], 1, "{extension}: {reply}");
+            } else {
+                assert_eq!(reply["error"]["code"], "function_refused", "{extension}: {reply}");
+                let hint = reply["error"]["hint"].as_str().unwrap();
+                assert!(hint.contains(&format!("\"{extension}\" in the source's allow_extensions")), "{hint}");
+            }
+        }
+    }
+}
+
+/// Operators of a user between built-in types are chosen by nobody's statement.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn an_operator_of_a_user_refuses_no_ordinary_statement() {
+    for postgres in servers() {
+        let (_, _home, mut server) = serve(
+            postgres,
+            "operators",
+            "CREATE TABLE t (id int, name text); INSERT INTO t VALUES (1, 'a');
+             CREATE FUNCTION odd(int, text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE ''ran''; END';
+             CREATE OPERATOR * (LEFTARG = int, RIGHTARG = text, FUNCTION = odd);
+             CREATE FUNCTION odd(text, int) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE ''ran''; END';
+             CREATE OPERATOR || (LEFTARG = text, RIGHTARG = int, FUNCTION = odd);",
+        );
+        for (sql, expected) in [
+            ("SELECT count(*) FROM t", json!([[1]])),
+            ("SELECT * FROM t", json!([[1, "a"]])),
+            ("SELECT t.* FROM t", json!([[1, "a"]])),
+            ("SELECT id * 2, name || '-' || id, 1 / 2, id::text FROM t", json!([[2, "a-1", 0, "1"]])),
+        ] {
+            assert_eq!(rows(&mut server, sql), expected, "{sql}");
+        }
+    }
+}
+
+/// Days are cut in the database's zone, and the answer says so.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn an_answer_with_days_says_the_zone() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("zone_said");
+        postgres.script(
+            &database,
+            "CREATE TABLE orders (id int PRIMARY KEY, placed timestamptz);
+             INSERT INTO orders SELECT i, '2026-01-31 20:00+00'::timestamptz + i * interval '1 hour' FROM generate_series(0, 9) i;",
+        );
+        postgres.query(&database, &format!("ALTER DATABASE \"{database}\" SET timezone = 'Asia/Kolkata'"));
+        let mut server = Home::new("zone-said").set("TUDB_DATABASE_URL", url).serve();
+        let asked = server.call("ask_database", json!({"question": "How many orders per month?"}));
+        assert_eq!(asked["rows"].as_array().map(Vec::len), Some(1), "{asked}");
+        assert!(asked["assumptions"].to_string().contains("time zone Asia/Kolkata"), "{asked}");
+        let asked = server.call("ask_database", json!({"question": "How many orders are there?"}));
+        assert!(!asked["assumptions"].to_string().contains("zone"), "{asked}");
+    }
+}
+
+/// A role without grants: every tool says so, with the GRANT that helps.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_role_without_grants_is_told_what_helps() {
+    for postgres in servers() {
+        let (database, _) = postgres.database("no_grants");
+        postgres.script_best_effort(&database, "CREATE ROLE \"no grants\" LOGIN");
+        postgres.script(&database, "CREATE TABLE orders (id int, note text, total int)");
+        let url = format!("postgres://no%20grants@127.0.0.1:{}/{database}?sslmode=disable", postgres.port);
+        let home = Home::new("no-grants").set("TUDB_DATABASE_URL", url);
+        let mut server = home.serve();
+        let grant = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO \"no grants\"";
+        let asked = server.call("ask_database", json!({"question": "How many orders are there?"}));
+        assert_eq!(asked["error"]["code"], "unanswerable", "{asked}");
+        assert!(
+            asked["error"]["message"].to_string().contains("role no grants sees no tables")
+                && asked.to_string().contains("GRANT SELECT"),
+            "{asked}"
+        );
+        let (message, told) = hint(&mut server, "SELECT count(*) FROM orders");
+        assert!(told.contains("GRANT SELECT ON orders TO \"no grants\""), "{message}: {told}");
+        let doctor = home.say(&["doctor"]);
+        assert!(doctor.contains("role no grants sees no tables") && doctor.contains(grant), "{doctor}");
+        postgres.script(&database, &format!("{grant}; REVOKE SELECT ON orders FROM \"no grants\"; GRANT SELECT (id, total) ON orders TO \"no grants\""));
+        let (message, told) = hint(&mut home.serve(), "SELECT * FROM orders");
+        assert!(told.contains("public.orders has id, total."), "{message}: {told}");
+    }
+}
+
+/// `options` of the string, the spelling of Java clients, and a part that is wrong.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn connection_strings_of_other_clients_are_read() {
+    let postgres = &servers()[0];
+    let (database, _) = postgres.database("strings");
+    postgres.script(&database, "CREATE SCHEMA app; CREATE TABLE app.t AS SELECT 7 AS n");
+    let server = format!("127.0.0.1:{}/{database}", postgres.port);
+    let path = json!([["app", 7]]);
+    for url in [
+        format!("postgres://postgres@{server}?sslmode=disable&options=-c%20search_path%3Dapp"),
+        format!("postgres://postgres@{server}?sslmode=disable&options=-c search_path=app"),
+        format!("jdbc:postgresql://{server}?user=postgres&sslmode=disable&options=-csearch_path=app"),
+        format!(
+            "host=127.0.0.1 port={} user=postgres dbname={database} sslmode=disable options='-c search_path=app'",
+            postgres.port
+        ),
+    ] {
+        let mut server = Home::new("strings").set("TUDB_DATABASE_URL", &url).serve();
+        assert_eq!(rows(&mut server, "SELECT current_schema(), n FROM t"), path, "{url}");
+    }
+    let mut server = Home::new("strings").set("TUDB_DATABASE_URL", "postgres://me:pl4nted@127.0.0.1:54a2/shop").serve();
+    let reply = server.call("run_sql", json!({"sql": "SELECT 1"}));
+    assert!(reply["error"]["message"].as_str().unwrap().contains("its port must be a number"), "{reply}");
+    assert!(!reply.to_string().contains("pl4nted"));
 }

@@ -21,6 +21,11 @@ impl Question<'_> {
             answer.summary = format!("{} rows.", found.1.row_count);
         }
         let (sql, rows, tables) = found;
+        if let Some(zone) = &self.time_zone
+            && checks::cuts_moments_into_days(&sql, self.snapshot, &tables)
+        {
+            answer.assumptions.push(format!("days begin at midnight in the time zone {zone}"));
+        }
         if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
             // The model has not seen the rows, so it cannot summarise them.
             answer.summary = format!("{} rows.", rows.row_count);
