@@ -17,6 +17,7 @@ mod pooler_proof;
 mod schema;
 mod server;
 mod session;
+mod small_tables;
 mod statement;
 mod value_kinds;
 
