@@ -132,7 +132,7 @@ async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &s
         findings.push(Finding::new(format!("encryption of {}", source.name), Level::Warn, problem));
     }
     if let Some(server) = &report.server {
-        let remedy = if server.is_safe() { String::new() } else { format!(". A safe role: {}", server.remedy()) };
+        let remedy = if server.is_safe() { String::new() } else { format!(". A safe role:\n{}", server.remedy()) };
         let level = match (server.is_safe() && server.foreign_tables == 0, source.require_safe_role) {
             (true, _) => Level::Ok,
             (false, true) if !server.is_safe() => Level::Fail,

@@ -45,7 +45,7 @@ pub(crate) fn refusal(dialect: Dialect, schema: Option<&str>, name: &str) -> Opt
 }
 
 /// Catalog relations of PostgreSQL 15 and 18 that are not in [`CATALOG`], from their `postgres.bki` and `system_views.sql`.
-const CLOSED: [&str; 77] = [
+const CLOSED: [&str; 76] = [
     "pg_aios",
     "pg_auth_members",
     "pg_authid",
@@ -74,7 +74,6 @@ const CLOSED: [&str; 77] = [
     "pg_roles",
     "pg_seclabel",
     "pg_seclabels",
-    "pg_settings",
     "pg_shadow",
     "pg_shdescription",
     "pg_shmem_allocations",
@@ -126,7 +125,7 @@ const CLOSED: [&str; 77] = [
 ];
 
 /// Catalog relations that describe objects and reveal no secrets, sessions or files.
-const CATALOG: [&str; 67] = [
+const CATALOG: [&str; 68] = [
     "pg_aggregate",
     "pg_am",
     "pg_amop",
@@ -168,6 +167,7 @@ const CATALOG: [&str; 67] = [
     "pg_rules",
     "pg_sequence",
     "pg_sequences",
+    "pg_settings",
     "pg_shdepend",
     "pg_stat_all_indexes",
     "pg_stat_all_tables",
@@ -257,8 +257,8 @@ const INFORMATION_SCHEMA: [&str; 56] = [
 ];
 
 /// Columns of relations of the catalog that may not be read although the relation may: sources of functions and their
-/// settings, and values of tables. Each with the relation's schema and name, all of its columns, and the closed ones.
-const CLOSED_COLUMNS: [(&str, &str, &str, &str); 3] = [
+/// settings, values of settings, and values of tables. Each with the relation's schema and name, all of its columns, and the closed ones.
+const CLOSED_COLUMNS: [(&str, &str, &str, &str); 4] = [
     (
         "pg_catalog",
         "pg_proc",
@@ -266,6 +266,13 @@ const CLOSED_COLUMNS: [(&str, &str, &str, &str); 3] = [
          proisstrict proretset provolatile proparallel pronargs pronargdefaults prorettype proargtypes proallargtypes \
          proargmodes proargnames proargdefaults protrftypes prosrc probin prosqlbody proconfig proacl",
         "prosrc probin prosqlbody proconfig",
+    ),
+    (
+        "pg_catalog",
+        "pg_settings",
+        "name setting unit category short_desc extra_desc context vartype source min_val max_val enumvals boot_val \
+         reset_val sourcefile sourceline pending_restart",
+        "setting boot_val reset_val sourcefile sourceline",
     ),
     (
         "pg_catalog",

@@ -108,7 +108,7 @@ fn names_are_quoted_once_wherever_they_stand() {
         }
         let context = home.say(&["context", "sum of Unit Price per fullName"]);
         for part in [
-            "public.\"User\"(id integer pk, \"fullName\" text, role public.\"Role\" {admin|guest}, \"order\" integer)",
+            "public.\"User\"(id integer pk, \"fullName\" text {Ann|Bob}, role public.\"Role\" {admin|guest}, \"order\" integer)",
             "\"userId\" integer -> public.\"User\".id",
             "\"Unit Price\" numeric",
             "public.\"Order Details\".\"userId\" = public.\"User\".id",
@@ -297,6 +297,7 @@ fn the_catalog_tells_of_objects_and_not_of_secrets() {
                 json!([["twice"]]),
             ),
             ("SELECT count(*) FROM pg_policies", json!([[0]])),
+            ("SELECT unit, vartype FROM pg_settings WHERE name = 'work_mem'", json!([["kB", "integer"]])),
             ("SELECT count(*) > 0 FROM pg_available_extensions", json!([[true]])),
             ("SELECT has_table_privilege('users', 'SELECT'), to_regrole('nobody_here') IS NULL", json!([[true, true]])),
             ("SELECT null_frac FROM pg_stats WHERE tablename = 'pg_sleep_log'", json!([[0]])),
@@ -326,6 +327,8 @@ fn the_catalog_tells_of_objects_and_not_of_secrets() {
             ("SELECT p FROM pg_proc p", "column_denied"),
             ("SELECT to_jsonb(p) FROM pg_catalog.pg_proc p", "column_denied"),
             ("SELECT proconfig FROM pg_proc", "column_denied"),
+            ("SELECT setting FROM pg_settings", "column_denied"),
+            ("SELECT * FROM pg_settings", "column_denied"),
             ("SELECT most_common_vals FROM pg_stats", "column_denied"),
             ("SELECT s FROM pg_stats s", "column_denied"),
             ("SELECT routine_definition FROM information_schema.routines", "column_denied"),
@@ -556,4 +559,20 @@ fn small_tables_are_known_before_any_statistics() {
         assert!(!context.contains("planted") && !context.contains("xxxx") && !context.contains("kkkk"), "{context}");
         assert!(!context.contains("token text {"), "{context}");
     }
+}
+
+/// The SQL for a safe role can be copied from `doctor`, and is that of the docs.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn the_sql_for_a_safe_role_is_that_of_the_docs() {
+    let postgres = &servers()[0];
+    let (database, url) = postgres.database("safe_role");
+    let said = Home::new("safe-role").set("TUDB_DATABASE_URL", url).say(&["doctor"]);
+    let lines: Vec<&str> = said.lines().skip_while(|line| !line.ends_with("A safe role:")).skip(1).take(6).collect();
+    let shown = lines.join("\n").replace(&format!("\"{database}\""), "shop");
+    assert!(lines.iter().all(|line| line.ends_with(';')), "{said}");
+    assert!(include_str!("../../docs/connecting.md").contains(&shown), "{shown}");
+    postgres.script_best_effort(&database, "DROP ROLE tudb_reader");
+    postgres.script(&database, &lines.join("\n"));
+    postgres.script(&database, "DROP OWNED BY tudb_reader; DROP ROLE tudb_reader");
 }

@@ -182,7 +182,7 @@ fn percentiles_follow_the_manual_and_keep_the_memory_bound() {
 #[ignore = "needs servers or clients: tests/run"]
 fn pragmas_that_describe_run_and_tables_take_arguments() {
     let script = "PRAGMA user_version = 7; CREATE TABLE a (id INTEGER PRIMARY KEY, n TEXT); CREATE INDEX \"my i\" ON a (n);
-        CREATE TABLE b (a_id REFERENCES a (id)); CREATE VIRTUAL TABLE ft USING fts5(w); INSERT INTO ft VALUES ('cat dog'), ('bird');
+        CREATE TABLE b (a_id REFERENCES a (id) ON DELETE CASCADE); CREATE TRIGGER noted AFTER INSERT ON a BEGIN SELECT 1; END; CREATE VIRTUAL TABLE ft USING fts5(w); INSERT INTO ft VALUES ('cat dog'), ('bird');
         CREATE VIRTUAL TABLE old USING fts3(w); INSERT INTO old VALUES ('a cat')";
     let (home, mut server) = serve(Home::new("pragmas"), script, "");
     let path = home.scratch.path("main.db");
@@ -223,6 +223,11 @@ fn pragmas_that_describe_run_and_tables_take_arguments() {
         assert!(hint.contains("table_info(t)"), "{pragma}: {hint}");
     }
     assert_eq!(rows(&mut server, "PRAGMA user_version"), json!([[7]]));
+    let described = server.call("describe_table", json!({"table": "ft"}));
+    assert_eq!(described["virtual"], true, "{described}");
+    assert_eq!(server.call("describe_table", json!({"table": "a"}))["triggers"], json!(["noted"]));
+    let key = server.call("describe_table", json!({"table": "b"}))["foreign_keys"][0].clone();
+    assert_eq!(key["on_delete"], "cascade", "{key}");
     assert_eq!(rows(&mut server, "SELECT w FROM ft('cat')"), json!([["cat dog"]]));
     assert_eq!(rows(&mut server, "SELECT a.id, f.w FROM (SELECT 1 AS id) a, ft('bird') AS f"), json!([[1, "bird"]]));
     assert_eq!(rows(&mut server, "SELECT offsets(old) FROM old WHERE w MATCH 'cat'"), json!([["0 0 2 3"]]));

@@ -159,11 +159,13 @@ impl ServerReport {
 
     pub fn remedy(&self) -> String {
         let database = quoting::quoted_name(&self.database);
+        // One statement a line, as in docs/connecting.md, so that the lines can be copied.
         format!(
-            "CREATE ROLE tudb_reader LOGIN PASSWORD '<choose one>' NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS; \
-             ALTER ROLE tudb_reader SET default_transaction_read_only = on; \
-             GRANT CONNECT ON DATABASE {database} TO tudb_reader; GRANT USAGE ON SCHEMA public TO tudb_reader; \
-             GRANT SELECT ON ALL TABLES IN SCHEMA public TO tudb_reader; \
+            "CREATE ROLE tudb_reader LOGIN PASSWORD '<choose one>' NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;\n\
+             ALTER ROLE tudb_reader SET default_transaction_read_only = on;\n\
+             GRANT CONNECT ON DATABASE {database} TO tudb_reader;\n\
+             GRANT USAGE ON SCHEMA public TO tudb_reader;\n\
+             GRANT SELECT ON ALL TABLES IN SCHEMA public TO tudb_reader;\n\
              ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO tudb_reader;"
         )
     }

@@ -41,6 +41,9 @@ const REFERENCED_BY: &str = "SELECT m.name AS \"table\", f.id, f.\"from\", f.\"t
     FROM sqlite_schema AS m, pragma_foreign_key_list(m.name) AS f
     WHERE m.type = 'table' AND f.\"table\" = ?1 COLLATE NOCASE ORDER BY m.name, f.id, f.seq";
 
+const TRIGGERS: &str =
+    "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE ORDER BY name";
+
 const INDEXES: &str = "SELECT sql FROM sqlite_schema
     WHERE type = 'index' AND tbl_name = ?1 AND sql IS NOT NULL ORDER BY name";
 
@@ -212,6 +215,8 @@ fn is_text(declared: &str) -> bool {
 struct Named {
     name: String,
     kind: TableKind,
+    /// A table of a module, such as a full-text index.
+    is_virtual: bool,
     sql: String,
 }
 
@@ -236,7 +241,8 @@ fn names(handle: &Handle) -> Result<Vec<Named>, Fault> {
             sql = String::new();
         }
         let kind = if text(1) == "view" { TableKind::View } else { TableKind::Table };
-        names.push(Named { name, kind, sql });
+        let is_virtual = text(1) == "virtual";
+        names.push(Named { name, kind, is_virtual, sql });
     }
     names.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(names)
@@ -293,7 +299,7 @@ fn estimates(handle: &Handle) -> HashMap<String, i64> {
 }
 
 fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription, Fault> {
-    let Named { name, kind, sql: _ } = named;
+    let Named { name, kind, is_virtual, sql: _ } = named;
     let created = &named.created();
     let mut problem = None;
     let mut primary = readable(key_places(handle, name), &mut problem)?;
@@ -304,6 +310,7 @@ fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription
         columns: readable(columns(handle, name, created), &mut problem)?,
         primary_key: primary.into_iter().map(|(_, column)| column).collect(),
         checks: if whole { created.checks.clone() } else { Vec::new() },
+        is_virtual: *is_virtual,
         ..TableDescription::new(name.to_owned(), *kind)
     };
     if let Some(problem) = problem {
@@ -370,6 +377,7 @@ fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription
             }
         }
         description.indexes = texts(about(handle, INDEXES, name)?, 0)?;
+        description.triggers = texts(about(handle, TRIGGERS, name)?, 0)?;
     }
     Ok(description)
 }
