@@ -96,6 +96,7 @@ fn run(server: &mut Server, cases: &[Case], fill: impl Fn(&str) -> String, marke
     let mut wrong = Wrong::default();
     let mut approved = Vec::new();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut longest = (Duration::ZERO, String::new());
     for case in cases {
         let sql = fill(&case.sql.put_together());
         let began = Instant::now();
@@ -110,6 +111,9 @@ fn run(server: &mut Server, cases: &[Case], fill: impl Fn(&str) -> String, marke
         }
         let answer = server.answer(id);
         let elapsed = began.elapsed();
+        if elapsed > longest.0 {
+            longest = (elapsed, case.id.clone());
+        }
         let reply = content(&answer);
         let code = reply["error"]["code"].as_str();
         let text = answer.to_string();
@@ -151,7 +155,7 @@ fn run(server: &mut Server, cases: &[Case], fill: impl Fn(&str) -> String, marke
         };
         *counts.entry(kind).or_default() += 1;
     }
-    eprintln!("{counts:?}");
+    eprintln!("{counts:?}, longest call {} ms: {}", longest.0.as_millis(), longest.1);
     (wrong, approved)
 }
 
