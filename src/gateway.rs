@@ -10,6 +10,7 @@ mod reads;
 mod requests;
 mod snapshots;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -257,7 +258,11 @@ impl Gateway {
         request: &ListTables,
         names_only: bool,
     ) -> Result<Read<TablePage>, ToolError> {
-        let start = self.start(caller, "list_tables");
+        let asked = [("search", &request.search), ("schema", &request.schema)];
+        let asked = asked.into_iter().filter_map(|(key, text)| Some(format!("{key} {}", text.as_ref()?)));
+        let asked = printable(&asked.collect::<Vec<_>>().join(", "), MAX_TARGET_CHARACTERS);
+        let target = Some(asked).filter(|asked| !asked.is_empty());
+        let start = EntryStart { target, ..self.start(caller, "list_tables") };
         let limits = &self.config.limits;
         let list = ListRequest {
             search: request.search.clone().filter(|word| !word.is_empty()),
@@ -292,7 +297,8 @@ impl Gateway {
         caller: &Caller,
         request: &DescribeTable,
     ) -> Result<Read<TableDescription>, ToolError> {
-        let start = self.start(caller, "describe_table");
+        let target = Some(printable(&request.table, MAX_TARGET_CHARACTERS));
+        let start = EntryStart { target, ..self.start(caller, "describe_table") };
         let options = |source: &SourceConfig| {
             let table = &request.table;
             if table.trim().is_empty() || table.contains('\0') || table.len() > source.limits.max_text_bytes {
@@ -327,7 +333,8 @@ impl Gateway {
     /// # Errors
     ///
     /// `audit_unavailable`.
-    pub async fn refuse(&self, caller: &Caller, tool: &'static str, error: &ToolError) -> Result<(), ToolError> {
+    pub async fn refuse(&self, caller: &Caller, tool: &str, error: &ToolError) -> Result<(), ToolError> {
+        let tool = printable(tool, MAX_TOOL_CHARACTERS);
         let entry = self.audit.begin(self.start(caller, tool), &caller.outcomes).committed().await?;
         entry.close(Finished::of_error(error));
         Ok(())
@@ -345,10 +352,10 @@ impl Gateway {
         self.audit.finish().await;
     }
 
-    fn start(&self, caller: &Caller, tool: &'static str) -> EntryStart {
+    fn start(&self, caller: &Caller, tool: impl Into<Cow<'static, str>>) -> EntryStart {
         EntryStart {
             client: caller.client.clone(),
-            tool,
+            tool: tool.into(),
             traceparent: caller.traceparent.clone(),
             question_id: caller.question_id.clone(),
             ..EntryStart::default()
@@ -484,6 +491,15 @@ impl Gateway {
             Ok(Err(_)) | Err(_) => error,
         }
     }
+}
+
+/// Characters of a tool's name, and of what a call asked for, that a record keeps.
+const MAX_TOOL_CHARACTERS: usize = 64;
+const MAX_TARGET_CHARACTERS: usize = 256;
+
+/// A text from outside as a record keeps it: without control characters, and cut.
+fn printable(text: &str, characters: usize) -> String {
+    text.chars().take(characters).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// A read that passed all checks and holds a call slot.

@@ -100,7 +100,7 @@ mod exporting {
         question: Option<uuid::Uuid>,
         traceparent: Option<String>,
         at: SystemTime,
-        tool: &'static str,
+        tool: std::borrow::Cow<'static, str>,
         source: Option<String>,
         system: Option<&'static str>,
     }
@@ -112,7 +112,7 @@ mod exporting {
             question: start.question_id.as_ref().and_then(|id| id.parse().ok()),
             traceparent: start.traceparent.clone(),
             at,
-            tool: start.tool,
+            tool: start.tool.clone(),
             source: start.source.clone(),
             system: start.system,
         })
@@ -122,7 +122,7 @@ mod exporting {
         let Some(exporting) = EXPORTING.get() else { return };
         let is_call = begun.question.is_none();
         let mut attributes = vec![KeyValue::new("tudb.record.id", begun.id.to_string())];
-        let mut measured = vec![KeyValue::new("gen_ai.tool.name", begun.tool)];
+        let mut measured = vec![KeyValue::new("gen_ai.tool.name", begun.tool.to_string())];
         if is_call {
             measured.push(KeyValue::new("mcp.method.name", "tools/call"));
         }
@@ -146,7 +146,7 @@ mod exporting {
         ];
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         attributes.extend(numbers.into_iter().filter_map(|(name, value)| Some(KeyValue::new(name, number(value?)))));
-        let name = if is_call { format!("tools/call {}", begun.tool) } else { begun.tool.to_owned() };
+        let name = if is_call { format!("tools/call {}", begun.tool) } else { begun.tool.to_string() };
         let builder = exporting
             .tracer
             .span_builder(name)

@@ -1,5 +1,7 @@
 //! The contents of a record, and how much of a statement's text it keeps. Pure.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlparser::dialect::PostgreSqlDialect;
@@ -14,7 +16,11 @@ use crate::error::{Code, ToolError};
 pub struct EntryStart {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
-    pub tool: &'static str,
+    /// The called name, also when there is no such tool.
+    pub tool: Cow<'static, str>,
+    /// The table or the search that a call about the schema asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -24,7 +24,7 @@ fn keyed(path: &std::path::Path) -> AuditConfig {
 const FAIL: &str = "CREATE TRIGGER fail BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'no'); END";
 
 fn start(tool: &'static str, sql: &str) -> EntryStart {
-    EntryStart { tool, sql: Some(sql.into()), ..EntryStart::default() }
+    EntryStart { tool: tool.into(), sql: Some(sql.into()), ..EntryStart::default() }
 }
 
 fn temporary(name: &str) -> std::path::PathBuf {

@@ -63,13 +63,14 @@ pub struct Filter {
 }
 
 /// Columns of the `record` view, in display order.
-pub const FIELDS: [&str; 25] = [
+pub const FIELDS: [&str; 26] = [
     "id",
     "started_at",
     "process",
     "seq",
     "client",
     "tool",
+    "target",
     "source",
     "user_id",
     "session_id",
@@ -194,10 +195,20 @@ impl Trail {
     ///
     /// sqlx's, when the store cannot be read.
     pub async fn records(&mut self, filter: &Filter) -> Result<Vec<Value>, TrailError> {
-        let fields = FIELDS.map(|field| format!("CAST({field} AS TEXT)")).join(", ");
+        // Views that were made before there were targets have no such column.
+        let target = match &self.store {
+            Reader::Sqlite(_) => {
+                "(SELECT t.body ->> 'target' FROM {}readable AS t WHERE t.id = record.id AND t.kind = 'intent')"
+            }
+            Reader::Postgres(_) => {
+                "(SELECT t.body::jsonb ->> 'target' FROM {}event AS t WHERE t.id = record.id AND t.kind = 'intent')"
+            }
+        };
+        let fields = FIELDS.map(|field| format!("CAST({} AS TEXT)", if field == "target" { target } else { field }));
+        let fields = fields.join(", ");
         let order = if filter.after.is_some() { "ASC" } else { "DESC" };
         let query = format!(
-            "SELECT {fields} FROM {{}}record
+            "SELECT {fields} FROM {{}}record AS record
              WHERE ($1 IS NULL OR tool = $1) AND ($2 IS NULL OR decision = $2) AND ($3 IS NULL OR outcome = $3)
                AND ($4 IS NULL OR source = $4) AND ($5 IS NULL OR user_id = $5)
                AND ($6 IS NULL OR CAST(id AS TEXT) = $6 OR question_id = $6)

@@ -269,7 +269,7 @@ impl Prune {
         let log = AuditLog::start(config);
         let start = EntryStart {
             client: Some(format!("tudb audit/{}", env!("CARGO_PKG_VERSION"))),
-            tool: "audit_prune",
+            tool: "audit_prune".into(),
             ..EntryStart::default()
         };
         let entry = log.begin(start, &Outcomes::default()).committed().await;

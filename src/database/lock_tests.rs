@@ -74,7 +74,7 @@ impl Bypass {
     async fn run(&self, sql: &str) -> Result<String, DatabaseError> {
         let entry = self
             .audit
-            .begin(EntryStart { tool: "run_sql", ..EntryStart::default() }, &crate::audit::Outcomes::default())
+            .begin(EntryStart { tool: "run_sql".into(), ..EntryStart::default() }, &crate::audit::Outcomes::default())
             .committed()
             .await
             .unwrap();

@@ -81,7 +81,7 @@ pub async fn call(core: &Core, name: &str, arguments: JsonObject, caller: &Calle
     let Some(tool) = ToolName::parse(name) else {
         let error = ToolError::invalid("unknown tool");
         // The client gets a protocol error whether or not this can be recorded: nothing ran.
-        let _ = gateway.refuse(caller, "unknown", &error).await;
+        let _ = gateway.refuse(caller, name, &error).await;
         return None;
     };
     let result = match tool {

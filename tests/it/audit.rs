@@ -134,3 +134,24 @@ fn the_store_belongs_to_its_owner_and_holds_no_password() {
     assert!(!stderr.lock().unwrap().contains("planted-pa55"));
     assert!(!home.say(&["doctor"]).contains("planted-pa55"));
 }
+
+/// What a call about the schema asked for, and a name that no tool has.
+#[test]
+fn the_trail_says_what_was_asked_for() {
+    let home = Home::new("targets");
+    let mut server = home.serve();
+    server.call("describe_table", json!({"table": "customers"}));
+    server.call("list_tables", json!({"search": "ord"}));
+    server.call("list_tables", json!({}));
+    let id = server.send_call(&format!("drop\u{7}{}", "x".repeat(80)), json!({}));
+    let _ = server.answer(id);
+    assert!(server.finish().success());
+    let records = home.records();
+    let targets: Vec<_> =
+        records.iter().map(|record| (record["tool"].as_str().unwrap_or_default(), record["target"].as_str())).collect();
+    assert!(targets.contains(&("describe_table", Some("customers"))), "{targets:?}");
+    assert!(targets.contains(&("list_tables", Some("search ord"))), "{targets:?}");
+    assert!(targets.contains(&("list_tables", None)), "{targets:?}");
+    let unknown = format!("drop\u{fffd}{}", "x".repeat(59));
+    assert!(targets.contains(&(unknown.as_str(), None)), "{targets:?}");
+}
