@@ -70,6 +70,10 @@ impl Sql {
                 if let (Some(hint), true) = (parsed.get("hint").and_then(Value::as_str), self.format != Format::Json) {
                     complain(hint);
                 }
+                let warnings = parsed.get("warnings").and_then(Value::as_array).into_iter().flatten();
+                for warning in warnings.filter_map(Value::as_str).filter(|_| self.format != Format::Json) {
+                    complain(&format!("Warning: {warning}"));
+                }
                 DONE
             }
             Err(error) => {

@@ -160,6 +160,10 @@ fn percentiles_follow_the_manual_and_keep_the_memory_bound() {
     ] {
         assert_eq!(rows(&mut server, &of(values, expression)), json!([[expected]]), "{expression}");
     }
+    let large =
+        "SELECT percentile(column1, 0), median(column1), asinh(1.7e308) BETWEEN 710 AND 711, asinh(-1e308) < -709,
+        acosh(1e308) BETWEEN 709 AND 711 FROM (VALUES (-1.7e308), (-1.7e308), (1.7e308))";
+    assert_eq!(rows(&mut server, large), json!([[-1.7e308, -1.7e308, 1, 1, 1]]));
     let sliding = of("(1, 0), (2, 0), (9, 0), (4, 0)", "median(x) OVER (ORDER BY rowid ROWS 1 PRECEDING)")
         .replace("rowid", "p, x");
     assert_eq!(rows(&mut server, &sliding), json!([[1.0], [1.5], [3.0], [6.5]]));
@@ -168,6 +172,7 @@ fn percentiles_follow_the_manual_and_keep_the_memory_bound() {
         ("percentile_cont(x, 2)", "between 0 and 1"),
         ("median('a')", "has to be a number"),
         ("percentile(x, x)", "the same for all rows"),
+        ("percentile_cont(x, x * 0.0009)", "the same for all rows"),
     ] {
         let (code, message, _) = error(&mut server, &of(values, expression));
         assert!(code == "sql_error" && message.contains(problem), "{expression}: {message}");
@@ -283,6 +288,13 @@ fn other_collations_compare_without_case_and_decimals_by_value() {
     assert_eq!(rows(&mut server, "SELECT w FROM t WHERE w = 'b'"), json!([["B"]]));
     assert_eq!(rows(&mut server, "SELECT e FROM t ORDER BY e"), json!([["-1"], ["9.5"], ["10.0"]]));
     assert_eq!(rows(&mut server, "SELECT max(e) FROM t"), json!([["10.0"]]));
+    // A name that the schema does not have is a mistake.
+    let (code, message, _) = error(&mut server, "SELECT 'a' = 'A' COLLATE nocasse");
+    assert!(code == "sql_error" && message.contains("no such collation sequence"), "{message}");
+    // Broken texts of any length are compared in no memory.
+    let long =
+        "SELECT CAST(randomblob(3000000) AS TEXT) < CAST(randomblob(3000000) AS TEXT) COLLATE LOCALIZED IN (0, 1)";
+    assert_eq!(rows(&mut server, long), json!([[1]]));
 }
 
 #[test]
@@ -407,6 +419,49 @@ fn a_hot_journal_is_told() {
     assert!(journal(&path).exists());
     output_of(Command::new("sqlite3").arg(&path).arg("SELECT count(*) FROM t"));
     assert_eq!(rows(&mut server, "SELECT count(*) FROM t"), json!([[0]]));
+}
+
+/// A program that writes the whole file anew, as a backup does, is in the middle of it: the header says WAL already.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_journal_beside_a_file_in_wal_mode_is_told_and_a_pipe_is_no_file() {
+    let (home, mut server) =
+        serve(Home::new("backup"), "PRAGMA journal_mode = wal; CREATE TABLE t (a); INSERT INTO t VALUES (1)", "");
+    let path = home.scratch.path("main.db");
+    assert_eq!(rows(&mut server, "SELECT a FROM t"), json!([[1]]));
+    // An empty or zeroed journal is finished.
+    for finished in [Vec::new(), vec![0; 512]] {
+        std::fs::write(journal(&path), finished).unwrap();
+        assert_eq!(rows(&mut server, "SELECT a FROM t"), json!([[1]]));
+    }
+    std::fs::write(journal(&path), [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7, 0, 0, 0, 1]).unwrap();
+    let (code, message, _) = error(&mut server, "SELECT a FROM t");
+    assert!(code == "unreachable" && message.contains("main.db-journal is needed"), "{message}");
+    std::fs::remove_file(journal(&path)).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    output_of(Command::new("mkfifo").arg(&path));
+    let began = std::time::Instant::now();
+    let (code, message, _) = error(&mut server, "SELECT 1");
+    assert!(code == "database_missing" && message.contains("is no file"), "{message}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(4));
+}
+
+/// A schema's text may be longer than a statement.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_long_text_of_the_schema_is_no_damage() {
+    let script = format!(
+        "CREATE TABLE t (a); INSERT INTO t VALUES (1); CREATE VIEW v AS SELECT a /* {} */ FROM t",
+        "x".repeat(400_000)
+    );
+    let home = Home::new("long-text");
+    let path = home.scratch.path("main.db");
+    let mut program = Command::new("sqlite3").arg(&path).stdin(Stdio::piped()).spawn().unwrap();
+    program.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(program.wait().unwrap().success());
+    let (_home, mut server) = serve(home, "", "");
+    assert_eq!(rows(&mut server, "SELECT count(*) FROM t"), json!([[1]]));
+    assert_eq!(rows(&mut server, "SELECT a FROM v"), json!([[1]]));
 }
 
 fn journal(path: &Path) -> PathBuf {

@@ -50,6 +50,32 @@ const INDEXES: &str = "SELECT sql FROM sqlite_schema
 /// Number of rows of each table, as `ANALYZE` counted them.
 const ESTIMATES: &str = "SELECT tbl, max(CAST(stat AS INTEGER)) FROM sqlite_stat1 GROUP BY tbl";
 
+/// The names behind COLLATE in the schema's texts, in lower case, but for SQLite's own.
+pub(super) fn collations(handle: &Handle) -> Result<BTreeSet<String>, Fault> {
+    let mut found = BTreeSet::new();
+    let mut texts = handle.prepare("SELECT sql FROM sqlite_schema WHERE sql LIKE '%collate%'")?;
+    while texts.step()? {
+        let text = texts.text(0).unwrap_or_default().to_lowercase();
+        for rest in text.split("collate").skip(1) {
+            let rest = rest.trim_start();
+            let name = match rest.chars().next() {
+                Some(open @ ('"' | '`' | '\'' | '[')) => {
+                    let close = if open == '[' { ']' } else { open };
+                    // A doubled quote stands for one.
+                    let double = format!("{close}{close}");
+                    let inner = rest.get(1..).unwrap_or_default().replace(&double, "\u{0}");
+                    inner.split(close).next().unwrap_or_default().replace('\u{0}', &close.to_string())
+                }
+                _ => rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned(),
+            };
+            if !name.is_empty() && !["binary", "nocase", "rtrim"].contains(&name.as_str()) {
+                found.insert(name);
+            }
+        }
+    }
+    Ok(found)
+}
+
 pub(super) fn list(handle: &Handle, request: &ListRequest) -> Result<TablePage, ReadError> {
     let estimates = estimates(handle);
     let mut matching = Vec::new();

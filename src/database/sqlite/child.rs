@@ -208,6 +208,9 @@ impl Reader {
         // Reads the schema. If the schema is broken, or a writer holds a lock, the first read reports the error.
         let read = handle.execute("SELECT count(*) FROM sqlite_schema");
         handle.wait_for_locks();
+        if let Ok(names) = catalog::collations(&handle) {
+            handle.allow_stand_ins(names);
+        }
         if let (Err(fault), Some(look), Place::File { path, .. }) = (read, &look, &self.setup.place)
             && (fault.is_no_database() || fault.is_stale())
         {

@@ -50,6 +50,10 @@ pub(super) fn look(path: &Path, is_immutable: bool) -> Result<Look, ReadError> {
         return Ok(Look { mode: AccessMode::Plain, file: None, content: None });
     }
     // SQLite looks for the other files beside the file itself, not beside a link to it.
+    // Opening a pipe would wait for somebody to write into it.
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(not_there(path, &std::io::ErrorKind::IsADirectory));
+    }
     let opened = path.canonicalize().and_then(|real| File::open(&real).map(|file| (real, file)));
     let (real, mut file) = opened.map_err(|error| not_there(path, &error.kind()))?;
     let metadata = file.metadata().ok().filter(Metadata::is_file);
@@ -66,6 +70,10 @@ pub(super) fn look(path: &Path, is_immutable: bool) -> Result<Look, ReadError> {
     }
     if !is_wal {
         return Ok(Look { mode: AccessMode::Locked, file, content: None });
+    }
+    // A program that writes the whole file anew (a backup) has a rollback journal while the header says WAL already.
+    if is_journal_hot(path) {
+        return Err(half_written(path));
     }
     let beside = |ending: &str| std::fs::metadata(neighbour(path, ending)).ok();
     let mode = match (beside("-wal"), beside("-shm")) {
@@ -154,6 +162,13 @@ pub(super) fn not_sqlite(path: &Path) -> ReadError {
         remedy: "Decompress, decrypt or import it with the program that made it, and name the resulting file."
             .to_owned(),
     }
+}
+
+/// Whether a rollback journal beside a file holds something to undo. A finished one is empty, or begins with zeros.
+fn is_journal_hot(path: &Path) -> bool {
+    let mut beginning = [0; 8];
+    File::open(neighbour(path, "-journal"))
+        .is_ok_and(|mut file| file.read_exact(&mut beginning).is_ok() && beginning.iter().any(|byte| *byte != 0))
 }
 
 /// Whether a rollback journal stands beside a file.

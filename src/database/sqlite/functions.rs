@@ -9,12 +9,19 @@
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char, c_int, c_void};
 
 use libsqlite3_sys as ffi;
 
-/// Names of the collations for which a stand-in was registered, as SQLite asked for them.
-pub(super) type StandIns = RefCell<Vec<String>>;
+/// The collations of other programs.
+#[derive(Default)]
+pub(super) struct StandIns {
+    /// Names that the schema mentions, in lower case. Only these get a stand-in: a name that a statement misspells has none.
+    pub allowed: RefCell<BTreeSet<String>>,
+    /// Those for which a stand-in was registered, as SQLite asked for them.
+    pub used: RefCell<Vec<String>>,
+}
 
 /// What a mathematical function computes. A result that is no number becomes NULL.
 enum Math {
@@ -31,9 +38,9 @@ enum Math {
 
 const MATH: &[(&CStr, Math)] = &[
     (c"acos", Math::Unary(f64::acos)),
-    (c"acosh", Math::Unary(f64::acosh)),
+    (c"acosh", Math::Unary(acosh)),
     (c"asin", Math::Unary(f64::asin)),
-    (c"asinh", Math::Unary(f64::asinh)),
+    (c"asinh", Math::Unary(asinh)),
     (c"atan", Math::Unary(f64::atan)),
     (c"atan2", Math::Binary(f64::atan2)),
     (c"atanh", Math::Unary(f64::atanh)),
@@ -61,6 +68,17 @@ const MATH: &[(&CStr, Math)] = &[
     (c"tanh", Math::Unary(f64::tanh)),
     (c"trunc", Math::Rounding(f64::trunc)),
 ];
+
+/// Above it the square in Rust's formulas overflows, and the hyperbolic functions are exponentials.
+const LARGE: f64 = 1e150;
+
+fn asinh(x: f64) -> f64 {
+    if x.abs() > LARGE { (x.abs().ln() + std::f64::consts::LN_2).copysign(x) } else { x.asinh() }
+}
+
+fn acosh(x: f64) -> f64 {
+    if x > LARGE { x.ln() + std::f64::consts::LN_2 } else { x.acosh() }
+}
 
 impl Math {
     fn arguments(&self) -> c_int {
@@ -240,7 +258,9 @@ unsafe extern "C" fn add_value(
             if state.has_share && (state.share - share).abs() > 0.001 {
                 return fail(context, percentile, "the second argument has to be the same for all rows");
             }
-            (state.share, state.has_share) = (share, true);
+            if !state.has_share {
+                (state.share, state.has_share) = (share, true);
+            }
         } else {
             state.share = 0.5;
         }
@@ -344,7 +364,7 @@ impl Percentile {
         let place = share * values.len().checked_sub(1)? as f64;
         let (lower, upper) = (*values.get(place as usize)?, values.get(place as usize + 1).copied());
         match upper {
-            Some(upper) if !self.is_discrete => Some(lower + (upper - lower) * place.fract()),
+            Some(upper) if !self.is_discrete && place.fract() > 0.0 => Some(lower + (upper - lower) * place.fract()),
             _ => Some(lower),
         }
     }
@@ -359,11 +379,15 @@ unsafe extern "C" fn stand_in(stand_ins: *mut c_void, db: *mut ffi::sqlite3, _en
     // SAFETY: the caller of `add` promised that the list lives; the name lives until this returns.
     unsafe {
         let text = CStr::from_ptr(name).to_string_lossy().into_owned();
+        let stand_ins = &*stand_ins.cast::<StandIns>();
+        if !stand_ins.allowed.try_borrow().is_ok_and(|allowed| allowed.contains(&text.to_lowercase())) {
+            return;
+        }
         // Entity Framework keeps decimals as texts and compares their values.
         let compare = if text.eq_ignore_ascii_case("EF_DECIMAL") { compare_decimals } else { compare_caselessly };
         ffi::sqlite3_create_collation_v2(db, name, ffi::SQLITE_UTF8, std::ptr::null_mut(), Some(compare), None);
-        if let Ok(mut stand_ins) = (*stand_ins.cast::<StandIns>()).try_borrow_mut() {
-            stand_ins.push(text);
+        if let Ok(mut used) = stand_ins.used.try_borrow_mut() {
+            used.push(text);
         }
     }
 }
@@ -379,6 +403,12 @@ unsafe fn both<'a>(length: c_int, text: *const c_void, other_length: c_int, othe
     })
 }
 
+/// The characters of a text without regard to case; what is no UTF-8 becomes one replacement character a chunk.
+fn folded(chunk: std::str::Utf8Chunk<'_>) -> impl Iterator<Item = char> {
+    let broken = (!chunk.invalid().is_empty()).then_some(char::REPLACEMENT_CHARACTER);
+    chunk.valid().chars().flat_map(char::to_lowercase).chain(broken)
+}
+
 unsafe extern "C" fn compare_caselessly(
     _data: *mut c_void,
     length: c_int,
@@ -387,10 +417,10 @@ unsafe extern "C" fn compare_caselessly(
     other: *const c_void,
 ) -> c_int {
     // SAFETY: SQLite's promise about a collation's arguments.
-    let texts = unsafe { both(length, text, other_length, other) };
-    let [text, other] = texts.map(String::from_utf8_lossy);
-    let folded = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<String>();
-    folded(&text).cmp(&folded(&other)) as c_int
+    let [text, other] = unsafe { both(length, text, other_length, other) };
+    // Character by character, so that long texts take no memory.
+    let by_fold = text.utf8_chunks().flat_map(folded).cmp(other.utf8_chunks().flat_map(folded));
+    by_fold as c_int
 }
 
 unsafe extern "C" fn compare_decimals(

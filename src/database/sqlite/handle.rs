@@ -136,8 +136,8 @@ impl Handle {
     /// Restricts the connection: lengths, depths, no attached databases, defensive mode, the authorizer. Source:
     /// <https://sqlite.org/c3ref/limit.html> and <https://sqlite.org/c3ref/c_dbconfig_defensive.html>.
     pub(super) fn lock(&self, max_sql_bytes: usize, max_value_bytes: usize) {
-        // The wrapper adds the column list to the caller's text.
-        let sql_bytes = c_int::try_from(max_sql_bytes.saturating_add(200_000)).unwrap_or(c_int::MAX);
+        // The guard bounds the caller's text. SQLite holds this limit against the texts of the schema too.
+        let sql_bytes = c_int::try_from(max_sql_bytes.saturating_add(200_000).max(16 << 20)).unwrap_or(c_int::MAX);
         let limits = [
             (ffi::SQLITE_LIMIT_LENGTH, c_int::try_from(max_value_bytes).unwrap_or(c_int::MAX)),
             (ffi::SQLITE_LIMIT_SQL_LENGTH, sql_bytes),
@@ -177,9 +177,14 @@ impl Handle {
         StringsAllowed { handle: self, before }
     }
 
+    /// Lets the collations that the schema names, in lower case, have stand-ins.
+    pub(super) fn allow_stand_ins(&self, names: std::collections::BTreeSet<String>) {
+        *self.stand_ins.allowed.borrow_mut() = names;
+    }
+
     /// The collations that the database uses and only another program has, by name.
     pub(super) fn stand_ins(&self) -> Vec<String> {
-        self.stand_ins.borrow().clone()
+        self.stand_ins.used.borrow().clone()
     }
 
     /// Makes the planner read a whole table in the table's own order. Otherwise it may read an index that contains all

@@ -67,10 +67,15 @@ fn collation_warning(handle: &Handle, reads: &[ColumnRead]) -> Result<Option<Str
         texts.bind(&table)?;
         while texts.step()? {
             let text = texts.text(0).unwrap_or_default().to_lowercase();
-            if let Some(name) = stand_ins.iter().find(|name| text.contains(&name.to_lowercase())) {
+            let is_in = |name: &&String| {
+                let name = name.to_lowercase();
+                text.contains(&name) || text.contains(&name.replace('"', "\"\""))
+            };
+            if let Some(name) = stand_ins.iter().find(is_in) {
                 return Ok(Some(format!(
                     "{table} uses the collation {}, which only the program that made the file has; texts were compared \
-                     without regard to case instead, so that equality and order may differ",
+                     without regard to case instead, so that equality and order may differ, and a look-up by an index of it may \
+                     miss rows (NOT INDEXED behind the table's name reads all)",
                     cut(name, 60)
                 )));
             }

@@ -135,9 +135,16 @@ fn virtual_tables(handle: &Handle, rules: &ColumnRules) -> Result<Virtuals, Read
     let mut statement = handle
         .prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type IN ('table', 'view', 'trigger')")?;
     let (mut tables, mut triggers) = (Vec::new(), Vec::new());
+    let mut bytes = 0;
     while statement.step()? {
         let text = |column| statement.text(column).unwrap_or_default();
         let (kind, name) = (text(0), text(1).to_ascii_lowercase());
+        bytes += text(3).len();
+        if bytes > MAX_SEARCHED_BYTES {
+            // What is not looked through may show a ruled table.
+            found.closed.clone_from(&found.all);
+            return Ok(found);
+        }
         let sql = match kind.as_str() {
             "table" if found.all.contains(&name) => {
                 let sql = searched(&text(3));
@@ -362,8 +369,10 @@ pub(super) fn judge_order(
         // A condition follows the name of the index: `SEARCH t USING INDEX i (a=?)`. Without one the whole index is
         // read in its order.
         let read = telling.iter().find(|(index, _)| {
-            let rest = detail.split_once(index.as_str()).map(|(_, rest)| rest);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' ') && !rest.starts_with(" ("))
+            // An alias may hold the same words, so that each place of them counts.
+            let mut rests =
+                detail.match_indices(index.as_str()).filter_map(|(at, found)| detail.get(at + found.len()..));
+            rests.any(|rest| rest.is_empty() || rest.starts_with(' ') && !rest.starts_with(" ("))
         });
         if let Some((_, table)) = read {
             return Err(ReadError::Relation { name: table.clone(), reason: Reason::Order });
@@ -371,6 +380,9 @@ pub(super) fn judge_order(
     }
     Ok(())
 }
+
+/// Bytes of a schema's texts in which the names of ruled tables are looked for.
+const MAX_SEARCHED_BYTES: usize = 8 << 20;
 
 /// Endings of the shadow tables in which full-text and R-tree tables store their rows.
 const SHADOWS: [&str; 11] =
