@@ -180,6 +180,8 @@ impl Pgpool {
         std::fs::write(&file, settings).unwrap();
         let program = ["/usr/sbin/pgpool", "/usr/bin/pgpool"].iter().map(Path::new).find(|path| path.exists());
         let mut command: Command = unprivileged(program.expect("pgpool2 is installed by tests/run"));
+        // A group of its own, which ends as a whole.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.arg("-n").arg("-f").arg(&file).current_dir("/").stdin(Stdio::null());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -192,9 +194,11 @@ impl Pgpool {
 
 impl Drop for Pgpool {
     fn drop(&mut self) {
-        // Its children end with it when it is asked to end.
-        let _ = output_of(Command::new("kill").args(["-s", "INT", &self.child.id().to_string()]));
+        // The first gives its shared memory back. Children that outlive it go on running without end.
+        let own = self.child.id().to_string();
+        let _ = output_of(Command::new("kill").args(["-s", "INT", &own]));
         let _ = self.child.wait();
+        let _ = Command::new("kill").args(["-s", "KILL", "--", &format!("-{own}")]).stderr(Stdio::null()).status();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
