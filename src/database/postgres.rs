@@ -17,7 +17,6 @@ mod pooler_proof;
 mod schema;
 mod server;
 mod session;
-mod small_tables;
 mod statement;
 mod value_kinds;
 

@@ -14,10 +14,9 @@ use super::catalog::{
     PLAIN_PLANS, are_partial, base_types, foreign, frequent_values, has_frequent_values, is_list, kind, own, rows,
     type_name, visible,
 };
-use super::small_tables::{self, Candidate};
 use super::{catalog, sql_error};
 use crate::database::DatabaseError;
-use crate::database::catalog::{Column, ForeignKey, Snapshot, TableDescription, TableKind};
+use crate::database::catalog::{Column, ForeignKey, Snapshot, TableDescription};
 use crate::guard::columns::ColumnRules;
 
 /// A part of the fingerprint of a snapshot; the other part is the fingerprint of shapes. It changes with columns,
@@ -136,10 +135,6 @@ struct Draft {
     /// Number and type of each column.
     columns: Vec<(i16, u32)>,
     is_left_out: bool,
-    /// Schema and name, without quotes.
-    own: (String, String),
-    /// Whether the role may read every column.
-    is_whole: bool,
 }
 
 impl Draft {
@@ -199,12 +194,10 @@ async fn read(
     while let Some(row) = rows.try_next().await? {
         let oid: Oid = row.try_get(0)?;
         let kind: String = row.try_get(4)?;
-        let own: (String, String) = (row.try_get(1)?, row.try_get(2)?);
-        let kin = Arc::new(vec![own.clone()]);
+        let kin = Arc::new(vec![(row.try_get(1)?, row.try_get(2)?)]);
         place.insert(oid.0, drafts.len());
         oids.push(oid);
-        let is_whole: bool = row.try_get(8)?;
-        whole.push(is_whole);
+        whole.push(row.try_get::<bool, _>(8)?);
         // Comments are dropped before tables: long comments of another user must not displace tables.
         let comment: Option<String> = row.try_get(5)?;
         comment_bytes += comment.as_ref().map_or(0, String::len);
@@ -216,7 +209,7 @@ async fn read(
             row_security: row.try_get(9)?,
             ..TableDescription::new(row.try_get(3)?, decode(&format!("\"{kind}\""))?)
         };
-        drafts.push(Draft { table, columns: Vec::new(), is_left_out: false, own, is_whole });
+        drafts.push(Draft { table, columns: Vec::new(), is_left_out: false });
     }
     drop(rows);
     if !bounds.rules.is_empty() {
@@ -281,25 +274,6 @@ async fn read(
         drop(rows);
         connection.execute("ROLLBACK TO SAVEPOINT known_values").await?;
     }
-    connection.execute("SAVEPOINT known_values").await?;
-    connection.execute(VALUES).await?;
-    match small_tables::read(connection, uncounted(&drafts, &place), bounds.sampled).await {
-        Ok(found) => {
-            for small in found {
-                let Some(draft) = draft_of(&mut drafts, &place, small.oid) else { continue };
-                draft.table.rows = Some(small.rows);
-                for (number, values) in small.columns {
-                    bytes += size_of_texts(&values);
-                    if let Some(column) = draft.column(number).filter(|_| bytes <= bounds.max_bytes) {
-                        column.values = values;
-                    }
-                }
-            }
-        }
-        Err(sqlx::Error::Database(error)) => tracing::warn!(%error, "the values of small tables are not known"),
-        Err(error) => return Err(error),
-    }
-    connection.execute("ROLLBACK TO SAVEPOINT known_values").await?;
     types(connection, &mut drafts, &mut bytes, bounds.max_bytes).await?;
     let mut rows = sqlx::query(KEYS).bind(oids).persistent(false).fetch(connection);
     while let Some(row) = rows.try_next().await? {
@@ -386,31 +360,6 @@ async fn kin(
         }
     }
     Ok(())
-}
-
-/// The tables whose values may be read, with their text columns of which none are known: statistics list no values where
-/// every row has another one, and there are none at all before the first ANALYZE.
-fn uncounted(drafts: &[Draft], place: &HashMap<u32, usize>) -> Vec<Candidate> {
-    /// text, character, character varying.
-    const TEXTS: [u32; 3] = [25, 1042, 1043];
-    let mut candidates: Vec<Candidate> = Vec::new();
-    for (oid, at) in place {
-        let Some(draft) = drafts.get(*at) else { continue };
-        let table = &draft.table;
-        let is_open = draft.is_whole && !draft.is_left_out && !table.row_security && !table.foreign;
-        if table.kind != TableKind::Table || !is_open {
-            continue;
-        }
-        let texts = draft.columns.iter().zip(&table.columns);
-        let texts = texts.filter(|((_, oid), column)| TEXTS.contains(oid) && column.values.is_empty());
-        let columns: Vec<(i16, String)> = texts.map(|((number, _), column)| (*number, column.name.clone())).collect();
-        if !columns.is_empty() {
-            let (schema, table) = draft.own.clone();
-            candidates.push(Candidate { oid: Oid(*oid), schema, table, columns });
-        }
-    }
-    candidates.sort_by_key(|candidate| candidate.oid.0);
-    candidates
 }
 
 /// Fills in the names of types and the labels of enums. All columns of a type share one name.
