@@ -185,7 +185,7 @@ impl Reader {
         self.limit_heap(bytes(bounds.sqlite_large_heap_bytes));
         let handle = match (&self.setup.place, &look) {
             (Place::File { path, .. }, Some(look)) => {
-                Handle::open(&look.uri(path), vfs::name(), true).map_err(|fault| self.failed(fault, look, path))?
+                Handle::open(&look.uri(path), vfs::name(), true).map_err(|fault| unread(fault.into(), look, path))?
             }
             (Place::File { .. }, None) => {
                 return Err(ReadError::Missing { message: "the file was not looked at".into() });
@@ -214,14 +214,10 @@ impl Reader {
         if let (Err(fault), Some(look), Place::File { path, .. }) = (read, &look, &self.setup.place)
             && (fault.is_no_database() || fault.is_stale())
         {
-            return Err(self.failed(fault, look, path));
+            return Err(unread(fault.into(), look, path));
         }
         let schema_bytes = if self.is_alone { handle::heap_used() } else { 0 };
         Ok(Open { handle, look, schema_bytes })
-    }
-
-    fn failed(&self, fault: handle::Fault, look: &Look, path: &Path) -> ReadError {
-        unread(ReadError::from(fault), look, path)
     }
 
     /// Answers a request. The read is repeated if the file is not locked and changed during the read, or if the read
