@@ -74,8 +74,10 @@ pub struct Names {
     pub qualified_types: Vec<(String, String)>,
     /// Functions called by a bare name that may be qualified with a schema, with their byte offsets.
     pub calls: Vec<(usize, String)>,
-    /// Tables named without a schema that may be qualified, with their byte offsets. Empty from the second reader.
+    /// Tables named without a schema that may be qualified, with their byte offsets.
     pub tables: Vec<(usize, String)>,
+    /// Whether a table named without a schema cannot be qualified, because it has the name of a CTE.
+    pub has_bare_tables: bool,
     /// Whether a name has characters beyond ASCII that a server with another encoding might fold or cut differently.
     pub beyond_ascii: bool,
     /// How the statement uses columns. `None` from the second reader, which does not know it.

@@ -292,6 +292,11 @@ const CLOSED_COLUMNS: [(&str, &str, &str, &str); 4] = [
     ),
 ];
 
+/// Whether some columns of a relation of the catalog may not be read.
+pub(crate) fn has_closed_columns(schema: &str, table: &str) -> bool {
+    CLOSED_COLUMNS.iter().any(|(of, name, ..)| *of == schema && *name == table)
+}
+
 /// Refuses the closed columns of the catalog's relations.
 ///
 /// # Errors

@@ -98,6 +98,9 @@ pub(super) fn complete(
         one.into_iter().chain(other).collect::<BTreeSet<T>>().into_iter().collect()
     }
     Ok(Names {
+        // The walk knows where a name means a CTE. This reader adds what the parser does not read as a table's name.
+        tables: union(parsed.tables, seen.tables),
+        has_bare_tables: seen.has_bare_tables,
         reads: union(parsed.reads, seen.reads),
         functions: union(parsed.functions, seen.functions),
         unknown: union(parsed.unknown, seen.unknown),
@@ -236,6 +239,7 @@ impl<'a> Reader<'a> {
         }
         self.regclass_texts(&names)?;
         let Collected { functions, unknown, fields, operators, all, columns, relations } = names;
+        let (tables, has_bare_tables) = self.tables();
         Ok(Names {
             relations: self.after_from(),
             qualified_types: all.iter().filter_map(|(schema, name)| Some((schema.clone()?, name.clone()))).collect(),
@@ -246,7 +250,8 @@ impl<'a> Reader<'a> {
             fields: fields.into_iter().collect(),
             operators: operators.into_iter().collect(),
             calls: self.bare_calls(),
-            tables: Vec::new(),
+            tables,
+            has_bare_tables,
             beyond_ascii: (0..self.words.len()).any(|at| self.is_beyond_ascii(at)),
             uses: None,
         })

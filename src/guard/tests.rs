@@ -182,6 +182,60 @@ fn what_the_parser_takes_for_something_else_is_seen() {
     assert!(names.types.contains(&"mood".to_owned()) && names.reads.contains(&(None, "secrets".to_owned())));
 }
 
+/// The schema that the catalog finds is written before each table that a statement names without one.
+#[test]
+fn tables_are_qualified_wherever_they_stand() {
+    let tables = ["t", "u", "w2", "rows", "x"].map(|name| (name.to_owned(), "s".to_owned())).into();
+    let qualified = |sql: &str| {
+        let approved = approve(sql, Dialect::Postgresql, &Limits::default()).unwrap();
+        (approved.qualified(&BTreeMap::new(), &tables).text().replace("\"s\"", "s"), approved.names().has_bare_tables)
+    };
+    for (sql, expected) in [
+        ("TABLE t", "TABLE s.t"),
+        ("TABLE ONLY t", "TABLE ONLY s.t"),
+        ("SELECT 1 FROM ONLY t", "SELECT 1 FROM ONLY s.t"),
+        ("SELECT 1 FROM ONLY (t)", "SELECT 1 FROM ONLY (s.t)"),
+        ("SELECT 1 FROM ONLY t AS x, u", "SELECT 1 FROM ONLY s.t AS x, s.u"),
+        ("SELECT 1 FROM u JOIN ONLY t x USING (id)", "SELECT 1 FROM s.u JOIN ONLY s.t x USING (id)"),
+        ("(TABLE t) UNION ALL TABLE u", "(TABLE s.t) UNION ALL TABLE s.u"),
+        ("WITH q AS (TABLE t) SELECT * FROM q, ONLY u", "WITH q AS (TABLE s.t) SELECT * FROM q, ONLY s.u"),
+        ("SELECT x AS only, 1 AS table FROM t", "SELECT x AS only, 1 AS table FROM s.t"),
+        ("SELECT t.only, t.table FROM t", "SELECT t.only, t.table FROM s.t"),
+        // The parser does not read TREAT, ROWS FROM, SEARCH and the second alias of ONLY.
+        (
+            "SELECT extract(year FROM x), trim(both FROM x), x IS DISTINCT FROM x FROM ONLY t AS x WHERE x IN (x, u)",
+            "SELECT extract(year FROM x), trim(both FROM x), x IS DISTINCT FROM x FROM ONLY s.t AS x WHERE x IN (x, u)",
+        ),
+        (
+            "SELECT 1 FROM ONLY t AS y (x, u) JOIN (x CROSS JOIN u) ON y.a = ANY (ARRAY[x, u]) AND ARRAY[x, u] = y.b, t",
+            "SELECT 1 FROM ONLY s.t AS y (x, u) JOIN (s.x CROSS JOIN s.u) ON y.a = ANY (ARRAY[x, u]) AND ARRAY[x, u] = y.b, s.t",
+        ),
+        (
+            "SELECT 1 FROM ONLY t AS y WINDOW w AS (ORDER BY x), w2 AS (ORDER BY u) ORDER BY x, u OFFSET 1",
+            "SELECT 1 FROM ONLY s.t AS y WINDOW w AS (ORDER BY x), w2 AS (ORDER BY u) ORDER BY x, u OFFSET 1",
+        ),
+        (
+            "SELECT 1 FROM ROWS FROM (abs(1), abs(2)) AS r, ONLY t AS y, rows FETCH FIRST 1 ROWS ONLY",
+            "SELECT 1 FROM ROWS FROM (abs(1), abs(2)) AS r, ONLY s.t AS y, s.rows FETCH FIRST 1 ROWS ONLY",
+        ),
+        (
+            "SELECT 1 FROM ONLY t AS y, LATERAL (SELECT x FROM u) z",
+            "SELECT 1 FROM ONLY s.t AS y, LATERAL (SELECT x FROM s.u) z",
+        ),
+    ] {
+        assert_eq!(qualified(sql), (expected.to_owned(), false), "{sql}");
+    }
+    for (sql, has_bare_tables) in [
+        ("WITH t AS (SELECT 1) TABLE t", false),
+        ("WITH t (a) AS MATERIALIZED (SELECT 1) SELECT 1 FROM ONLY t AS x", false),
+        ("WITH t (a) AS MATERIALIZED (TABLE t) SELECT 1 FROM ONLY t AS x", true),
+        ("SELECT 1 FROM (WITH t AS (SELECT 1) TABLE t) x, ONLY t", true),
+        ("WITH q AS (SELECT 1) SELECT 1 FROM q WINDOW t AS (ORDER BY 1) UNION ALL TABLE t", true),
+    ] {
+        assert_eq!(qualified(sql), (sql.to_owned(), has_bare_tables), "{sql}");
+    }
+}
+
 #[test]
 fn what_only_the_catalog_can_decide_is_told_to_it() {
     let names = |sql| approve(sql, Dialect::Postgresql, &Limits::default()).unwrap().names().clone();

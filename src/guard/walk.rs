@@ -68,6 +68,7 @@ pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Resul
         reads: walk.reads.into_iter().collect(),
         calls: Vec::new(),
         tables: walk.tables,
+        has_bare_tables: false,
         beyond_ascii: false,
         uses: Some(walk.uses),
     };

@@ -338,6 +338,16 @@ fn an_overload_changes_no_answer() {
         for (before, now) in before.iter().zip(ask(&mut serve(postgres, &database, "").1)) {
             assert!(now.is_null() || now == *before, "{now}");
         }
+        // Another user's operator for the extension's type, over the extension's own function.
+        let compare = "SELECT body = 'HELLO THERE'::text FROM notes ORDER BY body";
+        let before = serve(postgres, &database, "").1.call("run_sql", json!({"sql": compare}));
+        as_mallory(
+            postgres,
+            &database,
+            "CREATE OPERATOR public.= (LEFTARG = citext, RIGHTARG = text, FUNCTION = texticnlike);",
+        );
+        let after = serve(postgres, &database, "").1.call("run_sql", json!({"sql": compare}));
+        assert!(after["rows"].is_null() || after["rows"] == before["rows"], "{after}");
         // A function that the configuration lists by name.
         postgres.script(
             &database,
@@ -479,7 +489,9 @@ fn a_name_is_not_taken_over_between_the_look_up_and_the_run() {
             for number in 2..202 {
                 let with =
                     ["", "WITH items AS (SELECT * FROM items WHERE id > 0) ", "WITH x AS (SELECT 1) "][number % 3];
-                let sql = format!("{with}SELECT id, note FROM items WHERE id < {number}");
+                let from = ["items", "ONLY items", "ONLY (items)", "ONLY items i", "(TABLE items) x"][number % 5];
+                let from = if with.contains("items") { "items" } else { from };
+                let sql = format!("{with}SELECT id, note FROM {from} WHERE id < {number}");
                 let reply = server.call("run_sql", json!({"sql": sql}));
                 assert!(!reply.to_string().contains("secret"), "{rules} {sql}: {reply}");
                 answered += u32::from(reply["rows"] == json!([[1, "plain"]]));
@@ -488,5 +500,47 @@ fn a_name_is_not_taken_over_between_the_look_up_and_the_run() {
         }
         taking.kill().unwrap();
         taking.wait().unwrap();
+    }
+}
+
+/// A statement that is remembered means the same table on a new connection, whatever another user has made meanwhile.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_remembered_statement_reads_the_same_table_on_a_new_connection() {
+    for postgres in servers() {
+        let database = shop(postgres, "remembered");
+        postgres.script(
+            &database,
+            "CREATE SCHEMA app; CREATE TABLE app.items AS SELECT 'plain'::text AS note;
+             GRANT USAGE ON SCHEMA app TO PUBLIC; GRANT SELECT ON app.items TO PUBLIC;",
+        );
+        postgres
+            .query(&database, &format!("ALTER ROLE honest IN DATABASE \"{database}\" SET search_path = public, app"));
+        for sql in [
+            "TABLE items",
+            "TABLE ONLY items",
+            "SELECT note FROM ONLY items",
+            "SELECT note FROM ONLY (items)",
+            "SELECT i.note FROM ONLY items AS i",
+            "SELECT i.note FROM customers c, ONLY items AS i WHERE c.id = 1",
+            "WITH q AS (TABLE items) TABLE q",
+            "WITH q AS (SELECT * FROM ONLY items AS i) SELECT * FROM ONLY q AS i",
+            "SELECT * FROM (WITH items AS (TABLE items) TABLE items) x",
+        ] {
+            let (_home, mut server) = serve(postgres, &database, "");
+            assert_eq!(server.call("run_sql", json!({"sql": sql}))["rows"], json!([["plain"]]), "{sql}");
+            as_mallory(
+                postgres,
+                &database,
+                "CREATE VIEW public.items AS SELECT 'taken'::text AS note; GRANT SELECT ON public.items TO PUBLIC",
+            );
+            postgres
+                .query(&database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'honest'");
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            // A name that is also that of a CTE is looked up anew each time. Then the view is what the name means now.
+            let means_the_view = sql.contains("WITH items") && reply["rows"] == json!([["taken"]]);
+            assert!(reply["rows"] == json!([["plain"]]) || means_the_view, "{sql}: {reply}");
+            postgres.query(&database, "DROP VIEW public.items");
+        }
     }
 }

@@ -276,13 +276,14 @@ fn the_catalog_tells_of_objects_and_not_of_secrets() {
             postgres,
             "catalogs",
             "CREATE TABLE pg_sleep_log (n int); INSERT INTO pg_sleep_log VALUES (5); CREATE TABLE users (id int, secrets int);
-             CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n'; ANALYZE pg_sleep_log;",
+             CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n'; ANALYZE pg_sleep_log;
+             CREATE VIEW settings AS SELECT name, setting FROM pg_settings; CREATE VIEW sources AS SELECT prosrc FROM pg_proc;",
         );
         for (sql, expected) in [
             ("SELECT current_schema()", json!([["public"]])),
             (
                 "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() ORDER BY 1",
-                json!([["pg_sleep_log"], ["users"]]),
+                json!([["pg_sleep_log"], ["settings"], ["sources"], ["users"]]),
             ),
             ("SELECT n FROM pg_sleep_log", json!([[5]])),
             ("WITH pg_sleep_log AS (SELECT 1 AS n) SELECT n FROM pg_sleep_log", json!([[1]])),
@@ -332,6 +333,8 @@ fn the_catalog_tells_of_objects_and_not_of_secrets() {
             ("SELECT most_common_vals FROM pg_stats", "column_denied"),
             ("SELECT s FROM pg_stats s", "column_denied"),
             ("SELECT routine_definition FROM information_schema.routines", "column_denied"),
+            ("SELECT name FROM settings", "relation_refused"),
+            ("TABLE sources", "relation_refused"),
             ("SELECT rolpassword FROM pg_authid", "relation_refused"),
             ("SELECT 1 FROM users, pg_shadow", "relation_refused"),
             ("SELECT 1 FROM (users CROSS JOIN pg_stat_activity)", "relation_refused"),

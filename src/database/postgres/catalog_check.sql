@@ -127,11 +127,13 @@ WITH RECURSIVE
     UNION SELECT DISTINCT n::oid FROM trees, LATERAL regexp_matches(tree, '\(o ([\d ]+)\)', 'g') m,
       unnest(string_to_array(m[1], ' ')) n),
   operators AS (
-    -- An operator between built-in types that has the name of a built-in operator is a lookalike: it can change the
+    -- An operator between types of others that has the name of another operator is a lookalike: it can change the
     -- meaning of other users' statements. Operators that came with an extension are not.
-    SELECT o.oid, o.oprcom, o.oprnegate, o.oprnamespace, CASE WHEN (o.oprleft < 16384 AND o.oprright < 16384
-        AND o.oprnamespace <> 'pg_catalog'::regnamespace
-        AND EXISTS (SELECT 1 FROM pg_operator b WHERE b.oid < 16384 AND b.oprname = o.oprname)
+    SELECT o.oid, o.oprcom, o.oprnegate, o.oprnamespace, CASE WHEN (o.oprnamespace <> 'pg_catalog'::regnamespace
+        AND NOT EXISTS (SELECT 1 FROM pg_type t WHERE t.oid >= 16384 AND t.oid IN (o.oprleft, o.oprright)
+          AND t.typowner = o.oprowner)
+        AND EXISTS (SELECT 1 FROM pg_operator b
+          WHERE b.oprname = o.oprname AND (b.oid < 16384 OR b.oprowner <> o.oprowner))
         AND NOT EXISTS (SELECT 1 FROM pg_depend d JOIN pg_roles r ON r.oid = o.oprowner AND r.rolsuper
           WHERE d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e'))
       THEN 'lookalike' ELSE 'operator' END AS what FROM pg_operator o

@@ -97,7 +97,7 @@ impl PostgresEngine {
                     has_built_ins: !harmless.shadowed.is_empty(),
                     text: approved.qualified(&as_built_in(harmless.shadowed), &relations),
                     masked: BTreeSet::new(),
-                    is_replaceable: harmless.is_replaceable,
+                    is_replaceable: harmless.is_replaceable || approved.names().has_bare_tables,
                     path: opened.callers_path.clone(),
                     relations,
                     refusal: None,

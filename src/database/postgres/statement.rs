@@ -177,7 +177,10 @@ impl PostgresEngine {
             })
             .collect();
         let shape = Arc::new(Shape { columns, text: sql, path, callers_path: opened.callers_path.clone() });
-        self.shapes.insert(&key, &shape, self.limits.remembered_shapes);
+        // In another transaction a bare name may mean another table.
+        if !approved.names().has_bare_tables {
+            self.shapes.insert(&key, &shape, self.limits.remembered_shapes);
+        }
         Ok(shape)
     }
 

@@ -7,6 +7,13 @@ use crate::dialect::Dialect;
 use crate::guard::lexer::Kind;
 use crate::guard::{functions, settings};
 
+/// Replaces the innermost level.
+fn replace<T>(levels: &mut [T], by: T) {
+    if let Some(last) = levels.last_mut() {
+        *last = by;
+    }
+}
+
 impl Reader<'_> {
     /// For each position, whether it may be in a FROM clause: behind FROM, and not behind a reserved word that ends the
     /// clause. Parentheses inside of a FROM clause belong to it until a SELECT in them.
@@ -69,6 +76,126 @@ impl Reader<'_> {
     pub(super) fn is_table_with_arguments(&self, at: usize, name: &str) -> bool {
         let is_noted = self.words.get(at).is_some_and(|word| self.understood.contains(&word.range.start));
         is_noted && self.may_be_relation(at) && functions::may_be_table_in_sqlite(name)
+    }
+
+    /// Tables of PostgreSQL that are named without a schema, with their byte offsets, and whether there are others that
+    /// have the name of a CTE. If the parser read the statement, only those that it does not read as tables: `TABLE t`,
+    /// `ONLY t`, `ONLY (t)`.
+    pub(super) fn tables(&self) -> (Vec<(usize, String)>, bool) {
+        let (mut found, mut has_others) = (Vec::new(), false);
+        if self.dialect == Dialect::Sqlite {
+            return (found, has_others);
+        }
+        let ctes = self.possible_ctes();
+        for (at, is_behind_keyword) in self.places_of_tables() {
+            let (Some(name), Some(word)) = (self.name(at), self.words.get(at)) else { continue };
+            let starts_rows_from = self.keyword(at) == "rows" && self.keyword(at + 1) == "from";
+            let goes_on = self.is(at + 1, b'.') || self.is(at + 1, b'(');
+            if goes_on || starts_rows_from || self.is_reserved_word(at) || !self.alone && !is_behind_keyword {
+                continue;
+            }
+            let (mut may_be_cte, mut is_cte) = (false, false);
+            for (_, visible_from) in ctes.iter().filter(|(cte, _)| *cte == name) {
+                may_be_cte = true;
+                is_cte |= visible_from.is_some_and(|from| at > from);
+            }
+            if !may_be_cte {
+                found.push((word.range.start, name));
+            }
+            has_others |= may_be_cte && !is_cte;
+        }
+        (found, has_others)
+    }
+
+    /// Positions at which PostgreSQL's grammar expects a table, a function or a query in FROM, and whether TABLE or ONLY
+    /// precedes.
+    fn places_of_tables(&self) -> Vec<(usize, bool)> {
+        const ENDS: [&str; 12] = [
+            "select",
+            "where",
+            "group",
+            "order",
+            "having",
+            "limit",
+            "union",
+            "intersect",
+            "except",
+            "window",
+            "offset",
+            "fetch",
+        ];
+        /// What a parenthesis or bracket contains.
+        #[derive(Clone, Copy, Default)]
+        struct Level {
+            has_select: bool,
+            is_in_from: bool,
+        }
+        let mut found = Vec::new();
+        let mut levels = vec![Level::default()];
+        // True if the previous word lets a table follow, and whether that word was TABLE or ONLY.
+        let mut expected = None;
+        for at in 0..self.words.len() {
+            let is_name = at > 0 && (self.is(at - 1, b'.') || self.keyword(at - 1) == "as");
+            let keyword = if is_name { String::new() } else { self.keyword(at) };
+            let level = levels.last().copied().unwrap_or_default();
+            let mut next = None;
+            match keyword.as_str() {
+                "select" => replace(&mut levels, Level { has_select: true, is_in_from: false }),
+                "from" => {
+                    let is_clause = level.has_select && at > 0 && self.keyword(at - 1) != "distinct";
+                    if is_clause {
+                        replace(&mut levels, Level { is_in_from: true, ..level });
+                        next = Some(false);
+                    }
+                }
+                "join" => next = Some(false),
+                "table" => next = Some(true),
+                "only" if expected.is_some() => next = Some(true),
+                word if ENDS.contains(&word) => replace(&mut levels, Level { is_in_from: false, ..level }),
+                _ if self.is(at, b'(') => {
+                    levels.push(Level { has_select: false, is_in_from: expected.is_some() });
+                    next = expected;
+                }
+                _ if self.is(at, b'[') => levels.push(Level::default()),
+                _ if self.is(at, b')') || self.is(at, b']') => drop(levels.pop()),
+                _ if self.is(at, b',') && level.is_in_from => next = Some(false),
+                _ => found.extend(expected.map(|is_behind_keyword| (at, is_behind_keyword))),
+            }
+            expected = next;
+        }
+        found
+    }
+
+    /// Names that may be those of common table expressions: AS and a parenthesis follow, perhaps after column names. If
+    /// the WITH clause of the whole statement has the name, also the position after which the name means it.
+    fn possible_ctes(&self) -> Vec<(String, Option<usize>)> {
+        let mut found = Vec::new();
+        let (mut depth, mut is_with_clause) = (0_usize, self.keyword(0) == "with");
+        for at in 0..self.words.len() {
+            let keyword = self.keyword(at);
+            match self.kind(at) {
+                Some(Kind::Mark(b'(')) => depth += 1,
+                Some(Kind::Mark(b')')) => depth = depth.saturating_sub(1),
+                _ => is_with_clause &= depth > 0 || !matches!(keyword.as_str(), "select" | "table" | "values"),
+            }
+            let Some(name) = self.name(at) else { continue };
+            let mut next = at + 1;
+            if self.is(next, b'(') {
+                next = self.closing.get(next).copied().flatten().map_or(next, |close| close + 1);
+            }
+            if self.keyword(next) != "as" {
+                continue;
+            }
+            next += 1;
+            while matches!(self.keyword(next).as_str(), "not" | "materialized") {
+                next += 1;
+            }
+            if self.is(next, b'(') {
+                let close = self.closing.get(next).copied().flatten();
+                found.push((name, close.filter(|_| is_with_clause && depth == 0)));
+            }
+        }
+        found
     }
 
     /// Names after FROM, JOIN, TABLE or ONLY, for the record and the reply.
