@@ -414,3 +414,38 @@ fn keys_to_partitions_and_columns_out_of_reach_are_told_truly() {
         assert_eq!((columns.as_array().unwrap().len(), &columns[0]["name"]), (1, &json!("seen")));
     }
 }
+
+/// The planner's statistics of a small table have all of its values, the frequent ones first.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn the_values_of_a_small_table_are_known() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("small_values");
+        postgres.script(
+            &database,
+            "CREATE TABLE small AS SELECT 'name ' || n AS name, (ARRAY['open', 'closed', 'open', 'lost'])[1 + n % 4] AS state
+               FROM generate_series(1, 12) n;
+             CREATE TABLE large AS SELECT 'name ' || n AS name, CASE WHEN n % 100 = 0 THEN 'rare ' || n % 1000 ELSE 'usual' END
+               AS kind FROM generate_series(1, 20000) n;
+             CREATE TABLE heirs (LIKE small); CREATE TABLE heir () INHERITS (heirs);
+             INSERT INTO heirs VALUES ('one', 'open'); INSERT INTO heir SELECT 'heir ' || n, 'lost' FROM generate_series(1, 200) n;
+             ANALYZE small, large, heirs;",
+        );
+        let mut server = Home::new("small-values").set("DATABASE_URL", &url).serve();
+        let mut values = |table: &str, column: usize| {
+            let described = server.call("describe_table", json!({"table": table}));
+            let column = &described["columns"][column];
+            let values: Option<Vec<Value>> = column["values"].as_array().cloned();
+            (values, column["values_complete"].clone())
+        };
+        let (states, complete) = values("small", 1);
+        assert_eq!((states.unwrap(), complete), (vec![json!("open"), json!("closed"), json!("lost")], Value::Null));
+        let (names, complete) = values("small", 0);
+        assert_eq!((names.unwrap().len(), complete), (12, Value::Null));
+        assert_eq!(values("large", 0).0, None);
+        let (kinds, complete) = values("large", 1);
+        assert_eq!(kinds.as_ref().unwrap()[0], "usual");
+        assert!(kinds.unwrap().len() == 11 || complete == json!(false));
+        assert_eq!(values("heirs", 0).0, None);
+    }
+}

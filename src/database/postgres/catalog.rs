@@ -177,23 +177,46 @@ macro_rules! enum_labels {
     };
 }
 
-/// The most frequent values of a column, from the planner's statistics. `$most` limits their number. From version 18 on
-/// the owner of a table can write any statistics, with values of any number and length.
+/// The values of a column that the planner knows, the most frequent first. The histogram of a column with few values
+/// has those that are not frequent. From version 18 on the owner of a table can write any statistics, with values of any
+/// number and length.
+macro_rules! known_values {
+    () => {
+        "coalesce(s.most_common_vals::text::text[], '{}') || coalesce(s.histogram_bounds::text::text[], '{}')"
+    };
+}
+
+/// The first of [`known_values`]. `$most` limits their number.
 macro_rules! frequent_values {
     ($most:literal) => {
         concat!(
-            "ARRAY(SELECT substr(u.value, 1, 200)
-               FROM unnest(s.most_common_vals::text::text[]) WITH ORDINALITY u(value, place) ORDER BY u.place LIMIT ",
+            "ARRAY(SELECT substr(u.value, 1, 200) FROM unnest(",
+            known_values!(),
+            ") WITH ORDINALITY u(value, place) ORDER BY u.place LIMIT ",
             $most,
             ")"
         )
     };
 }
 
-/// Condition under which `frequent_values` is read.
+/// The planner's estimate of the number of different values. A negative number in the statistics is a share of the rows.
+macro_rules! distinct {
+    () => {
+        "CASE WHEN s.n_distinct < 0 THEN round(-s.n_distinct::float8 * greatest(c.reltuples, 0)) ELSE s.n_distinct END"
+    };
+}
+
+/// Condition under which `frequent_values` is read. The number of rows of a table says nothing about those that inherit
+/// from it.
 macro_rules! has_frequent_values {
     ($most:literal) => {
-        concat!("s.n_distinct BETWEEN 1 AND ", $most, " AND pg_column_size(s.most_common_vals) < 100000")
+        concat!(
+            distinct!(),
+            " BETWEEN 1 AND ",
+            $most,
+            " AND NOT (s.n_distinct < 0 AND s.inherited AND c.relkind = 'r')
+      AND coalesce(pg_column_size(s.most_common_vals), 0) + coalesce(pg_column_size(s.histogram_bounds), 0) < 100000"
+        )
     };
 }
 
@@ -211,7 +234,7 @@ const FREQUENT: &str = concat!(
 /// False if the planner has seen more values than it lists.
 macro_rules! are_partial {
     () => {
-        "CASE WHEN cardinality(s.most_common_vals::text::text[]) < s.n_distinct THEN false END"
+        concat!("CASE WHEN cardinality(", known_values!(), ") < ", distinct!(), " THEN false END")
     };
 }
 
@@ -240,7 +263,8 @@ macro_rules! kin_tree {
 }
 
 pub(super) use {
-    are_partial, base_types, foreign, frequent_values, has_frequent_values, is_list, kind, rows, type_name, visible,
+    are_partial, base_types, distinct, foreign, frequent_values, has_frequent_values, is_list, kind, known_values,
+    rows, type_name, visible,
 };
 
 fn describe_query() -> String {

@@ -11,8 +11,8 @@ use sqlx::postgres::types::Oid;
 use sqlx::{Executor, Row};
 
 use super::catalog::{
-    PLAIN_PLANS, are_partial, base_types, foreign, frequent_values, has_frequent_values, is_list, kind, own, rows,
-    type_name, visible,
+    PLAIN_PLANS, are_partial, base_types, distinct, foreign, frequent_values, has_frequent_values, is_list, kind,
+    known_values, own, rows, type_name, visible,
 };
 use super::{catalog, sql_error};
 use crate::database::DatabaseError;
@@ -45,7 +45,7 @@ const TABLES: &str = concat!(
 /// $1 tables, $2 whether each may be read as a whole.
 const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid,
       a.attnotnull AND (a.attrelid, a.attnum) NOT IN (SELECT k.conrelid, k.conkey[1] FROM pg_catalog.pg_constraint k
-        WHERE k.contype = 'n' AND NOT k.convalidated), substr(d.description, 1, 500)
+        WHERE k.contype = 'n' AND NOT k.convalidated), substr(d.description, 1, 500), a.attgenerated <> ''
     FROM unnest($1::oid[], $2::bool[]) v(oid, whole)
     JOIN pg_catalog.pg_attribute a ON a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_catalog.pg_description d ON d.objoid = a.attrelid AND d.objsubid = a.attnum
@@ -224,6 +224,8 @@ async fn read(
         let column = Column {
             nullable: !row.try_get::<bool, _>(4)?,
             comment: row.try_get::<Option<Box<str>>, _>(5)?.filter(|_| bytes < bounds.max_bytes / 2),
+            // Column rules need the fact. Only `describe_table` shows the expression.
+            generated: row.try_get::<bool, _>(6)?.then(Box::default),
             ..Column::new(row.try_get(2)?, Arc::clone(&unnamed))
         };
         bytes += column.bytes();
