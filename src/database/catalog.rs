@@ -202,6 +202,15 @@ impl Column {
         }
     }
 
+    /// Sets the known values. Keys that are GUIDs are none: nobody asks for them by their text.
+    pub fn set_values(&mut self, values: Vec<String>, are_all: bool) {
+        let is_guid = |value: &String| value.len() == 36 && uuid::Uuid::try_parse(value).is_ok();
+        if !values.is_empty() && values.iter().all(is_guid) {
+            return;
+        }
+        (self.values, self.has_all_values) = (values, are_all);
+    }
+
     /// Returns the approximate memory of the column.
     pub fn bytes(&self) -> usize {
         let values: usize = self.values.iter().map(|value| size_of::<String>() + value.len()).sum();
@@ -320,8 +329,10 @@ impl TableDescription {
         self.indexes.retain(|text| !names_hidden(text));
         self.checks.retain(|text| !names_hidden(text));
         self.partition_key = self.partition_key.take().filter(|text| !names_hidden(text));
+        let dialect = self.dialect();
         let denied = |name: &str, columns: &[String]| {
-            let (schema, table) = split(name);
+            let (schema, table) =
+                if dialect == Dialect::Sqlite { (String::new(), name.to_owned()) } else { split(name) };
             rules.denies_table(&schema, &table)
                 || columns.iter().any(|column| rules.of_column(&schema, &table, column) == Some(RuleKind::Deny))
         };
@@ -388,7 +399,10 @@ impl Snapshot {
     pub fn page(&self, request: &ListRequest) -> TablePage {
         let word = request.search.as_deref().map(str::to_lowercase);
         let matching = self.tables.iter().filter_map(|table| {
-            let (schema, bare) = split(&table.name);
+            let (schema, bare) = match table.dialect() {
+                Dialect::Sqlite => ("main".to_owned(), table.name.clone()),
+                Dialect::Postgresql => split(&table.name),
+            };
             let bare = bare.as_str();
             if request.schema.as_deref().is_some_and(|wanted| wanted != schema) {
                 return None;

@@ -15,12 +15,19 @@ use crate::secret::Secret;
 pub struct Host {
     /// A name, an address, or the directory of a Unix socket.
     pub name: String,
+    /// The address to connect to, if the string gives one beside the name.
+    pub address: Option<String>,
     pub port: u16,
 }
 
 impl Host {
     pub fn is_socket(&self) -> bool {
-        self.name.starts_with('/')
+        self.address.is_none() && self.name.starts_with('/')
+    }
+
+    /// The address if there is one, else the name.
+    pub fn place(&self) -> &str {
+        self.address.as_deref().unwrap_or(&self.name)
     }
 }
 
@@ -49,8 +56,8 @@ impl Dsn {
     pub fn is_local(&self) -> bool {
         self.hosts.iter().all(|host| {
             host.is_socket()
-                || host.name == "localhost"
-                || host.name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+                || host.place() == "localhost"
+                || host.place().parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
         })
     }
 }
@@ -301,19 +308,26 @@ fn hosts(
     ports: Option<String>,
     env: &PgEnvironment,
 ) -> Result<Vec<Host>, Problem> {
-    // With both, libpq connects to the address and verifies the name. Here the address is used only without a name.
-    let named = names.or(addresses).unwrap_or_default();
+    let split = |list: &str| list.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>();
+    let addresses: Vec<String> = addresses.as_deref().map(split).unwrap_or_default();
+    let is_named = names.is_some();
+    let named = names.unwrap_or_else(|| addresses.join(","));
     let ports: Vec<&str> = ports.as_deref().map(|ports| ports.split(',').map(str::trim).collect()).unwrap_or_default();
     let names: Vec<&str> = named.split(',').map(str::trim).collect();
     if ports.len() > 1 && ports.len() != names.len() {
         return Err(format!("it has {} ports for {} hosts", ports.len(), names.len()));
+    }
+    if is_named && !addresses.is_empty() && addresses.len() != names.len() {
+        return Err(format!("it has {} addresses (hostaddr) for {} hosts", addresses.len(), names.len()));
     }
     let host = |(index, name): (usize, &&str)| {
         let port = ports.get(index).or(ports.first()).copied().filter(|port| !port.is_empty());
         let port = port.map_or(Ok(5432), |port| {
             port.parse::<u16>().ok().filter(|port| *port > 0).ok_or("its port must be a number from 1 to 65535")
         })?;
-        Ok(Host { name: if name.is_empty() { default_host(port, env) } else { (*name).to_owned() }, port })
+        let address = addresses.get(index).filter(|address| is_named && !address.is_empty()).cloned();
+        let name = if name.is_empty() { default_host(port, env) } else { (*name).to_owned() };
+        Ok(Host { name, address, port })
     };
     names.iter().enumerate().map(host).collect()
 }

@@ -12,6 +12,7 @@ mod connect;
 mod connect_error;
 mod endpoints;
 mod look_up;
+mod lossy;
 mod password;
 mod pooler_proof;
 mod schema;
@@ -355,13 +356,16 @@ impl PostgresEngine {
         // With constraint_exclusion the planner would compute the constant parts of CHECKs of children and partitions.
         // An index-only scan returns rows in the order of the index, which would reveal the ranking of a ruled column.
         let rules = if self.settings.column_rules.is_empty() { "" } else { "SET LOCAL enable_indexonlyscan=off;" };
+        // A server with this encoding does not know what its texts are, and refuses to send those that are not UTF-8.
+        let is_ascii = self.server().is_some_and(|server| server.encoding == "SQL_ASCII");
+        let encoding = if is_ascii { "SET LOCAL client_encoding='SQL_ASCII';" } else { "" };
         // From version 14 on the server detects a lost client by itself, however the connection ended.
         format!(
             "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};SET LOCAL lock_timeout={lock_timeout_ms};\
              SET LOCAL idle_in_transaction_session_timeout={idle};SET LOCAL TimeZone={time_zone};\
              SET LOCAL DateStyle={date_style};SET LOCAL IntervalStyle={interval_style};SET LOCAL bytea_output='hex';\
              SET LOCAL extra_float_digits=1;SET LOCAL standard_conforming_strings=on;\
-             SET LOCAL constraint_exclusion=off;{rules}SET LOCAL application_name={application_name};\
+             SET LOCAL constraint_exclusion=off;{rules}{encoding}SET LOCAL application_name={application_name};\
              SELECT pg_catalog.pg_backend_pid(),{callers},\
              CASE WHEN pg_catalog.textregexeq(pg_catalog.current_setting('server_version_num'),'^(1[4-9]|[2-9][0-9])') \
              THEN pg_catalog.set_config('client_connection_check_interval','1000',true) END{own}",

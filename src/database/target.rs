@@ -181,8 +181,9 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
             // extra_float_digits is never sent at start-up, because a stock PgBouncer refuses a connection that sends
             // it.
             let mut endpoint = with_options(options)?.extra_float_digits(None).application_name("tudb");
-            endpoint =
-                endpoint.host(&host.name).port(host.port).username(&dsn.user).database(&dsn.database).ssl_mode(mode);
+            // The driver verifies the certificate for the host that it connects to, so the name has to be that host then.
+            let place = if tls.mode == "verify-full" { &host.name } else { host.place() };
+            endpoint = endpoint.host(place).port(host.port).username(&dsn.user).database(&dsn.database).ssl_mode(mode);
             if host.is_socket() {
                 endpoint = endpoint.socket(&host.name);
             }

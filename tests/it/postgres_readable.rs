@@ -554,3 +554,55 @@ fn the_sql_for_a_safe_role_is_that_of_the_docs() {
     postgres.script(&database, &lines.join("\n"));
     postgres.script(&database, "DROP OWNED BY tudb_reader; DROP ROLE tudb_reader");
 }
+
+/// A database with the encoding SQL_ASCII has texts that are not UTF-8.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn texts_that_are_not_utf8_hide_nothing_else() {
+    for postgres in servers() {
+        let database = format!("latin_{}", uuid::Uuid::now_v7().simple());
+        let create = "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+        postgres.query("postgres", &format!("CREATE DATABASE {database} {create}"));
+        postgres.script(
+            &database,
+            r"SET client_encoding = SQL_ASCII; CREATE TABLE drinks (id int, name text, kind text CHECK (kind IN ('a', E'b\xe9')));
+             CREATE TABLE plain (id int); CREATE TYPE heat AS ENUM ('cold', E'ti\xe8de'); ALTER TABLE drinks ADD warm heat;
+             COMMENT ON TABLE drinks IS E'caf\xe9'; COMMENT ON COLUMN drinks.name IS E'th\xe9';
+             INSERT INTO drinks SELECT n, E'caf\xe9', 'a', 'cold' FROM generate_series(1, 3) n; ANALYZE drinks;
+             CREATE VIEW served AS SELECT name || E'\xe9' AS name FROM drinks;
+             CREATE FUNCTION odd() RETURNS text LANGUAGE sql AS E'SELECT ''\xe9''';",
+        );
+        let url = format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", postgres.port);
+        for rules in ["", "deny = [\"plain.secret\"]\n"] {
+            let home = Home::new("latin");
+            let path = home.scratch.path("tudb.toml");
+            std::fs::write(&path, format!("[sources.main]\nurl = \"{url}\"\n{rules}")).unwrap();
+            let home = home.set("TUDB_CONFIG", path.display());
+            let mut server = home.serve();
+            let listed = server.call("list_tables", json!({}));
+            assert_eq!(listed["tables"][0]["comment"], "caf\u{fffd}", "{listed}");
+            let described = server.call("describe_table", json!({"table": "drinks"}));
+            assert_eq!(described["columns"][1]["comment"], "th\u{fffd}", "{described}");
+            assert_eq!(rows(&mut server, "SELECT name FROM drinks WHERE id = 1"), json!([["caf\u{fffd}"]]));
+            assert_eq!(rows(&mut server, "SELECT length(name) FROM served LIMIT 1"), json!([[5]]));
+            let asked = server.call("ask_database", json!({"question": "how many drinks are there?"}));
+            assert_eq!(asked["rows"], json!([[3]]), "{asked}");
+            assert!(home.say(&["doctor"]).contains("ok"));
+        }
+    }
+}
+
+/// The known values of a column are none where they are GUIDs.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn keys_that_are_guids_are_no_known_values() {
+    for postgres in servers() {
+        let (_, _home, mut server) = serve(
+            postgres,
+            "guids",
+            "CREATE TABLE parts AS SELECT gen_random_uuid()::text AS key, 'part ' || n AS name FROM generate_series(1, 5) n; ANALYZE parts;",
+        );
+        let columns = server.call("describe_table", json!({"table": "parts"}))["columns"].clone();
+        assert!(columns[0]["values"].is_null() && columns[1]["values"].as_array().unwrap().len() == 5, "{columns}");
+    }
+}

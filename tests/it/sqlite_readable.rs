@@ -493,3 +493,23 @@ fn parameters_of_a_path_are_honoured_or_warned_of() {
     let home = home.set("TUDB_DATABASE_URL", url);
     assert_eq!(rows(&mut home.serve(), "SELECT a FROM t"), json!([[3]]));
 }
+
+/// With rules, the list of tables has the schema `main`, and a name with a dot is one name.
+#[test]
+fn names_with_dots_and_the_schema_are_found_under_rules() {
+    let home = Home::new("dots");
+    let path = home.scratch.path("dots.db");
+    let script = "CREATE TABLE \"a.b\" (id INTEGER PRIMARY KEY, pin TEXT, UNIQUE (id, pin));
+         CREATE TABLE c (id INTEGER, of TEXT, FOREIGN KEY (of) REFERENCES \"a.b\" (pin));";
+    output_of(Command::new("sqlite3").arg(&path).arg(script));
+    let text = format!("[sources.main]\nurl = \"sqlite://{}\"\ndeny = [\"*.pin\"]\n", path.display());
+    let config = home.scratch.path("tudb.toml");
+    std::fs::write(&config, text).unwrap();
+    let home = home.set("TUDB_CONFIG", config.display());
+    let mut server = home.serve();
+    let listed = server.call("list_tables", json!({"schema": "main"}));
+    assert_eq!((&listed["total"], &listed["tables"][0]["name"]), (&json!(2), &json!("a.b")), "{listed}");
+    assert_eq!(server.call("list_tables", json!({"schema": "other"}))["total"], 0);
+    let described = server.call("describe_table", json!({"table": "c"}));
+    assert!(!described.to_string().contains("pin"), "{described}");
+}

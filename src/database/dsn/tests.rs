@@ -83,6 +83,9 @@ fn pasted(service_file: &str) -> Vec<(&'static str, Vec<(&'static str, String)>)
         "host=h user=u dbname=d password=",
         "host=h user=u dbname=d password=''",
         "hostaddr=10.1.2.3 user=u dbname=d",
+        "host=db.example hostaddr=10.1.2.3 user=u dbname=d",
+        "host=a,b hostaddr=10.1.2.3,10.1.2.4 user=u dbname=d",
+        "postgresql://u@a/d?hostaddr=10.1.2.3",
     ];
     let mut cases: Vec<_> = plain.into_iter().map(|text| (text, vec![])).collect();
     let env = |pairs: &[(&'static str, &str)]| pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
@@ -155,6 +158,8 @@ fn strings_mean_what_libpq_makes_of_them() {
         let names: Vec<&str> = ours.hosts.iter().map(|host| host.name.as_str()).collect();
         let host = libpq.get("host").or(libpq.get("hostaddr")).map_or("localhost", String::as_str);
         assert_eq!(names.join(","), host, "{text}");
+        let places: Vec<&str> = ours.hosts.iter().map(Host::place).collect();
+        assert_eq!(places.join(","), *libpq.get("hostaddr").map_or(host, String::as_str), "{text}");
         let ports: Vec<String> =
             libpq["port"].split(',').map(|port| if port.is_empty() { "5432" } else { port }.to_owned()).collect();
         for (index, host) in ours.hosts.iter().enumerate() {
@@ -182,7 +187,7 @@ fn raw_special_characters_in_a_password_are_taken() {
             super::read(&format!("postgres://user:{password}@db.example:5433/shop?sslmode=require"), &environment(&[]))
                 .unwrap_or_else(|problem| panic!("{character}: {problem}"));
         assert_eq!(dsn.password.as_ref().map(Secret::reveal), Some(password.as_str()));
-        assert_eq!(dsn.hosts, [Host { name: "db.example".into(), port: 5433 }], "{character}");
+        assert_eq!(dsn.hosts, [Host { name: "db.example".into(), address: None, port: 5433 }], "{character}");
         assert_eq!((dsn.database.as_str(), dsn.value("sslmode")), ("shop", Some("require")), "{character}");
     }
 }

@@ -7,6 +7,7 @@
 use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Row};
 
+use super::lossy::{self, Lossy};
 use super::sql_error;
 use crate::database::catalog::{TableDescription, TableSummary};
 use crate::database::{DatabaseError, ListRequest, ListedTable, TablePage};
@@ -444,7 +445,7 @@ pub(super) async fn list(
     let (after_schema, after_table) = after.map_or((None, None), |Place(schema, table)| (Some(schema), Some(table)));
     let limit = i64::try_from(request.limit).unwrap_or(i64::MAX - 1);
     connection.execute(PLAIN_PLANS).await.map_err(|error| sql_error(error, None))?;
-    let text: String = sqlx::query_scalar(LIST)
+    let Lossy(text) = sqlx::query_scalar(LIST)
         .bind(hidden)
         .bind(shown)
         .bind(request.search.clone())
@@ -490,7 +491,7 @@ pub(super) async fn describe(
             .map_err(|error| sql_error(error, None))?;
         for row in rows {
             let oid: sqlx::postgres::types::Oid = row.try_get(0).map_err(DatabaseError::Connection)?;
-            matches.push((oid, row.try_get::<String, _>(1).map_err(DatabaseError::Connection)?));
+            matches.push((oid, lossy::text(&row, 1).map_err(DatabaseError::Connection)?));
         }
         if !matches.is_empty() {
             break;
@@ -499,12 +500,12 @@ pub(super) async fn describe(
     let oid = match matches.as_slice() {
         [(oid, _)] => *oid,
         [] => {
-            let names: Vec<String> = sqlx::query_scalar(NAMES)
+            let names: Vec<Lossy> = sqlx::query_scalar(NAMES)
                 .persistent(false)
                 .fetch_all(&mut *connection)
                 .await
                 .map_err(|error| sql_error(error, None))?;
-            let near = nearest(&table, names.iter().map(String::as_str), 3);
+            let near = nearest(&table, names.iter().map(|Lossy(name)| name.as_str()), 3);
             return Err(DatabaseError::UnknownTable {
                 name: wanted.to_owned(),
                 source_name: source_name.to_owned(),
@@ -518,13 +519,18 @@ pub(super) async fn describe(
             });
         }
     };
-    let text: String = sqlx::query_scalar(own(describe_query()))
+    let Lossy(text) = sqlx::query_scalar(own(describe_query()))
         .bind(oid)
         .persistent(false)
         .fetch_one(connection)
         .await
         .map_err(|error| sql_error(error, None))?;
-    parse(&text)
+    let mut table: TableDescription = parse(&text)?;
+    for column in &mut table.columns {
+        let values = std::mem::take(&mut column.values);
+        column.set_values(values, column.has_all_values);
+    }
+    Ok(table)
 }
 
 /// Splits `schema.name` or `name` with SQL quoting. The case of the name is kept; the caller ignores it in a second

@@ -13,6 +13,7 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use super::catalog::own;
+use super::lossy::{self, Lossy};
 use super::sql_error;
 use crate::database::DatabaseError;
 use crate::dialect::Dialect;
@@ -253,7 +254,11 @@ pub(super) async fn vouch(
         if findings.len() >= MAX_FINDINGS {
             return Err(too_much(schemas));
         }
-        let text = |at: usize| row.try_get::<String, _>(at).map_err(DatabaseError::Connection);
+        let text = |at: usize| lossy::text(&row, at).map_err(DatabaseError::Connection);
+        let optional = |at: usize| {
+            let text: Result<Option<Lossy>, _> = row.try_get(at);
+            text.map(|text| text.map(|text| text.0)).map_err(DatabaseError::Connection)
+        };
         let what = reach(&text(0)?)?;
         if what == Reach::Found {
             relations.insert(text(2)?, text(1)?);
@@ -265,11 +270,11 @@ pub(super) async fn vouch(
             schema: text(3)?,
             name: text(4)?,
             identity: text(5)?,
-            extension: row.try_get(6).map_err(DatabaseError::Connection)?,
+            extension: optional(6)?,
             volatility: text(7)?,
             language: text(8)?,
             takes_internals: row.try_get(9).map_err(DatabaseError::Connection)?,
-            operator_schema: row.try_get(10).map_err(DatabaseError::Connection)?,
+            operator_schema: optional(10)?,
             is_shared: row.try_get::<Option<bool>, _>(11).map_err(DatabaseError::Connection)?.unwrap_or(false),
             is_users: row.try_get(12).map_err(DatabaseError::Connection)?,
         });

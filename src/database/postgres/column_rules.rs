@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
-use super::sql_error;
+use super::{lossy, sql_error};
 use crate::database::DatabaseError;
 use crate::guard::columns::{ColumnRules, RuleKind, RuledTable};
 use crate::guard::{Names, Rejection, extensions};
@@ -112,8 +112,8 @@ pub(super) async fn tables(
     let mut generated: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     let mut found: BTreeMap<(String, String), RuledTable> = BTreeMap::new();
     for row in rows {
-        let text = |at: usize| row.try_get::<String, _>(at).map_err(DatabaseError::Connection);
-        let list = |at: usize| row.try_get::<Vec<String>, _>(at).map_err(DatabaseError::Connection);
+        let text = |at: usize| lossy::text(&row, at).map_err(DatabaseError::Connection);
+        let list = |at: usize| lossy::texts(&row, at).map_err(DatabaseError::Connection);
         let (schema, table) = (text(0)?, text(1)?);
         let is_catalog = |schema: &str| matches!(schema, "pg_catalog" | "information_schema");
         let inside = list(10)?;

@@ -14,6 +14,7 @@ use super::catalog::{
     PLAIN_PLANS, are_partial, base_types, distinct, foreign, frequent_values, has_frequent_values, is_list, kind,
     known_values, own, rows, type_name, visible,
 };
+use super::lossy::{self, Lossy};
 use super::{catalog, sql_error};
 use crate::database::DatabaseError;
 use crate::database::catalog::{Column, ForeignKey, Snapshot, TableDescription};
@@ -194,12 +195,12 @@ async fn read(
     while let Some(row) = rows.try_next().await? {
         let oid: Oid = row.try_get(0)?;
         let kind: String = row.try_get(4)?;
-        let kin = Arc::new(vec![(row.try_get(1)?, row.try_get(2)?)]);
+        let kin = Arc::new(vec![(lossy::text(&row, 1)?, lossy::text(&row, 2)?)]);
         place.insert(oid.0, drafts.len());
         oids.push(oid);
         whole.push(row.try_get::<bool, _>(8)?);
         // Comments are dropped before tables: long comments of another user must not displace tables.
-        let comment: Option<String> = row.try_get(5)?;
+        let comment = row.try_get::<Option<Lossy>, _>(5)?.map(|comment| comment.0);
         comment_bytes += comment.as_ref().map_or(0, String::len);
         let table = TableDescription {
             kin,
@@ -207,7 +208,7 @@ async fn read(
             rows: row.try_get(6)?,
             foreign: row.try_get(7)?,
             row_security: row.try_get(9)?,
-            ..TableDescription::new(row.try_get(3)?, decode(&format!("\"{kind}\""))?)
+            ..TableDescription::new(lossy::text(&row, 3)?, decode(&format!("\"{kind}\""))?)
         };
         drafts.push(Draft { table, columns: Vec::new(), is_left_out: false });
     }
@@ -223,10 +224,13 @@ async fn read(
         let Some(draft) = draft_of(&mut drafts, &place, row.try_get(0)?) else { continue };
         let column = Column {
             nullable: !row.try_get::<bool, _>(4)?,
-            comment: row.try_get::<Option<Box<str>>, _>(5)?.filter(|_| bytes < bounds.max_bytes / 2),
+            comment: row
+                .try_get::<Option<Lossy>, _>(5)?
+                .filter(|_| bytes < bounds.max_bytes / 2)
+                .map(|comment| comment.0.into()),
             // Column rules need the fact. Only `describe_table` shows the expression.
             generated: row.try_get::<bool, _>(6)?.then(Box::default),
-            ..Column::new(row.try_get(2)?, Arc::clone(&unnamed))
+            ..Column::new(lossy::text(&row, 2)?, Arc::clone(&unnamed))
         };
         bytes += column.bytes();
         if bytes > bounds.max_bytes {
@@ -264,9 +268,7 @@ async fn read(
             let number: i16 = row.try_get(1)?;
             let column = draft_of(&mut drafts, &place, row.try_get(0)?).and_then(|draft| draft.column(number));
             if let Some(column) = column {
-                let values: Vec<Option<String>> = row.try_get(2)?;
-                column.values = values.into_iter().flatten().collect();
-                column.has_all_values = row.try_get(3)?;
+                column.set_values(lossy::texts(&row, 2)?, row.try_get(3)?);
                 bytes += size_of_texts(&column.values);
                 if bytes > bounds.max_bytes {
                     column.values = Vec::new();
@@ -347,7 +349,7 @@ async fn kin(
     let mut rows = sqlx::query(NAMES_OF).bind(oids).persistent(false).fetch(&mut *connection);
     while let Some(row) = rows.try_next().await? {
         let tree = root(&mut parent, row.try_get::<Oid, _>(0)?.0);
-        let (schema, table): (String, String) = (row.try_get(1)?, row.try_get(2)?);
+        let (schema, table) = (lossy::text(&row, 1)?, lossy::text(&row, 2)?);
         let touched = trees.entry(tree).or_default();
         if rules.touches(&schema, &table) {
             touched.push((schema, table));
@@ -378,7 +380,7 @@ async fn types(
     let mut names: HashMap<u32, (Arc<str>, Option<u32>)> = HashMap::new();
     let mut rows = sqlx::query(TYPES).bind(used).persistent(false).fetch(&mut *connection);
     while let Some(row) = rows.try_next().await? {
-        let name: Arc<str> = row.try_get::<String, _>(1)?.into();
+        let name: Arc<str> = lossy::text(&row, 1)?.into();
         *bytes += name.len();
         let label_type = row.try_get::<Option<Oid>, _>(2)?.map(|oid| oid.0);
         names.insert(row.try_get::<Oid, _>(0)?.0, (name, label_type));
@@ -393,7 +395,7 @@ async fn types(
     let mut label_bytes = 0;
     let mut rows = sqlx::query(LABELS).bind(enums).persistent(false).fetch(connection);
     while let Some(row) = rows.try_next().await? {
-        let list: Vec<String> = row.try_get(1)?;
+        let list = lossy::texts(&row, 1)?;
         label_bytes += size_of_texts(&list);
         if *bytes + label_bytes <= max_bytes {
             labels.insert(row.try_get::<Oid, _>(0)?.0, list);

@@ -321,19 +321,18 @@ fn write_row(writer: &mut ResultWriter, row: &PgRow, shape: &[ShapeColumn]) -> R
             writer.cell(Cell::Null);
         } else {
             let bytes = value.as_bytes().map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error)))?;
-            let text = || {
-                std::str::from_utf8(bytes).map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error.into())))
-            };
+            // A server with the encoding SQL_ASCII sends whatever bytes were stored.
+            let text = String::from_utf8_lossy(bytes);
             match column.kind {
                 Kind::Bool => writer.cell(Cell::Bool(bytes.first() == Some(&1))),
                 Kind::Int2 | Kind::Int4 | Kind::Int8 => writer.cell(Cell::Integer(big_endian(bytes))),
-                Kind::Float => writer.cell(Cell::Float(text()?)),
-                Kind::Digits => writer.cell(Cell::Digits(text()?)),
-                Kind::Short => writer.cell(Cell::text(text()?)),
+                Kind::Float => writer.cell(Cell::Float(&text)),
+                Kind::Digits => writer.cell(Cell::Digits(&text)),
+                Kind::Short => writer.cell(Cell::text(&text)),
                 Kind::Long => {
                     let length: i32 = row.try_get_unchecked(length_at).map_err(DatabaseError::Connection)?;
                     let full_bytes = usize::try_from(length).unwrap_or(bytes.len());
-                    writer.cell(Cell::Text { text: text()?, full_bytes });
+                    writer.cell(Cell::Text { text: &text, full_bytes });
                 }
             }
         }

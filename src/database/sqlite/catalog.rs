@@ -194,8 +194,8 @@ pub(super) fn snapshot(
             for column in &mut table.columns {
                 // Values get at most half of the memory, so that they do not displace tables.
                 if column.values.is_empty() && is_text(&column.type_name) && bytes < max_bytes / 2 {
-                    let found = readable(sample(handle, &named.name, &column.name, sampled), &mut None)?;
-                    (column.values, column.has_all_values) = found;
+                    let (values, are_all) = readable(sample(handle, &named.name, &column.name, sampled), &mut None)?;
+                    column.set_values(values, are_all);
                 }
             }
         }

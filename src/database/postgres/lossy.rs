@@ -1,0 +1,53 @@
+//! Texts that need not be UTF-8. A server with the encoding SQL_ASCII sends whatever bytes were stored.
+
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgHasArrayType, PgRow, PgTypeInfo, PgValueRef};
+use sqlx::{Postgres, Row};
+
+/// A text of the catalog. Bytes that are not UTF-8 are replaced by U+FFFD.
+pub(super) struct Lossy(pub(super) String);
+
+impl sqlx::Type<Postgres> for Lossy {
+    fn type_info() -> PgTypeInfo {
+        <String as sqlx::Type<Postgres>>::type_info()
+    }
+
+    fn compatible(ty: &PgTypeInfo) -> bool {
+        <String as sqlx::Type<Postgres>>::compatible(ty)
+    }
+}
+
+impl PgHasArrayType for Lossy {
+    fn array_type_info() -> PgTypeInfo {
+        <String as PgHasArrayType>::array_type_info()
+    }
+
+    fn array_compatible(ty: &PgTypeInfo) -> bool {
+        <String as PgHasArrayType>::array_compatible(ty)
+    }
+}
+
+impl<'r> sqlx::Decode<'r, Postgres> for Lossy {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        Ok(Lossy(String::from_utf8_lossy(value.as_bytes()?).into_owned()))
+    }
+}
+
+/// The text in a column of a row.
+///
+/// # Errors
+///
+/// If the column is NULL or no text.
+pub(super) fn text(row: &PgRow, column: usize) -> Result<String, sqlx::Error> {
+    row.try_get::<Lossy, _>(column).map(|text| text.0)
+}
+
+/// The texts of an array in a column of a row, without NULLs.
+///
+/// # Errors
+///
+/// If the column is NULL or no array of texts.
+pub(super) fn texts(row: &PgRow, column: usize) -> Result<Vec<String>, sqlx::Error> {
+    let texts: Vec<Option<Lossy>> = row.try_get(column)?;
+    Ok(texts.into_iter().flatten().map(|text| text.0).collect())
+}
