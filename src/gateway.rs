@@ -439,7 +439,8 @@ impl Gateway {
         let dialect = self.dialect(source)?;
         let mut approved = None;
         if let Some(sql) = reading.sql() {
-            approved = Some(guard::approve(sql, dialect, &source.limits)?);
+            let approve = if reading.plans() { guard::approve_plan } else { guard::approve };
+            approved = Some(approve(sql, dialect, &source.limits)?);
             options.identity = user(source, user_id)?;
             // The counts of `analyze` include rows that the user may not see.
             if options.identity.is_some() && reading.analyzes() {

@@ -25,6 +25,11 @@ pub(super) trait Reading: Sync {
         false
     }
 
+    /// Whether the statement is only planned, so that it may have parameters.
+    fn plans(&self) -> bool {
+        false
+    }
+
     /// Whether the read needs a session of its own.
     fn needs_session(&self, _source: &SourceConfig) -> bool {
         true
@@ -89,6 +94,10 @@ impl Reading for ExplainStatement<'_> {
 
     fn analyzes(&self) -> bool {
         self.analyze
+    }
+
+    fn plans(&self) -> bool {
+        !self.analyze
     }
 
     async fn run(&self, mut work: Work<'_>) -> Result<Explanation, ToolError> {

@@ -11,6 +11,7 @@ pub mod columns;
 pub(crate) mod extensions;
 pub(crate) mod functions;
 mod lexer;
+mod parameters;
 mod pipe;
 mod rejection;
 pub(crate) mod relations;
@@ -49,6 +50,8 @@ const SMALL_SQL_BYTES: usize = 512;
 pub struct ApprovedSql {
     text: String,
     explain: bool,
+    /// Whether texts of the form `'$1'` stand for parameters.
+    has_parameters: bool,
     names: Names,
 }
 
@@ -131,7 +134,7 @@ impl ApprovedSql {
     /// A text that no guard has checked, to test the locks behind the guard.
     #[cfg(test)]
     pub(crate) fn unchecked(text: &str) -> Self {
-        ApprovedSql { text: text.to_owned(), explain: false, names: Names::default() }
+        ApprovedSql { text: text.to_owned(), explain: false, has_parameters: false, names: Names::default() }
     }
 
     /// The query, exactly as the caller wrote it (without a closing semicolon, and without a leading `EXPLAIN`).
@@ -166,6 +169,17 @@ impl ApprovedSql {
         self.explain
     }
 
+    /// Whether the statement has parameters (`$1`), so that it can be planned and not run.
+    pub fn has_parameters(&self) -> bool {
+        self.has_parameters
+    }
+
+    /// A text made by [`Self::qualified`], with the parameters that the caller wrote.
+    pub fn with_parameters(&self, qualified: &QualifiedSql) -> String {
+        let restored = if self.has_parameters { parameters::restored(&qualified.text) } else { None };
+        restored.unwrap_or_else(|| qualified.text.clone())
+    }
+
     /// The names that the statement uses.
     pub fn names(&self) -> &Names {
         &self.names
@@ -189,6 +203,23 @@ pub fn approve(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedS
         return check(sql, dialect, limits);
     }
     stacker::grow(STACK_BYTES, || check(sql, dialect, limits))
+}
+
+/// Checks one statement that is only planned, and that may have parameters (`$1`) on PostgreSQL.
+///
+/// # Errors
+///
+/// As [`approve`].
+pub fn approve_plan(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Rejection> {
+    let texts = if dialect == Dialect::Postgresql && sql.len() <= limits.max_sql_bytes && sql.contains('$') {
+        parameters::as_texts(sql)
+    } else {
+        None
+    };
+    match texts {
+        Some(texts) => Ok(ApprovedSql { has_parameters: true, ..approve(&texts, dialect, limits)? }),
+        None => approve(sql, dialect, limits),
+    }
 }
 
 /// Splits a text at its semicolons, for a file that lists several statements for one question. Approves nothing. A text
@@ -244,11 +275,11 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Re
             let end = lexemes.iter().rposition(|lexeme| lexeme.kind != Kind::Mark(b';')).ok_or(Rejection::Empty)?;
             let statement = lexemes.get(..=end).unwrap_or_default();
             if let Some(shown) = shown_setting(sql, statement, dialect)? {
-                return Ok(ApprovedSql { text: shown, explain: false, names: Names::default() });
+                return Ok(ApprovedSql { text: shown, explain: false, has_parameters: false, names: Names::default() });
             }
             if let Some(described) = described_by_pragma(sql, statement, dialect)? {
                 let names = names(&described, dialect, grammar, limits)?;
-                return Ok(ApprovedSql { text: described, explain: false, names });
+                return Ok(ApprovedSql { text: described, explain: false, has_parameters: false, names });
             }
             let start = explained(sql, statement)?;
             // A semicolon at the end would break the wrapping query.
@@ -265,7 +296,7 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Re
         }
         other => other,
     })?;
-    Ok(ApprovedSql { text: text.to_owned(), explain: start.is_some(), names })
+    Ok(ApprovedSql { text: text.to_owned(), explain: start.is_some(), has_parameters: false, names })
 }
 
 /// The names of one statement, if it may run.

@@ -35,7 +35,12 @@ impl ApprovedSql {
     /// The text is anything else.
     pub(crate) fn from_pipe(sent: &RawValue) -> Result<Self, serde_json::Error> {
         let sent: Crossing<'static> = serde_json::from_str(sent.get())?;
-        Ok(ApprovedSql { text: sent.text.into_owned(), explain: sent.explain, names: sent.names.into_owned() })
+        Ok(ApprovedSql {
+            text: sent.text.into_owned(),
+            explain: sent.explain,
+            has_parameters: false,
+            names: sent.names.into_owned(),
+        })
     }
 }
 

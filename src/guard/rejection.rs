@@ -57,6 +57,14 @@ impl Rejection {
         }
     }
 
+    /// `$1` on a server that cannot plan it.
+    pub(crate) fn parameter_of_plan(version: &str) -> Self {
+        Rejection::Statement {
+            what: format!("a plan of a statement with parameters on PostgreSQL {version}"),
+            hint: "PostgreSQL 16 and later plan statements with parameters: write the values themselves here.",
+        }
+    }
+
     /// A text that the database may split into other tokens.
     pub(super) fn differently() -> Self {
         Rejection::Statement {

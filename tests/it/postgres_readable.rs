@@ -606,3 +606,29 @@ fn keys_that_are_guids_are_no_known_values() {
         assert!(columns[0]["values"].is_null() && columns[1]["values"].as_array().unwrap().len() == 5, "{columns}");
     }
 }
+
+/// A statement with parameters can be planned from version 16 on.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_statement_with_parameters_is_planned() {
+    for postgres in servers() {
+        let (_, _home, mut server) = serve(
+            postgres,
+            "parameters",
+            "CREATE TABLE orders (id int PRIMARY KEY, total numeric); INSERT INTO orders SELECT n, n FROM generate_series(1, 1000) n; ANALYZE orders;",
+        );
+        let sql = "SELECT total FROM orders WHERE id = $1 AND total > $2";
+        let explained = server.call("explain_query", json!({"sql": sql}));
+        if version(postgres) >= 160_000 {
+            assert!(explained["plan"].to_string().contains("id = $1"), "{explained}");
+        } else {
+            assert_eq!(explained["error"]["code"], "statement_refused", "{explained}");
+            assert!(explained["error"]["hint"].as_str().unwrap().contains("PostgreSQL 16"), "{explained}");
+        }
+        let analyzed = server.call("explain_query", json!({"sql": sql, "analyze": true}));
+        assert_eq!(analyzed["error"]["code"], "statement_refused", "{analyzed}");
+        assert_eq!(server.call("run_sql", json!({"sql": sql}))["error"]["code"], "statement_refused");
+        let refused = server.call("explain_query", json!({"sql": "SELECT pg_sleep($1)"}));
+        assert_eq!(refused["error"]["code"], "function_refused", "{refused}");
+    }
+}

@@ -16,7 +16,7 @@ use crate::audit::OpenEntry;
 use crate::database::catalog::{Snapshot, TableDescription};
 use crate::database::result_set::ResultSet;
 use crate::database::{DatabaseError, Explanation, ListRequest, ReadOptions, TablePage};
-use crate::guard::ApprovedSql;
+use crate::guard::{ApprovedSql, Rejection};
 
 /// How long TUDB waits past the server's own time limit before it cancels the statement itself.
 const SERVER_HEAD_START: Duration = Duration::from_millis(250);
@@ -142,19 +142,33 @@ impl PostgresSession<'_> {
         options: &ReadOptions,
     ) -> Result<Explanation, DatabaseError> {
         let engine = self.engine;
+        let version = engine.server().map_or("", |server| server.version.as_str());
+        let digits = version.split(|character: char| !character.is_ascii_digit()).next();
+        let major = digits.and_then(|digits| digits.parse::<u32>().ok());
+        if sql.has_parameters() && major.is_none_or(|major| major < 16) {
+            return Err(DatabaseError::Ruled(Rejection::parameter_of_plan(version)));
+        }
         self.within(options, async |connection, opened| {
             let mut checked = engine.look_up(connection, opened, sql).await?;
             engine.confirm(connection, opened, sql, &mut checked).await?;
             // A verbose plan names every column that a scan reads, also denied columns.
-            let verbose = engine.settings.column_rules.is_empty();
-            let opening = match (verbose, analyze) {
-                (true, true) => "EXPLAIN (FORMAT JSON, VERBOSE, ANALYZE) SELECT * FROM (",
-                (true, false) => "EXPLAIN (FORMAT JSON, VERBOSE) SELECT * FROM (",
-                (false, true) => "EXPLAIN (FORMAT JSON, ANALYZE) SELECT * FROM (",
-                (false, false) => "EXPLAIN (FORMAT JSON) SELECT * FROM (",
+            let verbose = if engine.settings.column_rules.is_empty() { ", VERBOSE" } else { "" };
+            let kind = if sql.has_parameters() {
+                ", GENERIC_PLAN"
+            } else if analyze {
+                ", ANALYZE"
+            } else {
+                ""
             };
-            let sent = format!("{opening}{}\n) q", checked.text.text());
-            let explained = connection.fetch_one(sqlx::query(approved(sent)).persistent(false)).await;
+            let opening = format!("EXPLAIN (FORMAT JSON{verbose}{kind}) SELECT * FROM (");
+            let sent = format!("{opening}{}\n) q", sql.with_parameters(&checked.text));
+            let explained = if sql.has_parameters() {
+                // A prepared statement would want values. This text is one statement, because the guard refuses
+                // semicolons.
+                sqlx::raw_sql(approved(sent)).fetch_one(connection).await
+            } else {
+                connection.fetch_one(sqlx::query(approved(sent)).persistent(false)).await
+            };
             let place = opening.chars().count();
             let row = explained
                 .map_err(|error| sql_error(error, Some((place, &checked.text))))
