@@ -21,7 +21,7 @@ mod session;
 mod statement;
 mod value_kinds;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -105,6 +105,8 @@ pub struct PostgresEngine {
     permits: Arc<Semaphore>,
     /// Cloned for each connection in use, so their number is the reference count minus one.
     connections_in_use: Arc<()>,
+    /// Number of permits that are taken away for a while, because the server lets in no more connections.
+    given_up: Arc<AtomicUsize>,
     shapes: Shapes,
     server: OnceLock<Box<ServerReport>>,
     /// Locked by the call that inspects the server first.
@@ -256,6 +258,7 @@ impl PostgresEngine {
             endpoints: Endpoints::new(target.endpoints, target.role, target.choose_first, patience),
             patience,
             connections_in_use: Arc::default(),
+            given_up: Arc::default(),
             permits: Arc::new(Semaphore::new(limits.max_connections as usize)),
             shapes: Shapes::default(),
             server: OnceLock::new(),
@@ -359,16 +362,21 @@ impl PostgresEngine {
         // A server with this encoding does not know what its texts are, and refuses to send those that are not UTF-8.
         let is_ascii = self.server().is_some_and(|server| server.encoding == "SQL_ASCII");
         let encoding = if is_ascii { "SET LOCAL client_encoding='SQL_ASCII';" } else { "" };
-        // From version 14 on the server detects a lost client by itself, however the connection ended.
+        // From version 14 on the server detects a lost client by itself, however the connection ended. A proxy in between
+        // may close its half of a silent connection while the answer is still awaited.
+        let check = if self.is_direct() {
+            "CASE WHEN pg_catalog.textregexeq(pg_catalog.current_setting('server_version_num'),'^(1[4-9]|[2-9][0-9])') \
+             THEN pg_catalog.set_config('client_connection_check_interval','1000',true) END"
+        } else {
+            "NULL"
+        };
         format!(
             "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};SET LOCAL lock_timeout={lock_timeout_ms};\
              SET LOCAL idle_in_transaction_session_timeout={idle};SET LOCAL TimeZone={time_zone};\
              SET LOCAL DateStyle={date_style};SET LOCAL IntervalStyle={interval_style};SET LOCAL bytea_output='hex';\
              SET LOCAL extra_float_digits=1;SET LOCAL standard_conforming_strings=on;\
              SET LOCAL constraint_exclusion=off;{rules}{encoding}SET LOCAL application_name={application_name};\
-             SELECT pg_catalog.pg_backend_pid(),{callers},\
-             CASE WHEN pg_catalog.textregexeq(pg_catalog.current_setting('server_version_num'),'^(1[4-9]|[2-9][0-9])') \
-             THEN pg_catalog.set_config('client_connection_check_interval','1000',true) END{own}",
+             SELECT pg_catalog.pg_backend_pid(),{callers},{check}{own}",
             idle = timeout_ms + 10_000,
             callers = self.callers_path(),
             own = match path {

@@ -19,6 +19,7 @@ mod door;
 mod elicitation;
 mod eval;
 mod faults;
+mod in_between;
 mod injections;
 mod other_users;
 mod pooler;

@@ -27,6 +27,12 @@ const NEVER_REACHED: Duration = Duration::from_secs(3);
 /// Pause before the second attempt after a connection broke while it was opened.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
+/// How long a source uses one connection less after the server let in no more.
+const GIVEN_UP_FOR: Duration = Duration::from_secs(60);
+
+/// The server's error `too_many_connections`.
+const TOO_MANY_CONNECTIONS: &str = "53300";
+
 /// Hint for a server that accepts the connection and then does not answer.
 const NO_ANSWER: &str =
     "It lets in and does not answer: the backends of its pooler may all be in use, or the server hangs.";
@@ -90,7 +96,11 @@ impl PostgresEngine {
         let (mut last, mut was_silent) = (None, false);
         for _ in 0..=self.limits.max_connections {
             let mut permit = self.permit().await?;
-            let connection = Some(self.acquire().await?);
+            let Some(connection) = self.acquire().await? else {
+                self.give_up(permit);
+                continue;
+            };
+            let connection = Some(connection);
             permit.in_use = Some(Arc::clone(&self.connections_in_use));
             let mut transaction = OpenTransaction {
                 connection,
@@ -163,7 +173,7 @@ impl PostgresEngine {
     /// cannot fill the server with backends.
     async fn permit(&self) -> Result<Permit, DatabaseError> {
         match tokio::time::timeout(self.patience, Arc::clone(&self.permits).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(Permit { _permit: permit, in_use: None }),
+            Ok(Ok(permit)) => Ok(Permit { permit, in_use: None }),
             _ if self.are_all_taken() => Err(self.no_connection(NoConnection::AllTaken)),
             // The other permits belong to calls that are still waiting for the server.
             _ => Err(self.unreachable()),
@@ -280,14 +290,15 @@ impl PostgresEngine {
     }
 
     /// Takes a connection from the pool. After a failure it tries once more: with a new password, with another
-    /// endpoint, or after a short pause.
-    async fn acquire(&self) -> Result<PoolConnection<Postgres>, DatabaseError> {
+    /// endpoint, or after a short pause. `None` if the server lets in no more connections than those in use.
+    async fn acquire(&self) -> Result<Option<PoolConnection<Postgres>>, DatabaseError> {
         self.refresh_password(false).await?;
         if self.endpoints.is_open() {
             self.choose_way().await?;
         }
         let error = match self.wait().await {
-            Ok(connection) => return Ok(connection),
+            Ok(connection) => return Ok(Some(connection)),
+            Err(NoConnection::Failed(error)) if self.is_full(&error) => return Ok(None),
             Err(NoConnection::Failed(error)) => error,
             Err(other) => return Err(self.no_connection(other)),
         };
@@ -302,7 +313,37 @@ impl PostgresEngine {
         } else {
             return Err(self.connect_error(error));
         }
-        self.wait().await.map_err(|error| self.no_connection(error))
+        match self.wait().await {
+            Ok(connection) => Ok(Some(connection)),
+            Err(NoConnection::Failed(error)) if self.is_full(&error) => Ok(None),
+            Err(error) => Err(self.no_connection(error)),
+        }
+    }
+
+    /// True if a server that serves other connections of this source closes a new one. PGlite's socket server has one
+    /// connection, and resets the second one.
+    fn is_full(&self, error: &sqlx::Error) -> bool {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        let is_closed = match error {
+            sqlx::Error::Io(error) => {
+                matches!(error.kind(), ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof)
+            }
+            sqlx::Error::Database(error) => error.code().as_deref() == Some(TOO_MANY_CONNECTIONS),
+            _ => false,
+        };
+        is_closed && Arc::strong_count(&self.connections_in_use) > 1
+    }
+
+    /// Uses one connection less for a while. The next wait is for a connection of this source that another read returns.
+    fn give_up(&self, permit: Permit) {
+        permit.permit.forget();
+        self.given_up.fetch_add(1, Ordering::Relaxed);
+        let (permits, given_up) = (Arc::clone(&self.permits), Arc::clone(&self.given_up));
+        tokio::spawn(async move {
+            tokio::time::sleep(GIVEN_UP_FOR).await;
+            given_up.fetch_sub(1, Ordering::Relaxed);
+            permits.add_permits(1);
+        });
     }
 
     /// Waits for a connection. The pool keeps trying a server that refuses, which is right while the server restarts,
@@ -345,7 +386,8 @@ impl PostgresEngine {
 
     /// True if all connections that the source may have are in use.
     fn are_all_taken(&self) -> bool {
-        Arc::strong_count(&self.connections_in_use) > self.limits.max_connections as usize
+        let most = (self.limits.max_connections as usize).saturating_sub(self.given_up.load(Ordering::Relaxed));
+        Arc::strong_count(&self.connections_in_use) > most
     }
 
     /// Gives new connections a new password when the current one is old or was refused. Returns true if it did.

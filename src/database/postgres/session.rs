@@ -57,7 +57,7 @@ pub(super) struct OpenTransaction {
 
 /// Permission to use one of the source's connections. A backend that does not end keeps its permit.
 pub(super) struct Permit {
-    pub(super) _permit: OwnedSemaphorePermit,
+    pub(super) permit: OwnedSemaphorePermit,
     /// A clone of the engine's counter, which counts connections in use. `None` while the read waits for its
     /// connection.
     pub(super) in_use: Option<Arc<()>>,
