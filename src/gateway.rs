@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::allocation;
 use crate::audit::{AuditLog, EntryStart, Finished, OpenEntry, Outcomes};
 use crate::config::{Config, SourceConfig};
 use crate::database::advice;
@@ -37,6 +38,9 @@ use snapshots::Snapshots;
 pub use options::{user, wanted_rows};
 pub use requests::{AskDatabase, DescribeTable, ExplainQuery, ListTables, RunSql};
 pub use snapshots::SourceCheck;
+
+/// The tree of a longer statement takes megabytes, which are given back as soon as the statement is judged.
+const LARGE_SQL_BYTES: usize = 4_096;
 
 /// How long closing the connections may take.
 const CLOSING: Duration = Duration::from_millis(300);
@@ -119,10 +123,12 @@ struct Slots {
 }
 
 impl Slots {
-    async fn take(&self) -> Result<SemaphorePermit<'_>, ToolError> {
-        if let Ok(permit) = self.running.try_acquire() {
-            return Ok(permit);
-        }
+    /// Waits for a slot.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Busy`] when too many calls wait already.
+    async fn wait(&self) -> Result<SemaphorePermit<'_>, ToolError> {
         let busy = || {
             ToolError::new(Code::Busy, "too many calls wait for this source")
                 .hint("Wait for answers before sending more calls.")
@@ -437,10 +443,17 @@ impl Gateway {
         let source = self.source(source_name)?;
         let mut options = options(source)?;
         let dialect = self.dialect(source)?;
+        let check = |sql: &str| {
+            let approve = if reading.plans() { guard::approve_plan } else { guard::approve };
+            let approved = approve(sql, dialect, &source.limits);
+            if sql.len() > LARGE_SQL_BYTES {
+                allocation::give_back();
+            }
+            approved
+        };
         let mut approved = None;
         if let Some(sql) = reading.sql() {
-            let approve = if reading.plans() { guard::approve_plan } else { guard::approve };
-            approved = Some(approve(sql, dialect, &source.limits)?);
+            approved = Some(check(sql)?);
             options.identity = user(source, user_id)?;
             // The counts of `analyze` include rows that the user may not see.
             if options.identity.is_some() && reading.analyzes() {
@@ -449,12 +462,21 @@ impl Gateway {
             }
         }
         let slots = self.slots.get(&source.name).ok_or_else(ToolError::internal)?;
-        if slots.running.available_permits() == 0 {
-            caller.stage("waiting for other calls");
-        }
-        let permit = tokio::select! {
-            permit = slots.take() => permit?,
-            () = caller.cancel.cancelled() => return Err(DatabaseError::Cancelled.into()),
+        let permit = match slots.running.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => {
+                caller.stage("waiting for other calls");
+                // The names of a statement take many times the memory of its text. A call that waits has only the text.
+                approved = None;
+                let permit = tokio::select! {
+                    permit = slots.wait() => permit?,
+                    () = caller.cancel.cancelled() => return Err(DatabaseError::Cancelled.into()),
+                };
+                if let Some(sql) = reading.sql() {
+                    approved = Some(check(sql)?);
+                }
+                permit
+            }
         };
         let database = self.router.database(&source.name).await?;
         Ok(Prepared { source, options, dialect, approved, _permit: permit, database })

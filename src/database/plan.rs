@@ -30,8 +30,9 @@ const FAR_OFF: f64 = 10.0;
 
 impl Explanation {
     /// Reads the result of `EXPLAIN (FORMAT JSON)` of PostgreSQL, with or without ANALYZE.
-    pub fn from_postgres(explained: Value) -> Self {
-        let plan = explained.get(0).and_then(|first| first.get("Plan")).cloned().unwrap_or_default();
+    pub fn from_postgres(mut explained: Value) -> Self {
+        // A plan can be large, so it is moved.
+        let plan = explained.get_mut(0).and_then(|first| first.get_mut("Plan")).map(Value::take).unwrap_or_default();
         let mut explanation = Explanation {
             cost: number(&plan, "Total Cost"),
             estimated_rows: number(&plan, "Plan Rows"),

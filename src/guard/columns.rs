@@ -188,9 +188,8 @@ pub struct TableName {
 pub struct Wildcard {
     /// `t` of `t.*`.
     pub of: Option<String>,
-    /// Tables in FROM of the same SELECT, in order. `None` is a sub-query, a function or a join by column names. After
-    /// it, the positions of columns are unknown.
-    pub from: Vec<Option<TableName>>,
+    /// Index in [`ColumnUses::from_lists`]. `None` for a wildcard outside of a select list.
+    pub from: Option<usize>,
     /// Position in the outermost select list. `None` for a wildcard elsewhere.
     pub place: Option<usize>,
 }
@@ -213,6 +212,9 @@ pub struct ColumnUses {
     pub derived: BTreeSet<String>,
     pub plain: Vec<PlainItem>,
     pub wildcards: Vec<Wildcard>,
+    /// For each SELECT with a wildcard, the tables in its FROM, in order. `None` is a sub-query, a function or a join by
+    /// column names. After it, the positions of columns are unknown.
+    pub from_lists: Vec<Vec<Option<TableName>>>,
     /// Whether the statement joins by column names that are not written, or renames a table's columns.
     pub renames: bool,
     /// Whether the outermost query sorts or groups by the position of a column.
@@ -291,7 +293,11 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
         for wildcard in &uses.wildcards {
             let covers = match &wildcard.of {
                 Some(of) => means_table(of),
-                None => wildcard.from.iter().flatten().any(|name| table.is_named(name.schema.as_deref(), &name.table)),
+                None => uses
+                    .tables_of(wildcard)
+                    .iter()
+                    .flatten()
+                    .any(|name| table.is_named(name.schema.as_deref(), &name.table)),
             };
             if covers && (!table.denied.is_empty() || wildcard.place.is_none()) {
                 return Err(table.refuse("*"));
@@ -334,7 +340,7 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
                     (Some(of), Some(name)) => name.known_as == *of,
                     (Some(_), None) => false,
                 };
-                let tables: Vec<&Option<TableName>> = wildcard.from.iter().filter(stands_for).collect();
+                let tables: Vec<&Option<TableName>> = uses.tables_of(wildcard).iter().filter(stands_for).collect();
                 let ruled_one = match tables.as_slice() {
                     [Some(name)] => find(name),
                     _ => None,
@@ -358,6 +364,11 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
 }
 
 impl ColumnUses {
+    /// The tables in FROM of the SELECT that has the wildcard.
+    fn tables_of(&self, wildcard: &Wildcard) -> &[Option<TableName>] {
+        wildcard.from.and_then(|index| self.from_lists.get(index)).map_or(&[], Vec::as_slice)
+    }
+
     /// Whether a qualifier may mean the table. It may not if it is known to mean another one.
     fn may_mean(&self, of: &str, table: &RuledTable) -> bool {
         let named = |name: &&TableName| name.known_as == of;

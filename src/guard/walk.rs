@@ -255,7 +255,8 @@ impl Walk<'_> {
                     known_as: table.clone(),
                 };
                 let place = (self.level == 1).then_some(0);
-                self.uses.wildcards.push(Wildcard { of: None, from: vec![Some(name.clone())], place });
+                self.uses.wildcards.push(Wildcard { of: None, from: Some(self.uses.from_lists.len()), place });
+                self.uses.from_lists.push(vec![Some(name.clone())]);
                 self.uses.tables.push(name);
                 self.relation_name(schema.as_deref(), &table)
             }
@@ -315,6 +316,7 @@ impl Walk<'_> {
                 self.exprs(list)?;
             }
         }
+        let mut list = None;
         for (place, item) in projection.iter().enumerate() {
             match item {
                 SelectItem::UnnamedExpr(expr) => self.item(expr, None, place)?,
@@ -323,11 +325,11 @@ impl Walk<'_> {
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
                     self.understand_name(name);
                     let of = self.parts(name)?.pop();
-                    self.note_wildcard(of, from, place);
+                    self.note_wildcard(of, from, &mut list, place);
                     self.wildcard(options)?;
                 }
                 SelectItem::Wildcard(options) => {
-                    self.note_wildcard(None, from, place);
+                    self.note_wildcard(None, from, &mut list, place);
                     self.wildcard(options)?;
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(expr), options) => {

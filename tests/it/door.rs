@@ -159,3 +159,33 @@ fn the_client_s_words_are_cut_in_the_record() {
     assert_eq!(records[0]["client"], format!("{0}/{0}", "n".repeat(200)));
     assert!(records[0].get("traceparent").is_none());
 }
+
+/// Statements of many names, whose parts take many times the memory of their text.
+#[test]
+fn many_statements_of_many_names_take_little_memory() {
+    let names = |count: usize, name: &dyn Fn(usize) -> String| (0..count).map(name).collect::<Vec<_>>().join(",");
+    let letters =
+        |n: usize| -> String { [n / 676, n / 26 % 26, n % 26].map(|at| char::from(b'a' + at as u8)).iter().collect() };
+    for text in [
+        format!("SELECT 1 FROM {}", names(4_900, &|n| format!("x{}", letters(n)))),
+        format!("SELECT {}", names(4_900, &|n| format!("x{}", letters(n)))),
+        format!("SELECT {}", names(2_400, &|n| format!("x{0}.y{0}", letters(n)))),
+        format!("SELECT {} FROM {}", vec!["*"; 2_000].join(","), names(2_000, &|n| format!("x{}", letters(n)))),
+    ] {
+        let home = Home::new("names").set("TUDB_MODEL", "builtin");
+        let mut server = home.serve();
+        let slow: Vec<u64> = (0..RUNNING).map(|_| server.send_call("run_sql", json!({"sql": SLOW}))).collect();
+        std::thread::sleep(Duration::from_millis(300));
+        let ids: Vec<u64> = (0..150).map(|_| server.send_call("run_sql", json!({"sql": text}))).collect();
+        std::thread::sleep(Duration::from_millis(1_500));
+        for id in slow {
+            server.notify("notifications/cancelled", json!({"requestId": id}));
+        }
+        for id in ids {
+            assert!(!server.answer(id).is_null());
+        }
+        let peak = peak_memory_kb(&server.child);
+        println!("{} …: peak {peak} kB", text.get(..30).unwrap());
+        assert!(peak < PEAK_KB, "{peak} kB: {}", text.get(..60).unwrap());
+    }
+}

@@ -119,7 +119,7 @@ impl Walk<'_> {
                 FunctionArgExpr::QualifiedWildcard(name) => {
                     self.understand_name(name);
                     let of = self.parts(name)?.pop();
-                    self.uses.wildcards.push(Wildcard { of, from: Vec::new(), place: None });
+                    self.uses.wildcards.push(Wildcard { of, from: None, place: None });
                 }
                 FunctionArgExpr::Wildcard => {}
                 FunctionArgExpr::WildcardWithOptions(options) => self.wildcard(options)?,
@@ -196,7 +196,7 @@ impl Walk<'_> {
             Expr::QualifiedWildcard(name, _) => {
                 self.understand_name(name);
                 let of = self.parts(name)?.pop();
-                self.uses.wildcards.push(Wildcard { of, from: Vec::new(), place: None });
+                self.uses.wildcards.push(Wildcard { of, from: None, place: None });
                 Ok(())
             }
             Expr::CompoundFieldAccess { root, access_chain } => {

@@ -43,17 +43,28 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Records a wildcard and the tables that it may cover.
-    pub(super) fn note_wildcard(&mut self, of: Option<String>, from: &[TableWithJoins], place: usize) {
-        let mut tables = Vec::new();
-        for TableWithJoins { relation, joins } in from {
-            self.tables_of(relation, &mut tables);
-            for join in joins {
-                self.tables_of(&join.relation, &mut tables);
-            }
-        }
+    /// Records a wildcard and the tables that it may cover. `list` is the index of the SELECT's list of tables. All
+    /// wildcards of a SELECT share one list.
+    pub(super) fn note_wildcard(
+        &mut self,
+        of: Option<String>,
+        from: &[TableWithJoins],
+        list: &mut Option<usize>,
+        place: usize,
+    ) {
         let place = (self.level == 1).then_some(place);
-        self.uses.wildcards.push(Wildcard { of, from: tables, place });
+        if list.is_none() {
+            let mut tables = Vec::new();
+            for TableWithJoins { relation, joins } in from {
+                self.tables_of(relation, &mut tables);
+                for join in joins {
+                    self.tables_of(&join.relation, &mut tables);
+                }
+            }
+            *list = Some(self.uses.from_lists.len());
+            self.uses.from_lists.push(tables);
+        }
+        self.uses.wildcards.push(Wildcard { of, from: *list, place });
     }
 
     fn tables_of(&self, factor: &TableFactor, into: &mut Vec<Option<TableName>>) {
