@@ -323,6 +323,10 @@ impl TableDescription {
             column.default = column.default.take().filter(|text| !names_hidden(text));
             column.generated = column.generated.take().filter(|text| !names_hidden(text));
             column.check = column.check.take().filter(|text| !names_hidden(text));
+            // The check of a domain says VALUE, and no column's name.
+            if column.masked {
+                (column.default, column.generated, column.check) = (None, None, None);
+            }
         }
         self.primary_key.retain(|column| !is_hidden(column));
         self.unique.retain(shows);

@@ -376,6 +376,9 @@ impl<'a> Reader<'a> {
         names: &mut Collected,
     ) -> Result<(), Rejection> {
         let is_word = self.kind(at) == Some(Kind::Word) && !dotted;
+        if is_word && self.is_keyword_of_syntax(at) {
+            return Ok(());
+        }
         if is_word && BEFORE_PARENTHESIS.split_ascii_whitespace().any(|keyword| keyword == name) {
             // Some of these words are never functions for the server, even if a user creates one.
             if !self.is_reserved_word(at) || matches!(name.as_str(), "left" | "right" | "cross" | "natural") {
@@ -442,6 +445,9 @@ impl<'a> Reader<'a> {
                 continue;
             }
             if dotted || !self.is(at + 1, b'(') {
+                continue;
+            }
+            if self.is_keyword_of_syntax(at) {
                 continue;
             }
             let keyword = self.keyword(at);

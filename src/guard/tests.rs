@@ -219,6 +219,16 @@ fn tables_are_qualified_wherever_they_stand() {
             "SELECT 1 FROM ROWS FROM (abs(1), abs(2)) AS r, ONLY s.t AS y, s.rows FETCH FIRST 1 ROWS ONLY",
         ),
         (
+            "SELECT (SELECT c FROM (VALUES ('q'), (x)) v(c)) FROM u, ROWS FROM (abs(1), abs(2)) AS g(a, b)",
+            "SELECT (SELECT c FROM (VALUES ('q'), (x)) v(c)) FROM s.u, ROWS FROM (abs(1), abs(2)) AS g(a, b)",
+        ),
+        (
+            "SELECT 1 FROM (WITH RECURSIVE q AS (SELECT 1) SEARCH DEPTH FIRST BY x, u SET z SELECT 1) y, ONLY t AS v",
+            "SELECT 1 FROM (WITH RECURSIVE q AS (SELECT 1) SEARCH DEPTH FIRST BY x, u SET z SELECT 1) y, ONLY s.t AS v",
+        ),
+        ("SELECT count(*) distinct FROM ONLY t AS y, u", "SELECT count(*) distinct FROM ONLY s.t AS y, s.u"),
+        ("SELECT 1 FROM abs(1) WITH ORDINALITY, ONLY t AS y", "SELECT 1 FROM abs(1) WITH ORDINALITY, ONLY s.t AS y"),
+        (
             "SELECT 1 FROM ONLY t AS y, LATERAL (SELECT x FROM u) z",
             "SELECT 1 FROM ONLY s.t AS y, LATERAL (SELECT x FROM s.u) z",
         ),
@@ -233,6 +243,19 @@ fn tables_are_qualified_wherever_they_stand() {
         ("WITH q AS (SELECT 1) SELECT 1 FROM q WINDOW t AS (ORDER BY 1) UNION ALL TABLE t", true),
     ] {
         assert_eq!(qualified(sql), (sql.to_owned(), has_bare_tables), "{sql}");
+    }
+}
+
+/// All wildcards of a SELECT share one list of its tables.
+#[test]
+fn many_wildcards_over_many_tables_take_little_memory() {
+    let tables: Vec<String> = (0..2_000).map(|n| format!("t{n}")).collect();
+    let sql = format!("SELECT {} FROM {}", vec!["*"; 2_000].join(","), tables.join(","));
+    for dialect in [Dialect::Postgresql, Dialect::Sqlite] {
+        let approved = approve(&sql, dialect, &Limits::default()).unwrap();
+        let uses = approved.names().uses.as_ref().unwrap();
+        assert_eq!((uses.wildcards.len(), uses.from_lists.len()), (2_000, 1));
+        assert!(approved.to_pipe().unwrap().get().len() < 40 * sql.len());
     }
 }
 

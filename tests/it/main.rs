@@ -21,6 +21,7 @@ mod eval;
 mod faults;
 mod in_between;
 mod injections;
+mod other_operators;
 mod other_users;
 mod pooler;
 mod postgres;

@@ -208,7 +208,7 @@ macro_rules! distinct {
 }
 
 /// Condition under which `frequent_values` is read. The number of rows of a table says nothing about those that inherit
-/// from it.
+/// from it. Statistics are stored compressed, to a hundredth of their length at best.
 macro_rules! has_frequent_values {
     ($most:literal) => {
         concat!(
@@ -216,7 +216,7 @@ macro_rules! has_frequent_values {
             " BETWEEN 1 AND ",
             $most,
             " AND NOT (s.n_distinct < 0 AND s.inherited AND c.relkind = 'r')
-      AND coalesce(pg_column_size(s.most_common_vals), 0) + coalesce(pg_column_size(s.histogram_bounds), 0) < 100000"
+      AND coalesce(pg_column_size(s.most_common_vals), 0) + coalesce(pg_column_size(s.histogram_bounds), 0) < 8000"
         )
     };
 }
@@ -264,8 +264,8 @@ macro_rules! kin_tree {
 }
 
 pub(super) use {
-    are_partial, base_types, distinct, foreign, frequent_values, has_frequent_values, is_list, kind, known_values,
-    rows, type_name, visible,
+    are_partial, distinct, foreign, frequent_values, has_frequent_values, is_list, kind, known_values, rows, type_name,
+    visible,
 };
 
 fn describe_query() -> String {

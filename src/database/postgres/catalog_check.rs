@@ -22,8 +22,7 @@ use crate::guard::{Names, extensions, functions, relations};
 /// The look-up. The file documents its parameters and columns.
 const REACHED: &str = include_str!("catalog_check.sql");
 
-/// Operators that keywords stand for: IN, BETWEEN, LIKE, NULLIF, CASE .. WHEN, USING, SIMILAR TO. Each has a built-in
-/// for text, which a plain literal prefers. So a user's operator is chosen only for values of its own types.
+/// Operators that keywords stand for: IN, BETWEEN, LIKE, NULLIF, CASE .. WHEN, USING, SIMILAR TO.
 const OPERATORS_OF_KEYWORDS: [&str; 11] = ["=", "<>", "<", ">", "<=", ">=", "~~", "~~*", "!~~", "!~~*", "~"];
 
 /// The objects that the configuration vouches for, and the text of the look-up.
@@ -60,11 +59,11 @@ fn without_users(error: DatabaseError, schemas: &[String]) -> Refusal {
     Refusal { error, schemas, name: None }
 }
 
-/// What another user's object can do to the look-up: a definition that is too long to be written as text, or that has no
-/// form in UTF-8.
+/// What another user's object can do to the look-up: a definition that is too long to be written as text, that has no
+/// form in UTF-8, or that takes too long to be looked through.
 fn unread(error: DatabaseError, schemas: &[String]) -> Refusal {
     let is_about_objects = matches!(&error, DatabaseError::Sql { sqlstate: Some(state), .. }
-        if state.starts_with("54") || state.starts_with("22") || matches!(state.as_str(), "53200" | "XX000"));
+        if state.starts_with("54") || state.starts_with("22") || matches!(state.as_str(), "53200" | "57014" | "XX000"));
     if !is_about_objects {
         return Refusal::from(error);
     }
@@ -122,7 +121,7 @@ enum Reach {
     #[serde(rename = "operator inside")]
     OperatorInside,
     Operator,
-    /// An operator that a user defined between types of others.
+    /// An operator of a user that has the name of another one.
     Lookalike,
     #[serde(rename = "operator class")]
     OperatorClass,
@@ -133,7 +132,7 @@ enum Reach {
     #[serde(rename = "foreign table")]
     ForeignTable,
     Type,
-    /// A schema with too many objects to check.
+    /// A schema with too many objects to check, or a domain with too long a check.
     Crowded,
     /// The schema in which a relation is found that the statement writes without one.
     Found,
@@ -456,7 +455,7 @@ impl Finding {
         DatabaseError::NotVouched {
             is_relation: matches!(self.what, Reach::Relation | Reach::RelationInside | Reach::ForeignTable),
             reason: match self.what {
-                Reach::Crowded => "has more operators, or functions of a name, than are looked through",
+                Reach::Crowded => "has more operators, functions of a name, or conditions than are looked through",
                 Reach::ForeignTable => "is on another server, and the source's allow_foreign_tables is false",
                 Reach::Relation | Reach::RelationInside => "can show secrets, other sessions or files of the server",
                 Reach::Type => "is a type whose input function is a user's",

@@ -89,7 +89,8 @@ WITH RECURSIVE
             WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) part
         WHERE r.class <> 'c' AND t.oid = r.oid AND part.oid >= 16384
       UNION ALL SELECT 'm', t.oid FROM pg_constraint k,
-          LATERAL regexp_matches(k.conbin::text, '[ (](\d{5,})', 'g') m JOIN pg_type t ON t.oid = m[1]::oid
+          LATERAL regexp_matches(CASE WHEN pg_column_size(k.conbin) < 50000 THEN k.conbin::text END, '[ (](\d{5,})', 'g') m
+          JOIN pg_type t ON t.oid = m[1]::oid
         WHERE r.class IN ('m', 'l') AND k.contypid = r.oid AND t.oid >= 16384
       UNION ALL SELECT 'v', r.oid WHERE r.class IN ('m', 'l')
       UNION ALL SELECT 'v', t.typarray FROM pg_type t WHERE r.class = 'v' AND t.oid = r.oid AND t.typarray >= 16384) x),
@@ -111,7 +112,7 @@ WITH RECURSIVE
       JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'v'
         AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       JOIN pg_rewrite w ON w.ev_class = c.oid
-    UNION ALL SELECT k.conbin::text FROM pg_constraint k
+    UNION ALL SELECT CASE WHEN pg_column_size(k.conbin) < 50000 THEN k.conbin::text END FROM pg_constraint k
       WHERE k.contypid = ANY ((SELECT oids FROM made)::oid[]) AND k.connamespace <> 'information_schema'::regnamespace
     -- From version 18 on a generated column may be computed when it is read.
     UNION ALL SELECT f.adbin::text FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
@@ -126,26 +127,39 @@ WITH RECURSIVE
       LATERAL regexp_matches(tree, ':(?!\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m WHERE length(m[1]) < 11
     UNION SELECT DISTINCT n::oid FROM trees, LATERAL regexp_matches(tree, '\(o ([\d ]+)\)', 'g') m,
       unnest(string_to_array(m[1], ' ')) n),
+  -- Operators of the names, and whether a superuser or the owner of the database made them.
+  named_operators AS (
+    SELECT o.*, EXISTS (SELECT 1 FROM pg_roles r WHERE r.oid = o.oprowner AND (r.rolsuper
+        OR r.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()))) AS is_trusted,
+      EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e')
+        AND EXISTS (SELECT 1 FROM pg_roles r WHERE r.oid = o.oprowner AND r.rolsuper) AS is_extensions
+    FROM pg_operator o WHERE o.oid >= 16384 AND (o.oprname = ANY ($4) OR o.oprname = ANY ($8))
+      AND o.oprnamespace IN (SELECT oid FROM path)),
+  -- Types of operands of other users' operators that a value of another type can become without a cast in pg_cast: a value
+  -- of the base type becomes one of a domain, a row becomes one of a composite type, also in arrays.
+  open_types AS (SELECT t.oid FROM pg_type t
+    WHERE t.oid IN (SELECT o.oprleft FROM named_operators o UNION SELECT o.oprright FROM named_operators o)
+      AND (t.typtype IN ('d', 'c') OR t.typcategory = 'A' AND EXISTS (SELECT 1 FROM pg_type e
+        WHERE e.oid = t.typelem AND (e.typtype IN ('d', 'c') OR e.oid < 16384)))),
+  -- Types of operands that a value of the statement has, or becomes by an implicit cast.
+  operands AS (SELECT x.oid FROM (SELECT o.oprleft AS oid FROM named_operators o UNION SELECT o.oprright FROM named_operators o) x
+    WHERE x.oid <> 0 AND (x.oid < 16384 OR x.oid = ANY ((SELECT oids FROM met)::oid[]) OR EXISTS (SELECT 1 FROM pg_cast k
+      WHERE k.casttarget = x.oid AND k.castcontext = 'i'
+        AND (k.castsource < 16384 OR k.castsource = ANY ((SELECT oids FROM met)::oid[]))))),
   operators AS (
-    -- An operator between types of others that has the name of another operator is a lookalike: it can change the
-    -- meaning of other users' statements. Operators that came with an extension are not.
-    SELECT o.oid, o.oprcom, o.oprnegate, o.oprnamespace, CASE WHEN (o.oprnamespace <> 'pg_catalog'::regnamespace
-        AND NOT EXISTS (SELECT 1 FROM pg_type t WHERE t.oid >= 16384 AND t.oid IN (o.oprleft, o.oprright)
-          AND t.typowner = o.oprowner)
+    -- An operator of another user that has the name of another operator is a lookalike: it can change the meaning of
+    -- statements. A literal becomes a value of any type, so such an operator may be chosen if one of its operands is
+    -- there. Of those that a superuser or the owner of the database made, both have to be. Operators that came with an
+    -- extension are no lookalikes.
+    SELECT o.oid, o.oprcom, o.oprnegate, o.oprnamespace, CASE WHEN NOT o.is_extensions
+        AND o.oprnamespace <> 'pg_catalog'::regnamespace AND (NOT o.is_trusted OR o.oprleft < 16384 AND o.oprright < 16384)
         AND EXISTS (SELECT 1 FROM pg_operator b
           WHERE b.oprname = o.oprname AND (b.oid < 16384 OR b.oprowner <> o.oprowner))
-        AND NOT EXISTS (SELECT 1 FROM pg_depend d JOIN pg_roles r ON r.oid = o.oprowner AND r.rolsuper
-          WHERE d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e'))
-      THEN 'lookalike' ELSE 'operator' END AS what FROM pg_operator o
-      WHERE o.oid >= 16384 AND (o.oprname = ANY ($4) OR o.oprname = ANY ($8))
-        AND o.oprnamespace IN (SELECT oid FROM path)
-        -- An operand has the type, or an implicit cast converts it to the type.
-        AND (o.oprleft < 16384 OR o.oprleft = ANY ((SELECT oids FROM met)::oid[]) OR EXISTS (SELECT 1 FROM pg_cast k
-          WHERE k.casttarget = o.oprleft AND k.castcontext = 'i'
-            AND (k.castsource < 16384 OR k.castsource = ANY ((SELECT oids FROM met)::oid[]))))
-        AND (o.oprright < 16384 OR o.oprright = ANY ((SELECT oids FROM met)::oid[]) OR EXISTS (SELECT 1 FROM pg_cast k
-          WHERE k.casttarget = o.oprright AND k.castcontext = 'i'
-            AND (k.castsource < 16384 OR k.castsource = ANY ((SELECT oids FROM met)::oid[]))))
+      THEN 'lookalike' ELSE 'operator' END AS what FROM named_operators o
+      WHERE CASE WHEN o.is_trusted THEN (o.oprleft = 0 OR o.oprleft IN (SELECT oid FROM operands))
+          AND (o.oprright = 0 OR o.oprright IN (SELECT oid FROM operands))
+        ELSE o.oprleft IN (SELECT oid FROM operands UNION ALL SELECT oid FROM open_types)
+          OR o.oprright IN (SELECT oid FROM operands UNION ALL SELECT oid FROM open_types) END
         -- Among operators with the same operand types the first of the path is chosen, which is the built-in.
         AND NOT EXISTS (SELECT 1 FROM pg_operator b WHERE b.oprnamespace = 'pg_catalog'::regnamespace
           AND b.oprname = o.oprname AND b.oprleft = o.oprleft AND b.oprright = o.oprright)
@@ -208,7 +222,11 @@ WITH RECURSIVE
       LATERAL (SELECT unnest(ARRAY[a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn,
           a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn]::oid[])
         UNION ALL SELECT o.oprcode FROM pg_operator o WHERE o.oid = a.aggsortop) f(oid)
-      WHERE c.oid >= 16384 AND f.oid <> 0)
+      WHERE c.oid >= 16384 AND f.oid <> 0),
+  -- Whether functions of several owners have a name. Once for each name: a user can give one name to many functions.
+  owners AS MATERIALIZED (SELECT x.proname, x.pronamespace, min(x.proowner) <> max(x.proowner) AS is_shared FROM pg_proc x
+    WHERE (x.proname, x.pronamespace) IN (SELECT q.proname, q.pronamespace FROM run r JOIN pg_proc q ON q.oid = r.chosen)
+    GROUP BY 1, 2)
 SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'information_schema') THEN 'user in ' ELSE '' END
       || qn.nspname, q.proname::text,
     CASE WHEN p.oid >= 16384 AND n.nspname IN ('pg_catalog', 'information_schema') THEN 'user in ' ELSE '' END
@@ -223,7 +241,7 @@ SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'inform
     NOT r.of_aggregate AND (p.proargtypes::oid[] && ARRAY['internal'::regtype::oid, 'cstring'::regtype::oid]
       OR p.prorettype IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype, 'cstring'::regtype)),
     (SELECT o.nspname::text FROM pg_namespace o WHERE o.oid = r.place),
-    (SELECT count(DISTINCT x.proowner) > 1 FROM pg_proc x WHERE x.proname = q.proname AND x.pronamespace = q.pronamespace),
+    (SELECT w.is_shared FROM owners w WHERE w.proname = q.proname AND w.pronamespace = q.pronamespace),
     -- True if a user made the chosen function, rather than the server or an extension.
     q.oid >= 16384 AND NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.classid = 'pg_proc'::regclass AND x.objid = q.oid
       AND x.deptype = 'e' AND q.proowner IN (SELECT oid FROM pg_roles WHERE rolsuper))
@@ -247,6 +265,12 @@ UNION ALL
 SELECT 'crowded', n.nspname::text, '', n.nspname::text, '', 'schema ' || quote_ident(n.nspname), NULL, 'v', '', true,
     n.nspname::text, false, true
   FROM crowded c JOIN pg_namespace n ON n.oid = c.oid
+UNION ALL
+-- Checks that are too long to be looked through.
+SELECT 'crowded', n.nspname::text, '', n.nspname::text, '', 'a check of domain ' || n.nspname || '.' || t.typname, NULL, 'v', '',
+    true, n.nspname::text, false, true
+  FROM pg_constraint k JOIN pg_type t ON t.oid = k.contypid JOIN pg_namespace n ON n.oid = t.typnamespace
+  WHERE k.contypid = ANY ((SELECT oids FROM made)::oid[]) AND pg_column_size(k.conbin) >= 50000
 UNION ALL
 -- A cast from a row type lets row.name call any function of one argument.
 SELECT 'cast', n.nspname::text, t.typname::text, n.nspname::text, t.typname::text,

@@ -14,16 +14,13 @@ use crate::dialect::Dialect;
 use crate::guard::{ApprovedSql, Names, QualifiedSql, Rejection, columns};
 use crate::quoting;
 
-/// Planner settings for the look-ups of names, and their reset for the caller's statement. Planning a look-up takes
-/// five times as long as running it, so one plan is kept for all parameters.
-const NAMES_ONLY: &str = "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; \
-    SET LOCAL enable_mergejoin = off; SET LOCAL enable_hashjoin = off";
-
-/// The state to which a failed look-up is undone. A message of its own: pgpool-II sends single statements about transactions
-/// to every server, and a message of several to the primary alone.
+/// The state to which the look-up is undone, with its settings.
 const SAVEPOINT: &str = "SAVEPOINT look_up";
-const AS_BEFORE: &str = "SET LOCAL plan_cache_mode = DEFAULT; SET LOCAL jit = DEFAULT; \
-    SET LOCAL enable_mergejoin = DEFAULT; SET LOCAL enable_hashjoin = DEFAULT";
+const ROLLBACK: &str = "ROLLBACK TO SAVEPOINT look_up";
+
+/// Limit of one look-up. It takes milliseconds, unless another user's objects make it long. Then the statement is tried
+/// without their schemas.
+const LOOK_UP_TIMEOUT_MS: u64 = 3_000;
 
 /// A statement that the catalog vouches for.
 pub(super) struct Checked {
@@ -32,6 +29,8 @@ pub(super) struct Checked {
     pub(super) masked: BTreeSet<usize>,
     /// True if another user can replace an object that the statement reads before it runs.
     pub(super) is_replaceable: bool,
+    /// True if the text has a table without a schema. In another transaction its name may mean another table.
+    pub(super) has_bare_tables: bool,
     /// The `search_path` under which the statement was checked.
     pub(super) path: String,
     /// Whether calls are written as those of built-ins.
@@ -76,28 +75,39 @@ impl PostgresEngine {
         opened: &Opened,
         approved: &ApprovedSql,
     ) -> Result<Checked, DatabaseError> {
-        let own = |error| sql_error(error, None);
+        self.look_up_for(connection, opened, approved, None).await
+    }
+
+    /// As [`PostgresEngine::look_up`]. With the `refusal` of an earlier look-up, only the try that follows it is made.
+    async fn look_up_for(
+        &self,
+        connection: &mut PgConnection,
+        opened: &Opened,
+        approved: &ApprovedSql,
+        refusal: Option<catalog_check::Refusal>,
+    ) -> Result<Checked, DatabaseError> {
         self.judge_encoding(approved)?;
         // The look-ups take milliseconds, but compiling them, which the planner chose by its estimate, took two
         // seconds. They read few rows. The hash and merge joins that the planner prefers read whole catalogs: 25 ms
         // with 10,000 tables.
-        if self.splits_begin() {
-            connection.execute(NAMES_ONLY).await.map_err(own)?;
-            connection.execute(SAVEPOINT).await.map_err(own)?;
-        } else {
-            connection.execute(AssertSqlSafe(format!("{NAMES_ONLY}; {SAVEPOINT}"))).await.map_err(own)?;
-        }
+        let settings = self.settings_of_look_up();
+        self.execute_both(connection, SAVEPOINT, &settings).await?;
         let vouched = &self.settings.vouched;
         let keep_plan = !self.is_pooled();
-        let vouch = catalog_check::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan).await;
+        let vouch = match refusal {
+            None => catalog_check::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan).await,
+            Some(refusal) => Err(refusal),
+        };
         let mut checked = match vouch {
             Ok(harmless) => {
+                let has_bare_tables = has_bare_tables(approved.names(), &harmless.relations);
                 let relations = with_missing(approved.names(), harmless.relations);
                 Checked {
                     has_built_ins: !harmless.shadowed.is_empty(),
                     text: approved.qualified(&as_built_in(harmless.shadowed), &relations),
                     masked: BTreeSet::new(),
-                    is_replaceable: harmless.is_replaceable || approved.names().has_bare_tables,
+                    is_replaceable: harmless.is_replaceable || has_bare_tables,
+                    has_bare_tables,
                     path: opened.callers_path.clone(),
                     relations,
                     refusal: None,
@@ -106,14 +116,41 @@ impl PostgresEngine {
             Err(refusal) if refusal.schemas.is_empty() => return Err(refusal.error),
             Err(refusal) => {
                 // The look-up itself may have failed.
-                connection.execute("ROLLBACK TO SAVEPOINT look_up").await.map_err(own)?;
+                self.execute_both(connection, ROLLBACK, &settings).await?;
                 self.without(connection, opened, approved, refusal).await?
             }
         };
         checked.masked = self.obey_rules(connection, opened, approved, &checked.relations).await?;
-        let set = format!("{AS_BEFORE}; {}", under_path(&checked.path));
-        connection.execute(AssertSqlSafe(set)).await.map_err(own)?;
+        self.execute_both(connection, ROLLBACK, &under_path(&checked.path)).await?;
         Ok(checked)
+    }
+
+    /// Sends a statement about the savepoint and then another one. pgpool-II sends single statements about transactions to
+    /// every server, and a message of several to the primary alone.
+    async fn execute_both(
+        &self,
+        connection: &mut PgConnection,
+        savepoint: &'static str,
+        then: &str,
+    ) -> Result<(), DatabaseError> {
+        let own = |error| sql_error(error, None);
+        if self.splits_begin() {
+            connection.execute(savepoint).await.map_err(own)?;
+            connection.execute(AssertSqlSafe(then.to_owned())).await.map_err(own)?;
+        } else {
+            connection.execute(AssertSqlSafe(format!("{savepoint}; {then}"))).await.map_err(own)?;
+        }
+        Ok(())
+    }
+
+    /// Settings for the look-ups of names. They end with the savepoint. Planning a look-up takes five times as long as
+    /// running it, so one plan is kept for all parameters.
+    fn settings_of_look_up(&self) -> String {
+        let timeout_ms = LOOK_UP_TIMEOUT_MS.min(self.limits.statement_timeout_ms);
+        format!(
+            "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; SET LOCAL enable_mergejoin = off; \
+             SET LOCAL enable_hashjoin = off; SET LOCAL statement_timeout = {timeout_ms}"
+        )
     }
 
     /// Makes the server parse the statement, so that the transaction locks its tables and views. Nothing is planned, so
@@ -150,9 +187,10 @@ impl PostgresEngine {
         }
         self.hold(connection, checked).await?;
         connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
-        let now = self.look_up(connection, opened, approved).await?;
+        let now = self.look_up_for(connection, opened, approved, checked.refusal.take()).await?;
         let is_same =
             now.text.text() == checked.text.text() && now.path == checked.path && now.masked == checked.masked;
+        checked.refusal = now.refusal;
         if is_same { Ok(()) } else { Err(DatabaseError::Changing) }
     }
 
@@ -213,6 +251,7 @@ impl PostgresEngine {
                     text: approved.qualified(&functions, &tables),
                     masked: BTreeSet::new(),
                     is_replaceable: true,
+                    has_bare_tables: names.has_bare_tables,
                     path: path_of(&left),
                     has_built_ins: !functions.is_empty(),
                     relations: tables,
@@ -284,9 +323,22 @@ fn tells_of_path(names: &Names) -> bool {
     })
 }
 
+/// Whether a statement has a table that is written without a schema. What the second reader alone reads may have tables
+/// at places that it does not know, and columns at the places of tables.
+fn has_bare_tables(names: &Names, found: &BTreeMap<String, String>) -> bool {
+    let placed: BTreeSet<&String> = names.tables.iter().map(|(_, name)| name).collect();
+    names.has_bare_tables
+        || names.uses.is_none()
+            && (found.keys().any(|name| !placed.contains(name)) || placed.iter().any(|name| !found.contains_key(*name)))
+}
+
 /// The schemas of the relations that were found, and `pg_catalog` for those that were not, so that they are not found when
 /// the statement runs either. The parser reads some reserved words in FROM as relations.
 fn with_missing(names: &Names, mut found: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    // The second reader alone may take a column for a table.
+    if names.uses.is_none() {
+        return found;
+    }
     for (_, name) in &names.tables {
         if !found.contains_key(name) && !quoting::is_reserved(Dialect::Postgresql, name) {
             found.insert(name.clone(), "pg_catalog".to_owned());

@@ -11,8 +11,8 @@ use sqlx::postgres::types::Oid;
 use sqlx::{Executor, Row};
 
 use super::catalog::{
-    PLAIN_PLANS, are_partial, base_types, distinct, foreign, frequent_values, has_frequent_values, is_list, kind,
-    known_values, own, rows, type_name, visible,
+    PLAIN_PLANS, are_partial, distinct, foreign, frequent_values, has_frequent_values, is_list, kind, known_values,
+    own, rows, type_name, visible,
 };
 use super::lossy::{self, Lossy};
 use super::{catalog, sql_error};
@@ -57,17 +57,24 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid,
 /// Sent before a query of known values. Objects of other users can make such a query fail or take long.
 const VALUES: &str = "SET LOCAL lock_timeout = 300; SET LOCAL statement_timeout = 2000";
 
-/// $1 types: name, and the enum that it is, or of which it is an array or a domain.
+/// $1 types: name of each.
 const TYPES: &str = concat!(
     "SELECT t.oid, ",
     type_name!(),
-    ", (SELECT y.oid FROM pg_catalog.pg_type y WHERE y.typtype = 'e' AND y.oid IN (",
-    base_types!(),
-    ") LIMIT 1)
+    "
     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
     LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
     LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.typnamespace WHERE t.oid = ANY ($1)"
 );
+
+/// $1 types: each domain and array that they reach with its base type or element type, and each enum with itself. A chain of
+/// domains is followed once, however many columns have one of its types.
+const BASES: &str = "WITH RECURSIVE base AS (
+      SELECT t.oid, t.typtype, CASE WHEN t.typtype = 'd' THEN t.typbasetype WHEN t.typcategory = 'A' THEN t.typelem
+        ELSE 0 END AS next FROM pg_catalog.pg_type t WHERE t.oid = ANY ($1)
+      UNION SELECT t.oid, t.typtype, CASE WHEN t.typtype = 'd' THEN t.typbasetype WHEN t.typcategory = 'A' THEN t.typelem
+        ELSE 0 END FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.next WHERE b.next <> 0)
+    SELECT oid, CASE WHEN typtype = 'e' THEN oid ELSE next END FROM base WHERE typtype = 'e' OR next <> 0";
 
 /// $1 enums: the labels of each, in order, at most 500.
 const LABELS: &str = "SELECT u.oid, ARRAY(SELECT l.enumlabel::text FROM pg_catalog.pg_enum l WHERE l.enumtypid = u.oid
@@ -154,6 +161,25 @@ impl Draft {
     }
 }
 
+/// Tables as they were read, each in a piece of memory of its own: within a read, no piece may be larger than a message of
+/// the server.
+#[expect(clippy::vec_box, reason = "one piece of memory for all tables would be larger than a message")]
+pub(super) struct Drafts {
+    fingerprint: String,
+    drafts: Vec<Box<Draft>>,
+}
+
+impl Drafts {
+    pub(super) fn snapshot(self) -> Snapshot {
+        let left_out = self.drafts.iter().filter(|draft| draft.is_left_out).count();
+        if left_out > 0 {
+            tracing::warn!(left_out, "the schema is larger than its snapshot may be: these tables are not part of it");
+        }
+        let tables = self.drafts.into_iter().filter(|draft| !draft.is_left_out).map(|draft| draft.table).collect();
+        Snapshot { tables, fingerprint: Some(self.fingerprint), left_out }
+    }
+}
+
 /// Returns all visible tables as [`TableDescription`], without the parts that only `describe_table` shows. `None` if
 /// the catalog still has the fingerprint `unless`.
 pub(super) async fn snapshot(
@@ -161,19 +187,14 @@ pub(super) async fn snapshot(
     (hidden, shown): (Vec<String>, Vec<String>),
     bounds: &Bounds<'_>,
     unless: Option<&str>,
-) -> Result<Option<Snapshot>, DatabaseError> {
+) -> Result<Option<Drafts>, DatabaseError> {
     connection.execute(PLAIN_PLANS).await.map_err(|error| sql_error(error, None))?;
     let fingerprint = fingerprint(connection).await.map_err(|error| sql_error(error, None))?;
     if unless == Some(fingerprint.as_str()) {
         return Ok(None);
     }
     let drafts = read(connection, hidden, shown, bounds).await.map_err(|error| sql_error(error, None))?;
-    let left_out = drafts.iter().filter(|draft| draft.is_left_out).count();
-    if left_out > 0 {
-        tracing::warn!(left_out, "the schema is larger than its snapshot may be: these tables are not part of it");
-    }
-    let tables = drafts.into_iter().filter(|draft| !draft.is_left_out).map(|draft| draft.table).collect();
-    Ok(Some(Snapshot { tables, fingerprint: Some(fingerprint), left_out }))
+    Ok(Some(Drafts { fingerprint, drafts }))
 }
 
 async fn fingerprint(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
@@ -187,7 +208,7 @@ async fn read(
     hidden: Vec<String>,
     shown: Vec<String>,
     bounds: &Bounds<'_>,
-) -> Result<Vec<Draft>, sqlx::Error> {
+) -> Result<Vec<Box<Draft>>, sqlx::Error> {
     let (mut drafts, mut place, mut oids, mut whole) = (Vec::new(), HashMap::new(), Vec::new(), Vec::new());
     let mut comment_bytes = 0;
     let mut rows =
@@ -210,7 +231,7 @@ async fn read(
             row_security: row.try_get(9)?,
             ..TableDescription::new(lossy::text(&row, 3)?, decode(&format!("\"{kind}\""))?)
         };
-        drafts.push(Draft { table, columns: Vec::new(), is_left_out: false });
+        drafts.push(Box::new(Draft { table, columns: Vec::new(), is_left_out: false }));
     }
     drop(rows);
     if !bounds.rules.is_empty() {
@@ -312,15 +333,15 @@ async fn read(
     Ok(drafts)
 }
 
-fn draft_of<'a>(drafts: &'a mut [Draft], place: &HashMap<u32, usize>, oid: Oid) -> Option<&'a mut Draft> {
-    drafts.get_mut(*place.get(&oid.0)?)
+fn draft_of<'a>(drafts: &'a mut [Box<Draft>], place: &HashMap<u32, usize>, oid: Oid) -> Option<&'a mut Draft> {
+    drafts.get_mut(*place.get(&oid.0)?).map(AsMut::as_mut)
 }
 
 /// Gives each table the names of the tables in its inheritance or partition tree that a rule affects. A rule about one
 /// table of a tree holds for all. The tables of one tree share one list.
 async fn kin(
     connection: &mut PgConnection,
-    drafts: &mut [Draft],
+    drafts: &mut [Box<Draft>],
     place: &HashMap<u32, usize>,
     rules: &ColumnRules,
 ) -> Result<(), sqlx::Error> {
@@ -369,7 +390,7 @@ async fn kin(
 /// Fills in the names of types and the labels of enums. All columns of a type share one name.
 async fn types(
     connection: &mut PgConnection,
-    drafts: &mut [Draft],
+    drafts: &mut [Box<Draft>],
     bytes: &mut usize,
     max_bytes: usize,
 ) -> Result<(), sqlx::Error> {
@@ -377,17 +398,35 @@ async fn types(
     used.sort_unstable();
     used.dedup();
     let used: Vec<Oid> = used.into_iter().map(Oid).collect();
-    let mut names: HashMap<u32, (Arc<str>, Option<u32>)> = HashMap::new();
-    let mut rows = sqlx::query(TYPES).bind(used).persistent(false).fetch(&mut *connection);
+    let mut names: HashMap<u32, Arc<str>> = HashMap::new();
+    let mut rows = sqlx::query(TYPES).bind(used.clone()).persistent(false).fetch(&mut *connection);
     while let Some(row) = rows.try_next().await? {
         let name: Arc<str> = lossy::text(&row, 1)?.into();
         *bytes += name.len();
-        let label_type = row.try_get::<Option<Oid>, _>(2)?.map(|oid| oid.0);
-        names.insert(row.try_get::<Oid, _>(0)?.0, (name, label_type));
+        names.insert(row.try_get::<Oid, _>(0)?.0, name);
     }
     drop(rows);
+    let mut bases: HashMap<u32, u32> = HashMap::new();
+    let mut rows = sqlx::query(BASES).bind(used).persistent(false).fetch(&mut *connection);
+    while let Some(row) = rows.try_next().await? {
+        bases.insert(row.try_get::<Oid, _>(0)?.0, row.try_get::<Oid, _>(1)?.0);
+    }
+    drop(rows);
+    let mut label_types: HashMap<u32, u32> = HashMap::new();
+    for oid in names.keys() {
+        // The types on the way get their end too, so that a long chain is followed once.
+        let (mut at, mut passed) = (*oid, Vec::new());
+        while let Some(next) = bases.get(&at).copied().filter(|next| *next != at) {
+            passed.push(at);
+            at = next;
+        }
+        bases.extend(passed.into_iter().map(|oid| (oid, at)));
+        if bases.get(&at) == Some(&at) {
+            label_types.insert(*oid, at);
+        }
+    }
     // Many domains can share one enum. Its labels come once.
-    let mut enums: Vec<u32> = names.values().filter_map(|(_, label_type)| *label_type).collect();
+    let mut enums: Vec<u32> = label_types.values().copied().collect();
     enums.sort_unstable();
     enums.dedup();
     let enums: Vec<Oid> = enums.into_iter().map(Oid).collect();
@@ -403,9 +442,9 @@ async fn types(
     }
     for draft in drafts {
         for ((_, oid), column) in draft.columns.iter().zip(&mut draft.table.columns) {
-            let Some((name, label_type)) = names.get(oid) else { continue };
+            let Some(name) = names.get(oid) else { continue };
             column.type_name = Arc::clone(name);
-            let labels = label_type.and_then(|oid| labels.get(&oid)).filter(|_| *bytes <= max_bytes);
+            let labels = label_types.get(oid).and_then(|oid| labels.get(oid)).filter(|_| *bytes <= max_bytes);
             if let Some(labels) = labels {
                 column.values.clone_from(labels);
                 column.has_all_values = true;

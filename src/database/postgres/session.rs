@@ -231,10 +231,10 @@ impl PostgresSession<'_> {
             max_bytes: limits.max_snapshot_bytes,
             rules: &settings.column_rules,
         };
-        self.within(options, async |connection, _| {
-            schema::snapshot(connection, schemas, &bounds, unless).await.map(|snapshot| (snapshot, false))
-        })
-        .await
+        let drafts = self.within(options, async |connection, _| {
+            schema::snapshot(connection, schemas, &bounds, unless).await.map(|drafts| (drafts, false))
+        });
+        Ok(drafts.await?.map(schema::Drafts::snapshot))
     }
 
     /// Runs `read` until the deadline or the cancellation of the call. Then it cancels the statement on the server and
@@ -314,6 +314,7 @@ impl PostgresSession<'_> {
 /// True if the error may come from a table that changed after its shape was remembered.
 fn is_about_shape(sqlstate: &str) -> bool {
     // feature_not_supported ("cached plan must not change result type"), undefined_column, invalid_column_reference
-    // (too many column aliases), datatype_mismatch, cannot_coerce.
-    matches!(sqlstate, "0A000" | "42703" | "42P10" | "42804" | "42846")
+    // (too many column aliases), datatype_mismatch, cannot_coerce, undefined_table and invalid_schema_name (the text names
+    // the schema in which a table was found), undefined_function, undefined_object.
+    matches!(sqlstate, "0A000" | "42703" | "42P10" | "42804" | "42846" | "42P01" | "3F000" | "42883" | "42704")
 }

@@ -69,8 +69,13 @@ impl Shapes {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
     }
 
-    fn insert(&self, sql: &str, shape: &Arc<Shape>, most: usize) {
+    /// Remembers a shape, unless the catalog was seen to change since `generation`: the statement may have been checked
+    /// before the change, and have waited for a lock since.
+    fn insert(&self, sql: &str, shape: &Arc<Shape>, generation: u64, most: usize) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.generation.load(Ordering::Relaxed) != generation {
+            return;
+        }
         if known.len() >= most {
             known.clear();
         }
@@ -78,7 +83,8 @@ impl Shapes {
     }
 
     pub(super) fn forget(&self) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clear();
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -147,6 +153,7 @@ impl PostgresEngine {
             path = SearchPath::Own;
         }
         debug_assert_eq!(path, SearchPath::Own);
+        let generation = self.shapes.generation.load(Ordering::Relaxed);
         // The result is remembered with the shape, because a change of the catalog can change what a name means.
         let mut checked = self.look_up(connection, opened, approved).await?;
         self.confirm(connection, opened, approved, &mut checked).await?;
@@ -158,7 +165,7 @@ impl PostgresEngine {
             }
         };
         let columns = described.await.map_err(|error| checked.explain(error))?;
-        let Checked { text: sql, masked, path, .. } = checked;
+        let Checked { text: sql, masked, path, has_bare_tables, .. } = checked;
         let oids: Vec<u32> = columns.iter().map(|(_, oid)| *oid).collect();
         if self.types.are_unknown(&oids) {
             connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(own)?;
@@ -177,9 +184,8 @@ impl PostgresEngine {
             })
             .collect();
         let shape = Arc::new(Shape { columns, text: sql, path, callers_path: opened.callers_path.clone() });
-        // In another transaction a bare name may mean another table.
-        if !approved.names().has_bare_tables {
-            self.shapes.insert(&key, &shape, self.limits.remembered_shapes);
+        if !has_bare_tables {
+            self.shapes.insert(&key, &shape, generation, self.limits.remembered_shapes);
         }
         Ok(shape)
     }

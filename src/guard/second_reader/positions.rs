@@ -87,7 +87,9 @@ impl Reader<'_> {
             return (found, has_others);
         }
         let ctes = self.possible_ctes();
-        for (at, is_behind_keyword) in self.places_of_tables() {
+        let (places, is_complete) = self.places_of_tables();
+        has_others |= !is_complete;
+        for (at, is_behind_keyword) in places {
             let (Some(name), Some(word)) = (self.name(at), self.words.get(at)) else { continue };
             let starts_rows_from = self.keyword(at) == "rows" && self.keyword(at + 1) == "from";
             let goes_on = self.is(at + 1, b'.') || self.is(at + 1, b'(');
@@ -108,8 +110,8 @@ impl Reader<'_> {
     }
 
     /// Positions at which PostgreSQL's grammar expects a table, a function or a query in FROM, and whether TABLE or ONLY
-    /// precedes.
-    fn places_of_tables(&self) -> Vec<(usize, bool)> {
+    /// precedes. Also whether each table behind ONLY is among them.
+    fn places_of_tables(&self) -> (Vec<(usize, bool)>, bool) {
         const ENDS: [&str; 12] = [
             "select",
             "where",
@@ -130,7 +132,7 @@ impl Reader<'_> {
             has_select: bool,
             is_in_from: bool,
         }
-        let mut found = Vec::new();
+        let (mut found, mut is_complete) = (Vec::new(), true);
         let mut levels = vec![Level::default()];
         // True if the previous word lets a table follow, and whether that word was TABLE or ONLY.
         let mut expected = None;
@@ -142,8 +144,7 @@ impl Reader<'_> {
             match keyword.as_str() {
                 "select" => replace(&mut levels, Level { has_select: true, is_in_from: false }),
                 "from" => {
-                    let is_clause = level.has_select && at > 0 && self.keyword(at - 1) != "distinct";
-                    if is_clause {
+                    if level.has_select && !self.is_distinct_from(at) {
                         replace(&mut levels, Level { is_in_from: true, ..level });
                         next = Some(false);
                     }
@@ -151,6 +152,12 @@ impl Reader<'_> {
                 "join" => next = Some(false),
                 "table" => next = Some(true),
                 "only" if expected.is_some() => next = Some(true),
+                // ONLY where no table is expected: the end of FETCH FIRST, or a clause that this reader misjudges.
+                "only" if self.may_follow_only(at + 1) => is_complete = false,
+                // A query in a parenthesis. Elsewhere they can be an alias, and part of WITH ORDINALITY.
+                "values" | "with" if at > 0 && self.is(at - 1, b'(') => {
+                    replace(&mut levels, Level { is_in_from: false, ..level });
+                }
                 word if ENDS.contains(&word) => replace(&mut levels, Level { is_in_from: false, ..level }),
                 _ if self.is(at, b'(') => {
                     levels.push(Level { has_select: false, is_in_from: expected.is_some() });
@@ -163,7 +170,38 @@ impl Reader<'_> {
             }
             expected = next;
         }
-        found
+        (found, is_complete)
+    }
+
+    /// Whether the FROM at a position belongs to `IS [NOT] DISTINCT FROM`.
+    fn is_distinct_from(&self, at: usize) -> bool {
+        let keyword = |places: usize| at.checked_sub(places).map_or(String::new(), |before| self.keyword(before));
+        keyword(1) == "distinct" && (keyword(2) == "is" || keyword(2) == "not" && keyword(3) == "is")
+    }
+
+    /// Whether the word at a position can be a table behind ONLY.
+    fn may_follow_only(&self, at: usize) -> bool {
+        self.is(at, b'(') || self.name(at).is_some() && !self.is_reserved_word(at)
+    }
+
+    /// Whether the word before a parenthesis is part of PostgreSQL's own syntax there, and no function, although a function
+    /// may have its name: `a OVERLAPS (b)`, `character varying (2)`, `interval '1' second (0)`, `current_timestamp (3)`,
+    /// `trim(both (a) FROM b)`. Source: PostgreSQL's `gram.y`.
+    pub(super) fn is_keyword_of_syntax(&self, at: usize) -> bool {
+        if self.dialect == Dialect::Sqlite || at == 0 {
+            return false;
+        }
+        let previous = self.keyword(at - 1);
+        match self.keyword(at).as_str() {
+            // Reserved, so that no function can be called by these names without quotes.
+            "both" | "leading" | "trailing" | "placing" | "current_time" | "current_timestamp" | "localtime"
+            | "localtimestamp" => true,
+            // The built-in, whatever the path is.
+            "overlaps" => self.is(at - 1, b')'),
+            "varying" => matches!(previous.as_str(), "character" | "char" | "nchar" | "bit"),
+            "second" => previous == "to" || self.kind(at - 1) == Some(Kind::String),
+            _ => false,
+        }
     }
 
     /// Names that may be those of common table expressions: AS and a parenthesis follow, perhaps after column names. If

@@ -1,0 +1,204 @@
+//! Operators of another user of the same database, over types of that user's own: they change no answer, run in no
+//! statement, and refuse none.
+
+use serde_json::{Value, json};
+
+use crate::support::postgres::{Postgres, servers};
+use crate::support::{Home, Server};
+
+const SHOP: &str = "
+CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, email varchar(80), ssn text, tags text[], spent numeric);
+INSERT INTO customers VALUES (1, 'Ann', 'ann@x.org', '111-11', '{a,b}', 10.5), (2, 'Bob', 'bob@x.org', '222-22', '{b}', 20);
+GRANT SELECT ON customers TO PUBLIC;
+";
+
+/// Statements that use each operator in several forms.
+const HONEST: [&str; 16] = [
+    "SELECT id FROM customers WHERE email = 'ann@x.org'",
+    "SELECT id FROM customers WHERE email = '(x)' OR email IN ('q', 'bob@x.org')",
+    "SELECT nullif(email, 'q'), CASE email WHEN 'q' THEN 1 ELSE 2 END FROM customers ORDER BY id",
+    "SELECT id FROM customers WHERE email IS NOT DISTINCT FROM 'x' OR email = ANY ('{x}')",
+    "SELECT id FROM ONLY customers WHERE email = 'x'",
+    "SELECT count(*) FROM customers a JOIN customers b USING (email)",
+    "SELECT id FROM customers WHERE email LIKE 'zzz%'",
+    "SELECT id FROM customers WHERE email <> email",
+    "SELECT id || 'x', name || id, name || '-' || email FROM customers ORDER BY id",
+    "SELECT ARRAY['a', 'b'] && '{b}', tags && '{b}', tags @> '{a}' FROM customers ORDER BY id",
+    "SELECT spent * id, spent > 10, spent + 1, -spent FROM customers ORDER BY id",
+    "SELECT id FROM customers WHERE (email, id) = ('ann@x.org', 1)",
+    "SELECT id + 1, id - 1, id * 2, id / 2, id % 2, id < 2, id >= 2 FROM customers ORDER BY id",
+    "SELECT DISTINCT email FROM customers ORDER BY email DESC",
+    "SELECT max(email), min(spent), sum(id) FROM customers GROUP BY name HAVING name = 'Ann'",
+    "SELECT id FROM customers WHERE email BETWEEN 'a' AND 'b'",
+];
+
+/// Types of another user that a value or a literal can become.
+const TYPES: [&str; 8] = [
+    "CREATE DOMAIN own AS varchar",
+    "CREATE DOMAIN own AS int",
+    "CREATE DOMAIN under AS text; CREATE DOMAIN own AS under",
+    "CREATE TYPE own AS ENUM ('ann@x.org', 'q', 'x', '-', '1', '{b}')",
+    "CREATE TYPE own AS (a text)",
+    "CREATE DOMAIN own AS text[]",
+    "CREATE TYPE own AS RANGE (subtype = int)",
+    "CREATE DOMAIN part AS varchar; CREATE DOMAIN own AS part[]",
+];
+
+fn database(postgres: &Postgres, objects: &str) -> String {
+    let (database, _) = postgres.database("operators");
+    for role in ["mallory", "honest LOGIN"] {
+        postgres.script_best_effort(&database, &format!("CREATE ROLE {role}"));
+    }
+    postgres.script(&database, SHOP);
+    postgres.script(&database, "GRANT CREATE ON SCHEMA public TO mallory");
+    postgres.script(&database, &format!("SET client_min_messages = error; SET ROLE mallory; {objects}"));
+    database
+}
+
+fn serve(postgres: &Postgres, database: &str, rules: &str) -> (Home, Server) {
+    let home = Home::new("operators");
+    let url = format!("postgres://honest@127.0.0.1:{}/{database}?sslmode=disable", postgres.port);
+    let config = home.scratch.path("tudb.toml");
+    std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n{rules}")).unwrap();
+    let home = home.set("TUDB_CONFIG", config.display());
+    let server = home.serve();
+    (home, server)
+}
+
+fn answers(server: &mut Server) -> Vec<Value> {
+    let mut answer = |sql| {
+        let reply = server.call("run_sql", json!({"sql": sql}));
+        if reply["error"].is_null() { reply["rows"].clone() } else { reply }
+    };
+    HONEST.iter().map(|sql| answer(*sql)).collect()
+}
+
+/// Every operator that the statements use, with the type on each side and before one operand.
+fn operators() -> String {
+    let mut text = String::new();
+    for other in ["varchar", "text", "int", "numeric", "text[]", "own"] {
+        for (sides, left, right) in [("l", other, "own"), ("r", "own", other)] {
+            let function = format!("f_{sides}_{}", other.replace("[]", "s"));
+            text += &format!(
+                "CREATE FUNCTION {function}({left}, {right}) RETURNS bool LANGUAGE plpgsql IMMUTABLE
+                   AS 'BEGIN RAISE WARNING ''HARM DONE''; RETURN true; END';"
+            );
+            for operator in ["=", "<>", "<", ">", ">=", "<=", "~~", "||", "&&", "@>", "*", "+", "-", "/", "%"] {
+                if other != "own" || sides == "l" {
+                    text += &format!(
+                        "CREATE OPERATOR public.{operator} (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = {function});"
+                    );
+                }
+            }
+        }
+    }
+    text += "CREATE FUNCTION f_before(own) RETURNS bool LANGUAGE plpgsql IMMUTABLE
+               AS 'BEGIN RAISE WARNING ''HARM DONE''; RETURN true; END';
+             CREATE OPERATOR public.- (RIGHTARG = own, FUNCTION = f_before);";
+    text
+}
+
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn operators_over_a_users_own_types_change_no_answer() {
+    for postgres in servers() {
+        let plain = database(postgres, "SELECT 1");
+        let expected = answers(&mut serve(postgres, &plain, "").1);
+        assert!(expected.iter().all(|rows| rows["error"].is_null()), "{expected:?}");
+        let log = postgres.log().len();
+        for own in TYPES {
+            let database = database(postgres, &format!("{own}; {}", operators()));
+            for ((sql, expected), rows) in
+                HONEST.iter().zip(&expected).zip(answers(&mut serve(postgres, &database, "").1))
+            {
+                assert_eq!(rows, *expected, "{own}: {sql}");
+            }
+        }
+        assert!(!postgres.log().get(log..).unwrap_or_default().contains("HARM DONE"));
+    }
+}
+
+/// An operator whose function reads a denied column.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn an_operator_shows_no_denied_column() {
+    for postgres in servers() {
+        let database = database(
+            postgres,
+            "CREATE DOMAIN own AS text; CREATE FUNCTION leak(int, own) RETURNS text LANGUAGE sql STABLE
+               AS 'SELECT ssn FROM public.customers WHERE id = $1';
+             CREATE OPERATOR public.|| (LEFTARG = int, RIGHTARG = own, FUNCTION = leak);",
+        );
+        let (_home, mut server) = serve(postgres, &database, "deny = [\"customers.ssn\"]\n");
+        let reply = server.call("run_sql", json!({"sql": "SELECT id || '-' AS label FROM customers"}));
+        assert_eq!(reply["rows"], json!([["1-"], ["2-"]]), "{reply}");
+    }
+}
+
+/// Objects that make the look-up of names, or the reading of the schema, long or large.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn many_objects_hold_up_and_end_nobodys_call() {
+    let objects = [
+        // Each block is a transaction, because every new view takes a lock.
+        "DO $$ BEGIN FOR i IN 1..3000 LOOP EXECUTE 'CREATE VIEW e' || i || ' AS SELECT'; END LOOP; END $$;
+         DO $$ BEGIN FOR i IN 3001..6000 LOOP EXECUTE 'CREATE VIEW e' || i || ' AS SELECT'; END LOOP; END $$;
+         DO $$ BEGIN FOR i IN 6001..9000 LOOP EXECUTE 'CREATE VIEW e' || i || ' AS SELECT'; END LOOP; END $$;
+         GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC;",
+        "DO $$ DECLARE pair record; BEGIN
+           EXECUTE 'CREATE FUNCTION f(a int) RETURNS bool LANGUAGE sql IMMUTABLE RETURN true';
+           FOR pair IN SELECT l.typname AS l, r.typname AS r FROM pg_type l, pg_type r WHERE l.typtype = 'b' AND r.typtype = 'b'
+             AND l.typcategory <> 'A' AND r.typcategory <> 'A' AND l.oid < 6000 AND r.oid < 6000 AND l.typnamespace = 11
+             AND r.typnamespace = 11 LIMIT 1900 LOOP
+             BEGIN
+               EXECUTE format('CREATE FUNCTION f(%I, %I) RETURNS bool LANGUAGE sql IMMUTABLE RETURN true', pair.l, pair.r);
+               EXECUTE format('CREATE OPERATOR public.= (LEFTARG = %I, RIGHTARG = %I, FUNCTION = f)', pair.l, pair.r);
+             EXCEPTION WHEN OTHERS THEN NULL; END; END LOOP;
+           FOR n IN 1..20000 LOOP EXECUTE format('CREATE FUNCTION f(int, int, int, a%s int DEFAULT %s) RETURNS bool LANGUAGE sql IMMUTABLE RETURN true', n, n);
+             EXIT; END LOOP; END $$;",
+        "DO $$ BEGIN EXECUTE 'CREATE DOMAIN d0 AS int'; FOR i IN 1..6000 LOOP EXECUTE format('CREATE DOMAIN d%s AS d%s', i, i - 1); END LOOP;
+           FOR t IN 0..5 LOOP EXECUTE (SELECT 'CREATE TABLE odd' || t || ' (' || string_agg(format('c%s d%s', i, t * 1000 + i), ',') || ')'
+             FROM generate_series(1, 1000) i); END LOOP; END $$;
+         GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC;",
+    ];
+    for postgres in servers() {
+        for objects in objects {
+            let database = database(postgres, objects);
+            let (_home, mut server) = serve(postgres, &database, "");
+            for sql in ["SELECT id FROM customers WHERE name = 'Ann'", "SELECT 1"] {
+                let began = std::time::Instant::now();
+                assert_eq!(server.call("run_sql", json!({"sql": sql}))["rows"], json!([[1]]), "{sql}: {objects}");
+                assert!(began.elapsed().as_secs() < 8, "{:?}: {sql}: {objects}", began.elapsed());
+            }
+            let asked = server.call("ask_database", json!({"question": "how many customers are there?"}));
+            assert_eq!(asked["rows"], json!([[2]]), "{objects}: {asked}");
+        }
+    }
+}
+
+/// Functions that have the names of keywords of the grammar.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn functions_called_like_keywords_refuse_nobodys_statement() {
+    let words =
+        ["overlaps", "varying", "second", "both", "placing", "current_timestamp", "localtimestamp", "precision"];
+    let functions: String = words
+        .map(|word| {
+            format!("CREATE FUNCTION public.\"{word}\"(text) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';")
+        })
+        .concat();
+    for postgres in servers() {
+        let database = database(postgres, &functions);
+        let (_home, mut server) = serve(postgres, &database, "");
+        for sql in [
+            "SELECT (current_date, current_date) OVERLAPS (current_date, current_date)",
+            "SELECT CAST(name AS character varying(2)), name::character varying(2) FROM customers",
+            "SELECT current_timestamp(3) IS NULL, localtimestamp(0) IS NULL",
+            "SELECT interval '1.5' second (0), '3 days'::interval day to second(2)",
+            "SELECT trim(both ('A') FROM name), overlay(name PLACING ('x') FROM 1) FROM customers",
+        ] {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert!(reply["error"].is_null(), "{sql}: {reply}");
+        }
+    }
+}
