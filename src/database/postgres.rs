@@ -14,6 +14,7 @@ mod endpoints;
 mod look_up;
 mod lossy;
 mod password;
+mod plain;
 mod pooler_proof;
 mod schema;
 mod server;

@@ -23,7 +23,7 @@ use crate::guard::{Names, extensions, functions, relations};
 const REACHED: &str = include_str!("catalog_check.sql");
 
 /// Operators that keywords stand for: IN, BETWEEN, LIKE, NULLIF, CASE .. WHEN, USING, SIMILAR TO.
-const OPERATORS_OF_KEYWORDS: [&str; 11] = ["=", "<>", "<", ">", "<=", ">=", "~~", "~~*", "!~~", "!~~*", "~"];
+pub(super) const OPERATORS_OF_KEYWORDS: [&str; 11] = ["=", "<>", "<", ">", "<=", ">=", "~~", "~~*", "!~~", "!~~*", "~"];
 
 /// The objects that the configuration vouches for, and the text of the look-up.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) struct Vouched {
     pub(super) foreign_tables: bool,
     /// A value that only this process knows; the last row of the look-up returns it. Behind an undetected pooler the
     /// statement's name could stand for another client's statement, whose empty result would look harmless.
-    mark: String,
+    pub(super) mark: String,
     query: String,
 }
 

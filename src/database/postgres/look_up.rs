@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use super::session::Opened;
 use super::statement::{approved, shadowed};
-use super::{OWN_PATH, PostgresEngine, catalog_check, column_rules, path_of, sql_error, under_path};
+use super::{OWN_PATH, PostgresEngine, catalog_check, column_rules, path_of, plain, sql_error, under_path};
 use crate::database::DatabaseError;
 use crate::dialect::Dialect;
 use crate::guard::{ApprovedSql, Names, QualifiedSql, Rejection, columns};
@@ -76,6 +76,56 @@ impl PostgresEngine {
         approved: &ApprovedSql,
     ) -> Result<Checked, DatabaseError> {
         self.look_up_for(connection, opened, approved, None).await
+    }
+
+    /// The short look-up of a plain statement. `None` if the whole one has to judge it. Afterwards the transaction is under
+    /// the path of the result.
+    pub(super) async fn look_up_plain(
+        &self,
+        connection: &mut PgConnection,
+        opened: &Opened,
+        approved: &ApprovedSql,
+    ) -> Result<Option<Checked>, DatabaseError> {
+        self.judge_encoding(approved)?;
+        if !self.may_remember() {
+            return Ok(None);
+        }
+        let vouched = &self.settings.vouched;
+        let path = (opened.schemas.as_slice(), opened.callers_path.as_str());
+        let found = plain::look_up(connection, approved.names(), path, &vouched.mark, !self.is_pooled()).await;
+        let Some(found) = found.map_err(|error| sql_error(error, None))? else { return Ok(None) };
+        #[cfg(debug_assertions)]
+        self.assert_plain(connection, opened, approved, &found).await?;
+        let relations = with_missing(approved.names(), found);
+        Ok(Some(Checked {
+            text: approved.qualified(&BTreeMap::new(), &relations),
+            masked: BTreeSet::new(),
+            is_replaceable: false,
+            has_bare_tables: false,
+            path: opened.callers_path.clone(),
+            has_built_ins: false,
+            relations,
+            refusal: None,
+        }))
+    }
+
+    /// The debug form of the program, which most tests run, makes both look-ups and compares them.
+    #[cfg(debug_assertions)]
+    async fn assert_plain(
+        &self,
+        connection: &mut PgConnection,
+        opened: &Opened,
+        approved: &ApprovedSql,
+        found: &BTreeMap<String, String>,
+    ) -> Result<(), DatabaseError> {
+        connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
+        let whole = self.look_up(connection, opened, approved).await;
+        let is_same = whole.as_ref().is_ok_and(|whole| {
+            let relations = with_missing(approved.names(), found.clone());
+            !whole.is_replaceable && whole.masked.is_empty() && whole.relations == relations && whole.refusal.is_none()
+        });
+        assert!(is_same, "the short look-up differs for {:?}: {:?}", approved.text(), whole.err());
+        Ok(())
     }
 
     /// As [`PostgresEngine::look_up`]. With the `refusal` of an earlier look-up, only the try that follows it is made.

@@ -108,7 +108,7 @@ impl Shapes {
 impl PostgresEngine {
     /// True if a remembered statement may run without another check. A source with column rules, or one that refuses
     /// foreign tables, checks each run: the catalog is compared only every [`FINGERPRINT_EVERY`].
-    fn may_remember(&self) -> bool {
+    pub(super) fn may_remember(&self) -> bool {
         self.settings.column_rules.is_empty() && self.settings.vouched.foreign_tables
     }
 
@@ -155,8 +155,14 @@ impl PostgresEngine {
         debug_assert_eq!(path, SearchPath::Own);
         let generation = self.shapes.generation.load(Ordering::Relaxed);
         // The result is remembered with the shape, because a change of the catalog can change what a name means.
-        let mut checked = self.look_up(connection, opened, approved).await?;
-        self.confirm(connection, opened, approved, &mut checked).await?;
+        let mut checked = match self.look_up_plain(connection, opened, approved).await? {
+            Some(checked) => checked,
+            None => {
+                let mut checked = self.look_up(connection, opened, approved).await?;
+                self.confirm(connection, opened, approved, &mut checked).await?;
+                checked
+            }
+        };
         let described = async {
             let columns = if self.is_pooled() { None } else { self.prepare(connection, &checked.text).await? };
             match columns {

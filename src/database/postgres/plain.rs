@@ -1,0 +1,118 @@
+//! A short look-up for plain statements: tables of built-in types and enums, and names that no user's object has. It says
+//! that the whole look-up ([`super::catalog_check`]) would find nothing, or says nothing. Most statements are plain, and
+//! the whole look-up takes ten times as long.
+
+use std::collections::BTreeMap;
+
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+
+use super::catalog::own;
+use super::catalog_check::OPERATORS_OF_KEYWORDS;
+use crate::guard::Names;
+
+/// $1 functions by bare name and names after a dot; $2 operators, also those of keywords; $3 names of types;
+/// $4 and $5 schemas (or NULL) and names of relations; $6 the schemas of the caller's path, in order; $7 that path.
+///
+/// One row: whether the statement is plain, then names and schemas of the relations that are written without a schema, then
+/// the value that only this process knows. If the statement is plain, the query also sets the caller's path.
+///
+/// Objects that users made have oids from 16384 on. Each condition is that of a finding of the whole look-up, or wider.
+const PLAIN: &str = "
+WITH named AS MATERIALIZED (
+    SELECT u.s, u.n, coalesce((SELECT c.oid FROM pg_namespace p JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n
+        WHERE p.nspname = u.s),
+      (SELECT c.oid FROM unnest($6::text[]) WITH ORDINALITY x(name, place) JOIN pg_namespace p ON p.nspname = x.name
+        JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n WHERE u.s IS NULL ORDER BY x.place LIMIT 1)) AS oid
+    FROM unnest($4::text[], $5::text[]) u(s, n)),
+  trusted AS MATERIALIZED (SELECT coalesce(array_agg(o.oid), '{}') AS oids FROM pg_roles o WHERE o.rolsuper
+    OR o.rolname = 'pg_database_owner' OR o.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database())),
+  supers AS MATERIALIZED (SELECT coalesce(array_agg(o.oid), '{}') AS oids FROM pg_roles o WHERE o.rolsuper),
+  found AS MATERIALIZED (SELECT n.n, n.s IS NULL AS is_bare, c.oid, c.relkind, c.relispartition, c.relrowsecurity, c.relowner,
+      p.nspowner, p.nspname FROM named n JOIN pg_class c ON c.oid = n.oid JOIN pg_namespace p ON p.oid = c.relnamespace),
+  verdict AS MATERIALIZED (SELECT NOT (
+    EXISTS (SELECT 1 FROM found f WHERE f.relkind NOT IN ('r', 'm') OR f.relispartition OR f.relrowsecurity
+      OR f.nspname IN ('pg_catalog', 'information_schema') OR f.nspname LIKE 'pg\\_%'
+      OR f.relowner <> ALL ((SELECT oids FROM trusted)::oid[]) OR f.nspowner <> ALL ((SELECT oids FROM trusted)::oid[])
+      OR EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = f.oid AND a.attnum > 0 AND NOT a.attisdropped
+        AND (a.attgenerated = 'v' OR a.atttypid >= 16384 AND NOT EXISTS (SELECT 1 FROM pg_type t
+          WHERE t.oid = a.atttypid AND (t.typtype = 'e' OR t.typtype = 'b' AND EXISTS (SELECT 1 FROM pg_type e
+            WHERE e.oid = t.typelem AND e.typtype = 'e')))))
+      OR EXISTS (SELECT 1 FROM pg_index i, unnest(i.indclass::oid[]) c(oid) WHERE i.indrelid = f.oid AND c.oid >= 16384))
+    OR EXISTS (SELECT 1 FROM unnest($1::text[]) f(name) JOIN pg_proc p ON p.proname = f.name AND p.oid >= 16384)
+    -- The operators of an extension matter to values of its types only.
+    OR EXISTS (SELECT 1 FROM pg_operator o WHERE o.oid >= 16384 AND o.oprname = ANY ($2) AND NOT (
+      (o.oprleft >= 16384 OR o.oprright >= 16384) AND o.oprowner = ANY ((SELECT oids FROM supers)::oid[])
+      AND EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e')))
+    -- Enums, and rows and arrays of what is harmless itself.
+    OR EXISTS (SELECT 1 FROM unnest($3::text[]) y(name), LATERAL (VALUES (y.name), ('_' || y.name)) w(name)
+      JOIN pg_type t ON t.typname = w.name AND t.oid >= 16384
+      LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typtype = 'b'
+      WHERE coalesce(e.typtype, t.typtype) NOT IN ('c', 'e') AND coalesce(e.oid, t.oid) >= 16384
+        OR EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = coalesce(e.typrelid, t.typrelid) AND a.attnum > 0
+          AND a.atttypid >= 16384 AND NOT a.attisdropped))
+    OR EXISTS (SELECT 1 FROM pg_cast k JOIN pg_type s ON s.oid = k.castsource JOIN pg_type t ON t.oid = k.casttarget
+      WHERE k.oid >= 16384
+        AND (k.castsource < 16384 AND (k.casttarget < 16384 OR k.castcontext = 'i' OR t.typtype <> 'b' OR t.typelem <> 0)
+          OR s.typtype <> 'b' OR s.typelem <> 0))
+    OR EXISTS (SELECT 1 FROM pg_opclass o WHERE o.oid >= 16384 AND o.opcdefault AND o.opcintype < 16384)
+    OR EXISTS (SELECT 1 FROM pg_opclass o JOIN pg_type t ON t.oid = o.opcintype AND t.typtype = 'e' WHERE o.oid >= 16384))
+    AS is_plain)
+SELECT v.is_plain, ARRAY(SELECT f.n FROM found f WHERE f.is_bare ORDER BY f.n),
+  ARRAY(SELECT f.nspname::text FROM found f WHERE f.is_bare ORDER BY f.n), $8::text,
+  CASE WHEN v.is_plain THEN set_config('search_path', $7, true) END
+FROM verdict v";
+
+/// The relations of a plain statement that are written without a schema, each with the schema in which it is found. The
+/// caller's path is set then. `None` if the whole look-up has to judge the statement.
+///
+/// `keep_plan` prepares the query by name, which works only where no pooler is in between.
+///
+/// # Errors
+///
+/// Those of the query.
+pub(super) async fn look_up(
+    connection: &mut PgConnection,
+    names: &Names,
+    (schemas, path): (&[String], &str),
+    mark: &str,
+    keep_plan: bool,
+) -> Result<Option<BTreeMap<String, String>>, sqlx::Error> {
+    // What only the whole look-up judges: functions that are not on the list, names that the parser could not read, tables
+    // without a place, temporary tables.
+    let is_of_session = |(schema, _): &(Option<String>, String)| schema.as_ref().is_some_and(|of| of == "pg_temp");
+    let is_judged_whole = !names.unknown.is_empty()
+        || names.uses.is_none()
+        || names.has_bare_tables
+        || names.reads.iter().any(is_of_session);
+    if is_judged_whole {
+        return Ok(None);
+    }
+    let functions: Vec<String> = names.functions.iter().chain(&names.fields).cloned().collect();
+    let operators = names.operators.iter().map(String::as_str).chain(OPERATORS_OF_KEYWORDS);
+    let operators: Vec<String> = operators.map(str::to_owned).collect();
+    let (relation_schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
+    let types: Vec<String> =
+        names.types.iter().chain(names.qualified_types.iter().map(|(_, name)| name)).cloned().collect();
+    // The driver remembers a statement's name by its text. The line break makes a text that was never named.
+    let query = if keep_plan { PLAIN.to_owned() } else { format!("{PLAIN}\n") };
+    let row = sqlx::query(own(query))
+        .bind(functions)
+        .bind(operators)
+        .bind(types)
+        .bind(relation_schemas)
+        .bind(relations)
+        .bind(schemas)
+        .bind(path)
+        .bind(mark)
+        .persistent(keep_plan)
+        .fetch_one(connection)
+        .await?;
+    // Behind an undetected pooler the statement's name could stand for another client's statement.
+    let is_own = row.try_get::<String, _>(3)? == mark;
+    if !is_own || !row.try_get::<bool, _>(0)? {
+        return Ok(None);
+    }
+    let (found, of): (Vec<String>, Vec<String>) = (row.try_get(1)?, row.try_get(2)?);
+    Ok(Some(found.into_iter().zip(of).collect()))
+}
