@@ -22,6 +22,7 @@ mod session;
 mod statement;
 mod value_kinds;
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -71,8 +72,19 @@ fn path_of(schemas: &[String]) -> String {
     format!("{middle}pg_temp")
 }
 
+/// A setting of the session that says that the others are made. Its value is known to this process only.
+const SESSION_MARK: &str = "tudb.session";
+
+/// How long settings hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Transaction,
+    Session,
+}
+
 /// Longest wait for a lock.
 const LOCK_TIMEOUT_MS: u64 = 5_000;
+
 /// First pause before checking again whether a backend has ended. Each pause doubles, up to forty times the first.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Failed attempts in a row to reach the server after which its backends count as gone.
@@ -349,42 +361,74 @@ impl PostgresEngine {
     /// no operator and no cast. It also reads the schemas of the caller's path and sets the wanted path.
     fn opening_message(&self, application_name: &str, timeout: Duration, path: SearchPath) -> String {
         let timeout_ms = timeout.as_millis().max(1);
-        let lock_timeout_ms = LOCK_TIMEOUT_MS.min(self.limits.statement_timeout_ms);
-        let own = self.server().map(|server| &server.own_settings);
-        let time_zone = quoting::literal(&self.time_zone());
-        let date_style = quoting::literal(&format!("ISO, {}", own.map_or("MDY", |own| own.order_of_fields)));
-        // The other styles only change how intervals are written. This one also changes how they are read.
-        let is_standard = own.is_some_and(|own| own.interval_style.eq_ignore_ascii_case("sql_standard"));
-        let interval_style = if is_standard { "sql_standard" } else { "postgres" };
         let application_name = quoting::literal(application_name);
-        // With constraint_exclusion the planner would compute the constant parts of CHECKs of children and partitions.
-        // An index-only scan returns rows in the order of the index, which would reveal the ranking of a ruled column.
-        let rules = if self.settings.column_rules.is_empty() { "" } else { "SET LOCAL enable_indexonlyscan=off;" };
-        // A server with this encoding does not know what its texts are, and refuses to send those that are not UTF-8.
-        let is_ascii = self.server().is_some_and(|server| server.encoding == "SQL_ASCII");
-        let encoding = if is_ascii { "SET LOCAL client_encoding='SQL_ASCII';" } else { "" };
-        // From version 14 on the server detects a lost client by itself, however the connection ended. A proxy in between
-        // may close its half of a silent connection while the answer is still awaited.
-        let check = if self.is_direct() {
-            "CASE WHEN pg_catalog.textregexeq(pg_catalog.current_setting('server_version_num'),'^(1[4-9]|[2-9][0-9])') \
-             THEN pg_catalog.set_config('client_connection_check_interval','1000',true) END"
-        } else {
-            "NULL"
-        };
+        // Settings of the session are made once, on a connection that nobody else can have.
+        let settings = if self.has_session_settings() { String::new() } else { self.settings(Scope::Transaction) };
         format!(
-            "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};SET LOCAL lock_timeout={lock_timeout_ms};\
-             SET LOCAL idle_in_transaction_session_timeout={idle};SET LOCAL TimeZone={time_zone};\
-             SET LOCAL DateStyle={date_style};SET LOCAL IntervalStyle={interval_style};SET LOCAL bytea_output='hex';\
-             SET LOCAL extra_float_digits=1;SET LOCAL standard_conforming_strings=on;\
-             SET LOCAL constraint_exclusion=off;{rules}{encoding}SET LOCAL application_name={application_name};\
-             SELECT pg_catalog.pg_backend_pid(),{callers},{check}{own}",
-            idle = timeout_ms + 10_000,
+            "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};{settings}SET LOCAL application_name={application_name};\
+             SELECT pg_catalog.pg_backend_pid(),{callers},pg_catalog.current_setting('{SESSION_MARK}',true){own}",
             callers = self.callers_path(),
             own = match path {
-                SearchPath::Own => format!(",pg_catalog.set_config('search_path','{OWN_PATH}',true)"),
+                // One plan is kept for each look-up: planning it takes longer than running it.
+                SearchPath::Own => format!(
+                    ",pg_catalog.current_setting('plan_cache_mode'),\
+                     pg_catalog.set_config('plan_cache_mode','force_generic_plan',true),\
+                     pg_catalog.set_config('search_path','{OWN_PATH}',true)"
+                ),
                 SearchPath::Callers => String::new(),
             },
         )
+    }
+
+    /// True if the settings that never change are made for the session. Behind a pooler, the session may be another
+    /// client's next.
+    fn has_session_settings(&self) -> bool {
+        self.may_name() && self.server().is_some()
+    }
+
+    /// Returns the statement that makes a session's settings, with its mark.
+    fn session_message(&self) -> String {
+        format!("{}SET {SESSION_MARK}={}", self.settings(Scope::Session), quoting::literal(&self.settings.vouched.mark))
+    }
+
+    /// Returns the settings that are the same for every transaction, as statements.
+    fn settings(&self, scope: Scope) -> String {
+        let lock_timeout_ms = LOCK_TIMEOUT_MS.min(self.limits.statement_timeout_ms);
+        let idle_ms = self.limits.ask_timeout_ms.max(self.limits.statement_timeout_ms) + 10_000;
+        let own = self.server().map(|server| &server.own_settings);
+        let date_style = format!("'ISO, {}'", own.map_or("MDY", |own| own.order_of_fields));
+        // The other styles only change how intervals are written. This one also changes how they are read.
+        let is_standard = own.is_some_and(|own| own.interval_style.eq_ignore_ascii_case("sql_standard"));
+        let mut settings = vec![
+            ("lock_timeout", lock_timeout_ms.to_string()),
+            ("idle_in_transaction_session_timeout", idle_ms.to_string()),
+            ("TimeZone", quoting::literal(&self.time_zone())),
+            ("DateStyle", date_style),
+            ("IntervalStyle", if is_standard { "sql_standard" } else { "postgres" }.to_owned()),
+            ("bytea_output", "hex".to_owned()),
+            ("extra_float_digits", "1".to_owned()),
+            ("standard_conforming_strings", "on".to_owned()),
+            // The planner would compute the constant parts of CHECKs of children and partitions.
+            ("constraint_exclusion", "off".to_owned()),
+        ];
+        // An index-only scan returns rows in the order of the index, which would reveal the ranking of a ruled column.
+        if !self.settings.column_rules.is_empty() {
+            settings.push(("enable_indexonlyscan", "off".to_owned()));
+        }
+        // A server with this encoding does not know what its texts are, and refuses to send those that are not UTF-8.
+        if self.server().is_some_and(|server| server.encoding == "SQL_ASCII") {
+            settings.push(("client_encoding", "SQL_ASCII".to_owned()));
+        }
+        // From version 14 on the server detects a lost client by itself, however the connection ended. A proxy in between
+        // may close its half of a silent connection while the answer is still awaited.
+        if self.is_direct() && self.server().is_some_and(|server| server.major().is_some_and(|major| major >= 14)) {
+            settings.push(("client_connection_check_interval", "1000".to_owned()));
+        }
+        let set = if scope == Scope::Session { "SET" } else { "SET LOCAL" };
+        settings.into_iter().fold(String::new(), |mut text, (name, value)| {
+            let _ = write!(text, "{set} {name}={value};");
+            text
+        })
     }
 
     /// Returns three items of a select list: the path as it is set, the path for the caller's text (set by the same

@@ -162,7 +162,17 @@ impl PostgresEngine {
         let Some(connection) = transaction.connection.as_mut() else { return Err(sqlx::Error::WorkerCrashed.into()) };
         let message = self.opening_message(application_name, options.time_left(), path);
         let is_split = self.splits_begin();
-        let opened = transaction.opened.insert(begin(connection, message, path, is_split).await?);
+        let mut opened = begin(connection, message, path, is_split).await?;
+        if self.has_session_settings() && !opened.has_session_settings(&self.settings.vouched.mark) {
+            connection.execute("ROLLBACK").await?;
+            connection.execute(AssertSqlSafe(self.session_message())).await?;
+            let message = self.opening_message(application_name, options.time_left(), path);
+            opened = begin(connection, message, path, is_split).await?;
+            if !opened.has_session_settings(&self.settings.vouched.mark) {
+                return Err(sqlx::Error::Protocol("the session did not keep its settings".into()).into());
+            }
+        }
+        let opened = transaction.opened.insert(opened);
         match &options.identity {
             Some(identity) => self.take_role(connection, opened, identity).await,
             None => Ok(()),
@@ -469,7 +479,10 @@ async fn begin(
     let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
     let pid = text(0)?.parse::<i32>().map_err(|error| sqlx::Error::Decode(error.into()))?;
     let schemas = names(text(3)?)?;
-    Ok(Opened { pid, set_path: text(1)?.to_owned(), callers_path: path_of(&schemas), schemas, path })
+    let session_mark: Option<String> = row.try_get_raw(4)?.as_str().ok().map(str::to_owned);
+    let plan_cache_mode = if path == SearchPath::Own { Some(text(5)?.to_owned()) } else { None };
+    let (set_path, callers_path) = (text(1)?.to_owned(), path_of(&schemas));
+    Ok(Opened { pid, set_path, callers_path, schemas, path, session_mark, plan_cache_mode })
 }
 
 /// The first statement of the opening message.

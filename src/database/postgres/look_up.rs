@@ -91,8 +91,7 @@ impl PostgresEngine {
             return Ok(None);
         }
         let vouched = &self.settings.vouched;
-        let path = (opened.schemas.as_slice(), opened.callers_path.as_str());
-        let found = plain::look_up(connection, approved.names(), path, &vouched.mark, !self.is_pooled()).await;
+        let found = plain::look_up(connection, approved.names(), opened, &vouched.mark, !self.is_pooled()).await;
         let Some(found) = found.map_err(|error| sql_error(error, None))? else { return Ok(None) };
         #[cfg(debug_assertions)]
         self.assert_plain(connection, opened, approved, &found).await?;
@@ -171,7 +170,7 @@ impl PostgresEngine {
             }
         };
         checked.masked = self.obey_rules(connection, opened, approved, &checked.relations).await?;
-        self.execute_both(connection, ROLLBACK, &under_path(&checked.path)).await?;
+        self.execute_both(connection, ROLLBACK, &opened.settings_of_caller(&checked.path)).await?;
         Ok(checked)
     }
 

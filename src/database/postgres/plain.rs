@@ -9,15 +9,18 @@ use sqlx::postgres::PgConnection;
 
 use super::catalog::own;
 use super::catalog_check::OPERATORS_OF_KEYWORDS;
+use super::session::Opened;
 use crate::guard::Names;
 
 /// $1 functions by bare name and names after a dot; $2 operators, also those of keywords; $3 names of types;
-/// $4 and $5 schemas (or NULL) and names of relations; $6 the schemas of the caller's path, in order; $7 that path.
+/// $4 and $5 schemas (or NULL) and names of relations; $6 the schemas of the caller's path, in order; $7 that path;
+/// $9 the caller's `plan_cache_mode`, or NULL if that is set.
 ///
 /// One row: whether the statement is plain, then names and schemas of the relations that are written without a schema, then
-/// the value that only this process knows. If the statement is plain, the query also sets the caller's path.
+/// the value that only this process knows. If the statement is plain, the query also sets the caller's path and plan mode.
 ///
 /// Objects that users made have oids from 16384 on. Each condition is that of a finding of the whole look-up, or wider.
+/// `OFFSET 0` keeps the planner from reading a whole catalog where a few rows are found by their names.
 const PLAIN: &str = "
 WITH named AS MATERIALIZED (
     SELECT u.s, u.n, coalesce((SELECT c.oid FROM pg_namespace p JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n
@@ -29,7 +32,8 @@ WITH named AS MATERIALIZED (
     OR o.rolname = 'pg_database_owner' OR o.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database())),
   supers AS MATERIALIZED (SELECT coalesce(array_agg(o.oid), '{}') AS oids FROM pg_roles o WHERE o.rolsuper),
   found AS MATERIALIZED (SELECT n.n, n.s IS NULL AS is_bare, c.oid, c.relkind, c.relispartition, c.relrowsecurity, c.relowner,
-      p.nspowner, p.nspname FROM named n JOIN pg_class c ON c.oid = n.oid JOIN pg_namespace p ON p.oid = c.relnamespace),
+      p.nspowner, p.nspname FROM named n, LATERAL (SELECT * FROM pg_class x WHERE x.oid = n.oid OFFSET 0) c,
+      LATERAL (SELECT * FROM pg_namespace x WHERE x.oid = c.relnamespace OFFSET 0) p),
   verdict AS MATERIALIZED (SELECT NOT (
     EXISTS (SELECT 1 FROM found f WHERE f.relkind NOT IN ('r', 'm') OR f.relispartition OR f.relrowsecurity
       OR f.nspname IN ('pg_catalog', 'information_schema') OR f.nspname LIKE 'pg\\_%'
@@ -38,15 +42,17 @@ WITH named AS MATERIALIZED (
         AND (a.attgenerated = 'v' OR a.atttypid >= 16384 AND NOT EXISTS (SELECT 1 FROM pg_type t
           WHERE t.oid = a.atttypid AND (t.typtype = 'e' OR t.typtype = 'b' AND EXISTS (SELECT 1 FROM pg_type e
             WHERE e.oid = t.typelem AND e.typtype = 'e')))))
-      OR EXISTS (SELECT 1 FROM pg_index i, unnest(i.indclass::oid[]) c(oid) WHERE i.indrelid = f.oid AND c.oid >= 16384))
-    OR EXISTS (SELECT 1 FROM unnest($1::text[]) f(name) JOIN pg_proc p ON p.proname = f.name AND p.oid >= 16384)
+      OR EXISTS (SELECT 1 FROM (SELECT x.indclass FROM pg_index x WHERE x.indrelid = f.oid OFFSET 0) i,
+        unnest(i.indclass::oid[]) c(oid) WHERE c.oid >= 16384))
+    OR EXISTS (SELECT 1 FROM unnest($1::text[]) f(name), LATERAL (SELECT p.oid FROM pg_proc p WHERE p.proname = f.name
+      AND p.oid >= 16384 OFFSET 0) p)
     -- The operators of an extension matter to values of its types only.
     OR EXISTS (SELECT 1 FROM pg_operator o WHERE o.oid >= 16384 AND o.oprname = ANY ($2) AND NOT (
       (o.oprleft >= 16384 OR o.oprright >= 16384) AND o.oprowner = ANY ((SELECT oids FROM supers)::oid[])
       AND EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e')))
     -- Enums, and rows and arrays of what is harmless itself.
-    OR EXISTS (SELECT 1 FROM unnest($3::text[]) y(name), LATERAL (VALUES (y.name), ('_' || y.name)) w(name)
-      JOIN pg_type t ON t.typname = w.name AND t.oid >= 16384
+    OR EXISTS (SELECT 1 FROM unnest($3::text[] || ARRAY(SELECT '_' || x FROM unnest($3::text[]) x)) w(name),
+      LATERAL (SELECT x.* FROM pg_type x WHERE x.typname = w.name AND x.oid >= 16384 OFFSET 0) t
       LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typtype = 'b'
       WHERE coalesce(e.typtype, t.typtype) NOT IN ('c', 'e') AND coalesce(e.oid, t.oid) >= 16384
         OR EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = coalesce(e.typrelid, t.typrelid) AND a.attnum > 0
@@ -60,6 +66,7 @@ WITH named AS MATERIALIZED (
     AS is_plain)
 SELECT v.is_plain, ARRAY(SELECT f.n FROM found f WHERE f.is_bare ORDER BY f.n),
   ARRAY(SELECT f.nspname::text FROM found f WHERE f.is_bare ORDER BY f.n), $8::text,
+  CASE WHEN v.is_plain THEN set_config('plan_cache_mode', coalesce($9, current_setting('plan_cache_mode')), true) END,
   CASE WHEN v.is_plain THEN set_config('search_path', $7, true) END
 FROM verdict v";
 
@@ -74,7 +81,7 @@ FROM verdict v";
 pub(super) async fn look_up(
     connection: &mut PgConnection,
     names: &Names,
-    (schemas, path): (&[String], &str),
+    opened: &Opened,
     mark: &str,
     keep_plan: bool,
 ) -> Result<Option<BTreeMap<String, String>>, sqlx::Error> {
@@ -102,9 +109,10 @@ pub(super) async fn look_up(
         .bind(types)
         .bind(relation_schemas)
         .bind(relations)
-        .bind(schemas)
-        .bind(path)
+        .bind(&opened.schemas)
+        .bind(&opened.callers_path)
         .bind(mark)
+        .bind(&opened.plan_cache_mode)
         .persistent(keep_plan)
         .fetch_one(connection)
         .await?;

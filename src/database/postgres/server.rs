@@ -102,6 +102,12 @@ pub struct ServerReport {
 }
 
 impl ServerReport {
+    /// The major version, if the server names one.
+    pub fn major(&self) -> Option<u32> {
+        let digits = self.version.split(|character: char| !character.is_ascii_digit()).next();
+        digits.and_then(|digits| digits.parse().ok())
+    }
+
     pub(super) async fn read(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
         let row = sqlx::query(RIGHTS).persistent(false).fetch_one(connection).await?;
         Ok(ServerReport {

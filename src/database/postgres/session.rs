@@ -10,13 +10,14 @@ use sqlx::{Executor, Postgres, Row};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::statement::{Shapes, approved};
-use super::{Canceller, PostgresEngine, SearchPath, catalog, schema, sql_error};
+use super::{Canceller, PostgresEngine, SearchPath, ServerReport, catalog, schema, sql_error, under_path};
 use crate::allocation::{Bounded, TooLarge};
 use crate::audit::OpenEntry;
 use crate::database::catalog::{Snapshot, TableDescription};
 use crate::database::result_set::ResultSet;
 use crate::database::{DatabaseError, Explanation, ListRequest, ReadOptions, TablePage};
 use crate::guard::{ApprovedSql, Rejection};
+use crate::quoting;
 
 /// How long TUDB waits past the server's own time limit before it cancels the statement itself.
 const SERVER_HEAD_START: Duration = Duration::from_millis(250);
@@ -41,6 +42,26 @@ pub(super) struct Opened {
     pub(super) schemas: Vec<String>,
     /// The path that is set when the opening message ends.
     pub(super) path: SearchPath,
+    /// The mark of a session whose settings TUDB made.
+    pub(super) session_mark: Option<String>,
+    /// The caller's `plan_cache_mode`, if another one is set until the caller's statement is looked up.
+    pub(super) plan_cache_mode: Option<String>,
+}
+
+impl Opened {
+    /// Returns the statements that make the caller's settings under this path.
+    pub(super) fn settings_of_caller(&self, path: &str) -> String {
+        let mode = self
+            .plan_cache_mode
+            .as_ref()
+            .map(|mode| format!("SET LOCAL plan_cache_mode = {}; ", quoting::literal(mode)));
+        format!("{}{}", mode.unwrap_or_default(), under_path(path))
+    }
+
+    /// True if this process made the settings of the session.
+    pub(super) fn has_session_settings(&self, mark: &str) -> bool {
+        self.session_mark.as_deref() == Some(mark)
+    }
 }
 
 /// A connection in a transaction. If it is dropped before [`OpenTransaction::finish`], the connection is closed and its
@@ -143,8 +164,7 @@ impl PostgresSession<'_> {
     ) -> Result<Explanation, DatabaseError> {
         let engine = self.engine;
         let version = engine.server().map_or("", |server| server.version.as_str());
-        let digits = version.split(|character: char| !character.is_ascii_digit()).next();
-        let major = digits.and_then(|digits| digits.parse::<u32>().ok());
+        let major = engine.server().and_then(ServerReport::major);
         if sql.has_parameters() && major.is_none_or(|major| major < 16) {
             return Err(DatabaseError::Ruled(Rejection::parameter_of_plan(version)));
         }

@@ -142,7 +142,7 @@ impl PostgresEngine {
             }
             if let Some(shape) = self.shapes.get(&key).filter(|shape| shape.callers_path == opened.callers_path) {
                 if path == SearchPath::Own || shape.path != opened.callers_path {
-                    connection.execute(AssertSqlSafe(under_path(&shape.path))).await.map_err(own)?;
+                    connection.execute(AssertSqlSafe(opened.settings_of_caller(&shape.path))).await.map_err(own)?;
                 }
                 return Ok(shape);
             }
