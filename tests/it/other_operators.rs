@@ -13,7 +13,7 @@ GRANT SELECT ON customers TO PUBLIC;
 ";
 
 /// Statements that use each operator in several forms.
-const HONEST: [&str; 16] = [
+const HONEST: [&str; 17] = [
     "SELECT id FROM customers WHERE email = 'ann@x.org'",
     "SELECT id FROM customers WHERE email = '(x)' OR email IN ('q', 'bob@x.org')",
     "SELECT nullif(email, 'q'), CASE email WHEN 'q' THEN 1 ELSE 2 END FROM customers ORDER BY id",
@@ -30,6 +30,7 @@ const HONEST: [&str; 16] = [
     "SELECT DISTINCT email FROM customers ORDER BY email DESC",
     "SELECT max(email), min(spent), sum(id) FROM customers GROUP BY name HAVING name = 'Ann'",
     "SELECT id FROM customers WHERE email BETWEEN 'a' AND 'b'",
+    "SELECT id FROM customers WHERE email NOT SIMILAR TO 'a' AND email SIMILAR TO 'a%' AND email !~ 'q' AND email NOT LIKE 'q'",
 ];
 
 /// Types of another user that a value or a literal can become.
@@ -83,7 +84,9 @@ fn operators() -> String {
                 "CREATE FUNCTION {function}({left}, {right}) RETURNS bool LANGUAGE plpgsql IMMUTABLE
                    AS 'BEGIN RAISE WARNING ''HARM DONE''; RETURN true; END';"
             );
-            for operator in ["=", "<>", "<", ">", ">=", "<=", "~~", "||", "&&", "@>", "*", "+", "-", "/", "%"] {
+            for operator in
+                ["=", "<>", "<", ">", ">=", "<=", "~~", "!~~", "~", "!~", "||", "&&", "@>", "*", "+", "-", "/", "%"]
+            {
                 if other != "own" || sides == "l" {
                     text += &format!(
                         "CREATE OPERATOR public.{operator} (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = {function});"
@@ -200,5 +203,35 @@ fn functions_called_like_keywords_refuse_nobodys_statement() {
             let reply = server.call("run_sql", json!({"sql": sql}));
             assert!(reply["error"].is_null(), "{sql}: {reply}");
         }
+    }
+}
+
+/// A domain that is called like a function, and a cast to another user's enum.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn types_of_other_users_run_nothing() {
+    for postgres in servers() {
+        let database = database(
+            postgres,
+            "CREATE FUNCTION evil(text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''HARM DONE''; RETURN true; END';
+             CREATE DOMAIN current_setting AS text CHECK (evil(VALUE));",
+        );
+        let (_home, mut server) = serve(postgres, &database, "");
+        let log = postgres.log().len();
+        let version =
+            server.call("run_sql", json!({"sql": "SELECT current_setting('server_version_num')::int > 100000"}));
+        assert_eq!(version["rows"], json!([[true]]), "{version}");
+        if postgres.query(&database, "SELECT count(*) FROM pg_available_extensions WHERE name = 'ltree'") != "0" {
+            postgres.script(
+                &database,
+                "CREATE EXTENSION ltree; SET client_min_messages = error; SET ROLE mallory; CREATE TYPE mood AS ENUM ('a');
+                 CREATE FUNCTION moody(ltree) RETURNS mood LANGUAGE plpgsql
+                   AS 'BEGIN RAISE WARNING ''HARM DONE''; RETURN ''a''; END';
+                 CREATE CAST (ltree AS mood) WITH FUNCTION moody(ltree) AS IMPLICIT;",
+            );
+            let cast = server.call("run_sql", json!({"sql": "SELECT ('{a.b}' ?@> 'a.b')::public.mood"}));
+            assert!(!cast["error"].is_null(), "{cast}");
+        }
+        assert!(!postgres.log().get(log..).unwrap_or_default().contains("HARM DONE"));
     }
 }

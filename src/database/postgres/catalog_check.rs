@@ -23,7 +23,8 @@ use crate::guard::{Names, extensions, functions, relations};
 const REACHED: &str = include_str!("catalog_check.sql");
 
 /// Operators that keywords stand for: IN, BETWEEN, LIKE, NULLIF, CASE .. WHEN, USING, SIMILAR TO.
-pub(super) const OPERATORS_OF_KEYWORDS: [&str; 11] = ["=", "<>", "<", ">", "<=", ">=", "~~", "~~*", "!~~", "!~~*", "~"];
+pub(super) const OPERATORS_OF_KEYWORDS: [&str; 12] =
+    ["=", "<>", "<", ">", "<=", ">=", "~~", "~~*", "!~~", "!~~*", "~", "!~"];
 
 /// The objects that the configuration vouches for, and the text of the look-up.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(super) struct Vouched {
     /// statement's name could stand for another client's statement, whose empty result would look harmless.
     pub(super) mark: String,
     query: String,
+    /// The text of the short look-up.
+    pub(super) short: String,
 }
 
 impl Vouched {
@@ -46,7 +49,8 @@ impl Vouched {
         let query = format!(
             "{REACHED} UNION ALL SELECT '{MARK}', '', '', '', '', '{mark}', NULL, '', '', false, NULL, false, {REPLACEABLE}"
         );
-        Vouched { functions, extensions, foreign_tables, mark, query }
+        let short = super::plain::query(&mark);
+        Vouched { functions, extensions, foreign_tables, mark, query, short }
     }
 }
 
@@ -218,12 +222,7 @@ pub(super) async fn vouch(
     }
     let operators = names.operators.iter().filter(|name| !OPERATORS_OF_KEYWORDS.contains(&name.as_str()));
     let operators: Vec<String> = operators.cloned().collect();
-    // The second reader of a text reports keywords such as LIKE among the types.
-    let says = |word: &str| names.types.iter().any(|name| name == word);
-    let matches_patterns =
-        says("like") || says("ilike") || says("similar") || names.operators.iter().any(|o| o.contains('~'));
-    let of_keywords = OPERATORS_OF_KEYWORDS.iter().filter(|name| matches_patterns || !name.contains('~'));
-    let of_keywords: Vec<String> = of_keywords.map(|name| (*name).to_owned()).collect();
+    let of_keywords: Vec<String> = OPERATORS_OF_KEYWORDS.map(str::to_owned).to_vec();
     let (type_schemas, types): (Vec<String>, Vec<String>) = names.qualified_types.iter().cloned().unzip();
     let (relation_schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
     // The driver remembers a statement's name by its text. The line break makes a text that was never named.

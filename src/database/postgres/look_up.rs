@@ -91,13 +91,13 @@ impl PostgresEngine {
             return Ok(None);
         }
         let vouched = &self.settings.vouched;
-        let found = plain::look_up(connection, approved.names(), opened, &vouched.mark, !self.is_pooled()).await;
+        let found = plain::look_up(connection, approved.names(), opened, vouched, !self.is_pooled()).await;
         let Some(found) = found.map_err(|error| sql_error(error, None))? else { return Ok(None) };
         #[cfg(debug_assertions)]
         self.assert_plain(connection, opened, approved, &found).await?;
         let relations = with_missing(approved.names(), found);
         Ok(Some(Checked {
-            text: approved.qualified(&BTreeMap::new(), &relations),
+            text: approved.qualified(&as_built_in(BTreeSet::new()), &relations),
             masked: BTreeSet::new(),
             is_replaceable: false,
             has_bare_tables: false,
@@ -396,7 +396,12 @@ fn with_missing(names: &Names, mut found: BTreeMap<String, String>) -> BTreeMap<
     found
 }
 
-/// Maps each function to the schema `pg_catalog`.
-fn as_built_in(functions: BTreeSet<String>) -> BTreeMap<String, String> {
+/// A function that the guard allows for some arguments, and leaves out of the names. Without a schema, a type of a user could
+/// be meant.
+const ALWAYS_BUILT_IN: &str = "current_setting";
+
+/// Maps each function, and [`ALWAYS_BUILT_IN`], to the schema `pg_catalog`.
+fn as_built_in(mut functions: BTreeSet<String>) -> BTreeMap<String, String> {
+    functions.insert(ALWAYS_BUILT_IN.to_owned());
     functions.into_iter().map(|name| (name, "pg_catalog".to_owned())).collect()
 }

@@ -8,13 +8,14 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use super::catalog::own;
-use super::catalog_check::OPERATORS_OF_KEYWORDS;
+use super::catalog_check::{OPERATORS_OF_KEYWORDS, Vouched};
+use super::lossy;
 use super::session::Opened;
 use crate::guard::Names;
 
 /// $1 functions by bare name and names after a dot; $2 operators, also those of keywords; $3 names of types;
 /// $4 and $5 schemas (or NULL) and names of relations; $6 the schemas of the caller's path, in order; $7 that path;
-/// $9 the caller's `plan_cache_mode`, or NULL if that is set.
+/// $8 the caller's `plan_cache_mode`, or NULL if that is set.
 ///
 /// One row: whether the statement is plain, then names and schemas of the relations that are written without a schema, then
 /// the value that only this process knows. If the statement is plain, the query also sets the caller's path and plan mode.
@@ -58,17 +59,22 @@ WITH named AS MATERIALIZED (
         OR EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = coalesce(e.typrelid, t.typrelid) AND a.attnum > 0
           AND a.atttypid >= 16384 AND NOT a.attisdropped))
     OR EXISTS (SELECT 1 FROM pg_cast k JOIN pg_type s ON s.oid = k.castsource JOIN pg_type t ON t.oid = k.casttarget
-      WHERE k.oid >= 16384
-        AND (k.castsource < 16384 AND (k.casttarget < 16384 OR k.castcontext = 'i' OR t.typtype <> 'b' OR t.typelem <> 0)
-          OR s.typtype <> 'b' OR s.typelem <> 0))
+      WHERE k.oid >= 16384 AND (k.castsource < 16384 AND (k.casttarget < 16384 OR k.castcontext = 'i' OR s.typtype = 'p')
+        OR k.casttarget >= 16384 AND (t.typtype <> 'b' OR t.typelem <> 0)
+        OR k.castsource >= 16384 AND (s.typtype <> 'b' OR s.typelem <> 0)))
     OR EXISTS (SELECT 1 FROM pg_opclass o WHERE o.oid >= 16384 AND o.opcdefault AND o.opcintype < 16384)
     OR EXISTS (SELECT 1 FROM pg_opclass o JOIN pg_type t ON t.oid = o.opcintype AND t.typtype = 'e' WHERE o.oid >= 16384))
     AS is_plain)
 SELECT v.is_plain, ARRAY(SELECT f.n FROM found f WHERE f.is_bare ORDER BY f.n),
-  ARRAY(SELECT f.nspname::text FROM found f WHERE f.is_bare ORDER BY f.n), $8::text,
-  CASE WHEN v.is_plain THEN set_config('plan_cache_mode', coalesce($9, current_setting('plan_cache_mode')), true) END,
+  ARRAY(SELECT f.nspname::text FROM found f WHERE f.is_bare ORDER BY f.n), MARK,
+  CASE WHEN v.is_plain THEN set_config('plan_cache_mode', coalesce($8, current_setting('plan_cache_mode')), true) END,
   CASE WHEN v.is_plain THEN set_config('search_path', $7, true) END
 FROM verdict v";
+
+/// The text of the look-up, with a value that only this process knows. `mark` has no quote.
+pub(super) fn query(mark: &str) -> String {
+    PLAIN.replace("MARK", &format!("'{mark}'::text"))
+}
 
 /// The relations of a plain statement that are written without a schema, each with the schema in which it is found. The
 /// caller's path is set then. `None` if the whole look-up has to judge the statement.
@@ -82,7 +88,7 @@ pub(super) async fn look_up(
     connection: &mut PgConnection,
     names: &Names,
     opened: &Opened,
-    mark: &str,
+    vouched: &Vouched,
     keep_plan: bool,
 ) -> Result<Option<BTreeMap<String, String>>, sqlx::Error> {
     // What only the whole look-up judges: functions that are not on the list, names that the parser could not read, tables
@@ -102,7 +108,7 @@ pub(super) async fn look_up(
     let types: Vec<String> =
         names.types.iter().chain(names.qualified_types.iter().map(|(_, name)| name)).cloned().collect();
     // The driver remembers a statement's name by its text. The line break makes a text that was never named.
-    let query = if keep_plan { PLAIN.to_owned() } else { format!("{PLAIN}\n") };
+    let query = if keep_plan { vouched.short.clone() } else { format!("{}\n", vouched.short) };
     let row = sqlx::query(own(query))
         .bind(functions)
         .bind(operators)
@@ -111,16 +117,15 @@ pub(super) async fn look_up(
         .bind(relations)
         .bind(&opened.schemas)
         .bind(&opened.callers_path)
-        .bind(mark)
         .bind(&opened.plan_cache_mode)
         .persistent(keep_plan)
         .fetch_one(connection)
         .await?;
     // Behind an undetected pooler the statement's name could stand for another client's statement.
-    let is_own = row.try_get::<String, _>(3)? == mark;
+    let is_own = row.try_get::<String, _>(3)? == vouched.mark;
     if !is_own || !row.try_get::<bool, _>(0)? {
         return Ok(None);
     }
-    let (found, of): (Vec<String>, Vec<String>) = (row.try_get(1)?, row.try_get(2)?);
+    let (found, of) = (lossy::texts(&row, 1)?, lossy::texts(&row, 2)?);
     Ok(Some(found.into_iter().zip(of).collect()))
 }
