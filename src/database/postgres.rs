@@ -118,6 +118,8 @@ pub struct PostgresEngine {
     permits: Arc<Semaphore>,
     /// Cloned for each connection in use, so their number is the reference count minus one.
     connections_in_use: Arc<()>,
+    /// Cloned for each read that is going on. A read that has ended may still wait for its backend.
+    reading: Arc<()>,
     /// Number of permits that are taken away for a while, because the server lets in no more connections.
     given_up: Arc<AtomicUsize>,
     shapes: Shapes,
@@ -272,6 +274,7 @@ impl PostgresEngine {
             patience,
             connections_in_use: Arc::default(),
             given_up: Arc::default(),
+            reading: Arc::default(),
             permits: Arc::new(Semaphore::new(limits.max_connections as usize)),
             shapes: Shapes::default(),
             server: OnceLock::new(),

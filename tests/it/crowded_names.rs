@@ -537,7 +537,7 @@ fn a_remembered_statement_reads_the_same_table_on_a_new_connection() {
                 "CREATE VIEW public.items AS SELECT 'taken'::text AS note; GRANT SELECT ON public.items TO PUBLIC",
             );
             postgres
-                .query(&database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'honest'");
+                .query(&database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'honest' AND datname = current_database()");
             let reply = server.call("run_sql", json!({"sql": sql}));
             // A name that is also that of a CTE is looked up anew each time. Then the view is what the name means now.
             let means_the_view = sql.contains("WITH items") && reply["rows"] == json!([["taken"]]);

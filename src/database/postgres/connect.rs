@@ -108,6 +108,7 @@ impl PostgresEngine {
                 application_name: application_name.clone(),
                 canceller: self.canceller.clone(),
                 permit: Some(permit),
+                reading: Some(Arc::clone(&self.reading)),
             };
             // The inspection and the opening have a timeout each, because both may wait in a pooler's queue.
             let looked = match self.server.get() {
@@ -341,7 +342,7 @@ impl PostgresEngine {
             sqlx::Error::Database(error) => error.code().as_deref() == Some(TOO_MANY_CONNECTIONS),
             _ => false,
         };
-        is_closed && Arc::strong_count(&self.connections_in_use) > 1
+        is_closed && Arc::strong_count(&self.reading) > 1
     }
 
     /// Uses one connection less for a while. The next wait is for a connection of this source that another read returns.

@@ -74,6 +74,8 @@ pub(super) struct OpenTransaction {
     pub(super) canceller: Canceller,
     /// Released when the backend is idle or gone.
     pub(super) permit: Option<Permit>,
+    /// A clone of the engine's counter of reads that are going on.
+    pub(super) reading: Option<Arc<()>>,
 }
 
 /// Permission to use one of the source's connections. A backend that does not end keeps its permit.
@@ -87,6 +89,7 @@ pub(super) struct Permit {
 impl OpenTransaction {
     /// Rolls back and returns the connection to the pool in the background, so the reply does not wait.
     fn finish(mut self, unread: bool) {
+        self.reading = None;
         let Some(connection) = self.connection.take() else { return };
         let (name, canceller) = (std::mem::take(&mut self.application_name), self.canceller.clone());
         let (pid, permit) = (self.opened.as_ref().map(|opened| opened.pid), self.permit.take());
