@@ -432,38 +432,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Calls by a bare name that can be qualified with a schema. A name is left out if one of its calls is a keyword's
-    /// own syntax (`substring(a FROM b)`) or comes after a dot.
-    fn bare_calls(&self) -> Vec<(usize, String)> {
-        let mut found = Vec::new();
-        let mut special = BTreeSet::new();
-        for at in 0..self.words.len() {
-            let dotted = at > 0 && self.is(at - 1, b'.');
-            let Some(name) = self.name(at) else { continue };
-            if dotted && self.is_over_value(at) {
-                special.insert(name);
-                continue;
-            }
-            if dotted || !self.is(at + 1, b'(') {
-                continue;
-            }
-            if self.is_keyword_of_syntax(at) {
-                continue;
-            }
-            let keyword = self.keyword(at);
-            let is_keyword = |list: &str| list.split_ascii_whitespace().any(|word| word == keyword);
-            if is_keyword(BEFORE_PARENTHESIS) || is_keyword(OWN_SYNTAX) {
-                special.insert(name);
-            } else if !self.is_declaration(at)
-                && let Some(lexeme) = self.words.get(at)
-            {
-                found.push((lexeme.range.start, name));
-            }
-        }
-        found.retain(|(_, name)| !special.contains(name));
-        found
-    }
-
     /// Whether the name is no call: it comes before a list of column names or the length of a type, as in `AS t(a, b)`,
     /// `::numeric(10, 2)` or `WITH q(a) AS (SELECT`.
     fn is_declaration(&self, at: usize) -> bool {

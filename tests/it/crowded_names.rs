@@ -53,7 +53,8 @@ const OBJECTS: [&str; 8] = [
      CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = int, FUNCTION = same);",
 ];
 
-fn serve(postgres: &Postgres, database: &str, more: &str) -> (Home, Server) {
+/// Serves a database in the role `honest`, which may only read. `more` are further settings of the source.
+pub(crate) fn serve(postgres: &Postgres, database: &str, more: &str) -> (Home, Server) {
     let home = Home::new("crowded-names");
     let url = format!("postgres://honest@127.0.0.1:{}/{database}?sslmode=disable", postgres.port);
     let config = home.scratch.path("tudb.toml");

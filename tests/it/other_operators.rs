@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
+use crate::crowded_names::serve;
+use crate::support::Server;
 use crate::support::postgres::{Postgres, servers};
-use crate::support::{Home, Server};
 
 const SHOP: &str = "
 CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, email varchar(80), ssn text, tags text[], spent numeric);
@@ -54,16 +55,6 @@ fn database(postgres: &Postgres, objects: &str) -> String {
     postgres.script(&database, "GRANT CREATE ON SCHEMA public TO mallory");
     postgres.script(&database, &format!("SET client_min_messages = error; SET ROLE mallory; {objects}"));
     database
-}
-
-fn serve(postgres: &Postgres, database: &str, rules: &str) -> (Home, Server) {
-    let home = Home::new("operators");
-    let url = format!("postgres://honest@127.0.0.1:{}/{database}?sslmode=disable", postgres.port);
-    let config = home.scratch.path("tudb.toml");
-    std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n{rules}")).unwrap();
-    let home = home.set("TUDB_CONFIG", config.display());
-    let server = home.serve();
-    (home, server)
 }
 
 fn answers(server: &mut Server) -> Vec<Value> {

@@ -108,9 +108,9 @@ const LIST: &str = concat!(
         FROM page p JOIN visible v USING (oid) JOIN pg_catalog.pg_class c USING (oid)), '[]'))::text"
 );
 
-/// Catalog queries take milliseconds. Compiling them, or starting workers for them, takes longer.
-pub(super) const PLAIN_PLANS: &str =
-    "SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
+/// Catalog queries take milliseconds. Compiling them, or starting workers for them, takes longer. The plan mode is that of the
+/// look-ups of names until here.
+pub(super) const PLAIN_PLANS: &str = "SET LOCAL plan_cache_mode = DEFAULT; SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
 
 /// Tables that match a name: $1 schema or NULL, $2 table, $3 whether case counts.
 const FIND: &str = "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname)

@@ -27,7 +27,7 @@ const NEVER_REACHED: Duration = Duration::from_secs(3);
 /// Pause before the second attempt after a connection broke while it was opened.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-/// How long a source uses one connection less after the server let in no more.
+/// How long a source uses one connection less after the server accepted no more.
 const GIVEN_UP_FOR: Duration = Duration::from_secs(60);
 
 /// The server's error `too_many_connections`.
@@ -96,11 +96,11 @@ impl PostgresEngine {
         let (mut last, mut was_silent) = (None, false);
         for _ in 0..=self.limits.max_connections {
             let mut permit = self.permit().await?;
-            let Some(connection) = self.acquire().await? else {
+            let connection = self.acquire().await?;
+            if connection.is_none() {
                 self.give_up(permit);
                 continue;
-            };
-            let connection = Some(connection);
+            }
             permit.in_use = Some(Arc::clone(&self.connections_in_use));
             let mut transaction = OpenTransaction {
                 connection,
@@ -301,7 +301,7 @@ impl PostgresEngine {
     }
 
     /// Takes a connection from the pool. After a failure it tries once more: with a new password, with another
-    /// endpoint, or after a short pause. `None` if the server lets in no more connections than those in use.
+    /// endpoint, or after a short pause. `None` if the server accepts no more connections than those in use.
     async fn acquire(&self) -> Result<Option<PoolConnection<Postgres>>, DatabaseError> {
         self.refresh_password(false).await?;
         if self.endpoints.is_open() {
@@ -325,9 +325,8 @@ impl PostgresEngine {
             return Err(self.connect_error(error));
         }
         match self.wait().await {
-            Ok(connection) => Ok(Some(connection)),
             Err(NoConnection::Failed(error)) if self.is_full(&error) => Ok(None),
-            Err(error) => Err(self.no_connection(error)),
+            waited => waited.map(Some).map_err(|error| self.no_connection(error)),
         }
     }
 

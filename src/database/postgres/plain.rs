@@ -1,6 +1,6 @@
-//! A short look-up for plain statements: tables of built-in types and enums, and names that no user's object has. It says
-//! that the whole look-up ([`super::catalog_check`]) would find nothing, or says nothing. Most statements are plain, and
-//! the whole look-up takes ten times as long.
+//! A short look-up for plain statements: tables of built-in types and enums, and names that no user's object has. For these
+//! the whole look-up ([`super::catalog_check`]) would find nothing. Most statements are plain, and the whole look-up takes
+//! ten times as long.
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Reader;
+use super::{BEFORE_PARENTHESIS, OWN_SYNTAX, Reader};
 use crate::dialect::Dialect;
 use crate::guard::lexer::Kind;
 use crate::guard::{functions, settings};
@@ -182,6 +182,35 @@ impl Reader<'_> {
     /// Whether the word at a position can be a table behind ONLY.
     fn may_follow_only(&self, at: usize) -> bool {
         self.is(at, b'(') || self.name(at).is_some() && !self.is_reserved_word(at)
+    }
+
+    /// Calls by a bare name that can be qualified with a schema. A name is left out if one of its calls is a keyword's
+    /// own syntax (`substring(a FROM b)`) or comes after a dot.
+    pub(super) fn bare_calls(&self) -> Vec<(usize, String)> {
+        let mut found = Vec::new();
+        let mut special = BTreeSet::new();
+        for at in 0..self.words.len() {
+            let dotted = at > 0 && self.is(at - 1, b'.');
+            let Some(name) = self.name(at) else { continue };
+            if dotted && self.is_over_value(at) {
+                special.insert(name);
+                continue;
+            }
+            if dotted || !self.is(at + 1, b'(') || self.is_keyword_of_syntax(at) {
+                continue;
+            }
+            let keyword = self.keyword(at);
+            let is_keyword = |list: &str| list.split_ascii_whitespace().any(|word| word == keyword);
+            if is_keyword(BEFORE_PARENTHESIS) || is_keyword(OWN_SYNTAX) {
+                special.insert(name);
+            } else if !self.is_declaration(at)
+                && let Some(lexeme) = self.words.get(at)
+            {
+                found.push((lexeme.range.start, name));
+            }
+        }
+        found.retain(|(_, name)| !special.contains(name));
+        found
     }
 
     /// Whether the word before a parenthesis is part of PostgreSQL's own syntax there, and no function, although a function
