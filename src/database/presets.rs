@@ -27,7 +27,7 @@ pub static POSTGRES: Preset = Preset {
 
 static SUPABASE: Preset = Preset {
     name: "supabase",
-    // The root of the provider is not bundled, so the certificate is not verified unless sslrootcert is set.
+    // No package under an open licence carries Supabase's root, so the certificate is verified only with sslrootcert.
     tls: Some("require"),
     sleeps: false,
     hidden_schemas: &[
@@ -73,7 +73,7 @@ static RAILWAY: Preset = Preset {
 
 static RDS: Preset = Preset {
     name: "rds",
-    // The roots of Amazon are not bundled, so verify-full needs sslrootcert with global-bundle.pem.
+    // `verify-full` where `rds_roots` knows the region.
     tls: Some("require"),
     sleeps: true,
     hidden_schemas: &["aws_commons", "aws_s3", "aws_lambda"],
@@ -105,6 +105,16 @@ pub fn by_host(host: &str) -> &'static Preset {
     }
 }
 
+/// Returns the root certificates (PEM) of the region that an RDS host name contains. `None` for other hosts, and for
+/// regions that `rds_roots.pem` lacks (China, GovCloud and regions opened since 2024).
+pub fn rds_roots(host: &str) -> Option<&'static str> {
+    const BUNDLE: &str = include_str!("rds_roots.pem");
+    let host = host.to_ascii_lowercase();
+    let region = host.strip_suffix(".rds.amazonaws.com")?.rsplit('.').next()?;
+    let (_, rest) = BUNDLE.split_once(&format!("\nregion {region}\n"))?;
+    Some(rest.split_once("\nregion ").map_or(rest, |(own, _)| own))
+}
+
 /// True if host and port are those of a pooler in transaction mode. There a prepared statement outlives its
 /// transaction, on a backend that another client gets next.
 pub fn is_transaction_pooler(host: &str, port: u16) -> bool {
@@ -128,7 +138,30 @@ pub fn is_direct(host: &str, port: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
     use super::*;
+
+    #[test]
+    fn an_rds_host_has_the_roots_of_its_region() {
+        for region in ["af-south-1", "eu-west-1", "us-east-1", "us-west-2"] {
+            for host in [format!("d.abc.{region}.rds.amazonaws.com"), format!("p.PROXY-abc.{region}.RDS.amazonaws.com")]
+            {
+                let roots = rds_roots(&host).unwrap();
+                let certificates: Vec<_> =
+                    CertificateDer::pem_slice_iter(roots.as_bytes()).collect::<Result<_, _>>().unwrap();
+                assert_eq!(certificates.len(), 3, "{host}");
+                let (added, ignored) = rustls::RootCertStore::empty().add_parsable_certificates(certificates);
+                assert_eq!((added, ignored), (3, 0), "{host}");
+            }
+        }
+        for host in
+            ["d.abc.cn-north-1.rds.amazonaws.com.cn", "d.abc.mars-1.rds.amazonaws.com", "rds.amazonaws.com", "h"]
+        {
+            assert_eq!(rds_roots(host), None, "{host}");
+        }
+    }
 
     #[test]
     fn hosts_tell_their_provider_and_pooler() {

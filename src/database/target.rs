@@ -164,7 +164,7 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
         Some(name) => presets::by_name(name).ok_or("its provider is sqlite, but its url is PostgreSQL's")?,
         None => presets::by_host(&first.name),
     };
-    let tls = Tls::of(&dsn, preset, env)?;
+    let tls = Tls::of(&dsn, preset, presets::rds_roots(&first.name).is_some(), env)?;
     if matches!(source.password, Some(PasswordFrom::RdsIam(_))) && ["disable", "allow", "prefer"].contains(&tls.mode) {
         return Err("its token would be sent unencrypted: set sslmode=require or verify-full".into());
     }
@@ -192,6 +192,8 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
             }
             if let Some(root) = &tls.root {
                 endpoint = endpoint.ssl_root_cert(root);
+            } else if let Some(roots) = presets::rds_roots(&host.name) {
+                endpoint = endpoint.ssl_root_cert_from_pem(roots.into());
             }
             if let Some((certificate, key)) = &tls.client {
                 endpoint = endpoint.ssl_client_cert(certificate).ssl_client_key(key);
@@ -245,7 +247,8 @@ struct Tls {
 }
 
 impl Tls {
-    fn of(dsn: &Dsn, preset: &Preset, env: &PgEnvironment) -> Result<Tls, String> {
+    /// `has_roots`: the binary contains the roots that the first host's certificate is signed by.
+    fn of(dsn: &Dsn, preset: &Preset, has_roots: bool, env: &PgEnvironment) -> Result<Tls, String> {
         const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
         let existing = |path: Option<PathBuf>| path.filter(|path| path.is_file());
         let mut mode = match dsn.value("sslmode") {
@@ -253,6 +256,7 @@ impl Tls {
                 .iter()
                 .find(|mode| **mode == given)
                 .ok_or("its sslmode must be disable, allow, prefer, require, verify-ca or verify-full")?,
+            None if has_roots => "verify-full",
             None => preset.tls.unwrap_or(if dsn.is_local() { "prefer" } else { "require" }),
         };
         let root = match dsn.value("sslrootcert") {
@@ -330,6 +334,30 @@ mod tests {
                 "Disable",
             ),
             ("postgres://u@[::1]:7/d", "::1", 7, "u", Some("d"), "Prefer"),
+            (
+                "postgres://u@d.a.eu-west-1.rds.amazonaws.com/d",
+                "d.a.eu-west-1.rds.amazonaws.com",
+                5432,
+                "u",
+                Some("d"),
+                "VerifyFull",
+            ),
+            (
+                "postgres://u@d.a.mars-1.rds.amazonaws.com/d",
+                "d.a.mars-1.rds.amazonaws.com",
+                5432,
+                "u",
+                Some("d"),
+                "Require",
+            ),
+            (
+                "postgres://u@d.a.eu-west-1.rds.amazonaws.com/d?sslmode=require",
+                "d.a.eu-west-1.rds.amazonaws.com",
+                5432,
+                "u",
+                Some("d"),
+                "Require",
+            ),
             ("postgres://u@ep-x.aws.neon.tech/d", "ep-x.aws.neon.tech", 5432, "u", Some("d"), "VerifyFull"),
         ];
         for (url, host, port, user, database, tls) in cases {

@@ -103,7 +103,7 @@ fn certificate(error: &(dyn std::error::Error + 'static)) -> Option<(&'static st
     Some(match problem {
         CertificateError::UnknownIssuer => (
             "an authority that is not known here signed the server's certificate",
-            "Set sslrootcert to that authority's file (RDS: global-bundle.pem, Supabase: prod-ca-2021.crt), or \
+            "Set sslrootcert to that authority's file (Supabase: prod-ca-2021.crt, RDS: global-bundle.pem), or \
              sslmode=require without one to encrypt only.",
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
