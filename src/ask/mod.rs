@@ -341,6 +341,8 @@ impl Asker {
             return Err(self.no_tables(source).await);
         }
         let schema = self.schema(&source.name, &snapshot);
+        let report = self.gateway.database_report(source).await.unwrap_or_default();
+        let offset = time::Duration::seconds(report.utc_offset.into());
         let question = Question {
             gateway: &self.gateway,
             model,
@@ -352,8 +354,8 @@ impl Asker {
             notes,
             earlier: &self.sessions.before(&source.name, request),
             spending: &self.spending,
-            today: time::OffsetDateTime::now_utc().date(),
-            time_zone: self.gateway.database_report(source).await.and_then(|report| report.time_zone),
+            today: time::OffsetDateTime::now_utc().saturating_add(offset).date(),
+            time_zone: report.time_zone,
             deadline,
             caller,
         };

@@ -134,6 +134,8 @@ pub struct DatabaseReport {
     pub hidden_schemas: Vec<String>,
     /// The time zone in which a PostgreSQL server shows moments.
     pub time_zone: Option<String>,
+    /// Distance of that time zone from UTC in seconds, as of the last snapshot.
+    pub utc_offset: i32,
 }
 
 /// A connection that is ready for one read. On PostgreSQL its read-only transaction is open.
@@ -160,6 +162,7 @@ impl Database {
                 unverified: engine.unverified(),
                 hidden_schemas: engine.hidden_schemas().to_vec(),
                 time_zone: Some(engine.time_zone()),
+                utc_offset: engine.utc_offset(),
             },
         }
     }

@@ -23,7 +23,7 @@ mod statement;
 mod value_kinds;
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -128,6 +128,8 @@ pub struct PostgresEngine {
     looking: tokio::sync::Mutex<()>,
     place: String,
     types: TypeNames,
+    /// Distance of the source's time zone from UTC in seconds, as the last look at the schema found it.
+    utc_offset: AtomicI32,
 }
 
 /// What the opening message sets, besides the limits.
@@ -281,6 +283,7 @@ impl PostgresEngine {
             looking: tokio::sync::Mutex::new(()),
             place: target.place,
             types: TypeNames::default(),
+            utc_offset: AtomicI32::new(0),
             limits,
         }
     }
@@ -347,6 +350,11 @@ impl PostgresEngine {
     pub fn time_zone(&self) -> String {
         let own = || self.server().map(|server| server.own_settings.time_zone.clone());
         self.settings.time_zone.clone().or_else(own).unwrap_or_else(|| "UTC".to_owned())
+    }
+
+    /// Distance of [`Self::time_zone`] from UTC in seconds, as of the last look at the schema.
+    pub fn utc_offset(&self) -> i32 {
+        self.utc_offset.load(Ordering::Relaxed)
     }
 
     /// Returns a text that says where the engine connects to and how, without a secret.

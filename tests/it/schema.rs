@@ -449,3 +449,57 @@ fn the_values_of_a_small_table_are_known() {
         assert_eq!(values("heirs", 0).0, None);
     }
 }
+
+/// The activity statistics know the rows of a table that was never analysed.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_table_that_was_never_analysed_has_its_number_of_rows() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("never_analysed");
+        postgres.script(
+            &database,
+            "CREATE TABLE fresh (n int) WITH (autovacuum_enabled = off); INSERT INTO fresh SELECT generate_series(1, 300);
+             DELETE FROM fresh WHERE n > 290;
+             CREATE TABLE parts (n int) PARTITION BY RANGE (n);
+             CREATE TABLE low PARTITION OF parts DEFAULT WITH (autovacuum_enabled = off);
+             CREATE TABLE high PARTITION OF parts FOR VALUES FROM (100) TO (1000) WITH (autovacuum_enabled = off);
+             INSERT INTO parts SELECT generate_series(1, 300); ANALYZE high; CREATE TABLE nothing (n int);",
+        );
+        let mut server = Home::new("never-analysed").set("DATABASE_URL", &url).serve();
+        // A session reports its statistics after the statement, at the latest when it ends.
+        let start = std::time::Instant::now();
+        loop {
+            let list = server.call("list_tables", json!({}));
+            let rows = |name: &str| {
+                let tables = list["tables"].as_array().unwrap();
+                tables.iter().find(|table| table["name"] == format!("public.{name}")).unwrap()["rows"].clone()
+            };
+            let seen = (rows("fresh"), rows("parts"), rows("nothing"));
+            if seen == (json!(290), json!(300), Value::Null) {
+                break;
+            }
+            assert!(start.elapsed().as_secs() < 20, "{seen:?}");
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+        assert_eq!(server.call("describe_table", json!({"table": "fresh"}))["rows"], 290);
+    }
+}
+
+/// "Today" is the date in the source's time zone. Between these two zones lie 25 hours, so they never share a date.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn today_is_the_date_in_the_time_zone_of_the_source() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("today");
+        postgres.script(&database, "CREATE TABLE orders (id int PRIMARY KEY, placed_on date); ANALYZE orders;");
+        for zone in ["Pacific/Kiritimati", "Pacific/Pago_Pago"] {
+            postgres.query(&database, &format!("ALTER DATABASE {database} SET timezone = '{zone}'"));
+            let date = || postgres.query(&database, "SELECT current_date");
+            let before = date();
+            let mut server = Home::new("today").set("DATABASE_URL", &url).serve();
+            let reply = server.call("ask_database", json!({"question": "How many orders were placed today?"}));
+            let sql = reply["sql"].as_str().unwrap_or_else(|| panic!("{reply}"));
+            assert!(sql.contains(before.trim()) || sql.contains(date().trim()), "{zone} {before}: {sql}");
+        }
+    }
+}

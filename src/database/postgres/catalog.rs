@@ -57,9 +57,10 @@ macro_rules! foreign {
 macro_rules! rows {
     () => {
         "CASE WHEN c.relkind IN ('r','m','f') AND c.reltuples >= 0 THEN least(c.reltuples, 1e15)::bigint
+           WHEN c.relkind IN ('r','m') THEN nullif(pg_stat_get_live_tuples(c.oid), 0)
            WHEN c.relkind = 'p' THEN (WITH RECURSIVE part AS (SELECT c.oid AS oid UNION ALL
              SELECT i.inhrelid FROM part JOIN pg_catalog.pg_inherits i ON i.inhparent = part.oid)
-             SELECT least(sum(greatest(l.reltuples, 0)), 1e15)::bigint
+             SELECT least(sum(CASE WHEN l.reltuples < 0 THEN pg_stat_get_live_tuples(l.oid) ELSE l.reltuples END), 1e15)::bigint
              FROM part JOIN pg_catalog.pg_class l ON l.oid = part.oid WHERE l.relkind <> 'p') END"
     };
 }

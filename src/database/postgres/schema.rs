@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgConnection;
@@ -22,13 +23,16 @@ use crate::guard::columns::ColumnRules;
 
 /// A part of the fingerprint of a snapshot; the other part is the fingerprint of shapes. It changes with columns,
 /// constraints, comments, enum labels, schemas and role memberships.
+///
+/// Second column: the distance of the session's time zone from UTC at the moment, in seconds.
 const CHANGES: &str = "SELECT concat_ws(' ',
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_attribute WHERE attrelid >= 16384 AND attnum > 0),
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_constraint),
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_description WHERE objoid >= 16384),
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_enum),
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_namespace),
-    (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_auth_members))";
+    (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_auth_members)),
+    extract(timezone FROM now())::int";
 
 /// $1 hidden schemas, $2 shown schemas.
 const TABLES: &str = concat!(
@@ -135,6 +139,8 @@ pub(super) struct Bounds<'a> {
     /// The rules of the source. Each table is named together with the tables of its inheritance tree that a rule
     /// affects.
     pub(super) rules: &'a ColumnRules,
+    /// Receives the distance of the session's time zone from UTC, in seconds.
+    pub(super) utc_offset: &'a AtomicI32,
 }
 
 /// A table while its columns are read.
@@ -189,7 +195,7 @@ pub(super) async fn snapshot(
     unless: Option<&str>,
 ) -> Result<Option<Drafts>, DatabaseError> {
     connection.execute(PLAIN_PLANS).await.map_err(|error| sql_error(error, None))?;
-    let fingerprint = fingerprint(connection).await.map_err(|error| sql_error(error, None))?;
+    let fingerprint = fingerprint(connection, bounds.utc_offset).await.map_err(|error| sql_error(error, None))?;
     if unless == Some(fingerprint.as_str()) {
         return Ok(None);
     }
@@ -197,9 +203,10 @@ pub(super) async fn snapshot(
     Ok(Some(Drafts { fingerprint, drafts }))
 }
 
-async fn fingerprint(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
+async fn fingerprint(connection: &mut PgConnection, utc_offset: &AtomicI32) -> Result<String, sqlx::Error> {
     let shapes = catalog::fingerprint(&mut *connection).await?;
-    let changes: String = sqlx::query_scalar(CHANGES).persistent(false).fetch_one(connection).await?;
+    let (changes, offset): (String, i32) = sqlx::query_as(CHANGES).persistent(false).fetch_one(connection).await?;
+    utc_offset.store(offset, Ordering::Relaxed);
     Ok(format!("{shapes} {changes}"))
 }
 

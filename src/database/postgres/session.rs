@@ -253,6 +253,7 @@ impl PostgresSession<'_> {
             sampled: limits.sampled_values,
             max_bytes: limits.max_snapshot_bytes,
             rules: &settings.column_rules,
+            utc_offset: &self.engine.utc_offset,
         };
         let drafts = self.within(options, async |connection, _| {
             schema::snapshot(connection, schemas, &bounds, unless).await.map(|drafts| (drafts, false))
