@@ -2,16 +2,20 @@
 
 use crate::dialect::Dialect;
 
-/// Keywords that PostgreSQL does not accept as a column without quotes: categories R (reserved) and T (function or
-/// type) of `pg_get_keywords` in each version since 15.
+/// Keywords that PostgreSQL accepts nowhere as a name without quotes: category R of `pg_get_keywords` in each version since
+/// 15.
 const POSTGRES_RESERVED: &str = "
-all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
-concurrently constraint create cross current_catalog current_date current_role current_schema current_time
-current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from
-full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit
-localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references
-returning right select session_user similar some symmetric table tablesample then to trailing true union unique user
-using variadic verbose when where window with
+all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
+current_catalog current_date current_role current_time current_timestamp current_user default deferrable desc distinct
+do else end except false fetch for foreign from grant group having in initially intersect into lateral leading limit
+localtime localtimestamp not null offset on only or order placing primary references returning select session_user
+some symmetric table then to trailing true union unique user using variadic when where window with
+";
+
+/// Keywords that PostgreSQL accepts without quotes as a function or type, and not as a column or table: category T.
+const POSTGRES_FUNCTION_OR_TYPE: &str = "
+authorization binary collation concurrently cross current_schema freeze full ilike inner is isnull join left like
+natural notnull outer overlaps right similar tablesample verbose
 ";
 
 /// Other keywords that `quote_ident` quotes in some PostgreSQL version since 15: category C (column name only), and
@@ -50,9 +54,15 @@ fn holds(list: &str, word: &str) -> bool {
 /// Whether an unquoted word that follows no dot cannot be a column in this dialect.
 pub fn is_reserved(dialect: Dialect, word: &str) -> bool {
     match dialect {
-        Dialect::Postgresql => holds(POSTGRES_RESERVED, word),
+        Dialect::Postgresql => holds(POSTGRES_RESERVED, word) || names_function_or_type(word),
         Dialect::Sqlite => holds(SQLITE_RESERVED, word),
     }
+}
+
+/// Whether PostgreSQL accepts this keyword without quotes as a function or type: `SELECT left 'x'` converts a text to a
+/// type `left`.
+pub fn names_function_or_type(word: &str) -> bool {
+    holds(POSTGRES_FUNCTION_OR_TYPE, word)
 }
 
 /// Returns a name as a statement has to write it: in double quotes if the database would change its case, read it as a

@@ -215,6 +215,9 @@ pub struct ColumnUses {
     /// For each SELECT with a wildcard, the tables in its FROM, in order. `None` is a sub-query, a function or a join by
     /// column names. After it, the positions of columns are unknown.
     pub from_lists: Vec<Vec<Option<TableName>>>,
+    /// Whether an item of the outermost select list is a wildcard in parentheses. PostgreSQL expands it as if there were
+    /// none, so the positions of the columns are unknown.
+    pub expands: bool,
     /// Whether the statement joins by column names that are not written, or renames a table's columns.
     pub renames: bool,
     /// Whether the outermost query sorts or groups by the position of a column.
@@ -311,7 +314,7 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
     }
     // The remaining uses are masked columns, named directly or by a wildcard over one table. Positions after a wildcard
     // are known only if its table is.
-    let mut shift = Some(0usize);
+    let mut shift = if uses.expands { None } else { Some(0usize) };
     let mut items: Vec<(usize, Item<'_>)> = uses.plain.iter().map(|item| (item.place, Item::Plain(item))).collect();
     items.extend(uses.wildcards.iter().filter_map(|wildcard| Some((wildcard.place?, Item::Wildcard(wildcard)))));
     items.sort_by_key(|(place, _)| *place);

@@ -292,8 +292,11 @@ impl<'a> Reader<'a> {
             return Err(Rejection::Relation { name: written, reason });
         }
         object_type_refusal(&name)?;
-        // Without quotes, a reserved word names no table and no type.
+        // Without quotes, a reserved word names no table. Some name a type (`left 'x'`).
         if !dotted && self.is_reserved_word(at) {
+            if self.names_function_or_type(at) {
+                names.columns.insert(name);
+            }
             return Ok(());
         }
         if !may_be_relation || dotted && self.is_plain_column(at) {
@@ -380,8 +383,11 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         if is_word && BEFORE_PARENTHESIS.split_ascii_whitespace().any(|keyword| keyword == name) {
-            // Some of these words are never functions for the server, even if a user creates one.
-            if !self.is_reserved_word(at) || matches!(name.as_str(), "left" | "right" | "cross" | "natural") {
+            // Reserved words are never functions or types for the server, even if a user creates one.
+            if self.names_function_or_type(at) {
+                names.columns.insert(name.clone());
+            }
+            if !self.is_reserved_word(at) || self.names_function_or_type(at) {
                 names.functions.insert(name);
             }
             return Ok(());

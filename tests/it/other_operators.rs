@@ -226,3 +226,84 @@ fn types_of_other_users_run_nothing() {
         assert!(!postgres.log().get(log..).unwrap_or_default().contains("HARM DONE"));
     }
 }
+
+/// Words of the grammar that are also names of types and functions: `left 'x'` converts a text to a type `left`.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn types_and_functions_called_like_keywords_run_nothing() {
+    for postgres in servers() {
+        let evil = "CREATE FUNCTION evil(text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''HARM DONE''; RETURN true; END';";
+        let database = database(postgres, evil);
+        let keywords =
+            postgres.query(&database, "SELECT word FROM pg_get_keywords() WHERE catcode <> 'R' ORDER BY word");
+        let objects: String = keywords
+            .lines()
+            .map(|word| {
+                format!(
+                    "CREATE DOMAIN public.\"{word}\" AS text CHECK (evil(VALUE));
+                     CREATE FUNCTION public.\"{word}\"(text) RETURNS text LANGUAGE plpgsql
+                       AS 'BEGIN RAISE WARNING ''HARM DONE''; RETURN 1; END';"
+                )
+            })
+            .collect();
+        postgres.script(&database, &format!("SET client_min_messages = error; SET ROLE mallory; {objects}"));
+        let (_home, mut server) = serve(postgres, &database, "");
+        let log = postgres.log().len();
+        for word in keywords.lines() {
+            for sql in [
+                format!("SELECT {word} 'x'"),
+                format!("SELECT {word} 'x' FROM customers ORDER BY {word} 'x'"),
+                format!("SELECT ARRAY[{word} 'x'] FROM customers LIMIT length({word} 'x')"),
+                format!("SELECT {word}('x'::text) FROM customers"),
+                format!("SELECT * FROM ROWS FROM ({word}('a'::text)) x"),
+                format!("SELECT * FROM ROWS FROM ({word}('a'::text), {word}('b'::text)) x"),
+                format!("SELECT * FROM ROWS FROM (json_to_recordset('[{{\"a\":1}}]') AS (a {word})) x"),
+                format!("SELECT '1'::{word}, CAST('1' AS {word})"),
+            ] {
+                server.call("run_sql", json!({"sql": sql}));
+            }
+            let harm = postgres.log().get(log..).unwrap_or_default().contains("HARM DONE");
+            assert!(!harm, "{word}");
+        }
+        // The keywords themselves still work.
+        for sql in [
+            "SELECT a.name FROM customers a LEFT JOIN customers b ON a.id = b.id AND b.name LIKE 'A%' WHERE a.email ILIKE ('%x%')",
+            "SELECT id FROM customers NATURAL INNER JOIN (SELECT id FROM customers) x WHERE name IS NOT NULL",
+            "SELECT name FROM customers a FULL OUTER JOIN customers b USING (name) CROSS JOIN (SELECT 1) c WHERE a.id IS NOT DISTINCT FROM b.id",
+        ] {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert!(reply["error"].is_null(), "{sql}: {reply}");
+        }
+    }
+}
+
+/// An implicit cast from the rows of a table matters only where a name after a dot could be a function.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_cast_from_rows_refuses_nobodys_statement() {
+    for postgres in servers() {
+        let database = database(postgres, "");
+        postgres.script(
+            &database,
+            "CREATE SCHEMA mallory AUTHORIZATION mallory; SET client_min_messages = error; SET ROLE mallory;
+             CREATE TYPE mallory.own AS (a int);
+             CREATE FUNCTION mallory.f(public.customers) RETURNS mallory.own LANGUAGE plpgsql IMMUTABLE
+               AS 'BEGIN RAISE WARNING ''HARM DONE''; RETURN ROW(1); END';
+             CREATE CAST (public.customers AS mallory.own) WITH FUNCTION mallory.f(public.customers) AS IMPLICIT;
+             CREATE FUNCTION mallory.taken(mallory.own) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';",
+        );
+        let (_home, mut server) = serve(postgres, &database, "");
+        let log = postgres.log().len();
+        for sql in [
+            "SELECT c.name, o.total FROM customers c JOIN (SELECT 1 AS total) o ON o.total = c.id",
+            "WITH a AS (SELECT id AS x FROM customers) SELECT a.x FROM a",
+            "SELECT s.n FROM (SELECT count(*) AS n FROM public.customers) s",
+        ] {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert!(reply["error"].is_null(), "{sql}: {reply}");
+        }
+        let taken = server.call("run_sql", json!({"sql": "SELECT c.taken FROM customers c"}));
+        assert!(!taken["error"].is_null(), "{taken}");
+        assert!(!postgres.log().get(log..).unwrap_or_default().contains("HARM DONE"));
+    }
+}

@@ -325,6 +325,7 @@ fn keywords_are_quoted_as_the_server_quotes_them() {
             if tudb::quoting::is_reserved(Dialect::Postgresql, cells[0]) {
                 assert!(matches!(cells[2], "R" | "T"), "{row}");
             }
+            assert_eq!(tudb::quoting::names_function_or_type(cells[0]), cells[2] == "T", "{row}");
         }
     }
     assert!(words.len() > 450);

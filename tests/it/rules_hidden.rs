@@ -290,3 +290,50 @@ fn groups_plans_and_aliases_tell_nothing_of_a_ruled_column() {
         }
     }
 }
+
+/// PostgreSQL expands `(t.*)` as it expands `t.*`, so the positions of the columns after it move.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_wildcard_in_parentheses_moves_no_masked_column_into_sight() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("rules_wildcards");
+        postgres.script(
+            &database,
+            "CREATE TABLE orders (a int, b int, note text); INSERT INTO orders VALUES (1, 2, 'shown');
+             CREATE TABLE empty (); INSERT INTO empty DEFAULT VALUES;
+             CREATE TABLE users (id int, mail text, city text); INSERT INTO users VALUES (7, 'PLANTED', 'x');
+             CREATE VIEW cities AS SELECT city, id FROM users;",
+        );
+        let home = Home::new("rules-wildcards");
+        std::fs::write(
+            home.scratch.path("tudb.toml"),
+            format!("[sources.main]\nurl = \"{url}\"\nmask = [\"users.mail\"]\n"),
+        )
+        .unwrap();
+        let path = home.scratch.path("tudb.toml");
+        let home = home.set("TUDB_CONFIG", path.display());
+        let mut server = home.serve();
+        let mut next: u64 = 1;
+        let mut pick = |list: &[&'static str]| {
+            next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            list[(next >> 33) as usize % list.len()]
+        };
+        let items =
+            ["o.*", "(o.*)", "((o.*))", "(e.*)", "(s.*)", "(o.*) AS z", "1", "(o.a)", "o.note", "(public.orders.*)"];
+        let masked = ["mail", "u.mail", "(mail)", "u.*", "(u.*)", "mail AS m", "upper(mail)", "*"];
+        for _ in 0..300 {
+            let list = [pick(&items), pick(&items), pick(&masked), pick(&items), "id"].join(", ");
+            let from = "orders o, empty e, users u, (SELECT 1 AS p, 2 AS q) s".replace(
+                "orders o",
+                if list.contains("public.orders") { "public.orders, orders o" } else { "orders o" },
+            );
+            let sql = format!("SELECT {} {list} FROM {from}", pick(&["", "DISTINCT", "DISTINCT ON (id)"]));
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert!(!reply.to_string().contains("PLANTED"), "{sql}: {reply}");
+        }
+        let reply = server.call("run_sql", json!({"sql": "SELECT (o.*), u.city FROM orders o, users u"}));
+        assert_eq!(reply["rows"], json!([[1, 2, "shown", "x"]]), "{reply}");
+        let reply = server.call("run_sql", json!({"sql": "SELECT o.a, u.mail, id FROM orders o, users u"}));
+        assert_eq!(reply["rows"], json!([[1, "***", 7]]), "{reply}");
+    }
+}

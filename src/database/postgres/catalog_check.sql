@@ -279,7 +279,9 @@ SELECT 'cast', n.nspname::text, t.typname::text, n.nspname::text, t.typname::tex
   JOIN pg_type t ON t.oid = k.casttarget
   WHERE k.oid >= 16384 AND k.castcontext = 'i' AND k.castsource = ANY ((SELECT oids FROM met)::oid[]) AND EXISTS (
     SELECT 1 FROM unnest($3::text[]) f(name) WHERE NOT EXISTS (SELECT 1 FROM pg_attribute a
-      WHERE a.attrelid = s.typrelid AND a.attname = f.name AND NOT a.attisdropped))
+      WHERE a.attrelid = s.typrelid AND a.attname = f.name AND NOT a.attisdropped)
+      AND EXISTS (SELECT 1 FROM pg_proc p WHERE p.proname = f.name AND p.pronamespace IN (SELECT oid FROM path)
+        AND p.pronargs > 0 AND p.pronargs - p.pronargdefaults <= 1))
 UNION ALL
 SELECT 'foreign table', n.nspname::text, c.relname::text, n.nspname::text, c.relname::text, n.nspname || '.' || c.relname,
     NULL, '', '', false, NULL, false, false

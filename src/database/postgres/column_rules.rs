@@ -1,10 +1,11 @@
 //! Finds the tables of a statement that column rules affect, according to the catalog: by name, by inheritance and
 //! partitions in both directions, and through views and materialized views of any depth.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
+use sqlx::postgres::types::Oid;
 
 use super::{lossy, sql_error};
 use crate::database::DatabaseError;
@@ -161,6 +162,45 @@ pub(super) async fn tables(
         .into_values()
         .filter(|table| table.whole || !table.denied.is_empty() || !table.masked.is_empty())
         .collect())
+}
+
+/// $1 tables, $2 numbers of columns. Columns: place, schema, table, column.
+const ORIGINS: &str = "SELECT u.place - 1, n.nspname::text, c.relname::text, a.attname::text
+    FROM unnest($1::oid[], $2::int2[]) WITH ORDINALITY u(oid, number, place)
+    JOIN pg_attribute a ON a.attrelid = u.oid AND a.attnum = u.number JOIN pg_class c ON c.oid = a.attrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY u.place";
+
+/// Compares the columns that the server says a result has with the positions that will be masked. The guard computes the
+/// positions from the text; this finds a mistake in them.
+///
+/// `origins` has the table and the column's number of each column of the result that is a column of a table.
+///
+/// # Errors
+///
+/// [`DatabaseError::Ruled`] for a ruled column at a position that is not masked. Otherwise the errors of the query.
+pub(super) async fn compare(
+    connection: &mut PgConnection,
+    origins: &[Option<(u32, i16)>],
+    masked: &BTreeSet<usize>,
+    rules: &ColumnRules,
+) -> Result<(), DatabaseError> {
+    let (tables, numbers): (Vec<Oid>, Vec<i16>) =
+        origins.iter().map(|origin| origin.unwrap_or_default()).map(|(table, number)| (Oid(table), number)).unzip();
+    let query = sqlx::query(ORIGINS).bind(tables).bind(numbers).persistent(false);
+    for row in query.fetch_all(connection).await.map_err(|error| sql_error(error, None))? {
+        let place: i64 = row.try_get(0).map_err(DatabaseError::Connection)?;
+        let text = |at: usize| lossy::text(&row, at).map_err(DatabaseError::Connection);
+        let (schema, table, column) = (text(1)?, text(2)?, text(3)?);
+        let is_masked = usize::try_from(place).is_ok_and(|place| masked.contains(&place));
+        if let Some(kind) = rules.of_column(&schema, &table, &column).filter(|_| !is_masked) {
+            return Err(DatabaseError::Ruled(Rejection::Column {
+                column: format!("{schema}.{table}.{column}"),
+                is_denied: kind == RuleKind::Deny,
+                allowed: Vec::new(),
+            }));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the first name of a statement that tells of the catalog without reading it. With rules set such names are

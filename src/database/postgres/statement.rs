@@ -12,6 +12,7 @@ use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, ValueRef};
 
+use super::column_rules;
 use super::look_up::Checked;
 use super::session::Opened;
 use super::value_kinds::Kind;
@@ -172,10 +173,15 @@ impl PostgresEngine {
         };
         let columns = described.await.map_err(|error| checked.explain(error))?;
         let Checked { text: sql, masked, path, has_bare_tables, .. } = checked;
-        let oids: Vec<u32> = columns.iter().map(|(_, oid)| *oid).collect();
-        if self.types.are_unknown(&oids) {
+        let oids: Vec<u32> = columns.iter().map(|column| column.oid).collect();
+        let rules = &self.settings.column_rules;
+        if self.types.are_unknown(&oids) || !rules.is_empty() {
             connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(own)?;
             self.types.learn(connection, &oids).await.map_err(own)?;
+            if !rules.is_empty() {
+                let origins: Vec<_> = columns.iter().map(|column| column.origin).collect();
+                column_rules::compare(connection, &origins, &masked, rules).await?;
+            }
             connection.execute(AssertSqlSafe(under_path(&path))).await.map_err(own)?;
         }
         let names = self.types.names(&oids);
@@ -183,10 +189,10 @@ impl PostgresEngine {
             .into_iter()
             .zip(names)
             .enumerate()
-            .map(|(index, ((name, oid), type_name))| {
+            .map(|(index, (column, type_name))| {
                 let masked = masked.contains(&index);
-                let kind = if masked { Kind::Short } else { Kind::of(oid) };
-                ShapeColumn { name, type_name, kind, masked }
+                let kind = if masked { Kind::Short } else { Kind::of(column.oid) };
+                ShapeColumn { name: column.name, type_name, kind, masked }
             })
             .collect();
         let shape = Arc::new(Shape { columns, text: sql, path, callers_path: opened.callers_path.clone() });
@@ -196,20 +202,20 @@ impl PostgresEngine {
         Ok(shape)
     }
 
-    /// Prepares the caller's text and returns the name and type of each column. `None` if the driver cannot name a type
-    /// (multiranges).
+    /// Prepares the caller's text and returns its columns. `None` if the driver cannot name a type (multiranges).
     async fn prepare(
         &self,
         connection: &mut PgConnection,
         sql: &QualifiedSql,
-    ) -> Result<Option<Vec<(String, u32)>>, DatabaseError> {
+    ) -> Result<Option<Vec<DescribedColumn>>, DatabaseError> {
         let text = format!("{}{}", sql.text(), self.generation_mark());
         match connection.prepare(approved(text).into_sql_str()).await {
             Ok(statement) => {
-                let columns = statement.columns().iter();
-                Ok(columns
-                    .map(|column| Some((column.name().to_owned(), column.type_info().oid()?.0)))
-                    .collect::<Option<Vec<_>>>())
+                let columns = statement.columns().iter().map(|column| {
+                    let origin = column.relation_id().map(|table| table.0).zip(column.relation_attribute_no());
+                    Some(DescribedColumn { name: column.name().to_owned(), oid: column.type_info().oid()?.0, origin })
+                });
+                Ok(columns.collect::<Option<Vec<_>>>())
             }
             Err(error @ sqlx::Error::Database(_)) => Err(sql_error(error, Some((0, sql)))),
             Err(error @ (sqlx::Error::Io(_) | sqlx::Error::Tls(_))) => Err(DatabaseError::Connection(error)),
@@ -359,10 +365,19 @@ fn big_endian(bytes: &[u8]) -> i64 {
     bytes.iter().fold(if negative { -1 } else { 0 }, |value, byte| (value << 8) | i64::from(*byte))
 }
 
+/// A column of a statement's result, as the server describes it.
+struct DescribedColumn {
+    name: String,
+    /// Its type.
+    oid: u32,
+    /// Table and number of the column, if the value is that of a table's column and the driver describes the statement.
+    origin: Option<(u32, i16)>,
+}
+
 /// Returns names and types of the columns by two unnamed statements, for poolers and for types that the driver cannot
 /// look up. Both statements return built-in types. Neither runs the caller's text: the join on false makes the planner
 /// drop the sub-query.
-async fn probe(connection: &mut PgConnection, sql: &QualifiedSql) -> Result<Vec<(String, u32)>, DatabaseError> {
+async fn probe(connection: &mut PgConnection, sql: &QualifiedSql) -> Result<Vec<DescribedColumn>, DatabaseError> {
     let opening = "SELECT pg_catalog.row_to_json(r)::pg_catalog.text FROM (SELECT t.* FROM (SELECT 1) d LEFT JOIN (";
     let text = format!("{opening}{}\n) t ON false) r", sql.text());
     let row = connection
@@ -386,7 +401,8 @@ async fn probe(connection: &mut PgConnection, sql: &QualifiedSql) -> Result<Vec<
         .await
         .map_err(|error| sql_error(error, Some((opening.chars().count(), sql))))?;
     let oids: Vec<sqlx::postgres::types::Oid> = row.try_get(0).map_err(DatabaseError::Connection)?;
-    Ok(names.into_iter().zip(oids).map(|(name, oid)| (name, oid.0)).collect())
+    let columns = names.into_iter().zip(oids);
+    Ok(columns.map(|(name, oid)| DescribedColumn { name, oid: oid.0, origin: None }).collect())
 }
 
 /// The keys of a JSON object, in order, duplicates included.

@@ -11,7 +11,7 @@ use super::Reader;
 use crate::dialect::Dialect;
 use crate::guard::lexer::Kind;
 use crate::guard::walk::fold;
-use crate::quoting::is_reserved;
+use crate::quoting::{is_reserved, names_function_or_type};
 
 /// Pairs of unquoted words of which the second is part of a type or a clause in both databases.
 const SECOND_OF_PAIR: [(&str, &str); 11] = [
@@ -54,6 +54,11 @@ impl Reader<'_> {
     pub(super) fn is_reserved_word(&self, at: usize) -> bool {
         let word = self.keyword(at);
         !word.is_empty() && !self.follows_dot(at) && is_reserved(self.dialect, &word)
+    }
+
+    /// Whether the word is a keyword that PostgreSQL also reads as the name of a function or type.
+    pub(super) fn names_function_or_type(&self, at: usize) -> bool {
+        self.dialect == Dialect::Postgresql && names_function_or_type(&self.keyword(at))
     }
 
     /// Whether the word follows AS, where PostgreSQL accepts any word.

@@ -32,6 +32,7 @@ impl Walk<'_> {
         if let Some(alias) = alias {
             self.understand(alias);
         }
+        self.uses.expands |= self.level == 1 && is_wildcard_in_parentheses(expr);
         let is_plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) && self.level == 1;
         if is_plain
             && self.uses.uses.len() == before + 1
@@ -105,6 +106,15 @@ impl Walk<'_> {
     /// Records that the outermost query sorts or groups by the position of a column.
     pub(super) fn places<'e>(&mut self, mut list: impl Iterator<Item = &'e Expr>) {
         self.uses.by_place |= self.level == 1 && list.any(is_place);
+    }
+}
+
+/// `(t.*)`, in any number of parentheses.
+fn is_wildcard_in_parentheses(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_wildcard_in_parentheses(inner),
+        Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => true,
+        _ => false,
     }
 }
 
