@@ -385,13 +385,21 @@ impl Gateway {
         let call = pending.id();
         // The audit writer commits the intent while the read is prepared. None of the caller's text is sent before that
         // commit.
+        let mut committed = std::pin::pin!(pending.committed());
         let prepared = self.prepare(caller, source_name, user_id.as_deref(), &reading, options).await;
+        // The claims of a user are sent when the session opens.
+        let identity = prepared.as_ref().ok().and_then(|prepared| prepared.options.identity.as_ref());
+        let sends_claims = identity.is_some_and(|identity| identity.claims.is_some());
+        let recorded = if sends_claims { Some(committed.as_mut().await?) } else { None };
         let opened = match &prepared {
             Ok(prepared) if !reading.needs_session(prepared.source) => Ok(None),
             Ok(prepared) => prepared.open(&call).await.map(Some),
             Err(error) => Err(error.clone()),
         };
-        let entry = pending.committed().await?;
+        let entry = match recorded {
+            Some(entry) => entry,
+            None => committed.await?,
+        };
         let found = match (&prepared, opened) {
             (Ok(prepared), Ok(session)) => {
                 caller.stage("running");
