@@ -1,19 +1,21 @@
-//! The environment of the process, as a value. It completes settings and connection strings.
+//! A copy of the process's environment variables. Settings are read from the copy, and parameters that a connection
+//! string does not contain.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::secret::Secret;
 
-/// The environment at process start, name to value. It is a map, so that tests need no process state.
+/// The environment variables at process start, by name. The type is a map, so that tests do not have to change the
+/// environment of their process.
 pub type Environment = BTreeMap<String, String>;
 
-/// The environment that completes a connection string: `PG*` variables, home directory and user name. Its values cannot
-/// be printed.
+/// The environment variables that complete a connection string: those whose names begin with `PG`, and `HOME`, `USER`
+/// and `LOGNAME`. Empty variables are left out. A value is a [`Secret`], so it does not appear in logs.
 #[derive(Clone, Debug, Default)]
 pub struct PgEnvironment {
     values: BTreeMap<String, Secret>,
-    /// Whether to look for sockets of local servers. `false` in tests of connection strings.
+    /// True if the default host may be the socket of a server on this machine. False in tests of connection strings.
     sockets: bool,
 }
 
@@ -32,7 +34,7 @@ impl PgEnvironment {
         self.values.get(name).map(|value| value.reveal().to_owned())
     }
 
-    /// The path of a file in the home directory.
+    /// Returns the path that the file `name` has in the home directory. `None` if `HOME` is not set.
     pub fn home(&self, name: &str) -> Option<PathBuf> {
         self.get("HOME").map(|home| PathBuf::from(home).join(name))
     }

@@ -1,9 +1,10 @@
-//! Two prompts that a person picks from a client's menu. A prompt is only text; the tools do the work.
+//! Two MCP prompts, which a client shows to its user for selection. A prompt contains only a text for the model. The
+//! text tells the model which tools to call.
 
 use rmcp::model::{GetPromptResult, Prompt, PromptArgument, PromptMessage, Role};
 use serde_json::{Map, Value};
 
-/// A prompt, its only argument, and the function that writes its text.
+/// A prompt with its only argument. `words` returns the text of the prompt for a value of the argument.
 struct Opening {
     name: &'static str,
     title: &'static str,
@@ -66,7 +67,7 @@ pub fn list() -> Vec<Prompt> {
 ///
 /// # Errors
 ///
-/// A sentence that names the prompts, or the argument that is missing.
+/// A message: it lists all prompts if there is no prompt `name`, or it names the required argument that is missing.
 pub fn get(name: &str, arguments: &Map<String, Value>) -> Result<GetPromptResult, String> {
     let Some(opening) = OPENINGS.iter().find(|opening| opening.name == name) else {
         let names: Vec<&str> = OPENINGS.iter().map(|opening| opening.name).collect();

@@ -1,5 +1,6 @@
-//! Checks on a result and on the model's words about it, before a client sees them. They find numbers that are not in
-//! the result and texts that are stored in another spelling. Pure.
+//! Checks of a result and of the model's text about the result. They run before the client gets the text. They find
+//! results without values, numbers that are not in the result, texts that are stored in another spelling, and copies of
+//! the model's rules. The functions are pure.
 
 use serde_json::Value;
 use sqlparser::dialect::GenericDialect;
@@ -8,15 +9,15 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 use crate::database::catalog::{Column, Snapshot};
 use crate::error::nearest;
 
-/// Literals of a statement that are compared with all stored values.
+/// Maximum number of literals of a statement that are compared with stored values.
 const MOST_LITERALS: usize = 8;
-/// Numbers reported at most.
+/// Maximum number of numbers that are reported.
 const MOST_FOREIGN: usize = 10;
-/// Stored values offered for one literal.
+/// Maximum number of stored values that are offered for one literal.
 const NEAREST: usize = 3;
 
-/// Numbers in `words` that are neither in the rows nor in `texts` (question, statement, date).
-/// A number may be rounded to the digits that `words` shows.
+/// Returns the numbers in `words` that occur nowhere else: not in `rows`, not in `texts` (question, statement, date),
+/// and not as `row_count`. A number in `words` may be rounded.
 pub(super) fn foreign_numbers(words: &str, rows: &[Value], row_count: u64, texts: &[&str]) -> Vec<String> {
     let mut known: Vec<f64> = vec![row_count as f64];
     for cell in rows.iter().filter_map(Value::as_array).flatten() {
@@ -33,7 +34,8 @@ pub(super) fn foreign_numbers(words: &str, rows: &[Value], row_count: u64, texts
         // Rounding changes a number by at most half of the last digit shown.
         let half = 0.5 * 10f64.powi(-i32::try_from(*decimals).unwrap_or(0)) + 1e-9;
         let near = |factor: f64| known.iter().any(|number| (number.abs() * factor - value).abs() <= half);
-        // A position in a list says nothing about the data. A share is often stated as a percentage.
+        // A whole number up to the number of rows may be a position in a list, so it is accepted. A share is often
+        // stated as a percentage, so known numbers are also compared after multiplication by 100.
         let is_place = *decimals == 0 && *value >= 1.0 && *value <= rows.len() as f64;
         is_place || near(1.0) || words.contains('%') && near(100.0)
     };
@@ -56,8 +58,9 @@ fn is_separator(character: char) -> bool {
     matches!(character, '.' | ',' | '\'' | '’' | '\u{a0}' | '\u{202f}')
 }
 
-/// The possible values of a run of digits and separators, each with its count of decimals.
-/// `1.234` means a thousand in one language and about one in another.
+/// Returns the possible values of a run of digits and separators, each with its number of decimals. There may be two,
+/// because the meaning of a separator depends on the language: `1.234` is 1234 in German, and 1 and a fraction in
+/// English.
 fn readings(run: &str) -> Vec<(f64, usize)> {
     let digits: String = run.chars().filter(char::is_ascii_digit).collect();
     let mut found: Vec<(f64, usize)> = digits.parse().ok().map(|value| (value, 0)).into_iter().collect();
@@ -70,14 +73,14 @@ fn readings(run: &str) -> Vec<(f64, usize)> {
     found
 }
 
-/// The runs of digits in a text, with separators between digits: `1,234.50`, `1'234`, `1.234,5`.
+/// Returns the runs of digits in a text. A run includes the separators between digits: `1,234.50`, `1'234`, `1.234,5`.
 fn numbers(text: &str) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     let at = |index: usize| characters.get(index).copied().unwrap_or(' ');
     let mut found = Vec::new();
     let mut place = 0;
     while place < characters.len() {
-        // Digits inside a word belong to a name.
+        // Digits directly after a letter or an underscore are part of a name.
         if !at(place).is_ascii_digit() || place > 0 && (at(place - 1).is_alphanumeric() || at(place - 1) == '_') {
             place += 1;
             continue;
@@ -99,15 +102,20 @@ pub(super) fn is_suspicious(rows: &[Value]) -> bool {
     rows.iter().filter_map(Value::as_array).flatten().all(Value::is_null)
 }
 
-/// Whether every cell is zero or NULL. A filter that matches nothing gives such a count.
+/// Whether every cell is zero or NULL. A count has this result if its filter matches no row.
 pub(super) fn is_zero(rows: &[Value]) -> bool {
     rows.iter().filter_map(Value::as_array).flatten().all(|cell| cell.is_null() || cell.as_f64() == Some(0.0))
 }
 
-/// Characters of a repeated passage that cannot be a coincidence.
+/// Length of the passages that [`repeats`] searches for, in characters. A passage of this length is hardly a
+/// coincidence.
 const TELLING: usize = 60;
 
-/// Whether `words` contains a passage of the rules that the model was given. Case and white space are ignored.
+/// Whether `words` repeats a passage of the rules that the model was given. Differences in case and white space are
+/// ignored.
+///
+/// The rules are divided into blocks of 30 characters, counted from their start. `words` is searched for each pair of
+/// successive blocks. So a copied passage is certainly found only if it has about 90 characters or more.
 pub(super) fn repeats(words: &str, rules: &str) -> bool {
     let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     let (words, rules) = (plain(words), plain(rules));
@@ -118,8 +126,9 @@ pub(super) fn repeats(words: &str, rules: &str) -> bool {
     })
 }
 
-/// Whether a statement turns moments into days, months or years, so that its rows depend on the time zone: it names a part
-/// of a date, and one of its tables has a column of moments.
+/// Whether the rows of a statement may depend on the time zone, because it converts timestamps to days, months or
+/// years. True if the text contains the beginning of a date literal or a sign such as `date_trunc`, and if one of its
+/// tables has a column of a type with time zone.
 pub(super) fn cuts_moments_into_days(sql: &str, snapshot: &Snapshot, tables: &[String]) -> bool {
     const SIGNS: [&str; 10] = [
         "date_trunc",
@@ -147,20 +156,21 @@ pub(super) fn cuts_moments_into_days(sql: &str, snapshot: &Snapshot, tables: &[S
     has_moments && (has_date || SIGNS.iter().any(|sign| low.contains(sign)))
 }
 
-/// For each string literal that no column is known to hold, the most similar stored values.
-/// Each line has the form `'literal' is not stored; table.column holds 'value'`.
+/// Returns the most similar stored values for each string literal that is not stored in its column. The column of a
+/// literal is the last column named before it, in every table that has a column of this name. Each line has the form
+/// `'literal' is not stored; table.column holds 'value'`.
 pub(super) fn near_values(sql: &str, snapshot: &Snapshot) -> Vec<String> {
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize().unwrap_or_default();
     let is_name = |text: &str| {
         let columns = snapshot.tables.iter().flat_map(|table| &table.columns);
         columns.map(|column| column.name.as_str()).any(|name| name.eq_ignore_ascii_case(text))
     };
-    // Each literal with the column that is named before it.
+    // Each literal with the last column that is named before it.
     let (mut literals, mut compared) = (Vec::new(), None);
     for token in tokens {
         match token {
             Token::SingleQuotedString(text) => literals.push((text.trim_matches('%').to_owned(), compared.clone())),
-            // A name that does not exist: some write texts in double quotes.
+            // A quoted name that is no column: some statements have string literals in double quotes.
             Token::Word(word) if word.quote_style == Some('"') && !is_name(&word.value) => {
                 literals.push((word.value, compared.clone()));
             }
@@ -177,7 +187,7 @@ pub(super) fn near_values(sql: &str, snapshot: &Snapshot) -> Vec<String> {
             .flat_map(|table| table.columns.iter().map(move |column| (table.name.as_str(), column)))
             .filter(|(_, column)| compared.as_deref() == Some(column.name.to_lowercase().as_str()))
             .collect();
-        // That a value is absent can be told of complete lists alone.
+        // Only a complete list of the stored values shows that a value is absent.
         if columns.iter().any(|(_, column)| column.values.is_empty() || !column.has_all_values) {
             continue;
         }
@@ -290,7 +300,7 @@ mod tests {
             ["'bern' is not stored; customers.city holds 'Bern'"]
         );
         assert_eq!(near("SELECT 1 FROM customers WHERE city = 'Bern'"), Vec::<String>::new());
-        // A column whose values are not all known, and one of which none is.
+        // The list of values is incomplete for one column and empty for the other column.
         let mut partial = snapshot.clone();
         partial.tables[0].columns[0].has_all_values = false;
         partial.tables[0].columns.push(Column::new("code".into(), "text".into()));

@@ -1,4 +1,6 @@
-//! The bounded loop: a model turn, its tool uses through the gateway, the results back, until an outcome is reached.
+//! The loop that answers a question. In each round the model returns a turn, the tool uses of the turn are performed
+//! through the gateway, and the model gets their results. The loop ends with an outcome, at the latest after the
+//! maximum number of model calls.
 
 mod outcomes;
 mod tool_uses;
@@ -27,31 +29,33 @@ use crate::gateway::{AskDatabase, Caller, DescribeTable, Gateway, Ran, RunSql};
 use crate::model::{Block, Message, Model, ModelError, StopReason, ToolResult, TurnRequest};
 use crate::quoting;
 
-/// Bytes reserved in a hand-back for status and receipt.
+/// Bytes of a hand-back that are reserved for its status and receipt.
 const RECEIPT_BYTES: usize = 500;
 
-/// Time between the deadline of a model call and that of the question, so that the answer is sent in time.
+/// Time between the deadline of a model call and the later deadline of the question. TUDB needs this time to send the
+/// answer before the question's deadline.
 const CLOSING_TIME: Duration = Duration::from_millis(500);
-/// Tables in a hand-back.
+/// Maximum number of tables in a hand-back.
 const HAND_BACK_TABLES: usize = 10;
-/// The built-in answerer looks at every word of each table, so of a large schema it gets only the best tables.
+/// Maximum number of tables that the built-in answerer gets. The answerer compares every word of each table, so from a
+/// larger schema the answerer gets only the tables with the highest ranks.
 const BUILTIN_TABLES: usize = 200;
-/// Verified queries shown as examples.
+/// Maximum number of verified queries that are shown as examples.
 const EXAMPLES: usize = 3;
-/// Values that `sample_values` returns at most.
+/// Maximum number of values that `sample_values` returns.
 const SAMPLE: u64 = 20;
-/// A result with more rows is not checked for holding no values.
+/// Maximum number of rows of a result that is checked for having no values, or only zeros.
 const FEW_ROWS: u64 = 20;
-/// Tool uses of one turn that are performed; the rest get an error.
+/// Maximum number of tool uses of one turn that are performed. Further tool uses get an error.
 const MOST_USES: usize = 8;
-/// Tables that `search_schema` returns at most.
+/// Maximum number of tables that `search_schema` returns.
 const SEARCH_TABLES: usize = 8;
 
-/// One question, with all that the loop needs.
+/// One question and everything that the loop needs to answer it.
 pub(super) struct Question<'a> {
     pub gateway: &'a Gateway,
     pub model: &'a Model,
-    /// The client's call, with the question's id and deadline added.
+    /// The caller of the client's request, with the id and the deadline of the question.
     pub caller: Caller,
     pub request: &'a AskDatabase,
     pub source: &'a SourceConfig,
@@ -64,7 +68,7 @@ pub(super) struct Question<'a> {
     /// Earlier turns of the session, oldest first.
     pub earlier: &'a [Turn],
     pub today: time::Date,
-    /// The zone in which the database cuts moments into days, where it has one.
+    /// The time zone in which the database converts timestamps to days. `None` if the database has no time zone.
     pub time_zone: Option<String>,
     pub deadline: Instant,
 }
@@ -72,22 +76,24 @@ pub(super) struct Question<'a> {
 /// The state of the loop.
 #[derive(Default)]
 struct Progress {
-    /// The last statement that succeeded, its rows, and the tables it reads.
+    /// The last statement that returned a result, this result, and the tables that the statement reads.
     found: Option<(String, ResultSet, Vec<String>)>,
-    /// The last statement that failed.
+    /// The last statement that failed, and its error.
     refused: Option<(String, ToolError)>,
+    /// Number of statements that failed.
     failures: u32,
-    /// Already told the model to call a tool.
+    /// True after the model was told to call a tool.
     nudged: bool,
-    /// Already asked the model about an empty result.
+    /// True after the model was asked about a result without values, or only with zeros.
     doubted_result: bool,
-    /// Already asked the model about numbers that are not in the result.
+    /// True after the model was asked about numbers that are not in the result.
     doubted_numbers: bool,
     warnings: Vec<String>,
 }
 
 impl Question<'_> {
-    /// The text to answer: the reading that the user chose, which is a complete question, or else the question itself.
+    /// Returns the question to answer. If the user chose one of several readings, this reading is returned; it is a
+    /// complete question. Otherwise the original question is returned.
     fn reading(&self) -> &str {
         self.request.choice.as_deref().unwrap_or(&self.request.question)
     }

@@ -1,4 +1,4 @@
-//! The contents of a record, and how much of a statement's text it keeps. Pure.
+//! The fields of an audit record, and the form in which a record contains the caller's texts. The functions are pure.
 
 use std::borrow::Cow;
 
@@ -16,9 +16,9 @@ use crate::error::{Code, ToolError};
 pub struct EntryStart {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
-    /// The called name, also when there is no such tool.
+    /// The name that the client called, even if no tool has this name.
     pub tool: Cow<'static, str>,
-    /// The table or the search that a call about the schema asked for.
+    /// The table name or the search text of a call that reads the schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,7 +27,7 @@ pub struct EntryStart {
     pub user_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// The record of the question that this statement belongs to.
+    /// The id of the record of the question to which this statement belongs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub question_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,7 +82,7 @@ pub struct Finished {
     pub input_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
-    /// Computed from `[prices]`, in their currency.
+    /// The cost of the tokens, computed with `[prices]` of the settings and in the currency of these prices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
 }
@@ -105,12 +105,12 @@ impl Finished {
         }
     }
 
-    /// The outcome of a call that has no fields besides success or its error.
+    /// Returns the outcome of a call of which only success or the error is recorded.
     pub fn of<T>(result: &Result<T, ToolError>) -> Self {
         result.as_ref().map_or_else(Self::of_error, |_| Self::new(OutcomeKind::Ok))
     }
 
-    /// The outcome of a failed call, by the code of its error.
+    /// Returns the outcome of a failed call. The code of the error determines its kind.
     pub fn of_error(error: &ToolError) -> Self {
         let kind = match error.code {
             Code::Timeout | Code::Deadline => OutcomeKind::TimedOut,
@@ -158,12 +158,14 @@ impl Finished {
     }
 }
 
-/// Bytes of a text in a record. A longer text was refused; its beginning and its hash identify it.
+/// Maximum number of bytes of a text that a record contains completely. Of a longer text it contains the beginning, the
+/// length and the hash.
 const MAX_TEXT_BYTES: usize = 33_000;
 
-/// A text of the caller, shortened to the size limit of a record.
+/// Returns a text of the caller without NUL characters, and shortened if it has more than [`MAX_TEXT_BYTES`].
 pub(super) fn keep_text(text: String) -> String {
-    // PostgreSQL's JSON cannot contain NUL, and one such record would make the others unreadable.
+    // The type `jsonb` of PostgreSQL cannot contain NUL. One record with a NUL would make every query fail that
+    // converts several records to `jsonb`.
     let text = if text.contains('\0') { text.replace('\0', "␀") } else { text };
     if text.len() <= MAX_TEXT_BYTES {
         return text;
@@ -172,7 +174,7 @@ pub(super) fn keep_text(text: String) -> String {
     format!("{}… ({} bytes, sha256:{hash})", cut(&text, 1_000), text.len())
 }
 
-/// The `traceparent` if it has the form of the W3C standard, else `None`.
+/// Returns the `traceparent` if it has the form of the W3C standard, else `None`.
 pub(crate) fn keep_trace(text: &str) -> Option<String> {
     let lengths = [2, 32, 16, 2];
     let parts: Vec<&str> = text.split('-').collect();
@@ -181,7 +183,7 @@ pub(crate) fn keep_trace(text: &str) -> Option<String> {
     is_known.then(|| text.to_owned())
 }
 
-/// The part of a statement's text that `[audit] sql` keeps.
+/// Returns the form of a statement's text that the setting `[audit] sql` selects: the text, a hash or a fingerprint.
 pub(super) fn keep_sql(sql: &str, how: AuditSql) -> String {
     match how {
         AuditSql::Full => keep_text(sql.to_owned()),
@@ -190,7 +192,8 @@ pub(super) fn keep_sql(sql: &str, how: AuditSql) -> String {
     }
 }
 
-/// The text with literals, quoted names and comments replaced. A text that cannot be tokenised is kept as a hash.
+/// Returns the text with each literal and each quoted name replaced by `?`, and each comment by a space. If the text
+/// cannot be tokenised, its hash is returned.
 fn fingerprint(sql: &str) -> String {
     let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize() else {
         return keep_sql(sql, AuditSql::Hash);
@@ -198,7 +201,7 @@ fn fingerprint(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len());
     for token in tokens {
         match token {
-            // SQLite reads a quoted name that does not exist as a text.
+            // SQLite may read a quoted name as a string literal if no column has this name.
             Token::Word(word) if word.quote_style.is_some() => out.push('?'),
             Token::Word(_)
             | Token::Comma
@@ -219,7 +222,8 @@ fn fingerprint(sql: &str) -> String {
             | Token::DoubleColon
             | Token::StringConcat => out.push_str(&token.to_string()),
             Token::Whitespace(_) => out.push(' '),
-            // Every other token may contain a value: literals of any kind, dollar quotes, user-defined operators.
+            // Other tokens are replaced, because they may contain a value: literals of any kind, dollar-quoted strings,
+            // user-defined operators.
             _ => out.push('?'),
         }
     }

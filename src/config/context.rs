@@ -1,5 +1,6 @@
-//! The context file: descriptions, synonyms, metrics, join hints, hidden tables, instructions and verified queries. It
-//! records what an organisation knows about its data. It is read once at start; an error names file and line.
+//! The context file: descriptions, synonyms, metrics, join hints, hidden tables, instructions and verified queries. An
+//! organisation uses the file to record what the organisation knows about its data. The file is read once at start. An
+//! error names the file, and the line if the line is known.
 
 use std::collections::BTreeMap;
 
@@ -26,12 +27,12 @@ pub struct Context {
 pub struct TableNote {
     /// The name as `list_tables` shows it, or without its schema.
     pub name: String,
-    /// The default source if `None`.
+    /// The source that has the table. `None` means the default source.
     pub source: Option<String>,
     pub description: Option<String>,
     #[serde(default)]
     pub synonyms: Vec<String>,
-    /// Do not show this table in prompts.
+    /// True if the table is left out of the schema from which questions are answered.
     #[serde(default)]
     pub hidden: bool,
     #[serde(default)]
@@ -47,7 +48,7 @@ pub struct ColumnNote {
     pub synonyms: Vec<String>,
 }
 
-/// A named figure.
+/// A name for an SQL expression that computes a business figure, such as revenue.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metric {
@@ -94,7 +95,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Syntax`] with file, line and reason.
+    /// [`ConfigError::Syntax`] with the file, the reason, and the line if the line is known.
     pub(super) fn parse(text: &str, place: &str) -> Result<Self, ConfigError> {
         let context: Context = toml::from_str(text).map_err(|error| {
             let line =
@@ -123,7 +124,7 @@ impl Context {
     }
 }
 
-/// The distinct names in braces in a text, in order.
+/// Returns the names that are written in braces in a text. Each name is returned once, in the order of the text.
 pub fn placeholders(text: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for part in text.split('{').skip(1) {

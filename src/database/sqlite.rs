@@ -4,12 +4,17 @@
 //! megabytes can run for hours while it holds the read lock of the file. A thread in such an operation cannot be ended,
 //! but a process can. The memory of a process can be limited too, and ending the process frees all of it.
 //!
-//! Independent protections: the file is opened read-only through a file system that creates nothing beside it ([`vfs`],
-//! [`file`]); `trusted_schema` is off; limits are lowered; an authorizer checks what a statement does; and the caller's
-//! text is placed inside a CTE, where SQLite accepts only a query. The engine approves no statement itself.
+//! These protections do not depend on each other:
 //!
-//! This file and [`worker`] run in the server. [`pipe`] is used by both sides. The other modules run in the process that
-//! reads the file.
+//! - The file is opened read-only through a file system that creates no file beside it ([`vfs`], [`file`]).
+//! - `query_only` is on, `trusted_schema` is off, and SQLite's limits are lowered.
+//! - An authorizer checks what a statement does.
+//! - The caller's text is placed inside a CTE or a sub-query, where SQLite accepts only a query.
+//!
+//! The guard checks the caller's text first. The engine accepts the text only as [`ApprovedSql`].
+//!
+//! This file and [`worker`] run in the server. [`pipe`] is used by both sides. The other modules run in the process
+//! that reads the file.
 
 mod catalog;
 mod child;
@@ -45,11 +50,11 @@ pub use pipe::Place;
 use pipe::{Answer, Bounds, ReadError, Reply, Request, Setup, Work};
 use worker::Worker;
 
-/// Permit for a statement that needs the larger memory: one at a time in the whole server.
+/// Has one permit, because only one statement of the whole server may use the larger memory at a time.
 static LARGE: Semaphore = Semaphore::const_new(1);
 
 impl Place {
-    /// A file by its path. Relative paths begin where the server was started.
+    /// Returns the place of a file. A relative path is resolved against the working directory of the server.
     pub fn file(path: &Path, is_immutable: bool) -> Self {
         let is_memory = path.as_os_str() == ":memory:";
         let absolute = std::path::absolute(path).ok().filter(|_| !is_memory);
@@ -126,7 +131,8 @@ impl SqliteEngine {
     }
 }
 
-/// A process used for one read. If the session is dropped during a statement, the process is killed.
+/// A session for one read, with the process that it uses. Later sessions may use the same process. If the session is
+/// dropped during a statement, the process is killed.
 pub struct SqliteSession<'a> {
     engine: &'a SqliteEngine,
     worker: Option<Worker>,
@@ -135,7 +141,8 @@ pub struct SqliteSession<'a> {
 
 impl Drop for SqliteSession<'_> {
     fn drop(&mut self) {
-        // A process that is still here has no request in progress, so another read can use it.
+        // `ask_hearing` takes the worker during a request. A worker that is still here is idle, so another read can use
+        // it.
         if let Some(worker) = self.worker.take() {
             self.engine.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
         }
@@ -228,12 +235,15 @@ impl SqliteSession<'_> {
         self.ask_hearing(work, options, &mut |_| {}).await
     }
 
-    /// Sends a request to the process and waits for the answer until the deadline or the cancellation of the call.
-    /// Afterwards an idle process can be used again.
+    /// Sends a request to the process and waits for the answer, at most until the deadline or the cancellation of the
+    /// call. A process that has answered is used again by later reads, unless it had the larger memory.
     ///
-    /// A process that ended before it answered is replaced once. A statement that needs more memory is sent again when
-    /// the permit for the larger memory is free. Both are safe, because requests only read. `hear` gets the replies
-    /// before the answer, and [`Reply::Again`] before they are repeated.
+    /// If the process ends before it answers, a new process gets the request, but only once. If a statement needs more
+    /// memory, its request is sent again as soon as the permit of [`LARGE`] is free. Sending a request again is safe,
+    /// because requests only read.
+    ///
+    /// `hear` gets the replies before the answer, except [`Reply::Rows`]. If the replies start again from the
+    /// beginning, `hear` first gets [`Reply::Again`].
     async fn ask_hearing(
         mut self,
         work: Work,
@@ -318,7 +328,7 @@ fn piped(sql: &ApprovedSql) -> Result<Box<serde_json::value::RawValue>, Database
     sql.to_pipe().map_err(|error| DatabaseError::Invalid(error.to_string()))
 }
 
-/// Sets the names that rules are compared with. They are not serialized.
+/// Sets `kin`: the names that rules are compared with. The process does not send `kin`, because it is not serialized.
 fn with_kin(mut table: TableDescription) -> TableDescription {
     table.kin = Arc::new(vec![(String::new(), table.name.clone())]);
     table
@@ -336,7 +346,7 @@ fn compact(mut table: TableDescription, type_names: &mut HashSet<Arc<str>>) -> T
     table
 }
 
-/// The error for an answer of another kind than the request.
+/// The error for an answer whose kind does not fit the request.
 fn strange() -> DatabaseError {
     DatabaseError::Invalid("the process that reads the file gave another answer than was asked for".into())
 }
@@ -361,7 +371,8 @@ fn bounded(message: String, hint: &str) -> DatabaseError {
     DatabaseError::Sql { message, hint: Some(hint.to_owned()), sqlstate: None, position: None }
 }
 
-/// Tests each protection of a connection without the wrapper and without the protections that act before it.
+/// Tests the protections of a connection one after the other. No statement is inside a CTE. Before a protection is
+/// tested, the protections that act earlier are removed.
 #[cfg(test)]
 pub(super) fn locks_one_by_one(path: &Path) {
     use handle::Handle;
@@ -387,7 +398,7 @@ pub(super) fn locks_one_by_one(path: &Path) {
     handle.execute("PRAGMA query_only = off").unwrap();
     assert!(refusal(&handle, "DELETE FROM t").contains("readonly"));
     drop(handle);
-    // A connection that asks for writing gets a file that is open for reading.
+    // The connection asks for write access, but the file system opens the file read-only.
     let uri = file::look(path, false).unwrap().uri(path).replace("mode=ro", "mode=rw");
     let handle = Handle::open(&uri, vfs::name(), false).unwrap();
     assert!(refusal(&handle, "DELETE FROM t").contains("readonly"));

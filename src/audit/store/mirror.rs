@@ -1,8 +1,8 @@
-//! The mirror: each finished record as one JSON line, in a file or on stderr. Rotation is left to the platform.
+//! The mirror: a copy of each finished record as one JSON line, in a file or on stderr. TUDB does not rotate the file.
 //!
-//! A regular file is written directly. Writing to anything else (a pipe, a terminal, stderr) may block while nobody
-//! reads, so a thread does it. Lines wait for that thread up to a limit; further lines are lost. The store has every
-//! record in any case.
+//! A regular file is written directly. Writing to another destination (a pipe, a terminal, stderr) may block while no
+//! process reads from it, so a separate thread writes. Lines wait for the thread in a queue of limited size. While the
+//! queue is full, further lines are missing in the mirror. The store contains their records.
 
 use std::collections::HashMap;
 use std::io::{Read as _, Seek as _, Write as _};
@@ -17,28 +17,29 @@ use serde_json::{Map, Value};
 use super::super::chain::Row;
 use crate::config::Mirror;
 
-/// Bytes that may wait for a mirror that nobody reads.
+/// Maximum number of bytes in the queue.
 const MAX_WAITING_BYTES: usize = 1 << 20;
 
-/// Time that the end of the process waits for a mirror that nobody reads.
+/// Maximum time for which the end of the process waits until the queue is written.
 const LAST_WAIT: Duration = Duration::from_millis(300);
 
-/// The destination of the copies.
+/// The mirror: its destination, and the records without an outcome.
 pub(super) struct MirrorFile {
     to: Mirror,
     /// Intents without an outcome yet, by record id.
     open: HashMap<String, Map<String, Value>>,
-    /// Whether the file's end was checked. A process that died may have left half a line.
+    /// True after the first successful write to a regular file. Before this write the end of the file is checked,
+    /// because a process that was killed may have left an incomplete line.
     mended: bool,
-    /// The queue of the thread that writes where writing may block.
+    /// The queue of the writing thread. `None` until the first lines are queued.
     queue: Option<Queue>,
 }
 
-/// Lines that wait for the thread.
+/// The lines that wait for the writing thread.
 struct Queue {
     lines: Sender<String>,
     waiting_bytes: Arc<AtomicUsize>,
-    /// Records lost since the last lines that were queued.
+    /// Number of records that were lost since lines were last put into the queue.
     lost: usize,
 }
 
@@ -51,7 +52,7 @@ impl Queue {
         Queue { lines, waiting_bytes, lost: 0 }
     }
 
-    /// Queues the lines. If the queue is full, counts their records as lost.
+    /// Puts lines into the queue. If the queue is full, the records of the lines are counted as lost.
     fn put(&mut self, lines: String, to: &Mirror) {
         let records = lines.bytes().filter(|byte| *byte == b'\n').count();
         let bytes = lines.len();
@@ -69,7 +70,7 @@ impl Queue {
                 return;
             }
         }
-        // A stderr that nobody reads cannot show a warning either.
+        // If nobody reads stderr, a warning cannot be shown, because the log also goes to stderr.
         if self.lost == 0 && *to != Mirror::Stderr {
             tracing::warn!(
                 "nobody reads the audit mirror: records are missing in it from here on, and the store has them"
@@ -79,7 +80,8 @@ impl Queue {
     }
 }
 
-/// Writes the lines of the queue, in the thread. Opening a pipe blocks until it has a reader.
+/// Writes the lines of the queue; runs in the writing thread. Opening a named pipe blocks until a process reads from
+/// it.
 fn write_slowly(to: &Mirror, lines: &Receiver<String>, waiting_bytes: &AtomicUsize) {
     let mut opened: Option<std::fs::File> = None;
     for lines in lines {
@@ -91,7 +93,7 @@ fn write_slowly(to: &Mirror, lines: &Receiver<String>, waiting_bytes: &AtomicUsi
             },
         };
         if let (Err(error), Mirror::File(_)) = (written, to) {
-            tracing::warn!(%error, "audit mirror");
+            tracing::warn!(%error, "cannot write to the audit mirror");
         }
         waiting_bytes.fetch_sub(lines.len(), Ordering::AcqRel);
     }
@@ -102,7 +104,7 @@ impl MirrorFile {
         MirrorFile { to, open: HashMap::new(), mended: false, queue: None }
     }
 
-    /// Waits up to `LAST_WAIT` for queued lines.
+    /// Waits until all lines of the queue are written, at most for [`LAST_WAIT`].
     pub(super) async fn finish(&self) {
         let Some(queue) = &self.queue else { return };
         let until = tokio::time::Instant::now() + LAST_WAIT;
@@ -111,7 +113,7 @@ impl MirrorFile {
         }
     }
 
-    /// Writes the records that these events finish. Each write has whole lines.
+    /// Writes the record of each outcome in `rows`, if its intent is known. Each write consists of complete lines.
     pub(super) fn write(&mut self, process: &str, rows: &[Row]) {
         let mut lines = String::new();
         for row in rows {
@@ -144,18 +146,20 @@ impl MirrorFile {
                 if !self.mended && ends_torn(path)? {
                     lines.insert(0, '\n');
                 }
+                // A write that fails may leave half a line.
+                self.mended = false;
                 file.write_all(lines.as_bytes())?;
                 self.mended = true;
                 Ok(())
             }),
         };
         if let Err(error) = result {
-            tracing::warn!(%error, "audit mirror");
+            tracing::warn!(%error, "cannot write to the audit mirror");
         }
     }
 }
 
-/// Whether writing may block. A path that does not exist yet becomes a regular file.
+/// Whether writing may block. If the path does not exist, writing creates a regular file, which does not block.
 fn may_wait(to: &Mirror) -> bool {
     match to {
         Mirror::Stderr => true,
@@ -163,7 +167,7 @@ fn may_wait(to: &Mirror) -> bool {
     }
 }
 
-/// Whether the last line of a file lacks its line feed.
+/// Whether a file has content and does not end with a line feed.
 fn ends_torn(path: &Path) -> std::io::Result<bool> {
     let mut file = std::fs::File::open(path)?;
     if file.seek(std::io::SeekFrom::End(0))? == 0 {

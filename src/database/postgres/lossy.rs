@@ -1,10 +1,11 @@
-//! Texts that need not be UTF-8. A server with the encoding SQL_ASCII sends whatever bytes were stored.
+//! Decodes texts that may not be valid UTF-8. If a database has the encoding SQL_ASCII, its server sends the stored
+//! bytes without conversion.
 
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgHasArrayType, PgRow, PgTypeInfo, PgValueRef};
 use sqlx::{Postgres, Row};
 
-/// A text of the catalog. Bytes that are not UTF-8 are replaced by U+FFFD.
+/// A text in which invalid UTF-8 is replaced by U+FFFD.
 pub(super) struct Lossy(pub(super) String);
 
 impl sqlx::Type<Postgres> for Lossy {
@@ -33,20 +34,20 @@ impl<'r> sqlx::Decode<'r, Postgres> for Lossy {
     }
 }
 
-/// The text in a column of a row.
+/// Returns the text in a column of a row.
 ///
 /// # Errors
 ///
-/// If the column is NULL or no text.
+/// If the value is NULL, or the row has no such column of a text type.
 pub(super) fn text(row: &PgRow, column: usize) -> Result<String, sqlx::Error> {
     row.try_get::<Lossy, _>(column).map(|text| text.0)
 }
 
-/// The texts of an array in a column of a row, without NULLs.
+/// Returns the elements of a text array in a column of a row. Elements that are NULL are left out.
 ///
 /// # Errors
 ///
-/// If the column is NULL or no array of texts.
+/// If the value is NULL, or the row has no such column of a text array type.
 pub(super) fn texts(row: &PgRow, column: usize) -> Result<Vec<String>, sqlx::Error> {
     let texts: Vec<Option<Lossy>> = row.try_get(column)?;
     Ok(texts.into_iter().flatten().map(|text| text.0).collect())

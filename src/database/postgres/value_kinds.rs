@@ -13,18 +13,20 @@ pub(super) enum Kind {
     Int2,
     Int4,
     Int8,
-    /// Text: a JSON number, `NaN` or an infinity.
+    /// As text: a number in the syntax of JSON, `NaN`, `Infinity` or `-Infinity`.
     Float,
-    /// Text: exact digits, never cut.
+    /// As text: a `numeric`, or a `money` with its currency sign. The server cuts the text only if it is longer than a
+    /// whole reply.
     Digits,
-    /// Text of a bounded length.
+    /// As text. The type limits the length of the text.
     Short,
-    /// Text that may be long. The server cuts it and sends the length of the whole text beside it.
+    /// As text, which may be long. The server cuts the text to the maximum size of a cell. A separate column contains
+    /// the length of the whole text.
     Long,
 }
 
 impl Kind {
-    /// The oids of built-in types are fixed (`pg_type.dat`).
+    /// Returns the form for the type with this oid. The oids of built-in types are fixed (`pg_type.dat`).
     pub(super) fn of(oid: u32) -> Self {
         match oid {
             16 => Kind::Bool,
@@ -40,19 +42,20 @@ impl Kind {
     }
 }
 
-/// Remembered names of types. A type keeps its oid and is hardly ever renamed.
+/// A cache of the names of types, by oid. A name is never queried again, because a type keeps its oid and is rarely
+/// renamed.
 #[derive(Debug, Default)]
 pub(super) struct TypeNames(Mutex<HashMap<u32, String>>);
 
 impl TypeNames {
-    /// True if the name of one of the types has to be queried.
+    /// True if the name of at least one of the types has to be queried.
     pub(super) fn are_unknown(&self, oids: &[u32]) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         oids.iter().any(|oid| well_known(*oid).is_none() && !known.contains_key(oid))
     }
 
-    /// Queries the names that are not remembered: in the spelling of `format_type` without modifier, and with the
-    /// schema for a user's type (`public.mood`).
+    /// Queries the names that are not in the cache. A type of `pg_catalog` gets the name that `format_type` returns
+    /// without a modifier. The name of any other type includes its schema (`public.mood`).
     pub(super) async fn learn(&self, connection: &mut PgConnection, oids: &[u32]) -> Result<(), sqlx::Error> {
         const QUERY: &str = "SELECT t.oid, CASE
               WHEN coalesce(en.nspname, n.nspname) = 'pg_catalog' THEN format_type(t.oid, NULL)
@@ -92,7 +95,7 @@ impl TypeNames {
     }
 }
 
-/// The types of most tables, so that their names need no query.
+/// Returns the name of a common built-in type. Most tables have only these types, so their names need no query.
 fn well_known(oid: u32) -> Option<&'static str> {
     Some(match oid {
         16 => "boolean",

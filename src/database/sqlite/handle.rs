@@ -1,13 +1,14 @@
 //! One connection to SQLite by its C interface: opening, limits, the authorizer, statements and their rows.
 //!
-//! It is used in the process that reads a file, where nothing else runs, so each step is a blocking call. The
-//! authorizer is a second guard with SQLite's own grammar. While SQLite compiles a statement, it calls the authorizer
-//! for every table, column and function, also inside views and triggers. So the authorizer also reports exactly what a
-//! statement reads.
+//! The connection is used in the process that reads a file. Nothing else runs there, so each step is a blocking call.
+//!
+//! The authorizer is a second guard, which uses SQLite's own grammar. While SQLite compiles a statement, it calls the
+//! authorizer for every table, column and function, also inside views and triggers. So TUDB learns which columns a
+//! statement reads. SQLite does not report the columns by which NATURAL or USING joins two tables.
 //!
 //! This module, [`super::vfs`] and [`super::functions`] contain the only `unsafe` code of the engine. A [`Handle`] is
-//! neither `Send` nor `Sync`. A [`Statement`] borrows the handle and is finalized when it is dropped. Texts are copied, or
-//! borrowed until the next call of the statement.
+//! neither `Send` nor `Sync`. A [`Statement`] borrows the handle and is finalized when it is dropped. A [`Value`]
+//! borrows its statement, so it cannot be used after the next [`Statement::step`].
 
 #![allow(unsafe_code)]
 
@@ -42,26 +43,29 @@ pub(super) struct Handle {
     /// Deadline of the running statement. The progress handler reads it.
     end: Box<Cell<Option<Instant>>>,
     stand_ins: Box<StandIns>,
-    /// Whether a name in double quotes that is no column is a string.
+    /// True if SQLite reads a name in double quotes as a string literal when no column has this name.
     allows_strings: Cell<bool>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // SAFETY: every statement borrows the handle, so none is left. The other fields are dropped after this.
+        // SAFETY: every statement borrows the handle, so no statement is left. The fields that SQLite's callbacks use
+        // are dropped after this call.
         unsafe { ffi::sqlite3_close(self.db) };
     }
 }
 
 impl Handle {
-    /// Opens the database that `uri` names. Only the sample in memory is opened for writing.
+    /// Opens the database that `uri` names. Except in tests, `read_only` is false only for the sample, which is in
+    /// memory.
     pub(super) fn open(uri: &str, vfs: Option<&CStr>, read_only: bool) -> Result<Self, Fault> {
         let uri = CString::new(uri).map_err(|_| Fault::own("the path holds a NUL byte"))?;
         let mode = if read_only { ffi::SQLITE_OPEN_READONLY } else { ffi::SQLITE_OPEN_READWRITE };
         let flags = mode | ffi::SQLITE_OPEN_URI | ffi::SQLITE_OPEN_NOMUTEX | ffi::SQLITE_OPEN_PRIVATECACHE;
         let mut db: *mut ffi::sqlite3 = std::ptr::null_mut();
         let vfs = vfs.map_or(std::ptr::null(), CStr::as_ptr);
-        // SAFETY: the texts live until the call returns; `db` is set even when opening fails, and closed by `Handle`.
+        // SAFETY: the texts live until the call returns. SQLite sets `db` even if opening fails, unless there is no
+        // memory. `Handle` closes it.
         let code = unsafe { ffi::sqlite3_open_v2(uri.as_ptr(), &raw mut db, flags, vfs) };
         if db.is_null() {
             return Err(Fault { code: ffi::SQLITE_NOMEM, message: "out of memory".into(), offset: None });
@@ -133,10 +137,12 @@ impl Handle {
         Ok(())
     }
 
-    /// Restricts the connection: lengths, depths, no attached databases, defensive mode, the authorizer. Source:
-    /// <https://sqlite.org/c3ref/limit.html> and <https://sqlite.org/c3ref/c_dbconfig_defensive.html>.
+    /// Restricts the connection: lowers SQLite's limits, allows no attached database, turns on defensive mode, sets the
+    /// authorizer and turns off strings in double quotes. Sources: <https://sqlite.org/c3ref/limit.html> and
+    /// <https://sqlite.org/c3ref/c_dbconfig_defensive.html>.
     pub(super) fn lock(&self, max_sql_bytes: usize, max_value_bytes: usize) {
-        // The guard bounds the caller's text. SQLite holds this limit against the texts of the schema too.
+        // The guard limits the length of the caller's text. SQLite applies this limit also to the CREATE statements of
+        // the schema, which may be longer.
         let sql_bytes = c_int::try_from(max_sql_bytes.saturating_add(200_000).max(16 << 20)).unwrap_or(c_int::MAX);
         let limits = [
             (ffi::SQLITE_LIMIT_LENGTH, c_int::try_from(max_value_bytes).unwrap_or(c_int::MAX)),
@@ -168,30 +174,31 @@ impl Handle {
         self.allows_strings.set(allowed);
     }
 
-    /// Lets a name in double quotes that is no column be a string, as SQLite does by default, until the result is
-    /// dropped. Views of other programs may need it. In a caller's statement a misspelt column would be a text.
-    /// Source: <https://sqlite.org/quirks.html#dblquote>.
+    /// Turns on strings in double quotes until the returned value is dropped: SQLite then reads a name in double quotes
+    /// as a string literal if no column has this name. This is SQLite's default, and views of other programs may need
+    /// it. [`Handle::lock`] turns such strings off, because a misspelt column in a caller's statement would become a
+    /// string. Source: <https://sqlite.org/quirks.html#dblquote>.
     pub(super) fn allow_strings_in_double_quotes(&self) -> StringsAllowed<'_> {
         let before = self.allows_strings.get();
         self.set_strings_in_double_quotes(true);
         StringsAllowed { handle: self, before }
     }
 
-    /// Lets the collations that the schema names, in lower case, have stand-ins.
+    /// Sets the collations that may get a stand-in. `names` are the collations that the schema names, in lower case.
     pub(super) fn allow_stand_ins(&self, names: std::collections::BTreeSet<String>) {
         *self.stand_ins.allowed.borrow_mut() = names;
     }
 
-    /// The collations that the database uses and only another program has, by name.
+    /// Returns the names of the collations that have a stand-in now. Only another program defines these collations.
     pub(super) fn stand_ins(&self) -> Vec<String> {
         self.stand_ins.used.borrow().clone()
     }
 
-    /// Makes the planner read a whole table in the table's own order. Otherwise it may read an index that contains all
-    /// columns of the statement, and the order of the index reveals the ranking of a column that the statement may not
-    /// read.
+    /// Turns off two optimizations of the planner: the scan of a covering index instead of the table, and the
+    /// skip-scan. With them SQLite may return rows in the order of an index, and this order could reveal the ranking of
+    /// a column that the statement may not read.
     ///
-    /// The numbers are those of `SQLITE_CoverIdxScan` and `SQLITE_SkipScan` in SQLite's `sqliteInt.h`.
+    /// The two constants are `SQLITE_CoverIdxScan` and `SQLITE_SkipScan` of SQLite's `sqliteInt.h`.
     pub(super) fn scan_in_table_order(&self) {
         const COVERING_INDEX_SCAN: c_int = 0x20;
         const SKIP_SCAN: c_int = 0x4000;
@@ -204,14 +211,14 @@ impl Handle {
     /// Removes the authorizer, for tests of the protections behind it.
     #[cfg(test)]
     pub(super) fn forget_authorizer(&self) {
-        // SAFETY: no callback is one SQLite never calls.
+        // SAFETY: the callback may be null, which removes the authorizer.
         unsafe { ffi::sqlite3_set_authorizer(self.db, None, std::ptr::null_mut()) };
     }
 
     /// Compiles `sql` and returns its columns with their declared types, and everything that it reads. Nothing runs.
     pub(super) fn shape(&self, sql: &str) -> Result<Shape<'_>, Fault> {
         let mut reads: Vec<ColumnRead> = Vec::new();
-        // SAFETY: the list outlives the compilation, and the callback forgets it before this returns.
+        // SAFETY: the list outlives the compilation. The second call removes the pointer to the list from SQLite.
         let compiled = unsafe {
             ffi::sqlite3_set_authorizer(self.db, Some(authorize), (&raw mut reads).cast::<c_void>());
             let compiled = self.prepare(sql);
@@ -278,7 +285,8 @@ impl Fault {
         self.code == ffi::SQLITE_NOTADB
     }
 
-    /// True if the files beside the database may have changed while it was open. Opening it again may help.
+    /// True if the error may be caused by a change of the database's files while the database was open. Opening the
+    /// database again may help.
     pub(super) fn is_stale(&self) -> bool {
         matches!(self.code, ffi::SQLITE_CANTOPEN | ffi::SQLITE_READONLY | ffi::SQLITE_PROTOCOL | ffi::SQLITE_IOERR)
     }
@@ -364,8 +372,8 @@ impl Statement<'_> {
     /// Returns a cell of the current row.
     pub(super) fn value(&self, column: usize) -> Value<'_> {
         let Ok(column) = c_int::try_from(column) else { return Value::Null };
-        // SAFETY: a column beyond the last one reads as NULL. Bytes are asked for after the pointer, as the manual says,
-        // and live until the next step, which takes the statement mutably.
+        // SAFETY: a column beyond the last one reads as NULL. Bytes are asked for after the pointer, as the manual
+        // says, and live until the next step, which takes the statement mutably.
         unsafe {
             let bytes = |pointer: *const u8| {
                 let length = usize::try_from(ffi::sqlite3_column_bytes(self.raw, column)).unwrap_or(0);
@@ -397,8 +405,11 @@ impl Statement<'_> {
     }
 }
 
-/// True for reads, functions on the list of the guard, and operators that SQLite implements as functions. An R-tree
-/// prepares writes to its own tables when it is opened. They cannot run, because the file is read-only.
+/// True if the authorizer allows an action: a read, a function on the list of the guard, an operator that SQLite
+/// implements as a function, `rtreecheck`, or a pragma that only reads.
+///
+/// Writes to the shadow tables of R-trees are allowed too, because SQLite compiles such writes when it opens an R-tree.
+/// These writes cannot run, because the file is open read-only.
 fn is_harmless(action: c_int, first: &str, second: &str) -> bool {
     match action {
         ffi::SQLITE_SELECT | ffi::SQLITE_READ | ffi::SQLITE_RECURSIVE => true,
@@ -406,7 +417,8 @@ fn is_harmless(action: c_int, first: &str, second: &str) -> bool {
             let name = second.to_ascii_lowercase();
             matches!(name.as_str(), "->" | "->>" | "match" | "rtreecheck") || is_harmless_in_sqlite(&name)
         }
-        // Full-text tables ask for the first. An argument of the last would change the setting.
+        // SQLite's full-text tables use `data_version`. The last pragmas are allowed only without an argument, because
+        // an argument could change a setting.
         ffi::SQLITE_PRAGMA => {
             let table = format!("pragma_{}", first.to_ascii_lowercase());
             first == "data_version"
@@ -434,7 +446,7 @@ unsafe extern "C" fn authorize(
     _database: *const c_char,
     accessor: *const c_char,
 ) -> c_int {
-    // SAFETY: SQLite's promise about its texts.
+    // SAFETY: SQLite's texts are null or live until this returns.
     let (first, second, accessor) = unsafe { (text(first), text(second), text(accessor)) };
     let (first, second) = (first.unwrap_or_default(), second.unwrap_or_default());
     if !is_harmless(action, &first, &second) {
@@ -444,7 +456,7 @@ unsafe extern "C" fn authorize(
         // SAFETY: `shape` gave the address of its list and waits for SQLite to return.
         let reads = unsafe { &mut *reads.cast::<Vec<ColumnRead>>() };
         let read = ColumnRead { table: first, column: second, inside: accessor };
-        // SQLite reports a view that is read many times each time.
+        // If a statement reads a view several times, SQLite reports the reads of the view each time.
         if !reads.contains(&read) {
             reads.push(read);
         }
@@ -452,8 +464,8 @@ unsafe extern "C" fn authorize(
     ffi::SQLITE_OK
 }
 
-/// True if SQLite, without any protection of TUDB, says that a statement only reads (or cannot prepare it), and if
-/// nothing follows the statement.
+/// True if only white space follows the first statement of `sql`, and if SQLite reports that the statement only reads
+/// or cannot be compiled. No protection of TUDB is used.
 #[cfg(test)]
 pub(crate) fn reads_only(sql: &str) -> bool {
     let schema = c"CREATE TABLE canary (id, v); CREATE TABLE orders (id, total, status, customer_id, note);

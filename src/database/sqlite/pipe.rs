@@ -1,8 +1,8 @@
-//! The messages between the server and the process that reads a file. Each message is its length in four bytes, least
-//! significant byte first, and then that many bytes of JSON.
+//! The messages between the server and the process that reads a file. A message is a length, in four bytes with the
+//! least significant byte first, and then that many bytes of JSON.
 //!
-//! The server sends one [`Setup`], which is answered once. Then it sends requests. Each is answered once by
-//! [`Reply::Done`] or [`Reply::Failed`]; other replies may come before.
+//! The server sends one [`Setup`] and then one [`Request`] after the other. The process answers the setup and each
+//! request with exactly one [`Reply::Done`] or [`Reply::Failed`]. Other replies may come before this answer.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -25,14 +25,14 @@ pub enum Place {
     /// A file, by its absolute path.
     File {
         path: PathBuf,
-        /// Whether the settings promise that nobody writes to it: `?immutable=1`.
+        /// True if the settings promise that no program writes to the file (`?immutable=1`).
         is_immutable: bool,
     },
     /// The embedded sample as of a day, built in the memory of the process.
     Sample(Date),
 }
 
-/// The first message.
+/// The first message from the server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Setup {
     pub place: Place,
@@ -40,7 +40,7 @@ pub(super) struct Setup {
     pub bounds: Bounds,
 }
 
-/// The limits that the process enforces: those of [`Limits`] with the same names.
+/// The limits that the process enforces. Each field is a copy of the field of [`Limits`] with the same name.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Bounds {
     pub max_sql_bytes: usize,
@@ -72,13 +72,13 @@ pub(super) struct Request {
     pub work: Work,
     /// Time left for the read, in milliseconds.
     pub timeout_ms: u64,
-    /// True if the read may use the larger memory, which one statement of the server may have at a time.
+    /// True if the read may use the larger memory. In the whole server only one statement at a time may use it.
     pub is_large: bool,
-    /// True if the caller wants the number of rows while they are read.
+    /// True if the process sends [`Reply::Rows`] during the read.
     pub tells_rows: bool,
 }
 
-/// What to read. A statement is the JSON that [`crate::guard::ApprovedSql::to_pipe`] makes.
+/// What to read. `sql` is a statement in the JSON that [`crate::guard::ApprovedSql::to_pipe`] returns.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Work {
     Run {
@@ -92,7 +92,7 @@ pub(super) enum Work {
     },
     List(ListRequest),
     Describe(String),
-    /// All tables, unless the schema still has this fingerprint.
+    /// Reads all tables, unless the fingerprint of the schema equals `unless`.
     Snapshot {
         unless: Option<String>,
     },
@@ -102,7 +102,8 @@ pub(super) enum Work {
 pub(super) enum Reply {
     /// The number of rows read so far.
     Rows(u64),
-    /// One table of a snapshot. Each is its own message, so that neither side needs the text of all tables in memory.
+    /// One table of a snapshot. Each table is a separate message, so neither side needs the text of all tables in
+    /// memory.
     Table(Box<TableDescription>),
     /// The read starts again; the tables sent so far are discarded.
     Again,
@@ -127,7 +128,8 @@ pub(super) enum Answer {
     Unchanged,
 }
 
-/// Why a read failed: the content of a [`DatabaseError`] except for what only the server knows.
+/// Why a read failed. [`ReadError::told`] converts the error to a [`DatabaseError`] and adds what only the server
+/// knows, such as the name of the source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum ReadError {
     Sql {
@@ -163,9 +165,11 @@ pub(super) enum ReadError {
     },
     /// A writer holds the file's lock for longer than a read waits.
     Locked,
-    /// The file is no database that SQLite reads. Never sent: [`super::file::not_sqlite`] says more.
+    /// The file is not a SQLite database. Never sent: the process sends the more exact error of
+    /// [`super::file::not_sqlite`] instead.
     NotSqlite,
-    /// The files beside the database changed their kind; never sent.
+    /// The files of the database may have changed while it was open ([`super::handle::Fault::is_stale`]). Never sent:
+    /// the process reads again, and sends a more exact error if this does not help.
     Stale {
         message: String,
     },
@@ -183,7 +187,8 @@ pub(super) enum Reason {
     Virtual,
     /// The relation is on the list of the guard.
     Listed,
-    /// The plan reads the relation by an index that contains a ruled column, in the order of that column.
+    /// The plan scans a whole index that contains a column with a rule, so the rows could come in the order of that
+    /// column.
     Order,
 }
 
@@ -204,7 +209,7 @@ impl Reason {
 }
 
 impl ReadError {
-    /// Converts the error into the one for the caller.
+    /// Converts the error to the [`DatabaseError`] that the caller gets.
     pub(super) fn told(self, source_name: &str, limit_ms: u64) -> DatabaseError {
         let source_name = source_name.to_owned();
         let sql = |message: &str| DatabaseError::Sql {
@@ -249,7 +254,7 @@ impl From<Rejection> for ReadError {
     }
 }
 
-/// Maximum bytes of a message. A longer one is an error of the other side.
+/// Maximum number of bytes of a message. Encoding or receiving a longer message fails.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
 /// Encodes a message with its length.
@@ -268,11 +273,11 @@ pub(super) fn encoded(message: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Decodes the length of a message.
+/// Decodes the length of a message from its first four bytes.
 ///
 /// # Errors
 ///
-/// If the message is too long.
+/// If the length is more than [`MAX_MESSAGE_BYTES`].
 pub(super) fn length(prefix: [u8; 4]) -> io::Result<usize> {
     usize::try_from(u32::from_le_bytes(prefix)).ok().filter(|length| *length <= MAX_MESSAGE_BYTES).ok_or_else(too_long)
 }
@@ -281,7 +286,7 @@ fn too_long() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a message is too long")
 }
 
-/// Reads one message; `None` at the end of the input.
+/// Reads one message. Returns `None` if the input ends before a complete length was read.
 pub(super) fn receive<T: DeserializeOwned>(input: &mut impl Read) -> io::Result<Option<T>> {
     let mut prefix = [0; 4];
     match input.read_exact(&mut prefix) {

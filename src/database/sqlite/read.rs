@@ -1,4 +1,5 @@
-//! Runs one statement in the process that reads the file: its shape, the column rules, its rows or its plan.
+//! Runs or explains one statement in the process that reads the file. The statement is first compiled, and the column
+//! rules are applied to it.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,8 @@ use crate::dialect::Dialect;
 use crate::guard::columns::{ColumnRules, MASK};
 use crate::guard::{self, ApprovedSql, relations};
 
-/// Names and declared types of a statement's columns, without running it, and the places of those to be masked.
+/// Compiles a statement without running it and applies the rules. Returns the shape of the statement and the positions
+/// of the columns that have to be masked.
 fn shape<'a>(
     handle: &'a Handle,
     sql: &ApprovedSql,
@@ -28,7 +30,7 @@ fn shape<'a>(
             other => other,
         }
     })?;
-    // The guard checked the names in the text. SQLite reports the tables that they mean.
+    // The guard checked the names in the text. SQLite reports the tables that are read, also through views.
     for read in &shape.reads {
         let table = read.table.to_ascii_lowercase();
         if relations::refusal(Dialect::Sqlite, None, &table).is_some() {
@@ -39,8 +41,11 @@ fn shape<'a>(
     Ok((shape, masked))
 }
 
-/// Compiles once more a statement in which a column was not found, in case a view that it reads has strings in double
-/// quotes. The statement itself has none: it compiles with its own double quotes as backticks, which hold names alone.
+/// Compiles a statement again if SQLite did not find a column, because a view of the statement may contain strings in
+/// double quotes. Now such strings are allowed.
+///
+/// The statement's own text must not contain strings in double quotes. So its double quotes are first replaced by
+/// backticks, which SQLite accepts only around names, and this text must compile too.
 fn shape_of_old_views<'a>(handle: &'a Handle, text: &str, fault: Fault) -> Result<Shape<'a>, Fault> {
     if !fault.message.starts_with("no such column: ") {
         return Err(fault);
@@ -48,13 +53,14 @@ fn shape_of_old_views<'a>(handle: &'a Handle, text: &str, fault: Fault) -> Resul
     let Some(strict) = guard::with_backticks(text) else { return Err(fault) };
     let strings = handle.allow_strings_in_double_quotes();
     if let Err(own) = handle.shape(&strict) {
-        // The statement's own mistake, rather than the view's text.
+        // If the statement itself names an unknown column, the error about this column is returned.
         return Err(if own.message.starts_with("no such column: ") { own } else { fault });
     }
     Ok(Shape { strings: Some(strings), ..handle.shape(text)? })
 }
 
-/// Warns of collations that only another program has, when a table of the statement has one.
+/// Returns a warning if a table of the statement uses a collation that has a stand-in. The name of the collation is
+/// searched in the schema's CREATE statements for the table.
 fn collation_warning(handle: &Handle, reads: &[ColumnRead]) -> Result<Option<String>, ReadError> {
     const TEXTS: &str = "SELECT sql FROM sqlite_schema WHERE tbl_name = ?1 COLLATE NOCASE";
     let stand_ins = handle.stand_ins();
@@ -84,14 +90,14 @@ fn collation_warning(handle: &Handle, reads: &[ColumnRead]) -> Result<Option<Str
     Ok(None)
 }
 
-/// How the rows of a statement are wanted.
+/// The format and the limits of a result.
 pub(super) struct Wanted {
     pub format: Format,
     pub budget: Budget,
     pub max_rows_ceiling: u64,
 }
 
-/// Runs a statement. `tell` gets the number of rows after each row.
+/// Runs a statement. After each row `tell` gets the number of rows so far.
 pub(super) fn rows(
     handle: &Handle,
     wrapper: &str,
@@ -148,10 +154,12 @@ pub(super) fn plan(handle: &Handle, sql: &ApprovedSql, rules: &ColumnRules) -> R
     Ok(Explanation::from_sqlite(plan))
 }
 
-/// Wraps the caller's text in a CTE. The outer query cuts long values and returns the full length of each cut value.
+/// Wraps the caller's text in a CTE. The outer query replaces masked values, cuts long values and limits the number of
+/// rows. After these columns it returns one more column for each: the full length of a cut value, and NULL for any
+/// other value.
 ///
-/// `name` is the name of the CTE. Nothing in the database or the text may have the same name: SQLite treats a CTE that
-/// names itself as recursive.
+/// `name` is the name of the CTE. No table and no name in the caller's text may be equal to it. Otherwise the text
+/// would refer to the CTE, and SQLite would treat the CTE as recursive.
 fn wrap(
     name: &str,
     sql: &str,
@@ -220,8 +228,8 @@ fn write_cell(writer: &mut ResultWriter, row: &Statement<'_>, index: usize, colu
     }
 }
 
-/// The error has no position, because the statement that failed is the wrapper. The caller's own text was compiled
-/// before.
+/// The error has no position: the failed statement is usually the wrapper, and an offset in the wrapper is no position
+/// in the caller's text. [`shape`] compiles the caller's text alone and adds the position.
 impl From<Fault> for ReadError {
     fn from(fault: Fault) -> Self {
         if fault.is_interrupted() {

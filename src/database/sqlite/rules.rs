@@ -1,4 +1,7 @@
-//! Applies the rules of a source (`deny`, `mask`) to a statement, by what SQLite reports that the statement reads.
+//! Applies the rules of a source (`deny`, `mask`) to a statement. SQLite's authorizer reports the columns that the
+//! statement reads; the names in the statement's text are checked too.
+//!
+//! A table is *ruled* if a rule covers the table or one of its columns. A column is ruled if a rule covers the column.
 
 use std::collections::BTreeSet;
 
@@ -32,9 +35,9 @@ pub(super) fn judge(
             names.chain(uses.unread.iter().map(String::as_str)).any(|name| name == column)
         })
     };
-    // A denied column that the authorizer reports is refused, however it is written. The authorizer does not report the
-    // columns by which two tables are joined (NATURAL, USING). For them the text is checked with all ruled columns of
-    // its tables.
+    // A denied column that the authorizer reports is refused, in whichever form the text contains it. The authorizer
+    // does not report the columns by which NATURAL or USING joins two tables. For such columns `columns::judge`
+    // compares the text with all ruled columns of its tables.
     for read in reads {
         let (table, column) = (read.table.to_ascii_lowercase(), read.column.to_ascii_lowercase());
         let found = ruled.iter().find(|ruled| ruled.table == table);
@@ -43,9 +46,12 @@ pub(super) fn judge(
         }
     }
     let places = columns::judge(uses, &ruled)?;
-    // Masked columns are found in the text. SQLite accepts more spellings of a column than the reader of the text.
+    // The positions of masked columns come from the text. SQLite also accepts spellings of a column that the parser of
+    // the text does not recognise. So the statement is refused if SQLite reports a masked column that the text does not
+    // name.
     for table in ruled.iter().filter(|table| !table.masked.is_empty()) {
-        // The authorizer reports the rowid by the name of its column, whichever name the text uses.
+        // If the text names the rowid (`oid`), the authorizer reports the name of the INTEGER PRIMARY KEY column
+        // instead. So a name of the rowid in the text counts as a use of the masked column.
         let is_number = |name: &str| table.masked.contains(name) && ["rowid", "_rowid_", "oid"].contains(&name);
         let is_written = |column: &str| {
             uses.is_some_and(|uses| {
@@ -68,7 +74,7 @@ pub(super) fn judge(
     Ok(places)
 }
 
-/// True if a string follows a dot, where SQLite reads it as a column: `t.'email'`.
+/// True if a string literal follows a dot. SQLite reads such a literal as a column: `t.'email'`.
 fn names_by_string(sql: &str) -> bool {
     let mut rest = sql;
     let mut is_after_dot = false;
@@ -97,12 +103,12 @@ fn names_by_string(sql: &str) -> bool {
 #[derive(Default)]
 struct Virtuals {
     all: BTreeSet<String>,
-    /// The virtual tables that may show the values of a ruled table.
+    /// The members of `all` that no statement may read, because they may show values of a ruled table.
     closed: BTreeSet<String>,
 }
 
 impl Virtuals {
-    /// True for a closed table, and for the shadow tables that store its rows.
+    /// True if `table` is a closed table or a shadow table that stores the rows of a closed table.
     fn closes(&self, table: &str) -> bool {
         let mut of = self.closed.iter().filter_map(|closed| table.strip_prefix(closed.as_str()));
         of.any(|rest| rest.is_empty() || SHADOWS.contains(&rest))
@@ -115,16 +121,18 @@ struct Object {
     name: String,
     /// The name after [`searched`].
     words: String,
-    /// The part of its CREATE statement that may name other tables, after [`searched`].
+    /// The part of the CREATE statement that may name other tables, after [`searched`].
     text: String,
 }
 
-/// Finds the virtual tables that may show the values of a ruled table: those whose arguments name a ruled table (a
-/// full-text table over its content, the vocabulary of a full-text table), those that a trigger of a ruled table fills,
-/// and those that name such a table or a view over it.
+/// Finds all virtual tables, and closes those that may show values of a ruled table.
+///
+/// A virtual table is closed if its arguments name a ruled table (for example as the content of a full-text table), or
+/// if a trigger of a ruled table names the virtual table. A view whose text names a ruled table, and a closed virtual
+/// table, count as ruled tables in this search.
 fn virtual_tables(handle: &Handle, rules: &ColumnRules) -> Result<Virtuals, ReadError> {
     let mut found = Virtuals::default();
-    // A virtual table has no page of its own: <https://sqlite.org/schematab.html>.
+    // The `rootpage` of a virtual table is 0: <https://sqlite.org/schematab.html>.
     let mut statement = handle.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage = 0")?;
     while statement.step()? {
         found.all.extend(statement.text(0).map(|name| name.to_ascii_lowercase()));
@@ -141,17 +149,17 @@ fn virtual_tables(handle: &Handle, rules: &ColumnRules) -> Result<Virtuals, Read
         let (kind, name) = (text(0), text(1).to_ascii_lowercase());
         bytes += text(3).len();
         if bytes > MAX_SEARCHED_BYTES {
-            // What is not looked through may show a ruled table.
+            // The rest of the schema is not searched, so any virtual table may show values of a ruled table.
             found.closed.clone_from(&found.all);
             return Ok(found);
         }
         let sql = match kind.as_str() {
             "table" if found.all.contains(&name) => {
                 let sql = searched(&text(3));
-                // The arguments of the module.
+                // Keeps the arguments of the module, which follow USING.
                 sql.split_once(" using ").map_or(sql.clone(), |(_, arguments)| format!(" {arguments}"))
             }
-            // Foreign keys in the text of a plain table name other tables, but their rows are not part of this table.
+            // An ordinary table names other tables only in foreign keys, which do not show the rows of those tables.
             "table" => String::new(),
             _ => searched(&text(3)),
         };
@@ -211,8 +219,9 @@ fn has_rule(handle: &Handle, rules: &ColumnRules, table: &str) -> Result<bool, R
     }
 }
 
-/// Prepares a text or a name for [`names`]: lower case, with one space instead of quotes and white space. Both sides
-/// are prepared, so a quote inside a name is the same on both.
+/// Normalises a text or a name for [`names`]: converts it to lower case and replaces each sequence of quotes and white
+/// space by one space. [`names`] gets both the text and the name in this form, so a quote inside a name does not
+/// prevent a match.
 fn searched(text: &str) -> String {
     let mut searched = String::with_capacity(text.len() + 2);
     searched.push(' ');
@@ -228,8 +237,8 @@ fn searched(text: &str) -> String {
     searched
 }
 
-/// True if a [`searched`] text contains a [`searched`] name that is not part of a longer name. A name that is empty
-/// after [`searched`] counts as found.
+/// True if `text` contains `name`, and not only as a part of a longer name. Both have to be results of [`searched`]. An
+/// empty name counts as found.
 fn names(text: &str, name: &str) -> bool {
     let name = name.trim();
     let is_part = |character: Option<char>| character.is_some_and(|c| c.is_alphanumeric() || c == '_');
@@ -241,7 +250,8 @@ fn names(text: &str, name: &str) -> bool {
     })
 }
 
-/// Returns the tables of a statement that a rule affects, by the authorizer and by every name in the text.
+/// Returns the ruled tables among the tables of a statement. The tables of a statement are those that the authorizer
+/// reports and those that the text names.
 fn ruled_tables(
     handle: &Handle,
     sql: &ApprovedSql,
@@ -258,7 +268,7 @@ fn ruled_tables(
         }
         // Statistics tables contain samples of the values of an index.
         let is_statistics = table.starts_with("sqlite_stat");
-        // The schema's texts hold values: defaults, CHECK lists, conditions of indexes.
+        // CREATE statements in the schema contain values: defaults, CHECK constraints and conditions of indexes.
         if is_statistics || !rules.is_empty() && (table.starts_with("sqlite_") || table.starts_with("pragma_")) {
             return Err(ReadError::Relation { name: table, reason: Reason::Catalog });
         }
@@ -277,7 +287,8 @@ fn ruled_tables(
                 }
                 Some(RuleKind::Mask) => {
                     ruled.masked.insert(name.clone());
-                    // An integer primary key is the rowid, which has more names.
+                    // An INTEGER column may be the primary key and thus the rowid, so the names of the rowid are masked
+                    // too. Whether the column is the primary key is not tested.
                     if column.type_name.eq_ignore_ascii_case("integer") {
                         ruled.masked.extend(["rowid", "_rowid_", "oid"].map(str::to_owned));
                     }
@@ -288,22 +299,26 @@ fn ruled_tables(
         }
         let has_rule = !ruled.denied.is_empty() || !ruled.masked.is_empty();
         if has_rule {
-            // A value that is computed from a ruled column may reveal it.
+            // A generated column may be computed from a ruled column and reveal its values, so every generated column
+            // is denied.
             let computed = columns.iter().filter(|column| column.generated.is_some());
             ruled.denied.extend(computed.map(|column| column.name.to_ascii_lowercase()));
         }
         let mine = |read: &&ColumnRead| read.table.eq_ignore_ascii_case(&ruled.table);
-        // If a view is in between, or a full-text table is read by its own name, the column that is shown is unknown.
+        // In two cases it is unknown which columns of the result contain the ruled column: a view or a CTE reads the
+        // ruled column, or the statement reads the hidden column of a full-text table that has the name of the table.
         let hidden = reads.iter().filter(mine).any(|read| {
             let column = read.column.to_ascii_lowercase();
             let is_ruled = ruled.denied.contains(&column) || ruled.masked.contains(&column);
             has_rule && (column == ruled.table || (read.inside.is_some() && is_ruled))
         });
         let exists = !columns.is_empty();
-        // In FTS3 and FTS4 a pattern for one column can name another column, and a rank depends on all columns.
+        // In FTS3 and FTS4 a pattern for one column can name another column, and a rank depends on all columns. So no
+        // column of a virtual table with a ruled column may be used.
         let is_searched = has_rule && virtuals.all.contains(&ruled.table);
         ruled.whole = (exists && (is_shadow || rules.denies_table("", &ruled.table))) || hidden || is_searched;
-        // The column names of a view do not show where their values come from. The reads inside the view do.
+        // Reads inside a view or a CTE do not count here. If such a read is of a ruled column, `hidden` is already
+        // true.
         let is_read = reads.iter().any(|read| read.table.eq_ignore_ascii_case(&ruled.table) && read.inside.is_none());
         let is_named = sql.names().reads.iter().any(|(_, name)| *name == ruled.table);
         if ruled.whole || (has_rule && (is_read || is_named)) {
@@ -313,8 +328,8 @@ fn ruled_tables(
     Ok(found)
 }
 
-/// Refuses a statement whose plan reads a table, without a condition, by an index that contains a ruled column. Rows
-/// with equal sort keys would come in the order of that column. `text` is the wrapped statement.
+/// Refuses a statement whose plan scans a whole index that contains a ruled column. Rows with equal sort keys could
+/// then come in the order of the ruled column. `text` is the wrapped statement.
 ///
 /// # Errors
 ///
@@ -330,7 +345,7 @@ pub(super) fn judge_order(
         "SELECT l.name, i.name, i.cid FROM pragma_index_list(?1) AS l, pragma_index_xinfo(l.name) AS i";
     /// `cid` of a term that is an expression: <https://sqlite.org/pragma.html#pragma_index_info>.
     const EXPRESSION: i64 = -2;
-    // A count without any column does not depend on the order of rows.
+    // A statement that uses no column, such as `SELECT count(*)`, does not depend on the order of rows.
     let names_columns = sql
         .names()
         .uses
@@ -366,10 +381,10 @@ pub(super) fn judge_order(
     let mut plan = handle.prepare(&format!("EXPLAIN QUERY PLAN {text}"))?;
     while plan.step()? {
         let detail = plan.text(3).unwrap_or_default();
-        // A condition follows the name of the index: `SEARCH t USING INDEX i (a=?)`. Without one the whole index is
-        // read in its order.
+        // In the plan a condition follows the name of the index: `SEARCH t USING INDEX i (a=?)`. Without a condition
+        // SQLite reads the whole index in the order of the index.
         let read = telling.iter().find(|(index, _)| {
-            // An alias may hold the same words, so that each place of them counts.
+            // An alias in the plan may contain the same text, so every occurrence of the text is checked.
             let mut rests =
                 detail.match_indices(index.as_str()).filter_map(|(at, found)| detail.get(at + found.len()..));
             rests.any(|rest| rest.is_empty() || rest.starts_with(' ') && !rest.starts_with(" ("))
@@ -381,10 +396,10 @@ pub(super) fn judge_order(
     Ok(())
 }
 
-/// Bytes of a schema's texts in which the names of ruled tables are looked for.
+/// Maximum number of bytes of CREATE statements that are searched for the names of ruled tables.
 const MAX_SEARCHED_BYTES: usize = 8 << 20;
 
-/// Endings of the shadow tables in which full-text and R-tree tables store their rows.
+/// Suffixes of the names of shadow tables, in which full-text and R-tree tables store their rows.
 const SHADOWS: [&str; 11] =
     ["_content", "_data", "_idx", "_docsize", "_config", "_node", "_rowid", "_parent", "_segments", "_segdir", "_stat"];
 

@@ -1,4 +1,4 @@
-//! The server's side of a process that reads a file: starts it, sends requests, ends it.
+//! The server's part of the communication with a process that reads a file: start, requests and end of the process.
 
 use std::io;
 use std::process::Stdio;
@@ -9,14 +9,14 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::pipe::{self, Reply, Request, Setup};
 
-/// The command of the TUDB binary that calls [`super::child::serve`].
+/// The subcommand of the TUDB binary that runs [`super::child::serve`].
 const COMMAND: &str = "sqlite-worker";
 
-/// A process whose setup is done. It is killed when the worker is dropped.
+/// A process that reads a file and has answered its setup. Dropping the worker kills the process.
 pub(super) struct Worker {
     input: Box<dyn AsyncWrite + Send + Sync + Unpin>,
     output: Box<dyn AsyncRead + Send + Sync + Unpin>,
-    /// `None` for a thread in the tests of the library.
+    /// `None` in the tests of the library, where a thread replaces the process.
     process: Option<Child>,
 }
 
@@ -26,13 +26,13 @@ impl std::fmt::Debug for Worker {
     }
 }
 
-/// The path of the running binary. On Linux it stays valid after the file was replaced by a newer one.
+/// Returns the path of the running binary. On Linux this path stays valid after a newer file has replaced the binary.
 fn program() -> io::Result<std::path::PathBuf> {
     if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
 }
 
 impl Worker {
-    /// Starts a process and sends its setup. Returns its first answer too.
+    /// Starts a process and sends the setup. Also returns the answer to the setup, which may be [`Reply::Failed`].
     pub(super) async fn start(setup: &Setup) -> io::Result<(Worker, Reply)> {
         let mut worker = Worker::spawn()?;
         let reply = worker.exchange(setup, &mut |_| {}).await?;
@@ -45,13 +45,15 @@ impl Worker {
         }
         let mut command = Command::new(program()?);
         command.arg(COMMAND).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        // The directory of temporary files, and the time zone of `localtime`. The process gets no other variable.
+        // These variables set the directory of temporary files and the time zone of `localtime`. The process gets no
+        // other environment variable.
         for name in ["TMPDIR", "SQLITE_TMPDIR", "TZ"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }
-        // SQLite may write temporary files to the current directory, so it is not that of the server.
+        // SQLite may write temporary files to the working directory. The process gets `/`, so that SQLite writes no
+        // file into the working directory of the server.
         #[cfg(unix)]
         command.arg0("tudb").current_dir("/");
         let mut process = command.spawn()?;
@@ -70,12 +72,13 @@ impl Worker {
         Err(io::Error::other("this is no test"))
     }
 
-    /// Sends a request and waits for the answer. `hear` gets the replies before it. If the future is dropped before the
-    /// answer, the process has to be killed.
+    /// Sends a request and waits for the answer. `hear` gets the replies that come before the answer. If the future is
+    /// dropped before the answer has come, the caller has to kill the process, because the next request would get this
+    /// answer.
     ///
     /// # Errors
     ///
-    /// If the process has ended, or its reply cannot be read.
+    /// If the request cannot be sent, the process has ended, or a reply cannot be read.
     pub(super) async fn ask(&mut self, request: &Request, hear: &mut (dyn FnMut(Reply) + Send)) -> io::Result<Reply> {
         self.exchange(request, hear).await
     }
@@ -99,7 +102,7 @@ impl Worker {
         }
     }
 
-    /// Kills the process in any state. The permit `place` is released when the process is gone.
+    /// Kills the process, also during a statement. The permit `place` is released after the process has ended.
     pub(super) fn kill(mut self, place: Option<OwnedSemaphorePermit>) {
         tokio::spawn(async move {
             if let Some(process) = &mut self.process {
@@ -111,8 +114,8 @@ impl Worker {
     }
 }
 
-/// The tests of the library are not the TUDB binary. In them a thread replaces the process, without the limit on
-/// memory, which applies to a whole process.
+/// The tests of the library do not run in the TUDB binary, so a thread replaces the process. The thread has no limit on
+/// memory, because SQLite's limit applies to a whole process.
 #[cfg(test)]
 mod thread {
     use std::io::{self, Read, Write};
