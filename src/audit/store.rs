@@ -19,7 +19,7 @@ use crate::secret::Secret;
 use mirror::MirrorFile;
 
 pub(super) use postgres::connect as connect_postgres;
-pub(super) use sqlite::{SchemaFault, is_as_made};
+pub(super) use sqlite::{SCHEMA, SchemaFault, schema_as_made};
 
 /// Time limit for a store that is locked or does not answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -90,6 +90,13 @@ impl Writer {
             } else if let Ok(0) = tokio::time::timeout(AGAIN, more).await {
                 return;
             }
+            // The tasks that are ready now may add events to the group. A commit costs the same for one and for ten.
+            tokio::task::yield_now().await;
+            while group.len() < GROUP
+                && let Ok(event) = events.try_recv()
+            {
+                group.push(event);
+            }
             self.write(std::mem::take(&mut group)).await;
         }
     }
@@ -131,6 +138,9 @@ impl Writer {
         for sender in written {
             let _ = sender.send(result.clone());
         }
+        if let Some(Store::Sqlite(store)) = &mut self.store {
+            store.checkpoint();
+        }
         if !finishing.is_empty() {
             if let Some(mirror) = &self.mirror {
                 mirror.finish().await;
@@ -166,7 +176,7 @@ impl Writer {
             rows.push(row);
         }
         let result = match &mut self.store {
-            Some(Store::Sqlite(store)) => store.insert(&self.process, &rows).await,
+            Some(Store::Sqlite(store)) => store.insert(&self.process, &rows),
             Some(Store::Postgres(store)) => postgres::insert(store, &self.process, &rows).await,
             None => Err(AuditUnavailable { reason: "it is not open".into(), remedy: AuditRemedy::Place }),
         };
@@ -192,13 +202,13 @@ impl Writer {
                 let reason = "no directory for it is known; set TUDB_AUDIT_DB to a file".into();
                 return Err(AuditUnavailable { reason, remedy: AuditRemedy::Place });
             }
-            AuditStore::File(path) => Store::Sqlite(sqlite::File::open(path, self.config.power).await?),
+            AuditStore::File(path) => Store::Sqlite(sqlite::File::open(path, self.config.power)?),
             AuditStore::Postgres(store) => Store::Postgres(postgres::connect(store).await?),
         };
         // A chain continues only if the store ends with its last event and the key is the same.
         let goes_on = match &mut store {
             Store::Sqlite(store) if self.registered && seal.key_id() == self.seal.key_id() => {
-                store.ends_with(&self.process, self.seq, &self.head).await?
+                store.ends_with(&self.process, self.seq, &self.head)?
             }
             _ => false,
         };
@@ -212,7 +222,7 @@ impl Writer {
                 ..Beginning::default()
             };
             let beginning = match &mut store {
-                Store::Sqlite(store) => store.register(beginning, &seal).await?,
+                Store::Sqlite(store) => store.register(beginning, &seal)?,
                 Store::Postgres(store) => postgres::register(store, beginning, &seal).await?,
             };
             self.head = beginning.hash.unwrap_or_default();
@@ -228,7 +238,7 @@ impl Writer {
         let hash = chain::closing(&self.seal, &self.process, &at, self.seq, &self.head);
         let row = (self.process.as_str(), at.as_str(), self.seq, self.head.as_str(), hash.as_str());
         let result = match &mut self.store {
-            Some(Store::Sqlite(store)) => store.close(row).await,
+            Some(Store::Sqlite(store)) => store.close(row),
             Some(Store::Postgres(store)) => postgres::close(store, row).await,
             None => Ok(()),
         };
@@ -274,13 +284,7 @@ fn json<T: serde::Serialize>(fields: &T) -> String {
 /// Source: <https://www.postgresql.org/docs/18/errcodes-appendix.html>.
 pub(super) fn unavailable(error: sqlx::Error) -> AuditUnavailable {
     let state = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
-    let fault = match &error {
-        sqlx::Error::Configuration(error) => error.downcast_ref::<SchemaFault>(),
-        _ => None,
-    };
     let remedy = match state.as_ref() {
-        _ if fault == Some(&SchemaFault::Changed) => AuditRemedy::Inspect,
-        _ if fault == Some(&SchemaFault::Newer) => AuditRemedy::Update,
         // Insufficient privilege, and names that are not there.
         "42501" | "42P01" | "42703" | "42883" | "3F000" => AuditRemedy::Tables,
         // Invalid authorization, password or database.

@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row as _, SqliteConnection};
 
 use super::chain::{Beginning, Checkpoint, Row, Seal, closing};
-use super::store::{SchemaFault, connect_postgres, is_as_made, seal};
+use super::store::{SCHEMA, SchemaFault, connect_postgres, schema_as_made, seal};
 use crate::config::{AuditConfig, AuditStore};
 
 /// The `PRAGMA user_version` that this reader requires.

@@ -1,15 +1,17 @@
-//! The store as a SQLite file in WAL mode. Only its owner can read it; any number of processes can share it.
+//! The store as a SQLite file in WAL mode. A new file can be read only by its owner; any number of processes can share it.
+//!
+//! A commit takes some 30 microseconds, less than handing it to another thread. So it runs on the thread of the caller,
+//! unless it has to wait: for the lock of another process, for the disk with `audit.power`, for a checkpoint.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
 use super::super::chain::{Beginning, Row, Seal};
 use super::super::{AuditRemedy, AuditUnavailable};
-use super::{PATIENCE, unavailable};
+use super::PATIENCE;
 
 /// The migrations. `PRAGMA user_version` is the number of those applied.
 const STEPS: [&str; 2] = [
@@ -17,11 +19,29 @@ const STEPS: [&str; 2] = [
     include_str!("../../../migrations/audit/0002_chains.sql"),
 ];
 
+/// Pages in the write-ahead log after which a checkpoint copies them to the file: SQLite's own default.
+const CHECKPOINT_PAGES: usize = 1_000;
+/// Bytes of a page of the file: SQLite's own default.
+const PAGE_BYTES: usize = 4_096;
+
 /// An open store, and the identity of its file.
 pub(super) struct File {
-    connection: SqliteConnection,
+    connection: Connection,
     path: PathBuf,
     identity: Option<(u64, u64)>,
+    /// Whether each commit waits for the disk.
+    power: bool,
+    /// Pages written since the last checkpoint, about.
+    pages: usize,
+}
+
+/// Runs work that may wait, without holding up the other tasks of the runtime's thread.
+fn waiting<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
 }
 
 /// Device and inode number of the file at a path.
@@ -39,36 +59,26 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 
 impl File {
     /// Opens the store. Creates it if it does not exist, and migrates an older one.
-    pub(super) async fn open(path: &Path, power: bool) -> Result<Self, AuditUnavailable> {
-        create_private(path)
-            .map_err(|error| AuditUnavailable { reason: error.to_string(), remedy: AuditRemedy::Place })?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(if power { SqliteSynchronous::Full } else { SqliteSynchronous::Normal })
-            .busy_timeout(PATIENCE)
-            .disable_statement_logging();
-        // Several processes may open a new store at once. Switching to WAL fails for all but one of them, without
-        // waiting.
-        let began = Instant::now();
-        loop {
-            let identity = identity(path);
-            let opened = async {
-                let mut store = options.connect().await?;
-                migrate(&mut store).await?;
-                if !is_as_made(&mut store).await? {
-                    return Err(sqlx::Error::Configuration(SchemaFault::Changed.into()));
+    pub(super) fn open(path: &Path, power: bool) -> Result<Self, AuditUnavailable> {
+        waiting(|| {
+            create_private(path)
+                .map_err(|error| AuditUnavailable { reason: error.to_string(), remedy: AuditRemedy::Place })?;
+            // Several processes may open a new store at once. Switching to WAL fails for all but one of them, without
+            // waiting.
+            let began = Instant::now();
+            loop {
+                let identity = identity(path);
+                match opened(path, power) {
+                    Ok(connection) => {
+                        return Ok(File { connection, path: path.to_owned(), identity, power, pages: 0 });
+                    }
+                    Err(OpenError::Store(error)) if is_locked(&error) && began.elapsed() < PATIENCE => {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    Err(error) => return Err(error.into()),
                 }
-                Ok::<_, sqlx::Error>(store)
-            };
-            match opened.await {
-                Ok(connection) => return Ok(File { connection, path: path.to_owned(), identity }),
-                Err(error) if is_locked(&error) && began.elapsed() < PATIENCE => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                Err(error) => return Err(unavailable(error)),
             }
-        }
+        })
     }
 
     /// Whether the path still leads to the file that was opened.
@@ -77,57 +87,113 @@ impl File {
     }
 
     /// Whether the process's chain ends with this event in the store.
-    pub(super) async fn ends_with(&mut self, process: &str, seq: i64, head: &str) -> Result<bool, AuditUnavailable> {
+    pub(super) fn ends_with(&mut self, process: &str, seq: i64, head: &str) -> Result<bool, AuditUnavailable> {
         const END: &str = "SELECT COALESCE(e.seq, c.seq, 0) = ?2 AND COALESCE(e.hash, c.head, p.hash) = ?3 FROM process AS p
             LEFT JOIN event AS e ON e.process = p.process AND e.seq = (SELECT max(seq) FROM event WHERE process = p.process)
             LEFT JOIN checkpoint AS c ON c.process = p.process WHERE p.process = ?1";
-        let ends = sqlx::query_scalar(END).bind(process.to_owned()).bind(seq).bind(head.to_owned());
-        let ends: Option<Option<bool>> = ends.fetch_optional(&mut self.connection).await.map_err(unavailable)?;
-        Ok(ends.flatten().unwrap_or(false))
+        self.patiently(|store| {
+            match store.query_row(END, params![process, seq, head], |row| row.get::<_, Option<bool>>(0)) {
+                Err(rusqlite::Error::QueryReturnedNoRows) => Ok(false),
+                ends => ends.map(Option::unwrap_or_default),
+            }
+        })
     }
 
     /// Registers a process. Its row names the last registered chain, and every chain that grew since a row last named
     /// it.
-    pub(super) async fn register(&mut self, beginning: Beginning, seal: &Seal) -> Result<Beginning, AuditUnavailable> {
-        registered(&mut self.connection, beginning, seal).await.map_err(unavailable)
+    pub(super) fn register(&mut self, beginning: Beginning, seal: &Seal) -> Result<Beginning, AuditUnavailable> {
+        self.patiently(|store| registered(store, beginning.clone(), seal))
     }
 
-    /// Adds events in one statement, and therefore in one transaction.
-    pub(super) async fn insert(&mut self, process: &str, rows: &[Row]) -> Result<(), AuditUnavailable> {
-        const INSERT: &str = "INSERT INTO event (process, seq, kind, id, at, body, hash)
-            SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
-            FROM json_each(?2) ORDER BY key";
-        let events = super::json(
-            &rows.iter().map(|row| (row.seq, &row.kind, &row.id, &row.at, &row.body, &row.hash)).collect::<Vec<_>>(),
-        );
-        let insert = sqlx::query(INSERT).bind(process.to_owned()).bind(events);
-        let added = insert.execute(&mut self.connection).await.map_err(unavailable)?.rows_affected();
-        if usize::try_from(added) != Ok(rows.len()) {
-            return Err(unavailable(sqlx::Error::Configuration(SchemaFault::Changed.into())));
+    /// Adds events in one transaction.
+    pub(super) fn insert(&mut self, process: &str, rows: &[Row]) -> Result<(), AuditUnavailable> {
+        let added = if self.power {
+            self.patiently(|store| add(store, process, rows))?
+        } else {
+            match add(&mut self.connection, process, rows) {
+                Err(error) if is_locked(&error) => self.patiently(|store| add(store, process, rows))?,
+                added => added?,
+            }
+        };
+        if added != rows.len() {
+            return Err(SchemaFault::Changed.into());
         }
+        let bytes: usize = rows.iter().map(|row| row.body.len()).sum();
+        self.pages += bytes / PAGE_BYTES + 2;
         Ok(())
     }
 
+    /// Copies the write-ahead log to the file when the log has grown long.
+    pub(super) fn checkpoint(&mut self) {
+        if self.pages >= CHECKPOINT_PAGES {
+            self.pages = 0;
+            let done = waiting(|| self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+            if let Err(error) = done {
+                tracing::warn!(%error, "the audit store's write-ahead log was not copied to the file");
+            }
+        }
+    }
+
     /// Adds the `closing` row of a process: process, time, last sequence number, last hash, hash of the row.
-    pub(super) async fn close(
+    pub(super) fn close(
         &mut self,
         (process, at, last_seq, head, hash): (&str, &str, i64, &str, &str),
     ) -> Result<(), AuditUnavailable> {
-        let insert = sqlx::query("INSERT INTO closing (process, at, last_seq, head, hash) VALUES (?, ?, ?, ?, ?)")
-            .bind(process.to_owned())
-            .bind(at.to_owned())
-            .bind(last_seq)
-            .bind(head.to_owned())
-            .bind(hash.to_owned());
-        insert.execute(&mut self.connection).await.map(drop).map_err(unavailable)
+        const INSERT: &str = "INSERT INTO closing (process, at, last_seq, head, hash) VALUES (?, ?, ?, ?, ?)";
+        self.patiently(|store| store.execute(INSERT, params![process, at, last_seq, head, hash]).map(drop))
+    }
+
+    /// Runs work that waits up to [`PATIENCE`] for the locks of other processes.
+    fn patiently<T>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, AuditUnavailable> {
+        let store = &mut self.connection;
+        Ok(waiting(|| {
+            store.busy_timeout(PATIENCE)?;
+            let done = work(store);
+            store.busy_timeout(Duration::ZERO)?;
+            done
+        })?)
     }
 }
 
-async fn registered(
-    store: &mut SqliteConnection,
-    mut beginning: Beginning,
-    seal: &Seal,
-) -> Result<Beginning, sqlx::Error> {
+/// Returns the number of rows added.
+fn add(store: &mut Connection, process: &str, rows: &[Row]) -> rusqlite::Result<usize> {
+    const INSERT: &str = "INSERT INTO event (process, seq, kind, id, at, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let one = |store: &Connection, row: &Row| {
+        store.prepare_cached(INSERT)?.execute(params![process, row.seq, row.kind, row.id, row.at, row.body, row.hash])
+    };
+    if let [row] = rows {
+        return one(store, row);
+    }
+    let transaction = store.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut added = 0;
+    for row in rows {
+        added += one(&transaction, row)?;
+    }
+    transaction.commit()?;
+    Ok(added)
+}
+
+fn opened(path: &Path, power: bool) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut store = Connection::open_with_flags(path, flags)?;
+    store.busy_timeout(PATIENCE)?;
+    store.pragma_update(None, "synchronous", if power { "FULL" } else { "NORMAL" })?;
+    store.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    // `File::checkpoint` does it, off the commit.
+    store.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
+    migrate(&mut store)?;
+    let found: String = store.query_row(SCHEMA, [], |row| row.get(0))?;
+    if found != schema_as_made()? {
+        return Err(SchemaFault::Changed.into());
+    }
+    store.busy_timeout(Duration::ZERO)?;
+    Ok(store)
+}
+
+fn registered(store: &mut Connection, mut beginning: Beginning, seal: &Seal) -> rusqlite::Result<Beginning> {
     // The last event of each chain, newest process first.
     const HEADS: &str =
         "SELECT p.process, COALESCE(e.seq, c.seq, 0), COALESCE(e.hash, c.head, p.hash, ''), l.process IS NOT NULL
@@ -135,33 +201,57 @@ async fn registered(
         LEFT JOIN event AS e ON e.process = p.process AND e.seq = (SELECT max(seq) FROM event WHERE process = p.process)
         LEFT JOIN checkpoint AS c ON c.process = p.process
         LEFT JOIN closing AS l ON l.process = p.process ORDER BY p.rowid DESC";
-    let mut registration = store.begin_with("BEGIN IMMEDIATE").await?;
-    let noted: Vec<Option<String>> =
-        sqlx::query_scalar("SELECT previous FROM process").fetch_all(&mut *registration).await?;
-    let noted: HashSet<&str> = noted.iter().flatten().flat_map(|list| list.split(", ")).collect();
-    let mut links = Vec::new();
-    for row in sqlx::query(HEADS).fetch_all(&mut *registration).await? {
-        let (process, seq, head): (String, i64, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let end = if row.try_get::<bool, _>(3)? { " closed" } else { "" };
-        let link = format!("{process} {seq} {head}{end}");
-        // The last registered chain is always named, so that no process between two others can be removed unnoticed.
-        if links.is_empty() || !noted.contains(link.as_str()) {
-            links.push(link);
+    const INSERT: &str =
+        "INSERT INTO process (process, started_at, version, key_id, previous, hash) VALUES (?, ?, ?, ?, ?, ?)";
+    let registration = store.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut links: Vec<String> = Vec::new();
+    {
+        let mut query = registration.prepare("SELECT previous FROM process WHERE previous IS NOT NULL")?;
+        let noted = query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+        let noted: HashSet<&str> = noted.iter().flat_map(|list| list.split(", ")).collect();
+        let mut query = registration.prepare(HEADS)?;
+        let mut heads = query.query([])?;
+        while let Some(row) = heads.next()? {
+            let (process, seq, head): (String, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let end = if row.get(3)? { " closed" } else { "" };
+            let link = format!("{process} {seq} {head}{end}");
+            // The last registered chain is always named, so that no process between two others can be removed
+            // unnoticed.
+            if links.is_empty() || !noted.contains(link.as_str()) {
+                links.push(link);
+            }
         }
     }
     beginning.previous = Some(links.join(", ")).filter(|links| !links.is_empty());
     beginning.hash = Some(beginning.expected(seal));
-    sqlx::query("INSERT INTO process (process, started_at, version, key_id, previous, hash) VALUES (?, ?, ?, ?, ?, ?)")
-        .bind(beginning.process.clone())
-        .bind(beginning.started_at.clone())
-        .bind(beginning.version.clone())
-        .bind(beginning.key_id.clone())
-        .bind(beginning.previous.clone())
-        .bind(beginning.hash.clone())
-        .execute(&mut *registration)
-        .await?;
-    registration.commit().await?;
+    let Beginning { process, started_at, version, key_id, previous, hash, .. } = &beginning;
+    registration.execute(INSERT, params![process, started_at, version, key_id, previous, hash])?;
+    registration.commit()?;
     Ok(beginning)
+}
+
+/// Why a store was not opened.
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    #[error("{0}")]
+    Store(#[from] rusqlite::Error),
+    #[error("{0}")]
+    Schema(#[from] SchemaFault),
+}
+
+impl From<OpenError> for AuditUnavailable {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => error.into(),
+            OpenError::Schema(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for AuditUnavailable {
+    fn from(error: rusqlite::Error) -> Self {
+        AuditUnavailable { reason: error.to_string(), remedy: AuditRemedy::Place }
+    }
 }
 
 /// What is wrong with a store's schema.
@@ -173,46 +263,55 @@ pub(in super::super) enum SchemaFault {
     Newer,
 }
 
-/// Whether the schema is what the migrations make. A trigger could discard events, and a view could hide them.
-pub(in super::super) async fn is_as_made(store: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    const SCHEMA: &str = "SELECT COALESCE(group_concat(type || ' ' || name || ' ' || tbl_name || ' ' || COALESCE(sql, ''), char(10)), '')
-        FROM (SELECT * FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY type, name)";
-    let mut made = SqliteConnectOptions::new().in_memory(true).disable_statement_logging().connect().await?;
-    for step in STEPS {
-        sqlx::raw_sql(step).execute(&mut made).await?;
+impl From<SchemaFault> for AuditUnavailable {
+    fn from(fault: SchemaFault) -> Self {
+        let remedy = match fault {
+            SchemaFault::Changed => AuditRemedy::Inspect,
+            SchemaFault::Newer => AuditRemedy::Update,
+        };
+        AuditUnavailable { reason: fault.to_string(), remedy }
     }
-    let expected: String = sqlx::query_scalar(SCHEMA).fetch_one(&mut made).await?;
-    made.close().await?;
-    let found: String = sqlx::query_scalar(SCHEMA).fetch_one(store).await?;
-    Ok(found == expected)
 }
 
-/// SQLITE_BUSY (5) and its extended codes.
-fn is_locked(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
+/// The whole schema of a store as one text.
+pub(in super::super) const SCHEMA: &str =
+    "SELECT COALESCE(group_concat(type || ' ' || name || ' ' || tbl_name || ' ' || COALESCE(sql, ''), char(10)), '')
+        FROM (SELECT * FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY type, name)";
+
+/// Returns what [`SCHEMA`] returns after the migrations. In a store with another schema, a trigger could discard events, and
+/// a view could hide them.
+pub(in super::super) fn schema_as_made() -> rusqlite::Result<String> {
+    let made = Connection::open_in_memory()?;
+    for step in STEPS {
+        made.execute_batch(step)?;
+    }
+    made.query_row(SCHEMA, [], |row| row.get(0))
 }
 
-async fn migrate(store: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let version = async |store: &mut SqliteConnection| -> Result<usize, sqlx::Error> {
-        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(store).await?;
+fn is_locked(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
+fn migrate(store: &mut Connection) -> Result<(), OpenError> {
+    let version = |store: &Connection| -> rusqlite::Result<usize> {
+        let version: i64 = store.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         Ok(usize::try_from(version).unwrap_or(usize::MAX))
     };
-    let done = version(store).await?;
+    let done = version(store)?;
     if done > STEPS.len() {
-        return Err(sqlx::Error::Configuration(SchemaFault::Newer.into()));
+        return Err(SchemaFault::Newer.into());
     }
     if done == STEPS.len() {
         return Ok(());
     }
-    let mut migration = store.begin_with("BEGIN IMMEDIATE").await?;
+    let migration = store.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have migrated it while this one waited for the lock.
-    let done = version(&mut migration).await?;
+    let done = version(&migration)?;
     for step in STEPS.into_iter().skip(done) {
-        sqlx::raw_sql(step).execute(&mut *migration).await?;
+        migration.execute_batch(step)?;
     }
-    sqlx::raw_sql("PRAGMA user_version = 2").execute(&mut *migration).await?;
-    migration.commit().await
+    migration.pragma_update(None, "user_version", 2)?;
+    Ok(migration.commit()?)
 }
 
 /// Makes the file and its directory readable only by their owner. SQLite gives its side files the same mode.
