@@ -73,10 +73,10 @@ pub struct Session {
 /// Takes over standard input and output. `end` is cancelled when the output ends. After the input ends, `end` is
 /// cancelled once all requests are answered, or [`ANSWERING`] later at the latest.
 pub fn open(limits: &Limits, end: CancellationToken) -> Pipes {
-    let (input, output) = descriptors();
+    let (input, output, direct) = descriptors();
     let (lines, outgoing) = std::sync::mpsc::channel();
     let unread = Arc::new(Unread::new(limits.max_unread_bytes));
-    let out = Out { lines, unread: Arc::clone(&unread) };
+    let out = Out { lines, unread: Arc::clone(&unread), direct };
     let (handshake, for_handshake) = mpsc::channel(MESSAGES_AHEAD);
     let (inline, for_inline) = mpsc::channel(MESSAGES_AHEAD);
     let ended = end.clone();

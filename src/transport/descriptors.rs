@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::sync::Arc;
 
 /// Moves standard input and output to new descriptors. From here on, what a dependency prints goes to stderr, and a
-/// child process (a password command) has an empty input.
+/// child process (a password command) has an empty input. The last part is the output once more, where it is a file of
+/// its own.
 #[cfg(unix)]
-pub(super) fn descriptors() -> (std::io::Result<File>, Box<dyn Write + Send>) {
+pub(super) fn descriptors() -> (std::io::Result<File>, Box<dyn Write + Send>, Option<Arc<File>>) {
     use std::os::fd::AsFd;
     let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
     // Without an input there is nothing to serve. An empty input ends the process at once.
@@ -17,14 +19,16 @@ pub(super) fn descriptors() -> (std::io::Result<File>, Box<dyn Write + Send>) {
         rustix::stdio::dup2_stdout(std::io::stderr())?;
         Ok(output)
     };
-    let output: Box<dyn Write + Send> = match moved() {
-        Ok(output) => Box::new(output),
+    match moved() {
+        Ok(output) => {
+            let output = Arc::new(output);
+            (input, Box::new(Arc::clone(&output)), Some(output))
+        }
         Err(error) => {
             tracing::warn!(%error, "standard output stays where it is");
-            Box::new(std::io::stdout())
+            (input, Box::new(std::io::stdout()), None)
         }
-    };
-    (input, output)
+    }
 }
 
 /// A copy of the input, for `has_gone` while the input is not read.
@@ -44,8 +48,8 @@ pub(super) fn has_gone(input: Option<&File>) -> bool {
 }
 
 #[cfg(not(unix))]
-pub(super) fn descriptors() -> (std::io::Result<std::io::Stdin>, Box<dyn Write + Send>) {
-    (Ok(std::io::stdin()), Box::new(std::io::stdout()))
+pub(super) fn descriptors() -> (std::io::Result<std::io::Stdin>, Box<dyn Write + Send>, Option<Arc<File>>) {
+    (Ok(std::io::stdin()), Box::new(std::io::stdout()), None)
 }
 
 #[cfg(not(unix))]

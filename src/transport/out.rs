@@ -1,5 +1,6 @@
 //! Queues lines for the client, and counts the bytes that the client has not read.
 
+use std::fs::File;
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +19,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub(super) struct Out {
     /// `None` ends the writer thread.
     pub(super) lines: std::sync::mpsc::Sender<Option<String>>,
+    /// The output, for lines that fit without waiting.
+    pub(super) direct: Option<Arc<File>>,
     pub(super) unread: Arc<Unread>,
 }
 
@@ -84,8 +87,19 @@ impl Flushed {
 }
 
 impl Out {
-    pub(super) fn send(&self, line: String) -> Result<(), Closed> {
-        self.unread.change(|bytes| bytes + line.len());
+    /// Writes a short line at once if no other line waits and the pipe has room. Other lines are queued for the writer
+    /// thread.
+    pub(super) fn send(&self, mut line: String) -> Result<(), Closed> {
+        let mut unread = self.unread.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        if *unread == 0
+            && let Some(written) = self.direct.as_ref().and_then(|output| write_now(output, line.as_bytes()))
+        {
+            if written == line.len() {
+                return Ok(());
+            }
+            line.drain(..written);
+        }
+        *unread += line.len();
         self.lines.send(Some(line)).map_err(|_| Closed)
     }
 
@@ -96,6 +110,25 @@ impl Out {
         line.push_str("}}\n");
         let _ = self.send(line);
     }
+}
+
+/// Writes a line that the output takes without waiting, and returns the number of bytes written. `None` if it would have
+/// to wait, or fails. A pipe that is ready takes `PIPE_BUF` bytes (`pipe(7)`).
+#[cfg(unix)]
+fn write_now(output: &File, line: &[u8]) -> Option<usize> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    if line.len() > rustix::pipe::PIPE_BUF {
+        return None;
+    }
+    let mut looked = [PollFd::new(output, PollFlags::OUT)];
+    let ready = poll(&mut looked, Some(&Timespec::default())).is_ok_and(|ready| ready == 1);
+    let can_write = ready && looked.iter().all(|fd| fd.revents() == PollFlags::OUT);
+    if can_write { rustix::io::write(output, line).ok() } else { None }
+}
+
+#[cfg(not(unix))]
+fn write_now(_output: &File, _line: &[u8]) -> Option<usize> {
+    None
 }
 
 pub(super) fn write_lines(mut output: impl Write, lines: &std::sync::mpsc::Receiver<Option<String>>, unread: &Unread) {
