@@ -16,6 +16,7 @@ mod lossy;
 mod password;
 mod plain;
 mod pooler_proof;
+mod recent;
 mod schema;
 mod server;
 mod session;
@@ -34,6 +35,7 @@ use tokio::sync::Semaphore;
 use self::catalog_check::Vouched;
 use self::endpoints::Endpoints;
 use self::password::PasswordSource;
+use self::recent::Recent;
 pub use self::server::ServerReport;
 pub use self::session::PostgresSession;
 use self::statement::Shapes;
@@ -120,6 +122,7 @@ pub struct PostgresEngine {
     connections_in_use: Arc<()>,
     /// Cloned for each read that is going on. A read that has ended may still wait for its backend.
     reading: Arc<()>,
+    recent: Arc<Recent>,
     /// Number of permits that are taken away for a while, because the server lets in no more connections.
     given_up: Arc<AtomicUsize>,
     shapes: Shapes,
@@ -277,6 +280,7 @@ impl PostgresEngine {
             connections_in_use: Arc::default(),
             given_up: Arc::default(),
             reading: Arc::default(),
+            recent: Arc::default(),
             permits: Arc::new(Semaphore::new(limits.max_connections as usize)),
             shapes: Shapes::default(),
             server: OnceLock::new(),
@@ -464,6 +468,9 @@ impl PostgresEngine {
     }
 
     pub(super) async fn close(&self) {
+        while let Some(connection) = self.recent.take() {
+            drop(connection);
+        }
         self.pool.close().await;
         self.canceller.pool.close().await;
     }

@@ -544,11 +544,13 @@ fn nothing_that_is_planned_or_that_looks_alike_answers_for_the_built_in() {
             "SELECT a FROM mal.plain WHERE a > 1",
             "SELECT a FROM mal.nested",
             "SELECT mal.d(id) FROM customers",
-            "SELECT p.zz, o.zz FROM pair p, other o",
         ] {
             let reply = server.call("run_sql", json!({"sql": sql}));
             assert_eq!(reply["error"]["code"], "function_refused", "{sql}: {reply}");
         }
+        // The function is found by no name: the schemas of users are left out, so the server sees no such column.
+        let dotted = server.call("run_sql", json!({"sql": "SELECT p.zz, o.zz FROM pair p, other o"}));
+        assert_eq!(dotted["error"]["code"], "sql_error", "{dotted}");
         // Dropping a column changes the meaning of a dotted name.
         postgres
             .script(&database, "CREATE TABLE late (a int, zz text); CREATE CAST (late AS text) WITH INOUT AS IMPLICIT");
@@ -557,7 +559,7 @@ fn nothing_that_is_planned_or_that_looks_alike_answers_for_the_built_in() {
         postgres.script(&database, "ALTER TABLE late DROP COLUMN zz");
         std::thread::sleep(Duration::from_millis(5_500));
         let reply = server.call("run_sql", json!({"sql": "SELECT l.zz FROM late l"}));
-        assert_eq!(reply["error"]["code"], "function_refused", "{reply}");
+        assert_eq!(reply["error"]["code"], "sql_error", "{reply}");
         assert_eq!(postgres.log().matches("PLANNED TRAP").count(), sprung);
     }
 }

@@ -1,5 +1,6 @@
-//! Reads PostgreSQL's catalog for `list_tables` and `describe_table`: SQL from literals over `pg_catalog` with bound
-//! values. Each page and each description is one JSON text.
+//! Reads PostgreSQL's catalog for `list_tables` and `describe_table`. The SQL is built from string literals of this
+//! program and reads `pg_catalog`; values are bound as parameters. The server returns each page and each description as
+//! one JSON text.
 //!
 //! `information_schema` is not used. It hides keys from a role that may only SELECT, and its join for foreign keys
 //! takes seconds on large catalogs.
@@ -13,8 +14,8 @@ use crate::database::catalog::{TableDescription, TableSummary};
 use crate::database::{DatabaseError, ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
 
-/// Tables that the role may read: $1 hidden schemas, $2 shown schemas (empty = all). Partitions and tables that belong
-/// to an extension are left out.
+/// The CTE `visible`: tables that the role may read. $1 hidden schemas, $2 shown schemas. An empty $2 means all
+/// schemas. Partitions and tables that belong to an extension are left out.
 macro_rules! visible {
     () => {
         "WITH visible AS (
@@ -40,7 +41,8 @@ macro_rules! kind {
     };
 }
 
-/// True if another server stores the rows of the table, or those of one of its partitions or children.
+/// True if another server stores rows of the table, otherwise NULL. For a partitioned table, all partitions below it
+/// count. For a plain table, only its direct children count.
 macro_rules! foreign {
     () => {
         "CASE WHEN c.relkind = 'f' OR c.relkind = 'p' AND EXISTS (WITH RECURSIVE part AS (SELECT c.oid AS oid UNION ALL
@@ -51,9 +53,10 @@ macro_rules! foreign {
     };
 }
 
-/// The planner's estimate of the number of rows. A partitioned table has none, so those of its leaf partitions are
-/// added up. pg_partition_tree is not used, because it would wait for locks on the table. The owner of a table can set
-/// any estimate.
+/// The planner's estimate of the number of rows. The estimate of a partitioned table is the sum for its leaf
+/// partitions, because a partitioned table often has no estimate of its own. For a table or partition that was never
+/// analysed, the number comes from `pg_stat_get_live_tuples`. `pg_partition_tree` is not used, because it would wait
+/// for locks on the table. The owner of a table can set any estimate, so it is limited to 1e15.
 macro_rules! rows {
     () => {
         "CASE WHEN c.relkind IN ('r','m','f') AND c.reltuples >= 0 THEN least(c.reltuples, 1e15)::bigint
@@ -109,11 +112,15 @@ const LIST: &str = concat!(
         FROM page p JOIN visible v USING (oid) JOIN pg_catalog.pg_class c USING (oid)), '[]'))::text"
 );
 
-/// Catalog queries take milliseconds. Compiling them, or starting workers for them, takes longer. The plan mode is that of the
-/// look-ups of names until here.
+/// Settings for catalog queries. Such a query takes milliseconds. JIT compilation, or starting parallel workers, would
+/// take longer. The opening message sets `plan_cache_mode` for the look-up of names. These settings undo that.
 pub(super) const PLAIN_PLANS: &str = "SET LOCAL plan_cache_mode = DEFAULT; SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
 
-/// Tables that match a name: $1 schema or NULL, $2 table, $3 whether case counts.
+/// The same settings for queries by name, whose plan is kept for all values: planning them takes longer than running them.
+const KEPT_PLANS: &str =
+    "SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
+
+/// Tables that match a name. $1 schema or NULL, $2 table, $3 whether the search is case-sensitive.
 const FIND: &str = "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r','p','v','m','f') AND n.nspname !~ '^pg_toast'
@@ -146,7 +153,7 @@ macro_rules! is_list {
     };
 }
 
-/// A type, the base type of a domain, and the element type of an array, repeatedly.
+/// Sub-query of types: the type `t`, then repeatedly the base type of each domain and the element type of each array.
 macro_rules! base_types {
     () => {
         "WITH RECURSIVE base AS (SELECT t.oid AS oid UNION ALL
@@ -166,8 +173,8 @@ const CHECK_VALUES: &str = concat!(
     ")"
 );
 
-/// The first 500 labels of an enum in their order, also of an enum below a domain or an array. An enum can have
-/// hundreds of thousands of labels.
+/// The first 500 labels of an enum, in order. The type may also be a domain over the enum or an array of the enum. An
+/// enum can have hundreds of thousands of labels.
 macro_rules! enum_labels {
     () => {
         concat!(
@@ -179,16 +186,16 @@ macro_rules! enum_labels {
     };
 }
 
-/// The values of a column that the planner knows, the most frequent first. The histogram of a column with few values
-/// has those that are not frequent. From version 18 on the owner of a table can write any statistics, with values of any
-/// number and length.
+/// The values of a column in the planner's statistics, the most frequent values first. If a column has few different
+/// values, its histogram contains those that are not among the most frequent. From version 18 on, the owner of a table
+/// can write any statistics, so the number and the length of the values have no limit.
 macro_rules! known_values {
     () => {
         "coalesce(s.most_common_vals::text::text[], '{}') || coalesce(s.histogram_bounds::text::text[], '{}')"
     };
 }
 
-/// The first of [`known_values`]. `$most` limits their number.
+/// The first values of [`known_values`], at most `$most`. Each value is cut to 200 characters.
 macro_rules! frequent_values {
     ($most:literal) => {
         concat!(
@@ -201,15 +208,18 @@ macro_rules! frequent_values {
     };
 }
 
-/// The planner's estimate of the number of different values. A negative number in the statistics is a share of the rows.
+/// The planner's estimate of the number of different values. If `n_distinct` is negative, its absolute value is a
+/// fraction of the number of rows.
 macro_rules! distinct {
     () => {
         "CASE WHEN s.n_distinct < 0 THEN round(-s.n_distinct::float8 * greatest(c.reltuples, 0)) ELSE s.n_distinct END"
     };
 }
 
-/// Condition under which `frequent_values` is read. The number of rows of a table says nothing about those that inherit
-/// from it. Statistics are stored compressed, to a hundredth of their length at best.
+/// Condition under which [`frequent_values`] is read: the column has at most `$most` different values and its
+/// statistics are short. If the statistics include child tables, a fraction of the rows cannot be used: the number of
+/// rows of a plain table leaves out the rows of its children. The limit of 8,000 bytes applies to the stored
+/// statistics, which are compressed to a hundredth of their length at best.
 macro_rules! has_frequent_values {
     ($most:literal) => {
         concat!(
@@ -222,7 +232,7 @@ macro_rules! has_frequent_values {
     };
 }
 
-/// The most frequent values of a text column with few of them. Tables with row-level security have none.
+/// The most frequent values of a text column with at most 30 different values. NULL for tables with row-level security.
 const FREQUENT: &str = concat!(
     "(SELECT ",
     frequent_values!("30"),
@@ -233,14 +243,14 @@ const FREQUENT: &str = concat!(
     " ORDER BY s.inherited DESC LIMIT 1)"
 );
 
-/// False if the planner has seen more values than it lists.
+/// False if the column has more different values than the statistics list. Otherwise NULL.
 macro_rules! are_partial {
     () => {
         concat!("CASE WHEN cardinality(", known_values!(), ") < ", distinct!(), " THEN false END")
     };
 }
 
-/// False if the values of [`FREQUENT`] are not all that the column has.
+/// False if the column has other values than those of [`FREQUENT`]. Otherwise NULL.
 const ARE_PARTIAL: &str = concat!(
     "(SELECT ",
     are_partial!(),
@@ -251,8 +261,8 @@ const ARE_PARTIAL: &str = concat!(
     " ORDER BY s.inherited DESC LIMIT 1)"
 );
 
-/// Every table of the inheritance or partition tree, as [schema, table]: a rule about one table holds for all. NULL for
-/// a table without parent and children.
+/// Every table of the inheritance or partition tree, as [schema, table]. A rule about one table of a tree holds for all
+/// its tables. NULL for a table without a parent and without children.
 macro_rules! kin_tree {
     () => {
         "CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) THEN
@@ -379,8 +389,8 @@ fn describe_query() -> String {
     text
 }
 
-/// A value that changes with every table, column or other object that a name in a statement can mean. Each change of an
-/// object writes a new version of its row, so `xmin` differs.
+/// A value that changes if a table, a column or another object that a name in a statement can mean is changed. Each
+/// change of an object writes a new version of its row, so the `xmin` of the row differs.
 const FINGERPRINT: &str = "SELECT md5(string_agg(part, ',' ORDER BY part)) FROM (
     SELECT 'c' || oid || ':' || xmin AS part FROM pg_catalog.pg_class WHERE relkind IN ('r','p','v','m','f','c') AND oid >= 16384
     UNION ALL SELECT 'p' || oid || ':' || xmin FROM pg_catalog.pg_proc WHERE oid >= 16384
@@ -406,7 +416,8 @@ pub(super) async fn fingerprint(connection: &mut PgConnection) -> Result<String,
     Ok(fingerprint.unwrap_or_default())
 }
 
-/// Marks a statement of TUDB as safe. `text` is made of literals of this program only.
+/// Marks a statement of TUDB as safe for the driver. `text` contains only literals of this program and values that TUDB
+/// generated, no text from outside.
 pub(super) fn own(text: String) -> sqlx::AssertSqlSafe<String> {
     sqlx::AssertSqlSafe(text)
 }
@@ -415,7 +426,8 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, DatabaseError>
     serde_json::from_str(text).map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error.into())))
 }
 
-/// Position after which the next page begins; a cursor is its JSON text.
+/// Schema and name of a table. The cursor of a table is the JSON text of this value; the next page begins after the
+/// table.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Place(String, String);
 
@@ -424,6 +436,7 @@ pub(super) async fn list(
     hidden: Vec<String>,
     shown: Vec<String>,
     request: &ListRequest,
+    keep_plan: bool,
 ) -> Result<TablePage, DatabaseError> {
     #[derive(serde::Deserialize)]
     struct Listed {
@@ -445,7 +458,10 @@ pub(super) async fn list(
     };
     let (after_schema, after_table) = after.map_or((None, None), |Place(schema, table)| (Some(schema), Some(table)));
     let limit = i64::try_from(request.limit).unwrap_or(i64::MAX - 1);
-    connection.execute(PLAIN_PLANS).await.map_err(|error| sql_error(error, None))?;
+    connection
+        .execute(if keep_plan { KEPT_PLANS } else { PLAIN_PLANS })
+        .await
+        .map_err(|error| sql_error(error, None))?;
     let Lossy(text) = sqlx::query_scalar(LIST)
         .bind(hidden)
         .bind(shown)
@@ -455,7 +471,7 @@ pub(super) async fn list(
         .bind(after_table)
         .bind(limit)
         .bind(request.names_only)
-        .persistent(false)
+        .persistent(keep_plan)
         .fetch_one(connection)
         .await
         .map_err(|error| sql_error(error, None))?;
@@ -478,6 +494,7 @@ pub(super) async fn describe(
     connection: &mut PgConnection,
     wanted: &str,
     source_name: &str,
+    keep_plan: bool,
 ) -> Result<TableDescription, DatabaseError> {
     let (schema, table) = split_name(wanted);
     let mut matches = Vec::new();
@@ -486,7 +503,7 @@ pub(super) async fn describe(
             .bind(schema.clone())
             .bind(table.clone())
             .bind(exact)
-            .persistent(false)
+            .persistent(keep_plan)
             .fetch_all(&mut *connection)
             .await
             .map_err(|error| sql_error(error, None))?;
@@ -522,7 +539,7 @@ pub(super) async fn describe(
     };
     let Lossy(text) = sqlx::query_scalar(own(describe_query()))
         .bind(oid)
-        .persistent(false)
+        .persistent(keep_plan)
         .fetch_one(connection)
         .await
         .map_err(|error| sql_error(error, None))?;
@@ -534,8 +551,8 @@ pub(super) async fn describe(
     Ok(table)
 }
 
-/// Splits `schema.name` or `name` with SQL quoting. The case of the name is kept; the caller ignores it in a second
-/// search.
+/// Splits `schema.name` or `name` with SQL quoting. The parts keep their case. The caller searches for them first with
+/// case and then, if nothing matched, without case.
 fn split_name(wanted: &str) -> (Option<String>, String) {
     let mut parts = vec![String::new()];
     let mut quoted = false;

@@ -109,6 +109,7 @@ impl PostgresEngine {
                 canceller: self.canceller.clone(),
                 permit: Some(permit),
                 reading: Some(Arc::clone(&self.reading)),
+                recent: Arc::clone(&self.recent),
             };
             // The inspection and the opening have a timeout each, because both may wait in a pooler's queue.
             let looked = match self.server.get() {
@@ -192,7 +193,7 @@ impl PostgresEngine {
     }
 
     fn drop_idle(&self) {
-        while let Some(connection) = self.pool.try_acquire() {
+        while let Some(connection) = self.recent.take().or_else(|| self.pool.try_acquire()) {
             drop(connection.detach());
         }
     }
@@ -303,6 +304,9 @@ impl PostgresEngine {
     /// Takes a connection from the pool. After a failure it tries once more: with a new password, with another
     /// endpoint, or after a short pause. `None` if the server accepts no more connections than those in use.
     async fn acquire(&self) -> Result<Option<PoolConnection<Postgres>>, DatabaseError> {
+        if let Some(connection) = self.recent.take() {
+            return Ok(Some(connection));
+        }
         self.refresh_password(false).await?;
         if self.endpoints.is_open() {
             self.choose_way().await?;
@@ -382,6 +386,8 @@ impl PostgresEngine {
             }
         };
         tokio::select! {
+            biased;
+            connection = self.recent.next() => Ok(connection),
             acquired = self.pool.acquire() => acquired.map_err(|error| match error {
                 sqlx::Error::PoolTimedOut if self.are_all_taken() => NoConnection::AllTaken,
                 sqlx::Error::PoolTimedOut => {

@@ -1,5 +1,5 @@
-//! Checks a statement against the catalog before it runs: whether its names are harmless, under which path it runs, and
-//! which of its columns the rules of the source mask.
+//! Checks a statement against the catalog before it runs: whether its names are harmless, under which `search_path` it
+//! runs, and which of its columns the rules of the source mask.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,40 +14,46 @@ use crate::dialect::Dialect;
 use crate::guard::{ApprovedSql, Names, QualifiedSql, Rejection, columns};
 use crate::quoting;
 
-/// The state to which the look-up is undone, with its settings.
+/// Set before the look-up. [`ROLLBACK`] returns to this savepoint, which also undoes the settings of the look-up.
 const SAVEPOINT: &str = "SAVEPOINT look_up";
 const ROLLBACK: &str = "ROLLBACK TO SAVEPOINT look_up";
 
-/// Limit of one look-up. It takes milliseconds, unless another user's objects make it long. Then the statement is tried
-/// without their schemas.
+/// Maximum time of one look-up. A look-up takes milliseconds unless the objects of another user make it long. After
+/// this time the statement is checked again without the schemas of users.
 const LOOK_UP_TIMEOUT_MS: u64 = 3_000;
 
-/// A statement that the catalog vouches for.
+/// A statement that passed the check.
 pub(super) struct Checked {
     pub(super) text: QualifiedSql,
     /// Positions of the columns to be masked.
     pub(super) masked: BTreeSet<usize>,
-    /// True if another user can replace an object that the statement reads before it runs.
+    /// True if another user may replace an object that the statement reads, after the check and before the statement
+    /// runs.
     pub(super) is_replaceable: bool,
-    /// True if the text has a table without a schema. In another transaction its name may mean another table.
+    /// True if the text may contain a table without a schema. In another transaction the name of such a table may mean
+    /// another table.
     pub(super) has_bare_tables: bool,
     /// The `search_path` under which the statement was checked.
     pub(super) path: String,
-    /// Whether calls are written as those of built-ins.
+    /// True if the check added `pg_catalog.` to calls of functions; a call of [`ALWAYS_BUILT_IN`] alone does not count.
+    /// Always true in a result of `without`.
     has_built_ins: bool,
-    /// Relations that the caller writes without a schema, each with the schema that the text names. Another user could
-    /// otherwise create a relation of that name, in a schema that comes earlier in the path, before the statement runs.
+    /// Relations that the caller writes without a schema, each with the schema that the text adds. Without that schema,
+    /// another user could create a relation of the same name in an earlier schema of the path before the statement
+    /// runs.
     relations: BTreeMap<String, String>,
-    /// Why `path` leaves out schemas of the caller's path; `None` if `path` is the whole path.
+    /// Why `path` leaves out schemas of the caller's path; `None` if `path` is the whole path of the caller.
     refusal: Option<catalog_check::Refusal>,
 }
 
 impl Checked {
-    /// Replaces the error of a statement that the server refuses only in its checked form.
+    /// Replaces an error that the check may have caused: by leaving out a schema, or by adding `pg_catalog` to a table
+    /// or to a call. Returns every other error unchanged.
     pub(super) fn explain(&mut self, error: DatabaseError) -> DatabaseError {
         match (error, self.refusal.take()) {
-            // Undefined function, operator, table or object, or an undefined column that may be a function. A schema
-            // that was left out may have it.
+            // A schema that was left out may contain the missing function or operator (42883), table (42P01) or other
+            // object (42704). For `value.name`, the server reports a missing function as a missing column (42703) or as
+            // a wrong type (42809).
             (DatabaseError::Sql { sqlstate: Some(state), message, .. }, Some(refusal))
                 if matches!(state.as_str(), "42883" | "42P01" | "42704")
                     || matches!(state.as_str(), "42703" | "42809")
@@ -55,7 +61,8 @@ impl Checked {
             {
                 refusal.error
             }
-            // The schema that `with_missing` gave.
+            // `with_missing` added `pg_catalog` to the table. The caller did not write this schema, so the message
+            // leaves it out.
             (DatabaseError::Sql { sqlstate: Some(state), message, hint, position }, _) if state == "42P01" => {
                 let message = message.replacen("\"pg_catalog.", "\"", 1);
                 DatabaseError::Sql { sqlstate: Some(state), message, hint, position }
@@ -67,8 +74,8 @@ impl Checked {
 }
 
 impl PostgresEngine {
-    /// Checks a statement against the catalog and returns the text that may run. Afterwards the transaction is under
-    /// the path of the result.
+    /// Checks a statement against the catalog and returns the text that may run. Afterwards `search_path` is the `path`
+    /// of the result.
     pub(super) async fn look_up(
         &self,
         connection: &mut PgConnection,
@@ -78,8 +85,28 @@ impl PostgresEngine {
         self.look_up_for(connection, opened, approved, None).await
     }
 
-    /// The short look-up of a plain statement. `None` if the whole one has to judge it. Afterwards the transaction is under
-    /// the path of the result.
+    /// Makes the short look-up of a plain statement, or the full one of another statement. Afterwards the transaction
+    /// has the `search_path` of the result.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::look_up`] and [`Self::confirm`].
+    pub(super) async fn judged(
+        &self,
+        connection: &mut PgConnection,
+        opened: &Opened,
+        approved: &ApprovedSql,
+    ) -> Result<Checked, DatabaseError> {
+        if let Some(checked) = self.look_up_plain(connection, opened, approved).await? {
+            return Ok(checked);
+        }
+        let mut checked = self.look_up(connection, opened, approved).await?;
+        self.confirm(connection, opened, approved, &mut checked).await?;
+        Ok(checked)
+    }
+
+    /// Runs the short look-up. Returns `None` if the whole look-up has to check the statement. Otherwise `search_path`
+    /// is the `path` of the result afterwards.
     pub(super) async fn look_up_plain(
         &self,
         connection: &mut PgConnection,
@@ -108,7 +135,8 @@ impl PostgresEngine {
         }))
     }
 
-    /// The debug form of the program, which most tests run, makes both look-ups and compares them.
+    /// Runs the whole look-up too and panics if its result differs. Only debug builds do this; most tests run a debug
+    /// build.
     #[cfg(debug_assertions)]
     async fn assert_plain(
         &self,
@@ -127,7 +155,7 @@ impl PostgresEngine {
         Ok(())
     }
 
-    /// As [`PostgresEngine::look_up`]. With the `refusal` of an earlier look-up, only the try that follows it is made.
+    /// As [`PostgresEngine::look_up`]. If `refusal` is that of an earlier look-up, only the check of `without` runs.
     async fn look_up_for(
         &self,
         connection: &mut PgConnection,
@@ -136,9 +164,6 @@ impl PostgresEngine {
         refusal: Option<catalog_check::Refusal>,
     ) -> Result<Checked, DatabaseError> {
         self.judge_encoding(approved)?;
-        // The look-ups take milliseconds, but compiling them, which the planner chose by its estimate, took two
-        // seconds. They read few rows. The hash and merge joins that the planner prefers read whole catalogs: 25 ms
-        // with 10,000 tables.
         let settings = self.settings_of_look_up();
         self.execute_both(connection, SAVEPOINT, &settings).await?;
         let vouched = &self.settings.vouched;
@@ -164,7 +189,7 @@ impl PostgresEngine {
             }
             Err(refusal) if refusal.schemas.is_empty() => return Err(refusal.error),
             Err(refusal) => {
-                // The look-up itself may have failed.
+                // If the look-up itself failed, the server accepts no other statement before this rollback.
                 self.execute_both(connection, ROLLBACK, &settings).await?;
                 self.without(connection, opened, approved, refusal).await?
             }
@@ -174,8 +199,8 @@ impl PostgresEngine {
         Ok(checked)
     }
 
-    /// Sends a statement about the savepoint and then another one. pgpool-II sends single statements about transactions to
-    /// every server, and a message of several to the primary alone.
+    /// Sends `savepoint` and then `then`. Behind pgpool-II they are separate messages: pgpool-II sends a message with
+    /// one statement about transactions to every server, but a message with several statements only to the primary.
     async fn execute_both(
         &self,
         connection: &mut PgConnection,
@@ -192,8 +217,12 @@ impl PostgresEngine {
         Ok(())
     }
 
-    /// Settings for the look-ups of names. They end with the savepoint. Planning a look-up takes five times as long as
-    /// running it, so one plan is kept for all parameters.
+    /// Returns the settings for the look-up of names. [`ROLLBACK`] undoes them.
+    ///
+    /// Planning a look-up takes five times as long as running it, so the server keeps one plan for all parameters. JIT
+    /// compilation is off: the planner's estimate made the server compile look-ups, which took two seconds instead of
+    /// milliseconds. Hash and merge joins are off, because they read whole catalogs (25 ms with 10,000 tables). A
+    /// look-up needs only a few rows.
     fn settings_of_look_up(&self) -> String {
         let timeout_ms = LOOK_UP_TIMEOUT_MS.min(self.limits.statement_timeout_ms);
         format!(
@@ -202,9 +231,10 @@ impl PostgresEngine {
         )
     }
 
-    /// Makes the server parse the statement, so that the transaction locks its tables and views. Nothing is planned, so
-    /// no part of the statement runs. PREPARE is sent as a statement, because the driver would remember a statement
-    /// that it prepares itself. No other client of a pooler has the same name.
+    /// Makes the server parse the statement, so that the transaction locks the tables and views of the statement. The
+    /// server does not plan the statement, so no part of it runs. PREPARE is sent as an SQL statement, because the
+    /// driver would cache a statement that it prepares itself. The name is unique, because behind a pooler another
+    /// client may use the same backend.
     async fn hold(&self, connection: &mut PgConnection, checked: &mut Checked) -> Result<(), DatabaseError> {
         let name = format!("tudb_{}", uuid::Uuid::now_v7().simple());
         let opening = format!("PREPARE {name} AS ");
@@ -217,13 +247,14 @@ impl PostgresEngine {
         Ok(())
     }
 
-    /// Repeats the check if another user can replace an object that the statement reads. Before the repetition the
-    /// server parses the statement and locks its tables and views, so they can no longer be replaced. Afterwards the
-    /// transaction is under the path of the result.
+    /// Checks the statement again if another user can replace an object that it reads. Before that check the server
+    /// parses the statement and locks its tables and views, so that nobody can replace them. Afterwards `search_path`
+    /// is the `path` of the result.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::Changing`] if the second result differs, and those of [`PostgresEngine::look_up`].
+    /// [`DatabaseError::Changing`] if the second check gives another text, path or set of masked columns. The errors of
+    /// [`PostgresEngine::look_up`]. The server's error if it cannot parse the statement.
     pub(super) async fn confirm(
         &self,
         connection: &mut PgConnection,
@@ -243,11 +274,12 @@ impl PostgresEngine {
         if is_same { Ok(()) } else { Err(DatabaseError::Changing) }
     }
 
-    /// Checks the statement again without the users' schemas in its path. A user who names an operator, a type, a
-    /// function or a view like other users' columns must not be able to block every statement.
+    /// Checks the statement again under a `search_path` without the schemas of users. Without this second check, one
+    /// user could block the statements of all others: an operator, a type, a function or a view whose name occurs in
+    /// those statements would be enough.
     ///
-    /// Tables and functions of those schemas are written with their schema. If the statement needs anything else of
-    /// them, the server does not find it, and the statement is refused for the first reason.
+    /// Tables and functions of the left-out schemas are written with their schemas. If the statement needs another
+    /// object of those schemas, the server does not find it. [`Checked::explain`] then returns the error of `refusal`.
     async fn without(
         &self,
         connection: &mut PgConnection,
@@ -256,22 +288,26 @@ impl PostgresEngine {
         refusal: catalog_check::Refusal,
     ) -> Result<Checked, DatabaseError> {
         let mut names = approved.names().clone();
-        // Names that the parser could not read cannot be written with a schema. Some functions reveal the path itself.
+        // If only the second reader could read the statement, the places of its tables and functions are not certain.
+        // Some functions and types show the path itself.
         if names.uses.is_none() || tells_of_path(&names) {
             return Err(refusal.error);
         }
-        // All schemas of users are left out: names inside texts (`to_tsvector('english', ..)`) are unknown.
+        // All schemas of users are left out, because names in string literals (`to_tsvector('english', ..)`) are
+        // unknown.
         let (without, left): (Vec<String>, Vec<String>) =
             opened.schemas.iter().cloned().partition(|schema| schema != "pg_catalog");
-        // Built-ins must come first in the caller's path. Otherwise a name that both have would now mean the built-in.
+        // `pg_catalog` must be the first schema of the caller's path. Otherwise a name that `pg_catalog` and a schema
+        // of a user share would change its meaning: under the new path it means the built-in.
         let built_ins_first = opened.schemas.first().is_some_and(|schema| schema == "pg_catalog");
         if !built_ins_first || without.iter().any(|schema| !refusal.schemas.contains(schema)) {
             return Err(refusal.error);
         }
         let found = catalog_check::schemas_of(connection, &names, &opened.schemas).await?;
         let is_table = |name: &String| names.tables.iter().any(|(_, site)| site == name);
-        // A relation is the first of its name in the path. Among functions of several schemas the server chooses by
-        // arguments, so their names stay bare: the server finds a built-in or nothing.
+        // A relation without a schema means the first relation of that name in the path. If several schemas have a
+        // function of one name, the server chooses by argument types. So the name of such a function stays without a
+        // schema, and the server finds only a built-in, if there is one.
         let tables: BTreeMap<String, String> = found
             .relations
             .into_iter()
@@ -311,8 +347,9 @@ impl PostgresEngine {
         }
     }
 
-    /// Refuses names that this server may fold or cut otherwise than the guard does. In a single-byte encoding the
-    /// server folds letters beyond ASCII by its locale, and cuts names by the bytes of that encoding. Source:
+    /// Refuses names with characters beyond ASCII if the encoding of the database is not UTF8. The server may then fold
+    /// or truncate a name differently than the guard does. In a single-byte encoding the server folds letters beyond
+    /// ASCII by its locale. It truncates a name by its bytes in the encoding of the database. Source:
     /// `downcase_identifier` in PostgreSQL's `scansup.c`.
     fn judge_encoding(&self, approved: &ApprovedSql) -> Result<(), DatabaseError> {
         let encoding = self.server().map_or("UTF8", |server| server.encoding.as_str());
@@ -341,7 +378,7 @@ impl PostgresEngine {
     }
 }
 
-/// Types whose text depends on the path.
+/// Types of object identifiers. The text of a value depends on `search_path`, except for `regrole` and `regnamespace`.
 const PATH_TYPES: [&str; 11] = [
     "regclass",
     "regproc",
@@ -356,7 +393,7 @@ const PATH_TYPES: [&str; 11] = [
     "regcollation",
 ];
 
-/// True if a statement calls a function or names a type whose value depends on the path.
+/// True if a statement calls a function or names a type whose value can depend on `search_path`.
 fn tells_of_path(names: &Names) -> bool {
     let functions = names.functions.iter().chain(names.unknown.iter().map(|(_, name)| name));
     let mut words = functions.chain(&names.types);
@@ -372,8 +409,9 @@ fn tells_of_path(names: &Names) -> bool {
     })
 }
 
-/// Whether a statement has a table that is written without a schema. What the second reader alone reads may have tables
-/// at places that it does not know, and columns at the places of tables.
+/// True if the checked text may contain a table without a schema. If only the second reader could read the statement,
+/// there are two more cases. A relation was found whose name has no known place as a table. Or no relation was found
+/// for a name at the place of a table; that name may be a column.
 fn has_bare_tables(names: &Names, found: &BTreeMap<String, String>) -> bool {
     let placed: BTreeSet<&String> = names.tables.iter().map(|(_, name)| name).collect();
     names.has_bare_tables
@@ -381,10 +419,11 @@ fn has_bare_tables(names: &Names, found: &BTreeMap<String, String>) -> bool {
             && (found.keys().any(|name| !placed.contains(name)) || placed.iter().any(|name| !found.contains_key(*name)))
 }
 
-/// The schemas of the relations that were found, and `pg_catalog` for those that were not, so that they are not found when
-/// the statement runs either. The parser reads some reserved words in FROM as relations.
+/// Adds the schema `pg_catalog` to each table for which no relation was found. So the server does not find a relation
+/// that is created after the check. Reserved words get no schema, because the parser reads some of them in FROM as
+/// tables.
 fn with_missing(names: &Names, mut found: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    // The second reader alone may take a column for a table.
+    // The second reader may take a column for a table, and a column must not get a schema.
     if names.uses.is_none() {
         return found;
     }
@@ -396,8 +435,8 @@ fn with_missing(names: &Names, mut found: BTreeMap<String, String>) -> BTreeMap<
     found
 }
 
-/// A function that the guard allows for some arguments, and leaves out of the names. Without a schema, a type of a user could
-/// be meant.
+/// The guard allows this function for some arguments, and does not list such a call in [`Names`]. Without a schema, the
+/// call could be a cast to a user's type of the same name.
 const ALWAYS_BUILT_IN: &str = "current_setting";
 
 /// Maps each function, and [`ALWAYS_BUILT_IN`], to the schema `pg_catalog`.

@@ -9,6 +9,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Postgres, Row};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::recent::Recent;
 use super::statement::{Shapes, approved};
 use super::{Canceller, PostgresEngine, SearchPath, ServerReport, catalog, schema, sql_error, under_path};
 use crate::allocation::{Bounded, TooLarge};
@@ -76,6 +77,8 @@ pub(super) struct OpenTransaction {
     pub(super) permit: Option<Permit>,
     /// A clone of the engine's counter of reads that are going on.
     pub(super) reading: Option<Arc<()>>,
+    /// Where the connection goes afterwards.
+    pub(super) recent: Arc<Recent>,
 }
 
 /// Permission to use one of the source's connections. A backend that does not end keeps its permit.
@@ -93,6 +96,7 @@ impl OpenTransaction {
         let Some(connection) = self.connection.take() else { return };
         let (name, canceller) = (std::mem::take(&mut self.application_name), self.canceller.clone());
         let (pid, permit) = (self.opened.as_ref().map(|opened| opened.pid), self.permit.take());
+        let recent = Arc::clone(&self.recent);
         tokio::spawn(async move {
             let mut connection = connection;
             if let (true, Some(pid)) = (unread, pid) {
@@ -101,7 +105,9 @@ impl OpenTransaction {
                 canceller.cancel(pid, &name).await;
             }
             let rolled_back = tokio::time::timeout(canceller.grace, connection.execute("ROLLBACK")).await;
-            if !matches!(rolled_back, Ok(Ok(_))) {
+            if matches!(rolled_back, Ok(Ok(_))) {
+                recent.keep(connection);
+            } else {
                 drop(connection.detach());
                 if let Some(pid) = pid {
                     canceller.end(pid, &name).await;
@@ -172,8 +178,7 @@ impl PostgresSession<'_> {
             return Err(DatabaseError::Ruled(Rejection::parameter_of_plan(version)));
         }
         self.within(options, async |connection, opened| {
-            let mut checked = engine.look_up(connection, opened, sql).await?;
-            engine.confirm(connection, opened, sql, &mut checked).await?;
+            let mut checked = engine.judged(connection, opened, sql).await?;
             // A verbose plan names every column that a scan reads, also denied columns.
             let verbose = if engine.settings.column_rules.is_empty() { ", VERBOSE" } else { "" };
             let kind = if sql.has_parameters() {
@@ -221,8 +226,9 @@ impl PostgresSession<'_> {
     ) -> Result<TablePage, DatabaseError> {
         let settings = &self.engine.settings;
         let (hidden, shown) = (settings.hidden_schemas.clone(), settings.schemas.clone());
+        let keep_plan = self.engine.may_name();
         self.within(options, async |connection, _| {
-            catalog::list(connection, hidden, shown, request).await.map(|page| (page, false))
+            catalog::list(connection, hidden, shown, request, keep_plan).await.map(|page| (page, false))
         })
         .await
     }
@@ -234,8 +240,9 @@ impl PostgresSession<'_> {
         options: &ReadOptions,
     ) -> Result<TableDescription, DatabaseError> {
         let source_name = self.engine.source_name.clone();
+        let keep_plan = self.engine.may_name();
         self.within(options, async |connection, _| {
-            catalog::describe(connection, table, &source_name).await.map(|table| (table, false))
+            catalog::describe(connection, table, &source_name, keep_plan).await.map(|table| (table, false))
         })
         .await
     }

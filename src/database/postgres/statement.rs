@@ -156,14 +156,7 @@ impl PostgresEngine {
         debug_assert_eq!(path, SearchPath::Own);
         let generation = self.shapes.generation.load(Ordering::Relaxed);
         // The result is remembered with the shape, because a change of the catalog can change what a name means.
-        let mut checked = match self.look_up_plain(connection, opened, approved).await? {
-            Some(checked) => checked,
-            None => {
-                let mut checked = self.look_up(connection, opened, approved).await?;
-                self.confirm(connection, opened, approved, &mut checked).await?;
-                checked
-            }
-        };
+        let mut checked = self.judged(connection, opened, approved).await?;
         let described = async {
             let columns = if self.is_pooled() { None } else { self.prepare(connection, &checked.text).await? };
             match columns {
