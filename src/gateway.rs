@@ -1,9 +1,10 @@
-//! The only access to the data: open the audit entry, approve the statement, run it, close the entry. `tools` and `ask`
-//! call the gateway and hold no pool.
+//! The only access to the data. For each call the gateway opens a record, approves the statement, runs it and closes
+//! the record. `tools` and `ask` call the gateway and hold no connection pool.
 //!
-//! The intent is committed before any of the caller's text is sent to a database. The commit runs while a connection is
-//! taken and its transaction is opened. Refusals and failures are recorded like successes. The gateway builds no reply
-//! text, but it enforces the limits on a reply.
+//! The intent is committed before any text of the caller is sent to a database. During the commit, the gateway already
+//! takes a connection and opens a transaction. If the claims of a user are sent with that opening, the gateway waits
+//! for the commit first. Refusals and failures are recorded as successes are. The gateway does not write the text of a
+//! reply, but it enforces the limits on a reply.
 
 mod options;
 mod reads;
@@ -39,10 +40,11 @@ pub use options::{user, wanted_rows};
 pub use requests::{AskDatabase, DescribeTable, ExplainQuery, ListTables, RunSql};
 pub use snapshots::SourceCheck;
 
-/// The tree of a longer statement takes megabytes, which are given back as soon as the statement is judged.
+/// The syntax tree of a longer statement takes megabytes. That memory goes back to the system as soon as the guard has
+/// checked the statement.
 const LARGE_SQL_BYTES: usize = 4_096;
 
-/// How long closing the connections may take.
+/// Maximum time to close the connections.
 const CLOSING: Duration = Duration::from_millis(300);
 
 /// Who calls, and how the call may end early.
@@ -52,11 +54,11 @@ pub struct Caller {
     pub client: Option<String>,
     pub traceparent: Option<String>,
     pub cancel: CancellationToken,
-    /// Deadline of the whole question. A statement's own time limit applies too.
+    /// Deadline of the question that the call belongs to. A statement's own time limit applies too.
     pub deadline: Option<Instant>,
     /// Id of the question's record, for the statements that belong to a question.
     pub question_id: Option<String>,
-    /// The write results of the records' outcomes.
+    /// Collects whether the outcomes of the call's records were written.
     pub outcomes: Outcomes,
     /// What the call is doing, for progress notifications.
     pub stage: Option<watch::Sender<String>>,
@@ -114,7 +116,7 @@ pub struct Gateway {
     snapshots: Snapshots,
 }
 
-/// Call slots of one source: how many calls run at once, and how many wait.
+/// Call slots of one source: how many calls run at once, and how many calls may wait.
 #[derive(Debug)]
 struct Slots {
     running: Semaphore,
@@ -194,7 +196,7 @@ impl Gateway {
         Ok(self.router.dialect(&source.name)?)
     }
 
-    /// Runs one statement from outside.
+    /// Runs one statement of a client or of the model.
     ///
     /// # Errors
     ///
@@ -225,7 +227,7 @@ impl Gateway {
         self.read(caller, start, request.source.as_deref(), RunStatement(&request.sql), options).await
     }
 
-    /// Explains one statement from outside. With `analyze`, the statement also runs.
+    /// Explains one statement of a client. With `analyze`, the statement also runs.
     ///
     /// # Errors
     ///
@@ -346,7 +348,8 @@ impl Gateway {
         Ok(())
     }
 
-    /// Returns what is known of a source's database without a query. `None` if its settings cannot be used.
+    /// Returns what is already known of a source's database. Sends no query. `None` if the settings of the source
+    /// cannot be used.
     pub async fn database_report(&self, source: &SourceConfig) -> Option<DatabaseReport> {
         Some(self.router.database(&source.name).await.ok()?.report())
     }
@@ -368,7 +371,7 @@ impl Gateway {
         }
     }
 
-    /// Runs the steps of every read: opens the record, prepares, reads, and records a failure.
+    /// Runs one read: opens the record, prepares the read and runs it. Closes the record if the read fails.
     async fn read<R: Reading>(
         &self,
         caller: &Caller,
@@ -387,7 +390,7 @@ impl Gateway {
         // commit.
         let mut committed = std::pin::pin!(pending.committed());
         let prepared = self.prepare(caller, source_name, user_id.as_deref(), &reading, options).await;
-        // The claims of a user are sent when the session opens.
+        // The claims of a user are sent when the session opens, so the intent is committed first.
         let identity = prepared.as_ref().ok().and_then(|prepared| prepared.options.identity.as_ref());
         let sends_claims = identity.is_some_and(|identity| identity.claims.is_some());
         let recorded = if sends_claims { Some(committed.as_mut().await?) } else { None };
@@ -474,7 +477,8 @@ impl Gateway {
             Ok(permit) => permit,
             Err(_) => {
                 caller.stage("waiting for other calls");
-                // The names of a statement take many times the memory of its text. A call that waits has only the text.
+                // The names of a statement take many times the memory of its text. So a waiting call keeps only the
+                // text.
                 approved = None;
                 let permit = tokio::select! {
                     permit = slots.wait() => permit?,
@@ -491,7 +495,7 @@ impl Gateway {
     }
 
     /// Adds to an SQL error the names that the caller could have meant. If the source denies columns, a general hint
-    /// first replaces the database's own.
+    /// replaces the database's own hint first.
     async fn explained(
         &self,
         caller: &Caller,
@@ -524,11 +528,11 @@ impl Gateway {
     }
 }
 
-/// Characters of a tool's name, and of what a call asked for, that a record keeps.
+/// Maximum number of characters of a tool name, and of what a call asked for, in a record.
 const MAX_TOOL_CHARACTERS: usize = 64;
 const MAX_TARGET_CHARACTERS: usize = 256;
 
-/// A text from outside as a record keeps it: without control characters, and cut.
+/// Returns a text from outside as a record keeps it: without control characters, and cut.
 fn printable(text: &str, characters: usize) -> String {
     text.chars().take(characters).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -1,5 +1,5 @@
-//! Applies the context file to a source: its notes replace comments of the schema, its instructions go into the prompt,
-//! and a verified query answers the question that it was written for. Pure.
+//! Applies the context file to a source. Its notes replace comments of the schema. Its instructions go into the prompt.
+//! A verified query answers the question that it was written for. This module does no I/O.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,11 @@ use crate::config::{Context, ParameterKind, TableNote, Verified, placeholders};
 use crate::database::catalog::{Snapshot, TableDescription};
 use crate::quoting;
 
-/// Words that the value of a parameter may have.
+/// Maximum number of words in the value of a parameter.
 const PARAMETER_WORDS: usize = 8;
 
-/// The context file, limited to the entries of one source.
+/// The context file, as it applies to one source. Its instructions apply to every source. Its other entries are limited
+/// to those of this source.
 #[derive(Clone, Copy, Debug)]
 pub struct ContextFile<'a> {
     context: &'a Context,
@@ -37,8 +38,8 @@ impl<'a> ContextFile<'a> {
         self.context.queries.iter().filter(move |query| self.is_ours(query.source.as_ref()))
     }
 
-    /// The schema with descriptions and synonyms in place of its comments, and without hidden tables.
-    /// `None` when the file has no note on a table of this source.
+    /// Returns the schema with the notes of the file: descriptions and synonyms replace comments, and hidden tables are
+    /// removed. `None` if the file has no note on a table of this source.
     pub fn over(self, snapshot: &Snapshot) -> Option<Snapshot> {
         self.tables().next()?;
         let mut snapshot = snapshot.clone();
@@ -58,7 +59,8 @@ impl<'a> ContextFile<'a> {
         Some(snapshot)
     }
 
-    /// The file's instructions, metrics and joins for the prompt, one a line. Empty if there are none.
+    /// Returns the file's instructions, then each metric and each join of the source on a line, for the prompt. Empty
+    /// if there are none.
     pub fn text(self) -> String {
         let mut lines: Vec<String> = Vec::new();
         if !self.context.instructions.trim().is_empty() {
@@ -75,7 +77,7 @@ impl<'a> ContextFile<'a> {
         lines.join("\n")
     }
 
-    /// The verified query that matches the question, and its statement with the parameters filled in.
+    /// Returns the first verified query that matches the question, and its statement with the values of the parameters.
     /// `spelling` turns a text value into its stored spelling.
     pub fn verified(self, question: &str, spelling: impl Fn(&str) -> String) -> Option<(&'a Verified, String)> {
         self.queries().find_map(|query| {
@@ -90,7 +92,8 @@ impl<'a> ContextFile<'a> {
         })
     }
 
-    /// Each verified query with sample values filled in, to test whether the statement still fits the schema.
+    /// Returns each verified query and its statement with sample values, to test whether the statement still fits the
+    /// schema.
     pub fn trials(self) -> impl Iterator<Item = (&'a Verified, String)> {
         let value = |_: &str, kind| {
             let value = match kind {
@@ -103,7 +106,8 @@ impl<'a> ContextFile<'a> {
         self.queries().filter_map(move |query| Some((query, filled(query, value)?)))
     }
 
-    /// The verified queries most similar to the question. They share at least two word stems with it.
+    /// Returns at most `most` verified queries, the most similar to the question first. Each shares at least two word
+    /// stems with the question.
     pub fn examples(self, question: &str, most: usize) -> Vec<&'a Verified> {
         let asked = stems(question);
         let mut scored: Vec<(usize, &Verified)> = self
@@ -115,7 +119,7 @@ impl<'a> ContextFile<'a> {
         scored.into_iter().take(most).map(|(_, query)| query).collect()
     }
 
-    /// Tables and columns that the file names and the schema lacks, one message each.
+    /// Returns one message for each table or column that the file names and the schema does not have.
     pub fn misfits(self, snapshot: &Snapshot) -> Vec<String> {
         let mut found = Vec::new();
         for note in self.tables() {
@@ -136,8 +140,8 @@ impl<'a> ContextFile<'a> {
     }
 }
 
-/// The query's statement with its parameters filled in. Each placeholder is replaced once, from left to right, because
-/// a value may contain braces. `None` when a value does not have the parameter's kind.
+/// Returns the query's statement with the values of its parameters. The text is read once, from left to right. So
+/// braces in a value are not read as a placeholder. `None` if a value does not have the parameter's kind.
 fn filled(query: &Verified, value: impl Fn(&str, ParameterKind) -> Option<String>) -> Option<String> {
     let (mut sql, mut rest) = (String::new(), query.sql.as_str());
     while let Some((before, after)) = rest.split_once('{') {
@@ -173,8 +177,8 @@ fn describe(description: Option<&String>, synonyms: &[String]) -> Option<String>
     }
 }
 
-/// The values of the template's placeholders, when the question matches the template word for word.
-/// Case and punctuation are ignored.
+/// Returns the values of the template's placeholders if the question matches the template word for word. Case and
+/// punctuation are ignored. A value can have several words.
 fn matched(template: &str, question: &str) -> Option<HashMap<String, String>> {
     let pattern: Vec<&str> = template.split_whitespace().collect();
     let asked: Vec<&str> = question.split_whitespace().collect();
@@ -186,7 +190,7 @@ fn fits(pattern: &[&str], asked: &[&str], values: &mut HashMap<String, String>) 
     let plain = |word: &str| words(word).collect::<String>();
     let Some((first, rest)) = pattern.split_first() else { return asked.iter().all(|word| plain(word).is_empty()) };
     let Some(name) = placeholders(first).pop() else {
-        // A word that is only punctuation is skipped on both sides.
+        // A word that is only punctuation is skipped, both in the template and in the question.
         if plain(first).is_empty() {
             return fits(rest, asked, values);
         }
@@ -208,7 +212,7 @@ fn fits(pattern: &[&str], asked: &[&str], values: &mut HashMap<String, String>) 
     })
 }
 
-/// The value as an SQL literal. `None` when it does not have this kind.
+/// Returns the value as an SQL literal. `None` if the value is not of this kind.
 fn literal(value: &str, kind: ParameterKind) -> Option<String> {
     match kind {
         ParameterKind::Text if value.contains('\0') => None,

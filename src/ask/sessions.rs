@@ -1,5 +1,5 @@
-//! Remembers the last questions and statements of a session, so that a question can refer to them. They are kept in
-//! memory, separately for each user.
+//! Remembers the last answered questions of a session and their statements, so that a later question can refer to them.
+//! They are kept in memory, separately for each source, user and session.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -8,11 +8,11 @@ use std::time::Instant;
 use crate::database::value::cut;
 use crate::gateway::AskDatabase;
 
-/// Turns of a session that are remembered.
+/// Maximum number of turns of a session that are remembered.
 const TURNS: usize = 4;
-/// Sessions that are remembered. The least recently used one is dropped first.
+/// Maximum number of sessions. The least recently used session is dropped first.
 const SESSIONS: usize = 200;
-/// Bytes of a question, and of a statement, that are remembered.
+/// Maximum bytes of a remembered question, and of a remembered statement. Longer texts are cut.
 const MAX_BYTES: usize = 2_000;
 
 /// One question and the statement that answered it.
@@ -35,7 +35,7 @@ fn key(source: &str, request: &AskDatabase) -> Option<Key> {
 }
 
 impl Sessions {
-    /// The session's earlier turns, oldest first. Empty without a session id.
+    /// Returns the earlier turns of the session, oldest first. Empty if the request has no session id.
     pub(super) fn before(&self, source: &str, request: &AskDatabase) -> Vec<Turn> {
         let Some(key) = key(source, request) else { return Vec::new() };
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,7 +44,8 @@ impl Sessions {
         turns.iter().cloned().collect()
     }
 
-    /// Remembers an answered question. Does nothing without a session id.
+    /// Remembers an answered question. If the user chose a reading of the question, the reading is remembered instead.
+    /// Does nothing if the request has no session id.
     pub(super) fn add(&self, source: &str, request: &AskDatabase, sql: &str) {
         let Some(key) = key(source, request) else { return };
         let question = request.choice.as_ref().unwrap_or(&request.question);

@@ -1,4 +1,4 @@
-//! Limits on asking: questions per minute, and tokens and money per question and per process.
+//! Enforces the limits of `ask_database`: questions per minute, and tokens and cost per question and per process.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -18,9 +18,10 @@ pub(super) struct Spending {
     state: Mutex<State>,
 }
 
+/// What the process has used so far.
 #[derive(Debug, Default)]
 struct State {
-    /// Times of the questions within the last minute.
+    /// Times of the questions within the last minute. `admit` removes older times.
     asked: VecDeque<Instant>,
     tokens: u64,
     cost: f64,
@@ -73,7 +74,7 @@ impl Spending {
     ///
     /// # Errors
     ///
-    /// `rate_limited`, naming the limit that is reached.
+    /// `rate_limited` if a limit is reached. The message names the limit.
     pub(super) fn check(&self, receipt: &Receipt) -> Result<(), ToolError> {
         let (input, output, cached) = (receipt.input_tokens, receipt.output_tokens, receipt.cache_read_tokens);
         let question = input.saturating_add(output).saturating_add(cached);

@@ -1,4 +1,4 @@
-//! The tools that the model may call. Reads use the gateway's request types, as a client's calls do.
+//! The tools that the model may call, and the parser of its tool calls.
 
 use std::collections::HashSet;
 
@@ -39,14 +39,14 @@ pub(super) enum Use {
     },
 }
 
-/// One reading of an ambiguous question; `reading` is a complete question.
+/// One possible meaning of an ambiguous question. `reading` is that meaning as a complete question.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
 pub(super) struct Choice {
     pub label: String,
     pub reading: String,
 }
 
-/// The model's words about a result.
+/// What the model says about a result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Answer {
     pub summary: String,
@@ -56,11 +56,13 @@ pub(super) struct Answer {
     pub assumptions: Vec<String>,
 }
 
-/// Bytes of a summary, an explanation, a clarifying question, or the text of `cannot_answer`. Longer texts are cut.
+/// Maximum bytes of a summary, an explanation, a clarifying question, or the text of `cannot_answer`. Longer texts are
+/// cut.
 pub(super) const MAX_WORDS_BYTES: usize = 3_000;
-/// Bytes of a reading and of its label. The client sends the reading back as `choice`.
+/// Maximum bytes of a reading, and of its label. Longer texts are refused, because the client sends the reading back as
+/// `choice`.
 const MAX_READING_BYTES: usize = 1_000;
-/// Assumptions per answer, and bytes of each.
+/// Maximum number of assumptions in an answer, and maximum bytes of each assumption.
 const ASSUMPTIONS: (usize, usize) = (10, 200);
 
 impl Answer {

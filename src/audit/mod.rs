@@ -1,8 +1,10 @@
-//! The audit trail: for every call and every statement, an intent before it runs and an outcome after it.
+//! The audit trail. For every call and every statement, an intent is written before it runs and an outcome after it.
 //!
-//! The gateway opens an entry for each call. Engines read only with an [`OpenEntry`], so nothing is read without a
-//! record. An entry that is dropped before it is closed (cancelled, timed out, panicked) still writes its outcome.
-//! Records never contain result values or secrets. `store` writes the records; `trail` reads them.
+//! The gateway opens an entry for each call. Engines read only with an [`OpenEntry`]. If `audit.required` is true, an
+//! `OpenEntry` exists only after its intent is written, so nothing is read without a record. If `audit.required` is
+//! false, an `OpenEntry` can exist without a record. An entry that is dropped before it is closed still writes its
+//! outcome, for example after a cancellation, a timeout or a panic. Records never contain result values or secrets.
+//! `store` writes the records; `trail` reads them.
 
 mod chain;
 pub(crate) mod record;
@@ -33,7 +35,7 @@ pub struct AuditLog {
     sql: crate::config::AuditSql,
 }
 
-/// The intent could not be stored, so nothing may run.
+/// The audit store cannot be written. If this concerns an intent and `audit.required` is true, the call may not run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the audit store cannot be written: {reason}")]
 pub struct AuditUnavailable {
@@ -41,20 +43,20 @@ pub struct AuditUnavailable {
     pub remedy: AuditRemedy,
 }
 
-/// What lets the audit store be written again.
+/// What makes the audit store writable again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditRemedy {
-    /// A key of `audit.key_file` that can be read and is long enough.
+    /// A readable key in `audit.key_file` that is long enough.
     Key,
-    /// The tables of the store on PostgreSQL, or the right to insert into them.
+    /// The tables of a store on PostgreSQL, or the privilege to insert into them.
     Tables,
-    /// An address and a login that the server takes.
+    /// An address, user and password that the server accepts.
     Login,
-    /// A place that can be written.
+    /// A writable place for the store, or free disk space.
     Place,
-    /// Another store, while somebody looks at what changed this one.
+    /// Another store. This store was changed by another program, so it is kept for inspection.
     Inspect,
-    /// A newer TUDB.
+    /// A newer version of TUDB: a newer version wrote the store.
     Update,
 }
 
@@ -83,15 +85,15 @@ impl From<AuditUnavailable> for ToolError {
 /// Receives the result of writing one event.
 type WriteAck = oneshot::Receiver<Result<(), AuditUnavailable>>;
 
-/// The write results of one call's records.
+/// Collects whether the outcomes of one call's records were written.
 #[derive(Clone, Debug, Default)]
 pub struct Outcomes(Arc<Mutex<PendingOutcomes>>);
 
 #[derive(Debug, Default)]
 struct PendingOutcomes {
-    /// One for each outcome that was sent to the writer.
+    /// One receiver for each outcome that was sent to the writer.
     acks: Vec<WriteAck>,
-    /// Whether the call ran although its intent was not written.
+    /// True if the call ran without a record, because its intent could not be written.
     unrecorded: bool,
 }
 
@@ -143,7 +145,8 @@ impl AuditLog {
         PendingEntry { entry, written: receiver, required: self.required }
     }
 
-    /// Waits until all events sent so far are stored, and ends the process's chain with a `closing` row.
+    /// Waits until all events sent so far are handled. The writer then ends the chain of this process with a `closing`
+    /// row.
     pub async fn finish(&self) {
         let (done, finished) = oneshot::channel();
         if self.events.send(Event::Finish { done }).is_ok() {
@@ -152,7 +155,7 @@ impl AuditLog {
     }
 }
 
-/// Shared by pending and open entries. Dropping an open entry writes its outcome.
+/// The common part of pending and open entries. Dropping it writes an outcome if `open` is still true.
 #[derive(Debug)]
 struct Entry {
     id: Arc<str>,
@@ -160,7 +163,7 @@ struct Entry {
     outcomes: Outcomes,
     span: Begun,
     started: Instant,
-    /// Whether an outcome is still to be written.
+    /// True if an outcome is still to be written.
     open: bool,
 }
 
@@ -201,7 +204,7 @@ pub struct PendingEntry {
 }
 
 impl PendingEntry {
-    /// The record's id. It also marks the statement on the database.
+    /// The id of the record. On PostgreSQL, it is also part of the `application_name` of the session.
     pub fn id(&self) -> Arc<str> {
         Arc::clone(&self.entry.id)
     }
@@ -224,7 +227,7 @@ impl PendingEntry {
             }
             Err(error) => {
                 tracing::warn!(%error, "going on without a record, as audit.required = false says");
-                // Without an intent, no outcome is written.
+                // A call without an intent gets no outcome either.
                 entry.open = false;
                 entry.outcomes.pending().unrecorded = true;
                 Ok(OpenEntry { entry })

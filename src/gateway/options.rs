@@ -1,4 +1,5 @@
-//! The limits of one read, from the source's settings and the call's arguments, and the user on whose behalf it runs.
+//! The limits of one read, from the source's settings and the call's arguments, and the user on whose behalf the read
+//! runs.
 
 use crate::config::SourceConfig;
 use crate::database::result_set::{Budget, Format};
@@ -28,7 +29,7 @@ pub fn wanted_rows(wanted: Option<u64>, limits: &Limits) -> Result<u64, ToolErro
 ///
 /// `user_required` if the id is missing or empty, `invalid_argument` if it is too long or contains NUL.
 pub fn user(source: &SourceConfig, user_id: Option<&str>) -> Result<Option<Identity>, ToolError> {
-    // Checked without a rule too, because the id is written to the record.
+    // The id is checked even if the source has no rule about users, because the id is written to the record.
     if user_id.is_some_and(|id| id.contains('\0') || id.len() > source.limits.max_text_bytes) {
         let limit = source.limits.max_text_bytes;
         return Err(ToolError::invalid(format!("user_id may have {limit} bytes and no NUL")));

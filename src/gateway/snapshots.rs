@@ -1,5 +1,5 @@
-//! Remembers the schema snapshot of each source. Calls read a source's snapshot one at a time, and again only if its
-//! catalog has changed or the snapshot is too old.
+//! Remembers the schema snapshot of each source. Only one call at a time reads the snapshot of a source. It reads the
+//! snapshot again only if the catalog has changed or the snapshot is too old.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::dialect::Dialect;
 use crate::error::ToolError;
 use crate::guard;
 
-/// By the source's name.
+/// The remembered snapshots, by the name of the source.
 #[derive(Debug, Default)]
 pub(super) struct Snapshots(HashMap<String, Mutex<Option<Remembered>>>);
 
@@ -73,7 +73,7 @@ impl Gateway {
         let options = plain_options(caller, source);
         let approved = guard::approve("SELECT 1", database.dialect(), &source.limits)?;
         let mut began = Instant::now();
-        // Only the last run is measured. It reuses what the one before prepared.
+        // Only the last run is measured. It reuses what the run before it prepared.
         let mut runs = 2;
         let mut may_repeat = true;
         while runs > 0 {
@@ -116,8 +116,8 @@ impl Gateway {
         Ok(caller.outcomes.written().await)
     }
 
-    /// Returns the schema snapshot of a source, remembered as long as its catalog does not change. Reads belong to the
-    /// open record `entry`.
+    /// Returns the schema snapshot of a source. The snapshot is remembered until the catalog changes or the snapshot is
+    /// too old. Reads belong to the open record `entry`.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What the model asks of the tools, and what it gets back.
+//! Runs the tool calls of the model and makes their results.
 
 use super::*;
 
@@ -106,7 +106,7 @@ impl Question<'_> {
                 progress.failures += 1;
                 let mut told = error.clone();
                 if !self.gateway.config().model.send_rows && error.code == Code::SqlError {
-                    // Error messages of a database quote values.
+                    // Error messages of a database can contain stored values.
                     told.message = "the database refused the statement".into();
                 }
                 progress.refused = Some((sql, error));
@@ -116,8 +116,8 @@ impl Question<'_> {
         }
     }
 
-    /// The tool result for a result set: its first rows within the row and byte limits, fenced.
-    /// With `send_rows = false` it has only the number of rows and the column names.
+    /// Returns the tool result for a result set: its first rows within the limits for rows and bytes, in a fence. With
+    /// `send_rows = false` an external model gets only the number of rows and the column names.
     pub(super) fn shown(&self, rows: &ResultSet) -> String {
         let limits = &self.source.limits;
         let columns: Vec<&str> = rows.columns.iter().map(|column| column.name.as_str()).collect();
@@ -128,7 +128,7 @@ impl Question<'_> {
             })
             .to_string()
         };
-        // The built-in answerer runs in this process, and its templates need the rows.
+        // The built-in answerer runs in this process. Its templates need the rows.
         if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
             return format!("{} rows with columns {}", rows.row_count, columns.join(", "));
         }
@@ -145,7 +145,7 @@ impl Question<'_> {
         prompt::fence(&counted(all.get(..shown).unwrap_or_default()))
     }
 
-    /// Some distinct values of a column. The query goes through the gateway like any other statement.
+    /// Returns some distinct values of a column. The query goes through the gateway like any other statement.
     pub(super) async fn sample_values(&self, table: &str, column: &str) -> Result<String, String> {
         if !self.gateway.config().model.send_values {
             return Err("sample_values: stored values are not sent to the model".into());
@@ -165,7 +165,7 @@ impl Question<'_> {
             .find(|known| known.name == column)
             .ok_or_else(|| unknown(format!("the table has no column {column:?}"), nearest(column, columns, 3)))?;
         let quoted = quoting::name(self.dialect, &known_column.name);
-        // On PostgreSQL the catalog's names are already quoted where SQL needs it.
+        // On PostgreSQL, the snapshot already quotes table names where SQL needs it.
         let table = match self.dialect {
             Dialect::Postgresql => known.name.clone(),
             Dialect::Sqlite => quoting::name(self.dialect, &known.name),

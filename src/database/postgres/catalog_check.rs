@@ -1,10 +1,12 @@
-//! Checks what the names of a statement mean in this database. Only the catalog can decide this part of the guard.
+//! Checks which objects of this database the names of a statement can mean. The guard cannot decide this without the
+//! catalog.
 //!
-//! PostgreSQL chooses functions, operators, casts and types by name and argument types, so a user's object may be
-//! chosen where a built-in is meant. One query therefore looks up everything that the names can reach: functions and
-//! operators in the caller's path, checks of domains, casts, and the functions and relations inside views. Each finding
-//! must be a harmless built-in, belong to an extension that only computes, or be listed in the configuration. Built-ins
-//! inside a view are read from the tree of its rule, because `pg_depend` leaves them out.
+//! PostgreSQL chooses functions, operators and casts by the types of the arguments too, so it may choose a user's
+//! object where a built-in is meant. One query therefore looks up every object that the names can reach: functions and
+//! operators in the caller's `search_path`, casts, checks of domains, and functions and relations inside views. Each of
+//! these objects must be a harmless built-in, belong to an extension that only computes, or be listed in the
+//! configuration. `pg_depend` has no rows for built-ins, so the query finds the built-ins inside a view in the
+//! expression tree of the view's rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,24 +21,26 @@ use crate::database::DatabaseError;
 use crate::dialect::Dialect;
 use crate::guard::{Names, extensions, functions, relations};
 
-/// The look-up. The file documents its parameters and columns.
+/// The SQL of the look-up. Comments in the file document its parameters and columns.
 const REACHED: &str = include_str!("catalog_check.sql");
 
-/// Operators that keywords stand for: IN, BETWEEN, LIKE, NULLIF, CASE .. WHEN, USING, SIMILAR TO.
+/// Operators that the server uses for keywords: IN, BETWEEN, LIKE, NULLIF, CASE .. WHEN, USING, SIMILAR TO.
 pub(super) const OPERATORS_OF_KEYWORDS: [&str; 12] =
     ["=", "<>", "<", ">", "<=", ">=", "~~", "~~*", "!~~", "!~~*", "~", "!~"];
 
-/// The objects that the configuration vouches for, and the text of the look-up.
+/// The objects that the configuration vouches for, and the SQL of the look-ups.
 #[derive(Debug)]
 pub(super) struct Vouched {
     /// Extensions whose types, functions and operators the configuration vouches for.
     pub(super) extensions: Vec<String>,
     /// Functions, as `schema.name` or with argument types.
     pub(super) functions: Vec<String>,
-    /// True if foreign tables may be read. A view on the other server can do more than read.
+    /// True if foreign tables may be read. A foreign table can be a view on the other server, and that view can call
+    /// functions that change data.
     pub(super) foreign_tables: bool,
-    /// A value that only this process knows; the last row of the look-up returns it. Behind an undetected pooler the
-    /// statement's name could stand for another client's statement, whose empty result would look harmless.
+    /// A value that only this process knows. The look-up returns it in its last row, which proves that the rows are its
+    /// own. Behind an undetected pooler, the prepared name of the look-up could stand for a statement of another
+    /// client. Without this value, an empty result of that statement would look harmless.
     pub(super) mark: String,
     query: String,
     /// The text of the short look-up.
@@ -54,17 +58,20 @@ impl Vouched {
     }
 }
 
-/// Maximum findings of one statement. A statement with more is refused; the look-up also bounds each schema.
+/// Maximum number of findings of one statement. A statement with more findings is refused. The look-up also limits the
+/// number of operators and functions of each schema.
 const MAX_FINDINGS: usize = 6_000;
 
-/// A refusal for a reason that lies in all of the users' schemas.
+/// Returns a refusal after which a second check may leave out all schemas of users, because the reason may lie in any
+/// of them.
 fn without_users(error: DatabaseError, schemas: &[String]) -> Refusal {
     let schemas = schemas.iter().filter(|schema| *schema != "pg_catalog").cloned().collect();
     Refusal { error, schemas, name: None }
 }
 
-/// What another user's object can do to the look-up: a definition that is too long to be written as text, that has no
-/// form in UTF-8, or that takes too long to be looked through.
+/// Returns the refusal for a failed look-up. An object of another user can make the look-up fail: by a definition that
+/// is too long to be written as text, that cannot be converted to UTF-8, or that takes too long to search. After such
+/// an error a second check may leave out the schemas of users.
 fn unread(error: DatabaseError, schemas: &[String]) -> Refusal {
     let is_about_objects = matches!(&error, DatabaseError::Sql { sqlstate: Some(state), .. }
         if state.starts_with("54") || state.starts_with("22") || matches!(state.as_str(), "53200" | "57014" | "XX000"));
@@ -83,6 +90,7 @@ fn unread(error: DatabaseError, schemas: &[String]) -> Refusal {
     without_users(error, schemas)
 }
 
+/// Returns the refusal for a statement with more than [`MAX_FINDINGS`] findings.
 fn too_much(schemas: &[String]) -> Refusal {
     let error = DatabaseError::NotVouched {
         name: "the statement".into(),
@@ -93,9 +101,10 @@ fn too_much(schemas: &[String]) -> Refusal {
     without_users(error, schemas)
 }
 
-/// SQL condition: another user can replace an object that the statement reads before it runs. Such objects are views,
-/// foreign tables, tables with row-level security, and tables that neither a superuser nor the owner of the database
-/// owns.
+/// SQL condition: another user can replace a relation that the statement reads, after the check and before the
+/// statement runs. It is true for every relation that is not a table, a partitioned table or a materialized view. It is
+/// true for tables with row-level security. It is also true if the owner of the relation, or of its schema, is none of
+/// these: a superuser, `pg_database_owner`, the owner of the database.
 const REPLACEABLE: &str =
     "EXISTS (SELECT 1 FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid
       JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -104,7 +113,7 @@ const REPLACEABLE: &str =
         WHERE o.oid = w.owner AND (o.rolsuper OR o.rolname = 'pg_database_owner'
           OR o.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database())))))";
 
-/// The first column of the row that carries the mark.
+/// Value of the first column in the row that carries the mark.
 const MARK: &str = "mark";
 
 /// How a name leads to a finding. The serialized names are the values of the first column of the look-up.
@@ -112,20 +121,20 @@ const MARK: &str = "mark";
 #[serde(rename_all = "lowercase")]
 enum Reach {
     Mark,
-    /// A function by its bare name.
+    /// A function that the statement calls by a name without a schema.
     Function,
     #[serde(rename = "function of a schema")]
     FunctionOfSchema,
-    /// `value.name`.
+    /// A function that the statement can call as `value.name`.
     #[serde(rename = "function of a row")]
     FunctionOfRow,
-    /// Called in an expression of a view, a domain or a partition key.
+    /// A function that runs in an expression of a view, a domain, a virtual generated column or a partition key.
     #[serde(rename = "function inside")]
     FunctionInside,
     #[serde(rename = "operator inside")]
     OperatorInside,
     Operator,
-    /// An operator of a user that has the name of another one.
+    /// A user's operator with the name of a built-in operator or of another owner's operator.
     Lookalike,
     #[serde(rename = "operator class")]
     OperatorClass,
@@ -136,18 +145,19 @@ enum Reach {
     #[serde(rename = "foreign table")]
     ForeignTable,
     Type,
-    /// A schema with too many objects to check, or a domain with too long a check.
+    /// A schema with too many operators or functions to check, or a domain whose check is too long.
     Crowded,
-    /// The schema in which a relation is found that the statement writes without one.
+    /// The schema of a relation that the statement writes without a schema.
     Found,
 }
 
-/// One object that a name can mean.
+/// One row of the look-up. Most rows describe one object that a name can mean.
 struct Finding {
     what: Reach,
-    /// Schema and name of the chosen object.
+    /// Schema and name of the object that the name means.
     chosen: (String, String),
-    /// Schema and name of the function that runs. An aggregate runs several, and each is a finding.
+    /// Schema and name of the function that runs if the server chooses that object. An aggregate runs several
+    /// functions, and each of these functions is a finding.
     schema: String,
     name: String,
     identity: String,
@@ -155,33 +165,35 @@ struct Finding {
     volatility: String,
     language: String,
     takes_internals: bool,
-    /// Schema of the chosen operator.
+    /// Schema of the chosen operator, or the crowded schema. `None` for other findings.
     operator_schema: Option<String>,
     /// True if functions of several owners have the chosen name.
     is_shared: bool,
-    /// True if a user made the chosen object.
+    /// True if a user made the chosen object. In the row of [`Reach::Mark`], the value of [`REPLACEABLE`].
     is_users: bool,
 }
 
 /// The result for a statement that may run.
 #[derive(Debug, Default)]
 pub(super) struct Harmless {
-    /// Names of built-ins for which the server could choose a user's function. They have to be written
+    /// Names of built-in functions for which the server could choose a user's function. The text has to write them as
     /// `pg_catalog.name`.
     pub(super) shadowed: BTreeSet<String>,
-    /// True if another user can replace what the statement reads before it runs.
+    /// True if another user can replace a relation that the statement reads, after the check and before the statement
+    /// runs.
     pub(super) is_replaceable: bool,
-    /// Relations that the statement writes without a schema, each with the schema in which it is found.
+    /// Relations that the statement writes without a schema, each with the schema that contains it.
     pub(super) relations: BTreeMap<String, String>,
 }
 
 /// Why a statement is refused.
 pub(super) struct Refusal {
     pub(super) error: DatabaseError,
-    /// Schemas of the path that a second try may leave out. A schema is not among them if the server may choose one of its
-    /// harmless functions or operators.
+    /// Schemas of the path that a second check may leave out. A schema is not listed if the server may choose a
+    /// harmless function or operator of that schema.
     pub(super) schemas: BTreeSet<String>,
-    /// The refused name. Without the function's schema in the path the server reads `value.name` as a column.
+    /// Name of the refused object. If that object is a function and its schema is not in the path, the server reads
+    /// `value.name` as a column.
     pub(super) name: Option<String>,
 }
 
@@ -191,8 +203,9 @@ impl From<DatabaseError> for Refusal {
     }
 }
 
-/// Refuses a statement that could reach code that nobody vouches for. `schemas` are those of the caller's path, in
-/// order. `keep_plan` prepares the look-up by name, which does not work behind a pooler in transaction mode.
+/// Refuses a statement that could reach code that nobody vouches for. `schemas` are the schemas of the caller's path,
+/// in order. If `keep_plan` is true, the look-up is a named prepared statement, which does not work behind a pooler in
+/// transaction mode.
 ///
 /// # Errors
 ///
@@ -225,7 +238,8 @@ pub(super) async fn vouch(
     let of_keywords: Vec<String> = OPERATORS_OF_KEYWORDS.map(str::to_owned).to_vec();
     let (type_schemas, types): (Vec<String>, Vec<String>) = names.qualified_types.iter().cloned().unzip();
     let (relation_schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
-    // The driver remembers a statement's name by its text. The line break makes a text that was never named.
+    // The driver keeps the name of a prepared statement by its text. With the line break, the text is another one, so
+    // the driver cannot use the name of an earlier preparation.
     let query = if keep_plan { vouched.query.clone() } else { format!("{}\n", vouched.query) };
     let rows = sqlx::query(own(query))
         .bind(bare)
@@ -246,7 +260,7 @@ pub(super) async fn vouch(
     let mut findings = Vec::new();
     let mut relations = BTreeMap::new();
     loop {
-        // What the server cannot look up may be in a schema that another user fills.
+        // The look-up can fail because of an object that another user made.
         let row = rows.try_next().await.map_err(|error| unread(sql_error(error, None), schemas))?;
         let Some(row) = row else { break };
         if findings.len() >= MAX_FINDINGS {
@@ -293,7 +307,7 @@ pub(super) async fn vouch(
         findings.into_iter().partition(|finding| finding.what == Reach::Function);
     let (operators, reached): (Vec<Finding>, Vec<Finding>) =
         reached.into_iter().partition(|finding| finding.operator_schema.is_some());
-    // The first refusal that is not about an operator, and the schemas whose harmless objects may be chosen.
+    // The first refusal that is not about an operator, and the schemas whose harmless objects the server may choose.
     let mut first: Option<DatabaseError> = None;
     let mut chosen = BTreeSet::new();
     let mut refused_name = None;
@@ -313,8 +327,8 @@ pub(super) async fn vouch(
         .filter(|finding| finding.chosen.0 == "pg_catalog")
         .map(|finding| finding.chosen.1.clone())
         .collect();
-    // Names for which the server may choose another function besides the built-in: one of an extension, or a listed
-    // one. They cannot be written as the built-in.
+    // Names for which the server may choose either the built-in or a function of an extension or of the configuration.
+    // Calls of these names cannot be written with `pg_catalog`.
     let overloaded: BTreeSet<String> = called
         .iter()
         .filter(|finding| finding.chosen.0 != "pg_catalog" && built_in.contains(&finding.chosen.1))
@@ -324,7 +338,7 @@ pub(super) async fn vouch(
         })
         .map(|finding| finding.chosen.1.clone())
         .collect();
-    // A second try may not leave out their schemas either: the built-in would be called there too.
+    // A second check may not leave out the schemas of these functions: the server would call the built-in instead.
     let own_schemas = called.iter().filter(|finding| overloaded.contains(&finding.chosen.1));
     chosen.extend(own_schemas.map(|finding| finding.chosen.0.clone()).filter(|schema| schema != "pg_catalog"));
     for finding in called {
@@ -399,7 +413,7 @@ pub(super) async fn schemas_of(
     Ok(Found { relations, functions })
 }
 
-/// Reads the first column of the look-up.
+/// Parses a value of the first column of the look-up.
 fn reach(what: &str) -> Result<Reach, DatabaseError> {
     use serde::de::IntoDeserializer;
     use serde::de::value::{Error, StrDeserializer};
@@ -416,19 +430,20 @@ impl Finding {
         let extension = self.extension.as_deref();
         let harmless = match self.what {
             Reach::ForeignTable | Reach::Crowded | Reach::Found => false,
-            // The columns that a view shows are not looked at.
+            // The check does not find out which columns a view selects.
             Reach::RelationInside if relations::has_closed_columns(&self.schema, &self.name) => false,
             Reach::Relation | Reach::RelationInside => {
                 relations::refusal(Dialect::Postgresql, Some(&self.schema), &self.name).is_none()
             }
-            // Only a superuser can create a base type, and an extension's has the extension's input function.
+            // Only a superuser can create a base type. The input function of an extension's base type belongs to the
+            // extension.
             Reach::Type => extension.is_some(),
             Reach::Lookalike => self.is_allowed(allowed),
-            // The function of an operator, or an expression that was fixed when the view was created. Built-in
-            // operators only compute.
+            // Functions of operators inside views, domains and other expression trees. When such a tree was created,
+            // the server fixed which operators it uses. Functions of built-in operators only compute.
             Reach::OperatorInside if system => self.volatility != "v",
             _ if system => functions::is_harmless_builtin(&self.name, self.volatility == "i", self.takes_internals),
-            // Another name for the code of a built-in. Every range type has such functions.
+            // The code of a built-in under another name. Every range type has such functions.
             _ if self.language == "alias" && !self.takes_internals => true,
             _ => match extension {
                 Some(extension) => {
@@ -491,9 +506,10 @@ impl Finding {
         }
     }
 
-    /// Whether the function of an extension only makes, compares or converts values: the server calls it for a cast, an
-    /// operator or an operator class, and its author promises that it computes from its arguments alone. What is called
-    /// by name is judged by the list of known extensions.
+    /// True if the server calls this function of an extension for a cast, an operator or an operator class, and the
+    /// function is IMMUTABLE and written in C. Such a function only makes, compares or converts values: by declaring it
+    /// IMMUTABLE, its author promises that the result depends on the arguments alone. A function that the statement
+    /// calls by name needs [`extensions::permits`] or the configuration.
     fn is_part_of_values(&self) -> bool {
         let is_called_for_values = matches!(
             self.what,
@@ -506,10 +522,10 @@ impl Finding {
         format!("{}.{}", self.chosen.0, self.chosen.1)
     }
 
-    /// True if the configuration lists the function and the function is not volatile.
+    /// True if the function is not volatile and the configuration lists it. An entry without argument types does not
+    /// count if functions of several owners have the name.
     fn is_allowed(&self, allowed: &[String]) -> bool {
-        // An entry is plain text, so a name that contains `.`, `(` or `)` could be read as the entry of another
-        // function.
+        // An entry is plain text. So a name that contains `.`, `(` or `)` could match the entry of another function.
         let is_plain = |part: &str| !part.contains(['.', '(', ')']);
         let by_name = allowed.contains(&self.chosen_name()) && !self.is_shared;
         self.volatility != "v"

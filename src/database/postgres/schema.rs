@@ -1,6 +1,6 @@
-//! Reads the schema snapshot: all tables that the role may read, from a few plain catalog queries whose rows are
-//! combined here. A single statement with a sub-select for each column took 7 s for 200,000 columns, and three times
-//! the memory.
+//! Reads the schema snapshot: all tables that the role may read. A few plain catalog queries return the rows, and this
+//! module combines them. A single statement with a sub-select for each column took 7 s for 200,000 columns, and three
+//! times as much memory.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::database::DatabaseError;
 use crate::database::catalog::{Column, ForeignKey, Snapshot, TableDescription};
 use crate::guard::columns::ColumnRules;
 
-/// A part of the fingerprint of a snapshot; the other part is the fingerprint of shapes. It changes with columns,
-/// constraints, comments, enum labels, schemas and role memberships.
+/// First column: a part of the fingerprint of a snapshot. The other part is [`catalog::fingerprint`]. The value changes
+/// if columns, constraints, comments, enum labels, schemas or role memberships change.
 ///
-/// Second column: the distance of the session's time zone from UTC at the moment, in seconds.
+/// Second column: the current UTC offset of the session's time zone, in seconds.
 const CHANGES: &str = "SELECT concat_ws(' ',
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_attribute WHERE attrelid >= 16384 AND attnum > 0),
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_constraint),
@@ -34,7 +34,7 @@ const CHANGES: &str = "SELECT concat_ws(' ',
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_auth_members)),
     extract(timezone FROM now())::int";
 
-/// $1 hidden schemas, $2 shown schemas.
+/// The tables of the snapshot. $1 hidden schemas, $2 shown schemas.
 const TABLES: &str = concat!(
     visible!(),
     "SELECT v.oid, v.nspname::text, v.relname::text, v.name, ",
@@ -47,7 +47,7 @@ const TABLES: &str = concat!(
       ORDER BY v.nspname COLLATE \"C\", v.relname COLLATE \"C\""
 );
 
-/// $1 tables, $2 whether each may be read as a whole.
+/// The readable columns. $1 tables, $2 for each table, whether the role may read all of its columns.
 const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid,
       a.attnotnull AND (a.attrelid, a.attnum) NOT IN (SELECT k.conrelid, k.conkey[1] FROM pg_catalog.pg_constraint k
         WHERE k.contype = 'n' AND NOT k.convalidated), substr(d.description, 1, 500), a.attgenerated <> ''
@@ -58,10 +58,10 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid,
     WHERE v.whole OR has_column_privilege(a.attrelid, a.attnum, 'SELECT')
     ORDER BY a.attrelid, a.attnum";
 
-/// Sent before a query of known values. Objects of other users can make such a query fail or take long.
+/// Time limits, set before each query of known values. Objects of other users can make such a query fail or take long.
 const VALUES: &str = "SET LOCAL lock_timeout = 300; SET LOCAL statement_timeout = 2000";
 
-/// $1 types: name of each.
+/// The names of types. $1 types.
 const TYPES: &str = concat!(
     "SELECT t.oid, ",
     type_name!(),
@@ -71,8 +71,9 @@ const TYPES: &str = concat!(
     LEFT JOIN pg_catalog.pg_namespace en ON en.oid = e.typnamespace WHERE t.oid = ANY ($1)"
 );
 
-/// $1 types: each domain and array that they reach with its base type or element type, and each enum with itself. A chain of
-/// domains is followed once, however many columns have one of its types.
+/// The types that $1 reach. Columns: type, next type. The next type of a domain is its base type, the next type of an
+/// array is its element type, and the next type of an enum is the enum itself. The query follows a chain of domains
+/// once, even if many columns have types of that chain.
 const BASES: &str = "WITH RECURSIVE base AS (
       SELECT t.oid, t.typtype, CASE WHEN t.typtype = 'd' THEN t.typbasetype WHEN t.typcategory = 'A' THEN t.typelem
         ELSE 0 END AS next FROM pg_catalog.pg_type t WHERE t.oid = ANY ($1)
@@ -80,25 +81,26 @@ const BASES: &str = "WITH RECURSIVE base AS (
         ELSE 0 END FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.next WHERE b.next <> 0)
     SELECT oid, CASE WHEN typtype = 'e' THEN oid ELSE next END FROM base WHERE typtype = 'e' OR next <> 0";
 
-/// $1 enums: the labels of each, in order, at most 500.
+/// The labels of enums, in order, at most 500 for each enum. $1 enums.
 const LABELS: &str = "SELECT u.oid, ARRAY(SELECT l.enumlabel::text FROM pg_catalog.pg_enum l WHERE l.enumtypid = u.oid
     ORDER BY l.enumsortorder LIMIT 500) FROM unnest($1::oid[]) u(oid)";
 
-/// Pairs of a table or partition and its parent. Only one of the two may be visible to the role.
+/// Columns: a table or partition, its parent. The role may be able to see only one of the two.
 const INHERITANCE: &str = "SELECT i.inhrelid, i.inhparent FROM pg_catalog.pg_inherits i
     JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'p', 'f')";
 
-/// $1 tables. Columns: oid, schema, name.
+/// The names of tables. $1 tables. Columns: oid, schema, name.
 const NAMES_OF: &str = "SELECT c.oid, n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1)";
 
-/// $1 tables. Columns: table, column number, values of a CHECK list on that column. The server locks a table to write
-/// its CHECK as text, so tables that another transaction has locked exclusively are left out first.
+/// $1 tables. Columns: table, column number, values of a CHECK on that column that is a list of values, whether these
+/// are all values (always true). The server locks a table to write its CHECK as text. So the query first leaves out
+/// tables on which a session holds or awaits an ACCESS EXCLUSIVE lock.
 const CHECKS: &str = concat!(
     "WITH free AS MATERIALIZED (SELECT k.oid, k.conrelid, k.conkey[1] AS number FROM pg_catalog.pg_constraint k
       WHERE k.conrelid = ANY ($1) AND k.contype = 'c' AND cardinality(k.conkey) = 1
         AND CASE WHEN pg_column_size(k.conbin) < 100000 THEN octet_length(k.conbin::text) < 200000
-          -- A short number can stand for digits without end, a text cannot.
+          -- The text of a short numeric constant can be very long. The text of a short string constant cannot.
           AND k.conbin::text !~ ':consttype (?!(25|1042|1043|1009|1014|1015) )' END
         AND k.conrelid <> ALL (ARRAY(SELECT l.relation FROM pg_catalog.pg_locks l
           WHERE l.mode = 'AccessExclusiveLock' AND l.relation IS NOT NULL))),
@@ -110,8 +112,9 @@ const CHECKS: &str = concat!(
     " GROUP BY w.oid, w.conrelid, w.number"
 );
 
-/// $1 tables, $2 the maximum number of values. Columns: table, column number, most frequent values of a text column
-/// with few of them, from the planner's statistics. Tables with row-level security are left out.
+/// The most frequent values of text columns with few different values, from the planner's statistics. $1 tables, $2 the
+/// maximum number of values. Columns: table, column number, values, whether these are all values. Tables with row-level
+/// security are left out.
 const FREQUENT: &str = concat!(
     "SELECT c.oid, a.attnum, ",
     frequent_values!("$2"),
@@ -127,19 +130,21 @@ const FREQUENT: &str = concat!(
     " ORDER BY s.inherited"
 );
 
-/// $1 tables. Primary and foreign keys.
+/// Primary and foreign keys. $1 tables.
 const KEYS: &str = "SELECT k.conrelid, k.contype = 'p', k.confrelid, k.conkey, k.confkey,
       k.contype = 'f' AND coalesce(to_jsonb(k)->>'conperiod' = 'true', false) FROM pg_catalog.pg_constraint k
     WHERE k.conrelid = ANY ($1) AND k.contype IN ('p', 'f') ORDER BY k.conrelid, k.conname";
 
-/// Limits of a snapshot.
+/// The limits and column rules of a snapshot, and where to store the UTC offset.
 pub(super) struct Bounds<'a> {
+    /// Maximum number of frequent values of a column.
     pub(super) sampled: usize,
+    /// Maximum memory of the snapshot, approximately.
     pub(super) max_bytes: usize,
-    /// The rules of the source. Each table is named together with the tables of its inheritance tree that a rule
-    /// affects.
+    /// The column rules of the source. If there are rules, `kin` of each table names the tables of its inheritance or
+    /// partition tree to which a rule applies.
     pub(super) rules: &'a ColumnRules,
-    /// Receives the distance of the session's time zone from UTC, in seconds.
+    /// Receives the UTC offset of the session's time zone, in seconds.
     pub(super) utc_offset: &'a AtomicI32,
 }
 
@@ -167,8 +172,8 @@ impl Draft {
     }
 }
 
-/// Tables as they were read, each in a piece of memory of its own: within a read, no piece may be larger than a message of
-/// the server.
+/// The tables that were read, each in its own heap allocation. During a read, no allocation may be larger than the
+/// maximum size of a message of the server.
 #[expect(clippy::vec_box, reason = "one piece of memory for all tables would be larger than a message")]
 pub(super) struct Drafts {
     fingerprint: String,
@@ -187,7 +192,7 @@ impl Drafts {
 }
 
 /// Returns all visible tables as [`TableDescription`], without the parts that only `describe_table` shows. `None` if
-/// the catalog still has the fingerprint `unless`.
+/// the fingerprint of the catalog is still `unless`.
 pub(super) async fn snapshot(
     connection: &mut PgConnection,
     (hidden, shown): (Vec<String>, Vec<String>),
@@ -227,7 +232,8 @@ async fn read(
         place.insert(oid.0, drafts.len());
         oids.push(oid);
         whole.push(row.try_get::<bool, _>(8)?);
-        // Comments are dropped before tables: long comments of another user must not displace tables.
+        // Once the comments reach a quarter of the limit, further comments are dropped. So long comments of another
+        // user cannot displace tables.
         let comment = row.try_get::<Option<Lossy>, _>(5)?.map(|comment| comment.0);
         comment_bytes += comment.as_ref().map_or(0, String::len);
         let table = TableDescription {
@@ -256,7 +262,8 @@ async fn read(
                 .try_get::<Option<Lossy>, _>(5)?
                 .filter(|_| bytes < bounds.max_bytes / 2)
                 .map(|comment| comment.0.into()),
-            // Column rules need the fact. Only `describe_table` shows the expression.
+            // Column rules need to know that the column is generated. The expression stays empty, because only
+            // `describe_table` shows it.
             generated: row.try_get::<bool, _>(6)?.then(Box::default),
             ..Column::new(lossy::text(&row, 2)?, Arc::clone(&unnamed))
         };
@@ -270,15 +277,15 @@ async fn read(
         draft.table.columns.push(column);
     }
     drop(rows);
-    // The list of columns grew while it was read.
+    // The capacity of the lists of columns grew beyond their length.
     drafts.iter_mut().for_each(|draft| draft.table.columns.shrink_to_fit());
-    // A later list replaces an earlier one: the list of a type or of a CHECK is more exact than the planner's
-    // statistics.
+    // A later list of values replaces an earlier list. The values of a CHECK, and then the labels of an enum, are more
+    // exact than the planner's statistics.
     let most = i32::try_from(bounds.sampled).unwrap_or(i32::MAX);
     let frequent = sqlx::query(FREQUENT).bind(oids.clone()).bind(most).persistent(false);
     let checks = sqlx::query(CHECKS).bind(oids.clone()).persistent(false);
     for query in [frequent, checks] {
-        // A message of its own, for pgpool-II.
+        // The savepoint is a separate message, as pgpool-II needs it.
         connection.execute("SAVEPOINT known_values").await?;
         connection.execute(VALUES).await?;
         let mut rows = query.fetch(&mut *connection);
@@ -286,7 +293,8 @@ async fn read(
             let row = match rows.try_next().await {
                 Ok(Some(row)) => row,
                 Ok(None) => break,
-                // A lock of another session, or statistics or a CHECK of any length, cost the values and not the schema.
+                // The query can fail because of a lock of another session, or because of very long statistics or
+                // checks. Then the snapshot has the tables without these values.
                 Err(sqlx::Error::Database(error)) => {
                     tracing::warn!(%error, "the values of some columns are not known");
                     break;
@@ -344,8 +352,8 @@ fn draft_of<'a>(drafts: &'a mut [Box<Draft>], place: &HashMap<u32, usize>, oid: 
     drafts.get_mut(*place.get(&oid.0)?).map(AsMut::as_mut)
 }
 
-/// Gives each table the names of the tables in its inheritance or partition tree that a rule affects. A rule about one
-/// table of a tree holds for all. The tables of one tree share one list.
+/// Sets `kin` of each table in an inheritance or partition tree to the names of the tables of that tree to which a rule
+/// applies. A rule about one table of a tree holds for all tables of the tree. The tables of one tree share one list.
 async fn kin(
     connection: &mut PgConnection,
     drafts: &mut [Box<Draft>],
@@ -421,7 +429,7 @@ async fn types(
     drop(rows);
     let mut label_types: HashMap<u32, u32> = HashMap::new();
     for oid in names.keys() {
-        // The types on the way get their end too, so that a long chain is followed once.
+        // Each type of the chain is also mapped to the end of the chain, so that a long chain is followed once.
         let (mut at, mut passed) = (*oid, Vec::new());
         while let Some(next) = bases.get(&at).copied().filter(|next| *next != at) {
             passed.push(at);
@@ -432,7 +440,7 @@ async fn types(
             label_types.insert(*oid, at);
         }
     }
-    // Many domains can share one enum. Its labels come once.
+    // Many domains can have the same enum as their base type. The labels of each enum are read once.
     let mut enums: Vec<u32> = label_types.values().copied().collect();
     enums.sort_unstable();
     enums.dedup();
@@ -462,7 +470,7 @@ async fn types(
     Ok(())
 }
 
-/// Memory of a list of texts, about, in bytes.
+/// Returns the approximate memory of a list of texts, in bytes.
 fn size_of_texts(texts: &[String]) -> usize {
     texts.iter().map(|text| size_of::<String>() + text.len()).sum()
 }

@@ -1,4 +1,4 @@
-//! Reads once what the server is and what the login role could do if every guard failed. Writes the SQL for a safe
+//! Reads a report on the server and on what the role could do if every guard failed. Writes the SQL that creates a safe
 //! role.
 
 use sqlx::Row;
@@ -7,8 +7,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 use super::pooler_proof::End;
 use crate::quoting;
 
-/// One row: server, role and connection, then the names of the rights beyond reading that the role has. Roles that an
-/// older server lacks are left out.
+/// One row. [`ServerReport::read`] reads its columns by position. One column lists the rights that the role has beyond
+/// reading. Predefined roles that do not exist on an older server are left out.
 const RIGHTS: &str = r#"
 SELECT current_user::text, current_database()::text, current_setting('server_version'), pg_is_in_recovery(), clock_timestamp()::text, host(inet_client_addr()), inet_client_port(),
   host(inet_server_addr()), inet_server_port(), (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()),
@@ -30,7 +30,7 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
     UNION ALL SELECT 8, 'creating objects in schema ' || nspname FROM (SELECT nspname FROM pg_namespace
       WHERE nspname NOT LIKE 'pg\_%' AND has_schema_privilege(oid, 'CREATE') LIMIT 1) s
     UNION ALL SELECT 9, 'creating schemas' WHERE has_database_privilege(current_database(), 'CREATE')) rights),
-  -- The settings of the role and of the database. The one of the role in this database goes first.
+  -- The settings of the role and of the database. A setting of the role in this database takes precedence.
   ARRAY(SELECT (SELECT substr(c, length(w.name) + 2) FROM pg_db_role_setting s, unnest(s.setconfig) c
       WHERE lower(split_part(c, '=', 1)) = w.name AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
         AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
@@ -39,9 +39,10 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
   current_setting('log_timezone'), current_setting('IntervalStyle')
 "#;
 
-/// How the server reads dates and intervals, and its time zone, when a client asks for nothing. The driver always asks for
-/// `ISO, MDY` and UTC, so the values come from the settings of the role and of the database. The time zone of the server's
-/// configuration file cannot be seen then. `initdb` writes the same zone as `log_timezone`, which can.
+/// The time zone, the order of date fields and the interval style that a session has if its client sets none. The
+/// driver always sets `ISO, MDY` and UTC, so the values come from the settings of the role and of the database. The
+/// driver's setting hides the time zone of the server's configuration file. `log_timezone` is read in its place,
+/// because `initdb` writes the same zone to both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnSettings {
     pub time_zone: String,
@@ -51,7 +52,7 @@ pub struct OwnSettings {
 }
 
 impl OwnSettings {
-    /// `settings`: the values of TimeZone, DateStyle and IntervalStyle that the role or the database has.
+    /// `settings`: the values of TimeZone, DateStyle and IntervalStyle in the settings of the role or of the database.
     fn of(settings: Vec<Option<String>>, log_time_zone: String, interval_style: String) -> Self {
         let mut settings = settings.into_iter();
         let mut next = || settings.next().flatten();
@@ -79,15 +80,15 @@ impl OwnSettings {
 pub struct ServerReport {
     pub version: String,
     pub is_standby: bool,
-    /// Client end and server end of the connection, as the server sees them; `None` on a Unix socket.
+    /// Client address and server address of the connection, as the server sees them; `None` on a Unix socket.
     pub(super) ends: Option<(End, End)>,
     /// When the report was read, by the server's clock.
     pub(super) seen_at: String,
-    /// True behind a pooler in transaction mode.
+    /// True behind a pooler in transaction mode. `read` does not find this out.
     pub is_pooled: bool,
-    /// True if pgpool-II is in between.
+    /// True if pgpool-II is between TUDB and the server. `read` does not find this out.
     pub is_pgpool: bool,
-    /// The TLS version of an encrypted connection. Behind a pooler it is that of the connection between pooler and
+    /// The TLS version of an encrypted connection. Behind a pooler, the version of the connection between pooler and
     /// server.
     pub encryption: Option<String>,
     /// The encoding of the database, such as `UTF8` or `LATIN1`.
@@ -127,7 +128,7 @@ impl ServerReport {
         })
     }
 
-    /// Adds the rights of the role that statements run as.
+    /// Adds the rights of `other`, the report on the role under which statements run.
     pub(super) fn add(&mut self, other: ServerReport) {
         self.foreign_tables = self.foreign_tables.max(other.foreign_tables);
         for danger in other.dangers {
@@ -140,7 +141,7 @@ impl ServerReport {
         self.dangers.is_empty()
     }
 
-    /// Says in one sentence what the role can do.
+    /// Returns a sentence that says what the role can do.
     pub fn summary(&self, allow_foreign_tables: bool) -> String {
         let mut text = if self.is_safe() {
             format!("role {} can only read", self.role)
@@ -157,12 +158,13 @@ impl ServerReport {
         text
     }
 
-    /// Returns the statements that create a role which can only read.
+    /// Returns the statements that let the role read the tables of the schema `public`.
     pub fn grant(&self) -> String {
         let role = quoting::quoted_name(&self.role);
         format!("GRANT USAGE ON SCHEMA public TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};")
     }
 
+    /// Returns the statements that create a role that can only read.
     pub fn remedy(&self) -> String {
         let database = quoting::quoted_name(&self.database);
         // One statement a line, as in docs/connecting.md, so that the lines can be copied.

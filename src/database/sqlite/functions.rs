@@ -1,9 +1,9 @@
-//! Functions and collations that TUDB adds to a connection: those of SQLite's own extensions that this build of SQLite
-//! leaves out, and stand-ins for collations that only another program has.
+//! Functions and collations that TUDB adds to a connection. The functions are those of SQLite's own extensions that
+//! this build of SQLite leaves out. The collations are stand-ins for collations that only another program defines.
 //!
-//! The mathematical functions and their results follow <https://sqlite.org/lang_mathfunc.html>, the percentiles
-//! <https://sqlite.org/percentile.html>. They are registered here, and not by flags of the C compiler, so that every build
-//! of the crate has them.
+//! The mathematical functions follow <https://sqlite.org/lang_mathfunc.html>, and the percentiles follow
+//! <https://sqlite.org/percentile.html>. TUDB registers them itself instead of setting flags of the C compiler, so that
+//! every build of the crate has them.
 
 #![allow(unsafe_code)]
 
@@ -14,24 +14,25 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use libsqlite3_sys as ffi;
 
-/// The collations of other programs.
+/// Stand-ins for the collations of other programs.
 #[derive(Default)]
 pub(super) struct StandIns {
-    /// Names that the schema mentions, in lower case. Only these get a stand-in: a name that a statement misspells has none.
+    /// Names of collations in the schema, in lower case. Only these collations get a stand-in, so a name that a
+    /// statement misspells is an error.
     pub allowed: RefCell<BTreeSet<String>>,
-    /// Those for which a stand-in was registered, as SQLite asked for them.
+    /// Names of the collations for which a stand-in was registered, as SQLite spelt them.
     pub used: RefCell<Vec<String>>,
 }
 
-/// What a mathematical function computes. A result that is no number becomes NULL.
+/// How a mathematical function is computed. A result that is not a number (NaN) becomes NULL.
 enum Math {
-    /// Keeps integers as they are.
+    /// Returns an integer argument unchanged.
     Rounding(fn(f64) -> f64),
     Unary(fn(f64) -> f64),
     Binary(fn(f64, f64) -> f64),
-    /// Of a number above 0.
+    /// NULL if the argument is not above 0.
     Logarithm(fn(f64) -> f64),
-    /// `log(B, X)`, both above 0, and the logarithm of B too.
+    /// `log(B, X)`. NULL unless B is above 1 and X is above 0.
     LogarithmOfBase,
     Pi,
 }
@@ -69,7 +70,7 @@ const MATH: &[(&CStr, Math)] = &[
     (c"trunc", Math::Rounding(f64::trunc)),
 ];
 
-/// Above it the square in Rust's formulas overflows, and the hyperbolic functions are exponentials.
+/// Above this number the square in Rust's formulas would overflow, so `asinh` and `acosh` are computed as ln(2x).
 const LARGE: f64 = 1e150;
 
 fn asinh(x: f64) -> f64 {
@@ -90,13 +91,13 @@ impl Math {
     }
 }
 
-/// Which of the values is the result of a percentile.
+/// A percentile function.
 #[derive(Clone, Copy)]
 struct Percentile {
     name: &'static CStr,
-    /// What its second argument counts to; `None` for the median, which has none.
+    /// Maximum of the second argument; `None` for the median, which has no second argument.
     whole: Option<f64>,
-    /// Whether the result is one of the values, and not computed between two.
+    /// True if the result is always one of the values. False if it is interpolated between two values.
     is_discrete: bool,
 }
 
@@ -109,11 +110,12 @@ static PERCENTILES: [Percentile; 4] = [
 
 const FLAGS: c_int = ffi::SQLITE_UTF8 | ffi::SQLITE_DETERMINISTIC | ffi::SQLITE_INNOCUOUS;
 
-/// Adds the functions to a connection, and stand-ins for unknown collations, whose names are added to `stand_ins`.
+/// Adds the functions to a connection. Also adds a stand-in for each unknown collation that `stand_ins` allows, when
+/// SQLite asks for that collation.
 ///
 /// # Safety
 ///
-/// `db` is open, and `stand_ins` lives as long as it.
+/// `db` is open, and `stand_ins` lives as long as `db`.
 pub(super) unsafe fn add(db: *mut ffi::sqlite3, stand_ins: *const StandIns) {
     for (name, math) in MATH {
         let data = std::ptr::from_ref(math).cast_mut().cast::<c_void>();
@@ -135,7 +137,8 @@ pub(super) unsafe fn add(db: *mut ffi::sqlite3, stand_ins: *const StandIns) {
     for percentile in &PERCENTILES {
         let data = std::ptr::from_ref(percentile).cast_mut().cast::<c_void>();
         let arguments = if percentile.whole.is_some() { 2 } else { 1 };
-        // SAFETY: as above, for the callbacks of an aggregate that is a window function too.
+        // SAFETY: the entry lives as long as the program; the callbacks take what SQLite documents for window
+        // functions.
         unsafe {
             ffi::sqlite3_create_window_function(
                 db,
@@ -151,13 +154,13 @@ pub(super) unsafe fn add(db: *mut ffi::sqlite3, stand_ins: *const StandIns) {
             );
         }
     }
-    // SAFETY: the caller's promise about `stand_ins`; the callback uses it on this thread alone.
+    // SAFETY: `stand_ins` lives as long as `db`, as the caller promised; the callback uses it on this thread alone.
     unsafe { ffi::sqlite3_collation_needed(db, stand_ins.cast_mut().cast::<c_void>(), Some(stand_in)) };
 }
 
-/// The argument as a number, if it is one or a text that reads as one.
+/// Returns the argument as a number. `None` if the argument is neither a number nor a text in the form of a number.
 unsafe fn number(argument: *mut ffi::sqlite3_value) -> Option<f64> {
-    // SAFETY: SQLite's own argument.
+    // SAFETY: SQLite passed the argument to the callback.
     unsafe {
         match ffi::sqlite3_value_numeric_type(argument) {
             ffi::SQLITE_INTEGER | ffi::SQLITE_FLOAT => Some(ffi::sqlite3_value_double(argument)),
@@ -201,25 +204,26 @@ unsafe extern "C" fn compute(
     }
 }
 
-/// The values of a percentile so far, in SQLite's own memory, so that its limit holds.
+/// The values that a percentile has collected. SQLite allocates their memory, so the memory limit of SQLite applies.
 #[repr(C)]
 struct Values {
     values: *mut f64,
     length: usize,
     capacity: usize,
-    /// The second argument as a share, once a row has given it.
+    /// The second argument divided by its maximum, if `has_share` is true. 0.5 for the median.
     share: f64,
     has_share: bool,
 }
 
-/// The percentile that a callback is about, and its values; `None` without memory.
+/// Returns the percentile function that a callback is about, and its values. `None` if there is not enough memory.
 ///
 /// # Safety
 ///
 /// Called in a callback of a function of [`PERCENTILES`].
 unsafe fn state<'a>(context: *mut ffi::sqlite3_context) -> Option<(&'a Percentile, &'a mut Values)> {
     let bytes = c_int::try_from(size_of::<Values>()).unwrap_or(0);
-    // SAFETY: the user data is an entry of a constant; SQLite's aggregate context begins as zeros, which are no values.
+    // SAFETY: the user data is an entry of a constant. A new aggregate context of SQLite is all zeros, which is a valid
+    // `Values` without values.
     unsafe {
         let percentile = &*ffi::sqlite3_user_data(context).cast::<Percentile>();
         let values = ffi::sqlite3_aggregate_context(context, bytes).cast::<Values>();
@@ -234,7 +238,7 @@ unsafe fn fail(context: *mut ffi::sqlite3_context, percentile: &Percentile, prob
     unsafe { ffi::sqlite3_result_error(context, message.as_ptr().cast::<c_char>(), length) };
 }
 
-/// `xStep`.
+/// `xStep`: a row enters the group or the window.
 ///
 /// # Safety
 ///
@@ -244,7 +248,7 @@ unsafe extern "C" fn add_value(
     _count: c_int,
     arguments: *mut *mut ffi::sqlite3_value,
 ) {
-    // SAFETY: the arguments are SQLite's, as many as were registered; the array belongs to the context alone.
+    // SAFETY: SQLite passes as many arguments as were registered; only this context uses the array of values.
     unsafe {
         let Some((percentile, state)) = state(context) else {
             return ffi::sqlite3_result_error_nomem(context);
@@ -331,7 +335,7 @@ unsafe extern "C" fn current(context: *mut ffi::sqlite3_context) {
     }
 }
 
-/// `xFinal`: the result, and the end of the values' memory.
+/// `xFinal`: returns the result and frees the memory of the values.
 ///
 /// # Safety
 ///
@@ -352,13 +356,13 @@ impl Values {
         if self.values.is_null() {
             return &mut [];
         }
-        // SAFETY: so many values were written by `add_value`.
+        // SAFETY: `add_value` has written `length` values.
         unsafe { std::slice::from_raw_parts_mut(self.values, self.length) }
     }
 }
 
 impl Percentile {
-    /// The percentile of values at a share from 0 to 1; `None` without values.
+    /// Returns the percentile of the values for a share from 0 to 1. `None` if there are no values.
     fn of(&self, values: &mut [f64], share: f64) -> Option<f64> {
         values.sort_unstable_by(f64::total_cmp);
         let place = share * values.len().checked_sub(1)? as f64;
@@ -370,13 +374,13 @@ impl Percentile {
     }
 }
 
-/// SQLite's callback for a collation that it does not know.
+/// The callback that SQLite calls for a collation that it does not know.
 ///
 /// # Safety
 ///
 /// Called by SQLite with the address that [`add`] gave.
 unsafe extern "C" fn stand_in(stand_ins: *mut c_void, db: *mut ffi::sqlite3, _encoding: c_int, name: *const c_char) {
-    // SAFETY: the caller of `add` promised that the list lives; the name lives until this returns.
+    // SAFETY: `stand_ins` is alive, as the caller of `add` promised; `name` is valid until this function returns.
     unsafe {
         let text = CStr::from_ptr(name).to_string_lossy().into_owned();
         let stand_ins = &*stand_ins.cast::<StandIns>();
@@ -394,16 +398,16 @@ unsafe extern "C" fn stand_in(stand_ins: *mut c_void, db: *mut ffi::sqlite3, _en
 
 /// # Safety
 ///
-/// The pointers are SQLite's texts of so many bytes.
+/// Each pointer is a text of SQLite with the given length in bytes, or null.
 unsafe fn both<'a>(length: c_int, text: *const c_void, other_length: c_int, other: *const c_void) -> [&'a [u8]; 2] {
-    // SAFETY: the caller's promise; an empty text may be a null pointer.
+    // SAFETY: the caller's promise. SQLite may pass a null pointer for an empty text.
     [(length, text), (other_length, other)].map(|(length, text)| match usize::try_from(length) {
         Ok(length) if !text.is_null() => unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length) },
         _ => &[],
     })
 }
 
-/// The characters of a text without regard to case; what is no UTF-8 becomes one replacement character a chunk.
+/// Returns the characters of a chunk in lower case. Its bytes that are not UTF-8 become one replacement character.
 fn folded(chunk: std::str::Utf8Chunk<'_>) -> impl Iterator<Item = char> {
     let broken = (!chunk.invalid().is_empty()).then_some(char::REPLACEMENT_CHARACTER);
     chunk.valid().chars().flat_map(char::to_lowercase).chain(broken)
@@ -418,7 +422,7 @@ unsafe extern "C" fn compare_caselessly(
 ) -> c_int {
     // SAFETY: SQLite's promise about a collation's arguments.
     let [text, other] = unsafe { both(length, text, other_length, other) };
-    // Character by character, so that long texts take no memory.
+    // The texts are compared character by character, so that no copy of a long text is made.
     let by_fold = text.utf8_chunks().flat_map(folded).cmp(other.utf8_chunks().flat_map(folded));
     by_fold as c_int
 }
