@@ -396,7 +396,7 @@ impl Gateway {
         let recorded = if sends_claims { Some(committed.as_mut().await?) } else { None };
         let opened = match &prepared {
             Ok(prepared) if !reading.needs_session(prepared.source) => Ok(None),
-            Ok(prepared) => prepared.open(&call).await.map(Some),
+            Ok(prepared) => prepared.open(&call, reading.runs()).await.map(Some),
             Err(error) => Err(error.clone()),
         };
         let entry = match recorded {
@@ -413,7 +413,7 @@ impl Gateway {
                     Err(error)
                         if error.sqlstate.as_ref().is_some_and(|state| prepared.database.is_retryable(state)) =>
                     {
-                        match prepared.open(&call).await {
+                        match prepared.open(&call, reading.runs()).await {
                             Ok(session) => Box::pin(reading.run(work(Some(session)))).await,
                             Err(error) => Err(error),
                         }
@@ -548,7 +548,8 @@ struct Prepared<'a> {
 }
 
 impl Prepared<'_> {
-    async fn open(&self, call: &str) -> Result<Session<'_>, ToolError> {
-        Ok(self.database.open(call, &self.options, self.approved.as_ref()).await?)
+    /// Opens a session. `runs`: the approved statement will run in it as it is.
+    async fn open(&self, call: &str, runs: bool) -> Result<Session<'_>, ToolError> {
+        Ok(self.database.open(call, &self.options, self.approved.as_ref().filter(|_| runs)).await?)
     }
 }

@@ -120,7 +120,8 @@ pub struct PostgresEngine {
     permits: Arc<Semaphore>,
     /// Cloned for each connection in use, so their number is the reference count minus one.
     connections_in_use: Arc<()>,
-    /// Cloned for each read that is going on. A read that has ended may still wait for its backend.
+    /// Cloned for each read that is going on, its rollback included. A read that waits for its backend to end is not going
+    /// on.
     reading: Arc<()>,
     recent: Arc<Recent>,
     /// Number of permits that are taken away for a while, because the server lets in no more connections.

@@ -25,6 +25,11 @@ pub(super) trait Reading: Sync {
         false
     }
 
+    /// Whether the statement runs as it is. A remembered one then needs no check in its session.
+    fn runs(&self) -> bool {
+        false
+    }
+
     /// Whether the statement is only planned, so that it may have parameters.
     fn plans(&self) -> bool {
         false
@@ -68,6 +73,10 @@ impl Reading for RunStatement<'_> {
 
     fn sql(&self) -> Option<&str> {
         Some(self.0)
+    }
+
+    fn runs(&self) -> bool {
+        true
     }
 
     async fn run(&self, mut work: Work<'_>) -> Result<Ran, ToolError> {

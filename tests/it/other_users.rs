@@ -52,6 +52,10 @@ fn every_tool(server: &mut Server) -> Vec<Value> {
         ("run_sql", json!({"sql": "SELECT * FROM spending ORDER BY name"})),
         ("run_sql", json!({"sql": "SELECT totl FROM orders"})),
         ("explain_query", json!({"sql": "SELECT * FROM orders WHERE total > 6"})),
+        // A statement that is remembered already.
+        ("explain_query", json!({"sql": "SELECT name, m, born FROM customers ORDER BY id"})),
+        ("explain_query", json!({"sql": "SELECT * FROM spending ORDER BY name"})),
+        ("run_sql", json!({"sql": "EXPLAIN SELECT * FROM spending ORDER BY name"})),
         ("ask_database", json!({"question": "How many customers are there?"})),
     ];
     calls

@@ -27,6 +27,9 @@ const NEVER_REACHED: Duration = Duration::from_secs(3);
 /// Pause before the second attempt after a connection broke while it was opened.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
+/// Maximum number of further pauses while a server closes each new connection.
+const CLOSED_PAUSES: u32 = 5;
+
 /// How long a source uses one connection less after the server accepted no more.
 const GIVEN_UP_FOR: Duration = Duration::from_secs(60);
 
@@ -328,24 +331,26 @@ impl PostgresEngine {
         } else {
             return Err(self.connect_error(error));
         }
-        match self.wait().await {
-            Err(NoConnection::Failed(error)) if self.is_full(&error) => Ok(None),
-            waited => waited.map(Some).map_err(|error| self.no_connection(error)),
+        let mut pauses = 0;
+        loop {
+            match self.wait().await {
+                Err(NoConnection::Failed(error)) if self.is_full(&error) => return Ok(None),
+                // The server may have let in another call of this source, which has not begun to read.
+                Err(NoConnection::Failed(error)) if is_closed(&error) && pauses < CLOSED_PAUSES => {
+                    pauses += 1;
+                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                }
+                waited => return waited.map(Some).map_err(|error| self.no_connection(error)),
+            }
         }
     }
 
     /// True if a server that serves other connections of this source closes a new one. PGlite's socket server has one
     /// connection, and resets the second one.
     fn is_full(&self, error: &sqlx::Error) -> bool {
-        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-        let is_closed = match error {
-            sqlx::Error::Io(error) => {
-                matches!(error.kind(), ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof)
-            }
-            sqlx::Error::Database(error) => error.code().as_deref() == Some(TOO_MANY_CONNECTIONS),
-            _ => false,
-        };
-        is_closed && Arc::strong_count(&self.reading) > 1
+        let has_too_many = error.as_database_error().and_then(|error| error.code());
+        (is_closed(error) || has_too_many.as_deref() == Some(TOO_MANY_CONNECTIONS))
+            && Arc::strong_count(&self.reading) > 1
     }
 
     /// Uses one connection less for a while. The next wait is for a connection of this source that another read returns.
@@ -507,4 +512,11 @@ async fn is_pgpool(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
 /// Parses a JSON array of names.
 fn names(text: &str) -> Result<Vec<String>, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// True if the server closed the connection while it was opened.
+fn is_closed(error: &sqlx::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error, sqlx::Error::Io(error)
+        if matches!(error.kind(), ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof))
 }

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use super::session::Opened;
 use super::statement::{approved, shadowed};
-use super::{OWN_PATH, PostgresEngine, catalog_check, column_rules, path_of, plain, sql_error, under_path};
+use super::{OWN_PATH, PostgresEngine, SearchPath, catalog_check, column_rules, path_of, plain, sql_error, under_path};
 use crate::database::DatabaseError;
 use crate::dialect::Dialect;
 use crate::guard::{ApprovedSql, Names, QualifiedSql, Rejection, columns};
@@ -97,6 +97,10 @@ impl PostgresEngine {
         opened: &Opened,
         approved: &ApprovedSql,
     ) -> Result<Checked, DatabaseError> {
+        if opened.path == SearchPath::Callers {
+            // The transaction began for a remembered statement. TUDB's own queries name nothing with its schema.
+            connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
+        }
         if let Some(checked) = self.look_up_plain(connection, opened, approved).await? {
             return Ok(checked);
         }

@@ -92,11 +92,10 @@ pub(super) struct Permit {
 impl OpenTransaction {
     /// Rolls back and returns the connection to the pool in the background, so the reply does not wait.
     fn finish(mut self, unread: bool) {
-        self.reading = None;
         let Some(connection) = self.connection.take() else { return };
         let (name, canceller) = (std::mem::take(&mut self.application_name), self.canceller.clone());
         let (pid, permit) = (self.opened.as_ref().map(|opened| opened.pid), self.permit.take());
-        let recent = Arc::clone(&self.recent);
+        let (recent, reading) = (Arc::clone(&self.recent), self.reading.take());
         tokio::spawn(async move {
             let mut connection = connection;
             if let (true, Some(pid)) = (unread, pid) {
@@ -105,6 +104,8 @@ impl OpenTransaction {
                 canceller.cancel(pid, &name).await;
             }
             let rolled_back = tokio::time::timeout(canceller.grace, connection.execute("ROLLBACK")).await;
+            // A read that waits for its backend is not going on.
+            drop(reading);
             if matches!(rolled_back, Ok(Ok(_))) {
                 recent.keep(connection);
             } else {

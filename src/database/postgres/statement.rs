@@ -135,7 +135,7 @@ impl PostgresEngine {
     ) -> Result<Arc<Shape>, DatabaseError> {
         let key = Shapes::key(approved, options);
         let own = |error| sql_error(error, None);
-        let mut path = opened.path;
+        let path = opened.path;
         if self.may_remember() {
             if path == SearchPath::Own && self.shapes.is_due() {
                 let now = catalog::fingerprint(connection).await.map_err(own)?;
@@ -148,12 +148,6 @@ impl PostgresEngine {
                 return Ok(shape);
             }
         }
-        if path == SearchPath::Callers {
-            // The shape was forgotten after the transaction began.
-            connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(own)?;
-            path = SearchPath::Own;
-        }
-        debug_assert_eq!(path, SearchPath::Own);
         let generation = self.shapes.generation.load(Ordering::Relaxed);
         // The result is remembered with the shape, because a change of the catalog can change what a name means.
         let mut checked = self.judged(connection, opened, approved).await?;
