@@ -18,6 +18,14 @@ impl Parser<'_> {
         {
             return self.intent.measures.push(Measure { function: None, target: Target::Rows(t) });
         }
+        // "customers and their number of orders": one count for each customer.
+        let before = self.low(start.wrapping_sub(1));
+        if matches!(before, "and their" | "and its" | "their" | "its" | "with their" | "with its")
+            && self.intent.keys.is_empty()
+            && let Some(t) = self.intent.entities.pop()
+        {
+            self.intent.keys.push(Key::Table(t));
+        }
         // "phone number of": no count.
         if self.low(start).starts_with("number")
             && start > 0
@@ -126,6 +134,7 @@ impl Parser<'_> {
     }
 
     pub(super) fn keys(&mut self) {
+        self.intent.is_ranked_in_groups |= self.intent.rank.is_some() && !self.intent.entities.is_empty();
         if !self.aggregated() && self.intent.rank.is_none() {
             // "the name of each singer" lists all of them; "orders per channel" counts.
             let counts = !matches!(self.low(self.at - 1), low if low.ends_with("each") || low.ends_with("every"));

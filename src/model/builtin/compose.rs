@@ -30,10 +30,17 @@ impl Planner<'_> {
         }
         let (select, shape, what) =
             if intent.measures.is_empty() && !ranked { self.list()? } else { self.aggregates()? };
+        if let Some(word) = intent.denied_by.as_ref().filter(|_| !self.has_denied) {
+            self.doubt(format!("\"{word}\""));
+        }
+        // "The top 3 products in each category": one list for each category would be needed.
+        if intent.is_ranked_in_groups {
+            self.doubt("a ranking within each group");
+        }
         let mut tables = vec![select.root];
         tables.extend(select.joins.iter().map(|edge| edge.parent));
         for condition in &select.conditions {
-            if let Condition::Exists(inner) | Condition::Counted(inner, ..) = condition {
+            if let Condition::Exists(inner) | Condition::NotExists(inner) | Condition::Counted(inner, ..) = condition {
                 tables.push(inner.root);
                 tables.extend(inner.joins.iter().map(|edge| edge.parent));
             }

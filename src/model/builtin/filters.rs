@@ -150,6 +150,14 @@ impl Planner<'_> {
                     }
                     sub.conditions.extend(conditions);
                 }
+                // A denial is clear where it is about the only condition.
+                let is_alone = intent.filters.is_empty() && intent.having.is_empty() && intent.window.is_none();
+                if is_alone && sub.conditions.is_empty() && intent.denied_by.is_some() && !self.has_denied {
+                    self.has_denied = true;
+                    self.said.push(format!("without a matching row of {}", self.schema.bare(sub.root)));
+                    out.push(Condition::NotExists(sub));
+                    continue;
+                }
                 self.said.push(format!("with a matching row of {}", self.schema.bare(sub.root)));
                 out.push(Condition::Exists(sub));
             }

@@ -123,6 +123,10 @@ pub(super) struct Intent {
     pub verbs: Vec<String>,
     /// "which cities" asks for the different ones.
     pub which_column: bool,
+    /// Whether a ranking is asked for within each group.
+    pub is_ranked_in_groups: bool,
+    /// The word that denies a condition: "customers who never ordered". It has to become a condition.
+    pub denied_by: Option<String>,
     /// Words or forms that the reading does not explain.
     pub doubts: Vec<String>,
     pub assumptions: Vec<String>,

@@ -195,6 +195,10 @@ impl Lexicon {
         let wanted = key(&stems);
         mention.tables = self.tables.get(&wanted).cloned().unwrap_or_default();
         mention.columns = self.columns.get(&wanted).cloned().unwrap_or_default();
+        // "listed" names no table `model_list`.
+        if low.ends_with("ed") {
+            mention.tables.retain(|(_, fit)| *fit + 1 >= EXACT);
+        }
         let base = mention.tables.iter().any(|(t, _)| !self.views.contains(t))
             || mention.columns.iter().any(|(at, _)| !self.views.contains(&at.0));
         if base {

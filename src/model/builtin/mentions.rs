@@ -218,7 +218,8 @@ impl Parser<'_> {
                     return self.stored(held);
                 }
             }
-            Some(Item::Quoted) => {
+            // In `abbreviations in "USA"` the text is no abbreviation.
+            Some(Item::Quoted) if !matches!(self.low(next.wrapping_sub(1)), "in" | "from" | "at") => {
                 let value = self.text(next);
                 self.at = next + 1;
                 return self.compared(column, Op::Eq, Given::Text(value));

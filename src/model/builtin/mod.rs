@@ -20,6 +20,7 @@ mod moments;
 mod parse;
 mod plan;
 mod rankings;
+mod sanity;
 mod schema;
 mod sql;
 mod synonyms;
@@ -160,8 +161,10 @@ impl Engine<'_> {
             said: Vec::new(),
             prefer: Vec::new(),
             dated: None,
+            has_denied: false,
         };
-        let Some(plan) = planner.plan().filter(|plan| !plan.select.columns.is_empty()) else { return unsure };
+        let Some(mut plan) = planner.plan().filter(|plan| !plan.select.columns.is_empty()) else { return unsure };
+        plan.doubts.extend(sanity::nonsense(&plan.select, schema).map(str::to_owned));
         if !plan.doubts.is_empty() {
             let sql = sql::write(&plan.select, schema, self.dialect);
             return Verdict::Unsure { draft: Some(Draft { sql, doubts: plan.doubts }) };

@@ -216,6 +216,20 @@ impl<'a> Parser<'a> {
                 if pronoun && !self.intent.tables.is_empty() && (verb(self.at) || self.at > 1 && verb(self.at - 2)) {
                     return;
                 }
+                // "The monthly revenue trend" is one value for each month.
+                let has_step = self.pieces.iter().any(|piece| matches!(piece.item, Item::Every(_) | Item::Unit(_)));
+                if has_step && matches!(self.low(self.at - 1), "trend" | "trends") {
+                    return;
+                }
+                let denies = matches!(
+                    self.low(self.at - 1),
+                    "never" | "without" | "no" | "not" | "don't" | "didn't" | "doesn't"
+                );
+                let first = self.intent.denied_by.is_none() && !self.intent.tables.is_empty();
+                if matches!(cue, Cue::Beyond) && denies && first {
+                    self.intent.denied_by = Some(word);
+                    return;
+                }
                 self.doubt(format!("\"{word}\""));
             }
         }

@@ -40,6 +40,8 @@ pub(super) struct Planner<'a> {
     pub prefer: Vec<usize>,
     /// The date column, once it is picked.
     pub dated: Option<At>,
+    /// Whether the denial of the question became a condition.
+    pub has_denied: bool,
 }
 
 /// What is asked, resolved: columns shown, groups, measures.
@@ -145,7 +147,12 @@ impl<'a> Planner<'a> {
         let name = matches!(column.text.to_lowercase().as_str(), "name" | "names");
         if let Some(t) = t.filter(|t| name && !column.candidates.iter().any(|(at, fit)| at.0 == *t && *fit >= 3)) {
             let display = self.schema.display(t);
-            let named = |at: &At| name_words(&self.schema.column(*at).name).iter().any(|word| word.contains("name"));
+            // `airlines.Airline` is a name too.
+            let own = singulars(self.schema.bare(t));
+            let named = |at: &At| {
+                let column = &self.schema.column(*at).name;
+                name_words(column).iter().any(|word| word.contains("name")) || singulars(column) == own
+            };
             if !display.is_empty() && display.iter().all(named) {
                 return display;
             }

@@ -155,6 +155,13 @@ impl<'a> Schema<'a> {
                 return vec![*at];
             }
         }
+        // `airlines.Airline`.
+        let same = visible
+            .iter()
+            .find(|(at, column)| self.holds(*at) == Holds::Text && !self.is_key(*at) && singulars(&column.name) == own);
+        if let Some((at, _)) = same {
+            return vec![*at];
+        }
         let first = visible
             .iter()
             .find(|(_, column)| matches!(column.name.to_lowercase().as_str(), "first_name" | "firstname"));

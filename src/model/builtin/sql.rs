@@ -44,6 +44,7 @@ pub(super) enum Condition {
         top: Box<Condition>,
     },
     Exists(Inner),
+    NotExists(Inner),
     Counted(Inner, Expr, Op, f64),
 }
 
@@ -85,7 +86,10 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn select(&mut self, select: &Select) -> String {
-        let inner = select.conditions.iter().any(|c| matches!(c, Condition::Exists(_) | Condition::Counted(..)));
+        let inner = select
+            .conditions
+            .iter()
+            .any(|c| matches!(c, Condition::Exists(_) | Condition::NotExists(_) | Condition::Counted(..)));
         if !select.joins.is_empty() || inner {
             self.alias(select.root);
             for edge in &select.joins {
@@ -221,6 +225,7 @@ impl Writer<'_> {
                 )
             }
             Condition::Exists(inner) => format!("EXISTS ({})", self.inner(inner, "1", None)),
+            Condition::NotExists(inner) => format!("NOT EXISTS ({})", self.inner(inner, "1", None)),
             Condition::Counted(inner, count, op, value) => {
                 format!("({}) {} {}", self.inner(inner, "", Some(count)), op.sql(), number(*value))
             }

@@ -216,11 +216,28 @@ fn equal_dates_are_a_choice() {
 }
 
 #[test]
+fn a_denial_is_about_rows_of_another_table() {
+    let sql = sql("products without reviews");
+    assert!(
+        sql.ends_with("FROM products p WHERE NOT EXISTS (SELECT 1 FROM reviews r WHERE r.product_id = p.id)"),
+        "{sql}"
+    );
+    for question in ["Which customers have not ordered?", "customers who never ordered", "customers with no orders"] {
+        let sql = self::sql(question);
+        assert!(sql.ends_with("NOT EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = c.id)"), "{question}: {sql}");
+    }
+    let counted = self::sql("list customers and their number of orders");
+    assert!(counted.contains("GROUP BY"), "{counted}");
+}
+
+#[test]
 fn abstains() {
     for question in [
         "How many unicorns are there?",
-        "products without reviews",
-        "Which customers have not ordered?",
+        "products without reviews of Bern",
+        "orders that are not shipped",
+        "top 3 products by revenue in each category",
+        "How many products are available?",
         "Why did sales drop last month?",
         "What percentage of orders were cancelled?",
         "customers who bought both Books and Garden",
@@ -228,7 +245,8 @@ fn abstains() {
         "What is the salary of each customer?",
         "customers except those in Bern",
         "What about those in Bern?",
-        "sales trend by month",
+        "sales trend",
+        "List the names of customers and their emails in 'Bern'",
         "How many customers have a newsletter?",
         "List the phone numbers of customers",
         "Compare sales this year and last year",
@@ -347,4 +365,48 @@ fn a_thousand_tables_are_read_alike() {
     assert_eq!(verdict, ask(question));
     // Generous: a debug build on a busy machine.
     assert!(spent.as_secs() < 5, "{spent:?}");
+}
+
+/// Boats of harbours. The label of a boat has the name of its table, and a word of a table's name is also a verb.
+fn harbours() -> Snapshot {
+    Snapshot::of(vec![
+        table("harbours", &["id integer", "name text", "depth numeric"], &[]),
+        table(
+            "boat",
+            &[
+                "uid integer",
+                "Boat text",
+                "harbour_id integer",
+                "If_first_boat text = F|T",
+                "length numeric",
+                "built_by text = Ann Lee|Bo Ek",
+            ],
+            &[("harbour_id", "harbours", "id")],
+        ),
+        table("price_list", &["id integer", "boat_id integer", "price numeric"], &[("boat_id", "boat", "uid")]),
+    ])
+}
+
+#[test]
+fn a_query_that_cannot_be_meant_is_no_answer() {
+    let ask = |question: &str| read(question, &harbours(), Dialect::Sqlite, date!(2026 - 11 - 22));
+    let sure = |question: &str| match ask(question) {
+        Verdict::Sure(reading) => reading.sql,
+        other => panic!("{question}: {other:?}"),
+    };
+    assert_eq!(sure("How many harbours are listed?"), "SELECT COUNT(*) AS number_of_harbours FROM harbours");
+    assert_eq!(sure("What is the average length across all boats?"), "SELECT AVG(length) AS average_length FROM boat");
+    assert_eq!(sure("Which boat has length 12?"), "SELECT Boat FROM boat WHERE length = 12");
+    for question in
+        ["For each harbour, list its id and how many harbours it has", "What is the number of built by Ann Lee?"]
+    {
+        let verdict = ask(question);
+        let counted = match &verdict {
+            Verdict::Sure(reading) => {
+                reading.sql.contains("COUNT(DISTINCT built_by)") || reading.sql.contains("GROUP BY id")
+            }
+            _ => false,
+        };
+        assert!(!counted, "{question}: {verdict:?}");
+    }
 }

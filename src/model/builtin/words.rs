@@ -191,8 +191,8 @@ pub(super) fn cue(words: &str) -> Option<Cue> {
         "bottom" | "worst" | "least popular" => Top { desc: false },
         "per" | "each" | "every" | "for each" | "for every" | "in each" | "of each" | "from each" | "by each"
         | "at each" | "on each" | "to each" | "with each" | "grouped by" | "group by" | "broken down by"
-        | "split by" | "in every" | "of every" | "across" | "for each different" | "each different" | "grouped per"
-        | "per each" | "breakdown by" => Each,
+        | "split by" | "in every" | "of every" | "across" | "for each different" | "each different"
+        | "for different" | "by different" | "across different" | "grouped per" | "per each" | "breakdown by" => Each,
         "by" => By,
         "ordered by"
         | "order by"
@@ -315,10 +315,11 @@ pub(super) fn cue(words: &str) -> Option<Cue> {
         | "performs" | "performing" | "happened" | "happen" | "occurred" | "occur" | "occurring" | "took place"
         | "take place" | "taken place" | "held" | "exist" | "exists" | "there are" | "operated" | "conducted"
         | "participated" | "participate" | "attended" | "contained" | "registered" | "recorded" | "stored"
-        | "given" | "got" | "received" | "came from" | "stay" | "reside" | "resides" | "residing" | "made by"
-        | "appear" | "appears" | "work" | "works" | "working" | "bought" | "buy" | "sold" | "sell" | "purchased"
-        | "used" | "earned" | "generated" | "brought" | "brought in" | "paid" | "issued" | "brings" | "bring"
-        | "wrote" | "write" | "writes" | "written" | "gave" | "get" | "gets" | "contributed" | "contributes" => Verb,
+        | "listed" | "across all" | "over all" | "given" | "got" | "received" | "came from" | "stay" | "reside"
+        | "resides" | "residing" | "made by" | "appear" | "appears" | "work" | "works" | "working" | "bought"
+        | "buy" | "sold" | "sell" | "purchased" | "used" | "earned" | "generated" | "brought" | "brought in"
+        | "paid" | "issued" | "brings" | "bring" | "wrote" | "write" | "writes" | "written" | "gave" | "get"
+        | "gets" | "contributed" | "contributes" => Verb,
         "that" | "whose" | "where" | "when" => Relative,
         "going by" => GoingBy,
         "the"
@@ -402,10 +403,7 @@ pub(super) fn cue(words: &str) -> Option<Cue> {
         | "the substring"
         | "the word"
         | "respective"
-        | "complete"
         | "entire"
-        | "existing"
-        | "available"
         | "these"
         | "those"
         | "hello"
@@ -416,7 +414,6 @@ pub(super) fn cue(words: &str) -> Option<Cue> {
         | "just"
         | "corresponding"
         | "associated"
-        | "related"
         | "matching"
         | "the total of the"
         | "what's"
