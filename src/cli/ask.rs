@@ -33,6 +33,9 @@ pub(super) struct Ask {
     /// Print the tool's JSON
     #[arg(long)]
     json: bool,
+    /// Print the schema when a question is not answered
+    #[arg(long)]
+    verbose: bool,
 }
 
 impl Ask {
@@ -66,14 +69,14 @@ impl Ask {
         if self.json {
             say(&reply.json);
         } else {
-            tell(&words(&serde_json::from_str(&reply.json).unwrap_or_default()));
+            tell(&words(&serde_json::from_str(&reply.json).unwrap_or_default(), self.verbose));
         }
         if reply.is_error { NO } else { DONE }
     }
 }
 
 /// The reply as text for a person.
-fn words(reply: &Value) -> String {
+fn words(reply: &Value, is_verbose: bool) -> String {
     let text = |name: &str| reply.get(name).and_then(Value::as_str).unwrap_or_default();
     let list = |name: &str| reply.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let mut parts: Vec<String> = Vec::new();
@@ -103,15 +106,10 @@ fn words(reply: &Value) -> String {
             }
         }
         "needs_sql" => {
-            parts.push(text("message").to_owned());
-            parts.push(text("schema").to_owned());
-            if let Some(draft) = reply.get("draft") {
-                parts.push(format!("Draft: {}", draft.get("sql").and_then(Value::as_str).unwrap_or_default()));
-                for doubt in draft.get("doubts").and_then(Value::as_array).into_iter().flatten() {
-                    parts.push(format!("Doubt: {}", doubt.as_str().unwrap_or_default()));
-                }
+            parts.push(not_answered(reply));
+            if is_verbose {
+                parts.push(text("schema").to_owned());
             }
-            parts.push("Finish it with: tudb sql \"STATEMENT\"".into());
         }
         _ => {
             if !text("sql").is_empty() {
@@ -125,6 +123,25 @@ fn words(reply: &Value) -> String {
     }
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
+}
+
+/// A question that was handed back, in at most three lines: what was not understood, the nearest statement, and what
+/// helps.
+fn not_answered(reply: &Value) -> String {
+    let doubts = reply.pointer("/draft/doubts").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let doubts: Vec<&str> = doubts.iter().filter_map(Value::as_str).collect();
+    let mut lines = vec![match doubts.as_slice() {
+        [] => "This question is not understood.".to_owned(),
+        doubts => format!("Not understood: {}.", doubts.join("; ")),
+    }];
+    // With several doubts, the draft says something else than the question.
+    if let Some(draft) = reply.pointer("/draft/sql").and_then(Value::as_str).filter(|_| doubts.len() == 1) {
+        lines.push(format!("Nearest statement: {draft}"));
+    }
+    let names = "Name tables and columns in the question, write SQL (tudb sql \"STATEMENT\"), or set up a model \
+                 (docs/models.md). --verbose shows the schema.";
+    lines.push(names.to_owned());
+    lines.join("\n")
 }
 
 /// The error of a reply: `code: message`, and the hint on the next line.

@@ -18,7 +18,15 @@ fn ask_prints_answer_table_sql_and_receipt() {
     let text = home.say(&["ask", "Who are the best customers?", "--choice", &choice]);
     assert!(text.contains("SQL: SELECT"), "{text}");
     let text = home.say(&["ask", "Why is the sky blue?"]);
-    assert!(text.contains("tudb sql"), "{text}");
+    assert!(text.contains("tudb sql") && !text.contains("order_items("), "{text}");
+    assert!(home.say(&["ask", "Why is the sky blue?", "--verbose"]).contains("order_items("));
+    let text = home.say(&["ask", "How many grumpy customers are there?"]);
+    assert!(
+        text.contains("Not understood: the word \"grumpy\"") && text.contains("Nearest statement: SELECT"),
+        "{text}"
+    );
+    let text = home.say(&["ask", "Which grumpy customers bought a zeppelin?"]);
+    assert!(!text.contains("Nearest statement"), "{text}");
 }
 
 #[test]
