@@ -3,6 +3,7 @@
 //! maximum number of model calls.
 
 mod outcomes;
+mod stored_values;
 mod tool_uses;
 mod verdicts;
 
@@ -113,6 +114,8 @@ impl Question<'_> {
         let is_large = self.snapshot.tables.len() > BUILTIN_TABLES;
         let narrow = (!is_language_model && is_large)
             .then(|| schema_context::narrowed(self.snapshot, self.index, self.reading(), BUILTIN_TABLES));
+        let read = narrow.as_ref().unwrap_or(self.snapshot);
+        let found = if is_language_model { Vec::new() } else { self.stored_values(read).await };
         let system = prompt::system(self.dialect, config.send_rows);
         let said = self.notes.map(ContextFile::text).unwrap_or_default();
         let schema = prompt::schema(&context.text, context.whole, &said);
@@ -143,7 +146,8 @@ impl Question<'_> {
                 messages: &messages,
                 deadline: self.deadline.checked_sub(CLOSING_TIME).unwrap_or(self.deadline),
                 question: self.reading(),
-                snapshot: narrow.as_ref().unwrap_or(self.snapshot),
+                snapshot: read,
+                found: &found,
                 dialect: self.dialect,
                 today: self.today,
             };

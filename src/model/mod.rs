@@ -82,6 +82,8 @@ pub struct TurnRequest<'a> {
     /// This field and those below are for the built-in answerer.
     pub question: &'a str,
     pub snapshot: &'a Snapshot,
+    /// Stored values that stand in the question and that the snapshot does not know.
+    pub found: &'a [builtin::Found],
     pub dialect: Dialect,
     pub today: time::Date,
 }

@@ -8,7 +8,8 @@ use super::{Block, Message, StopReason, Turn, TurnRequest, Usage};
 /// Returns a turn of the built-in answerer. The first turn is a statement, a clarification or a hand-back. After a
 /// statement that ran, the next turn is the answer; after a statement that failed, it is a hand-back.
 pub(super) fn turn(request: &TurnRequest<'_>) -> Turn {
-    let verdict = builtin::read(request.question, request.snapshot, request.dialect, request.today);
+    let verdict =
+        builtin::read_with(request.question, (request.snapshot, request.found), request.dialect, request.today);
     let outcome = match request.messages.last() {
         Some(Message::Results(results)) => results.last(),
         _ => None,

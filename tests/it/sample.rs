@@ -204,3 +204,49 @@ fn the_sample_is_rebuilt_when_its_day_is_over_and_kept_otherwise() {
     let stamp = &shell(&path, "PRAGMA user_version")[0][0];
     assert_ne!(stamp, "20200101");
 }
+
+/// Names that the snapshot does not know are looked up: whole ones, and the only one that begins with the words.
+#[test]
+fn names_of_rows_are_looked_up() {
+    let home = Home::new("stored-values");
+    let mut server = home.serve();
+    for (question, sql) in [
+        ("What is the price of the Burr Grinder?", "SELECT price FROM products WHERE name = 'Burr Grinder No. 3'"),
+        ("email of Anke Böhm", "SELECT email FROM customers WHERE name = 'Anke Böhm'"),
+    ] {
+        let reply = server.call("ask_database", json!({"question": question}));
+        assert_eq!(reply["sql"], sql, "{question}: {reply}");
+        assert_eq!(reply["row_count"], 1, "{question}: {reply}");
+    }
+    // Several customers are called so. No answer is better than the wrong one.
+    let several = server.call("ask_database", json!({"question": "email of Anke"}));
+    assert_eq!(several["status"], "needs_sql", "{several}");
+    drop(server);
+    // A look-up is a statement of the question, with a record of its own.
+    let trail = home.say(&["audit", "show", "--last", "40", "--json"]);
+    assert!(trail.contains("lower(name) IN") && trail.contains("burr grinder"), "{trail}");
+}
+
+/// A masked or denied column is searched for nothing.
+#[test]
+fn the_look_up_of_names_obeys_the_rules() {
+    let home = Home::new("stored-rules");
+    let path = home.scratch.path("tudb.toml");
+    std::fs::write(&path, "[sources.main]\nmask = [\"customers.name\"]\ndeny = [\"customers.email\", \"reviews\"]\n")
+        .unwrap();
+    let home = home.set("TUDB_CONFIG", path.display());
+    let mut server = home.serve();
+    let reply = server.call("ask_database", json!({"question": "orders of Anke Böhm"}));
+    assert_ne!(reply["status"], "success", "{reply}");
+    drop(server);
+    let trail = home.say(&["audit", "show", "--last", "40", "--json"]);
+    let looked: Vec<&str> = trail.lines().filter(|line| line.contains("lower(")).collect();
+    assert!(!looked.is_empty(), "{trail}");
+    for line in looked {
+        assert!(
+            !line.contains("email") && !line.contains("FROM reviews") && !line.contains("lower(name) IN")
+                || line.contains("FROM products"),
+            "{line}"
+        );
+    }
+}

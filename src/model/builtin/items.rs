@@ -52,6 +52,23 @@ pub(super) fn pieces(tokens: &[Token], lexicon: &Lexicon, today: Date) -> Vec<Pi
     out
 }
 
+/// Whether pieces next to each other may be a stored value: a word among them is unknown, quoted or in capitals, and the
+/// first and the last are no words of the grammar.
+pub(super) fn may_be_value(part: &[Piece]) -> bool {
+    let is_name = |piece: &Piece| match &piece.item {
+        Item::Unknown | Item::Quoted => true,
+        Item::Mention(mention) => piece.capital && mention.values.is_empty(),
+        _ => false,
+    };
+    let is_edge = |piece: Option<&Piece>| {
+        piece.is_some_and(|piece| {
+            matches!(piece.item, Item::Unknown | Item::Quoted | Item::Mention(_) | Item::Number(_))
+        })
+    };
+    let breaks = |piece: &Piece| matches!(piece.item, Item::Comma | Item::End);
+    part.iter().any(is_name) && is_edge(part.first()) && is_edge(part.last()) && !part.iter().any(breaks)
+}
+
 fn item_at(tokens: &[Token], i: usize, token: &Token, lexicon: &Lexicon, today: Date, opens: bool) -> (Item, usize) {
     match token.kind {
         TokenKind::Quoted => return (Item::Quoted, 1),

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::Found;
 use super::schema::{At, Schema};
 use super::synonyms::{country_of, is_filler_of_names, synonym};
 use super::text::{Stems, Token, TokenKind, name_words};
@@ -45,7 +46,7 @@ pub(super) struct Lexicon {
 }
 
 impl Lexicon {
-    pub fn new(schema: &Schema, tokens: &[Token], stems: &Stems) -> Self {
+    pub fn new(schema: &Schema, found: &[Found], tokens: &[Token], stems: &Stems) -> Self {
         let mut asked: HashSet<String> = HashSet::new();
         let mut starts: HashSet<(char, char)> = HashSet::new();
         for token in tokens {
@@ -90,6 +91,9 @@ impl Lexicon {
                     }
                 }
             }
+        }
+        for Found { at, value, phrase } in found {
+            lexicon.values.entry(plain(phrase)).or_default().push((*at, value.clone()));
         }
         lexicon
     }

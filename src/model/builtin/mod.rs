@@ -94,8 +94,60 @@ const LONGEST_TOKENS: usize = 80;
 /// Maximum bytes of a question.
 const LONGEST_BYTES: usize = 4_096;
 
-/// Reads a question against a schema. Any text is allowed. A question that is not simple gives [`Verdict::Unsure`].
+/// A stored value that a look-up found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its table and column in the snapshot.
+    pub at: (usize, usize),
+    pub value: String,
+    /// The words of the question, in lower case. The value is these words, or the only one that begins with them.
+    pub phrase: String,
+}
+
+/// Maximum number of pieces of a phrase.
+const LONGEST_PHRASE: usize = 5;
+
+/// Maximum number of phrases of a question.
+const MOST_PHRASES: usize = 24;
+
+/// Returns the phrases of a question that may be stored values, in lower case: those with a word that the schema and its
+/// known values do not explain, or with a name in capitals.
+pub fn phrases(question: &str, snapshot: &Snapshot, today: time::Date) -> Vec<String> {
+    if question.len() > LONGEST_BYTES {
+        return Vec::new();
+    }
+    let stems = text::Stems::new();
+    let tokens = text::tokens(question, &stems);
+    if tokens.len() > LONGEST_TOKENS {
+        return Vec::new();
+    }
+    let schema = schema::Schema::new(snapshot);
+    let pieces = items::pieces(&tokens, &lexicon::Lexicon::new(&schema, &[], &tokens, &stems), today);
+    let mut phrases: Vec<String> = Vec::new();
+    for from in 0..pieces.len() {
+        for length in 1..=LONGEST_PHRASE {
+            let Some(part) = pieces.get(from..from + length).filter(|part| items::may_be_value(part)) else { continue };
+            let phrase = part.iter().map(|piece| piece.low.as_str()).collect::<Vec<_>>().join(" ");
+            if (2..=80).contains(&phrase.len()) && !phrases.contains(&phrase) && phrases.len() < MOST_PHRASES {
+                phrases.push(phrase);
+            }
+        }
+    }
+    phrases
+}
+
+/// As [`read_with`], with the values of the snapshot alone.
 pub fn read(question: &str, snapshot: &Snapshot, dialect: Dialect, today: time::Date) -> Verdict {
+    read_with(question, (snapshot, &[]), dialect, today)
+}
+
+/// Reads a question against a schema. Any text is allowed. A question that is not simple gives [`Verdict::Unsure`].
+pub fn read_with(
+    question: &str,
+    (snapshot, found): (&Snapshot, &[Found]),
+    dialect: Dialect,
+    today: time::Date,
+) -> Verdict {
     let unsure = Verdict::Unsure { draft: None };
     if question.len() > LONGEST_BYTES || snapshot.tables.is_empty() {
         return unsure;
@@ -103,7 +155,7 @@ pub fn read(question: &str, snapshot: &Snapshot, dialect: Dialect, today: time::
     let stems = text::Stems::new();
     let schema = schema::Schema::new(snapshot);
     let mut graph = None;
-    let engine = Engine { schema, stems: &stems, dialect, today };
+    let engine = Engine { schema, found, stems: &stems, dialect, today };
     let verdict = engine.read(question, &mut graph);
     let Verdict::Ambiguous { message, choices } = verdict else { return verdict };
     // A choice counts only if its question has one reading, and no earlier choice has the same statement.
@@ -127,6 +179,7 @@ pub fn read(question: &str, snapshot: &Snapshot, dialect: Dialect, today: time::
 /// What stays the same for all readings of one call.
 struct Engine<'a> {
     schema: schema::Schema<'a>,
+    found: &'a [Found],
     stems: &'a text::Stems,
     dialect: Dialect,
     today: time::Date,
@@ -140,7 +193,7 @@ impl Engine<'_> {
         if tokens.is_empty() || tokens.len() > LONGEST_TOKENS {
             return unsure;
         }
-        let lexicon = lexicon::Lexicon::new(&schema, &tokens, self.stems);
+        let lexicon = lexicon::Lexicon::new(&schema, self.found, &tokens, self.stems);
         let pieces = items::pieces(&tokens, &lexicon, self.today);
         let mut intent = parse::parse(&pieces, schema);
         if intent.tables.is_empty() && intent.project.is_empty() && intent.measures.is_empty() && intent.rank.is_none()

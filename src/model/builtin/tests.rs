@@ -410,3 +410,25 @@ fn a_query_that_cannot_be_meant_is_no_answer() {
         assert!(!counted, "{question}: {verdict:?}");
     }
 }
+
+#[test]
+fn phrases_hold_what_the_schema_does_not_explain() {
+    let today = date!(2026 - 11 - 22);
+    let phrases = |question: &str| super::phrases(question, &shop(""), today);
+    assert_eq!(phrases("How many customers are there in Bern?"), Vec::<String>::new());
+    let some = phrases("price of the Burr Grinder");
+    assert!(
+        some.contains(&"burr grinder".to_owned()) && !some.iter().any(|phrase| phrase.starts_with("the ")),
+        "{some:?}"
+    );
+    assert!(phrases("orders of 'O''Hara and Sons'").iter().any(|phrase| phrase.contains("sons")));
+    assert_eq!(phrases(&"x ".repeat(5_000)), Vec::<String>::new());
+    let found = [super::Found { at: (2, 1), value: "Burr Grinder No. 3".into(), phrase: "burr grinder".into() }];
+    let shop = shop("");
+    let name = shop.tables.iter().position(|table| table.name == "products").unwrap();
+    let column = shop.tables[name].columns.iter().position(|column| column.name == "name").unwrap();
+    let found = found.map(|one| super::Found { at: (name, column), ..one });
+    let verdict = super::read_with("price of the Burr Grinder", (&shop, &found), Dialect::Sqlite, today);
+    let Verdict::Sure(reading) = verdict else { panic!("{verdict:?}") };
+    assert!(reading.sql.ends_with("WHERE name = 'Burr Grinder No. 3'"), "{}", reading.sql);
+}
