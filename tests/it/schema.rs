@@ -493,10 +493,12 @@ fn today_is_the_date_in_the_time_zone_of_the_source() {
         let (database, url) = postgres.database("today");
         postgres.script(&database, "CREATE TABLE orders (id int PRIMARY KEY, placed_on date); ANALYZE orders;");
         for zone in ["Pacific/Kiritimati", "Pacific/Pago_Pago"] {
-            postgres.query(&database, &format!("ALTER DATABASE {database} SET timezone = '{zone}'"));
-            let date = || postgres.query(&database, "SELECT current_date");
+            let date = || postgres.query(&database, &format!("SELECT (now() AT TIME ZONE '{zone}')::date"));
             let before = date();
-            let mut server = Home::new("today").set("DATABASE_URL", &url).serve();
+            let home = Home::new("today");
+            let path = home.scratch.path("tudb.toml");
+            std::fs::write(&path, format!("[sources.main]\nurl = \"{url}\"\ntime_zone = \"{zone}\"\n")).unwrap();
+            let mut server = home.set("TUDB_CONFIG", path.display()).serve();
             let reply = server.call("ask_database", json!({"question": "How many orders were placed today?"}));
             let sql = reply["sql"].as_str().unwrap_or_else(|| panic!("{reply}"));
             assert!(sql.contains(before.trim()) || sql.contains(date().trim()), "{zone} {before}: {sql}");
