@@ -4,7 +4,7 @@ bin=$(find /usr/lib/postgresql -name initdb -type f 2>/dev/null | sort -V | tail
 [ -n "$bin" ] || { echo "PostgreSQL's initdb is not in /usr/lib/postgresql" >&2; exit 1; }
 data=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || kill -INT "$server" 2>/dev/null; wait 2>/dev/null; rm -rf "$data"' EXIT
+trap '[ -z "$server" ] || kill -INT "$server" 2>/dev/null; sleep 1; rm -rf "$data"' EXIT
 as_user() { "$@"; }
 if [ "$(id -u)" = 0 ]; then
   # PostgreSQL refuses root.
@@ -17,3 +17,5 @@ as_user "$bin/postgres" -D "$data/data" -p "$port" -c unix_socket_directories= >
 server=$!
 psql() { "$bin/psql" -q -h 127.0.0.1 -p "$port" -U postgres -v ON_ERROR_STOP=1 "$@"; }
 for _ in $(seq 100); do psql -c 'SELECT 1' > /dev/null 2>&1 && break; sleep 0.1; done
+# The job is the shell that started the server, not the server.
+server=$(head -n 1 "$data/data/postmaster.pid")
