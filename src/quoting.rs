@@ -65,6 +65,15 @@ pub fn names_function_or_type(word: &str) -> bool {
     holds(POSTGRES_FUNCTION_OR_TYPE, word)
 }
 
+/// Returns the name of a table in a snapshot as a statement has to write it. PostgreSQL's snapshot already quotes it, with
+/// its schema.
+pub fn table(dialect: Dialect, table: &str) -> String {
+    match dialect {
+        Dialect::Postgresql => table.to_owned(),
+        Dialect::Sqlite => name(dialect, table),
+    }
+}
+
 /// Returns a name as a statement has to write it: in double quotes if the database would change its case, read it as a
 /// keyword, or not accept its characters.
 pub fn name(dialect: Dialect, name: &str) -> String {

@@ -53,7 +53,7 @@ pub fn with_names(
             match near.as_slice() {
                 [] => "`list_tables` shows all tables; its search finds one by a word.".to_owned(),
                 names => {
-                    let written: Vec<String> = names.iter().map(|name| table(dialect, name)).collect();
+                    let written: Vec<String> = names.iter().map(|name| quoting::table(dialect, name)).collect();
                     format!("Did you mean {}?{}", written.join(" or "), quoting(dialect, wanted, names))
                 }
             }
@@ -77,7 +77,7 @@ pub fn with_names(
         }
         About::Ambiguous(wanted) => {
             let having = read.iter().filter(|table| table.columns.iter().any(|column| column.name == wanted));
-            let names: Vec<String> = having.map(|found| table(dialect, &found.name)).collect();
+            let names: Vec<String> = having.map(|found| quoting::table(dialect, &found.name)).collect();
             format!(
                 "Write the table or its alias before the column; {} have {}.",
                 names.join(" and "),
@@ -158,11 +158,6 @@ fn is_same_table(written: &str, known: &str) -> bool {
         || written.rsplit_once('.').is_some_and(|(_, table)| table == known)
 }
 
-/// Returns a table name as a statement has to write it. PostgreSQL's catalog already contains it in this form.
-fn table(dialect: Dialect, name: &str) -> String {
-    if dialect == Dialect::Sqlite { quoting::name(dialect, name) } else { name.to_owned() }
-}
-
 /// Returns the hint on upper case, if only the case differs between a name and a near one.
 fn quoting(dialect: Dialect, wanted: &str, near: &[&str]) -> &'static str {
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().replace('"', "");
@@ -192,7 +187,7 @@ fn push_columns(hint: &mut String, dialect: Dialect, table: &TableDescription, w
     if hint.len() > MOST_LIST_BYTES {
         return;
     }
-    let _ = write!(hint, " {} has ", self::table(dialect, &table.name));
+    let _ = write!(hint, " {} has ", quoting::table(dialect, &table.name));
     for (index, column) in table.columns.iter().enumerate() {
         if hint.len() > MOST_LIST_BYTES {
             let _ = write!(hint, ", and {} more: see describe_table", table.columns.len() - index);

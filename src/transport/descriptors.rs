@@ -5,8 +5,10 @@ use std::io::Write;
 use std::sync::Arc;
 
 /// Moves standard input and output to new descriptors. From here on, what a dependency prints goes to stderr, and a
-/// child process (a password command) has an empty input. The last part is the output once more, where it is a file of
-/// its own.
+/// child process (a password command) has an empty input.
+///
+/// Returns the input, the output for the writer thread, and the output for lines that are written without that thread.
+/// The last is `None` if the descriptors could not be moved.
 #[cfg(unix)]
 pub(super) fn descriptors() -> (std::io::Result<File>, Box<dyn Write + Send>, Option<Arc<File>>) {
     use std::os::fd::AsFd;

@@ -21,8 +21,8 @@ const MOST_ROWS: i64 = 1_000_000;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Question<'_> {
-    /// Returns the stored values that stand in the question and that the snapshot does not know. Each search is a statement
-    /// with a record of its own. A search that fails finds nothing.
+    /// Returns stored values that the question contains and the snapshot does not know. Each search is a statement with a
+    /// record of its own. A search that fails finds nothing.
     pub(super) async fn stored_values(&self, snapshot: &Snapshot) -> Vec<Found> {
         let phrases = builtin::phrases(self.reading(), snapshot, self.today);
         let end = (Instant::now() + PATIENCE).min(self.deadline);
@@ -83,11 +83,7 @@ impl Question<'_> {
             .filter(|phrase| phrase.contains(' ') && !phrase.contains(['%', '_', '\\']))
             .map(|phrase| quoting::literal(&format!("{phrase} %")))
             .collect();
-        // On PostgreSQL, the snapshot already quotes table names where SQL needs it.
-        let name = match self.dialect {
-            Dialect::Postgresql => table.name.clone(),
-            Dialect::Sqlite => quoting::name(self.dialect, &table.name),
-        };
+        let name = quoting::table(self.dialect, &table.name);
         let one = |(number, column): &(usize, &Column)| {
             let column = quoting::name(self.dialect, &column.name);
             let begins: String =

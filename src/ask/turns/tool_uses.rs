@@ -165,11 +165,7 @@ impl Question<'_> {
             .find(|known| known.name == column)
             .ok_or_else(|| unknown(format!("the table has no column {column:?}"), nearest(column, columns, 3)))?;
         let quoted = quoting::name(self.dialect, &known_column.name);
-        // On PostgreSQL, the snapshot already quotes table names where SQL needs it.
-        let table = match self.dialect {
-            Dialect::Postgresql => known.name.clone(),
-            Dialect::Sqlite => quoting::name(self.dialect, &known.name),
-        };
+        let table = quoting::table(self.dialect, &known.name);
         let request = RunSql {
             sql: format!("SELECT DISTINCT {quoted} FROM {table} WHERE {quoted} IS NOT NULL LIMIT {SAMPLE}"),
             max_rows: Some(SAMPLE),

@@ -112,13 +112,18 @@ const LIST: &str = concat!(
         FROM page p JOIN visible v USING (oid) JOIN pg_catalog.pg_class c USING (oid)), '[]'))::text"
 );
 
+macro_rules! kept_plans {
+    () => {
+        "SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0"
+    };
+}
+
+/// Settings for queries by name. Their plan is kept for all values, because planning them takes longer than running them.
+const KEPT_PLANS: &str = kept_plans!();
+
 /// Settings for catalog queries. Such a query takes milliseconds. JIT compilation, or starting parallel workers, would
 /// take longer. The opening message sets `plan_cache_mode` for the look-up of names. These settings undo that.
-pub(super) const PLAIN_PLANS: &str = "SET LOCAL plan_cache_mode = DEFAULT; SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
-
-/// The same settings for queries by name, whose plan is kept for all values: planning them takes longer than running them.
-const KEPT_PLANS: &str =
-    "SET LOCAL quote_all_identifiers = off; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0";
+pub(super) const PLAIN_PLANS: &str = concat!("SET LOCAL plan_cache_mode = DEFAULT; ", kept_plans!());
 
 /// Tables that match a name. $1 schema or NULL, $2 table, $3 whether the search is case-sensitive.
 const FIND: &str = "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname)

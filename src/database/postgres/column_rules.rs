@@ -173,7 +173,7 @@ const ORIGINS: &str = "SELECT u.place - 1, n.nspname::text, c.relname::text, a.a
 /// Compares the columns that the server says a result has with the positions that will be masked. The guard computes the
 /// positions from the text; this finds a mistake in them.
 ///
-/// `origins` has the table and the column's number of each column of the result that is a column of a table.
+/// For each column of the result, `origins` has the table and the column's number there. `None` for a computed value.
 ///
 /// # Errors
 ///

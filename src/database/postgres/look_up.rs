@@ -98,7 +98,8 @@ impl PostgresEngine {
         approved: &ApprovedSql,
     ) -> Result<Checked, DatabaseError> {
         if opened.path == SearchPath::Callers {
-            // The transaction began for a remembered statement. TUDB's own queries name nothing with its schema.
+            // The transaction began for a remembered statement. TUDB's own queries call functions without a schema, so
+            // they must not run under the caller's path.
             connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
         }
         if let Some(checked) = self.look_up_plain(connection, opened, approved).await? {

@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 /// How long an unused connection is kept out of the pool.
 const KEPT: Duration = Duration::from_secs(1);
 
-/// Time between two connections that go back to the pool although they are in use all the time. The pool closes a
-/// connection that has become too old.
+/// Interval at which a connection goes back to the pool even if calls follow each other without a pause. Only the pool
+/// closes connections that are too old.
 const THROUGH_THE_POOL_EVERY: Duration = Duration::from_secs(10);
 
 /// The connections that are kept out of the pool.
