@@ -62,6 +62,8 @@ const BEGIN: &str = "BEGIN READ ONLY;SET LOCAL search_path=pg_catalog,pg_temp";
 enum SearchPath {
     /// [`OWN_PATH`], for catalog reads and for the checks before a caller's text.
     Own,
+    /// [`OWN_PATH`], for a remembered text of a caller that needs no schema of a user.
+    OwnForCaller,
     /// The path of the role or of the source's settings, for a caller's text only.
     Callers,
 }
@@ -391,6 +393,9 @@ impl PostgresEngine {
                      pg_catalog.set_config('plan_cache_mode','force_generic_plan',true),\
                      pg_catalog.set_config('search_path','{OWN_PATH}',true)"
                 ),
+                SearchPath::OwnForCaller => {
+                    format!(",pg_catalog.set_config('search_path','{OWN_PATH}',true)")
+                }
                 SearchPath::Callers => String::new(),
             },
         )

@@ -14,6 +14,9 @@ use crate::database::value::push_json_string;
 /// Time between two checks on a client that does not read.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
+/// Pause before writing again to a full output that does not block.
+const FULL: Duration = Duration::from_millis(2);
+
 /// The queue of lines, shared by all writers.
 #[derive(Clone)]
 pub(super) struct Out {
@@ -131,7 +134,9 @@ fn write_now(_output: &File, _line: &[u8]) -> Option<usize> {
     None
 }
 
-pub(super) fn write_lines(mut output: impl Write, lines: &std::sync::mpsc::Receiver<Option<String>>, unread: &Unread) {
+/// Writes the queued lines until the queue or the output is closed.
+pub(super) fn write_lines(output: impl Write, lines: &std::sync::mpsc::Receiver<Option<String>>, unread: &Unread) {
+    let mut output = Patient(output);
     while let Ok(Some(line)) = lines.recv() {
         if output.write_all(line.as_bytes()).and_then(|()| output.flush()).is_err() {
             return;
@@ -140,9 +145,63 @@ pub(super) fn write_lines(mut output: impl Write, lines: &std::sync::mpsc::Recei
     }
 }
 
+/// An output that waits if it is full. A client may have made its end of a socket or terminal non-blocking, and with it
+/// ours: the flag belongs to both.
+struct Patient<W>(W);
+
+impl<W: Write> Patient<W> {
+    fn until_done<T>(&mut self, mut attempt: impl FnMut(&mut W) -> std::io::Result<T>) -> std::io::Result<T> {
+        loop {
+            match attempt(&mut self.0) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => std::thread::sleep(FULL),
+                result => return result,
+            }
+        }
+    }
+}
+
+impl<W: Write> Write for Patient<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.until_done(|output| output.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.until_done(W::flush)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An output that is full before each byte.
+    struct Full(Vec<u8>, bool);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(std::io::ErrorKind::WouldBlock.into());
+            }
+            self.0.extend(bytes.first());
+            Ok(1)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_output_that_does_not_block_gets_whole_lines() {
+        let mut output = Full(Vec::new(), false);
+        let (lines, queue) = std::sync::mpsc::channel();
+        for line in [Some("first\n"), Some("second\n"), None] {
+            lines.send(line.map(str::to_owned)).unwrap();
+        }
+        write_lines(&mut output, &queue, &Unread::new(10));
+        assert_eq!(output.0, b"first\nsecond\n");
+    }
 
     #[test]
     fn reading_waits_for_a_client_that_does_not_read() {

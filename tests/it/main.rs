@@ -27,6 +27,7 @@ mod pooler;
 mod postgres;
 mod postgres_readable;
 mod protocol;
+mod races;
 mod rules;
 mod rules_hidden;
 mod rules_words;

@@ -15,6 +15,7 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use super::catalog::own;
+use super::look_up::tells_of_path;
 use super::lossy::{self, Lossy};
 use super::sql_error;
 use crate::database::DatabaseError;
@@ -50,9 +51,10 @@ pub(super) struct Vouched {
 impl Vouched {
     pub(super) fn new(functions: Vec<String>, extensions: Vec<String>, foreign_tables: bool) -> Self {
         let mark = uuid::Uuid::now_v7().to_string();
-        let query = format!(
-            "{REACHED} UNION ALL SELECT '{MARK}', '', '', '', '', '{mark}', NULL, '', '', false, NULL, false, {REPLACEABLE}"
-        );
+        let (path, named) = (OPEN.replace("SCHEMAS", "$11::text[]"), OPEN.replace("SCHEMAS", "$2::text[]"));
+        let conditions = format!("{path}, NULL, {named}, {REPLACEABLE}").replace("TRUSTED", TRUSTED);
+        let query =
+            format!("{REACHED} UNION ALL SELECT '{MARK}', '', '', '', '', '{mark}', NULL, '', '', {conditions}");
         let short = super::plain::query(&mark);
         Vouched { functions, extensions, foreign_tables, mark, query, short }
     }
@@ -101,17 +103,36 @@ fn too_much(schemas: &[String]) -> Refusal {
     without_users(error, schemas)
 }
 
-/// SQL condition: another user can replace a relation that the statement reads, after the check and before the
-/// statement runs. It is true for every relation that is not a table, a partitioned table or a materialized view. It is
-/// true for tables with row-level security. It is also true if the owner of the relation, or of its schema, is none of
-/// these: a superuser, `pg_database_owner`, the owner of the database.
-const REPLACEABLE: &str =
-    "EXISTS (SELECT 1 FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid
+/// The roles that can exchange everything in a database anyway: superusers, its owner, and the role that stands for the
+/// owner.
+const TRUSTED: &str = "ARRAY(SELECT o.oid FROM pg_roles o WHERE o.rolsuper OR o.rolname = 'pg_database_owner'
+    OR o.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()))";
+
+/// SQL condition: another user can replace a relation or a type that the statement reads, after the check and before the
+/// statement runs. It is true for:
+/// - relations that are not tables, partitioned tables or materialized views;
+/// - tables with row-level security;
+/// - relations whose owner, or the owner of whose schema, is not in `TRUSTED`, and such types of their columns;
+/// - types of such owners that are written with a schema;
+/// - names with a schema that mean nothing yet.
+const REPLACEABLE: &str = "(EXISTS (SELECT 1 FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid
       JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind NOT IN ('r', 'p', 'm') OR c.relrowsecurity
-      OR EXISTS (SELECT 1 FROM (VALUES (c.relowner), (n.nspowner)) w(owner) WHERE NOT EXISTS (SELECT 1 FROM pg_roles o
-        WHERE o.oid = w.owner AND (o.rolsuper OR o.rolname = 'pg_database_owner'
-          OR o.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database())))))";
+    WHERE c.relkind NOT IN ('r', 'p', 'm') OR c.relrowsecurity OR c.relowner <> ALL (TRUSTED) OR n.nspowner <> ALL (TRUSTED))
+  OR EXISTS (SELECT 1 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem
+    WHERE a.attrelid = ANY ((SELECT oids FROM reached)::oid[]) AND a.attnum > 0 AND NOT a.attisdropped AND t.oid >= 16384
+      AND (t.typowner <> ALL (TRUSTED) OR coalesce(e.typtype, t.typtype) <> 'e' AND EXISTS (SELECT 1 FROM pg_type m
+        WHERE m.oid = ANY ((SELECT oids FROM met)::oid[]) AND m.typowner <> ALL (TRUSTED))))
+  OR EXISTS (SELECT 1 FROM unnest($12::text[], $13::text[]) u(s, n) JOIN pg_namespace p ON p.nspname = u.s
+    JOIN pg_type t ON t.typnamespace = p.oid AND t.typname = u.n WHERE t.typowner <> ALL (TRUSTED))
+  OR EXISTS (SELECT 1 FROM unnest($5::text[], $6::text[]) u(s, n) WHERE u.s <> 'pg_temp' AND NOT EXISTS (SELECT 1
+      FROM pg_namespace p WHERE p.nspname = u.s AND (
+        EXISTS (SELECT 1 FROM pg_class c WHERE c.relnamespace = p.oid AND c.relname = u.n)
+        OR EXISTS (SELECT 1 FROM pg_type t WHERE t.typnamespace = p.oid AND t.typname = u.n)))))";
+
+/// SQL condition: somebody who is not in `TRUSTED` can create objects in one of the `SCHEMAS`, or create such a schema.
+const OPEN: &str = "EXISTS (SELECT 1 FROM unnest(SCHEMAS) x(name) LEFT JOIN pg_namespace n ON n.nspname = x.name
+    WHERE x.name NOT IN ('pg_catalog', 'pg_temp') AND (n.oid IS NULL OR n.nspowner <> ALL (TRUSTED) OR EXISTS (
+      SELECT 1 FROM aclexplode(n.nspacl) a WHERE a.privilege_type = 'CREATE' AND a.grantee <> ALL (TRUSTED))))";
 
 /// Value of the first column in the row that carries the mark.
 const MARK: &str = "mark";
@@ -149,6 +170,9 @@ enum Reach {
     Crowded,
     /// The schema of a relation that the statement writes without a schema.
     Found,
+    /// A column whose values are shown by the path.
+    #[serde(rename = "shown by path")]
+    ShownByPath,
 }
 
 /// One row of the look-up. Most rows describe one object that a name can mean.
@@ -164,10 +188,12 @@ struct Finding {
     extension: Option<String>,
     volatility: String,
     language: String,
+    /// In the row of [`Reach::Mark`], whether somebody who is not trusted can create objects in a schema of the path.
     takes_internals: bool,
     /// Schema of the chosen operator, or the crowded schema. `None` for other findings.
     operator_schema: Option<String>,
-    /// True if functions of several owners have the chosen name.
+    /// True if functions of several owners have the chosen name. In the row of [`Reach::Mark`], whether somebody who is not
+    /// trusted can create objects in a schema of a function that the statement writes with its schema.
     is_shared: bool,
     /// True if a user made the chosen object. In the row of [`Reach::Mark`], the value of [`REPLACEABLE`].
     is_users: bool,
@@ -179,9 +205,15 @@ pub(super) struct Harmless {
     /// Names of built-in functions for which the server could choose a user's function. The text has to write them as
     /// `pg_catalog.name`.
     pub(super) shadowed: BTreeSet<String>,
-    /// True if another user can replace a relation that the statement reads, after the check and before the statement
-    /// runs.
+    /// True if another user can replace a relation or a type that the statement reads, after the check and before the
+    /// statement runs.
     pub(super) is_replaceable: bool,
+    /// True if the statement may mean something else without the schemas of users in its path.
+    pub(super) needs_path: bool,
+    /// True if somebody who is not trusted can create objects in a schema of the path.
+    pub(super) is_path_open: bool,
+    /// True if somebody who is not trusted can create objects in a schema that is written before a function.
+    pub(super) is_function_open: bool,
     /// Relations that the statement writes without a schema, each with the schema that contains it.
     pub(super) relations: BTreeMap<String, String>,
 }
@@ -220,7 +252,7 @@ pub(super) async fn vouch(
 ) -> Result<Harmless, Refusal> {
     let mut shadowed = BTreeSet::new();
     if *names == Names::default() {
-        return Ok(Harmless::default());
+        return Ok(Harmless { needs_path: true, ..Harmless::default() });
     }
     let mut bare = names.functions.clone();
     let (mut function_schemas, mut qualified) = (Vec::new(), Vec::new());
@@ -259,6 +291,7 @@ pub(super) async fn vouch(
     let mut rows = rows.fetch(connection);
     let mut findings = Vec::new();
     let mut relations = BTreeMap::new();
+    let mut needs_path = false;
     loop {
         // The look-up can fail because of an object that another user made.
         let row = rows.try_next().await.map_err(|error| unread(sql_error(error, None), schemas))?;
@@ -274,6 +307,10 @@ pub(super) async fn vouch(
         let what = reach(&text(0)?)?;
         if what == Reach::Found {
             relations.insert(text(2)?, text(1)?);
+            continue;
+        }
+        if what == Reach::ShownByPath {
+            needs_path = true;
             continue;
         }
         findings.push(Finding {
@@ -293,7 +330,10 @@ pub(super) async fn vouch(
     }
     drop(rows);
     let before = findings.len();
-    let is_replaceable = findings.iter().any(|finding| finding.what == Reach::Mark && finding.is_users);
+    let mark = findings.iter().find(|finding| finding.what == Reach::Mark && finding.identity == vouched.mark);
+    let of_mark = |flag: &dyn Fn(&Finding) -> bool| mark.is_some_and(flag);
+    let is_replaceable = of_mark(&|mark| mark.is_users);
+    let (is_path_open, is_function_open) = (of_mark(&|mark| mark.takes_internals), of_mark(&|mark| mark.is_shared));
     findings.retain(|finding| finding.what != Reach::Mark || finding.identity != vouched.mark);
     if findings.len() + 1 != before {
         return Err(Refusal::from(DatabaseError::Sql {
@@ -305,6 +345,9 @@ pub(super) async fn vouch(
     }
     let (called, reached): (Vec<Finding>, Vec<Finding>) =
         findings.into_iter().partition(|finding| finding.what == Reach::Function);
+    needs_path |= reached.iter().any(Finding::may_depend_on_path);
+    let called_by_path: BTreeSet<String> =
+        called.iter().filter(|finding| finding.may_depend_on_path()).map(|finding| finding.chosen.1.clone()).collect();
     let (operators, reached): (Vec<Finding>, Vec<Finding>) =
         reached.into_iter().partition(|finding| finding.operator_schema.is_some());
     // The first refusal that is not about an operator, and the schemas whose harmless objects the server may choose.
@@ -371,7 +414,10 @@ pub(super) async fn vouch(
         let schemas = schemas.iter().filter(|schema| *schema != "pg_catalog" && !chosen.contains(*schema));
         return Err(Refusal { error, schemas: schemas.cloned().collect(), name: refused_name });
     }
-    let Some(mut refusal) = refused else { return Ok(Harmless { shadowed, is_replaceable, relations }) };
+    needs_path |= called_by_path.iter().any(|name| !shadowed.contains(name));
+    let Some(mut refusal) = refused else {
+        return Ok(Harmless { shadowed, is_replaceable, needs_path, is_path_open, is_function_open, relations });
+    };
     // Without the schema of a harmless operator (of `citext`, for example) the server would choose another operator
     // with another result.
     refusal.schemas = schemas.iter().filter(|schema| !chosen.contains(*schema)).cloned().collect();
@@ -429,7 +475,7 @@ impl Finding {
             matches!(self.schema.as_str(), "pg_catalog" | "information_schema") || self.schema.starts_with("pg_toast");
         let extension = self.extension.as_deref();
         let harmless = match self.what {
-            Reach::ForeignTable | Reach::Crowded | Reach::Found => false,
+            Reach::ForeignTable | Reach::Crowded | Reach::Found | Reach::ShownByPath => false,
             // The check does not find out which columns a view selects.
             Reach::RelationInside if relations::has_closed_columns(&self.schema, &self.name) => false,
             Reach::Relation | Reach::RelationInside => {
@@ -516,6 +562,16 @@ impl Finding {
             Reach::Cast | Reach::Operator | Reach::OperatorInside | Reach::OperatorClass | Reach::Lookalike
         );
         is_called_for_values && self.volatility == "i" && matches!(self.language.as_str(), "c" | "internal")
+    }
+
+    /// True if the object is found by the path, or may look up names itself when it runs. Built-in functions that do so are
+    /// known by name ([`super::look_up`]); a view of the catalog may call them.
+    fn may_depend_on_path(&self) -> bool {
+        let is_built_in = |schema: &str| schema == "pg_catalog" && self.operator_schema.is_none();
+        matches!(self.what, Reach::Relation | Reach::RelationInside)
+            || !is_built_in(&self.chosen.0)
+            || tells_of_path(&self.chosen.1)
+            || !is_built_in(&self.schema)
     }
 
     fn chosen_name(&self) -> String {

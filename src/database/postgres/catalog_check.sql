@@ -6,6 +6,8 @@
 -- for; $12 and $13 schemas and names of types that are
 -- written with a schema; $10 whether foreign tables are refused; $11 the schemas of the caller's path, in order.
 --
+-- A pair of $5 and $6 with a schema may also be a type.
+--
 -- Columns: kind of finding; schema and name of the chosen function; schema, name, identity, extension, volatility and
 -- language of the function that runs; whether that function takes internal values of the server; schema of the chosen
 -- operator; whether functions of several owners have the chosen name; whether a user made the chosen function.
@@ -261,6 +263,13 @@ UNION ALL
 -- The schema that a bare name is found in.
 SELECT 'found', n.nspname::text, f.name, '', '', '', NULL, '', '', false, NULL, false, false
   FROM first_of_path f JOIN pg_class c ON c.oid = f.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+UNION ALL
+-- Values of these types are shown by the path, also inside arrays.
+(SELECT 'shown by path', '', '', '', '', '', NULL, '', '', false, NULL, false, false
+  FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem
+  WHERE a.attrelid = ANY ((SELECT oids FROM reached)::oid[]) AND a.attnum > 0
+    AND coalesce(e.typname, t.typname) = ANY (ARRAY['regclass', 'regproc', 'regprocedure', 'regoper', 'regoperator', 'regtype',
+      'regconfig', 'regdictionary', 'regcollation']) LIMIT 1)
 UNION ALL
 SELECT 'crowded', n.nspname::text, '', n.nspname::text, '', 'schema ' || quote_ident(n.nspname), NULL, 'v', '', true,
     n.nspname::text, false, true

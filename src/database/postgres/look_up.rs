@@ -30,9 +30,9 @@ pub(super) struct Checked {
     /// True if another user may replace an object that the statement reads, after the check and before the statement
     /// runs.
     pub(super) is_replaceable: bool,
-    /// True if the text may contain a table without a schema. In another transaction the name of such a table may mean
-    /// another table.
-    pub(super) has_bare_tables: bool,
+    /// True if the statement may mean something else in another transaction: its text may contain a table without a
+    /// schema, or an object that others make may fit a name of it better.
+    pub(super) may_change: bool,
     /// The `search_path` under which the statement was checked.
     pub(super) path: String,
     /// True if the check added `pg_catalog.` to calls of functions; a call of [`ALWAYS_BUILT_IN`] alone does not count.
@@ -88,6 +88,9 @@ impl PostgresEngine {
     /// Makes the short look-up of a plain statement, or the full one of another statement. Afterwards the transaction
     /// has the `search_path` of the result.
     ///
+    /// If the statement finds nothing in the schemas of users but tables, that is [`OWN_PATH`]. What the look-up does not
+    /// see, such as names in texts, may then be missing; [`Self::wants_whole_path`] finds that out by the error.
+    ///
     /// # Errors
     ///
     /// Those of [`Self::look_up`] and [`Self::confirm`].
@@ -119,7 +122,7 @@ impl PostgresEngine {
         approved: &ApprovedSql,
     ) -> Result<Option<Checked>, DatabaseError> {
         self.judge_encoding(approved)?;
-        if !self.may_remember() {
+        if !self.may_remember() || self.is_for_whole_path(approved) {
             return Ok(None);
         }
         let vouched = &self.settings.vouched;
@@ -132,8 +135,8 @@ impl PostgresEngine {
             text: approved.qualified(&as_built_in(BTreeSet::new()), &relations),
             masked: BTreeSet::new(),
             is_replaceable: false,
-            has_bare_tables: false,
-            path: opened.callers_path.clone(),
+            may_change: false,
+            path: OWN_PATH.to_owned(),
             has_built_ins: false,
             relations,
             refusal: None,
@@ -154,10 +157,39 @@ impl PostgresEngine {
         let whole = self.look_up(connection, opened, approved).await;
         let is_same = whole.as_ref().is_ok_and(|whole| {
             let relations = with_missing(approved.names(), found.clone());
-            !whole.is_replaceable && whole.masked.is_empty() && whole.relations == relations && whole.refusal.is_none()
+            let is_as_plain = !whole.is_replaceable && !whole.may_change && whole.path == OWN_PATH;
+            is_as_plain && whole.masked.is_empty() && whole.relations == relations && whole.refusal.is_none()
         });
         assert!(is_same, "the short look-up differs for {:?}: {:?}", approved.text(), whole.err());
+        connection
+            .execute(AssertSqlSafe(opened.settings_of_caller(OWN_PATH)))
+            .await
+            .map_err(|error| sql_error(error, None))?;
         Ok(())
+    }
+
+    /// True if the statement has to run under the caller's whole path, as far as its text and earlier runs show.
+    fn is_for_whole_path(&self, approved: &ApprovedSql) -> bool {
+        let names = approved.names();
+        names.uses.is_none()
+            || names_tell_of_path(names)
+            || approved.text().to_ascii_lowercase().contains("search_path")
+            || self.shapes.needs_whole_path(approved.text())
+    }
+
+    /// True if a statement failed because it needs a name of a schema that the look-up left out of the path. It is
+    /// remembered, so the next look-up keeps the whole path.
+    pub(super) fn wants_whole_path(&self, approved: &ApprovedSql, error: &DatabaseError) -> bool {
+        let DatabaseError::Sql { sqlstate: Some(state), .. } = error else { return false };
+        let names = approved.names();
+        // A type is missing, or a function or an operator for a type. A relation can be missing only where a function
+        // makes it of a text, because the look-up found the others.
+        let may_be_path = matches!(state.as_str(), "42704" | "42883")
+            || matches!(state.as_str(), "42P01" | "3F000") && !(names.functions.is_empty() && names.unknown.is_empty());
+        may_be_path && !self.is_for_whole_path(approved) && {
+            self.shapes.keep_whole_path(approved.text(), self.limits.remembered_shapes);
+            true
+        }
     }
 
     /// As [`PostgresEngine::look_up`]. If `refusal` is that of an earlier look-up, only the check of `without` runs.
@@ -180,14 +212,16 @@ impl PostgresEngine {
         let mut checked = match vouch {
             Ok(harmless) => {
                 let has_bare_tables = has_bare_tables(approved.names(), &harmless.relations);
+                let needs_path = harmless.needs_path || self.is_for_whole_path(approved);
+                let is_exposed = needs_path && harmless.is_path_open || harmless.is_function_open;
                 let relations = with_missing(approved.names(), harmless.relations);
                 Checked {
                     has_built_ins: !harmless.shadowed.is_empty(),
                     text: approved.qualified(&as_built_in(harmless.shadowed), &relations),
                     masked: BTreeSet::new(),
-                    is_replaceable: harmless.is_replaceable || has_bare_tables,
-                    has_bare_tables,
-                    path: opened.callers_path.clone(),
+                    is_replaceable: harmless.is_replaceable || has_bare_tables || is_exposed,
+                    may_change: has_bare_tables || is_exposed,
+                    path: if needs_path { opened.callers_path.clone() } else { OWN_PATH.to_owned() },
                     relations,
                     refusal: None,
                 }
@@ -271,6 +305,17 @@ impl PostgresEngine {
             return Ok(());
         }
         self.hold(connection, checked).await?;
+        self.confirm_held(connection, opened, approved, checked).await
+    }
+
+    /// As [`Self::confirm`], for a statement whose tables and views the transaction holds.
+    pub(super) async fn confirm_held(
+        &self,
+        connection: &mut PgConnection,
+        opened: &Opened,
+        approved: &ApprovedSql,
+        checked: &mut Checked,
+    ) -> Result<(), DatabaseError> {
         connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
         let now = self.look_up_for(connection, opened, approved, checked.refusal.take()).await?;
         let is_same =
@@ -295,7 +340,7 @@ impl PostgresEngine {
         let mut names = approved.names().clone();
         // If only the second reader could read the statement, the places of its tables and functions are not certain.
         // Some functions and types show the path itself.
-        if names.uses.is_none() || tells_of_path(&names) {
+        if names.uses.is_none() || names_tell_of_path(&names) {
             return Err(refusal.error);
         }
         // All schemas of users are left out, because names in string literals (`to_tsvector('english', ..)`) are
@@ -341,7 +386,7 @@ impl PostgresEngine {
                     text: approved.qualified(&functions, &tables),
                     masked: BTreeSet::new(),
                     is_replaceable: true,
-                    has_bare_tables: names.has_bare_tables,
+                    may_change: names.has_bare_tables,
                     path: path_of(&left),
                     has_built_ins: !functions.is_empty(),
                     relations: tables,
@@ -399,19 +444,17 @@ const PATH_TYPES: [&str; 11] = [
 ];
 
 /// True if a statement calls a function or names a type whose value can depend on `search_path`.
-fn tells_of_path(names: &Names) -> bool {
+fn names_tell_of_path(names: &Names) -> bool {
     let functions = names.functions.iter().chain(names.unknown.iter().map(|(_, name)| name));
-    let mut words = functions.chain(&names.types);
-    words.any(|word| {
-        PATH_TYPES.contains(&word.as_str())
-            || word.starts_with("to_reg")
-            || word.starts_with("pg_get_")
-            || word.ends_with("_is_visible")
-            || matches!(
-                word.as_str(),
-                "pg_typeof" | "format_type" | "current_schema" | "current_schemas" | "oidvectortypes"
-            )
-    })
+    functions.chain(&names.types).any(|word| tells_of_path(word))
+}
+
+/// True if the value of this built-in function or type can depend on `search_path`.
+pub(super) fn tells_of_path(word: &str) -> bool {
+    PATH_TYPES.contains(&word)
+        || ["to_reg", "pg_get_", "pg_describe_", "pg_input_"].iter().any(|prefix| word.starts_with(prefix))
+        || word.ends_with("_is_visible")
+        || matches!(word, "pg_typeof" | "format_type" | "current_schema" | "current_schemas" | "oidvectortypes")
 }
 
 /// True if the checked text may contain a table without a schema. If only the second reader could read the statement,

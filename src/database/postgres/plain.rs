@@ -1,6 +1,9 @@
 //! A short look-up for plain statements: tables of built-in types and enums, and names that no user's object has. For these
 //! the whole look-up ([`super::catalog_check`]) would find nothing. Most statements are plain, and the whole look-up takes
 //! ten times as long.
+//!
+//! A plain statement needs nothing from the schemas of users but its tables, and these are written with their schemas. So it
+//! runs under [`super::OWN_PATH`]. An object that another user makes after the look-up is then never chosen.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +17,14 @@ use super::session::Opened;
 use crate::guard::Names;
 
 /// $1 functions by bare name and names after a dot; $2 operators, also those of keywords; $3 names of types;
-/// $4 and $5 schemas (or NULL) and names of relations; $6 the schemas of the caller's path, in order; $7 that path;
-/// $8 the caller's `plan_cache_mode`, or NULL if that is set.
+/// $4 and $5 schemas (or NULL) and names of relations; $6 the schemas of the caller's path, in order; $7 the caller's
+/// `plan_cache_mode`, or NULL if that is set.
 ///
 /// One row: whether the statement is plain, then names and schemas of the relations that are written without a schema, then
-/// the value that only this process knows. If the statement is plain, the query also sets the caller's path and plan mode.
+/// the value that only this process knows. If the statement is plain, the query also sets the caller's plan mode.
 ///
-/// Objects that users made have oids from 16384 on. Each condition is that of a finding of the whole look-up, or wider.
+/// Objects that users made have oids from 16384 on. Each condition is that of a finding of the whole look-up, or wider, or
+/// one of what another user can replace. Columns of types like `regclass` are shown by the path, so they are not plain.
 /// `OFFSET 0` keeps the planner from reading a whole catalog where a few rows are found by their names.
 const PLAIN: &str = "
 WITH named AS MATERIALIZED (
@@ -36,13 +40,14 @@ WITH named AS MATERIALIZED (
       p.nspowner, p.nspname FROM named n, LATERAL (SELECT * FROM pg_class x WHERE x.oid = n.oid OFFSET 0) c,
       LATERAL (SELECT * FROM pg_namespace x WHERE x.oid = c.relnamespace OFFSET 0) p),
   verdict AS MATERIALIZED (SELECT NOT (
-    EXISTS (SELECT 1 FROM found f WHERE f.relkind NOT IN ('r', 'm') OR f.relispartition OR f.relrowsecurity
+    EXISTS (SELECT 1 FROM named n WHERE n.s IS NOT NULL AND n.oid IS NULL)
+    OR EXISTS (SELECT 1 FROM found f WHERE f.relkind NOT IN ('r', 'm') OR f.relispartition OR f.relrowsecurity
       OR f.nspname IN ('pg_catalog', 'information_schema') OR f.nspname LIKE 'pg\\_%'
       OR f.relowner <> ALL ((SELECT oids FROM trusted)::oid[]) OR f.nspowner <> ALL ((SELECT oids FROM trusted)::oid[])
       OR EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = f.oid AND a.attnum > 0 AND NOT a.attisdropped
-        AND (a.attgenerated = 'v' OR a.atttypid >= 16384 AND NOT EXISTS (SELECT 1 FROM pg_type t
-          WHERE t.oid = a.atttypid AND (t.typtype = 'e' OR t.typtype = 'b' AND EXISTS (SELECT 1 FROM pg_type e
-            WHERE e.oid = t.typelem AND e.typtype = 'e')))))
+        AND (a.attgenerated = 'v' OR a.atttypid = ANY (REG_TYPES) OR a.atttypid >= 16384 AND NOT EXISTS (SELECT 1
+          FROM pg_type t WHERE t.oid = a.atttypid AND t.typowner = ANY ((SELECT oids FROM trusted)::oid[]) AND (t.typtype = 'e'
+            OR t.typtype = 'b' AND EXISTS (SELECT 1 FROM pg_type e WHERE e.oid = t.typelem AND e.typtype = 'e')))))
       OR EXISTS (SELECT 1 FROM (SELECT x.indclass FROM pg_index x WHERE x.indrelid = f.oid OFFSET 0) i,
         unnest(i.indclass::oid[]) c(oid) WHERE c.oid >= 16384))
     OR EXISTS (SELECT 1 FROM unnest($1::text[]) f(name), LATERAL (SELECT p.oid FROM pg_proc p WHERE p.proname = f.name
@@ -67,17 +72,20 @@ WITH named AS MATERIALIZED (
     AS is_plain)
 SELECT v.is_plain, ARRAY(SELECT f.n FROM found f WHERE f.is_bare ORDER BY f.n),
   ARRAY(SELECT f.nspname::text FROM found f WHERE f.is_bare ORDER BY f.n), MARK,
-  CASE WHEN v.is_plain THEN set_config('plan_cache_mode', coalesce($8, current_setting('plan_cache_mode')), true) END,
-  CASE WHEN v.is_plain THEN set_config('search_path', $7, true) END
+  CASE WHEN v.is_plain THEN set_config('plan_cache_mode', coalesce($7, current_setting('plan_cache_mode')), true) END
 FROM verdict v";
+
+/// The types whose values are shown by the path, and their arrays.
+const REG_TYPES: &str = "ARRAY(SELECT unnest(ARRAY[t.oid, t.typarray]) FROM pg_type t WHERE t.typnamespace = 'pg_catalog'::regnamespace
+          AND t.typname = ANY ('{regclass,regproc,regprocedure,regoper,regoperator,regtype,regconfig,regdictionary,regcollation}'))";
 
 /// The text of the look-up, with a value that only this process knows. `mark` has no quote.
 pub(super) fn query(mark: &str) -> String {
-    PLAIN.replace("MARK", &format!("'{mark}'::text"))
+    PLAIN.replace("REG_TYPES", REG_TYPES).replace("MARK", &format!("'{mark}'::text"))
 }
 
-/// The relations of a plain statement that are written without a schema, each with the schema in which it is found. The
-/// caller's path is set then. `None` if the whole look-up has to judge the statement.
+/// The relations of a plain statement that are written without a schema, each with the schema in which it is found. `None`
+/// if the whole look-up has to judge the statement.
 ///
 /// `keep_plan` prepares the query by name, which works only where no pooler is in between.
 ///
@@ -116,7 +124,6 @@ pub(super) async fn look_up(
         .bind(relation_schemas)
         .bind(relations)
         .bind(&opened.schemas)
-        .bind(&opened.callers_path)
         .bind(&opened.plan_cache_mode)
         .persistent(keep_plan)
         .fetch_one(connection)

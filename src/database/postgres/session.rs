@@ -141,6 +141,11 @@ pub struct PostgresSession<'a> {
 }
 
 impl PostgresSession<'_> {
+    /// Number of the call, for a second transaction of the same call.
+    fn call(&self) -> String {
+        self.transaction.application_name.rsplit(' ').next().unwrap_or_default().to_owned()
+    }
+
     pub(in crate::database) async fn run(
         self,
         _entry: &OpenEntry,
@@ -148,20 +153,27 @@ impl PostgresSession<'_> {
         options: &ReadOptions,
     ) -> Result<ResultSet, DatabaseError> {
         let engine = self.engine;
-        let remembered = engine.shapes.get(&Shapes::key(sql, options)).is_some();
-        let call = self.transaction.application_name.rsplit(' ').next().unwrap_or_default().to_owned();
+        let call = self.call();
         let read =
             async |connection: &mut PgConnection, opened: &Opened| engine.rows(connection, opened, sql, options).await;
-        let result = self.within(options, read).await;
-        match result {
-            Err(DatabaseError::Sql { sqlstate: Some(state), .. }) if remembered && is_about_shape(&state) => {
-                // A table changed after its shape was remembered. The shape is asked for again, once, in a new
-                // transaction.
+        let mut session = self;
+        let mut may_repeat = true;
+        loop {
+            let was_remembered = engine.shapes.get(&Shapes::key(sql, options)).is_some();
+            let error = match session.within(options, read).await {
+                Err(error) => error,
+                result => return result,
+            };
+            let is_stale = was_remembered && may_repeat && is_about_shape(&error);
+            if is_stale {
+                // A table changed after its shape was remembered. The shape is asked for again, once.
+                may_repeat = false;
                 engine.shapes.forget();
-                let session = engine.open(&call, options, None).await?;
-                session.within(options, read).await
             }
-            other => other,
+            if !is_stale && !engine.wants_whole_path(sql, &error) {
+                return Err(error);
+            }
+            session = engine.open(&call, options, None).await?;
         }
     }
 
@@ -178,7 +190,8 @@ impl PostgresSession<'_> {
         if sql.has_parameters() && major.is_none_or(|major| major < 16) {
             return Err(DatabaseError::Ruled(Rejection::parameter_of_plan(version)));
         }
-        self.within(options, async |connection, opened| {
+        let call = self.call();
+        let read = async |connection: &mut PgConnection, opened: &Opened| {
             let mut checked = engine.judged(connection, opened, sql).await?;
             // A verbose plan names every column that a scan reads, also denied columns.
             let verbose = if engine.settings.column_rules.is_empty() { ", VERBOSE" } else { "" };
@@ -215,8 +228,13 @@ impl PostgresSession<'_> {
                 Explanation::from_ruled_postgres(plan, |name| sql.names().reads.iter().any(|(_, table)| table == name))
             };
             Ok((explanation, false))
-        })
-        .await
+        };
+        match self.within(options, read).await {
+            Err(error) if engine.wants_whole_path(sql, &error) => {
+                engine.open(&call, options, None).await?.within(options, read).await
+            }
+            result => result,
+        }
     }
 
     pub(in crate::database) async fn list(
@@ -344,9 +362,10 @@ impl PostgresSession<'_> {
 }
 
 /// True if the error may come from a table that changed after its shape was remembered.
-fn is_about_shape(sqlstate: &str) -> bool {
+fn is_about_shape(error: &DatabaseError) -> bool {
+    let DatabaseError::Sql { sqlstate: Some(sqlstate), .. } = error else { return false };
     // feature_not_supported ("cached plan must not change result type"), undefined_column, invalid_column_reference
     // (too many column aliases), datatype_mismatch, cannot_coerce, undefined_table and invalid_schema_name (the text names
     // the schema in which a table was found), undefined_function, undefined_object.
-    matches!(sqlstate, "0A000" | "42703" | "42P10" | "42804" | "42846" | "42P01" | "3F000" | "42883" | "42704")
+    matches!(sqlstate.as_str(), "0A000" | "42703" | "42P10" | "42804" | "42846" | "42P01" | "3F000" | "42883" | "42704")
 }

@@ -2,7 +2,7 @@
 //! rows into the reply.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,6 +52,8 @@ pub(super) struct Shape {
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
     known: Mutex<HashMap<String, Arc<Shape>>>,
+    /// Texts of statements that need the caller's whole path although the look-up finds nothing in it.
+    of_whole_path: Mutex<HashSet<String>>,
     /// Part of every text that the server remembers by name, so that texts of a new generation are prepared again.
     generation: AtomicU64,
     fingerprint: Mutex<(Option<Instant>, String)>,
@@ -81,6 +83,18 @@ impl Shapes {
             known.clear();
         }
         known.insert(sql.to_owned(), Arc::clone(shape));
+    }
+
+    pub(super) fn needs_whole_path(&self, sql: &str) -> bool {
+        self.of_whole_path.lock().unwrap_or_else(PoisonError::into_inner).contains(sql)
+    }
+
+    pub(super) fn keep_whole_path(&self, sql: &str, most: usize) {
+        let mut texts = self.of_whole_path.lock().unwrap_or_else(PoisonError::into_inner);
+        if texts.len() >= most {
+            texts.clear();
+        }
+        texts.insert(sql.to_owned());
     }
 
     pub(super) fn forget(&self) {
@@ -113,15 +127,14 @@ impl PostgresEngine {
         self.settings.column_rules.is_empty() && self.settings.vouched.foreign_tables
     }
 
-    /// Returns the path that a transaction begins with: the caller's path if a remembered statement can run at once.
+    /// Returns the path that a transaction begins with: that of the statement if it is remembered and can run at once.
     pub(super) fn first_path(&self, sql: Option<&ApprovedSql>, options: &ReadOptions) -> SearchPath {
-        let runs_at_once = sql.is_some_and(|sql| {
-            self.may_remember()
-                && !sql.is_explain()
-                && !self.shapes.is_due()
-                && self.shapes.get(&Shapes::key(sql, options)).is_some()
-        });
-        if runs_at_once { SearchPath::Callers } else { SearchPath::Own }
+        let remembered = sql.filter(|sql| self.may_remember() && !sql.is_explain() && !self.shapes.is_due());
+        match remembered.and_then(|sql| self.shapes.get(&Shapes::key(sql, options))) {
+            Some(shape) if shape.path == OWN_PATH => SearchPath::OwnForCaller,
+            Some(_) => SearchPath::Callers,
+            None => SearchPath::Own,
+        }
     }
 
     /// Returns the columns of a statement and its text, remembered or newly checked. Afterwards the transaction is
@@ -142,7 +155,12 @@ impl PostgresEngine {
                 self.shapes.saw(now);
             }
             if let Some(shape) = self.shapes.get(&key).filter(|shape| shape.callers_path == opened.callers_path) {
-                if path == SearchPath::Own || shape.path != opened.callers_path {
+                let is_set = match path {
+                    SearchPath::Own => false,
+                    SearchPath::OwnForCaller => shape.path == OWN_PATH,
+                    SearchPath::Callers => shape.path == opened.callers_path,
+                };
+                if !is_set {
                     connection.execute(AssertSqlSafe(opened.settings_of_caller(&shape.path))).await.map_err(own)?;
                 }
                 return Ok(shape);
@@ -159,7 +177,12 @@ impl PostgresEngine {
             }
         };
         let columns = described.await.map_err(|error| checked.explain(error))?;
-        let Checked { text: sql, masked, path, has_bare_tables, .. } = checked;
+        if self.is_pooled() && checked.is_replaceable {
+            // The probes are planned, which may wait for the lock of a partition or an index. Somebody may have made an
+            // object meanwhile.
+            self.confirm_held(connection, opened, approved, &mut checked).await?;
+        }
+        let Checked { text: sql, masked, path, may_change, .. } = checked;
         let oids: Vec<u32> = columns.iter().map(|column| column.oid).collect();
         let rules = &self.settings.column_rules;
         if self.types.are_unknown(&oids) || !rules.is_empty() {
@@ -183,7 +206,7 @@ impl PostgresEngine {
             })
             .collect();
         let shape = Arc::new(Shape { columns, text: sql, path, callers_path: opened.callers_path.clone() });
-        if !has_bare_tables {
+        if !may_change {
             self.shapes.insert(&key, &shape, generation, self.limits.remembered_shapes);
         }
         Ok(shape)

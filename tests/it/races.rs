@@ -1,0 +1,251 @@
+//! Objects that another user makes between the look-up of a statement's names and its run. Also: statements that need the
+//! caller's path, because TUDB runs the others without the schemas of users.
+
+use std::io::Write as _;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::postgres::{Postgres, servers};
+use crate::support::{Home, Server, content, output_of};
+
+const SHOP: &str = "
+CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, email varchar(80), ssn text);
+CREATE TABLE orders (id bigint PRIMARY KEY, customer_id int REFERENCES customers, total numeric(10,2));
+INSERT INTO customers VALUES (1, 'Ann', 'ann@example.org', '111-11'), (2, 'Bob', 'bob@example.org', '222-22');
+INSERT INTO orders VALUES (1, 1, 10.50), (2, 1, 5), (3, 2, 7.25);
+CREATE VIEW spending AS SELECT c.name, sum(o.total) AS spent FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY c.name;
+GRANT CREATE, USAGE ON SCHEMA public TO mallory;
+GRANT SELECT, UPDATE ON orders, customers TO mallory; GRANT SELECT ON customers, orders, spending TO honest;
+";
+
+/// What mallory has before.
+const BEFORE: &str = "
+CREATE SCHEMA mal; GRANT USAGE ON SCHEMA mal TO PUBLIC; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;
+CREATE FUNCTION mal.evil() RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE WARNING 'HARM DONE'; RETURN 'harm'; END$$;
+CREATE FUNCTION mal.check(text) RETURNS bool LANGUAGE plpgsql AS $$BEGIN RETURN mal.evil() IS NULL; END$$;
+";
+
+/// An object that mallory makes while a statement waits, and that statement.
+const RACES: [(&str, &str); 9] = [
+    ("CREATE VIEW mal.v AS SELECT mal.evil() AS e;", "SELECT o.id, v.e FROM orders o, mal.v v WHERE o.id = 1"),
+    (
+        "CREATE VIEW mal.v WITH (security_invoker) AS SELECT ssn AS e FROM public.customers;",
+        "SELECT o.id, v.e FROM orders o, mal.v v WHERE o.id = 1",
+    ),
+    (
+        "CREATE FUNCTION public.lower(varchar) RETURNS text LANGUAGE sql AS 'SELECT mal.evil()';",
+        "SELECT lower(email) FROM customers",
+    ),
+    (
+        "CREATE FUNCTION public.lower(varchar) RETURNS text LANGUAGE sql AS 'SELECT mal.evil()';",
+        "SELECT lower(c.email), s.spent FROM customers c JOIN spending s ON s.name = c.name",
+    ),
+    (
+        "CREATE FUNCTION public.eqv(varchar, varchar) RETURNS bool LANGUAGE sql AS 'SELECT mal.evil() IS NULL';
+         CREATE OPERATOR public.= (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = public.eqv);",
+        "SELECT id FROM customers WHERE email = 'ann@example.org'",
+    ),
+    ("CREATE DOMAIN public.d AS text CHECK (mal.check(VALUE));", "SELECT 'x'::d FROM customers"),
+    ("CREATE DOMAIN mal.d AS text CHECK (mal.check(VALUE));", "SELECT 'x'::mal.d FROM customers"),
+    ("CREATE DOMAIN mal.d AS text CHECK (mal.check(VALUE));", "SELECT mal.d 'x' FROM customers"),
+    (
+        "CREATE FUNCTION mal.f(text) RETURNS text LANGUAGE sql AS 'SELECT mal.evil()';",
+        "SELECT mal.f(name) FROM customers",
+    ),
+];
+
+fn shop(postgres: &Postgres, name: &str) -> String {
+    let (database, _) = postgres.database(name);
+    for role in ["mallory", "honest LOGIN"] {
+        postgres.script_best_effort(&database, &format!("CREATE ROLE {role}"));
+    }
+    postgres.query("postgres", &format!("GRANT CREATE ON DATABASE \"{database}\" TO mallory"));
+    postgres.script(&database, SHOP);
+    postgres.script(&database, &format!("SET ROLE mallory; {BEFORE}"));
+    database
+}
+
+fn serve(postgres: &Postgres, database: &str, parameter: &str, rules: &str) -> (Home, Server) {
+    let home = Home::new("races");
+    let url = format!("postgres://honest@127.0.0.1:{}/{database}?sslmode=disable{parameter}", postgres.port);
+    let config = home.scratch.path("tudb.toml");
+    std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n{rules}")).unwrap();
+    let home = home.set("TUDB_CONFIG", config.display());
+    let server = home.serve();
+    (home, server)
+}
+
+/// Mallory's session, which holds the lock of both tables.
+struct Mallory(Child);
+
+impl Mallory {
+    fn locks(postgres: &Postgres, database: &str) -> Self {
+        let mut command = postgres.psql(database);
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut mallory = Mallory(child);
+        mallory.say("SET ROLE mallory; BEGIN; LOCK TABLE public.orders, public.customers;");
+        assert!(has_locks(postgres, database, "granted AND mode = 'AccessExclusiveLock'", 2));
+        mallory
+    }
+
+    fn say(&mut self, sql: &str) {
+        writeln!(self.0.stdin.as_mut().unwrap(), "{sql}").unwrap();
+    }
+
+    fn commits(mut self, make: &str) {
+        self.say(&format!("{make}\nCOMMIT;"));
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success(), "{make}");
+    }
+}
+
+/// Waits until there are so many locks of this kind on the two tables. Returns false if there are not after three seconds.
+fn has_locks(postgres: &Postgres, database: &str, kind: &str, count: usize) -> bool {
+    let began = Instant::now();
+    let sql = format!(
+        "SELECT count(*) FROM pg_locks WHERE {kind} AND relation IN ('orders'::regclass, 'customers'::regclass)
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    );
+    while postgres.query(database, &sql).parse::<usize>().unwrap() < count {
+        if began.elapsed() > Duration::from_secs(3) {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
+fn is_harmed(postgres: &Postgres, since: usize, reply: &Value) -> bool {
+    let text = reply.to_string();
+    postgres.log().get(since..).unwrap_or_default().contains("HARM DONE")
+        || text.contains("HARM")
+        || text.contains("harm\"")
+        || text.contains("111-11")
+}
+
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn an_object_made_while_a_statement_waits_for_a_lock_does_not_run() {
+    for postgres in servers() {
+        let database = shop(postgres, "races");
+        for (number, (make, sql)) in RACES.iter().enumerate() {
+            for (tool, parameter, rules) in [
+                ("run_sql", "", ""),
+                ("run_sql", "&pgbouncer=true", ""),
+                ("run_sql", "", "deny = [\"customers.ssn\"]\n"),
+                ("explain_query", "", ""),
+            ] {
+                let (_home, mut server) = serve(postgres, &database, parameter, rules);
+                server.call("run_sql", json!({"sql": "SELECT 1"}));
+                let since = postgres.log().len();
+                let mallory = Mallory::locks(postgres, &database);
+                let id = server.send_call(tool, json!({"sql": sql}));
+                // Statements with a name that does not exist yet may be refused without a wait.
+                let has_waited = has_locks(postgres, &database, "NOT granted", 1);
+                assert!(has_waited || number >= 5, "{tool} {parameter} {rules}: {sql}");
+                mallory.commits(make);
+                let reply = content(&server.answer(id));
+                // Without rules a view of mallory may show what its owner may read.
+                let may_show = make.contains("security_invoker") && rules.is_empty();
+                assert!(
+                    may_show || !is_harmed(postgres, since, &reply),
+                    "{tool} {parameter} {rules}: {make} {sql}: {reply}"
+                );
+                let undo = "DROP VIEW IF EXISTS mal.v; DROP OPERATOR IF EXISTS public.= (varchar, varchar);
+                    DROP FUNCTION IF EXISTS public.eqv, public.lower(varchar), mal.f; DROP DOMAIN IF EXISTS public.d, mal.d;";
+                postgres.script(&database, &format!("SET client_min_messages = error; {undo}"));
+            }
+        }
+    }
+}
+
+/// A remembered statement is not looked up again for some seconds.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn an_object_made_after_a_statement_was_remembered_does_not_run() {
+    for postgres in servers() {
+        let database = shop(postgres, "races_remembered");
+        for (make, sql) in &RACES[2..5] {
+            for parameter in ["", "&pgbouncer=true"] {
+                let (_home, mut server) = serve(postgres, &database, parameter, "");
+                let before = server.call("run_sql", json!({"sql": sql}));
+                assert!(before["row_count"].is_u64(), "{sql}: {before}");
+                let since = postgres.log().len();
+                postgres.script(&database, &format!("SET ROLE mallory; {make}"));
+                let after = server.call("run_sql", json!({"sql": sql}));
+                assert!(!is_harmed(postgres, since, &after), "{make} {sql}: {after}");
+                assert_eq!(after["rows"], before["rows"], "{make} {sql}");
+                let undo = "DROP OPERATOR IF EXISTS public.= (varchar, varchar);
+                    DROP FUNCTION IF EXISTS public.eqv, public.lower(varchar);";
+                postgres.script(&database, &format!("SET client_min_messages = error; {undo}"));
+            }
+        }
+    }
+}
+
+/// Names in texts, types of users, and values that tell of the path.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn statements_that_need_the_path_have_it() {
+    for postgres in servers() {
+        let database = shop(postgres, "path");
+        postgres.script(
+            &database,
+            "CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+             CREATE TEXT SEARCH CONFIGURATION plain (COPY = simple); CREATE COLLATION own (provider = libc, locale = 'C');
+             CREATE TABLE shown (r regclass, t regtype, a regclass[]); INSERT INTO shown VALUES ('orders', 'mood', '{orders}');
+             CREATE TABLE feelings (id int, m mood, p positive); INSERT INTO feelings VALUES (1, 'happy', 3);
+             CREATE INDEX by_total ON orders (total);
+             GRANT SELECT ON shown, feelings TO honest;",
+        );
+        let statements = [
+            "SELECT 'orders'::regclass, 'mood'::regtype",
+            "SELECT pg_typeof(m), m, p FROM feelings",
+            "SELECT pg_table_size('orders') > 0",
+            "SELECT has_table_privilege('honest', 'orders', 'SELECT')",
+            "SELECT has_table_privilege(n, 'SELECT') FROM (VALUES ('orders')) v(n)",
+            "SELECT id FROM feelings WHERE m = 'happy'::mood",
+            "SELECT '3'::positive + 1, CAST(4 AS positive)",
+            "SELECT to_tsvector('plain', 'The Rats')",
+            "SELECT name COLLATE own FROM customers ORDER BY name COLLATE own",
+            "SELECT r, t, a FROM shown",
+            "SELECT r::text || '!', t::text FROM shown",
+            "SELECT c::text FROM (SELECT r AS c FROM shown) x",
+            "SELECT array_agg(r) FROM shown",
+            "SELECT string_agg(r::text, ',') FROM shown",
+            "SELECT pg_get_indexdef('by_total'::regclass)",
+            "SELECT indexdef FROM pg_indexes WHERE indexname = 'by_total'",
+            "SELECT format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = 'feelings'::regclass AND attname = 'm'",
+            "SELECT to_regclass('orders') IS NOT NULL, to_regtype('mood') IS NOT NULL",
+            "SELECT conrelid::regclass FROM pg_constraint WHERE conname = 'orders_customer_id_fkey'",
+            "SELECT current_setting('search_path'), current_schema()",
+            "SELECT (x).m FROM (SELECT f AS x FROM feelings f) y",
+            "SELECT row(1, 'sad', 2)::feelings",
+            "SELECT relname FROM pg_class WHERE oid = 'orders'::regclass",
+        ];
+        let (_home, mut server) = serve(postgres, &database, "", "");
+        // The role's path, as TUDB sets it: psql has the same.
+        for round in 0..2 {
+            for sql in statements {
+                let reply = server.call("run_sql", json!({"sql": sql}));
+                let first = &reply["rows"][0];
+                let mut psql = postgres.psql(&database);
+                let path = "SET search_path = public, pg_temp";
+                let expected = output_of(psql.args(["-F", "|", "-c", path, "-c", &format!("SET ROLE honest; {sql}")]));
+                let shown: Vec<String> = first
+                    .as_array()
+                    .unwrap_or_else(|| panic!("{sql}: {reply}"))
+                    .iter()
+                    .map(|cell| match cell {
+                        Value::Bool(cell) => if *cell { "t" } else { "f" }.to_owned(),
+                        Value::String(cell) => cell.clone(),
+                        other => other.to_string(),
+                    })
+                    .collect();
+                assert_eq!(shown.join("|"), expected.lines().next().unwrap(), "round {round}: {sql}");
+            }
+        }
+    }
+}
