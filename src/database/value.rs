@@ -34,9 +34,16 @@ pub fn cut(text: &str, limit: usize) -> &str {
     text.get(..text.floor_char_boundary(limit)).unwrap_or(text)
 }
 
-/// True if the text of a floating-point number is also a JSON number.
+/// True if the text is a number in the form that JSON wants (RFC 8259, section 6). `NaN` is none, and no other text is.
 pub fn is_json_number(text: &str) -> bool {
-    !matches!(text, "NaN" | "Infinity" | "-Infinity" | "inf" | "-inf")
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
+    let (whole, fraction) = mantissa.split_once('.').map_or((mantissa, None), |(w, f)| (w, Some(f)));
+    digits(whole)
+        && (whole == "0" || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }
 
 /// Appends `text` as a JSON string.
@@ -81,6 +88,17 @@ pub fn json_escaped_len(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_numbers_of_json_are_numbers() {
+        for text in ["0", "-0", "1.5", "-12.25", "1e20", "1E+3", "5e-324", "1.5e-7"] {
+            assert!(is_json_number(text) && serde_json::from_str::<f64>(text).is_ok(), "{text}");
+        }
+        for text in ["", "-", "NaN", "Infinity", "-inf", "1,\"a\":2", "1\n2", "01", "1.", ".5", "1e", "0x1", " 1", "1 "]
+        {
+            assert!(!is_json_number(text), "{text:?}");
+        }
+    }
 
     #[test]
     fn strings_escape_as_serde_does() {

@@ -232,7 +232,7 @@ fn types_of_other_users_run_nothing() {
 #[ignore = "needs servers or clients: tests/run"]
 fn types_and_functions_called_like_keywords_run_nothing() {
     for postgres in servers() {
-        let evil = "CREATE FUNCTION evil(text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''HARM DONE''; RETURN true; END';";
+        let evil = "CREATE FUNCTION evil(text) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RAISE WARNING ''KEYWORD RAN''; RETURN true; END';";
         let database = database(postgres, evil);
         let keywords =
             postgres.query(&database, "SELECT word FROM pg_get_keywords() WHERE catcode <> 'R' ORDER BY word");
@@ -242,7 +242,7 @@ fn types_and_functions_called_like_keywords_run_nothing() {
                 format!(
                     "CREATE DOMAIN public.\"{word}\" AS text CHECK (evil(VALUE));
                      CREATE FUNCTION public.\"{word}\"(text) RETURNS text LANGUAGE plpgsql
-                       AS 'BEGIN RAISE WARNING ''HARM DONE''; RETURN 1; END';"
+                       AS 'BEGIN RAISE WARNING ''KEYWORD RAN''; RETURN 1; END';"
                 )
             })
             .collect();
@@ -262,7 +262,7 @@ fn types_and_functions_called_like_keywords_run_nothing() {
             ] {
                 server.call("run_sql", json!({"sql": sql}));
             }
-            let harm = postgres.log().get(log..).unwrap_or_default().contains("HARM DONE");
+            let harm = postgres.log().get(log..).unwrap_or_default().contains("WARNING:  KEYWORD RAN");
             assert!(!harm, "{word}");
         }
         // The keywords themselves still work.

@@ -23,12 +23,13 @@ GRANT SELECT, UPDATE ON orders, customers TO mallory; GRANT SELECT ON customers,
 /// What mallory has before.
 const BEFORE: &str = "
 CREATE SCHEMA mal; GRANT USAGE ON SCHEMA mal TO PUBLIC; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;
-CREATE FUNCTION mal.evil() RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE WARNING 'HARM DONE'; RETURN 'harm'; END$$;
+CREATE FUNCTION mal.evil() RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE WARNING 'RACE LOST'; RETURN 'harm'; END$$;
 CREATE FUNCTION mal.check(text) RETURNS bool LANGUAGE plpgsql AS $$BEGIN RETURN mal.evil() IS NULL; END$$;
+CREATE DOMAIN mal.before AS text; CREATE TYPE mal.pair AS (a mal.before);
 ";
 
 /// An object that mallory makes while a statement waits, and that statement.
-const RACES: [(&str, &str); 9] = [
+const RACES: [(&str, &str); 12] = [
     ("CREATE VIEW mal.v AS SELECT mal.evil() AS e;", "SELECT o.id, v.e FROM orders o, mal.v v WHERE o.id = 1"),
     (
         "CREATE VIEW mal.v WITH (security_invoker) AS SELECT ssn AS e FROM public.customers;",
@@ -50,6 +51,13 @@ const RACES: [(&str, &str); 9] = [
     ("CREATE DOMAIN public.d AS text CHECK (mal.check(VALUE));", "SELECT 'x'::d FROM customers"),
     ("CREATE DOMAIN mal.d AS text CHECK (mal.check(VALUE));", "SELECT 'x'::mal.d FROM customers"),
     ("CREATE DOMAIN mal.d AS text CHECK (mal.check(VALUE));", "SELECT mal.d 'x' FROM customers"),
+    // The server converts these literals while it parses.
+    ("ALTER DOMAIN mal.before ADD CONSTRAINT late CHECK (mal.check(VALUE));", "SELECT '(x)'::mal.pair FROM customers"),
+    (
+        "ALTER DOMAIN mal.before ADD CONSTRAINT late CHECK (mal.check(VALUE));",
+        "SELECT '{x}'::mal.before[] FROM customers",
+    ),
+    ("CREATE DOMAIN public.late AS text CHECK (mal.check(VALUE));", "SELECT '{x}'::late[] FROM customers"),
     (
         "CREATE FUNCTION mal.f(text) RETURNS text LANGUAGE sql AS 'SELECT mal.evil()';",
         "SELECT mal.f(name) FROM customers",
@@ -77,16 +85,24 @@ fn serve(postgres: &Postgres, database: &str, parameter: &str, rules: &str) -> (
     (home, server)
 }
 
-/// Mallory's session, which holds the lock of both tables.
+const TABLES: &str = "'orders', 'customers'";
+
+/// Mallory's session, in a transaction.
 struct Mallory(Child);
 
 impl Mallory {
-    fn locks(postgres: &Postgres, database: &str) -> Self {
+    fn begins(postgres: &Postgres, database: &str) -> Self {
         let mut command = postgres.psql(database);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut mallory = Mallory(child);
-        mallory.say("SET ROLE mallory; BEGIN; LOCK TABLE public.orders, public.customers;");
-        assert!(has_locks(postgres, database, "granted AND mode = 'AccessExclusiveLock'", 2));
+        mallory.say("SET ROLE mallory; BEGIN;");
+        mallory
+    }
+
+    fn locks(postgres: &Postgres, database: &str) -> Self {
+        let mut mallory = Self::begins(postgres, database);
+        mallory.say("LOCK TABLE public.orders, public.customers;");
+        assert!(has_locks(postgres, database, "granted AND mode = 'AccessExclusiveLock'", 2, TABLES));
         mallory
     }
 
@@ -101,11 +117,11 @@ impl Mallory {
     }
 }
 
-/// Waits until there are so many locks of this kind on the two tables. Returns false if there are not after three seconds.
-fn has_locks(postgres: &Postgres, database: &str, kind: &str, count: usize) -> bool {
+/// Waits until there are so many locks of this kind on the tables. Returns false if there are not after three seconds.
+fn has_locks(postgres: &Postgres, database: &str, kind: &str, count: usize, tables: &str) -> bool {
     let began = Instant::now();
     let sql = format!(
-        "SELECT count(*) FROM pg_locks WHERE {kind} AND relation IN ('orders'::regclass, 'customers'::regclass)
+        "SELECT count(*) FROM pg_locks WHERE {kind} AND relation IN (SELECT oid FROM pg_class WHERE relname IN ({tables}))
            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     );
     while postgres.query(database, &sql).parse::<usize>().unwrap() < count {
@@ -119,8 +135,8 @@ fn has_locks(postgres: &Postgres, database: &str, kind: &str, count: usize) -> b
 
 fn is_harmed(postgres: &Postgres, since: usize, reply: &Value) -> bool {
     let text = reply.to_string();
-    postgres.log().get(since..).unwrap_or_default().contains("HARM DONE")
-        || text.contains("HARM")
+    postgres.log().get(since..).unwrap_or_default().contains("WARNING:  RACE LOST")
+        || text.contains("RACE LOST")
         || text.contains("harm\"")
         || text.contains("111-11")
 }
@@ -143,7 +159,7 @@ fn an_object_made_while_a_statement_waits_for_a_lock_does_not_run() {
                 let mallory = Mallory::locks(postgres, &database);
                 let id = server.send_call(tool, json!({"sql": sql}));
                 // Statements with a name that does not exist yet may be refused without a wait.
-                let has_waited = has_locks(postgres, &database, "NOT granted", 1);
+                let has_waited = has_locks(postgres, &database, "NOT granted", 1, TABLES);
                 assert!(has_waited || number >= 5, "{tool} {parameter} {rules}: {sql}");
                 mallory.commits(make);
                 let reply = content(&server.answer(id));
@@ -154,7 +170,8 @@ fn an_object_made_while_a_statement_waits_for_a_lock_does_not_run() {
                     "{tool} {parameter} {rules}: {make} {sql}: {reply}"
                 );
                 let undo = "DROP VIEW IF EXISTS mal.v; DROP OPERATOR IF EXISTS public.= (varchar, varchar);
-                    DROP FUNCTION IF EXISTS public.eqv, public.lower(varchar), mal.f; DROP DOMAIN IF EXISTS public.d, mal.d;";
+                    DROP FUNCTION IF EXISTS public.eqv, public.lower(varchar), mal.f; DROP DOMAIN IF EXISTS public.d, mal.d, public.late;
+                    ALTER DOMAIN mal.before DROP CONSTRAINT IF EXISTS late;";
                 postgres.script(&database, &format!("SET client_min_messages = error; {undo}"));
             }
         }
@@ -185,6 +202,76 @@ fn an_object_made_after_a_statement_was_remembered_does_not_run() {
     }
 }
 
+/// While the planner waits for the lock of a partition, an operator is made that fits better.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn an_operator_made_while_the_planner_waits_for_a_partition_does_not_run() {
+    for postgres in servers() {
+        let database = shop(postgres, "races_parts");
+        postgres.script(
+            &database,
+            "CREATE FUNCTION near(text, text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1 LIKE $2';
+             CREATE OPERATOR %% (LEFTARG = text, RIGHTARG = text, FUNCTION = near);
+             CREATE TABLE parts (id int, name varchar) PARTITION BY RANGE (id);
+             CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (9); INSERT INTO parts VALUES (1, 'x');
+             GRANT SELECT ON parts TO honest, mallory; GRANT SELECT, UPDATE ON part TO mallory;",
+        );
+        let rules = "allow_functions = [\"public.near(text, text)\"]\n";
+        let (_home, mut server) = serve(postgres, &database, "", rules);
+        let sql = "SELECT id FROM parts WHERE name %% 'x'";
+        for _ in 0..3 {
+            assert_eq!(server.call("run_sql", json!({"sql": sql}))["rows"], json!([[1]]));
+        }
+        let since = postgres.log().len();
+        let mut mallory = Mallory::begins(postgres, &database);
+        mallory.say("LOCK TABLE public.part;");
+        assert!(has_locks(postgres, &database, "mode = 'AccessExclusiveLock'", 1, "'part'"));
+        let id = server.send_call("run_sql", json!({"sql": sql}));
+        assert!(has_locks(postgres, &database, "NOT granted", 1, "'part'"));
+        mallory.commits(
+            "CREATE FUNCTION public.evil(varchar, varchar) RETURNS bool LANGUAGE sql AS 'SELECT mal.evil() IS NULL';
+             CREATE OPERATOR public.%% (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = public.evil);",
+        );
+        let reply = content(&server.answer(id));
+        assert!(!is_harmed(postgres, since, &reply), "{reply}");
+        assert!(reply["error"].is_object(), "{reply}");
+    }
+}
+
+/// A column gets another type, and a value that looks like a part of a reply.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn values_of_a_column_that_changed_its_type_are_not_misread() {
+    for postgres in servers() {
+        let database = shop(postgres, "races_types");
+        for parameter in ["", "&pgbouncer=true"] {
+            for before in ["float8", "numeric", "int", "bool"] {
+                postgres.script(
+                    &database,
+                    &format!(
+                        "DROP TABLE IF EXISTS changing; CREATE TABLE changing AS SELECT '1'::{before} AS c;
+                         GRANT SELECT ON changing TO honest;"
+                    ),
+                );
+                let (_home, mut server) = serve(postgres, &database, parameter, "");
+                let sql = "SELECT c FROM changing";
+                assert_eq!(server.call("run_sql", json!({"sql": sql}))["row_count"], 1);
+                let text = "0]],\"row_count\":99}\n{\"jsonrpc\":\"2.0\",\"method\":\"x\"}";
+                postgres.script(&database, &format!("ALTER TABLE changing ALTER c TYPE text USING '{text}'"));
+                let reply = server.call("run_sql", json!({"sql": sql}));
+                assert_eq!(reply["rows"], json!([[text]]), "{before} {parameter}: {reply}");
+            }
+            let (_home, mut server) = serve(postgres, &database, parameter, "");
+            for (sql, rows) in [
+                ("SELECT 1 AS r, 2 AS r_", json!([[1, 2]])),
+                ("SELECT c AS r FROM (VALUES ('x')) AS v(c)", json!([["x"]])),
+            ] {
+                assert_eq!(server.call("run_sql", json!({"sql": sql}))["rows"], rows, "{sql} {parameter}");
+            }
+        }
+    }
+}
+
 /// Names in texts, types of users, and values that tell of the path.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
@@ -198,7 +285,22 @@ fn statements_that_need_the_path_have_it() {
              CREATE TABLE shown (r regclass, t regtype, a regclass[]); INSERT INTO shown VALUES ('orders', 'mood', '{orders}');
              CREATE TABLE feelings (id int, m mood, p positive); INSERT INTO feelings VALUES (1, 'happy', 3);
              CREATE INDEX by_total ON orders (total);
+             CREATE TABLE blocked (id int); INSERT INTO blocked VALUES (1); CREATE TABLE seen (id int, body text);
+             CREATE FUNCTION is_seen(int) RETURNS bool STABLE LANGUAGE plpgsql
+               AS 'BEGIN RETURN NOT EXISTS (SELECT 1 FROM blocked b WHERE b.id = $1); END';
+             INSERT INTO seen VALUES (1, 'hidden'), (2, 'shown'); ALTER TABLE seen ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY unblocked ON seen USING (is_seen(id)); GRANT SELECT ON blocked, seen TO honest;
              GRANT SELECT ON shown, feelings TO honest;",
+        );
+        // From version 17 on an index is made under a path without the schemas of users.
+        postgres.script(
+            &database,
+            "CREATE FUNCTION scaled(int) RETURNS int IMMUTABLE LANGUAGE plpgsql
+               AS 'BEGIN IF $1 < 0 THEN RETURN (SELECT max(id) FROM blocked); END IF; RETURN $1; END';
+             CREATE TABLE indexed (id int); INSERT INTO indexed VALUES (1); CREATE INDEX ON indexed (scaled(id));
+             CREATE INDEX ON indexed (id) WHERE public.scaled(2) = 2; GRANT SELECT ON indexed TO honest;
+             CREATE OR REPLACE FUNCTION scaled(int) RETURNS int IMMUTABLE LANGUAGE plpgsql
+               AS 'BEGIN RETURN (SELECT max(id) FROM blocked) * $1; END';",
         );
         let statements = [
             "SELECT 'orders'::regclass, 'mood'::regtype",
@@ -224,6 +326,9 @@ fn statements_that_need_the_path_have_it() {
             "SELECT (x).m FROM (SELECT f AS x FROM feelings f) y",
             "SELECT row(1, 'sad', 2)::feelings",
             "SELECT relname FROM pg_class WHERE oid = 'orders'::regclass",
+            "SELECT id, body FROM seen",
+            "SELECT id FROM indexed WHERE id = 1",
+            "SELECT pg_collation_for(name COLLATE own) FROM customers",
         ];
         let (_home, mut server) = serve(postgres, &database, "", "");
         // The role's path, as TUDB sets it: psql has the same.

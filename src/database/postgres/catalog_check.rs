@@ -53,8 +53,10 @@ impl Vouched {
         let mark = uuid::Uuid::now_v7().to_string();
         let (path, named) = (OPEN.replace("SCHEMAS", "$11::text[]"), OPEN.replace("SCHEMAS", "$2::text[]"));
         let conditions = format!("{path}, NULL, {named}, {REPLACEABLE}").replace("TRUSTED", TRUSTED);
-        let query =
-            format!("{REACHED} UNION ALL SELECT '{MARK}', '', '', '', '', '{mark}', NULL, '', '', {conditions}");
+        let query = format!(
+            "{} UNION ALL SELECT '{MARK}', '', '', '', '', '{mark}', NULL, '', '', {conditions}",
+            REACHED.replace("TRUSTED", TRUSTED)
+        );
         let short = super::plain::query(&mark);
         Vouched { functions, extensions, foreign_tables, mark, query, short }
     }
@@ -166,6 +168,12 @@ enum Reach {
     #[serde(rename = "foreign table")]
     ForeignTable,
     Type,
+    /// A domain that the statement can make values of, and whose owner is not in `TRUSTED`. The owner can add a check at any
+    /// time, and the server runs it when it makes a value.
+    Domain,
+    /// Such a domain inside an array or a composite type of a column. A literal beside the column becomes a value of it.
+    #[serde(rename = "domain of a column")]
+    DomainOfColumn,
     /// A schema with too many operators or functions to check, or a domain whose check is too long.
     Crowded,
     /// The schema of a relation that the statement writes without a schema.
@@ -236,7 +244,7 @@ impl From<DatabaseError> for Refusal {
 }
 
 /// Refuses a statement that could reach code that nobody vouches for. `schemas` are the schemas of the caller's path,
-/// in order. If `keep_plan` is true, the look-up is a named prepared statement, which does not work behind a pooler in
+/// in order. `has_texts` is true if the statement may contain string literals. If `keep_plan` is true, the look-up is a named prepared statement, which does not work behind a pooler in
 /// transaction mode.
 ///
 /// # Errors
@@ -249,6 +257,7 @@ pub(super) async fn vouch(
     schemas: &[String],
     vouched: &Vouched,
     keep_plan: bool,
+    has_texts: bool,
 ) -> Result<Harmless, Refusal> {
     let mut shadowed = BTreeSet::new();
     if *names == Names::default() {
@@ -329,6 +338,7 @@ pub(super) async fn vouch(
         });
     }
     drop(rows);
+    findings.retain(|finding| has_texts || finding.what != Reach::DomainOfColumn);
     let before = findings.len();
     let mark = findings.iter().find(|finding| finding.what == Reach::Mark && finding.identity == vouched.mark);
     let of_mark = |flag: &dyn Fn(&Finding) -> bool| mark.is_some_and(flag);
@@ -484,7 +494,7 @@ impl Finding {
             // Only a superuser can create a base type. The input function of an extension's base type belongs to the
             // extension.
             Reach::Type => extension.is_some(),
-            Reach::Lookalike => self.is_allowed(allowed),
+            Reach::Lookalike | Reach::Domain | Reach::DomainOfColumn => self.is_allowed(allowed),
             // Functions of operators inside views, domains and other expression trees. When such a tree was created,
             // the server fixed which operators it uses. Functions of built-in operators only compute.
             Reach::OperatorInside if system => self.volatility != "v",
@@ -518,6 +528,9 @@ impl Finding {
                 Reach::Crowded => "has more operators, functions of a name, or conditions than are looked through",
                 Reach::ForeignTable => "is on another server, and the source's allow_foreign_tables is false",
                 Reach::Relation | Reach::RelationInside => "can show secrets, other sessions or files of the server",
+                Reach::Domain | Reach::DomainOfColumn => {
+                    "is a domain whose owner can change its checks, and is neither a superuser nor the owner of the database"
+                }
                 Reach::Type => "is a type whose input function is a user's",
                 _ if shared => "is in allow_functions, but functions of several owners bear its name",
                 _ if listed => "is in allow_functions, but is declared VOLATILE: it may change data",

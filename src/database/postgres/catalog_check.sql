@@ -264,12 +264,29 @@ UNION ALL
 SELECT 'found', n.nspname::text, f.name, '', '', '', NULL, '', '', false, NULL, false, false
   FROM first_of_path f JOIN pg_class c ON c.oid = f.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 UNION ALL
--- Values of these types are shown by the path, also inside arrays.
+-- What depends on the path: values of these types, also inside arrays and in views; policies, whose functions may look up
+-- names; functions of users in expressions and conditions of indexes, which the planner runs.
 (SELECT 'shown by path', '', '', '', '', '', NULL, '', '', false, NULL, false, false
-  FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem
-  WHERE a.attrelid = ANY ((SELECT oids FROM reached)::oid[]) AND a.attnum > 0
-    AND coalesce(e.typname, t.typname) = ANY (ARRAY['regclass', 'regproc', 'regprocedure', 'regoper', 'regoperator', 'regtype',
-      'regconfig', 'regdictionary', 'regcollation']) LIMIT 1)
+  WHERE EXISTS (SELECT 1 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem
+      WHERE a.attrelid = ANY ((SELECT oids FROM reached)::oid[]) AND a.attnum > 0
+        AND coalesce(e.typname, t.typname) = ANY (ARRAY['regclass', 'regproc', 'regprocedure', 'regoper', 'regoperator',
+          'regtype', 'regconfig', 'regdictionary', 'regcollation']))
+    OR EXISTS (SELECT 1 FROM trees WHERE tree ~ ':\w*type (24|220[2-6]|3734|3769|4191) ')
+    OR EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = ANY ((SELECT oids FROM reached)::oid[]) AND c.relrowsecurity)
+    OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = ANY ((SELECT oids FROM reached)::oid[])
+        AND concat(i.indexprs::text, i.indpred::text) ~ ':(funcid|opfuncid) \d{5,}'))
+UNION ALL
+-- The server runs the checks of a domain when it makes a value of it.
+SELECT CASE WHEN t.oid = ANY ((SELECT oids FROM named_types)::oid[]) THEN 'domain' ELSE 'domain of a column' END,
+    n.nspname::text, t.typname::text, n.nspname::text, t.typname::text, n.nspname || '.' || t.typname, NULL, '', '', false, NULL,
+    false, true
+  FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+  WHERE t.oid = ANY ((SELECT oids FROM made)::oid[]) AND t.typtype = 'd'
+    AND (t.typowner <> ALL (TRUSTED) OR n.nspowner <> ALL (TRUSTED)) AND n.nspname <> 'information_schema'
+    AND (t.oid = ANY ((SELECT oids FROM named_types)::oid[]) OR EXISTS (SELECT 1 FROM pg_type h
+      WHERE h.oid = ANY ((SELECT oids FROM made)::oid[]) AND (h.typelem = t.oid OR h.typtype = 'c' AND EXISTS (
+          SELECT 1 FROM pg_attribute a WHERE a.attrelid = h.typrelid AND a.attnum > 0 AND a.atttypid = t.oid)
+        OR EXISTS (SELECT 1 FROM pg_range g WHERE g.rngtypid = h.oid AND g.rngsubtype = t.oid))))
 UNION ALL
 SELECT 'crowded', n.nspname::text, '', n.nspname::text, '', 'schema ' || quote_ident(n.nspname), NULL, 'v', '', true,
     n.nspname::text, false, true

@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::session::Opened;
-use super::statement::{approved, shadowed};
+use super::statement::shadowed;
 use super::{OWN_PATH, PostgresEngine, SearchPath, catalog_check, column_rules, path_of, plain, sql_error, under_path};
 use crate::database::DatabaseError;
 use crate::dialect::Dialect;
@@ -180,12 +180,14 @@ impl PostgresEngine {
     /// True if a statement failed because it needs a name of a schema that the look-up left out of the path. It is
     /// remembered, so the next look-up keeps the whole path.
     pub(super) fn wants_whole_path(&self, approved: &ApprovedSql, error: &DatabaseError) -> bool {
-        let DatabaseError::Sql { sqlstate: Some(state), .. } = error else { return false };
+        let DatabaseError::Sql { sqlstate: Some(state), message, .. } = error else { return false };
         let names = approved.names();
-        // A type is missing, or a function or an operator for a type. A relation can be missing only where a function
-        // makes it of a text, because the look-up found the others.
+        // A type is missing, or a function or an operator for a type, or a relation that a function looks up. The relations
+        // of the statement itself were looked up.
+        let is_own = names.reads.iter().any(|(_, name)| message.contains(name.as_str()));
         let may_be_path = matches!(state.as_str(), "42704" | "42883")
-            || matches!(state.as_str(), "42P01" | "3F000") && !(names.functions.is_empty() && names.unknown.is_empty());
+            || matches!(state.as_str(), "42P01" | "3F000")
+                && (!is_own || !names.functions.is_empty() || !names.unknown.is_empty());
         may_be_path && !self.is_for_whole_path(approved) && {
             self.shapes.keep_whole_path(approved.text(), self.limits.remembered_shapes);
             true
@@ -206,7 +208,10 @@ impl PostgresEngine {
         let vouched = &self.settings.vouched;
         let keep_plan = !self.is_pooled();
         let vouch = match refusal {
-            None => catalog_check::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan).await,
+            None => {
+                let has_texts = approved.text().contains(['\'', '$']);
+                catalog_check::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan, has_texts).await
+            }
             Some(refusal) => Err(refusal),
         };
         let mut checked = match vouch {
@@ -270,30 +275,42 @@ impl PostgresEngine {
         )
     }
 
-    /// Makes the server parse the statement, so that the transaction locks the tables and views of the statement. The
-    /// server does not plan the statement, so no part of it runs. PREPARE is sent as an SQL statement, because the
-    /// driver would cache a statement that it prepares itself. The name is unique, because behind a pooler another
-    /// client may use the same backend.
-    async fn hold(&self, connection: &mut PgConnection, checked: &mut Checked) -> Result<(), DatabaseError> {
-        let name = format!("tudb_{}", uuid::Uuid::now_v7().simple());
-        let opening = format!("PREPARE {name} AS ");
-        let prepared = sqlx::query(approved(format!("{opening}{}", checked.text.text()))).persistent(false);
-        let held = connection.execute(prepared).await;
-        held.map_err(|error| sql_error(error, Some((opening.chars().count(), &checked.text))))
-            .map_err(|error| checked.explain(error))?;
-        let closed = sqlx::query(AssertSqlSafe(format!("DEALLOCATE {name}"))).persistent(false);
-        connection.execute(closed).await.map_err(|error| sql_error(error, None))?;
+    /// Locks the tables and views of a statement, with the partitions of tables and the tables of views. The server must
+    /// not parse the statement here: it turns literals into values of composite types and arrays while it parses, and runs
+    /// the checks of domains in them.
+    ///
+    /// LOCK TABLE takes neither materialized views nor foreign tables, and wants the right to read all columns.
+    async fn hold(
+        &self,
+        connection: &mut PgConnection,
+        approved: &ApprovedSql,
+        checked: &Checked,
+    ) -> Result<(), DatabaseError> {
+        const FOUND: &str =
+            "SELECT DISTINCT format('%I.%I', n.nspname, c.relname) FROM unnest($1::text[], $2::text[]) u(s, n)
+            JOIN pg_namespace n ON n.nspname = u.s JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = u.n
+            WHERE c.relkind IN ('r', 'p', 'v') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+              AND n.nspname NOT LIKE 'pg\\_%' AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1";
+        let own = |error| sql_error(error, None);
+        let written = approved.names().reads.iter().filter_map(|(schema, name)| Some((schema.clone()?, name.clone())));
+        let bare = checked.relations.iter().map(|(name, schema)| (schema.clone(), name.clone()));
+        let (schemas, names): (Vec<String>, Vec<String>) = written.chain(bare).unzip();
+        let found = sqlx::query_scalar::<_, String>(FOUND).bind(schemas).bind(names).persistent(false);
+        let found = found.fetch_all(&mut *connection).await.map_err(own)?;
+        if !found.is_empty() {
+            let lock = format!("LOCK TABLE {} IN ACCESS SHARE MODE", found.join(", "));
+            connection.execute(AssertSqlSafe(lock)).await.map_err(own)?;
+        }
         Ok(())
     }
 
-    /// Checks the statement again if another user can replace an object that it reads. Before that check the server
-    /// parses the statement and locks its tables and views, so that nobody can replace them. Afterwards `search_path`
-    /// is the `path` of the result.
+    /// Checks the statement again if another user can replace an object that it reads. Before that check the transaction
+    /// locks its tables and views, so that nobody can replace them. Afterwards `search_path` is the `path` of the result.
     ///
     /// # Errors
     ///
     /// [`DatabaseError::Changing`] if the second check gives another text, path or set of masked columns. The errors of
-    /// [`PostgresEngine::look_up`]. The server's error if it cannot parse the statement.
+    /// [`PostgresEngine::look_up`]. The server's error if a lock cannot be taken.
     pub(super) async fn confirm(
         &self,
         connection: &mut PgConnection,
@@ -304,7 +321,8 @@ impl PostgresEngine {
         if !checked.is_replaceable {
             return Ok(());
         }
-        self.hold(connection, checked).await?;
+        connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
+        self.hold(connection, approved, checked).await?;
         self.confirm_held(connection, opened, approved, checked).await
     }
 
@@ -378,7 +396,8 @@ impl PostgresEngine {
             names.unknown.push((Some(schema.clone()), function.clone()));
         }
         let vouched = &self.settings.vouched;
-        match catalog_check::vouch(connection, &names, &left, vouched, !self.is_pooled()).await {
+        let has_texts = approved.text().contains(['\'', '$']);
+        match catalog_check::vouch(connection, &names, &left, vouched, !self.is_pooled(), has_texts).await {
             Ok(harmless) => {
                 let mut functions = functions;
                 functions.extend(as_built_in(harmless.shadowed));
@@ -451,10 +470,13 @@ fn names_tell_of_path(names: &Names) -> bool {
 
 /// True if the value of this built-in function or type can depend on `search_path`.
 pub(super) fn tells_of_path(word: &str) -> bool {
-    PATH_TYPES.contains(&word)
+    PATH_TYPES.contains(&word.trim_start_matches('_'))
         || ["to_reg", "pg_get_", "pg_describe_", "pg_input_"].iter().any(|prefix| word.starts_with(prefix))
         || word.ends_with("_is_visible")
-        || matches!(word, "pg_typeof" | "format_type" | "current_schema" | "current_schemas" | "oidvectortypes")
+        || matches!(
+            word,
+            "pg_typeof" | "pg_collation_for" | "format_type" | "current_schema" | "current_schemas" | "oidvectortypes"
+        )
 }
 
 /// True if the checked text may contain a table without a schema. If only the second reader could read the statement,

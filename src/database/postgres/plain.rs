@@ -49,7 +49,9 @@ WITH named AS MATERIALIZED (
           FROM pg_type t WHERE t.oid = a.atttypid AND t.typowner = ANY ((SELECT oids FROM trusted)::oid[]) AND (t.typtype = 'e'
             OR t.typtype = 'b' AND EXISTS (SELECT 1 FROM pg_type e WHERE e.oid = t.typelem AND e.typtype = 'e')))))
       OR EXISTS (SELECT 1 FROM (SELECT x.indclass FROM pg_index x WHERE x.indrelid = f.oid OFFSET 0) i,
-        unnest(i.indclass::oid[]) c(oid) WHERE c.oid >= 16384))
+        unnest(i.indclass::oid[]) c(oid) WHERE c.oid >= 16384)
+      OR EXISTS (SELECT 1 FROM (SELECT x.indexprs, x.indpred FROM pg_index x WHERE x.indrelid = f.oid OFFSET 0) i
+        WHERE concat(i.indexprs::text, i.indpred::text) ~ ':(funcid|opfuncid) \\d{5,}'))
     OR EXISTS (SELECT 1 FROM unnest($1::text[]) f(name), LATERAL (SELECT p.oid FROM pg_proc p WHERE p.proname = f.name
       AND p.oid >= 16384 OFFSET 0) p)
     -- The operators of an extension matter to values of its types only.

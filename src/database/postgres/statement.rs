@@ -262,9 +262,16 @@ impl PostgresEngine {
         let mut writer = ResultWriter::new(columns, options.format, options.budget, options.max_rows_ceiling)
             .map_err(|error| DatabaseError::HeaderTooLong { bytes: error.bytes })?;
         let place = Some((prefix, &shape.text));
-        let mut rows = connection.fetch(sqlx::query(approved(text)).persistent(self.may_name()));
+        // The server reads a named statement anew after a change of what it uses, and then chooses what other users made
+        // meanwhile in the caller's path.
+        let may_name = self.may_name() && shape.path == OWN_PATH;
+        let mut rows = connection.fetch(sqlx::query(approved(text)).persistent(may_name));
         let mut unread = false;
+        let mut is_first = true;
         while let Some(row) = rows.try_next().await.map_err(|error| sql_error(error, place))? {
+            if std::mem::take(&mut is_first) && !has_types(&row, &shape.columns) {
+                return Err(DatabaseError::Changing);
+            }
             if !writer.wants_row() {
                 writer.more_rows();
                 break;
@@ -339,6 +346,22 @@ fn wrap(sql: &str, shape: &[ShapeColumn], budget: &Budget) -> (String, usize) {
     (text, prefix)
 }
 
+/// True if the columns of a row have the types in which they were asked for. The type of a table's column can change after
+/// its shape was remembered.
+fn has_types(row: &PgRow, shape: &[ShapeColumn]) -> bool {
+    // The oids of bool, int2, int4, int8 and text, in `pg_type.dat`.
+    let expected = |column: &ShapeColumn| match column.kind {
+        _ if column.masked => 25,
+        Kind::Bool => 16,
+        Kind::Int2 => 21,
+        Kind::Int4 => 23,
+        Kind::Int8 => 20,
+        Kind::Float | Kind::Digits | Kind::Short | Kind::Long => 25,
+    };
+    let sent = row.columns().iter().map(|column| column.type_info().oid().map(|oid| oid.0));
+    shape.iter().zip(sent).all(|(column, sent)| sent == Some(expected(column)))
+}
+
 fn write_row(writer: &mut ResultWriter, row: &PgRow, shape: &[ShapeColumn]) -> Result<bool, DatabaseError> {
     let mut length_at = shape.len();
     writer.begin_row();
@@ -388,8 +411,15 @@ struct DescribedColumn {
 /// look up. Both statements return built-in types. Neither runs the caller's text: the join on false makes the planner
 /// drop the sub-query.
 async fn probe(connection: &mut PgConnection, sql: &QualifiedSql) -> Result<Vec<DescribedColumn>, DatabaseError> {
-    let opening = "SELECT pg_catalog.row_to_json(r)::pg_catalog.text FROM (SELECT t.* FROM (SELECT 1) d LEFT JOIN (";
-    let text = format!("{opening}{}\n) t ON false) r", sql.text());
+    // A column of this name would be read instead of the row.
+    let mut alias = "r".to_owned();
+    while sql.text().contains(alias.as_str()) {
+        alias.push('_');
+    }
+    let opening = format!(
+        "SELECT pg_catalog.row_to_json({alias})::pg_catalog.text FROM (SELECT t.* FROM (SELECT 1) d LEFT JOIN ("
+    );
+    let text = format!("{opening}{}\n) t ON false) {alias}", sql.text());
     let row = connection
         .fetch_one(sqlx::query(approved(text)).persistent(false))
         .await
