@@ -1,0 +1,368 @@
+//! The English phrases of `words.txt`, and the synonyms of WordNet (`wordnet.txt`).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use super::text::{Stems, Token, TokenKind};
+use super::windows::{Unit, unit};
+
+/// Aggregate functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Function {
+    Sum,
+    Avg,
+    Min,
+    Max,
+}
+
+impl Function {
+    pub fn sql(self) -> &'static str {
+        match self {
+            Self::Sum => "SUM",
+            Self::Avg => "AVG",
+            Self::Min => "MIN",
+            Self::Max => "MAX",
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sum => "total",
+            Self::Avg => "average",
+            Self::Min => "minimum",
+            Self::Max => "maximum",
+        }
+    }
+}
+
+/// Comparison of a column with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    Eq,
+    Ne,
+    Gt,
+    Ge,
+    Lt,
+    Le,
+    Contains,
+    Starts,
+    Ends,
+}
+
+impl Op {
+    pub fn sql(self) -> &'static str {
+        match self {
+            Self::Eq => "=",
+            Self::Ne => "<>",
+            Self::Gt => ">",
+            Self::Ge => ">=",
+            Self::Lt => "<",
+            Self::Le => "<=",
+            Self::Contains | Self::Starts | Self::Ends => "LIKE",
+        }
+    }
+
+    /// The operator of the opposite.
+    pub fn negated(self) -> Option<Self> {
+        Some(match self {
+            Self::Eq => Self::Ne,
+            Self::Ne => Self::Eq,
+            Self::Gt => Self::Le,
+            Self::Ge => Self::Lt,
+            Self::Lt => Self::Ge,
+            Self::Le => Self::Gt,
+            Self::Contains | Self::Starts | Self::Ends => return None,
+        })
+    }
+}
+
+/// The meaning of a phrase. The words of an argument are stems of column names; `-birth` turns the direction.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Cue {
+    Open,
+    Skip,
+    /// True for a count of different values.
+    Count(bool),
+    Agg(Function),
+    /// A superlative of a measure that the question names. True for the highest.
+    Sup(bool),
+    /// The value that occurs most, or least, often.
+    Common(bool),
+    /// A superlative whose measure the adjective tells.
+    By(bool, Vec<String>),
+    Op(Op),
+    OpBy(Op, Vec<String>),
+    /// After a number: "4 or more".
+    OrOp(Op),
+    Between,
+    Sort,
+    /// A direction of a sort. True for descending.
+    Dir(bool),
+    DirBy(bool, Vec<String>),
+    Per,
+    Not,
+    Distinct,
+    Have,
+    Be,
+    Of,
+    In,
+    By_,
+    That,
+    Their,
+    And,
+    Or,
+    Both,
+    Named,
+    After,
+    Before,
+    Since,
+    Until,
+    Who,
+    When,
+    Where,
+    Time,
+    Revenue,
+    Bucket(Unit),
+    /// Questions that are none: what there is to ask, a greeting, an order to change something.
+    Tables,
+    Greeting,
+    Change,
+    /// Wants a group by time.
+    Trend,
+    /// Names the date column of a time.
+    Dated,
+    /// Means something that no statement here does.
+    Refuse,
+}
+
+/// Longest phrase, in words.
+const LONGEST: usize = 6;
+
+struct Phrases {
+    cues: HashMap<String, Vec<Cue>>,
+    /// Words that tell which of two keys to the same table is meant: the role, and its words.
+    roles: Vec<(&'static str, Vec<&'static str>)>,
+    demonyms: Vec<(&'static str, &'static str)>,
+    /// Stems of verbs that only say that two things belong together.
+    links: HashSet<String>,
+}
+
+static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
+    let mut all = Phrases { cues: HashMap::new(), roles: Vec::new(), demonyms: Vec::new(), links: HashSet::new() };
+    let stems = Stems::new();
+    for line in include_str!("words.txt").lines().filter(|line| !line.starts_with('#')) {
+        let Some((head, phrases)) = line.split_once(": ") else { continue };
+        let mut head = head.split(' ');
+        let kind = head.next().unwrap_or_default();
+        let arguments: Vec<&'static str> = head.collect();
+        let phrases = phrases.split(',').map(str::trim);
+        match kind {
+            "role" => all.roles.push((arguments.first().copied().unwrap_or_default(), phrases.collect())),
+            "link" => all.links.extend(phrases.map(|verb| stems.of(verb))),
+            "demonym" => all.demonyms.extend(phrases.filter_map(|pair| pair.split_once(" = "))),
+            _ => {
+                let Some(cue) = cue(kind, &arguments) else { continue };
+                for phrase in phrases {
+                    all.cues.entry(phrase.to_owned()).or_default().push(cue.clone());
+                    if matches!(cue, Cue::By(..) | Cue::Common(_)) {
+                        all.cues.entry(format!("the {phrase}")).or_default().push(cue.clone());
+                    }
+                }
+            }
+        }
+    }
+    all
+});
+
+fn cue(kind: &str, arguments: &[&str]) -> Option<Cue> {
+    let first = arguments.first().copied().unwrap_or_default();
+    let rest = || arguments.iter().skip(1).map(|word| (*word).to_owned()).collect();
+    let op = || {
+        Some(match first {
+            ">" => Op::Gt,
+            "<" => Op::Lt,
+            ">=" => Op::Ge,
+            "<=" => Op::Le,
+            "=" => Op::Eq,
+            "<>" => Op::Ne,
+            _ => return None,
+        })
+    };
+    Some(match kind {
+        "open" => Cue::Open,
+        "skip" => Cue::Skip,
+        "count" => Cue::Count(first == "distinct"),
+        "agg" => Cue::Agg(match first {
+            "avg" => Function::Avg,
+            "sum" => Function::Sum,
+            "max" => Function::Max,
+            _ => Function::Min,
+        }),
+        "sup" => Cue::Sup(first == "desc"),
+        "common" => Cue::Common(first == "desc"),
+        "by" if first == "desc" || first == "asc" => Cue::By(first == "desc", rest()),
+        "by" => Cue::By_,
+        "op" => Cue::Op(op()?),
+        "orop" => Cue::OrOp(op()?),
+        "opby" => Cue::OpBy(op()?, rest()),
+        "between" => Cue::Between,
+        "sort" => Cue::Sort,
+        "dir" => Cue::Dir(first == "desc"),
+        "dirby" => Cue::DirBy(first == "desc", rest()),
+        "per" => Cue::Per,
+        "not" => Cue::Not,
+        "distinct" => Cue::Distinct,
+        "have" => Cue::Have,
+        "be" => Cue::Be,
+        "of" => Cue::Of,
+        "in" => Cue::In,
+        "that" => Cue::That,
+        "their" => Cue::Their,
+        "and" => Cue::And,
+        "or" => Cue::Or,
+        "both" => Cue::Both,
+        "named" => Cue::Named,
+        "like" => Cue::Op(Op::Contains),
+        "starts" => Cue::Op(Op::Starts),
+        "ends" => Cue::Op(Op::Ends),
+        "after" => Cue::After,
+        "before" => Cue::Before,
+        "since" => Cue::Since,
+        "until" => Cue::Until,
+        "who" => Cue::Who,
+        "when" => Cue::When,
+        "where" => Cue::Where,
+        "time" => Cue::Time,
+        "revenue" => Cue::Revenue,
+        "bucket" => Cue::Bucket(unit(first)?),
+        "tables" => Cue::Tables,
+        "greeting" => Cue::Greeting,
+        "change" => Cue::Change,
+        "trend" => Cue::Trend,
+        "dated" => Cue::Dated,
+        "refuse" => Cue::Refuse,
+        _ => return None,
+    })
+}
+
+/// Returns the longest phrase at a place: its meanings, and its number of tokens.
+pub(super) fn cue_at(tokens: &[Token], at: usize) -> Option<(Vec<Cue>, usize)> {
+    let words = tokens.get(at..).unwrap_or_default();
+    let is_word = |token: &Token| matches!(token.kind, TokenKind::Word | TokenKind::Possessive | TokenKind::Sign);
+    let usable = words.iter().take(LONGEST).take_while(|token| is_word(token)).count();
+    (1..=usable).rev().find_map(|length| {
+        let phrase = words.iter().take(length).map(|token| token.low.as_str()).collect::<Vec<_>>().join(" ");
+        PHRASES.cues.get(phrase.as_str()).map(|cues| (cues.clone(), length))
+    })
+}
+
+/// Returns the roles that a word can tell, such as `from` for "departing".
+pub(super) fn roles(word: &str) -> impl Iterator<Item = &'static str> + use<'_> {
+    PHRASES.roles.iter().filter(move |(_, words)| words.contains(&word)).map(|(role, _)| *role)
+}
+
+/// True for the stem of a verb that only says that two things belong together.
+pub(super) fn is_link(stem: &str) -> bool {
+    PHRASES.links.contains(stem)
+}
+
+/// Returns the countries of an adjective such as "French".
+pub(super) fn countries(adjective: &str) -> impl Iterator<Item = &'static str> + use<'_> {
+    PHRASES.demonyms.iter().filter(move |(known, _)| *known == adjective).map(|(_, country)| *country)
+}
+
+/// The nouns of WordNet. A set has one meaning.
+struct WordNet {
+    /// The more general set of each set.
+    general: Vec<Option<usize>>,
+    /// Stems of a noun's words; the sets of the noun, each with the rank of this sense of the noun.
+    senses: HashMap<String, Vec<(usize, usize)>>,
+}
+
+static WORDNET: LazyLock<WordNet> = LazyLock::new(|| {
+    let stems = Stems::new();
+    let mut net = WordNet { general: Vec::new(), senses: HashMap::new() };
+    for line in include_str!("wordnet.txt").lines().filter(|line| !line.starts_with('#')) {
+        let (nouns, general) =
+            line.split_once(' ').map_or((line, None), |(nouns, general)| (nouns, general.parse().ok()));
+        for noun in nouns.split(',') {
+            let (noun, rank) = noun.split_once(':').map_or((noun, 1), |(noun, rank)| (noun, rank.parse().unwrap_or(9)));
+            let stem = noun.split('_').map(|word| stems.of(word)).collect::<Vec<_>>().join(" ");
+            net.senses.entry(stem).or_default().push((net.general.len(), rank));
+        }
+        net.general.push(general);
+    }
+    net
+});
+
+/// Highest sum of the ranks of the senses in which two nouns mean the same.
+const RAREST: usize = 6;
+
+/// Maximum number of steps from a noun to a more general one.
+const STEPS: usize = 3;
+
+/// How close two nouns are: 0 for the same meaning, up to [`STEPS`] for one that is more general than the other. `None` if
+/// they have nothing to do with each other. Both are stems, joined by blanks.
+pub(super) fn distance(one: &str, other: &str) -> Option<usize> {
+    let (one, other) = (WORDNET.senses.get(one)?, WORDNET.senses.get(other)?);
+    let above = |from: &[(usize, usize)], to: &[(usize, usize)]| {
+        let far = |(set, rank): &(usize, usize)| {
+            let mut at = Some(*set);
+            (0..=STEPS).find(|step| {
+                let is_near = |(other, other_rank): &(usize, usize)| {
+                    // A more general noun has to be meant in its usual sense.
+                    Some(*other) == at && rank + other_rank <= RAREST.saturating_sub(*step)
+                };
+                let hit = to.iter().any(is_near);
+                if !hit {
+                    at = at.and_then(|set| WORDNET.general.get(set).copied().flatten());
+                }
+                hit
+            })
+        };
+        from.iter().filter_map(far).min()
+    };
+    above(one, other).into_iter().chain(above(other, one)).min()
+}
+
+/// True for a noun in the singular that means people, such as "customer", in its most usual sense. The stems of
+/// [`distance`] would not do: that of "reviewer" is "review".
+pub(super) fn is_person(noun: &str) -> bool {
+    let lines = || include_str!("wordnet.txt").lines().filter(|line| !line.starts_with('#'));
+    let first_sense = |noun: &str| lines().position(|line| line.split([' ', ',']).any(|known| known == noun));
+    let (Some(person), Some(mut at)) = (first_sense("person"), first_sense(noun)) else { return false };
+    for _ in 0..12 {
+        if at == person {
+            return true;
+        }
+        let Some(general) = WORDNET.general.get(at).copied().flatten() else { return false };
+        at = general;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wordnet_knows_other_words() {
+        assert!(is_person("customer") && is_person("student") && !is_person("review") && !is_person("airport"));
+        for (one, other, expected) in [
+            ("nation", "countri", Some(0)),
+            ("aerodrom", "airport", Some(0)),
+            ("given name", "first name", Some(0)),
+            ("undergradu", "student", Some(2)),
+            ("dog", "airport", None),
+            ("xyz", "airport", None),
+        ] {
+            assert_eq!(distance(one, other), expected, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn every_line_of_phrases_is_read() {
+        let lines = include_str!("words.txt").lines().filter(|line| !line.starts_with('#')).count();
+        assert!(lines > 50 && PHRASES.cues.len() > 400 && PHRASES.demonyms.len() > 20 && PHRASES.roles.len() == 2);
+    }
+}
