@@ -1,8 +1,10 @@
-//! Foreign keys as a graph: how one table reaches another without multiplying rows.
+//! Foreign keys as a graph: how one table reaches another.
 //!
-//! Going up, from a row to the one row it refers to, never multiplies rows. Going down may. Callers join upwards only.
+//! Going up, from a row to the one row it refers to, never multiplies rows. Going down may, so what is down there goes into
+//! a sub-query.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 
 use super::schema::{Holds, Schema, singulars};
 
@@ -17,14 +19,29 @@ pub(super) struct Edge {
     pub guessed: bool,
 }
 
+/// One step along a key: up from the row that refers to the one it refers to, or down.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Step {
+    pub edge: Edge,
+    pub is_up: bool,
+}
+
+impl Step {
+    pub fn target(&self) -> usize {
+        if self.is_up { self.edge.parent } else { self.edge.child }
+    }
+}
+
 pub(super) struct Graph {
     edges: Vec<Edge>,
-    up: HashMap<usize, Vec<usize>>,
-    down: HashMap<usize, Vec<usize>>,
+    of_table: HashMap<usize, Vec<usize>>,
 }
 
 /// Maximum length of a path, in keys. A longer path is no reading of a question.
 const DEPTH: usize = 4;
+
+/// Maximum number of equally short paths that are compared.
+const MOST_PATHS: usize = 64;
 
 impl Graph {
     pub fn new(schema: &Schema) -> Self {
@@ -40,7 +57,9 @@ impl Graph {
                 } else {
                     &schema.table(parent).primary_key
                 };
-                if parent == child || referenced.len() != key.columns.len() || key.columns.is_empty() {
+                let is_whole = referenced.len() == key.columns.len() && !key.columns.is_empty();
+                let is_there = |t: usize, names: &[String]| names.iter().all(|name| schema.find(t, name).is_some());
+                if parent == child || !is_whole || !is_there(child, &key.columns) || !is_there(parent, referenced) {
                     continue;
                 }
                 let pairs = key.columns.iter().cloned().zip(referenced.iter().cloned()).collect();
@@ -50,136 +69,113 @@ impl Graph {
         edges.extend(guesses(schema));
         edges.sort_by(|a, b| (a.child, a.parent, &a.pairs).cmp(&(b.child, b.parent, &b.pairs)));
         edges.dedup_by(|a, b| a.child == b.child && a.parent == b.parent && a.pairs == b.pairs);
-        let mut up: HashMap<usize, Vec<usize>> = HashMap::new();
-        let mut down: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut of_table: HashMap<usize, Vec<usize>> = HashMap::new();
         for (i, edge) in edges.iter().enumerate() {
-            up.entry(edge.child).or_default().push(i);
-            down.entry(edge.parent).or_default().push(i);
+            of_table.entry(edge.child).or_default().push(i);
+            of_table.entry(edge.parent).or_default().push(i);
         }
-        Self { edges, up, down }
+        Self { edges, of_table }
     }
 
-    /// Tables that refer to `t` directly, in order.
-    pub fn children(&self, t: usize) -> Vec<usize> {
-        let ids = self.down.get(&t).map(Vec::as_slice).unwrap_or_default();
-        let mut out: Vec<usize> = ids.iter().filter_map(|&i| self.edges.get(i)).map(|edge| edge.child).collect();
-        out.dedup();
-        out
-    }
-
-    /// Returns the shortest path up from `from` to `to`. `None` if there is none, or two of the same length.
-    pub fn climb(&self, from: usize, to: usize) -> Option<Vec<Edge>> {
-        if from == to {
-            return Some(Vec::new());
-        }
-        let reached = self.above(from);
-        let mut way = Vec::new();
-        let mut at = to;
-        while at != from {
-            let (_, edge, only) = reached.get(&at)?;
-            if !only {
-                return None;
-            }
-            let edge = self.edges.get((*edge)?)?;
-            way.push(edge.clone());
-            at = edge.child;
-        }
-        way.reverse();
-        Some(way)
-    }
-
-    /// Every table above `from`: its distance, the last key of the path, and whether no other path is as short.
-    fn above(&self, from: usize) -> HashMap<usize, (usize, Option<usize>, bool)> {
-        let mut reached = HashMap::from([(from, (0, None, true))]);
+    /// Returns all shortest paths between two tables, up to [`MOST_PATHS`]. Paths that only go up come first among them.
+    pub fn paths(&self, from: usize, to: usize) -> Vec<Vec<Step>> {
+        let mut distances = HashMap::from([(from, 0)]);
         let mut queue = VecDeque::from([from]);
         while let Some(t) = queue.pop_front() {
-            let Some(&(depth, _, only)) = reached.get(&t) else { continue };
-            if depth >= DEPTH {
+            let depth = distances.get(&t).copied().unwrap_or(DEPTH);
+            if depth >= DEPTH || distances.contains_key(&to) {
                 continue;
             }
-            for &i in self.up.get(&t).map(Vec::as_slice).unwrap_or_default() {
-                let Some(edge) = self.edges.get(i) else { continue };
-                match reached.get_mut(&edge.parent) {
-                    None => {
-                        reached.insert(edge.parent, (depth + 1, Some(i), only));
-                        queue.push_back(edge.parent);
-                    }
-                    Some(known) if known.0 == depth + 1 => known.2 = false,
-                    Some(_) => {}
+            for step in self.steps(t) {
+                if let Entry::Vacant(entry) = distances.entry(step.target()) {
+                    entry.insert(depth + 1);
+                    queue.push_back(step.target());
                 }
             }
         }
-        reached
+        let mut found = Vec::new();
+        if let Some(&length) = distances.get(&to) {
+            self.extend(from, to, length, &mut Vec::new(), &mut found);
+        }
+        found.sort_by_key(|path: &Vec<Step>| path.iter().filter(|step| !step.is_up).count());
+        let fewest = found.first().map_or(0, |path| path.iter().filter(|step| !step.is_up).count());
+        found.retain(|path| path.iter().filter(|step| !step.is_up).count() == fewest);
+        found
     }
 
-    /// Every table above `from` that has only one shortest path, with its distance.
-    pub fn reach(&self, from: usize) -> Vec<(usize, usize)> {
-        self.above(from).into_iter().filter(|(_, (_, _, only))| *only).map(|(t, (depth, _, _))| (t, depth)).collect()
-    }
-
-    /// Tables from which `t` can be reached upwards, with the distance.
-    fn below(&self, t: usize) -> HashMap<usize, usize> {
-        let mut reached = HashMap::from([(t, 0)]);
-        let mut queue = VecDeque::from([t]);
-        while let Some(at) = queue.pop_front() {
-            let depth = reached.get(&at).copied().unwrap_or(DEPTH);
-            if depth >= DEPTH {
-                continue;
+    /// Returns all ways between two tables that lead down and up again, over a table that refers to rows of both sides.
+    /// "Customers of a product" may be those who bought it or those who reviewed it, however long each way is.
+    pub fn bridges(&self, from: usize, to: usize) -> Vec<Vec<Step>> {
+        let mut found = Vec::new();
+        for length in 2..=DEPTH {
+            self.extend(from, to, length, &mut Vec::new(), &mut found);
+        }
+        let is_bridge = |path: &Vec<Step>| {
+            let down = path.iter().skip_while(|step| step.is_up).take_while(|step| !step.is_up).count();
+            let up = path.iter().rev().take_while(|step| step.is_up).count();
+            let first = path.iter().take_while(|step| step.is_up).count();
+            let mut tables: Vec<usize> = path.iter().map(Step::target).collect();
+            tables.push(from);
+            tables.sort_unstable();
+            let is_simple = tables.windows(2).all(|pair| pair.first() != pair.last());
+            is_simple && down > 0 && up > 0 && first + down + up == path.len()
+        };
+        found.retain(is_bridge);
+        let mut distinct: Vec<Vec<Step>> = Vec::new();
+        for path in found {
+            if !distinct.contains(&path) {
+                distinct.push(path);
             }
-            for child in self.children(at) {
-                if let std::collections::hash_map::Entry::Vacant(e) = reached.entry(child) {
-                    e.insert(depth + 1);
-                    queue.push_back(child);
-                }
-            }
         }
-        reached
+        distinct
     }
 
-    /// The table from which one path leads up to each table of `needed`. A needed table wins; else the table between
-    /// them, if there is exactly one.
-    pub fn root(&self, needed: &[usize]) -> Option<usize> {
-        let fits = |r: usize| needed.iter().all(|&t| self.climb(r, t).is_some());
-        if let Some(&r) = needed.iter().find(|&&r| fits(r)) {
-            return Some(r);
+    fn extend(&self, from: usize, to: usize, left: usize, path: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
+        if found.len() >= MOST_PATHS {
+            return;
         }
-        let mut common: Option<HashSet<usize>> = None;
-        for &t in needed {
-            let below: HashSet<usize> = self.below(t).into_keys().collect();
-            common = Some(common.map_or_else(|| below.clone(), |seen| seen.intersection(&below).copied().collect()));
+        if from == to {
+            found.push(path.clone());
+            return;
         }
-        let mut roots: Vec<usize> = common.unwrap_or_default().into_iter().collect();
-        roots.sort_unstable();
-        // A table that merely refers to another candidate adds nothing.
-        let all = roots.clone();
-        roots.retain(|&r| !all.iter().any(|&other| other != r && self.above(r).contains_key(&other)));
-        match roots.as_slice() {
-            [only] if fits(*only) => Some(*only),
-            _ => None,
+        if left == 0 {
+            return;
+        }
+        for step in self.steps(from).collect::<Vec<_>>() {
+            let target = step.target();
+            path.push(step);
+            self.extend(target, to, left - 1, path, found);
+            path.pop();
         }
     }
 
-    /// Whether the engine can join the two tables.
-    pub fn linked(&self, a: usize, b: usize) -> bool {
-        self.root(&[a, b]).is_some()
+    fn steps(&self, t: usize) -> impl Iterator<Item = Step> + use<'_> {
+        let ids = self.of_table.get(&t).map(Vec::as_slice).unwrap_or_default();
+        ids.iter()
+            .filter_map(|&i| self.edges.get(i))
+            .map(move |edge| Step { edge: edge.clone(), is_up: edge.child == t })
+    }
+
+    /// Number of keys between two tables. `None` if there is no path.
+    pub fn distance(&self, from: usize, to: usize) -> Option<usize> {
+        if from == to { Some(0) } else { self.paths(from, to).first().map(Vec::len) }
     }
 }
 
-/// Guesses the keys of a database that declares none: `customer_id` refers to `customers.id`, or to the one table whose
-/// primary key has that name.
+/// Guesses keys that are not declared. `customer_id` refers to `customers.id`, or to the one table whose primary key has
+/// that name, in a database that declares no key; `flights.airline` refers to `airlines.uid` where no other key leads from
+/// one table to the other.
 fn guesses(schema: &Schema) -> Vec<Edge> {
-    if schema.tables().iter().any(|table| !table.foreign_keys.is_empty()) {
-        return Vec::new();
-    }
+    let has_keys = schema.tables().iter().any(|table| !table.foreign_keys.is_empty());
     let mut targets: HashMap<String, Vec<(usize, String)>> = HashMap::new();
     for (t, table) in schema.tables().iter().enumerate() {
         let [key] = table.primary_key.as_slice() else { continue };
-        let name = if key.eq_ignore_ascii_case("id") {
-            format!("{}_id", singulars(schema.bare(t)))
-        } else {
-            key.to_lowercase()
-        };
-        targets.entry(name).or_default().push((t, key.clone()));
+        let own = singulars(schema.bare(t));
+        if !has_keys {
+            let name = if key.eq_ignore_ascii_case("id") { format!("{own}_id") } else { key.to_lowercase() };
+            targets.entry(name).or_default().push((t, key.clone()));
+        }
+        targets.entry(own).or_default().push((t, key.clone()));
     }
     let mut edges = Vec::new();
     for (child, table) in schema.tables().iter().enumerate() {
@@ -187,19 +183,17 @@ fn guesses(schema: &Schema) -> Vec<Edge> {
             continue;
         }
         for (at, column) in schema.columns(child) {
-            let own = matches!(table.primary_key.as_slice(), [key] if *key == column.name);
-            if let Some([(parent, key)]) = targets.get(&column.name.to_lowercase()).map(Vec::as_slice) {
-                let same = schema
-                    .find(*parent, key)
-                    .is_some_and(|other| (schema.holds(other) == Holds::Number) == (schema.holds(at) == Holds::Number));
-                if *parent != child && !own && same {
-                    edges.push(Edge {
-                        child,
-                        parent: *parent,
-                        pairs: vec![(column.name.clone(), key.clone())],
-                        guessed: true,
-                    });
-                }
+            let is_key = matches!(table.primary_key.as_slice(), [key] if *key == column.name)
+                || table.foreign_keys.iter().any(|key| key.columns.contains(&column.name));
+            let Some([(parent, key)]) = targets.get(&column.name.to_lowercase()).map(Vec::as_slice) else { continue };
+            let is_declared = table.foreign_keys.iter().any(|key| key.references == schema.table(*parent).name);
+            let is_number = |at| schema.holds(at) == Holds::Number;
+            let has_same_type = schema.find(*parent, key).is_some_and(|other| is_number(other) == is_number(at));
+            // A text that has the name of a table is a name, not a key.
+            let may_refer = !has_keys || is_number(at);
+            if *parent != child && !is_key && !is_declared && has_same_type && may_refer {
+                let pairs = vec![(column.name.clone(), key.clone())];
+                edges.push(Edge { child, parent: *parent, pairs, guessed: true });
             }
         }
     }
@@ -212,26 +206,20 @@ mod tests {
     use super::*;
     use crate::database::catalog::Snapshot;
 
-    fn position(snapshot: &Snapshot, name: &str) -> usize {
-        snapshot.tables.iter().position(|table| table.name == name).unwrap()
-    }
-
     #[test]
-    fn climbs_and_finds_roots() {
+    fn finds_shortest_paths() {
         let snapshot = shop("");
-        let schema = Schema::new(&snapshot);
-        let graph = Graph::new(&schema);
-        let at = |name: &str| position(&snapshot, name);
-        assert_eq!(graph.climb(at("order_items"), at("customers")).unwrap().len(), 2);
-        assert!(graph.climb(at("customers"), at("orders")).is_none());
-        assert_eq!(graph.root(&[at("customers"), at("orders")]), Some(at("orders")));
-        assert_eq!(graph.root(&[at("orders"), at("categories")]), Some(at("order_items")));
-        // There are two paths: by sales and by reviews.
-        assert_eq!(graph.root(&[at("customers"), at("products")]), None);
+        let graph = Graph::new(&Schema::new(&snapshot));
+        let at = |name: &str| snapshot.tables.iter().position(|table| table.name == name).unwrap();
+        let up = graph.paths(at("order_items"), at("customers"));
+        assert!(up.len() == 1 && up[0].len() == 2 && up[0].iter().all(|step| step.is_up));
+        assert!(!graph.paths(at("customers"), at("orders"))[0][0].is_up);
+        // By sales and by reviews: the reviews are nearer.
+        assert_eq!(graph.distance(at("customers"), at("products")), Some(2));
     }
 
     #[test]
-    fn two_keys_to_one_table_are_no_single_way() {
+    fn two_keys_to_one_table_are_two_paths() {
         let snapshot = Snapshot::of(vec![
             table(
                 "games",
@@ -240,7 +228,7 @@ mod tests {
             ),
             table("teams", &["id integer", "name text"], &[]),
         ]);
-        assert!(Graph::new(&Schema::new(&snapshot)).climb(0, 1).is_none());
+        assert_eq!(Graph::new(&Schema::new(&snapshot)).paths(0, 1).len(), 2);
     }
 
     #[test]
@@ -249,7 +237,7 @@ mod tests {
             table("customers", &["id integer", "name text"], &[]),
             table("orders", &["id integer", "customer_id integer"], &[]),
         ]);
-        let way = Graph::new(&Schema::new(&snapshot)).climb(1, 0).unwrap();
-        assert!(way.iter().all(|edge| edge.guessed));
+        let path = &Graph::new(&Schema::new(&snapshot)).paths(1, 0)[0];
+        assert!(path.iter().all(|step| step.edge.guessed));
     }
 }

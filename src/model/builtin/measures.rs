@@ -1,9 +1,7 @@
-//! Finds the columns that contain an amount of money, or a quality such as "expensive".
+//! Finds the columns that contain an amount of money.
 
 use super::schema::{At, Schema};
-use super::sql::Expr;
-use super::text::{Stems, name_words};
-use super::words::Quality;
+use super::text::name_words;
 
 fn has(schema: Schema, at: At, words: &[&str]) -> bool {
     name_words(&schema.column(at).name).iter().any(|word| words.contains(&word.as_str()))
@@ -45,11 +43,11 @@ pub(super) fn amount(schema: Schema, t: usize) -> Option<At> {
     None
 }
 
-/// What one row of the table earns: quantity times price, else its only amount.
-pub(super) fn earning(schema: Schema, t: usize) -> Option<Expr> {
+/// What one row of the table earns: the column of its amount, or its quantity and its price.
+pub(super) fn earning(schema: Schema, t: usize) -> Option<(At, Option<At>)> {
     match product(schema, t) {
-        Some((quantity, price)) => Some(Expr::Product(quantity, price)),
-        None => amount(schema, t).map(Expr::Number),
+        Some((quantity, price)) => Some((quantity, Some(price))),
+        None => amount(schema, t).map(|at| (at, None)),
     }
 }
 
@@ -76,24 +74,4 @@ const PAYMENTS: &[&str] = &["payment", "payments", "transaction", "transactions"
 
 fn is_named(schema: Schema, t: usize, words: &[&str]) -> bool {
     name_words(schema.bare(t)).iter().any(|word| words.contains(&word.as_str()))
-}
-
-/// Whether rows of the table record that something was sold or paid.
-pub(super) fn is_sale(schema: Schema, t: usize) -> bool {
-    product(schema, t).is_some() || is_named(schema, t, SALES) || is_named(schema, t, PAYMENTS)
-}
-
-/// The only column of the table that contains the quality. Better names win.
-pub(super) fn quality(schema: Schema, t: usize, quality: Quality, stems: &Stems) -> Option<At> {
-    for wanted in quality.stems() {
-        let mut hits = schema.columns(t).map(|(at, _)| at).filter(|at| {
-            schema.is_number(*at)
-                && !schema.is_key(*at)
-                && name_words(&schema.column(*at).name).iter().any(|word| stems.of(word) == *wanted)
-        });
-        if let Some(first) = hits.next() {
-            return hits.next().is_none().then_some(first);
-        }
-    }
-    None
 }

@@ -1,34 +1,23 @@
 //! Answers simple questions on any schema without a language model, and abstains from all others.
 //!
-//! The steps for a question: `text` (words) -> `lexicon` (names and values of the schema) with `words` (English) and
-//! `windows` (time) -> `items` -> `parse`, `conditions` (an `intent`) -> `plan`, `compose` over `graph`, `measures`,
-//! `dates` (a query) -> `sql`. Every word must be explained. If one is not, the engine hands the question back. The
-//! engine reads no database, no clock and no model: the same input gives the same verdict.
+//! The steps for a question: `text` (words) -> `link` (names and values of the schema) with `cues` (English, WordNet) and
+//! `windows` (time) -> `frame` (what is asked) -> `plan` over `graph`, `measures`, `dates` (a query) -> `sql`. Every word
+//! must have a part in the statement. If one has none, the engine hands the question back. The engine reads no database, no
+//! clock and no model: the same input gives the same verdict.
 
-mod asks;
-mod compose;
-mod conditions;
+mod cues;
 mod dates;
-mod filters;
+mod frame;
 mod graph;
-mod intent;
-mod items;
-mod lexicon;
+mod link;
 mod measures;
-mod mentions;
-mod moments;
-mod parse;
 mod plan;
-mod rankings;
-mod sanity;
 mod schema;
 mod sql;
-mod synonyms;
 #[cfg(test)]
 mod tests;
 mod text;
 mod windows;
-mod words;
 
 use crate::database::catalog::Snapshot;
 use crate::dialect::Dialect;
@@ -121,13 +110,31 @@ pub fn phrases(question: &str, snapshot: &Snapshot, today: time::Date) -> Vec<St
     if tokens.len() > LONGEST_TOKENS {
         return Vec::new();
     }
-    let schema = schema::Schema::new(snapshot);
-    let pieces = items::pieces(&tokens, &lexicon::Lexicon::new(&schema, &[], &tokens, &stems), today);
+    let linker = link::Linker::new(schema::Schema::new(snapshot), &[], &tokens, &stems);
+    let atoms = frame::atoms(&tokens, &linker, today);
+    let may_be_value = |atom: &frame::Atom| {
+        !atom.is_stop
+            && atom.window.is_none()
+            && (atom.cues.is_empty() || atom.text.chars().any(char::is_uppercase))
+            && atom.mention.as_ref().is_none_or(|mention| mention.values.is_empty())
+    };
+    let is_name = |atom: &frame::Atom| {
+        atom.mention.as_ref().is_none_or(|mention| mention.is_quoted && mention.fit() < 0.9) && atom.number.is_none()
+    };
     let mut phrases: Vec<String> = Vec::new();
-    for from in 0..pieces.len() {
+    for from in 0..atoms.len() {
         for length in 1..=LONGEST_PHRASE {
-            let Some(part) = pieces.get(from..from + length).filter(|part| items::may_be_value(part)) else { continue };
-            let phrase = part.iter().map(|piece| piece.low.as_str()).collect::<Vec<_>>().join(" ");
+            let Some(part) = atoms.get(from..from + length) else { continue };
+            let inner = part.iter().all(|atom| !atom.is_stop && atom.window.is_none());
+            let edges = part.first().is_some_and(may_be_value) && part.last().is_some_and(may_be_value);
+            let is_said = |atom: &frame::Atom| !atom.cues.is_empty();
+            if from == 0 && part.first().is_some_and(is_said) {
+                continue;
+            }
+            if !inner || !edges || !part.iter().any(is_name) {
+                continue;
+            }
+            let phrase = part.iter().map(|atom| atom.low.as_str()).collect::<Vec<_>>().join(" ");
             if (2..=80).contains(&phrase.len()) && !phrases.contains(&phrase) && phrases.len() < MOST_PHRASES {
                 phrases.push(phrase);
             }
@@ -135,6 +142,32 @@ pub fn phrases(question: &str, snapshot: &Snapshot, today: time::Date) -> Vec<St
     }
     phrases
 }
+
+/// Returns one line for what is no question: a greeting, an order to change data, a question for the tables.
+pub fn remark(question: &str, snapshot: &Snapshot) -> Option<String> {
+    if question.len() > LONGEST_BYTES {
+        return None;
+    }
+    let stems = text::Stems::new();
+    let mut tokens = text::tokens(question, &stems);
+    tokens.retain(|token| token.kind != text::TokenKind::End && token.kind != text::TokenKind::Comma);
+    let (said, length) = cues::cue_at(&tokens, 0)?;
+    let is_all = length == tokens.len();
+    let names: Vec<&str> = snapshot.tables.iter().map(|table| table.name.as_str()).collect();
+    if said.contains(&cues::Cue::Tables) && is_all {
+        let more = if names.len() > MOST_NAMES { ", and more" } else { "" };
+        let shown = names.iter().take(MOST_NAMES).copied().collect::<Vec<_>>().join(", ");
+        return Some(format!("There are {} tables and views: {shown}{more}.", names.len()));
+    }
+    if said.contains(&cues::Cue::Greeting) && is_all {
+        let example = names.first().map(|name| format!(", for example: How many {name} are there?"));
+        return Some(format!("Ask a question about the data{}", example.unwrap_or_else(|| ".".to_owned())));
+    }
+    (said.contains(&cues::Cue::Change) && !is_all).then(|| "TUDB only reads. It changes no data.".to_owned())
+}
+
+/// Maximum number of tables that [`remark`] names.
+const MOST_NAMES: usize = 20;
 
 /// As [`read_with`], with the values of the snapshot alone.
 pub fn read(question: &str, snapshot: &Snapshot, dialect: Dialect, today: time::Date) -> Verdict {
@@ -154,15 +187,15 @@ pub fn read_with(
     }
     let stems = text::Stems::new();
     let schema = schema::Schema::new(snapshot);
-    let mut graph = None;
-    let engine = Engine { schema, found, stems: &stems, dialect, today };
-    let verdict = engine.read(question, &mut graph);
+    let graph = graph::Graph::new(&schema);
+    let engine = Engine { schema, found, stems: &stems, graph: &graph, dialect, today };
+    let verdict = engine.read(question);
     let Verdict::Ambiguous { message, choices } = verdict else { return verdict };
     // A choice counts only if its question has one reading, and no earlier choice has the same statement.
     let mut statements: Vec<String> = Vec::new();
     let mut distinct = Vec::new();
     for choice in choices {
-        if let Verdict::Sure(reading) = engine.read(&choice.reading, &mut graph)
+        if let Verdict::Sure(reading) = engine.read(&choice.reading)
             && !statements.contains(&reading.sql)
         {
             statements.push(reading.sql);
@@ -181,58 +214,65 @@ struct Engine<'a> {
     schema: schema::Schema<'a>,
     found: &'a [Found],
     stems: &'a text::Stems,
+    graph: &'a graph::Graph,
     dialect: Dialect,
     today: time::Date,
 }
 
 impl Engine<'_> {
-    fn read(&self, question: &str, graph: &mut Option<graph::Graph>) -> Verdict {
+    fn read(&self, question: &str) -> Verdict {
         let unsure = Verdict::Unsure { draft: None };
         let schema = self.schema;
         let tokens = text::tokens(question, self.stems);
         if tokens.is_empty() || tokens.len() > LONGEST_TOKENS {
             return unsure;
         }
-        let lexicon = lexicon::Lexicon::new(&schema, self.found, &tokens, self.stems);
-        let pieces = items::pieces(&tokens, &lexicon, self.today);
-        let mut intent = parse::parse(&pieces, schema);
-        if intent.tables.is_empty() && intent.project.is_empty() && intent.measures.is_empty() && intent.rank.is_none()
-        {
-            return unsure;
-        }
-        let graph = graph.get_or_insert_with(|| graph::Graph::new(&schema));
-        rankings::settle(&mut intent, schema, graph, self.stems);
-        let planner = plan::Planner {
-            schema,
-            graph,
-            stems: self.stems,
-            intent: &intent,
-            question: question.trim().trim_end_matches(['?', '.', '!', ' ']),
-            doubts: Vec::new(),
-            assumptions: Vec::new(),
-            choices: Vec::new(),
-            said: Vec::new(),
-            prefer: Vec::new(),
-            dated: None,
-            has_denied: false,
-        };
-        let Some(mut plan) = planner.plan().filter(|plan| !plan.select.columns.is_empty()) else { return unsure };
-        plan.doubts.extend(sanity::nonsense(&plan.select, schema).map(str::to_owned));
+        let linker = link::Linker::new(schema, self.found, &tokens, self.stems);
+        let frame = frame::Reader::new(frame::atoms(&tokens, &linker, self.today), schema).read();
+        let planner = plan::Planner::new(schema, self.graph, &linker, &frame);
+        let Some(plan) = planner.plan() else { return unsure };
+        let sql = sql::write(&plan.query, schema, self.dialect);
         if !plan.doubts.is_empty() {
-            let sql = sql::write(&plan.select, schema, self.dialect);
             return Verdict::Unsure { draft: Some(Draft { sql, doubts: plan.doubts }) };
         }
-        if let Some((message, _)) = plan.choices.first() {
-            let message = message.clone();
-            let choices: Vec<Choice> = plan.choices.into_iter().map(|(_, choice)| choice).take(4).collect();
-            return Verdict::Ambiguous { message, choices };
+        if plan.measures.len() > 1 {
+            let choices = plan.measures.into_iter().map(|(label, reading)| Choice { label, reading }).collect();
+            return Verdict::Ambiguous { message: "By which measure?".to_owned(), choices };
         }
-        Verdict::Sure(Reading {
-            sql: sql::write(&plan.select, schema, self.dialect),
-            read_as: plan.read_as,
-            tables: plan.tables.iter().map(|t| schema.table(*t).name.clone()).collect(),
-            assumptions: plan.assumptions,
-            shape: plan.shape,
-        })
+        if let Some((words, columns)) = plan.open {
+            return self.ask_back(question, &words, &columns);
+        }
+        let query = &plan.query;
+        let has_aggregate = query.columns.iter().any(|(expr, _)| !matches!(expr, sql::Expr::Column(..)));
+        let shape = if !query.groups.is_empty() {
+            Shape::Grouped
+        } else if query.limit.is_some() {
+            Shape::Ranked
+        } else if matches!(query.columns.as_slice(), [(sql::Expr::Count | sql::Expr::CountDistinct(..), _)]) {
+            Shape::Count
+        } else if has_aggregate
+            && query.columns.iter().all(|(expr, _)| matches!(expr, sql::Expr::Aggregate(..) | sql::Expr::Count))
+        {
+            Shape::Single
+        } else {
+            Shape::List
+        };
+        let mut tables: Vec<String> = query.nodes.iter().map(|node| schema.table(node.table).name.clone()).collect();
+        tables.dedup();
+        Verdict::Sure(Reading { read_as: plan.said.join("; "), sql, tables, assumptions: plan.assumptions, shape })
+    }
+
+    /// Asks which of several columns some words mean.
+    fn ask_back(&self, question: &str, words: &str, columns: &[schema::At]) -> Verdict {
+        let name = |at: schema::At| text::name_words(&self.schema.column(at).name).join(" ");
+        let choices = columns.iter().take(4).map(|at| Choice {
+            label: name(*at),
+            reading: if question.contains(words) && words != "date" {
+                question.replacen(words, &name(*at), 1)
+            } else {
+                format!("{}, going by {}", question.trim_end_matches(['?', '.', ' ']), name(*at))
+            },
+        });
+        Verdict::Ambiguous { message: format!("Which \"{words}\" is meant?"), choices: choices.collect() }
     }
 }

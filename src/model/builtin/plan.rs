@@ -1,421 +1,343 @@
-//! Resolves an [`Intent`] against the schema: which column each word means, which tables to join, and the query.
+//! Resolves a frame against the schema: which columns and tables it means, and how they are joined.
 //!
-//! Anything that cannot be resolved in one way is a doubt; two equally good dates or measures become choices.
+//! The root of a query is the table whose rows are listed or counted. Tables above it are joined; what is below it goes
+//! into sub-queries, so no join repeats a row.
 
-use super::graph::{Edge, Graph};
-use super::intent::{ColumnRef, Intent, Key, Measure, Target};
+mod conditions;
+mod judge;
+mod order;
+mod root;
+mod say;
+mod show;
+
+use std::cell::Cell;
+
+use super::cues::{self, Function, Op};
+use super::dates;
+use super::frame::{Condition as Asked, Frame, Item, Key, Literal as Said, What};
+use super::graph::{Graph, Step};
+use super::link::{Linker, Mention, related};
 use super::measures;
 use super::schema::{At, Holds, Schema, singulars};
-use super::sql::{Condition, Expr, Inner, Select};
-use super::text::{Stems, name_words};
-use super::windows::Unit;
-use super::words::Function;
-use super::{Choice, Shape};
+use super::sql::{Branch, Condition, Expr, Literal, Node, Query, truth};
+use super::text::name_words;
+use super::windows::{Unit, Window};
 
-/// A query, with the assumptions and doubts about it.
+/// How much a key between two tables lowers the fit of a column.
+const FAR: f32 = 0.12;
+
+/// Two readings whose fits differ by less are equally good.
+const MARGIN: f32 = 0.04;
+
 pub(super) struct Plan {
-    pub select: Select,
-    pub shape: Shape,
-    pub read_as: String,
-    pub tables: Vec<usize>,
-    pub assumptions: Vec<String>,
+    pub query: Query,
     pub doubts: Vec<String>,
-    /// Filled when the question has several readings.
-    pub choices: Vec<(String, Choice)>,
+    pub assumptions: Vec<String>,
+    /// Columns between which the question does not decide: its words, and the columns.
+    pub open: Option<(String, Vec<At>)>,
+    pub said: Vec<String>,
+    /// Questions with a measure, for one without: each with its label.
+    pub measures: Vec<(String, String)>,
 }
 
 pub(super) struct Planner<'a> {
     pub schema: Schema<'a>,
     pub graph: &'a Graph,
-    pub stems: &'a Stems,
-    pub intent: &'a Intent,
-    /// The question without its final punctuation, for the choices.
-    pub question: &'a str,
-    pub doubts: Vec<String>,
-    pub assumptions: Vec<String>,
-    pub choices: Vec<(String, Choice)>,
-    /// Parts of "read as" that follow the first: conditions, orders, limits.
-    pub said: Vec<String>,
-    /// The tables that come first when a name fits several.
-    pub prefer: Vec<usize>,
-    /// The date column, once it is picked.
-    pub dated: Option<At>,
-    /// Whether the denial of the question became a condition.
-    pub has_denied: bool,
-}
-
-/// What is asked, resolved: columns shown, groups, measures.
-#[derive(Default)]
-pub(super) struct Shown {
-    pub columns: Vec<At>,
-    pub group: Vec<Expr>,
-    pub measures: Vec<(Expr, String, Option<usize>)>,
-    pub tables: Vec<usize>,
+    pub linker: &'a Linker<'a>,
+    pub frame: &'a Frame,
+    plan: Plan,
+    root: usize,
+    is_open_root: Cell<bool>,
+    /// The table that attributes are looked for from.
+    anchor: Cell<Option<usize>>,
 }
 
 impl<'a> Planner<'a> {
-    pub fn doubt(&mut self, why: impl Into<String>) {
-        self.doubts.push(why.into());
+    pub fn new(schema: Schema<'a>, graph: &'a Graph, linker: &'a Linker<'a>, frame: &'a Frame) -> Self {
+        let plan = Plan {
+            query: Query::default(),
+            doubts: frame.doubts.clone(),
+            assumptions: Vec::new(),
+            open: None,
+            said: Vec::new(),
+            measures: Vec::new(),
+        };
+        Self { schema, graph, linker, frame, plan, root: 0, is_open_root: Cell::new(false), anchor: Cell::new(None) }
     }
 
-    pub fn assume(&mut self, what: impl Into<String>) {
-        let what = what.into();
-        if !self.assumptions.contains(&what) {
-            self.assumptions.push(what);
+    fn doubt(&mut self, why: impl Into<String>) {
+        let why = why.into();
+        if !self.plan.doubts.contains(&why) {
+            self.plan.doubts.push(why);
         }
     }
 
-    /// Returns `table.column`, for texts.
-    pub fn name(&self, at: At) -> String {
-        format!("{}.{}", self.schema.bare(at.0), self.schema.column(at).name)
-    }
-
-    /// Returns the one column that the words mean, or adds a doubt.
-    pub fn resolve(&mut self, column: &ColumnRef) -> Option<At> {
-        let mut candidates = column.candidates.clone();
-        if candidates.iter().any(|(at, _)| !self.schema.is_view(at.0)) {
-            candidates.retain(|(at, _)| !self.schema.is_view(at.0));
-        }
-        let order: Vec<usize> = column.bound.map_or_else(|| self.prefer.clone(), |t| vec![t]);
-        for t in &order {
-            match best(candidates.iter().filter(|(at, _)| at.0 == *t)).as_slice() {
-                [] => {}
-                [only] => return Some(*only),
-                several => {
-                    let names: Vec<&str> = several.iter().map(|at| self.schema.column(*at).name.as_str()).collect();
-                    self.doubt(format!("\"{}\" may be {}", column.text, names.join(" or ")));
-                    return several.first().copied();
-                }
-            }
-        }
-        // One to three keys away from a table that the question names, nearer ones first.
-        if !order.is_empty() {
-            let wide = column.bound.is_none();
-            let steps: &[(usize, bool)] =
-                if wide { &[(1, true), (2, true), (3, true)] } else { &[(1, false), (1, true)] };
-            for &(reach, down) in steps {
-                let near: Vec<(At, u8)> = candidates
-                    .iter()
-                    .filter(|(at, fit)| {
-                        *fit >= 2
-                            && !self.is_foreign(*at)
-                            && order.iter().any(|t| self.steps(*t, at.0, down) == Some(reach))
-                    })
-                    .copied()
-                    .collect();
-                match best(near.iter()).as_slice() {
-                    [] => {}
-                    [only] => {
-                        self.assume(format!("\"{}\" read as {}", column.text, self.name(*only)));
-                        return Some(*only);
-                    }
-                    _ => break,
-                }
-            }
-            self.doubt(format!("no column \"{}\" near the tables named", column.text));
+    /// Makes the plan. `None` if the question names nothing of the schema.
+    pub fn plan(mut self) -> Option<Plan> {
+        let frame = self.frame;
+        if frame.items.is_empty() && frame.entities.is_empty() && frame.common.is_none() && !frame.is_who {
             return None;
         }
-        let own: Vec<(At, u8)> = candidates.iter().filter(|(at, _)| !self.is_foreign(*at)).copied().collect();
-        match best(own.iter()).as_slice() {
-            [only] => Some(*only),
-            _ => {
-                self.doubt(format!("\"{}\" is a column of several tables", column.text));
+        self.root = self.choose_root()?;
+        if self.is_open_root.get() {
+            self.doubt("which table is meant");
+        }
+        self.plan.query.nodes = vec![Node { table: self.root, via: None }];
+        self.show();
+        self.conditions();
+        self.order();
+        self.mentioned_tables();
+        self.narrow_measures();
+        if self.plan.query.columns.is_empty() {
+            return None;
+        }
+        self.judge();
+        self.say();
+        self.offer_measures();
+        let is_revenue = self.frame.items.iter().any(|item| matches!(item, Item::Revenue(_)));
+        if is_revenue || self.frame.order.iter().any(|(key, _)| matches!(key, Key::Revenue)) {
+            self.assume_revenue();
+        }
+        Some(self.plan)
+    }
+
+    /// The best table of a mention, by its fit.
+    fn table_of(&self, mention: &Mention) -> Option<usize> {
+        let near = |t: usize| if self.schema.is_view(t) { 0.02 } else { 0.0 };
+        let best = mention.tables.iter().max_by(|a, b| (a.1 - near(a.0)).total_cmp(&(b.1 - near(b.0))))?;
+        Some(best.0)
+    }
+
+    /// True if two tables fit the mention equally well.
+    fn is_open_table(&self, mention: &Mention) -> bool {
+        let Some(best) = self.table_of(mention) else { return false };
+        let fit = mention.tables.iter().find(|(t, _)| *t == best).map_or(0.0, |(_, fit)| *fit);
+        mention.tables.iter().any(|(t, other)| *t != best && fit - other < MARGIN && !self.schema.is_view(*t))
+    }
+
+    /// Fit of the best column of a mention for rows of a table.
+    fn fit_for(&self, mention: &Mention, root: usize) -> f32 {
+        mention
+            .columns
+            .iter()
+            .filter_map(|(at, fit)| Some(fit - FAR * self.graph.distance(root, at.0)? as f32))
+            .fold(0.0, f32::max)
+    }
+
+    /// The column that fits best for rows of `near`; `words` tell the role of a key.
+    fn best_column(&self, mention: &Mention, near: Option<usize>, _words: &[String]) -> Option<At> {
+        let score = |(at, fit): &(At, f32)| {
+            let distance = match near {
+                Some(near) => self.graph.distance(near, at.0).map_or(3.0, |far| far as f32),
+                None => 0.0,
+            };
+            let named = self.frame.entities.iter().any(|entity| self.table_of(entity) == Some(at.0));
+            let key = if self.is_reference(*at) { 0.03 } else { 0.0 };
+            let view = if self.schema.is_view(at.0) { 0.05 } else { 0.0 };
+            fit - FAR * distance + if named { 0.05 } else { 0.0 } - key - view
+        };
+        mention.columns.iter().max_by(|a, b| score(a).total_cmp(&score(b))).map(|(at, _)| *at)
+    }
+
+    /// As [`Self::best_column`], for the root. Records when two columns fit equally well.
+    fn column(&mut self, mention: &Mention) -> Option<At> {
+        let anchor = self.anchor.get().unwrap_or(self.root);
+        let best = self.best_column(mention, Some(anchor), &[])?;
+        let fit = |at: At| {
+            let fit = mention.columns.iter().find(|(of, _)| *of == at).map_or(0.0, |(_, fit)| *fit);
+            fit - FAR * self.graph.distance(anchor, at.0).unwrap_or(3) as f32
+        };
+        let rivals: Vec<At> = mention
+            .columns
+            .iter()
+            .map(|(at, _)| *at)
+            .filter(|at| *at == best || at.0 == best.0 && (fit(best) - fit(*at)).abs() < MARGIN)
+            .collect();
+        if rivals.len() > 1 && self.plan.open.is_none() {
+            self.plan.open = Some((mention.text.clone(), rivals));
+        }
+        Some(best)
+    }
+
+    fn is_reference(&self, at: At) -> bool {
+        let name = &self.schema.column(at).name;
+        self.schema.table(at.0).foreign_keys.iter().any(|key| key.columns.contains(name))
+    }
+
+    /// The only path, or the one that the words tell.
+    fn path(&mut self, from: usize, to: usize, words: &[String]) -> Option<Vec<Step>> {
+        let mut paths = self.graph.paths(from, to);
+        let is_bridged =
+            |path: &Vec<Step>| path.iter().skip_while(|step| step.is_up).skip_while(|step| !step.is_up).count() > 0;
+        if paths.iter().any(is_bridged) {
+            paths = self.told_bridges(from, to);
+        }
+        if paths.len() > 1 {
+            let asked: Vec<&str> = words.iter().flat_map(|word| word.split(' ')).flat_map(cues::roles).collect();
+            let stems: Vec<String> =
+                words.iter().flat_map(|word| word.split(' ')).map(|word| self.linker.stem(word)).collect();
+            let fits = |path: &Vec<Step>| {
+                path.iter().any(|step| {
+                    step.edge.pairs.iter().any(|(child, _)| {
+                        name_words(child).iter().any(|word| {
+                            cues::roles(word).any(|role| asked.contains(&role))
+                                || stems.contains(&self.linker.stem(word))
+                        })
+                    })
+                })
+            };
+            let told: Vec<Vec<Step>> = paths.iter().filter(|path| fits(path)).cloned().collect();
+            if !told.is_empty() {
+                paths = told;
+            }
+        }
+        match paths.as_slice() {
+            [only] => {
+                if only.iter().any(|step| step.edge.guessed) {
+                    self.assume("joined by equal names, as the database declares no keys");
+                }
+                Some(only.clone())
+            }
+            [] => {
+                self.doubt("no key leads from one table to the other");
+                None
+            }
+            several => {
+                // "friends of a student": `friend.friend_id` is the friend, and the other key is whose friend it is.
+                let is_object = |path: &Vec<Step>| {
+                    path.iter().any(|step| {
+                        let own = name_words(self.schema.bare(step.edge.child));
+                        let is_own = |word: &String| {
+                            own.iter().any(|own| related(&self.linker.stem(own), &self.linker.stem(word)))
+                        };
+                        !step.is_up && step.edge.pairs.iter().any(|(child, _)| name_words(child).iter().any(is_own))
+                    })
+                };
+                let targets = |path: &[Step]| path.iter().map(Step::target).collect::<Vec<_>>();
+                let has_same_tables =
+                    several.windows(2).all(|pair| matches!(pair, [one, other] if targets(one) == targets(other)));
+                let subjects: Vec<&Vec<Step>> = several.iter().filter(|path| !is_object(path)).collect();
+                if let ([only], true) = (subjects.as_slice(), has_same_tables) {
+                    return Some((*only).clone());
+                }
+                self.doubt(format!(
+                    "several keys lead from {} to {}",
+                    self.schema.table(from).name,
+                    self.schema.table(to).name
+                ));
                 None
             }
         }
     }
 
-    /// The number of keys between two tables: upwards, and with `down` also downwards.
-    fn steps(&self, from: usize, to: usize, down: bool) -> Option<usize> {
-        let up = self.graph.climb(from, to).map(|way| way.len());
-        up.or_else(|| self.graph.climb(to, from).filter(|_| down).map(|way| way.len()))
-    }
-
-    /// Whether the column is the row's state, whose values decide which dates are filled.
-    pub(super) fn is_state(&self, at: At) -> bool {
-        name_words(&self.schema.column(at).name).iter().any(|word| matches!(word.as_str(), "status" | "state"))
-    }
-
-    fn is_foreign(&self, at: At) -> bool {
-        let name = &self.schema.column(at).name;
-        self.schema.table(at.0).foreign_keys.iter().any(|key| key.columns.contains(name))
-    }
-
-    /// Returns the columns to show for the words. "name" means first and last name if there is no other name.
-    pub fn resolve_shown(&mut self, column: &ColumnRef) -> Vec<At> {
-        let t = column.bound.or_else(|| self.prefer.first().copied());
-        let name = matches!(column.text.to_lowercase().as_str(), "name" | "names");
-        if let Some(t) = t.filter(|t| name && !column.candidates.iter().any(|(at, fit)| at.0 == *t && *fit >= 3)) {
-            let display = self.schema.display(t);
-            // `airlines.Airline` is a name too.
-            let own = singulars(self.schema.bare(t));
-            let named = |at: &At| {
-                let column = &self.schema.column(*at).name;
-                name_words(column).iter().any(|word| word.contains("name")) || singulars(column) == own
-            };
-            if !display.is_empty() && display.iter().all(named) {
-                return display;
-            }
-        }
-        self.resolve(column).into_iter().collect()
-    }
-
-    /// Returns the measure as an expression, with its name and the table whose rows it is computed from.
-    pub fn measure(&mut self, measure: &Measure, around: &[usize]) -> Option<(Expr, String, Option<usize>)> {
-        match &measure.target {
-            Target::Rows(t) if measures::product(self.schema, *t).is_some() && self.intent.has_loose_table => {
-                self.doubt("rows or pieces are counted?");
-                Some((Expr::Count, "number".to_owned(), Some(*t)))
-            }
-            Target::Rows(t) => Some((Expr::Count, format!("number_of_{}", self.plural(*t)), Some(*t))),
-            Target::Different(column) => {
-                let at = self.resolve(column)?;
-                let word = self.schema.column(at).name.to_lowercase();
-                Some((Expr::CountDistinct(at), format!("number_of_{}", many(&word)), Some(at.0)))
-            }
-            Target::Column(column) => {
-                let at = self.resolve(column)?;
-                let function = measure.function?;
-                let numeric = self.schema.is_number(at);
-                let extreme = matches!(function, Function::Min | Function::Max);
-                let fits =
-                    if extreme { numeric || self.schema.is_date(at) } else { numeric && !self.schema.is_key(at) };
-                if !fits {
-                    self.doubt(format!("{} of {}, which is no number", function.word(), self.name(at)));
-                }
-                let name = format!("{}_{}", function.word(), self.schema.column(at).name.to_lowercase());
-                let inner = if numeric { Expr::Number(at) } else { Expr::Column(at) };
-                Some((Expr::Aggregate(function, Box::new(inner)), name, Some(at.0)))
-            }
-            Target::AmountOf(t) => {
-                let function = measure.function?;
-                match measures::earning(self.schema, *t) {
-                    Some(expr) => {
-                        self.note_earning(*t, &expr, 0);
-                        let name = format!("{}_{}", function.word(), self.plural(*t));
-                        Some((Expr::Aggregate(function, Box::new(expr)), name, Some(*t)))
-                    }
-                    None if function == Function::Sum => {
-                        let many = self.plural(*t);
-                        self.assume(format!("total {many} = number of rows of {}", self.schema.table(*t).name));
-                        Some((Expr::Count, format!("number_of_{many}"), Some(*t)))
-                    }
-                    None => {
-                        self.doubt(format!("{} of {}", function.word(), self.schema.bare(*t)));
-                        None
-                    }
-                }
-            }
-            Target::Revenue => {
-                let function = measure.function?;
-                let mut tables = measures::sales(self.schema);
-                if tables.len() > 1 {
-                    let named: Vec<usize> = tables.iter().copied().filter(|t| self.intent.tables.contains(t)).collect();
-                    if !named.is_empty() {
-                        tables = named;
-                    } else {
-                        tables.retain(|t| around.iter().all(|other| self.graph.linked(*t, *other)));
-                    }
-                }
-                let [t] = tables.as_slice() else {
-                    self.doubt(format!("revenue: {} tables could hold it", tables.len()));
-                    return None;
-                };
-                let expr = measures::earning(self.schema, *t)?;
-                self.note_earning(*t, &expr, 1);
-                let name = if function == Function::Sum {
-                    "revenue".to_owned()
-                } else {
-                    format!("{}_revenue", function.word())
-                };
-                Some((Expr::Aggregate(function, Box::new(expr)), name, Some(*t)))
-            }
-        }
-    }
-
-    fn note_earning(&mut self, t: usize, expr: &Expr, depth: usize) {
-        let column = |at: &At| self.schema.column(*at).name.clone();
-        let what = match expr {
-            Expr::Product(quantity, price) => {
-                format!("{} x {} of {}", column(quantity), column(price), self.schema.bare(t))
-            }
-            Expr::Number(at) => format!("{} of {}", column(at), self.schema.bare(t)),
-            _ => return,
+    /// The ways over a table that refers to both sides, or those of them that the question tells: by the name of the table
+    /// in the middle, or by a verb of buying.
+    fn told_bridges(&self, from: usize, to: usize) -> Vec<Vec<Step>> {
+        let all = self.graph.bridges(from, to);
+        let inner = |path: &[Step]| -> Vec<usize> { path.iter().map(Step::target).filter(|t| *t != to).collect() };
+        let sales = measures::sales(self.schema);
+        let is_bought =
+            self.frame.verbs.iter().any(|verb| matches!(verb.as_str(), "buy" | "purchas" | "order" | "sell"));
+        let is_told = |path: &Vec<Step>| {
+            inner(path).iter().any(|t| {
+                let named = self.frame.entities.iter().any(|mention| self.table_of(mention) == Some(*t));
+                let words = name_words(self.schema.bare(*t));
+                let mut stems = words.iter().map(|word| self.linker.stem(word));
+                named || stems.any(|stem| self.frame.verbs.iter().any(|verb| *verb == stem || related(verb, &stem)))
+            })
         };
-        self.assume(format!("amount = {what}"));
-        if self.schema.columns(t).any(|(_, c)| name_words(&c.name).iter().any(|word| word == "discount")) {
-            self.assume("discounts not subtracted");
-        }
-        let mut near: Vec<(usize, usize)> =
-            self.graph.reach(t).into_iter().filter(|(_, far)| *far <= depth).map(|(t, d)| (d, t)).collect();
-        near.sort_unstable();
-        let filtered = |at: At| {
-            self.intent.filters.iter().any(|filter| matches!(filter, super::intent::Filter::Stored(values) if values.iter().any(|(known, _)| *known == at)))
+        let is_sold = |path: &Vec<Step>| inner(path).iter().any(|t| sales.contains(t));
+        let told: Vec<Vec<Step>> = if is_bought && all.iter().any(is_sold) {
+            all.iter().filter(|path| is_sold(path)).cloned().collect()
+        } else {
+            all.iter().filter(|path| is_told(path)).cloned().collect()
         };
-        for (_, t) in near {
-            if let Some((at, column)) =
-                self.schema.columns(t).find(|(_, column)| column.name.eq_ignore_ascii_case("status"))
-                && !filtered(at)
-            {
-                self.assume(format!("{} of every {}", self.plural(t), column.name));
-            }
+        let mut left = if told.is_empty() { all } else { told };
+        // A way that is the shortest over its own table in the middle.
+        let shortest = left.iter().map(Vec::len).min().unwrap_or(0);
+        if left.iter().all(|path| {
+            path.len() == shortest
+                || left.iter().any(|near| near.len() == shortest && inner(near).iter().all(|t| inner(path).contains(t)))
+        }) {
+            left.retain(|path| path.len() == shortest);
+        }
+        left
+    }
+
+    fn assume(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        if !self.plan.assumptions.contains(&what) {
+            self.plan.assumptions.push(what);
         }
     }
 
-    pub fn plural(&self, t: usize) -> String {
-        let words = name_words(self.schema.bare(t));
-        // "payments received" already contains a plural.
-        if words.iter().rev().skip(1).any(|word| word.ends_with('s'))
-            && words.last().is_some_and(|word| !word.ends_with('s'))
-        {
-            return words.join("_");
+    /// Joins a path that only goes up; returns the position of its last table.
+    fn join(nodes: &mut Vec<Node>, start: usize, path: &[Step]) -> usize {
+        let mut at = start;
+        for step in path {
+            let known =
+                nodes.iter().position(|node| node.via.as_ref().is_some_and(|(from, via)| *from == at && via == step));
+            at = known.unwrap_or_else(|| {
+                nodes.push(Node { table: step.target(), via: Some((at, step.clone())) });
+                nodes.len() - 1
+            });
         }
-        many(&singulars(self.schema.bare(t)))
+        at
     }
 
-    /// Tables named beside those shown: "singers who performed in a concert".
-    pub fn related(&self, shown: &[usize]) -> Vec<usize> {
-        self.intent.entities.iter().copied().filter(|t| !shown.contains(t)).collect()
-    }
-
-    /// The paths up from the root to each table, as joins without repeats.
-    pub fn joins(&mut self, root: usize, tables: &[usize]) -> Vec<Edge> {
-        let mut joins: Vec<Edge> = Vec::new();
-        for &t in tables {
-            match self.graph.climb(root, t) {
-                Some(way) => {
-                    for edge in way {
-                        if joins.iter().any(|known| known.parent == edge.parent && *known != edge) {
-                            self.doubt(format!("two ways to {}", self.schema.bare(edge.parent)));
-                        } else if !joins.contains(&edge) {
-                            if edge.guessed {
-                                self.assume(format!(
-                                    "{} refers to {} by its name; no foreign key is declared",
-                                    self.schema.bare(edge.child),
-                                    self.schema.bare(edge.parent)
-                                ));
-                            }
-                            joins.push(edge);
-                        }
-                    }
-                }
-                None => self.doubt(format!("no single way from {} to {}", self.schema.bare(root), self.schema.bare(t))),
-            }
+    /// A column of a row of the root, joined if it is above.
+    fn above(&mut self, at: At, words: &[String]) -> Option<Expr> {
+        if at.0 == self.root {
+            return Some(Expr::Column(0, at));
         }
-        joins
-    }
-
-    /// Returns a sub-query over `to` that keys link to `anchor`.
-    pub fn inner(&mut self, anchor: usize, to: usize, condition: Option<Condition>) -> Option<Inner> {
-        let root = self.graph.root(&[to, anchor]);
-        let Some(root) = root.filter(|root| *root != anchor) else {
-            self.doubt(format!("no single way from {} to {}", self.schema.bare(anchor), self.schema.bare(to)));
-            return None;
-        };
-        let mut way = self.graph.climb(root, anchor)?;
-        let link = way.pop()?;
-        let mut joins = way;
-        for edge in self.graph.climb(root, to)? {
-            if !joins.contains(&edge) {
-                joins.push(edge);
-            }
-        }
-        if joins.iter().any(|edge| edge.parent == anchor) {
-            self.doubt(format!("{} twice", self.schema.bare(anchor)));
+        let path = self.path(self.root, at.0, words)?;
+        if path.iter().any(|step| !step.is_up) {
             return None;
         }
-        Some(Inner { root, joins, link, conditions: condition.into_iter().collect() })
-    }
-
-    /// Columns by which rows of a table are grouped and shown.
-    pub fn key_columns(&mut self, key: &Key, measured: Option<usize>, shown: &mut Shown) {
-        match key {
-            Key::Table(t) => {
-                let asked: Vec<At> = shown.columns.iter().copied().filter(|at| at.0 == *t).collect();
-                let columns = if asked.is_empty() { self.schema.display(*t) } else { asked };
-                let keys: Vec<At> =
-                    self.schema.table(*t).primary_key.iter().filter_map(|name| self.schema.find(*t, name)).collect();
-                let unique = columns.iter().any(|at| {
-                    let name = &self.schema.column(*at).name;
-                    keys.contains(at) && keys.len() == 1
-                        || self
-                            .schema
-                            .table(*t)
-                            .unique
-                            .iter()
-                            .any(|set| matches!(set.as_slice(), [only] if only == name))
-                });
-                if !unique {
-                    shown.group.extend(keys.iter().filter(|at| !columns.contains(at)).map(|at| Expr::Column(*at)));
-                }
-                shown.group.extend(columns.iter().map(|at| Expr::Column(*at)));
-                shown.columns.extend(columns.into_iter().filter(|at| !shown.columns.contains(at)).collect::<Vec<_>>());
-                shown.tables.push(*t);
-            }
-            Key::Column(column) => {
-                if let Some(at) = self.resolve(column) {
-                    // A foreign key means the table that it refers to.
-                    if self.is_foreign(at)
-                        && let Some(parent) = self.parent_of(at)
-                    {
-                        return self.key_columns(&Key::Table(parent), measured, shown);
-                    }
-                    shown.group.push(Expr::Column(at));
-                    if !shown.columns.contains(&at) {
-                        shown.columns.push(at);
-                    }
-                    shown.tables.push(at.0);
-                }
-            }
-            Key::Unit(unit) => {
-                let fact = measured.unwrap_or(0);
-                if *unit == Unit::Year
-                    && let Some((at, _)) = self.schema.columns(fact).find(|(at, _)| self.schema.is_year(*at))
-                {
-                    shown.group.push(Expr::Column(at));
-                    shown.columns.push(at);
-                    return;
-                }
-                if matches!(unit, Unit::Week | Unit::Quarter) {
-                    self.doubt(format!("groups by {}", unit.word()));
-                }
-                let tables = shown.tables.clone();
-                if let Some(at) = self.date(fact, measured, &tables) {
-                    if self.schema.holds(at) == Holds::Other {
-                        self.doubt("a date kept in a way the engine does not read");
-                    }
-                    shown.group.push(Expr::Bucket(*unit, at));
-                    shown.tables.push(at.0);
-                }
-            }
+        let node = Self::join(&mut self.plan.query.nodes, 0, &path);
+        let nullable = path.iter().any(|step| {
+            step.edge.pairs.iter().any(|(child, _)| {
+                self.schema
+                    .find(step.edge.child, child)
+                    .is_some_and(|at| self.schema.column(at).nullable && !self.schema.is_key_of(at))
+            })
+        });
+        if nullable {
+            let name = self.schema.table(at.0).name.clone();
+            self.assume(format!("rows without {name} are left out"));
         }
+        Some(Expr::Column(node, at))
     }
 
-    fn parent_of(&self, at: At) -> Option<usize> {
-        let name = &self.schema.column(at).name;
-        let key = self
-            .schema
-            .table(at.0)
-            .foreign_keys
-            .iter()
-            .find(|key| matches!(key.columns.as_slice(), [only] if only == name))?;
-        self.schema.tables().iter().position(|table| table.name == key.references)
+    /// A sub-query from the root to a table that is below it, and the position of that table in it.
+    fn branch_to(&mut self, t: usize, words: &[String]) -> Option<(Branch, usize)> {
+        let path = self.path(self.root, t, words)?;
+        let up = path.iter().take_while(|step| step.is_up).count();
+        let (above, below) = path.split_at_checked(up)?;
+        let from = Self::join(&mut self.plan.query.nodes, 0, above);
+        let (link, rest) = below.split_first()?;
+        let mut nodes = vec![Node { table: link.target(), via: None }];
+        let at = Self::join(&mut nodes, 0, rest);
+        Some((Branch { from, link: link.clone(), nodes, conditions: Vec::new() }, at))
     }
 }
 
-/// The candidates of the best fit.
-pub(super) fn best<'b>(candidates: impl Iterator<Item = &'b (At, u8)> + Clone) -> Vec<At> {
-    let top = candidates.clone().map(|(_, fit)| *fit).max().unwrap_or(0);
-    candidates.filter(|(_, fit)| *fit == top).map(|(at, _)| *at).collect()
+fn is_aggregate(expr: &Expr) -> bool {
+    !matches!(expr, Expr::Column(..) | Expr::Bucket(..))
 }
 
-/// A plural by the simplest rules, for labels.
-pub(super) fn many(one: &str) -> String {
-    if let Some(stem) = one.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u'])) {
-        return format!("{stem}ies");
+fn uses(condition: &Condition, t: usize) -> bool {
+    match condition {
+        Condition::Exists(branch, _) => branch.nodes.iter().any(|node| node.table == t),
+        Condition::Compare(expr, ..) => expr_uses(expr, t),
+        Condition::Any(all) | Condition::All(all) => all.iter().any(|one| uses(one, t)),
+        _ => false,
     }
-    if one.ends_with('s') || one.ends_with('x') || one.ends_with("ch") || one.ends_with("sh") {
-        return if one.ends_with("us") || !one.ends_with('s') { format!("{one}es") } else { one.to_owned() };
+}
+
+fn expr_uses(expr: &Expr, t: usize) -> bool {
+    match expr {
+        Expr::Counted(branch) | Expr::Measured(branch, _) => branch.nodes.iter().any(|node| node.table == t),
+        _ => false,
     }
-    format!("{one}s")
 }

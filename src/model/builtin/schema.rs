@@ -74,6 +74,11 @@ impl<'a> Schema<'a> {
         table.primary_key.contains(name) || table.foreign_keys.iter().any(|key| key.columns.contains(name))
     }
 
+    /// True for a column of the table's own key.
+    pub fn is_key_of(&self, at: At) -> bool {
+        self.table(at.0).primary_key.contains(&self.column(at).name)
+    }
+
     pub fn holds(&self, at: At) -> Holds {
         let column = self.column(at);
         let kind = column.type_name.to_lowercase();
@@ -108,26 +113,6 @@ impl<'a> Schema<'a> {
         Holds::Text
     }
 
-    /// A whole number that says yes or no, by its name: `is_active`, `active`.
-    pub fn is_switch(&self, at: At) -> bool {
-        let column = self.column(at);
-        let low = column.name.to_lowercase();
-        column.type_name.to_lowercase().contains("int")
-            && column.values.is_empty()
-            && (low.starts_with("is_")
-                || low.ends_with("_flag")
-                || matches!(low.as_str(), "active" | "enabled" | "archived" | "deleted"))
-    }
-
-    /// Returns the key and the column that refers to it, if rows of the table are below other rows of the same table.
-    pub fn hierarchy(&self, t: usize) -> Option<(At, At)> {
-        let table = self.table(t);
-        let [key] = table.primary_key.as_slice() else { return None };
-        let own = table.foreign_keys.iter().find(|own| own.references == table.name)?;
-        let [parent] = own.columns.as_slice() else { return None };
-        Some((self.find(t, key)?, self.find(t, parent)?))
-    }
-
     pub fn is_number(&self, at: At) -> bool {
         matches!(self.holds(at), Holds::Number | Holds::NumberAsText)
     }
@@ -136,9 +121,12 @@ impl<'a> Schema<'a> {
         matches!(self.holds(at), Holds::Date | Holds::DateAsText)
     }
 
-    /// A column named `year` that holds plain years.
+    /// A column of plain years: `year`, `founded_year`, `Year_of_Work`.
     pub fn is_year(&self, at: At) -> bool {
-        self.column(at).name.eq_ignore_ascii_case("year") && !self.is_date(at)
+        let words = name_words(&self.column(at).name);
+        let named =
+            words.iter().any(|word| word == "year") && !words.iter().any(|word| word == "years" || word == "old");
+        named && !self.is_date(at) && !matches!(self.holds(at), Holds::Bool | Holds::Other)
     }
 
     /// The columns that stand for a row of the table: a name or title, else first and last name, else the first

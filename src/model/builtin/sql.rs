@@ -2,232 +2,223 @@
 //!
 //! Decides nothing about meaning: earlier steps settle what a query selects and joins.
 
-use std::collections::HashMap;
-
-use super::graph::Edge;
+use super::cues::{Function, Op};
+use super::graph::Step;
 use super::schema::{At, Holds, Schema};
 use super::text::name_words;
 use super::windows::Unit;
-use super::words::{Function, Op};
 use crate::dialect::Dialect;
 use crate::quoting;
 
+/// A table of a query: the root, or one that a key joins to an earlier table of the same query.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    pub table: usize,
+    /// Position of the earlier table, and the key.
+    pub via: Option<(usize, Step)>,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Expr {
-    Column(At),
-    /// The column as a number, cast where it is kept as text.
-    Number(At),
+    Column(usize, At),
     Count,
-    CountDistinct(At),
+    CountDistinct(usize, At),
     Aggregate(Function, Box<Expr>),
-    Product(At, At),
-    Bucket(Unit, At),
+    Product(usize, At, At),
+    Bucket(Unit, usize, At),
+    /// Number of rows of a sub-query.
+    Counted(Box<Branch>),
+    /// A sum or another aggregate of a sub-query.
+    Measured(Box<Branch>, Box<Expr>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Literal {
     Number(f64),
     Text(String),
-    Word(&'static str),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Condition {
     Compare(Expr, Op, Literal),
-    In(Expr, Vec<Literal>),
-    Between(Expr, f64, f64),
-    NotNull(At),
-    /// The rows that meet the condition, and all rows below them by a key of the table to itself.
-    Tree {
-        key: At,
-        parent: At,
-        top: Box<Condition>,
-    },
-    Exists(Inner),
-    NotExists(Inner),
-    Counted(Inner, Expr, Op, f64),
+    In(Expr, Vec<Literal>, bool),
+    NotNull(Expr),
+    /// Compared with the average over the whole table.
+    Average(Expr, Op, At),
+    Any(Vec<Condition>),
+    All(Vec<Condition>),
+    /// False for NOT EXISTS.
+    Exists(Branch, bool),
 }
 
-/// A sub-query that a foreign key links to the outer query.
+/// A sub-query whose first table a key links to a table outside.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Inner {
-    pub root: usize,
-    pub joins: Vec<Edge>,
-    /// From a table of the sub-query to a table outside.
-    pub link: Edge,
+pub(super) struct Branch {
+    /// Position of the table outside.
+    pub from: usize,
+    pub link: Step,
+    pub nodes: Vec<Node>,
     pub conditions: Vec<Condition>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Select {
-    pub root: usize,
-    pub joins: Vec<Edge>,
+pub(super) struct Query {
+    pub nodes: Vec<Node>,
     pub columns: Vec<(Expr, Option<String>)>,
-    pub distinct: bool,
+    pub is_distinct: bool,
     pub conditions: Vec<Condition>,
-    pub group: Vec<Expr>,
+    pub groups: Vec<Expr>,
+    /// Number of rows of a group.
+    pub having: Option<(Op, f64)>,
     pub order: Vec<(Expr, bool)>,
     pub limit: Option<u32>,
 }
 
 /// Writes the query.
-pub(super) fn write(select: &Select, schema: Schema, dialect: Dialect) -> String {
-    let mut writer = Writer { schema, dialect, aliases: HashMap::new(), used: Vec::new() };
-    writer.select(select)
+pub(super) fn write(query: &Query, schema: Schema, dialect: Dialect) -> String {
+    let mut writer = Writer { schema, dialect, used: Vec::new() };
+    let has_inner = query.conditions.iter().any(has_branch)
+        || query.columns.iter().any(|(expr, _)| matches!(expr, Expr::Counted(_) | Expr::Measured(..)))
+        || query.order.iter().any(|(expr, _)| matches!(expr, Expr::Counted(_) | Expr::Measured(..)));
+    let aliases = if query.nodes.len() > 1 || has_inner { writer.aliases(&query.nodes) } else { vec![None] };
+    writer.query(query, &aliases)
 }
+
+fn has_branch(condition: &Condition) -> bool {
+    match condition {
+        Condition::Exists(..) => true,
+        Condition::Compare(expr, ..) => matches!(expr, Expr::Counted(_)),
+        Condition::Any(all) | Condition::All(all) => all.iter().any(has_branch),
+        _ => false,
+    }
+}
+
+type Aliases = [Option<String>];
 
 struct Writer<'a> {
     schema: Schema<'a>,
     dialect: Dialect,
-    /// Alias of each table in scope. Empty for a query of one table.
-    aliases: HashMap<usize, String>,
     used: Vec<String>,
 }
 
 impl Writer<'_> {
-    fn select(&mut self, select: &Select) -> String {
-        let inner = select
-            .conditions
-            .iter()
-            .any(|c| matches!(c, Condition::Exists(_) | Condition::NotExists(_) | Condition::Counted(..)));
-        if !select.joins.is_empty() || inner {
-            self.alias(select.root);
-            for edge in &select.joins {
-                self.alias(edge.parent);
+    fn query(&mut self, query: &Query, aliases: &Aliases) -> String {
+        let mut columns = Vec::new();
+        for (expr, name) in &query.columns {
+            let text = self.expr(expr, aliases);
+            columns.push(name.as_ref().map_or_else(|| text.clone(), |name| format!("{text} AS {}", self.name(name))));
+        }
+        let distinct = if query.is_distinct { "DISTINCT " } else { "" };
+        let mut sql = format!("SELECT {distinct}{} FROM {}", columns.join(", "), self.from(&query.nodes, aliases));
+        self.push_conditions(&mut sql, " WHERE ", &query.conditions, aliases);
+        if !query.groups.is_empty() {
+            let groups: Vec<String> = query.groups.iter().map(|expr| self.expr(expr, aliases)).collect();
+            sql.push_str(&format!(" GROUP BY {}", groups.join(", ")));
+        }
+        if let Some((op, value)) = query.having {
+            sql.push_str(&format!(" HAVING COUNT(*) {} {}", op.sql(), number(value)));
+        }
+        if !query.order.is_empty() {
+            let mut keys = Vec::new();
+            for (expr, desc) in &query.order {
+                let named = query.columns.iter().find_map(|(known, name)| name.as_ref().filter(|_| known == expr));
+                let key = match named {
+                    Some(name) => self.name(name),
+                    None => self.expr(expr, aliases),
+                };
+                keys.push(if *desc { format!("{key} DESC") } else { key });
             }
+            sql.push_str(&format!(" ORDER BY {}", keys.join(", ")));
         }
-        let columns: Vec<String> = select
-            .columns
-            .iter()
-            .map(|(expr, name)| match name {
-                Some(name) => format!("{} AS {}", self.expr(expr), self.name(name)),
-                None => self.expr(expr),
-            })
-            .collect();
-        let distinct = if select.distinct { "DISTINCT " } else { "" };
-        let mut sql = format!("SELECT {distinct}{} FROM {}", columns.join(", "), self.from(select.root, &select.joins));
-        let conditions: Vec<String> = select.conditions.iter().map(|condition| self.condition(condition)).collect();
-        if !conditions.is_empty() {
-            sql.push_str(" WHERE ");
-            sql.push_str(&conditions.join(" AND "));
-        }
-        if !select.group.is_empty() {
-            let group: Vec<String> = select.group.iter().map(|expr| self.expr(expr)).collect();
-            sql.push_str(" GROUP BY ");
-            sql.push_str(&group.join(", "));
-        }
-        if !select.order.is_empty() {
-            let order: Vec<String> = select
-                .order
-                .iter()
-                .map(|(expr, desc)| {
-                    let named = select.columns.iter().find_map(|(known, name)| name.as_ref().filter(|_| known == expr));
-                    let key = named.map_or_else(|| self.expr(expr), |name| self.name(name));
-                    if *desc { format!("{key} DESC") } else { key }
-                })
-                .collect();
-            sql.push_str(" ORDER BY ");
-            sql.push_str(&order.join(", "));
-        }
-        if let Some(limit) = select.limit {
+        if let Some(limit) = query.limit {
             sql.push_str(&format!(" LIMIT {limit}"));
         }
         sql
     }
 
-    fn from(&self, root: usize, joins: &[Edge]) -> String {
-        let mut from = self.table(root);
-        for edge in joins {
-            let on: Vec<String> = edge
-                .pairs
-                .iter()
-                .map(|(c, p)| format!("{} = {}", self.field(edge.parent, p), self.field(edge.child, c)))
-                .collect();
-            from.push_str(&format!(" JOIN {} ON {}", self.table(edge.parent), on.join(" AND ")));
+    fn push_conditions(&mut self, sql: &mut String, keyword: &str, conditions: &[Condition], aliases: &Aliases) {
+        let all: Vec<String> = conditions.iter().map(|condition| self.condition(condition, aliases, false)).collect();
+        if !all.is_empty() {
+            sql.push_str(keyword);
+            sql.push_str(&all.join(" AND "));
+        }
+    }
+
+    fn from(&self, nodes: &[Node], aliases: &Aliases) -> String {
+        let mut from = String::new();
+        for (at, node) in nodes.iter().enumerate() {
+            let table = self.table(node.table, aliases.get(at).and_then(Option::as_deref));
+            match &node.via {
+                None => from.push_str(&table),
+                Some((before, step)) => {
+                    from.push_str(&format!(
+                        " JOIN {table} ON {}",
+                        self.on(step, aliases.get(*before), aliases.get(at))
+                    ));
+                }
+            }
         }
         from
     }
 
-    fn inner(&mut self, inner: &Inner, what: &str, count: Option<&Expr>) -> String {
-        let outer = self.aliases.clone();
-        self.alias(inner.root);
-        for edge in &inner.joins {
-            self.alias(edge.parent);
-        }
-        let what = count.map_or_else(|| what.to_owned(), |expr| self.expr(expr));
-        let link: Vec<String> = inner
-            .link
-            .pairs
-            .iter()
-            .map(|(c, p)| {
-                let parent = outer.get(&inner.link.parent).map(|alias| format!("{alias}.{}", self.name(p)));
-                format!(
-                    "{} = {}",
-                    self.field(inner.link.child, c),
-                    parent.unwrap_or_else(|| self.field(inner.link.parent, p))
-                )
-            })
-            .collect();
-        let mut all = link;
-        for condition in &inner.conditions {
-            let text = self.condition(condition);
-            all.push(text);
-        }
-        let sql = format!("SELECT {what} FROM {} WHERE {}", self.from(inner.root, &inner.joins), all.join(" AND "));
-        self.aliases = outer;
+    /// The equality of a key. `near` is the alias of the table where the step begins.
+    fn on(&self, step: &Step, near: Option<&Option<String>>, far: Option<&Option<String>>) -> String {
+        let (child, parent) = if step.is_up { (near, far) } else { (far, near) };
+        let field = |alias: Option<&Option<String>>, name: &String| self.field(alias.and_then(Option::as_deref), name);
+        let pairs = step.edge.pairs.iter().map(|(c, p)| format!("{} = {}", field(parent, p), field(child, c)));
+        pairs.collect::<Vec<_>>().join(" AND ")
+    }
+
+    fn branch(&mut self, branch: &Branch, what: Option<&Expr>, outer: &Aliases) -> String {
+        let aliases = self.aliases(&branch.nodes);
+        let what = what.map_or_else(|| "1".to_owned(), |expr| self.expr(expr, &aliases));
+        let link = self.on(&branch.link, outer.get(branch.from), aliases.first());
+        let mut sql = format!("SELECT {what} FROM {} WHERE {link}", self.from(&branch.nodes, &aliases));
+        self.push_conditions(&mut sql, " AND ", &branch.conditions, &aliases);
         sql
     }
 
-    fn condition(&mut self, condition: &Condition) -> String {
+    fn condition(&mut self, condition: &Condition, aliases: &Aliases, is_inner: bool) -> String {
+        let joined = |parts: Vec<String>, word: &str| {
+            let text = parts.join(word);
+            if is_inner || word == " OR " { format!("({text})") } else { text }
+        };
         match condition {
+            Condition::Compare(expr, op @ (Op::Contains | Op::Starts | Op::Ends), Literal::Text(text)) => {
+                let left = self.expr(expr, aliases);
+                let (before, after) = match op {
+                    Op::Contains => ("%", "%"),
+                    Op::Starts => ("", "%"),
+                    _ => ("%", ""),
+                };
+                let keyword = if self.dialect == Dialect::Sqlite { "LIKE" } else { "ILIKE" };
+                format!("{left} {keyword} {}", quoting::literal(&format!("{before}{text}{after}")))
+            }
             Condition::Compare(expr, op, literal) => {
-                let left = self.expr(expr);
-                match (op, literal) {
-                    (Op::Contains | Op::StartsWith | Op::EndsWith, Literal::Text(text)) => {
-                        let (before, after) = match op {
-                            Op::Contains => ("%", "%"),
-                            Op::StartsWith => ("", "%"),
-                            _ => ("%", ""),
-                        };
-                        match self.dialect {
-                            Dialect::Sqlite => {
-                                format!("{left} LIKE {}", quoting::literal(&format!("{before}{text}{after}")))
-                            }
-                            Dialect::Postgresql => {
-                                format!(
-                                    "LOWER({left}) LIKE {}",
-                                    quoting::literal(&format!("{before}{}{after}", text.to_lowercase()))
-                                )
-                            }
-                        }
-                    }
-                    _ => format!("{left} {} {}", op.sql(), self.literal(literal)),
-                }
+                format!("{} {} {}", self.expr(expr, aliases), op.sql(), self.literal(literal))
             }
-            Condition::In(expr, values) => {
+            Condition::In(expr, values, is_in) => {
                 let values: Vec<String> = values.iter().map(|value| self.literal(value)).collect();
-                format!("{} IN ({})", self.expr(expr), values.join(", "))
+                let keyword = if *is_in { "IN" } else { "NOT IN" };
+                format!("{} {keyword} ({})", self.expr(expr, aliases), values.join(", "))
             }
-            Condition::Between(expr, low, high) => {
-                format!("{} BETWEEN {} AND {}", self.expr(expr), number(*low), number(*high))
+            Condition::NotNull(expr) => format!("{} IS NOT NULL", self.expr(expr, aliases)),
+            Condition::Average(expr, op, at) => {
+                let own = self.expr(&Expr::Column(0, *at), &[None]);
+                let table = self.table(at.0, None);
+                format!("{} {} (SELECT AVG({own}) FROM {table})", self.expr(expr, aliases), op.sql())
             }
-            Condition::NotNull(at) => format!("{} IS NOT NULL", self.expr(&Expr::Column(*at))),
-            Condition::Tree { key, parent, top } => {
-                let outer = self.expr(&Expr::Column(*key));
-                let aliases = std::mem::take(&mut self.aliases);
-                let (table, id, up) =
-                    (self.table(key.0), self.expr(&Expr::Column(*key)), self.expr(&Expr::Column(*parent)));
-                let top = self.condition(top);
-                self.aliases = aliases;
-                format!(
-                    "{outer} IN (WITH RECURSIVE tree(id) AS (SELECT {id} FROM {table} WHERE {top} \
-                     UNION SELECT below.{id} FROM {table} below JOIN tree ON below.{up} = tree.id) SELECT id FROM tree)"
-                )
+            Condition::Any(all) => {
+                let parts = all.iter().map(|one| self.condition(one, aliases, true)).collect();
+                joined(parts, " OR ")
             }
-            Condition::Exists(inner) => format!("EXISTS ({})", self.inner(inner, "1", None)),
-            Condition::NotExists(inner) => format!("NOT EXISTS ({})", self.inner(inner, "1", None)),
-            Condition::Counted(inner, count, op, value) => {
-                format!("({}) {} {}", self.inner(inner, "", Some(count)), op.sql(), number(*value))
+            Condition::All(all) => {
+                let parts = all.iter().map(|one| self.condition(one, aliases, true)).collect();
+                joined(parts, " AND ")
+            }
+            Condition::Exists(branch, exists) => {
+                let keyword = if *exists { "EXISTS" } else { "NOT EXISTS" };
+                format!("{keyword} ({})", self.branch(branch, None, aliases))
             }
         }
     }
@@ -243,20 +234,20 @@ impl Writer<'_> {
             return None;
         }
         match expr {
-            Expr::Number(at) | Expr::Column(at) => declared(at),
-            Expr::Product(one, two) => match (declared(one), declared(two)) {
+            Expr::Column(_, at) => declared(at),
+            Expr::Product(_, one, two) => match (declared(one), declared(two)) {
                 (None, None) => None,
                 (one, two) => Some(one.unwrap_or(0) + two.unwrap_or(0)),
             },
-            Expr::Count | Expr::CountDistinct(_) | Expr::Aggregate(..) | Expr::Bucket(..) => None,
+            _ => None,
         }
     }
 
-    fn expr(&self, expr: &Expr) -> String {
+    fn expr(&mut self, expr: &Expr, aliases: &Aliases) -> String {
+        let alias = |node: &usize| aliases.get(*node).and_then(Option::as_deref);
         match expr {
-            Expr::Column(at) => self.field(at.0, &self.schema.column(*at).name),
-            Expr::Number(at) => {
-                let field = self.expr(&Expr::Column(*at));
+            Expr::Column(node, at) => {
+                let field = self.field(alias(node), &self.schema.column(*at).name);
                 match (self.schema.holds(*at), self.dialect) {
                     (Holds::NumberAsText, Dialect::Sqlite) => format!("CAST({field} AS REAL)"),
                     (Holds::NumberAsText, Dialect::Postgresql) => format!("CAST({field} AS numeric)"),
@@ -264,27 +255,35 @@ impl Writer<'_> {
                 }
             }
             Expr::Count => "COUNT(*)".to_owned(),
-            Expr::CountDistinct(at) => format!("COUNT(DISTINCT {})", self.expr(&Expr::Column(*at))),
+            Expr::CountDistinct(node, at) => {
+                format!("COUNT(DISTINCT {})", self.field(alias(node), &self.schema.column(*at).name))
+            }
             Expr::Aggregate(function, inner) => {
-                let aggregate = format!("{}({})", function.sql(), self.expr(inner));
+                let aggregate = format!("{}({})", function.sql(), self.expr(inner, aliases));
                 match self.scale(inner) {
                     Some(places) if *function == Function::Sum => format!("ROUND({aggregate}, {places})"),
                     _ => aggregate,
                 }
             }
-            Expr::Product(one, two) => {
-                format!("{} * {}", self.expr(&Expr::Number(*one)), self.expr(&Expr::Number(*two)))
+            Expr::Product(node, one, two) => {
+                format!(
+                    "{} * {}",
+                    self.expr(&Expr::Column(*node, *one), aliases),
+                    self.expr(&Expr::Column(*node, *two), aliases)
+                )
             }
-            Expr::Bucket(unit, at) => {
-                let field = self.expr(&Expr::Column(*at));
-                let text = self.schema.holds(*at) == Holds::DateAsText || self.dialect == Dialect::Sqlite;
+            Expr::Bucket(unit, node, at) => {
+                let field = self.field(alias(node), &self.schema.column(*at).name);
+                let is_text = self.schema.holds(*at) == Holds::DateAsText || self.dialect == Dialect::Sqlite;
                 let (length, format) = match unit {
                     Unit::Year => (4, "YYYY"),
                     Unit::Month => (7, "YYYY-MM"),
                     _ => (10, "YYYY-MM-DD"),
                 };
-                if text { format!("substr({field}, 1, {length})") } else { format!("to_char({field}, '{format}')") }
+                if is_text { format!("substr({field}, 1, {length})") } else { format!("to_char({field}, '{format}')") }
             }
+            Expr::Counted(branch) => format!("({})", self.branch(branch, Some(&Expr::Count), aliases)),
+            Expr::Measured(branch, what) => format!("({})", self.branch(branch, Some(what), aliases)),
         }
     }
 
@@ -292,11 +291,10 @@ impl Writer<'_> {
         match literal {
             Literal::Number(value) => number(*value),
             Literal::Text(text) => quoting::literal(text),
-            Literal::Word(word) => (*word).to_owned(),
         }
     }
 
-    fn table(&self, t: usize) -> String {
+    fn table(&self, t: usize, alias: Option<&str>) -> String {
         let name = &self.schema.table(t).name;
         let name = match (self.dialect, name.split_once('.')) {
             // As PostgreSQL's catalog spells it.
@@ -304,19 +302,24 @@ impl Writer<'_> {
             (Dialect::Postgresql, Some((schema, bare))) => format!("{}.{}", self.name(schema), self.name(bare)),
             _ => self.name(name),
         };
-        self.aliases.get(&t).map_or_else(|| name.clone(), |alias| format!("{name} {alias}"))
+        alias.map_or_else(|| name.clone(), |alias| format!("{name} {alias}"))
     }
 
-    fn field(&self, t: usize, column: &str) -> String {
+    fn field(&self, alias: Option<&str>, column: &str) -> String {
         let column = self.name(column);
-        self.aliases.get(&t).map_or_else(|| column.clone(), |alias| format!("{alias}.{column}"))
+        alias.map_or_else(|| column.clone(), |alias| format!("{alias}.{column}"))
     }
 
     fn name(&self, name: &str) -> String {
         quoting::name(self.dialect, name)
     }
 
-    fn alias(&mut self, t: usize) {
+    /// New aliases for the tables of a query, from the initials of their names.
+    fn aliases(&mut self, nodes: &[Node]) -> Vec<Option<String>> {
+        nodes.iter().map(|node| Some(self.alias(node.table))).collect()
+    }
+
+    fn alias(&mut self, t: usize) -> String {
         let initials: String = name_words(self.schema.bare(t))
             .iter()
             .filter_map(|word| word.chars().next())
@@ -330,7 +333,7 @@ impl Writer<'_> {
             alias = format!("{base}{n}");
         }
         self.used.push(alias.clone());
-        self.aliases.insert(t, alias);
+        alias
     }
 }
 

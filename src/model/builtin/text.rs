@@ -61,6 +61,17 @@ impl Stems {
             "mice" => "mouse",
             "feet" => "foot",
             "wives" => "wife",
+            "wrote" | "written" | "writes" | "writing" => "write",
+            "taught" => "teach",
+            "bought" => "buy",
+            "sold" => "sell",
+            "made" => "make",
+            "won" => "win",
+            "led" => "lead",
+            "held" => "hold",
+            "built" => "build",
+            "flew" | "flown" => "fly",
+            "sung" | "sang" => "sing",
             "statuses" => "status",
             "e-mail" | "e-mails" | "emails" => "email",
             other => other,
@@ -71,6 +82,8 @@ impl Stems {
 
 /// Splits a question into tokens. Anything but letters, digits and the marks of [`TokenKind`] separates.
 pub(super) fn tokens(question: &str, stems: &Stems) -> Vec<Token> {
+    // A text in two pairs of quotes.
+    let question = question.replace("\"\"", "\"");
     let chars: Vec<char> = question.chars().map(plain).collect();
     let at = |i: usize| chars.get(i).copied().unwrap_or(' ');
     let mut out = Vec::new();

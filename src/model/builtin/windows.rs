@@ -73,17 +73,6 @@ impl Window {
         Self { from: self.from, to: other.to }
     }
 
-    /// Both windows as one, when they touch.
-    pub fn or(self, other: Self) -> Option<Self> {
-        if self.to.is_some() && self.to == other.from {
-            Some(self.through(other))
-        } else if other.to.is_some() && other.to == self.from {
-            Some(other.through(self))
-        } else {
-            None
-        }
-    }
-
     /// The same in whole years (`from <= year < to`), when the window begins and ends with years.
     pub fn years(&self) -> Option<(Option<i32>, Option<i32>)> {
         let whole = |date: Option<Date>| match date {
@@ -92,20 +81,6 @@ impl Window {
             None => Some(None),
         };
         Some((whole(self.from)?, whole(self.to)?))
-    }
-
-    /// The window in words, for "read as".
-    pub fn words(&self) -> String {
-        match (self.from, self.to) {
-            (Some(from), Some(to)) => match to.previous_day() {
-                Some(last) if last == from => format!("on {from}"),
-                Some(last) => format!("from {from} to {last}"),
-                None => format!("from {from}"),
-            },
-            (Some(from), None) => format!("from {from} on"),
-            (None, Some(to)) => format!("before {to}"),
-            (None, None) => String::new(),
-        }
     }
 }
 

@@ -1,0 +1,620 @@
+//! Reads a question as a frame: what is shown, of what, under which conditions, grouped and ordered how.
+//!
+//! The reader goes through the question once, from left to right. Each word has to have a part in the frame; what has none
+//! is kept as a doubt.
+
+mod atoms;
+mod compare;
+mod phrases;
+
+pub(super) use atoms::atoms;
+
+use super::cues::{self, Cue, Function, Op};
+use super::link::{Linker, Mention, WHOLE};
+use super::schema::Schema;
+use super::text::{Token, TokenKind};
+use super::windows::{Unit, Window, count_word, unit, window_at, year_of};
+
+/// A piece of the question with all its possible meanings.
+#[derive(Clone, Debug)]
+pub(super) struct Atom {
+    pub text: String,
+    pub low: String,
+    pub stem: String,
+    pub cues: Vec<Cue>,
+    pub mention: Option<Mention>,
+    pub number: Option<f64>,
+    pub window: Option<Window>,
+    pub is_stop: bool,
+}
+
+/// Something shown.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Item {
+    Attribute(Mention),
+    Entity(Mention),
+    Aggregate(Function, Mention),
+    /// Rows of a table, or different values of a column.
+    Count(Mention, bool),
+    /// What was earned or spent.
+    Revenue(Function),
+}
+
+/// A condition on rows.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum What {
+    /// A stored value, with the column that the question names, if it names one.
+    Value(Option<Mention>, Mention),
+    Compare(Mention, Op, Literal),
+    /// Rows of this table belong to the row.
+    Has(Mention),
+    /// So many rows of this table belong to the row.
+    Counted(Mention, Op, f64),
+    /// Compared with the average of the column.
+    Average(Mention, Op),
+    Between(Mention, f64, f64),
+    During(Window, Option<Mention>),
+    /// An adjective tells the column: "older than 30".
+    By(Vec<String>, Op, f64),
+    /// The same, compared with the average: "lighter than the average".
+    AverageBy(Vec<String>, Op),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Literal {
+    Number(f64),
+    Text(String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Condition {
+    pub what: What,
+    pub is_negated: bool,
+    /// True if this or the condition before has to hold.
+    pub is_alternative: bool,
+    /// Words before it that tell which key is meant: "arriving", "from".
+    pub words: Vec<String>,
+    /// Position in the list of tables that the question mentions, to find what the condition is about.
+    pub about: usize,
+}
+
+/// What rows are ordered by.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Key {
+    Attribute(Mention),
+    /// The words of an adjective, which are stems of column names.
+    By(Vec<String>),
+    /// Number of rows of a table; of the listed rows themselves without one.
+    Count(Option<Mention>),
+    Revenue,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Frame {
+    pub items: Vec<Item>,
+    pub is_distinct: bool,
+    /// Tables in the order of the question.
+    pub entities: Vec<Mention>,
+    pub groups: Vec<Mention>,
+    pub bucket: Option<Unit>,
+    pub conditions: Vec<Condition>,
+    pub order: Vec<(Key, bool)>,
+    pub limit: Option<u32>,
+    /// True if the order is a superlative of the question, and its first rows are the answer.
+    pub is_superlative: bool,
+    /// Most common value of a column.
+    pub common: Option<(Mention, bool)>,
+    pub is_who: bool,
+    pub asks_when: bool,
+    /// True if a condition wants two rows: "both A and B".
+    pub is_both: bool,
+    /// Words without a part, and their stems. They may be verbs for a table or column of the statement.
+    pub loose: Vec<(String, String)>,
+    /// "best customers": the table, and the number of rows. By which measure is not said.
+    pub vague: Option<(Mention, u32)>,
+    /// The date column that times are about.
+    pub dated: Option<Mention>,
+    /// True if the question wants a group by time.
+    pub wants_bucket: bool,
+    /// Stems of verbs that say that two things belong together.
+    pub verbs: Vec<String>,
+    pub doubts: Vec<String>,
+}
+
+pub(super) struct Reader<'a> {
+    atoms: Vec<Atom>,
+    at: usize,
+    schema: Schema<'a>,
+    frame: Frame,
+    /// Words since the last name, which may tell a role.
+    words: Vec<String>,
+    is_negated: bool,
+    is_alternative: bool,
+    /// The column of the last condition, for "over 30 or under 20".
+    last: Option<Mention>,
+    /// True while what is shown is being named.
+    is_head: bool,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(atoms: Vec<Atom>, schema: Schema<'a>) -> Self {
+        Self {
+            atoms,
+            at: 0,
+            schema,
+            frame: Frame::default(),
+            words: Vec::new(),
+            is_negated: false,
+            is_alternative: false,
+            last: None,
+            is_head: true,
+        }
+    }
+
+    pub fn read(mut self) -> Frame {
+        while self.at < self.atoms.len() {
+            let before = self.at;
+            self.step();
+            if self.at == before {
+                self.at += 1;
+            }
+        }
+        if self.is_negated {
+            self.remark("a denial without an object".to_owned());
+        }
+        self.frame
+    }
+
+    fn atom(&self, ahead: usize) -> Option<&Atom> {
+        self.atoms.get(self.at + ahead)
+    }
+
+    fn has(&self, ahead: usize, cue: &Cue) -> bool {
+        self.atom(ahead).is_some_and(|atom| atom.cues.contains(cue))
+    }
+
+    /// Records words that have no part in the frame.
+    fn doubt(&mut self, why: String) {
+        self.frame.doubts.push(format!("the word{} \"{why}\"", if why.contains(' ') { "s" } else { "" }));
+    }
+
+    fn remark(&mut self, why: String) {
+        self.frame.doubts.push(why);
+    }
+
+    /// Position of the next atom that is more than grammar.
+    fn next_solid(&self, from: usize) -> usize {
+        let mut ahead = from;
+        while let Some(atom) = self.atom(ahead) {
+            let is_soft = atom.mention.is_none()
+                && atom.number.is_none()
+                && atom.window.is_none()
+                && !atom.cues.is_empty()
+                && atom
+                    .cues
+                    .iter()
+                    .all(|cue| matches!(cue, Cue::Skip | Cue::Their | Cue::Of | Cue::Be | Cue::Distinct));
+            if !is_soft {
+                break;
+            }
+            ahead += 1;
+        }
+        ahead
+    }
+
+    /// The place of the last noun of a compound: "models" of "car models".
+    fn head_noun(&self, ahead: usize) -> usize {
+        let is_table = |ahead: usize| self.mention_at(ahead).is_some_and(|mention| mention.table_fit() > 0.0);
+        let follows = self.mention_at(ahead + 1).is_some_and(|next| next.table_fit() > 0.0 && next.values.is_empty());
+        if is_table(ahead) && follows { ahead + 1 } else { ahead }
+    }
+
+    fn mention_at(&self, ahead: usize) -> Option<&Mention> {
+        self.atom(ahead).and_then(|atom| atom.mention.as_ref())
+    }
+
+    fn step(&mut self) {
+        let Some(atom) = self.atom(0).cloned() else { return };
+        if atom.is_stop {
+            self.at += 1;
+            if atom.text != "," {
+                self.is_alternative = false;
+            }
+            return;
+        }
+        if let Some(window) = atom.window {
+            return self.window(window, 1);
+        }
+        if self.by_cue(&atom) {
+            return;
+        }
+        let is_plain_number = atom.number.is_some()
+            && atom.mention.as_ref().is_none_or(|mention| mention.table_fit() == 0.0 && mention.column_fit() == 0.0);
+        if let (Some(number), true) = (atom.number, is_plain_number) {
+            return self.numbered(number);
+        }
+        if let Some(mention) = atom.mention {
+            return self.named(mention);
+        }
+        self.at += 1;
+        if atom.cues.is_empty() {
+            self.words.push(atom.low.clone());
+            // A verb that only says that two things belong together needs no part of its own.
+            if cues::is_link(&atom.stem) {
+                self.frame.verbs.push(atom.stem.clone());
+            }
+            let is_name = self.at > 1 && atom.text.chars().next().is_some_and(char::is_uppercase);
+            if is_name {
+                self.doubt(atom.text);
+            } else if cues::roles(&atom.low).next().is_none() && !cues::is_link(&atom.stem) {
+                self.frame.loose.push((atom.text, atom.stem));
+            }
+        }
+    }
+
+    fn by_cue(&mut self, atom: &Atom) -> bool {
+        // A name beats a phrase unless the phrase has an object here.
+        for cue in &atom.cues {
+            let done = match cue {
+                Cue::Count(distinct) => self.count(*distinct),
+                Cue::Agg(function) => self.aggregate(*function),
+                Cue::Sup(desc) => self.superlative(*desc),
+                Cue::Common(desc) => self.common(*desc),
+                Cue::By(desc, words) => self.adjective(*desc, words),
+                Cue::Op(op) => self.compare(*op),
+                Cue::OpBy(op, words) => self.compare_by(*op, words),
+                Cue::Between => self.between(),
+                Cue::Sort => self.sort(),
+                Cue::Dir(desc) => self.direction(*desc),
+                Cue::DirBy(desc, words) => {
+                    self.frame.order = vec![(Key::By(words.clone()), *desc)];
+                    self.at += 1;
+                    true
+                }
+                Cue::Per => self.per(),
+                Cue::After | Cue::Before | Cue::Since | Cue::Until => self.bounded(cue),
+                Cue::Revenue => self.revenue(),
+                Cue::Bucket(unit) => {
+                    self.at += 1;
+                    self.frame.bucket = Some(*unit);
+                    true
+                }
+                Cue::By_ => self.grouped_by(),
+                Cue::Dated => {
+                    let ahead = self.next_solid(1);
+                    let named = self.mention_at(ahead).cloned();
+                    self.at += if named.is_some() { ahead + 1 } else { 1 };
+                    self.frame.dated = named;
+                    true
+                }
+                Cue::Trend => {
+                    self.at += 1;
+                    self.frame.wants_bucket = true;
+                    true
+                }
+                Cue::Refuse if atom.mention.as_ref().is_none_or(|mention| mention.fit() < WHOLE) => {
+                    self.at += 1;
+                    self.doubt(atom.text.clone());
+                    true
+                }
+                Cue::Change if self.frame.items.is_empty() => {
+                    self.at += 1;
+                    self.doubt(atom.text.clone());
+                    true
+                }
+                _ => false,
+            };
+            if done {
+                return true;
+            }
+        }
+        if atom.mention.is_some() {
+            return false;
+        }
+        if atom.cues.is_empty() {
+            return false;
+        }
+        self.at += 1;
+        for cue in &atom.cues {
+            match cue {
+                Cue::Open => self.is_head = self.frame.items.is_empty() || self.is_head || self.starts_sentence(),
+                Cue::Not => self.is_negated = true,
+                Cue::Distinct => self.frame.is_distinct |= self.is_head,
+                Cue::Or => self.is_alternative = true,
+                Cue::Both => self.frame.is_both = true,
+                Cue::Have | Cue::That | Cue::Named => self.is_head = self.is_head && self.frame.items.is_empty(),
+                Cue::Who if self.at == 1 => self.frame.is_who = true,
+                Cue::When if self.at == 1 => self.frame.asks_when = true,
+                Cue::Where if self.at == 1 => self.doubt(atom.text.clone()),
+                Cue::In | Cue::By_ => {
+                    self.words.push(atom.low.clone());
+                    if self.frame.items.is_empty() && !self.frame.entities.is_empty() {
+                        self.is_head = false;
+                    }
+                }
+                Cue::Sup(_)
+                | Cue::Common(_)
+                | Cue::By(..)
+                | Cue::Agg(_)
+                | Cue::Count(_)
+                | Cue::Op(_)
+                | Cue::OpBy(..)
+                | Cue::Between
+                | Cue::Sort
+                | Cue::Per
+                | Cue::After
+                | Cue::Before
+                | Cue::Since
+                | Cue::Until
+                | Cue::Revenue
+                    if !self.is_soft_too(&atom.cues) =>
+                {
+                    self.doubt(atom.text.clone());
+                }
+                _ => {}
+            }
+        }
+        true
+    }
+
+    /// True if a phrase has a meaning that needs no object.
+    fn is_soft_too(&self, cues: &[Cue]) -> bool {
+        cues.iter().any(|cue| matches!(cue, Cue::Skip | Cue::Have | Cue::In | Cue::Of | Cue::That | Cue::Be | Cue::By_))
+    }
+
+    fn starts_sentence(&self) -> bool {
+        self.at >= 2 && self.atoms.get(self.at - 2).is_some_and(|atom| atom.is_stop && atom.text != ",")
+    }
+
+    fn condition(&mut self, what: What) {
+        let condition = Condition {
+            what,
+            is_negated: std::mem::take(&mut self.is_negated),
+            is_alternative: std::mem::take(&mut self.is_alternative),
+            words: std::mem::take(&mut self.words),
+            about: self.frame.entities.len(),
+        };
+        self.frame.conditions.push(condition);
+        self.is_head = false;
+    }
+
+    fn show(&mut self, item: Item) {
+        if !self.frame.items.contains(&item) {
+            self.frame.items.push(item);
+        }
+    }
+
+    fn entity(&mut self, mention: Mention) {
+        let best = |mention: &Mention| mention.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(t, _)| *t);
+        if !self.frame.entities.iter().any(|known| best(known) == best(&mention)) {
+            self.frame.entities.push(mention);
+        }
+    }
+
+    fn follows_and(&self) -> bool {
+        (1..=2).any(|back| {
+            self.at
+                .checked_sub(back)
+                .and_then(|at| self.atoms.get(at))
+                .is_some_and(|atom| atom.cues.contains(&Cue::And) || atom.text == ",")
+        })
+    }
+
+    /// True if "and" or a comma stands before the atoms that were just read.
+    fn follows_and_before(&self, consumed: usize) -> bool {
+        let before = self.at.checked_sub(consumed).and_then(|end| self.atoms.get(..end)).unwrap_or_default();
+        let is_soft = |atom: &Atom| {
+            atom.mention.is_none() && atom.cues.iter().any(|cue| matches!(cue, Cue::Skip | Cue::Their | Cue::Distinct))
+        };
+        let mut before = before.iter().rev().skip_while(|atom| is_soft(atom) && !atom.cues.contains(&Cue::And));
+        before.next().is_some_and(|atom| atom.cues.contains(&Cue::And) || atom.text == ",")
+    }
+
+    /// A name of the schema, or a stored value.
+    fn named(&mut self, mention: Mention) {
+        let is_name = mention.table_fit() > 0.0 || mention.column_fit() > 0.0;
+        let is_value = !mention.values.is_empty() && (mention.is_quoted || !is_name || mention.fit() < WHOLE - 0.2)
+            || !mention.values.is_empty() && self.expects_value();
+        if is_value || mention.is_quoted && !is_name {
+            return self.valued(mention);
+        }
+        if !is_name {
+            self.at += 1;
+            return self.doubt(mention.text);
+        }
+        let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit() - 0.05;
+        let negated = self.is_negated;
+        // "directed by Ben Jones", "the series Sky Radio": the column of a value.
+        let value = self.next_solid(1);
+        if self.is_value_of(value, &mention) && mention.column_fit() > 0.5 && (!self.frame.items.is_empty() || is_table)
+        {
+            self.at += 1;
+            self.last = Some(mention);
+            return;
+        }
+        let is_compared = self.atom(1).is_some_and(|next| {
+            next.window.is_some()
+                || next
+                    .cues
+                    .iter()
+                    .any(|cue| matches!(cue, Cue::After | Cue::Before | Cue::Since | Cue::Until | Cue::Between))
+                || next.cues.iter().any(|cue| matches!(cue, Cue::Op(_))) && next.mention.is_none()
+        });
+        if self.is_head && is_compared && !self.frame.items.is_empty() && !is_table {
+            self.is_head = false;
+        }
+        // "names of singers", "singers' names": shown as long as the head lasts.
+        if self.is_head && !negated {
+            if self.is_alternative && !self.frame.items.is_empty() {
+                self.remark(format!("\"or {}\"", mention.text));
+            }
+            self.at += 1;
+            if is_table {
+                let owned = self.belongs_to_next();
+                if !owned && (self.frame.items.is_empty() || self.follows_and_before(1)) {
+                    self.show(Item::Entity(mention.clone()));
+                }
+                self.entity(mention);
+            } else {
+                self.take_back_entity();
+                self.show(Item::Attribute(mention));
+            }
+            return;
+        }
+        if is_table {
+            self.at += 1;
+            let is_first = self.frame.entities.is_empty();
+            self.entity(mention.clone());
+            if !is_first || negated {
+                // "departing from the airport APG": the words tell the key of the value too.
+                let words = self.words.clone();
+                self.condition(What::Has(mention));
+                self.words = words;
+            }
+            return;
+        }
+        // "the state whose name contains".
+        let before = |back: usize| self.at.checked_sub(back).and_then(|at| self.atoms.get(at));
+        let owner = before(2).and_then(|atom| atom.mention.clone());
+        let owner =
+            owner.filter(|owner| owner.table_fit() == 0.0 && owner.column_fit() > 0.8 && !owner.text.contains(' '));
+        if let (Some(owner), true) = (owner, before(1).is_some_and(|atom| atom.cues.contains(&Cue::That)))
+            && mention.text.eq_ignore_ascii_case("name")
+        {
+            self.at += 1;
+            self.unshow(&owner);
+            self.last = Some(owner);
+            return;
+        }
+        // Outside the head a column begins a condition, or continues the list.
+        let ahead = self.next_solid(1);
+        let next = self.atom(ahead);
+        let begins = next.is_some_and(|atom| {
+            atom.number.is_some()
+                || atom.window.is_some()
+                || atom.mention.as_ref().is_some_and(|next| !next.values.is_empty() || next.is_quoted)
+                || atom.cues.iter().any(|cue| {
+                    matches!(
+                        cue,
+                        Cue::Op(_)
+                            | Cue::Between
+                            | Cue::Not
+                            | Cue::After
+                            | Cue::Before
+                            | Cue::Since
+                            | Cue::Until
+                            | Cue::Named
+                    )
+                })
+        });
+        self.at += 1;
+        if begins {
+            self.last = Some(mention);
+            return;
+        }
+        if negated {
+            return self.doubt(mention.text);
+        }
+        let continues = self.follows_their(1) || self.follows_and_before(1);
+        if continues || self.frame.items.is_empty() {
+            self.show(Item::Attribute(mention));
+            return;
+        }
+        self.doubt(mention.text);
+    }
+
+    /// True if the column right before or a word such as "named" asks for a value.
+    fn expects_value(&self) -> bool {
+        self.last.is_some()
+            || self
+                .at
+                .checked_sub(1)
+                .and_then(|at| self.atoms.get(at))
+                .is_some_and(|atom| atom.cues.contains(&Cue::Named))
+    }
+
+    fn follows_their(&self, consumed: usize) -> bool {
+        self.at
+            .checked_sub(consumed + 1)
+            .and_then(|at| self.atoms.get(at))
+            .is_some_and(|atom| atom.cues.contains(&Cue::Their))
+    }
+
+    /// "singer names": the table only says whose name.
+    fn belongs_to_next(&self) -> bool {
+        let ahead = if self.atom(0).is_some_and(|atom| matches!(atom.low.as_str(), "'s" | "'")) { 1 } else { 0 };
+        let Some(next) = self.mention_at(ahead) else { return false };
+        let is_attribute = next.column_fit() > 0.0 && next.table_fit() < next.column_fit();
+        let is_condition = self.atom(ahead + 1).is_some_and(|atom| {
+            atom.window.is_some()
+                || atom
+                    .cues
+                    .iter()
+                    .any(|cue| matches!(cue, Cue::After | Cue::Before | Cue::Since | Cue::Until | Cue::Between))
+        });
+        is_attribute && !is_condition && !self.is_value_of(self.next_solid(ahead + 1), next)
+    }
+
+    /// True if a value of the column stands there.
+    fn is_value_of(&self, ahead: usize, column: &Mention) -> bool {
+        self.mention_at(ahead).is_some_and(|next| {
+            let is_unknown = next.values.is_empty() && next.fit() == 0.0;
+            is_unknown
+                || next.values.iter().any(|(at, _)| column.columns.iter().any(|(of, _)| of == at))
+                    && next.table_fit() == 0.0
+        })
+    }
+
+    /// "Which singer ... name": the entity shown first gives way to its attributes.
+    fn take_back_entity(&mut self) {
+        if let [Item::Entity(_)] = self.frame.items.as_slice()
+            && !self.follows_and_before(1)
+        {
+            self.frame.items.clear();
+        }
+    }
+
+    fn valued(&mut self, mut mention: Mention) {
+        self.at += 1;
+        let column = self.last.take().or_else(|| {
+            let consumed = self.at - 1;
+            let back = (1..=3).filter_map(|back| consumed.checked_sub(back).and_then(|at| self.atoms.get(at)));
+            let mut back = back.skip_while(|atom| {
+                atom.mention.is_none()
+                    && atom.cues.iter().any(|cue| {
+                        matches!(cue, Cue::Be | Cue::Skip | Cue::Of | Cue::Named | Cue::Op(Op::Eq | Op::Ne) | Cue::Not)
+                    })
+            });
+            let near = back.next()?.mention.clone()?;
+            let fits = near.columns.iter().any(|(at, _)| mention.values.iter().any(|(of, _)| of == at));
+            fits.then_some(near)
+        });
+        if let Some(column) = &column {
+            let kept: Vec<_> = mention
+                .values
+                .iter()
+                .filter(|(at, _)| column.columns.iter().any(|(of, _)| of == at))
+                .cloned()
+                .collect();
+            if !kept.is_empty() {
+                mention.values = kept;
+                self.unshow(column);
+            }
+        }
+        // "cartoons that Ben Jones writes": the verb names the column.
+        if column.is_none()
+            && let Some(verb) = self.mention_at(0).filter(|verb| verb.table_fit() == 0.0 && verb.column_fit() < 0.8)
+            && mention.values.iter().any(|(at, _)| verb.columns.iter().any(|(of, _)| of == at))
+        {
+            let verb = verb.clone();
+            mention.values.retain(|(at, _)| verb.columns.iter().any(|(of, _)| of == at));
+            self.at += 1;
+        }
+        let is_head = self.is_head;
+        let precedes_name = self.mention_at(0).is_some_and(|next| next.table_fit() > 0.0 || next.column_fit() > 0.0);
+        self.condition(What::Value(column, mention));
+        if is_head && (self.frame.items.is_empty() || precedes_name) {
+            self.is_head = true;
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Splits tokens into pieces of a question, each with all its possible meanings.
+
+use time::Date;
+
+use super::*;
+
+/// Splits tokens into atoms: the longest name, value, phrase or time at each place.
+pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today: Date) -> Vec<Atom> {
+    let mut atoms = Vec::new();
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        let mut atom = Atom {
+            text: token.text.clone(),
+            low: token.low.clone(),
+            stem: token.stem.clone(),
+            cues: Vec::new(),
+            mention: None,
+            number: None,
+            window: None,
+            is_stop: matches!(token.kind, TokenKind::Comma | TokenKind::End),
+        };
+        let found = |length: usize| {
+            let mention = linker.mention(tokens, at, at + length)?;
+            let is_verb = length == 1 && cues::is_link(&token.stem) && mention.values.is_empty() && mention.fit() < 0.8;
+            let is_of_name = mention.columns.iter().any(|(at, _)| linker.is_word_of(*at, &token.stem));
+            let is_weak = length == 1 && mention.fit() < 0.5 && !is_of_name || is_verb && !is_of_name;
+            (!is_weak).then_some((mention, length))
+        };
+        let mentioned = (1..=6).rev().find_map(found);
+        let cue = cues::cue_at(tokens, at);
+        let window = window_at(tokens, at, today);
+        let number = match token.kind {
+            TokenKind::Number(value) => Some(value),
+            TokenKind::Word => count_word(&token.low),
+            _ => None,
+        };
+        let mentioned = mentioned.filter(|(mention, length)| {
+            let rival = cue.as_ref().filter(|(_, said)| said >= length).map(|(cues, _)| cues);
+            let is_first =
+                atoms.iter().all(|atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Open | Cue::Skip)));
+            rival.is_none_or(|cues| survives(mention, cues, is_first))
+        });
+        let named = mentioned.as_ref().map_or(0, |(_, length)| *length);
+        let said = cue.as_ref().map_or(0, |(_, length)| *length);
+        let timed = window.as_ref().map_or(0, |(_, length)| *length);
+        let mut length = 1;
+        if timed > 1 && timed >= named && timed >= said
+            || timed == 1 && mentioned.as_ref().is_none_or(|(mention, _)| mention.fit() < 0.8)
+        {
+            atom.window = window.map(|(window, _)| window);
+            length = timed;
+        } else if named > 0 && (named > said || named == said && is_strong(mentioned.as_ref())) {
+            length = named;
+            atom.mention = mentioned.map(|(mention, _)| mention);
+            if named == said {
+                atom.cues = cue.map(|(cues, _)| cues).unwrap_or_default();
+            }
+            atom.number = number.filter(|_| named == 1);
+        } else if said > 0 {
+            length = said;
+            atom.cues = cue.map(|(cues, _)| cues).unwrap_or_default();
+            atom.mention = mentioned.filter(|(_, named)| *named == said).map(|(mention, _)| mention);
+            atom.number = number.filter(|_| said == 1);
+        } else if number.is_some() {
+            atom.number = number;
+        } else if token.kind == TokenKind::Quoted {
+            atom.mention = Some(Mention { text: token.text.clone(), is_quoted: true, ..Mention::default() });
+        }
+        let words = tokens.get(at..at + length).unwrap_or_default();
+        atom.text = words.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ");
+        atom.low = words.iter().map(|token| token.low.as_str()).collect::<Vec<_>>().join(" ");
+        at += length;
+        atoms.push(atom);
+    }
+    atoms
+}
+
+/// True if a name or value remains a possible meaning beside a phrase that is as long or longer.
+fn survives(mention: &Mention, cues: &[Cue], is_first: bool) -> bool {
+    let needs_object = cues.iter().any(|cue| {
+        !matches!(
+            cue,
+            Cue::Open
+                | Cue::Skip
+                | Cue::Have
+                | Cue::Be
+                | Cue::Of
+                | Cue::In
+                | Cue::By_
+                | Cue::That
+                | Cue::Their
+                | Cue::And
+                | Cue::Or
+                | Cue::Not
+        )
+    });
+    let is_name = mention.table_fit() > 0.0 || mention.column_fit() > 0.0;
+    if is_first && cues.contains(&Cue::Open) {
+        return false;
+    }
+    // "in" and "a" may be stored values, and are meant so only if written so. "existing" is meant so always.
+    let is_word_of_grammar = mention.text.len() < 5;
+    match (needs_object, is_name) {
+        // "details" may be a column.
+        (false, true) if cues == [Cue::Skip] && !is_word_of_grammar => {
+            mention.table_fit().max(mention.column_fit()) > 0.5
+        }
+        (false, true) => mention.table_fit().max(mention.column_fit()) > 0.8,
+        (_, false) => !is_word_of_grammar && (mention.is_quoted || !needs_object),
+        (true, true) => mention.table_fit().max(mention.column_fit()) > 0.6,
+    }
+}
+
+/// A name or value that wins over a phrase of the same length.
+fn is_strong(mentioned: Option<&(Mention, usize)>) -> bool {
+    mentioned.is_some_and(|(mention, _)| mention.fit() >= WHOLE - 0.06)
+}

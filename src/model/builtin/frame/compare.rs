@@ -1,0 +1,261 @@
+//! Comparisons: numbers, times, texts.
+
+use super::*;
+
+impl Reader<'_> {
+    /// A number after an operator, or what is compared otherwise.
+    pub(super) fn compare(&mut self, op: Op) -> bool {
+        let mut ahead = self.next_solid(1);
+        // "with the word X in the name".
+        if matches!(op, Op::Contains | Op::Starts | Op::Ends) {
+            let Some(atom) = self.atom(ahead).cloned() else { return false };
+            let is_text = atom.mention.as_ref().is_some_and(|mention| mention.is_quoted)
+                || atom.cues.is_empty() && atom.mention.is_none();
+            let Some(column) = self.last.clone().or_else(|| self.column_before()) else { return false };
+            if !is_text {
+                return false;
+            }
+            self.at += ahead + 1;
+            self.unshow(&column);
+            self.condition(What::Compare(column, op, Literal::Text(atom.text)));
+            return true;
+        }
+        let number = self.atom(ahead).and_then(|atom| atom.number);
+        let average = self.atom(ahead).is_some_and(|atom| atom.cues.contains(&Cue::Agg(Function::Avg)));
+        if average {
+            let named = self.next_solid(ahead + 1);
+            let measure = self.mention_at(named).filter(|mention| mention.column_fit() > 0.0).cloned();
+            self.at += if measure.is_some() { named + 1 } else { ahead + 1 };
+            let Some(column) = measure.or_else(|| self.last.take()).or_else(|| self.column_before()) else {
+                return false;
+            };
+            self.unshow(&column);
+            self.condition(What::Average(column, op));
+            return true;
+        }
+        if let Some(number) = number {
+            ahead += 1;
+            let named = self.head_noun(self.next_solid(ahead));
+            let after = self.mention_at(named).cloned();
+            let before = self.last.take();
+            if let Some(column) = before {
+                self.at += ahead;
+                self.condition(What::Compare(column, op, Literal::Number(number)));
+                return true;
+            }
+            if let Some(mention) = after.filter(|_| self.atom(named).is_some_and(|atom| atom.number.is_none())) {
+                let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit();
+                if is_table || mention.column_fit() > 0.0 {
+                    self.at += named + 1;
+                    if is_table && !self.frame.entities.is_empty() {
+                        self.entity(mention.clone());
+                    }
+                    let what = if is_table {
+                        What::Counted(mention, op, number)
+                    } else {
+                        What::Compare(mention, op, Literal::Number(number))
+                    };
+                    self.condition(what);
+                    return true;
+                }
+            }
+            let Some(column) = self.column_before() else { return false };
+            self.at += ahead;
+            self.unshow(&column);
+            self.condition(What::Compare(column, op, Literal::Number(number)));
+            return true;
+        }
+        // "older than the average" is read by `compare_by`; "other than X" by the value.
+        if op == Op::Ne {
+            self.is_negated = true;
+            self.at += 1;
+            self.is_head = false;
+            return true;
+        }
+        if op == Op::Eq {
+            self.at += 1;
+            return true;
+        }
+        false
+    }
+
+    /// The column that was named right before.
+    pub(super) fn column_before(&self) -> Option<Mention> {
+        let before = (1..=3).filter_map(|back| self.at.checked_sub(back).and_then(|at| self.atoms.get(at)));
+        let mut before = before.skip_while(|atom| {
+            atom.mention.is_none()
+                && atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Skip | Cue::Of | Cue::That))
+        });
+        let atom = before.next()?;
+        let is_revenue = atom.cues.contains(&Cue::Revenue);
+        atom.mention.clone().filter(|mention| mention.column_fit() > 0.0 && !is_revenue)
+    }
+
+    /// Takes back what was shown, because it turned out to be the object of a condition.
+    pub(super) fn unshow(&mut self, mention: &Mention) {
+        if self.frame.items.len() > 1 {
+            let last = self.frame.items.last();
+            if matches!(last, Some(Item::Attribute(shown)) if shown == mention) && !self.is_head {
+                self.frame.items.pop();
+            }
+        }
+    }
+
+    pub(super) fn compare_by(&mut self, op: Op, words: &[String]) -> bool {
+        let ahead = self.next_solid(1);
+        if let Some(number) = self.atom(ahead).and_then(|atom| atom.number) {
+            self.at += ahead + 1;
+            self.condition(What::By(words.to_vec(), op, number));
+            return true;
+        }
+        if self.atom(ahead).is_some_and(|atom| atom.cues.contains(&Cue::Agg(Function::Avg))) {
+            let named = self.next_solid(ahead + 1);
+            let has_object =
+                self.mention_at(named).is_some_and(|mention| mention.column_fit() > 0.0 || mention.table_fit() > 0.0);
+            self.at += if has_object { named + 1 } else { ahead + 1 };
+            self.condition(What::AverageBy(words.to_vec(), op));
+            return true;
+        }
+        false
+    }
+
+    pub(super) fn between(&mut self) -> bool {
+        let low = self.atom(1).and_then(|atom| atom.number);
+        let high = self.atom(3).and_then(|atom| atom.number);
+        let glue = self.atom(2).is_some_and(|atom| matches!(atom.low.as_str(), "and" | "to"));
+        if let (Some(low), Some(high), true) = (low, high, glue) {
+            let column = self.last.take().or_else(|| self.column_before());
+            let named = self.next_solid(4);
+            let after = self.mention_at(named).filter(|mention| mention.column_fit() > 0.0).cloned();
+            if let Some(column) = column {
+                self.at += 4;
+                self.unshow(&column);
+                self.condition(What::Between(column, low, high));
+                return true;
+            }
+            if let (Some(from), Some(to)) = (year_of(low), year_of(high))
+                && let (Some(from), Some(to)) = (Window::year(from), Window::year(to))
+            {
+                self.at += 4;
+                self.condition(What::During(from.through(to), None));
+                return true;
+            }
+            if let Some(column) = after {
+                self.at += named + 1;
+                self.condition(What::Between(column, low, high));
+                return true;
+            }
+            return false;
+        }
+        let (from, to) =
+            (self.atom(1).and_then(|atom| atom.window.clone()), self.atom(3).and_then(|atom| atom.window.clone()));
+        if let (Some(from), Some(to), true) = (from, to, glue) {
+            self.at += 4;
+            let column = self.last.take();
+            self.condition(What::During(from.through(to), column));
+            return true;
+        }
+        false
+    }
+
+    /// "after 2014", "before March 2022", "since".
+    pub(super) fn bounded(&mut self, cue: &Cue) -> bool {
+        let ahead = self.next_solid(1);
+        let Some(atom) = self.atom(ahead).cloned() else { return false };
+        let year = atom.number.and_then(year_of).and_then(Window::year);
+        let Some(window) = atom.window.or(year) else { return false };
+        let window = match cue {
+            Cue::After => window.after(),
+            Cue::Before => window.before(),
+            Cue::Since => window.since(),
+            _ => window.until(),
+        };
+        self.at += ahead + 1;
+        let column = self.last.take().or_else(|| self.column_before().filter(|column| self.is_timely(column)));
+        if let Some(column) = &column {
+            self.unshow(column);
+        }
+        self.condition(What::During(window, column));
+        true
+    }
+
+    pub(super) fn is_timely(&self, mention: &Mention) -> bool {
+        mention.columns.iter().any(|(at, _)| self.schema.is_date(*at) || self.schema.is_year(*at))
+    }
+
+    pub(super) fn window(&mut self, window: Window, length: usize) {
+        self.at += length;
+        let column =
+            self.last.take().or_else(|| self.column_before_window(length).filter(|column| self.is_timely(column)));
+        self.condition(What::During(window, column));
+    }
+
+    pub(super) fn column_before_window(&self, length: usize) -> Option<Mention> {
+        let at = self.at.checked_sub(length + 2)?;
+        self.atoms.get(at)?.mention.clone()
+    }
+
+    /// A number by itself: "grade 10", "in 2014", "with id 3".
+    pub(super) fn numbered(&mut self, number: f64) {
+        let value = self.mention_at(0).cloned();
+        let column = self.last.take().or_else(|| self.column_before());
+        // "orders in 2014" is a time, unless the column holds years or was named for the number.
+        let follows_in = self
+            .at
+            .checked_sub(1)
+            .and_then(|at| self.atoms.get(at))
+            .is_some_and(|atom| atom.cues.contains(&Cue::In) || atom.low == "for" || atom.low == "during");
+        let year =
+            year_of(number).filter(|_| follows_in && column.as_ref().is_none_or(|column| !self.is_timely(column)));
+        if let Some(window) = year.and_then(Window::year) {
+            self.at += 1;
+            return self.condition(What::During(window, None));
+        }
+        self.at += 1;
+        // "4 or more students".
+        let op = self.atom(0).and_then(|atom| {
+            atom.cues.iter().find_map(|cue| match cue {
+                Cue::OrOp(op) => Some(*op),
+                _ => None,
+            })
+        });
+        if let Some(op) = op {
+            self.at += 1;
+            let ahead = self.next_solid(0);
+            if let Some(column) = column {
+                self.unshow(&column);
+                return self.condition(What::Compare(column, op, Literal::Number(number)));
+            }
+            if let Some(mention) = self.mention_at(ahead).cloned() {
+                self.at += ahead + 1;
+                let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit();
+                let compare = |mention| What::Compare(mention, op, Literal::Number(number));
+                return self.condition(if is_table { What::Counted(mention, op, number) } else { compare(mention) });
+            }
+        }
+        if let Some(column) = column {
+            self.unshow(&column);
+            return self.condition(What::Compare(column, Op::Eq, Literal::Number(number)));
+        }
+        // "3 cylinders"; "two flights" counts.
+        let ahead = self.next_solid(0);
+        if let Some(mention) = self.mention_at(ahead).cloned() {
+            if mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit() && !self.is_head {
+                self.at += ahead + 1;
+                return self.condition(What::Counted(mention, Op::Eq, number));
+            }
+            if mention.column_fit() > 0.0 && mention.columns.iter().any(|(at, _)| self.schema.is_number(*at)) {
+                self.at += ahead + 1;
+                return self.condition(What::Compare(mention, Op::Eq, Literal::Number(number)));
+            }
+        }
+        if let Some(window) = year_of(number).and_then(Window::year) {
+            return self.condition(What::During(window, None));
+        }
+        // "9" may be a stored value.
+        match value.filter(|value| !value.values.is_empty()) {
+            Some(value) => self.condition(What::Value(None, value)),
+            None => self.doubt(crate::model::builtin::sql::number(number)),
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! Phrases that say what is shown, counted, ranked, sorted and grouped.
+
+use super::*;
+
+/// Rows of "best customers", which says no number.
+const VAGUE_LIMIT: u32 = 10;
+
+impl Reader<'_> {
+    /// "How many singers", "number of different countries".
+    pub(super) fn count(&mut self, distinct: bool) -> bool {
+        let skipped = (1..).take_while(|ahead| self.has(*ahead, &Cue::Distinct)).count();
+        let ahead = self.next_solid(1);
+        let distinct = distinct || skipped > 0 || (1..ahead).any(|ahead| self.has(ahead, &Cue::Distinct));
+        // "How many grumpy customers": the word is doubted, and the count is understood.
+        let unknown = self.atom(ahead).filter(|atom| atom.cues.is_empty() && atom.mention.is_none() && !atom.is_stop);
+        let unknown = unknown
+            .filter(|atom| atom.number.is_none() && atom.window.is_none())
+            .map(|atom| (atom.text.clone(), atom.stem.clone()));
+        let ahead = match unknown {
+            Some(unknown) if self.mention_at(ahead + 1).is_some_and(|mention| mention.table_fit() > 0.0) => {
+                self.frame.loose.push(unknown);
+                ahead + 1
+            }
+            _ => ahead,
+        };
+        let Some(mention) = self.mention_at(ahead).cloned() else {
+            // "... and the count": it was named before, or is that of the superlative.
+            if let Some((Key::Count(Some(counted)), _)) = self.frame.order.first().cloned() {
+                self.show(Item::Count(counted, false));
+            } else if !self.frame.items.iter().any(|item| matches!(item, Item::Count(..))) {
+                return false;
+            }
+            self.at += 1;
+            return true;
+        };
+        // "How many French singers": the value comes first.
+        let next = self.mention_at(ahead + 1);
+        if mention.table_fit() == 0.0 && mention.column_fit() == 0.0 {
+            if next.is_some_and(|next| next.table_fit() > 0.0) {
+                let table = next.cloned().unwrap_or_default();
+                self.at += ahead + 2;
+                self.show(Item::Count(table.clone(), distinct));
+                self.condition(What::Value(None, mention));
+                self.entity(table);
+                return true;
+            }
+            return false;
+        }
+        // "car models": the last noun is counted.
+        if let Some(next) =
+            self.mention_at(ahead + 1).filter(|next| next.table_fit() > 0.0 && mention.table_fit() > 0.0).cloned()
+        {
+            self.at += ahead + 2;
+            self.show(Item::Count(next.clone(), distinct));
+            self.entity(next);
+            return true;
+        }
+        let is_table = mention.table_fit() >= mention.column_fit() - 0.05 && mention.table_fit() > 0.0;
+        self.at += ahead + 1;
+        // "the most number of flights" was a superlative already; here the count is shown.
+        self.show(Item::Count(mention.clone(), distinct));
+        if is_table {
+            self.entity(mention);
+        }
+        true
+    }
+
+    /// "average and maximum age".
+    pub(super) fn aggregate(&mut self, function: Function) -> bool {
+        if !self.is_head && !self.frame.items.is_empty() && !self.follows_and() {
+            return false;
+        }
+        let mut functions = vec![function];
+        let mut ahead = self.next_solid(1);
+        loop {
+            let glue = (0..3).take_while(|more| {
+                self.has(ahead + more, &Cue::And) || self.atom(ahead + more).is_some_and(|atom| atom.text == ",")
+            });
+            let next = ahead + glue.count();
+            let more = self.atom(next).and_then(|atom| {
+                atom.cues.iter().find_map(|cue| match cue {
+                    Cue::Agg(function) => Some(*function),
+                    Cue::Sup(true) => Some(Function::Max),
+                    Cue::Sup(false) => Some(Function::Min),
+                    _ => None,
+                })
+            });
+            let Some(more) = more.filter(|_| self.mention_at(next).is_none_or(|mention| mention.fit() < WHOLE)) else {
+                break;
+            };
+            functions.push(more);
+            ahead = self.next_solid(next + 1);
+        }
+        let is_weak = |mention: Option<&Mention>| self.is_weak_revenue(mention);
+        if self.atom(ahead).is_some_and(|atom| atom.cues.contains(&Cue::Revenue)) && is_weak(self.mention_at(ahead)) {
+            self.at += ahead + 1;
+            self.show(Item::Revenue(function));
+            return true;
+        }
+        let Some(mention) = self.mention_at(ahead).filter(|mention| mention.column_fit() > 0.0).cloned() else {
+            return false;
+        };
+        self.at += ahead + 1;
+        for function in functions {
+            self.show(Item::Aggregate(function, mention.clone()));
+        }
+        // "average age and weight".
+        while self.has(0, &Cue::And) {
+            let ahead = self.next_solid(1);
+            let another = self.atom(ahead).filter(|atom| atom.cues.is_empty());
+            let another = another.and_then(|atom| atom.mention.as_ref()).filter(|mention| self.is_measure(mention));
+            let Some(another) = another.cloned() else { break };
+            self.at += ahead + 1;
+            self.show(Item::Aggregate(function, another));
+        }
+        true
+    }
+
+    pub(super) fn is_measure(&self, mention: &Mention) -> bool {
+        mention.table_fit() == 0.0
+            && mention.values.is_empty()
+            && mention.columns.iter().any(|(at, _)| self.schema.is_number(*at) && !self.schema.is_key(*at))
+    }
+
+    /// "the highest age", "the most flights", "the largest number of seats".
+    pub(super) fn superlative(&mut self, desc: bool) -> bool {
+        let mut ahead = self.next_solid(1);
+        let limit = self.atom(ahead).and_then(|atom| atom.number).filter(|_| self.mention_at(ahead).is_none());
+        if limit.is_some() {
+            ahead = self.next_solid(ahead + 1);
+        }
+        let counts = self.atom(ahead).is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))))
+            || self
+                .atom(ahead)
+                .is_some_and(|atom| matches!(atom.low.as_str(), "number" | "number of" | "amount" | "total number of"));
+        if counts && self.mention_at(ahead).is_none_or(|mention| mention.fit() < WHOLE) {
+            ahead = self.next_solid(ahead + 1);
+        }
+        let ahead = self.head_noun(ahead);
+        let mention = self.mention_at(ahead).cloned();
+        if limit.is_some() && self.is_head {
+            // "top 3 products by price": what follows is listed.
+            let Some(mention) = mention.filter(|mention| mention.table_fit() > 0.0) else { return false };
+            self.at += ahead + 1;
+            self.frame.limit = limit.map(|limit| limit.clamp(1.0, 1000.0) as u32);
+            self.show(Item::Entity(mention.clone()));
+            self.entity(mention);
+            let by = self.next_solid(1);
+            let is_weak = self.is_weak_revenue(self.mention_at(by));
+            if self.has(0, &Cue::By_) && is_weak && self.atom(by).is_some_and(|atom| atom.cues.contains(&Cue::Revenue))
+            {
+                self.at += by + 1;
+                self.frame.order = vec![(Key::Revenue, desc)];
+                self.frame.is_superlative = true;
+                self.show(Item::Revenue(Function::Sum));
+                return true;
+            }
+            if self.has(0, &Cue::By_)
+                || self.has(0, &Cue::Per)
+                || self.has(0, &Cue::Sort)
+                || self.has(0, &Cue::That)
+                || self.has(0, &Cue::Have)
+            {
+                let key = self.next_solid(1);
+                if let Some(measure) = self.mention_at(key).filter(|mention| mention.column_fit() > 0.0).cloned() {
+                    self.at += key + 1;
+                    self.frame.order = vec![(Key::Attribute(measure), desc)];
+                    self.frame.is_superlative = true;
+                    return true;
+                }
+                if self.atom(key).is_some_and(|atom| atom.cues.contains(&Cue::Revenue)) {
+                    self.at += key + 1;
+                    self.frame.order = vec![(Key::Revenue, desc)];
+                    self.frame.is_superlative = true;
+                    return true;
+                }
+                let of_count =
+                    self.atom(key).is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))));
+                let counted = self.next_solid(key + 1);
+                if let Some(table) =
+                    self.mention_at(counted).filter(|mention| of_count && mention.table_fit() > 0.0).cloned()
+                {
+                    self.at += counted + 1;
+                    self.frame.order = vec![(Key::Count(Some(table)), desc)];
+                    self.frame.is_superlative = true;
+                    return true;
+                }
+            }
+            let limit = self.frame.limit.unwrap_or(VAGUE_LIMIT);
+            self.frame.vague = self.frame.entities.last().map(|mention| (mention.clone(), limit));
+            return true;
+        }
+        if self.atom(ahead).is_some_and(|atom| atom.cues.contains(&Cue::Revenue))
+            && self.is_weak_revenue(mention.as_ref())
+        {
+            self.at += ahead + 1;
+            self.show(Item::Revenue(Function::Sum));
+            return self.rank(Key::Revenue, desc, limit);
+        }
+        let Some(mention) = mention else { return false };
+        let is_vague = self.atom(0).is_some_and(|atom| matches!(atom.low.trim_start_matches("the "), "best" | "top"));
+        if is_vague && !counts && mention.table_fit() > mention.column_fit() {
+            self.at += ahead + 1;
+            self.show(Item::Entity(mention.clone()));
+            self.entity(mention.clone());
+            self.frame.vague = Some((mention, VAGUE_LIMIT));
+            return true;
+        }
+        let is_table = mention.table_fit() > 0.0 && (counts || mention.table_fit() >= mention.column_fit());
+        if is_table && (counts || self.is_plural(ahead)) {
+            self.at += ahead + 1;
+            if !self.frame.entities.is_empty() {
+                self.entity(mention.clone());
+            }
+            return self.rank(Key::Count(Some(mention)), desc, limit);
+        }
+        if mention.column_fit() == 0.0 {
+            return false;
+        }
+        // In the head "the highest price" is a value, unless an entity follows or came before.
+        let is_measure = mention
+            .columns
+            .iter()
+            .any(|(at, _)| self.schema.is_number(*at) || self.schema.is_date(*at) || self.schema.is_year(*at));
+        if !is_measure && !counts {
+            return false;
+        }
+        self.at += ahead + 1;
+        let in_head =
+            self.is_head && (self.frame.items.is_empty() || self.follows_and_before(ahead + 1)) && limit.is_none();
+        if in_head && !counts {
+            self.show(Item::Aggregate(if desc { Function::Max } else { Function::Min }, mention));
+            return true;
+        }
+        self.rank(Key::Attribute(mention), desc, limit)
+    }
+
+    pub(super) fn rank(&mut self, key: Key, desc: bool, limit: Option<f64>) -> bool {
+        if self.frame.is_superlative || self.is_negated {
+            return false;
+        }
+        self.frame.order = vec![(key, desc)];
+        self.frame.limit = Some(limit.map_or(1, |limit| limit.clamp(1.0, 1000.0) as u32));
+        self.frame.is_superlative = true;
+        self.is_head = false;
+        true
+    }
+
+    pub(super) fn is_plural(&self, ahead: usize) -> bool {
+        self.atom(ahead).is_some_and(|atom| {
+            let low = atom.low.as_str();
+            low.ends_with('s') && !low.ends_with("ss") || matches!(low, "people" | "children")
+        })
+    }
+
+    /// "the most common breed".
+    pub(super) fn common(&mut self, desc: bool) -> bool {
+        let ahead = self.next_solid(1);
+        let Some(mention) = self.mention_at(ahead).filter(|mention| mention.fit() > 0.0).cloned() else {
+            return false;
+        };
+        self.at += ahead + 1;
+        self.frame.common = Some((mention, desc));
+        true
+    }
+
+    /// "the oldest singer", "the cheapest product".
+    pub(super) fn adjective(&mut self, desc: bool, words: &[String]) -> bool {
+        let ahead = self.next_solid(1);
+        let number = self.atom(ahead).and_then(|atom| atom.number).filter(|_| self.mention_at(ahead).is_none());
+        let place = if number.is_some() { self.next_solid(ahead + 1) } else { ahead };
+        let mention = self.mention_at(place).cloned();
+        // "first name" is a name of the schema; "the first 3 students" and "the youngest student" are superlatives.
+        let is_order = matches!(self.atom(0).map(|atom| atom.low.as_str()), Some("first" | "last"));
+        match mention {
+            Some(mention) if mention.table_fit() > 0.0 => {
+                if self.frame.is_superlative {
+                    return false;
+                }
+                // "newest customers" does not say how many.
+                if number.is_none() && self.is_plural(place) {
+                    self.remark(format!("how many {}", mention.text));
+                }
+                self.at += place + 1;
+                if self.is_head && self.frame.items.is_empty() {
+                    self.show(Item::Entity(mention.clone()));
+                }
+                self.entity(mention);
+                let head = self.is_head;
+                let done = self.rank(Key::By(words.to_vec()), desc, number);
+                self.is_head = head;
+                done
+            }
+            Some(mention) if mention.column_fit() > 0.0 && !is_order => {
+                // "the latest order date", "most recent transcript".
+                let dated = mention
+                    .columns
+                    .iter()
+                    .any(|(at, _)| self.schema.is_date(*at) || self.schema.is_year(*at) || self.schema.is_number(*at));
+                if !dated {
+                    return false;
+                }
+                self.at += place + 1;
+                if self.is_head && self.frame.items.is_empty() {
+                    self.show(Item::Aggregate(if desc { Function::Max } else { Function::Min }, mention));
+                    return true;
+                }
+                self.rank(Key::Attribute(mention), desc, number)
+            }
+            // "Which singer is the oldest?"
+            _ if !is_order
+                && !self.frame.is_superlative
+                && (!self.frame.items.is_empty() || !self.frame.entities.is_empty()) =>
+            {
+                self.at += 1;
+                self.rank(Key::By(words.to_vec()), desc, None)
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn sort(&mut self) -> bool {
+        let mut ahead = self.next_solid(1);
+        let mut direction = None;
+        let direction_at = |reader: &Self, ahead: usize| {
+            reader.atom(ahead).and_then(|atom| {
+                atom.cues.iter().find_map(|cue| match cue {
+                    Cue::Dir(desc) => Some(*desc),
+                    _ => None,
+                })
+            })
+        };
+        if let Some(desc) = direction_at(self, ahead) {
+            direction = Some(desc);
+            ahead = self.next_solid(ahead + 1);
+            if self.has(ahead, &Cue::By_) {
+                ahead = self.next_solid(ahead + 1);
+            }
+        } else if self.atom(0).is_some_and(|atom| atom.low == "in") {
+            return false;
+        }
+        let counts = self.atom(ahead).is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))));
+        if counts {
+            ahead = self.next_solid(ahead + 1);
+        }
+        let mention = self.mention_at(ahead).cloned();
+        let key = match mention {
+            Some(mention) if counts && mention.table_fit() > 0.0 => Key::Count(Some(mention)),
+            Some(mention) if mention.column_fit() > 0.0 => Key::Attribute(mention),
+            _ if direction.is_some() => {
+                self.at += 1;
+                return self.direction(direction.unwrap_or(false));
+            }
+            _ => return false,
+        };
+        self.at += ahead + 1;
+        let mut more = vec![key];
+        // "by year and name".
+        while self.has(0, &Cue::And) {
+            let next = self.next_solid(1);
+            let another = self.mention_at(next).filter(|mention| {
+                mention.column_fit() > 0.0 && self.atom(next).is_some_and(|atom| atom.cues.is_empty())
+            });
+            let Some(another) = another.cloned() else { break };
+            self.at += next + 1;
+            more.push(Key::Attribute(another));
+        }
+        let after = if self.has(0, &Cue::In) { 1 } else { 0 };
+        if let Some(desc) = direction_at(self, after).or_else(|| direction_at(self, 0)) {
+            self.at += if direction_at(self, 0).is_some() { 1 } else { after + 1 };
+            direction = Some(desc);
+        } else if let Some(Cue::DirBy(desc, _)) =
+            self.atom(0).and_then(|atom| atom.cues.iter().find(|cue| matches!(cue, Cue::DirBy(..)))).cloned()
+        {
+            self.at += 1;
+            direction = Some(desc);
+        }
+        self.frame.order.extend(more.into_iter().map(|key| (key, direction.unwrap_or(false))));
+        true
+    }
+
+    /// "in ascending order", "in alphabetical order of name".
+    pub(super) fn direction(&mut self, desc: bool) -> bool {
+        let ahead = self.next_solid(1);
+        let named = self
+            .mention_at(ahead)
+            .filter(|mention| {
+                mention.column_fit() > 0.0 && ahead > 1 || self.atom(0).is_some_and(|atom| atom.low.ends_with(" of"))
+            })
+            .cloned();
+        if let Some(named) = named.filter(|mention| mention.column_fit() > 0.0) {
+            self.at += ahead + 1;
+            self.frame.order.push((Key::Attribute(named), desc));
+            return true;
+        }
+        self.at += 1;
+        if let Some((_, direction)) = self.frame.order.last_mut() {
+            *direction = desc;
+            return true;
+        }
+        let first = self.frame.items.iter().find_map(|item| match item {
+            Item::Attribute(mention) | Item::Entity(mention) => Some(mention.clone()),
+            _ => None,
+        });
+        match first {
+            Some(first) => self.frame.order.push((Key::Attribute(first), desc)),
+            None => self.remark("the order of what".to_owned()),
+        }
+        true
+    }
+
+    /// "for each country", "by month", "per category".
+    pub(super) fn per(&mut self) -> bool {
+        let ahead = self.next_solid(1);
+        let Some(atom) = self.atom(ahead).cloned() else { return false };
+        if atom.cues.contains(&Cue::Time)
+            && atom.mention.as_ref().is_none_or(|mention| mention.fit() < 0.8)
+            && let Some(unit) = unit(&atom.low)
+        {
+            self.at += ahead + 1;
+            self.frame.bucket = Some(unit);
+            return true;
+        }
+        let Some(mention) = atom.mention.filter(|mention| mention.column_fit() > 0.0 || mention.table_fit() > 0.0)
+        else {
+            return false;
+        };
+        self.at += ahead + 1;
+        self.frame.groups.push(mention);
+        true
+    }
+
+    /// "revenue by country": a group, unless a value follows.
+    pub(super) fn grouped_by(&mut self) -> bool {
+        let ahead = self.next_solid(1);
+        let names = self.mention_at(ahead).is_some_and(|mention| {
+            mention.values.is_empty() && !mention.is_quoted && (mention.column_fit() > 0.5 || mention.table_fit() > 0.5)
+        });
+        let measured = self.frame.items.iter().any(|item| !matches!(item, Item::Attribute(_)));
+        names && measured && self.is_head && self.frame.order.is_empty() && self.per()
+    }
+
+    pub(super) fn revenue(&mut self) -> bool {
+        if !self.is_weak_revenue(self.mention_at(0)) {
+            return false;
+        }
+        self.at += 1;
+        self.show(Item::Revenue(Function::Sum));
+        true
+    }
+
+    /// True if "revenue" is no column of a table here, so that it has to be computed. A view of totals cannot be joined.
+    fn is_weak_revenue(&self, mention: Option<&Mention>) -> bool {
+        mention.is_none_or(|mention| {
+            let is_whole = |fit: &f32| *fit > 0.85;
+            let in_table = mention.columns.iter().any(|(at, fit)| is_whole(fit) && !self.schema.is_view(at.0));
+            !in_table && !mention.tables.iter().any(|(_, fit)| is_whole(fit))
+        })
+    }
+}

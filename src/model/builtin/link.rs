@@ -1,0 +1,362 @@
+//! Links the words of a question to tables, columns and stored values, by their names.
+//!
+//! Every possible meaning is kept with its fit. Context decides later.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Found;
+use super::cues::{self, countries};
+use super::schema::{At, Schema};
+use super::text::{Stems, Token, TokenKind, name_words};
+
+/// Maximum words of a name or value in a question.
+const LONGEST: usize = 6;
+
+/// Fit of a whole name. Lower: the name without the words of its table or without words like "name"; another word for
+/// it; a part of it.
+pub(super) const WHOLE: f32 = 1.0;
+const SHORTER: f32 = 0.85;
+const OTHER_WORD: f32 = 0.7;
+const PART: f32 = 0.55;
+
+/// Fit of a table by the name of a key that refers to it.
+const ROLE: f32 = 0.75;
+
+/// Fit of "name" for the column that stands for a row.
+const DISPLAY: f32 = 0.92;
+
+/// What some words of the question may mean.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Mention {
+    /// The words as written.
+    pub text: String,
+    /// Tables, each with its fit.
+    pub tables: Vec<(usize, f32)>,
+    /// Columns, each with its fit.
+    pub columns: Vec<(At, f32)>,
+    /// Columns that hold the value, with its spelling there.
+    pub values: Vec<(At, String)>,
+    /// True for a text in quotes, or a name in capitals in the middle of a sentence.
+    pub is_quoted: bool,
+}
+
+impl Mention {
+    pub fn fit(&self) -> f32 {
+        let fits = self.tables.iter().map(|(_, fit)| *fit).chain(self.columns.iter().map(|(_, fit)| *fit));
+        fits.fold(if self.values.is_empty() { 0.0 } else { WHOLE }, f32::max)
+    }
+
+    pub fn table_fit(&self) -> f32 {
+        self.tables.iter().map(|(_, fit)| *fit).fold(0.0, f32::max)
+    }
+
+    pub fn column_fit(&self) -> f32 {
+        self.columns.iter().map(|(_, fit)| *fit).fold(0.0, f32::max)
+    }
+}
+
+/// A name of the schema, as stems.
+struct Name {
+    stems: Vec<String>,
+    /// Without words like "name" or "code".
+    short: Vec<String>,
+}
+
+pub(super) struct Linker<'a> {
+    schema: Schema<'a>,
+    stems: &'a Stems,
+    tables: Vec<Name>,
+    /// Names that keys give to the tables they refer to: `student_id` makes a "student" of a row of `highschoolers`.
+    roles: Vec<(usize, Name)>,
+    columns: Vec<(At, Name)>,
+    /// Stored values by their words in lower case.
+    values: HashMap<String, Vec<(At, String)>>,
+}
+
+/// Words that neither begin nor end a name in a question.
+fn is_loose(low: &str) -> bool {
+    matches!(low, "of" | "the" | "in" | "for" | "at" | "on" | "and" | "is" | "are" | "with" | "or" | "has" | "a")
+}
+
+/// Words of column names that a question leaves out: "email" for `email_address`.
+fn is_left_out(stem: &str) -> bool {
+    matches!(
+        stem,
+        "id" | "code"
+            | "number"
+            | "no"
+            | "num"
+            | "yn"
+            | "flag"
+            | "is"
+            | "has"
+            | "at"
+            | "on"
+            | "text"
+            | "date"
+            | "address"
+            | "tbl"
+            | "list"
+            | "of"
+            | "in"
+            | "the"
+    )
+}
+
+impl<'a> Linker<'a> {
+    pub fn new(schema: Schema<'a>, found: &[Found], tokens: &[Token], stems: &'a Stems) -> Self {
+        let name = |text: &str| {
+            let stems: Vec<String> = name_words(text).iter().map(|word| stems.of(word)).collect();
+            let short: Vec<String> = stems.iter().filter(|stem| !is_left_out(stem)).cloned().collect();
+            Name { stems, short }
+        };
+        let tables = (0..schema.tables().len())
+            .map(|t| {
+                let mut name = name(schema.bare(t));
+                name.short.retain(|stem| !matches!(stem.as_str(), "data" | "info" | "tabl" | "detail" | "record"));
+                name
+            })
+            .collect();
+        let columns = (0..schema.tables().len())
+            .flat_map(|t| schema.columns(t))
+            .map(|(at, column)| (at, name(&column.name)))
+            .collect();
+        let mut roles: Vec<(usize, Name)> = Vec::new();
+        for table in schema.tables() {
+            for key in &table.foreign_keys {
+                let target = schema.tables().iter().position(|table| table.name == key.references);
+                if let (Some(target), [column]) = (target, key.columns.as_slice()) {
+                    let role = name(column);
+                    if !role.short.is_empty()
+                        && !roles.iter().any(|(t, known)| *t == target && known.short == role.short)
+                    {
+                        roles.push((target, role));
+                    }
+                }
+            }
+        }
+        let starts: HashSet<char> = tokens.iter().filter_map(|token| token.low.chars().next()).collect();
+        let mut values: HashMap<String, Vec<(At, String)>> = HashMap::new();
+        for t in 0..schema.tables().len() {
+            for (at, column) in schema.columns(t) {
+                for value in &column.values {
+                    let low = value.trim().to_lowercase();
+                    let demonym = tokens.iter().any(|token| countries(&token.low).any(|country| country == low));
+                    if demonym || low.chars().next().is_some_and(|first| starts.contains(&first)) {
+                        values.entry(words_of(&low)).or_default().push((at, value.clone()));
+                    }
+                }
+            }
+        }
+        for found in found {
+            let known = values.entry(words_of(&found.phrase)).or_default();
+            if !known.iter().any(|(at, value)| *at == found.at && *value == found.value) {
+                known.push((found.at, found.value.clone()));
+            }
+        }
+        Self { schema, stems, tables, roles, columns, values }
+    }
+
+    /// Returns what the words from `from` to `to` may mean.
+    pub fn mention(&self, tokens: &[Token], from: usize, to: usize) -> Option<Mention> {
+        let span = tokens.get(from..to).filter(|span| !span.is_empty() && span.len() <= LONGEST)?;
+        let first = span.first()?;
+        let text = span.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ");
+        if first.kind == TokenKind::Quoted {
+            return (span.len() == 1).then(|| Mention {
+                values: self.stored(&words_of(&first.low)),
+                text,
+                is_quoted: true,
+                ..Mention::default()
+            });
+        }
+        let is_value_word = |token: &Token| {
+            matches!(token.kind, TokenKind::Word | TokenKind::Number(_) | TokenKind::Date(_) | TokenKind::Possessive)
+                || token.kind == TokenKind::Sign && token.low == "&"
+        };
+        if !span.iter().all(is_value_word) {
+            return None;
+        }
+        let capital = from > 0 && first.capital();
+        let low = span.iter().map(|token| token.low.as_str()).collect::<Vec<_>>().join(" ");
+        let mut values = self.stored(&words_of(&low));
+        if values.is_empty() && span.len() == 1 {
+            values = countries(&first.low).flat_map(|country| self.stored(country)).collect();
+        }
+        // The plural of a value: "cancelled orders" is one, "cats" is another.
+        if values.is_empty() && span.len() == 1 && low.len() > 3 {
+            let single = low.strip_suffix('s').map(|single| self.stored(single)).unwrap_or_default();
+            values = single;
+        }
+        let mut mention = Mention { text, values, is_quoted: capital, ..Mention::default() };
+        let is_name =
+            |token: &Token| token.kind == TokenKind::Word && !matches!(token.low.as_str(), "named" | "called");
+        if span.iter().all(is_name) {
+            let stems: Vec<&str> =
+                span.iter().map(|token| token.stem.as_str()).filter(|stem| !matches!(*stem, "of" | "the")).collect();
+            let edges = [span.first(), span.last()];
+            let has_loose_edge = span.len() > 1 && edges.into_iter().flatten().any(|token| is_loose(&token.low));
+            if has_loose_edge {
+                // "date in" is a name only if a column is called so.
+                let stems: Vec<&str> = span.iter().map(|token| token.stem.as_str()).collect();
+                self.names(&stems, &mut mention);
+                mention.tables.retain(|(_, fit)| *fit >= WHOLE);
+                mention.columns.retain(|(_, fit)| *fit >= WHOLE);
+            } else if !stems.is_empty() {
+                self.names(&stems, &mut mention);
+            }
+        }
+        (!mention.tables.is_empty() || !mention.columns.is_empty() || !mention.values.is_empty()).then_some(mention)
+    }
+
+    fn stored(&self, words: &str) -> Vec<(At, String)> {
+        self.values.get(words).cloned().unwrap_or_default()
+    }
+
+    fn names(&self, asked: &[&str], mention: &mut Mention) {
+        for (t, name) in self.tables.iter().enumerate() {
+            let fit = self.fit(asked, name, &[]);
+            if fit > 0.0 {
+                mention.tables.push((t, fit));
+            }
+        }
+        for (t, role) in &self.roles {
+            let is_named = role.short.iter().map(String::as_str).eq(asked.iter().copied());
+            if is_named && !mention.tables.iter().any(|(of, _)| of == t) {
+                mention.tables.push((*t, ROLE));
+            }
+        }
+        for (at, name) in &self.columns {
+            let own = self.tables.get(at.0).map(|name| name.stems.as_slice()).unwrap_or_default();
+            let mut fit = self.fit(asked, name, own);
+            let is_named = |name: &Name| {
+                name.stems.iter().any(|stem| matches!(stem.as_str(), "name" | "titl" | "label")) || name.stems == own
+            };
+            if asked == ["name"] && self.schema.display(at.0) == [*at] && is_named(name) {
+                fit = fit.max(DISPLAY);
+            }
+            if fit > 0.0 {
+                mention.columns.push((*at, fit));
+            }
+        }
+        // A worse fit is no reading beside a better one.
+        let best = mention.tables.iter().map(|(_, fit)| *fit).chain(mention.columns.iter().map(|(_, fit)| *fit));
+        let best = best.fold(0.0, f32::max);
+        mention.tables.retain(|(_, fit)| *fit > best - 0.31);
+        mention.columns.retain(|(_, fit)| *fit > best - 0.31);
+    }
+
+    /// How well the words of the question fit a name; 0 if they do not. `own` are the words of the column's table.
+    fn fit(&self, asked: &[&str], name: &Name, own: &[String]) -> f32 {
+        let same =
+            |one: &[&str], other: &[String]| one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a == b);
+        if same(asked, &name.stems) {
+            return WHOLE;
+        }
+        let joined = asked.concat();
+        let whole = name.stems.concat();
+        if name.stems.len() != asked.len() && (joined == whole || self.is_compound(asked, &joined, &name.stems)) {
+            return WHOLE;
+        }
+        // "miles per gallon" for `mpg`.
+        let is_acronym = asked.len() > 1
+            && whole.len() == asked.len()
+            && asked.iter().zip(whole.chars()).all(|(word, letter)| word.starts_with(letter));
+        if is_acronym {
+            return OTHER_WORD;
+        }
+        let mut sorted: Vec<&str> = asked.to_vec();
+        sorted.sort_unstable();
+        let mut others: Vec<&str> = name.stems.iter().map(String::as_str).collect();
+        others.sort_unstable();
+        if sorted == others {
+            return 0.95;
+        }
+        // `song_name` of songs for "name".
+        let rest: Vec<String> = name.stems.iter().filter(|stem| !own.contains(stem)).cloned().collect();
+        if !own.is_empty() && rest.len() < name.stems.len() && same(asked, &rest) {
+            return 0.9;
+        }
+        if !name.short.is_empty() && name.short.len() < name.stems.len() && same(asked, &name.short) {
+            return if name.stems.iter().any(|stem| stem == "id") { PART } else { SHORTER };
+        }
+        // "country name" for the column `country`.
+        if let [words @ .., "name"] = asked
+            && !words.is_empty()
+            && !own.is_empty()
+            && same(words, &name.stems)
+        {
+            return SHORTER;
+        }
+        let phrase = asked.join(" ");
+        let whole = name.stems.join(" ");
+        if let Some(far) = cues::distance(&phrase, &whole) {
+            return OTHER_WORD - 0.05 * far as f32;
+        }
+        if rest.len() < name.stems.len()
+            && let Some(far) = cues::distance(&phrase, &rest.join(" "))
+        {
+            return OTHER_WORD - 0.03 - 0.05 * far as f32;
+        }
+        if name.short.len() < name.stems.len()
+            && let Some(far) = cues::distance(&phrase, &name.short.join(" "))
+        {
+            return OTHER_WORD - 0.05 - 0.05 * far as f32;
+        }
+        // Word by word, with other words for some.
+        if asked.len() > 1 && asked.len() == name.stems.len() {
+            let close =
+                |a: &&str, b: &String| *a == b || cues::distance(a, b).is_some_and(|far| far <= 1) || related(a, b);
+            if asked.iter().zip(&name.stems).all(|(a, b)| close(a, b)) {
+                return OTHER_WORD - 0.05;
+            }
+        }
+        // A part of a name: its last word is its head.
+        if let [word] = asked {
+            if word.len() > 2 && name.short.last().is_some_and(|head| head == word) && name.short.len() > 1 {
+                return PART;
+            }
+            if word.len() > 2 && name.short.len() == 2 && name.short.first().is_some_and(|head| head == word) {
+                return PART - 0.1;
+            }
+            if let [only] = name.short.as_slice()
+                && related(word, only)
+            {
+                return PART - 0.05;
+            }
+        } else if asked.iter().all(|word| name.stems.iter().any(|stem| stem == word)) {
+            return PART + 0.05;
+        }
+        0.0
+    }
+
+    /// True if the column's name has this word.
+    pub fn is_word_of(&self, at: At, stem: &str) -> bool {
+        self.columns.iter().any(|(of, name)| *of == at && name.stems.iter().any(|word| word == stem))
+    }
+
+    /// "high schoolers" for `highschooler`.
+    fn is_compound(&self, asked: &[&str], joined: &str, name: &[String]) -> bool {
+        let [whole] = name else { return false };
+        asked.len() == 2
+            && asked.iter().all(|word| word.len() > 3)
+            && whole.len() > 7
+            && joined.strip_prefix(whole.as_str()).is_some_and(|rest| rest.len() <= 3)
+    }
+
+    pub fn stem(&self, word: &str) -> String {
+        self.stems.of(word)
+    }
+}
+
+/// True if one stem begins or ends with the other: "direct" and "director", "power" and "horsepower".
+pub(super) fn related(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    short.len() >= 4 && long.starts_with(short) && long.len() - short.len() <= 4
+        || short.len() >= 5 && long.ends_with(short)
+}
+
+/// The words of a value, so that marks do not matter.
+fn words_of(low: &str) -> String {
+    low.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,380 @@
+//! Conditions, and the sub-queries that they go into.
+
+use super::*;
+
+impl Planner<'_> {
+    pub(super) fn conditions(&mut self) {
+        let asked = &self.frame.conditions;
+        let mut at = 0;
+        while let Some(first) = asked.get(at) {
+            let mut group = vec![first];
+            while let Some(next) = asked.get(at + group.len()).filter(|next| next.is_alternative) {
+                group.push(next);
+            }
+            at += group.len();
+            if group.len() == 1 {
+                self.one(first);
+            } else {
+                self.alternatives(&group);
+            }
+        }
+    }
+
+    /// Conditions of which one has to hold.
+    pub(super) fn alternatives(&mut self, group: &[&Asked]) {
+        let before = self.plan.query.conditions.len();
+        let mut parts: Vec<Condition> = Vec::new();
+        let mut column = None;
+        for asked in group {
+            let mut asked = (*asked).clone();
+            // "in Paris or London", "over 30 or under 20".
+            if let (What::Value(named, _), Some(column)) = (&mut asked.what, &column) {
+                named.get_or_insert_with(|| Mention::clone(column));
+            }
+            if let What::Value(Some(named), _) = &asked.what {
+                column = Some(named.clone());
+            }
+            self.one(&asked);
+            parts.extend(self.plan.query.conditions.drain(before..));
+        }
+        let values: Option<Vec<(Expr, Literal)>> = parts
+            .iter()
+            .map(|part| match part {
+                Condition::Compare(expr, Op::Eq, literal) => Some((expr.clone(), literal.clone())),
+                _ => None,
+            })
+            .collect();
+        let same = values.filter(|all| all.windows(2).all(|pair| matches!(pair, [a, b] if a.0 == b.0)));
+        let joined = match same.and_then(|all| Some((all.first()?.0.clone(), all))) {
+            Some((expr, all)) => Condition::In(expr, all.into_iter().map(|(_, literal)| literal).collect(), true),
+            None => Condition::Any(parts),
+        };
+        self.plan.query.conditions.push(joined);
+    }
+
+    pub(super) fn one(&mut self, asked: &Asked) {
+        let negated = asked.is_negated;
+        match &asked.what {
+            What::Value(column, mention) => self.value(column.as_ref(), mention, asked),
+            What::Compare(mention, op, literal) => {
+                let Some(at) = self.column(mention) else { return };
+                let literal = match literal {
+                    Said::Number(value) => {
+                        if !self.schema.is_number(at) && !self.schema.is_year(at) {
+                            // An id kept as text.
+                            let text = crate::model::builtin::sql::number(*value);
+                            if *op != Op::Eq || self.schema.is_date(at) {
+                                self.doubt(format!("\"{}\" is no number", mention.text));
+                            }
+                            Literal::Text(text)
+                        } else {
+                            Literal::Number(*value)
+                        }
+                    }
+                    Said::Text(text) => Literal::Text(text.clone()),
+                };
+                let op = if negated { op.negated() } else { Some(*op) };
+                let Some(op) = op else { return self.doubt("a denial of a part of a text") };
+                self.place(at, &asked.words, false, |expr| Condition::Compare(expr, op, literal.clone()));
+            }
+            What::Between(mention, low, high) => {
+                let Some(at) = self.column(mention) else { return };
+                if !self.schema.is_number(at) {
+                    self.doubt(format!("\"{}\" is no number", mention.text));
+                }
+                if low > high || negated {
+                    self.doubt("an empty range");
+                }
+                let (low, high) = (*low, *high);
+                self.place(at, &asked.words, false, move |expr| {
+                    Condition::All(vec![
+                        Condition::Compare(expr.clone(), Op::Ge, Literal::Number(low)),
+                        Condition::Compare(expr, Op::Le, Literal::Number(high)),
+                    ])
+                });
+            }
+            What::Average(mention, op) => {
+                let Some(at) = self.column(mention) else { return };
+                if !self.schema.is_number(at) || self.schema.is_key(at) || negated {
+                    self.doubt(format!("\"{}\" is no measure", mention.text));
+                }
+                let op = *op;
+                self.place(at, &asked.words, false, move |expr| Condition::Average(expr, op, at));
+            }
+            What::By(words, op, value) => {
+                let Some((at, turned)) = self.quality(words, self.root) else {
+                    return self.doubt("no column for the comparison");
+                };
+                let op = if turned { op.negated() } else { Some(*op) };
+                if turned {
+                    self.doubt("an age by the date of birth");
+                }
+                let (Some(op), value) = (op, *value) else { return };
+                self.place(at, &asked.words, false, move |expr| Condition::Compare(expr, op, Literal::Number(value)));
+            }
+            What::AverageBy(words, op) => {
+                let Some((at, turned)) = self.quality(words, self.root) else {
+                    return self.doubt("no column for the comparison");
+                };
+                if turned || negated || !self.schema.is_number(at) {
+                    self.doubt("no number for the comparison");
+                }
+                let op = *op;
+                self.place(at, &asked.words, false, move |expr| Condition::Average(expr, op, at));
+            }
+            What::During(window, column) => self.during(window, column.as_ref(), asked),
+            What::Has(mention) => {
+                let Some(t) = self.table_of(mention) else { return };
+                if t == self.root {
+                    if negated {
+                        self.doubt(format!("a denial of {}", mention.text));
+                    }
+                    return;
+                }
+                if self.is_open_table(mention) {
+                    self.doubt(format!("\"{}\" may be several tables", mention.text));
+                }
+                self.has(t, &asked.words, !negated);
+            }
+            What::Counted(mention, op, value) => {
+                let Some(t) = self.table_of(mention) else { return };
+                let op = if negated { op.negated() } else { Some(*op) };
+                let Some(op) = op else { return };
+                if t == self.root {
+                    return self.counted_group(op, *value);
+                }
+                match self.branch_to(t, &asked.words) {
+                    Some((branch, _)) => {
+                        let counted = Expr::Counted(Box::new(branch));
+                        self.plan.query.conditions.push(Condition::Compare(counted, op, Literal::Number(*value)));
+                    }
+                    None => self.doubt(format!("the number of {}", mention.text)),
+                }
+            }
+        }
+    }
+
+    /// "countries with more than 3 airlines", where the country is a column of airlines.
+    pub(super) fn counted_group(&mut self, op: Op, value: f64) {
+        let shown: Vec<Expr> = self.plan.query.columns.iter().map(|(expr, _)| expr.clone()).collect();
+        let is_group = |expr: &Expr| matches!(expr, Expr::Column(0, at) if !self.schema.is_key_of(*at) && !self.schema.display(at.0).contains(at));
+        if shown.is_empty() || !shown.iter().all(is_group) || self.plan.query.having.is_some() {
+            return self.doubt("a number for each group");
+        }
+        if self.plan.query.groups.is_empty() {
+            self.plan.query.groups = shown;
+        }
+        self.plan.query.having = Some((op, value));
+    }
+
+    /// Rows of a table belong to the row, or not.
+    pub(super) fn has(&mut self, t: usize, words: &[String], exists: bool) {
+        let Some(path) = self.path(self.root, t, words) else { return };
+        if path.iter().all(|step| step.is_up) {
+            if exists {
+                return;
+            }
+            return self.doubt("a denial of what each row has");
+        }
+        if let Some((branch, _)) = self.branch_to(t, words) {
+            // "did not visit any museum": the museum belongs to the visits that are denied.
+            let up = path.iter().take_while(|step| step.is_up).count();
+            let denied = self.plan.query.conditions.iter_mut().find_map(|condition| match condition {
+                Condition::Exists(known, false) if exists && known.link == branch.link && known.from == branch.from => {
+                    Some(known)
+                }
+                _ => None,
+            });
+            if let Some(known) = denied {
+                Self::join(&mut known.nodes, 0, path.get(up + 1..).unwrap_or_default());
+                return;
+            }
+            let known = self.plan.query.conditions.iter().any(|condition| {
+                matches!(condition, Condition::Exists(other, is) if *is == exists && other.link == branch.link && other.from == branch.from)
+            });
+            if !known {
+                self.plan.query.conditions.push(Condition::Exists(branch, exists));
+            }
+        }
+    }
+
+    /// Adds a condition on a column, wherever its table is.
+    pub(super) fn place(&mut self, at: At, words: &[String], negated: bool, make: impl Fn(Expr) -> Condition) {
+        if at.0 == self.root {
+            self.plan.query.conditions.push(make(Expr::Column(0, at)));
+            return;
+        }
+        let Some(path) = self.path(self.root, at.0, words) else { return };
+        let up = path.iter().take_while(|step| step.is_up).count();
+        if up == path.len() {
+            let node = Self::join(&mut self.plan.query.nodes, 0, &path);
+            self.plan.query.conditions.push(make(Expr::Column(node, at)));
+            return;
+        }
+        let Some((branch, node)) = self.branch_to(at.0, words) else { return };
+        let made = make(Expr::Column(node, at));
+        // The same branch: "enrolled in a Bachelor program in semester 3". Two values of one column need two rows.
+        for condition in self.plan.query.conditions.iter_mut().rev() {
+            if let Condition::Exists(known, exists) = condition
+                && known.link == branch.link
+                && known.from == branch.from
+                && (*exists != negated || !*exists && !negated)
+            {
+                let mut nodes = known.nodes.clone();
+                let at_known = Self::join(&mut nodes, 0, path.get(up + 1..).unwrap_or_default());
+                let moved = make(Expr::Column(at_known, at));
+                let clashes = known.conditions.iter().any(|other| {
+                    matches!((other, &moved), (Condition::Compare(a, Op::Eq, _), Condition::Compare(b, Op::Eq, _)) if a == b)
+                });
+                if !clashes {
+                    known.nodes = nodes;
+                    known.conditions.push(moved);
+                    return;
+                }
+            }
+        }
+        let branch = Branch { conditions: vec![made], ..branch };
+        self.plan.query.conditions.push(Condition::Exists(branch, !negated));
+    }
+
+    pub(super) fn value(&mut self, column: Option<&Mention>, mention: &Mention, asked: &Asked) {
+        let negated = asked.is_negated;
+        if mention.values.is_empty() {
+            // Not a known value: only where the column may hold others.
+            let Some(at) = column.and_then(|column| self.column(column)) else {
+                return self.doubt(format!("\"{}\" is no known value", mention.text));
+            };
+            let text = mention.text.clone();
+            self.doubt(format!("\"{text}\" is no known value of {}", self.schema.column(at).name));
+            return self.place(at, &asked.words, negated, move |expr| {
+                Condition::Compare(expr, Op::Eq, Literal::Text(text.clone()))
+            });
+        }
+        let entity = |t: usize| self.frame.entities.iter().any(|entity| self.table_of(entity) == Some(t));
+        let cost = |at: At| {
+            let far = self.graph.distance(self.root, at.0).map_or(9.0, |far| far as f32);
+            let is_named = column.is_some_and(|column| column.columns.iter().any(|(of, _)| *of == at));
+            let is_name = self.schema.display(at.0).contains(&at);
+            let view = if self.schema.is_view(at.0) { 0.5 } else { 0.0 };
+            far - if is_named { 5.0 } else { 0.0 }
+                - if entity(at.0) { 0.6 } else { 0.0 }
+                - if is_name { 0.3 } else { 0.0 }
+                + view
+        };
+        let mut costs: Vec<(f32, At, &String)> =
+            mention.values.iter().map(|(at, value)| (cost(*at), *at, value)).collect();
+        costs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((least, at, _)) = costs.first().copied() else { return };
+        if costs.iter().any(|(other, rival, _)| *rival != at && other - least < 0.2) {
+            let rivals: Vec<At> =
+                costs.iter().filter(|(other, ..)| other - least < 0.2).map(|(_, at, _)| *at).collect();
+            let same_table = rivals.iter().all(|rival| rival.0 == at.0);
+            // The same value in two columns of one row, or in two tables.
+            if !same_table || rivals.len() > 1 {
+                self.doubt(format!("\"{}\" is a value of several columns", mention.text));
+            }
+        }
+        let mut spellings: Vec<String> =
+            costs.iter().filter(|(_, of, _)| *of == at).map(|(_, _, value)| (*value).clone()).collect();
+        spellings.sort();
+        spellings.dedup();
+        let values: Vec<Literal> = spellings.iter().map(|value| self.literal(at, value)).collect();
+        let is_own = at.0 == self.root
+            || self.graph.paths(self.root, at.0).iter().all(|path| path.iter().all(|step| step.is_up));
+        let op = if negated && is_own { Op::Ne } else { Op::Eq };
+        self.place(at, &asked.words, negated && !is_own, move |expr| match values.as_slice() {
+            [only] => Condition::Compare(expr, op, only.clone()),
+            several => Condition::In(expr, several.to_vec(), op == Op::Eq),
+        });
+    }
+
+    pub(super) fn literal(&self, at: At, value: &str) -> Literal {
+        match self.schema.holds(at) {
+            Holds::Number => value.trim().parse().map_or_else(|_| Literal::Text(value.to_owned()), Literal::Number),
+            Holds::NumberAsText => {
+                value.trim().parse().map_or_else(|_| Literal::Text(value.to_owned()), Literal::Number)
+            }
+            _ => Literal::Text(value.to_owned()),
+        }
+    }
+
+    pub(super) fn date_column(&mut self, column: Option<&Mention>, is_years: bool, rows: Option<usize>) -> Option<At> {
+        if let Some(mention) = column {
+            let mut timely = mention.clone();
+            timely.columns.retain(|(at, _)| self.schema.is_date(*at) || self.schema.is_year(*at));
+            if let Some(at) = self.column(&timely) {
+                return Some(at);
+            }
+        }
+        let candidates =
+            dates::of_rows(self.schema, self.graph, rows.unwrap_or(self.root), is_years, |word| self.linker.stem(word));
+        match candidates.as_slice() {
+            [only] => {
+                let name = format!("{}.{}", self.schema.table(only.0).name, self.schema.column(*only).name);
+                self.assume(format!("dates by {name}"));
+                Some(*only)
+            }
+            [] => {
+                self.doubt("a time, but no date column for it");
+                None
+            }
+            several => {
+                self.plan.open.get_or_insert_with(|| ("date".to_owned(), several.to_vec()));
+                several.first().copied()
+            }
+        }
+    }
+
+    pub(super) fn during(&mut self, window: &Window, column: Option<&Mention>, asked: &Asked) {
+        let words = &asked.words;
+        if asked.is_negated {
+            return self.doubt("a denial of a time");
+        }
+        if let (Some(from), Some(to)) = (window.from, window.to)
+            && from >= to
+        {
+            return self.doubt("a time that ends before it begins");
+        }
+        // "in a concert in 2014": the date of what was named last.
+        let is_revenue = frame_has_revenue(self.frame);
+        let named = asked.about.checked_sub(1).and_then(|at| self.frame.entities.get(at));
+        let rows = named
+            .and_then(|mention| self.table_of(mention))
+            .filter(|t| self.schema.columns(*t).any(|(at, _)| self.schema.is_date(at) || self.schema.is_year(at)));
+        // "products by revenue last month": the date of the sales.
+        let rows = if is_revenue { measures::sales(self.schema).first().copied() } else { rows };
+        let column = column.or(self.frame.dated.as_ref());
+        let Some(at) = self.date_column(column, window.years().is_some(), rows) else { return };
+        let bounds: Vec<(Op, Literal)> = if self.schema.is_date(at) {
+            let text = |date: time::Date| Literal::Text(date.to_string());
+            window
+                .from
+                .map(|from| (Op::Ge, text(from)))
+                .into_iter()
+                .chain(window.to.map(|to| (Op::Lt, text(to))))
+                .collect()
+        } else {
+            let Some((from, to)) = window.years() else { return self.doubt("days of a column of years") };
+            match (from, to) {
+                (Some(from), Some(to)) if from + 1 == to => vec![(Op::Eq, Literal::Number(f64::from(from)))],
+                (from, to) => {
+                    let number = |year: i32| Literal::Number(f64::from(year));
+                    from.map(|from| (Op::Ge, number(from)))
+                        .into_iter()
+                        .chain(to.map(|to| (Op::Lt, number(to))))
+                        .collect()
+                }
+            }
+        };
+        self.place(at, words, false, move |expr| {
+            let mut all: Vec<Condition> =
+                bounds.iter().map(|(op, literal)| Condition::Compare(expr.clone(), *op, literal.clone())).collect();
+            if all.len() == 1 { all.remove(0) } else { Condition::All(all) }
+        });
+    }
+}
+
+fn frame_has_revenue(frame: &Frame) -> bool {
+    frame.items.iter().any(|item| matches!(item, Item::Revenue(_)))
+        || frame.order.iter().any(|(key, _)| matches!(key, Key::Revenue))
+}

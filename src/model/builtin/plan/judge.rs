@@ -1,0 +1,158 @@
+//! Finds what no question means, and words without a part in the statement.
+
+use super::*;
+
+impl Planner<'_> {
+    /// Finds what no question means.
+    pub(super) fn judge(&mut self) {
+        let query = &self.plan.query;
+        let is_plain = |expr: &Expr| matches!(expr, Expr::Column(..) | Expr::Bucket(..));
+        let is_group = |expr: &Expr| matches!(expr, Expr::Count | Expr::CountDistinct(..) | Expr::Aggregate(..));
+        let loose = query.columns.iter().any(|(expr, _)| is_plain(expr) && !query.groups.contains(expr));
+        let mixed = query.columns.iter().any(|(expr, _)| is_group(expr)) || !query.groups.is_empty();
+        let per_row = query.columns.iter().any(|(expr, _)| matches!(expr, Expr::Counted(_) | Expr::Measured(..)));
+        if mixed && (loose || per_row) {
+            self.doubt("rows and groups are mixed");
+        }
+        let equals = |condition: &Condition| match condition {
+            Condition::Compare(expr @ Expr::Column(..), Op::Eq, _) => Some(expr.clone()),
+            _ => None,
+        };
+        let fixed: Vec<Expr> = self.plan.query.conditions.iter().filter_map(equals).collect();
+        if fixed.iter().enumerate().any(|(at, expr)| fixed.iter().skip(at + 1).any(|other| other == expr)) {
+            self.doubt("two values of one column");
+        }
+        let counts_fixed =
+            |expr: &Expr| matches!(expr, Expr::CountDistinct(node, at) if fixed.contains(&Expr::Column(*node, *at)));
+        if self.plan.query.columns.iter().any(|(expr, _)| counts_fixed(expr)) {
+            self.doubt("the number of different values of what is given");
+        }
+        // "friends of Kyle": the name of who is named is no answer.
+        let shown = &self.plan.query.columns;
+        if !shown.is_empty() && shown.iter().all(|(expr, _)| fixed.contains(expr)) {
+            self.doubt("what is shown is given");
+        }
+        let bound = |condition: &Condition, lower: bool| match condition {
+            Condition::Compare(expr, Op::Gt | Op::Ge, Literal::Number(value)) if lower => Some((expr.clone(), *value)),
+            Condition::Compare(expr, Op::Lt | Op::Le, Literal::Number(value)) if !lower => Some((expr.clone(), *value)),
+            _ => None,
+        };
+        let conditions = &self.plan.query.conditions;
+        let lows: Vec<(Expr, f64)> = conditions.iter().filter_map(|condition| bound(condition, true)).collect();
+        let highs: Vec<(Expr, f64)> = conditions.iter().filter_map(|condition| bound(condition, false)).collect();
+        if lows.iter().any(|(low, from)| highs.iter().any(|(high, to)| low == high && from >= to)) {
+            self.doubt("an empty range");
+        }
+        for (word, stem) in &self.frame.loose {
+            if !self.is_named_like(stem) {
+                self.doubt(format!("the word \"{word}\""));
+            }
+        }
+        if self.frame.wants_bucket && self.frame.bucket.is_none() {
+            self.doubt("by which unit of time");
+        }
+        self.judge_verbs();
+        if self.frame.is_both && self.plan.query.conditions.len() < 2 {
+            self.doubt("both of what");
+        }
+    }
+
+    /// A verb such as "sold" or "reviewed" wants the table that it names.
+    pub(super) fn judge_verbs(&mut self) {
+        let is_bought = |verb: &String| matches!(verb.as_str(), "buy" | "purchas" | "sell");
+        let sales = measures::sales(self.schema);
+        for verb in &self.frame.verbs {
+            let tables = self.tables_used();
+            if is_bought(verb) && !sales.is_empty() {
+                if !sales.iter().any(|t| tables.contains(t)) {
+                    self.doubt("what was sold");
+                }
+                if self.frame.items.iter().any(|item| matches!(item, Item::Count(..))) {
+                    self.doubt("units or rows that were sold");
+                }
+            }
+            let named = |t: usize| {
+                let words = name_words(self.schema.bare(t));
+                words.len() == 1 && words.iter().any(|word| self.linker.stem(word) == *verb)
+            };
+            let wanted: Vec<usize> = (0..self.schema.tables().len()).filter(|t| named(*t)).collect();
+            if !wanted.is_empty() && !wanted.iter().any(|t| tables.contains(t)) {
+                self.doubt(format!("rows of {}", self.schema.table(wanted.first().copied().unwrap_or(0)).name));
+            }
+        }
+    }
+
+    /// The tables of the statement and of its sub-queries.
+    pub(super) fn tables_used(&self) -> Vec<usize> {
+        let query = &self.plan.query;
+        (0..self.schema.tables().len())
+            .filter(|t| {
+                query.nodes.iter().any(|node| node.table == *t)
+                    || query.conditions.iter().any(|condition| uses(condition, *t))
+                    || query.columns.iter().any(|(expr, _)| expr_uses(expr, *t))
+                    || query.order.iter().any(|(expr, _)| expr_uses(expr, *t))
+            })
+            .collect()
+    }
+
+    /// True if a table of the statement, or a column of a condition, has a name like this verb.
+    pub(super) fn is_named_like(&self, stem: &str) -> bool {
+        let mut tables: Vec<usize> = self.plan.query.nodes.iter().map(|node| node.table).collect();
+        let mut columns: Vec<At> = Vec::new();
+        fn visit(condition: &Condition, tables: &mut Vec<usize>, columns: &mut Vec<At>) {
+            match condition {
+                Condition::Compare(Expr::Column(_, at), ..) | Condition::In(Expr::Column(_, at), ..) => {
+                    columns.push(*at)
+                }
+                Condition::Compare(Expr::Counted(branch), ..) => {
+                    tables.extend(branch.nodes.iter().map(|node| node.table))
+                }
+                Condition::Exists(branch, _) => {
+                    tables.extend(branch.nodes.iter().map(|node| node.table));
+                    branch.conditions.iter().for_each(|inner| visit(inner, tables, columns));
+                }
+                Condition::Any(all) | Condition::All(all) => all.iter().for_each(|inner| visit(inner, tables, columns)),
+                _ => {}
+            }
+        }
+        self.plan.query.conditions.iter().for_each(|condition| visit(condition, &mut tables, &mut columns));
+        let shown = self.plan.query.columns.iter().map(|(expr, _)| expr);
+        for expr in shown.chain(self.plan.query.order.iter().map(|(expr, _)| expr)) {
+            if let Expr::Counted(branch) | Expr::Measured(branch, _) = expr {
+                tables.extend(branch.nodes.iter().map(|node| node.table));
+            }
+        }
+        let names = tables
+            .iter()
+            .map(|t| self.schema.bare(*t))
+            .chain(columns.iter().map(|at| self.schema.column(*at).name.as_str()));
+        let mut words = names.flat_map(name_words).map(|word| self.linker.stem(&word));
+        stem.len() > 3 && words.any(|word| word == *stem || related(&word, stem))
+    }
+
+    /// A table that the question names has to have a part in the statement.
+    pub(super) fn mentioned_tables(&mut self) {
+        let frame = self.frame;
+        for mention in &frame.entities {
+            let Some(t) = self.table_of(mention) else { continue };
+            let in_nodes =
+                self.plan.query.nodes.iter().any(|node| mention.tables.iter().any(|(of, _)| *of == node.table));
+            let in_branches = self.plan.query.conditions.iter().any(|condition| uses(condition, t))
+                || self
+                    .plan
+                    .query
+                    .columns
+                    .iter()
+                    .map(|(expr, _)| expr)
+                    .chain(self.plan.query.order.iter().map(|(expr, _)| expr))
+                    .any(|expr| expr_uses(expr, t));
+            // A column of that name is shown or compared.
+            let as_column = mention.columns.iter().any(|(at, _)| {
+                self.plan.query.columns.iter().any(|(expr, _)| matches!(expr, Expr::Column(_, of) if of == at))
+            });
+            if !in_nodes && !in_branches && !as_column {
+                self.has(t, &[], true);
+            }
+        }
+    }
+}

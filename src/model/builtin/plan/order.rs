@@ -1,0 +1,256 @@
+//! What rows are ordered by.
+
+use super::*;
+
+impl Planner<'_> {
+    /// The column of a quality such as age, in a table or above it. True if a higher value means less of it.
+    pub(super) fn quality(&self, words: &[String], root: usize) -> Option<(At, bool)> {
+        for word in words {
+            let (stem, turned) = word.strip_prefix('-').map_or((word.as_str(), false), |word| (word, true));
+            let stem = self.linker.stem(stem);
+            let fits = |at: &At| {
+                let is_measure = self.schema.is_number(*at) && !self.schema.is_key(*at)
+                    || self.schema.is_date(*at)
+                    || self.schema.is_year(*at);
+                is_measure
+                    && name_words(&self.schema.column(*at).name).iter().any(|name| self.linker.stem(name) == stem)
+            };
+            let hits: Vec<At> = self.schema.columns(root).map(|(at, _)| at).filter(fits).collect();
+            match hits.as_slice() {
+                [only] => return Some((*only, turned)),
+                [] => {}
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// The date of the rows, for "newest" where no column is called "date".
+    pub(super) fn newest(&self, words: &[String]) -> Option<(At, bool)> {
+        if words.first().is_none_or(|word| word != "date") {
+            return None;
+        }
+        match dates::of_rows(self.schema, self.graph, self.root, false, |word| self.linker.stem(word)).as_slice() {
+            [only] if only.0 == self.root => Some((*only, false)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn order(&mut self) {
+        for (key, desc) in &self.frame.order {
+            let found = match key {
+                Key::Attribute(mention) => self.order_by(mention),
+                Key::By(words) => match self.quality(words, self.root).or_else(|| self.newest(words)) {
+                    Some((at, turned)) => {
+                        let expr = self.above(at, &[]).unwrap_or(Expr::Column(0, at));
+                        if self.schema.column(at).nullable && self.frame.is_superlative {
+                            self.plan.query.conditions.push(Condition::NotNull(expr.clone()));
+                        }
+                        self.plan.query.order.push((expr, desc ^ turned));
+                        continue;
+                    }
+                    None => None,
+                },
+                Key::Count(table) => self.order_by_count(table.as_ref()),
+                Key::Revenue => self.order_by_revenue(),
+            };
+            match found {
+                Some(expr) => {
+                    if self.frame.is_superlative
+                        && matches!(&expr, Expr::Column(_, at) if self.schema.column(*at).nullable)
+                    {
+                        self.plan.query.conditions.push(Condition::NotNull(expr.clone()));
+                    }
+                    self.plan.query.order.push((expr, *desc));
+                }
+                None => self.doubt("no measure to order by"),
+            }
+        }
+        if self.frame.limit.is_some() {
+            self.plan.query.limit = self.frame.limit;
+        }
+    }
+
+    pub(super) fn order_by(&mut self, mention: &Mention) -> Option<Expr> {
+        // "in alphabetical order" of what is shown.
+        if mention.column_fit() == 0.0 {
+            let t = self.table_of(mention)?;
+            let at = self.schema.display(t).first().copied()?;
+            return self.above(at, &[]);
+        }
+        // An aggregate that is shown.
+        let at = self.column(mention)?;
+        if self.frame.is_superlative && self.schema.is_key(at) {
+            return None;
+        }
+        let shown = self.plan.query.columns.iter().find(|(expr, _)| match expr {
+            Expr::Aggregate(_, inner) => matches!(inner.as_ref(), Expr::Column(_, of) if *of == at),
+            _ => false,
+        });
+        if let Some((expr, _)) = shown {
+            return Some(expr.clone());
+        }
+        if !self.plan.query.groups.is_empty()
+            && !self.plan.query.groups.iter().any(|expr| matches!(expr, Expr::Column(_, of) if *of == at))
+        {
+            return None;
+        }
+        self.above(at, &[])
+    }
+
+    pub(super) fn order_by_count(&mut self, table: Option<&Mention>) -> Option<Expr> {
+        let t = table.and_then(|mention| self.table_of(mention));
+        let t = match t {
+            Some(t) if t != self.root => t,
+            _ => {
+                // Rows of the root for each value that is shown.
+                if self.plan.query.groups.is_empty() {
+                    let shown: Vec<Expr> = self
+                        .plan
+                        .query
+                        .columns
+                        .iter()
+                        .map(|(expr, _)| expr.clone())
+                        .filter(|expr| !is_aggregate(expr))
+                        .collect();
+                    let is_entity = shown.iter().any(|expr| matches!(expr, Expr::Column(0, at) if self.schema.is_key(*at) || self.schema.display(at.0).contains(at)));
+                    if shown.is_empty() || is_entity {
+                        return None;
+                    }
+                    self.plan.query.groups = shown;
+                }
+                return Some(Expr::Count);
+            }
+        };
+        if !self.plan.query.groups.is_empty() {
+            return None;
+        }
+        let (branch, _) = self.branch_to(t, &[])?;
+        Some(Expr::Counted(Box::new(branch)))
+    }
+
+    pub(super) fn order_by_revenue(&mut self) -> Option<Expr> {
+        let sales = measures::sales(self.schema);
+        let [t] = sales.as_slice() else { return None };
+        let (one, other) = measures::earning(self.schema, *t)?;
+        let inner = |node: usize| match other {
+            Some(other) => Expr::Product(node, one, other),
+            None => Expr::Column(node, one),
+        };
+        if *t == self.root {
+            if self.plan.query.groups.is_empty() {
+                return Some(inner(0));
+            }
+            return Some(Expr::Aggregate(Function::Sum, Box::new(inner(0))));
+        }
+        let (branch, node) = self.branch_to(*t, &[])?;
+        Some(Expr::Measured(Box::new(branch), Box::new(Expr::Aggregate(Function::Sum, Box::new(inner(node))))))
+    }
+
+    /// "best customers": by revenue, or by the number of rows of a table below.
+    pub(super) fn offer_measures(&mut self) {
+        let Some((mention, limit)) = &self.frame.vague else { return };
+        let (schema, graph, root) = (self.schema, self.graph, self.root);
+        let words = |t: usize| name_words(schema.bare(t)).join(" ");
+        let is_below = |t: usize| {
+            graph.distance(root, t) == Some(1)
+                && graph.paths(root, t).first().is_some_and(|path| path.iter().all(|step| !step.is_up))
+        };
+        let sales = measures::sales(self.schema);
+        if self.order_by_revenue().is_some() && !sales.is_empty() {
+            self.plan.measures.push(("by revenue".to_owned(), format!("top {limit} {} by revenue", mention.text)));
+        }
+        for t in (0..self.schema.tables().len()).filter(|t| is_below(*t)).take(3) {
+            let label = format!("by number of {}", words(t));
+            self.plan.measures.push((label.clone(), format!("top {limit} {} {label}", mention.text)));
+        }
+        if self.plan.measures.len() < 2 {
+            self.doubt("by which measure");
+        }
+    }
+
+    /// Says how an amount of money is computed, and what it leaves out.
+    pub(super) fn assume_revenue(&mut self) {
+        let Some(t) = measures::sales(self.schema).first().copied() else { return };
+        let Some((one, other)) = measures::earning(self.schema, t) else { return };
+        let name = |at: At| self.schema.column(at).name.clone();
+        let table = self.schema.table(t).name.clone();
+        let amount = other.map_or_else(|| name(one), |other| format!("{} x {}", name(one), name(other)));
+        let has = |t: usize, word: &str| {
+            self.schema.columns(t).any(|(_, column)| name_words(&column.name).iter().any(|part| part == word))
+        };
+        let above = (0..self.schema.tables().len()).find(|above| {
+            has(*above, "status")
+                && self.graph.paths(t, *above).first().is_some_and(|path| path.iter().all(|step| step.is_up))
+        });
+        let discounts = has(t, "discount");
+        self.assume(format!("amount = {amount} of {table}"));
+        if discounts {
+            self.assume("discounts not subtracted");
+        }
+        if let Some(above) = above {
+            self.assume(format!("{} of every status", self.schema.table(above).name));
+        }
+    }
+
+    /// Moves conditions on rows below into the counts and sums of these rows: "top 5 products by revenue last month" sums
+    /// the sales of last month.
+    pub(super) fn narrow_measures(&mut self) {
+        let query = &mut self.plan.query;
+        let (wider, kept): (Vec<Condition>, Vec<Condition>) = std::mem::take(&mut query.conditions)
+            .into_iter()
+            .partition(|condition| matches!(condition, Condition::Exists(_, true)));
+        query.conditions = kept;
+        for condition in wider {
+            let Condition::Exists(wider, _) = &condition else { continue };
+            let in_columns = query.columns.iter_mut().map(|(expr, _)| expr);
+            let in_order = query.order.iter_mut().map(|(expr, _)| expr);
+            let in_conditions = query.conditions.iter_mut().filter_map(|condition| match condition {
+                Condition::Compare(expr, ..) => Some(expr),
+                _ => None,
+            });
+            let mut is_moved = false;
+            for expr in in_columns.chain(in_order).chain(in_conditions) {
+                if let Expr::Counted(branch) | Expr::Measured(branch, _) = expr
+                    && branch.link == wider.link
+                    && branch.from == wider.from
+                {
+                    merge(branch, wider);
+                    is_moved = true;
+                }
+            }
+            if !is_moved {
+                query.conditions.push(condition);
+            }
+        }
+    }
+}
+
+/// Adds the tables and conditions of one sub-query to another over the same key.
+fn merge(into: &mut Branch, from: &Branch) {
+    let mut places = vec![0];
+    for node in from.nodes.iter().skip(1) {
+        let Some((before, step)) = &node.via else { continue };
+        let start = places.get(*before).copied().unwrap_or(0);
+        places.push(Planner::join(&mut into.nodes, start, std::slice::from_ref(step)));
+    }
+    into.conditions.extend(from.conditions.iter().map(|condition| moved(condition, &places)));
+}
+
+/// A condition on the same columns at other places.
+fn moved(condition: &Condition, places: &[usize]) -> Condition {
+    let expr = |expr: &Expr| match expr {
+        Expr::Column(node, at) => Expr::Column(places.get(*node).copied().unwrap_or(*node), *at),
+        other => other.clone(),
+    };
+    let all = |all: &[Condition]| all.iter().map(|one| moved(one, places)).collect();
+    match condition {
+        Condition::Compare(left, op, value) => Condition::Compare(expr(left), *op, value.clone()),
+        Condition::In(left, values, is_in) => Condition::In(expr(left), values.clone(), *is_in),
+        Condition::NotNull(left) => Condition::NotNull(expr(left)),
+        Condition::Average(left, op, at) => Condition::Average(expr(left), *op, *at),
+        Condition::Any(parts) => Condition::Any(all(parts)),
+        Condition::All(parts) => Condition::All(all(parts)),
+        Condition::Exists(branch, exists) => Condition::Exists(branch.clone(), *exists),
+    }
+}

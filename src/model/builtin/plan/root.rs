@@ -1,0 +1,155 @@
+//! Chooses the root of a query: the table whose rows are listed or counted.
+
+use super::*;
+
+impl Planner<'_> {
+    pub(super) fn choose_root(&self) -> Option<usize> {
+        let frame = self.frame;
+        let first = frame.entities.first().and_then(|mention| self.table_of(mention));
+        if let Some(t) = self.group_table() {
+            return Some(t);
+        }
+        if frame.is_who && first.is_none() {
+            return self.people();
+        }
+        let mut wanted: Vec<&Mention> = Vec::new();
+        for item in &frame.items {
+            match item {
+                Item::Count(mention, _) if mention.table_fit() >= mention.column_fit() - 0.05 => {
+                    // "airlines and their number of flights": the other items say whose rows are listed.
+                    let others = frame.items.iter().any(|item| matches!(item, Item::Attribute(_) | Item::Entity(_)));
+                    if !others {
+                        return self.table_of(mention);
+                    }
+                }
+                Item::Entity(mention) => {
+                    let shown: Vec<usize> = frame
+                        .items
+                        .iter()
+                        .filter_map(|item| match item {
+                            Item::Entity(mention) => self.table_of(mention),
+                            Item::Attribute(mention) => self.best_column(mention, first, &[]).map(|at| at.0),
+                            _ => None,
+                        })
+                        .collect();
+                    self.anchor.set(first);
+                    return self.table_of(mention).and_then(|t| self.below_all(t, &shown));
+                }
+                Item::Aggregate(_, mention) => {
+                    // The rows that are aggregated are those of the column.
+                    return self.best_column(mention, first, &[]).map(|at| at.0);
+                }
+                Item::Attribute(mention) | Item::Count(mention, _) => wanted.push(mention),
+                Item::Revenue(_) => return measures::sales(self.schema).first().copied(),
+            }
+        }
+        if let Some((mention, _)) = &frame.common {
+            wanted.push(mention);
+        }
+        if wanted.is_empty() {
+            return first.or_else(|| self.table_of_values());
+        }
+        // The table that all attributes fit best, preferably one that the question names.
+        let total = |root: usize| wanted.iter().map(|mention| self.fit_for(mention, root)).sum::<f32>();
+        let named = |root: usize| {
+            let place = frame.entities.iter().position(|mention| self.table_of(mention) == Some(root));
+            place.map_or(0.0, |place| if place == 0 { 0.3 } else { 0.12 })
+        };
+        let valued = |root: usize| {
+            let near = frame.conditions.iter().any(|condition| match &condition.what {
+                What::Value(_, mention) => mention.values.iter().any(|(at, _)| at.0 == root),
+                What::Compare(mention, ..) | What::Between(mention, ..) | What::Average(mention, _) => {
+                    mention.columns.iter().any(|(at, fit)| at.0 == root && *fit > 0.6)
+                }
+                _ => false,
+            });
+            if near { 0.06 } else { 0.0 }
+        };
+        let candidates = wanted.iter().flat_map(|mention| mention.columns.iter().map(|(at, _)| at.0));
+        let mut candidates: Vec<usize> = candidates.chain(first).collect();
+        candidates.sort_unstable();
+        candidates.dedup();
+        let view = |root: usize| if self.schema.is_view(root) { 0.05 } else { 0.0 };
+        let score = |root: usize| total(root) + named(root) + valued(root) - view(root);
+        candidates.sort_by(|a, b| score(*b).total_cmp(&score(*a)));
+        let best = candidates.first().copied()?;
+        let rival =
+            candidates.get(1).is_some_and(|rival| score(best) - score(*rival) < MARGIN && !self.schema.is_view(*rival));
+        if rival && named(best) == 0.0 {
+            self.is_open_root.set(true);
+        }
+        let shown: Vec<usize> =
+            wanted.iter().filter_map(|mention| self.best_column(mention, Some(best), &[])).map(|at| at.0).collect();
+        let entities = frame.items.iter().filter_map(|item| match item {
+            Item::Entity(mention) => self.table_of(mention),
+            _ => None,
+        });
+        self.anchor.set(Some(best));
+        self.below_all(best, &shown.into_iter().chain(entities).collect::<Vec<_>>())
+    }
+
+    /// The table whose rows have one row of each of these tables: one of them, or one that lies between them.
+    pub(super) fn below_all(&self, first: usize, tables: &[usize]) -> Option<usize> {
+        let is_below = |root: usize, t: usize| {
+            root == t || self.graph.paths(root, t).first().is_some_and(|path| path.iter().all(|step| step.is_up))
+        };
+        let fits = |root: usize| tables.iter().all(|t| is_below(root, *t));
+        if fits(first) {
+            return Some(first);
+        }
+        let mut between: Vec<usize> = tables.iter().copied().filter(|root| fits(*root)).collect();
+        if between.is_empty() {
+            let near = |root: &usize| tables.iter().map(|t| self.graph.distance(*root, *t).unwrap_or(9)).sum::<usize>();
+            between = (0..self.schema.tables().len()).filter(|root| fits(*root)).collect();
+            between.sort_by_key(near);
+            if let [one, other, ..] = between.as_slice()
+                && near(one) == near(other)
+            {
+                return Some(first);
+            }
+        }
+        between.first().copied().or(Some(first))
+    }
+
+    /// The only table of people that the rest of the question leads to: for "who".
+    pub(super) fn people(&self) -> Option<usize> {
+        let is_person = |t: &usize| {
+            let words = name_words(self.schema.bare(*t));
+            !self.schema.is_view(*t) && words.last().is_some_and(|word| cues::is_person(&singulars(word)))
+        };
+        let mut people: Vec<usize> = (0..self.schema.tables().len()).filter(is_person).collect();
+        if self.frame.items.iter().any(|item| matches!(item, Item::Revenue(_))) {
+            let sales = measures::sales(self.schema);
+            let sold = sales.first().copied()?;
+            people
+                .retain(|t| self.graph.paths(sold, *t).first().is_some_and(|path| path.iter().all(|step| step.is_up)));
+        }
+        match people.as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        }
+    }
+
+    /// The table of "for each singer", unless the rows have a column of that name.
+    pub(super) fn group_table(&self) -> Option<usize> {
+        let [mention] = self.frame.groups.as_slice() else { return None };
+        let counted = self.frame.items.iter().find_map(|item| match item {
+            Item::Count(counted, _) => self.table_of(counted),
+            Item::Aggregate(_, measure) => self.best_column(measure, None, &[]).map(|at| at.0),
+            _ => None,
+        });
+        let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit() - 0.05;
+        let is_own =
+            mention.columns.iter().any(|(at, fit)| Some(at.0) == counted && *fit >= 0.8 && !self.is_reference(*at));
+        let t = self.table_of(mention).filter(|_| is_table && !is_own)?;
+        (counted != Some(t)).then_some(t)
+    }
+
+    pub(super) fn table_of_values(&self) -> Option<usize> {
+        self.frame.conditions.iter().find_map(|condition| match &condition.what {
+            What::Value(_, mention) => mention.values.first().map(|(at, _)| at.0),
+            What::Has(mention) | What::Counted(mention, ..) => self.table_of(mention),
+            _ => None,
+        })
+    }
+}

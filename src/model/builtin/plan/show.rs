@@ -1,0 +1,269 @@
+//! What is shown: columns, aggregates, counts and groups.
+
+use super::*;
+
+impl Planner<'_> {
+    pub(super) fn show(&mut self) {
+        let frame = self.frame;
+        let mut columns: Vec<(Expr, Option<String>)> = Vec::new();
+        if frame.asks_when && !frame.items.iter().any(|item| matches!(item, Item::Attribute(_) | Item::Aggregate(..))) {
+            match dates::of_rows(self.schema, self.graph, self.root, true, |word| self.linker.stem(word)).as_slice() {
+                [only] => {
+                    let expr = self.above(*only, &[]);
+                    self.plan.query.columns = expr.into_iter().map(|expr| (expr, None)).collect();
+                }
+                _ => self.doubt("which date"),
+            }
+            return;
+        }
+        let has_plain = frame.items.iter().any(|item| matches!(item, Item::Attribute(_) | Item::Entity(_)));
+        let each = self.group_table();
+        let has_group = !frame.groups.is_empty() && each.is_none() || frame.bucket.is_some();
+        let has_plain = has_plain || each.is_some();
+        let mut counted = false;
+        if each.is_none() {
+            for mention in &frame.groups {
+                self.group(mention, &mut columns);
+            }
+        }
+        let shows_entity = frame.items.iter().any(|item| match item {
+            Item::Attribute(mention) => {
+                self.best_column(mention, Some(self.root), &[]).is_some_and(|at| at.0 == self.root)
+            }
+            Item::Entity(mention) => self.table_of(mention) == Some(self.root),
+            _ => false,
+        });
+        let is_who = frame.is_who && frame.entities.is_empty();
+        if (each.is_some() || is_who) && !shows_entity {
+            for at in self.schema.display(self.root) {
+                columns.push((Expr::Column(0, at), None));
+            }
+        }
+        if let Some(unit) = frame.bucket {
+            self.bucket(unit, &mut columns);
+        }
+        for item in &frame.items {
+            match item {
+                Item::Attribute(mention) => {
+                    if let Some(at) = self.column(mention) {
+                        if frame.groups.contains(mention) {
+                            continue;
+                        }
+                        match self.shown_column(at) {
+                            Some(expr) => columns.push((expr, None)),
+                            None => self.doubt(format!("\"{}\" is not one for each row", mention.text)),
+                        }
+                    }
+                }
+                Item::Entity(mention) => {
+                    if frame.groups.contains(mention) {
+                        continue;
+                    }
+                    let Some(t) = self.table_of(mention) else { continue };
+                    if self.is_open_table(mention) {
+                        self.doubt(format!("\"{}\" may be several tables", mention.text));
+                    }
+                    for at in self.schema.display(t) {
+                        match self.above(at, &[]) {
+                            Some(expr) => columns.push((expr, None)),
+                            None => self.doubt(format!("\"{}\" is not one for each row", mention.text)),
+                        }
+                    }
+                }
+                Item::Aggregate(function, mention) => {
+                    if let Some((expr, name)) = self.aggregate(*function, mention, has_plain && !has_group) {
+                        columns.push((expr, Some(name)));
+                    }
+                }
+                Item::Count(mention, distinct) => {
+                    counted = true;
+                    if let Some((expr, name)) = self.count(mention, *distinct, has_plain && !has_group) {
+                        columns.push((expr, Some(name)));
+                    }
+                }
+                Item::Revenue(_) if !measures::sales(self.schema).contains(&self.root) => match self.order_by_revenue()
+                {
+                    Some(expr) => columns.push((expr, Some("revenue".to_owned()))),
+                    None => self.doubt("no amount of money"),
+                },
+                Item::Revenue(function) => match measures::earning(self.schema, self.root) {
+                    Some((one, other)) => {
+                        let inner = match other {
+                            Some(other) => Expr::Product(0, one, other),
+                            None => Expr::Column(0, one),
+                        };
+                        columns.push((Expr::Aggregate(*function, Box::new(inner)), Some("revenue".to_owned())));
+                    }
+                    None => self.doubt("no amount of money"),
+                },
+            }
+        }
+        if let Some((mention, desc)) = &frame.common {
+            self.common(mention, *desc, &mut columns);
+        }
+        if columns.is_empty() && !has_group {
+            for at in self.schema.display(self.root) {
+                columns.push((Expr::Column(0, at), None));
+            }
+        }
+        if has_group && !counted && !columns.iter().any(|(expr, _)| is_aggregate(expr)) && frame.order.is_empty() {
+            self.doubt("what of each group");
+        }
+        // The same values of a column that is no key are asked for once.
+        let plain = columns.iter().all(|(expr, _)| matches!(expr, Expr::Column(..)));
+        self.plan.query.is_distinct = frame.is_distinct && plain && self.plan.query.groups.is_empty();
+        let mut seen: Vec<Expr> = Vec::new();
+        columns.retain(|(expr, _)| {
+            let is_new = !seen.contains(expr);
+            seen.push(expr.clone());
+            is_new
+        });
+        self.plan.query.columns = columns;
+    }
+
+    /// The column itself; for a key to another table whose name the question uses, the names there.
+    pub(super) fn shown_column(&mut self, at: At) -> Option<Expr> {
+        self.above(at, &[])
+    }
+
+    pub(super) fn group(&mut self, mention: &Mention, columns: &mut Vec<(Expr, Option<String>)>) {
+        let Some(at) = self.column(mention) else {
+            return self.doubt(format!("\"{}\" is no column", mention.text));
+        };
+        match self.above(at, &[]) {
+            Some(expr) => {
+                self.plan.query.groups.push(expr.clone());
+                columns.push((expr, None));
+            }
+            None => self.doubt(format!("\"{}\" is not one for each row", mention.text)),
+        }
+    }
+
+    pub(super) fn bucket(&mut self, unit: Unit, columns: &mut Vec<(Expr, Option<String>)>) {
+        let Some(at) = self.date_column(None, unit == Unit::Year, None) else { return };
+        let expr = if self.schema.is_year(at) && unit == Unit::Year {
+            self.above(at, &[])
+        } else if matches!(unit, Unit::Year | Unit::Month | Unit::Day) && self.schema.is_date(at) {
+            match self.above(at, &[]) {
+                Some(Expr::Column(node, at)) => Some(Expr::Bucket(unit, node, at)),
+                _ => None,
+            }
+        } else {
+            None
+        };
+        match expr {
+            Some(expr) => {
+                self.plan.query.groups.push(expr.clone());
+                self.plan.query.order.push((expr.clone(), false));
+                let name = (!matches!(expr, Expr::Column(..))).then(|| unit.word().to_owned());
+                columns.push((expr, name));
+            }
+            None => self.doubt(format!("no {} to group by", unit.word())),
+        }
+    }
+
+    /// `is_each`: one number for each row of the root, not one for all.
+    pub(super) fn aggregate(&mut self, function: Function, mention: &Mention, is_each: bool) -> Option<(Expr, String)> {
+        let at = self.column(mention)?;
+        let name = format!("{}_{}", function.word(), name_words(&self.schema.column(at).name).join("_"));
+        let orders = matches!(function, Function::Min | Function::Max);
+        let fits = self.schema.is_number(at) && !self.schema.is_key(at)
+            || orders && (self.schema.is_date(at) || self.schema.is_year(at));
+        if !fits {
+            self.doubt(format!("\"{}\" is no measure", mention.text));
+        }
+        if is_each {
+            if at.0 == self.root {
+                self.doubt(format!("{} of each row", function.word()));
+                return None;
+            }
+            let (branch, node) = self.branch_to(at.0, &[])?;
+            let expr = Expr::Aggregate(function, Box::new(Expr::Column(node, at)));
+            return Some((Expr::Measured(Box::new(branch), Box::new(expr)), name));
+        }
+        let Some(expr) = self.above(at, &[]) else {
+            self.doubt(format!("\"{}\" is not one for each row", mention.text));
+            return None;
+        };
+        Some((Expr::Aggregate(function, Box::new(expr)), name))
+    }
+
+    pub(super) fn count(&mut self, mention: &Mention, distinct: bool, is_each: bool) -> Option<(Expr, String)> {
+        let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit() - 0.05;
+        if let (true, Some(t)) = (is_table, self.table_of(mention)) {
+            if self.is_open_table(mention) {
+                self.doubt(format!("\"{}\" may be several tables", mention.text));
+            }
+            let name = format!("number_of_{}", name_words(self.schema.bare(t)).join("_"));
+            if t == self.root && !is_each {
+                return Some((Expr::Count, name));
+            }
+            if t == self.root {
+                // "countries and the number of airlines", where the country is a column of airlines.
+                let shown: Vec<Expr> = self
+                    .frame
+                    .items
+                    .iter()
+                    .filter_map(|item| match item {
+                        Item::Attribute(mention) => self.best_column(mention, Some(t), &[]),
+                        _ => None,
+                    })
+                    .map(|at| Expr::Column(0, at))
+                    .collect();
+                if shown.iter().any(|expr| matches!(expr, Expr::Column(0, at) if at.0 == t && !self.schema.is_key(*at)))
+                {
+                    self.plan.query.groups.extend(shown);
+                    return Some((Expr::Count, name));
+                }
+                self.doubt(format!("the number of {} for each of them", mention.text));
+                return None;
+            }
+            let (branch, _) = self.branch_to(t, &[])?;
+            return Some((Expr::Counted(Box::new(branch)), name));
+        }
+        let at = self.column(mention)?;
+        let name = format!("number_of_{}", name_words(&self.schema.column(at).name).join("_"));
+        if self.schema.is_number(at) && !self.schema.is_key(at) && !distinct {
+            // "How many cylinders does the car have?" asks for the number that is stored.
+            let is_of_one = self.frame.is_superlative || !self.frame.conditions.is_empty();
+            if is_of_one && self.frame.groups.is_empty() {
+                return Some((self.above(at, &[])?, self.schema.column(at).name.clone()));
+            }
+            self.doubt(format!("count or sum of \"{}\"", mention.text));
+        }
+        if self.schema.is_date(at)
+            || matches!(self.schema.holds(at), Holds::Bool)
+            || truth(&self.schema.column(at).values).is_some()
+        {
+            self.doubt(format!("\"{}\" is a condition, not a thing to count", mention.text));
+        }
+        match self.above(at, &[]) {
+            Some(Expr::Column(node, at)) => Some((Expr::CountDistinct(node, at), name)),
+            _ if self.schema.display(at.0).contains(&at) => {
+                let (branch, _) = self.branch_to(at.0, &[])?;
+                Some((Expr::Counted(Box::new(branch)), name))
+            }
+            _ => {
+                self.doubt(format!("the number of {}", mention.text));
+                None
+            }
+        }
+    }
+
+    pub(super) fn common(&mut self, mention: &Mention, desc: bool, columns: &mut Vec<(Expr, Option<String>)>) {
+        let is_table = mention.table_fit() > mention.column_fit();
+        if is_table {
+            self.doubt(format!("which \"{}\" occurs most often, and in what", mention.text));
+            return;
+        }
+        let Some(at) = self.column(mention) else { return };
+        let Some(expr) = self.above(at, &[]) else { return };
+        if columns.is_empty() || !columns.iter().any(|(known, _)| *known == expr) {
+            columns.clear();
+            columns.push((expr.clone(), None));
+        }
+        self.plan.query.groups.push(expr);
+        self.plan.query.order = vec![(Expr::Count, desc)];
+        self.plan.query.limit = Some(self.frame.limit.unwrap_or(1));
+    }
+}
