@@ -47,6 +47,10 @@ pub(super) struct Success {
     pub warnings: Vec<String>,
 }
 
+/// The message of a hand-back.
+pub(crate) const NOT_SURE: &str =
+    "No language model is configured and the built-in answerer is not sure; write the statement from this.";
+
 /// The hand-back, when no model is configured and the built-in answerer is not sure.
 /// It holds what a capable client needs to write the statement.
 #[derive(Debug, Serialize)]

@@ -25,6 +25,7 @@ use crate::error::{Code, ToolError};
 use crate::gateway::{AskDatabase, Caller, ExplainQuery, Gateway, Ran, RunSql, user, wanted_rows};
 use crate::model::Model;
 use crate::reply::{AskBack, Reply};
+pub(crate) use answer::NOT_SURE;
 use answer::{Outcome, Receipt, Success};
 use context_file::ContextFile;
 use index::Index;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{DONE, NO, complain, core, say, table, tell};
+use crate::ask::NOT_SURE;
 use crate::config::{Config, Environment};
 use crate::gateway::{AskDatabase, Caller};
 
@@ -128,6 +129,9 @@ fn words(reply: &Value, is_verbose: bool) -> String {
 /// A question that was handed back, in at most three lines: what was not understood, the nearest statement, and what
 /// helps.
 fn not_answered(reply: &Value) -> String {
+    if let Some(message) = reply["message"].as_str().filter(|message| *message != NOT_SURE) {
+        return message.to_owned();
+    }
     let doubts = reply.pointer("/draft/doubts").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let doubts: Vec<&str> = doubts.iter().filter_map(Value::as_str).collect();
     let mut lines = vec![match doubts.as_slice() {

@@ -1,6 +1,8 @@
 //! How a question ends.
 
 use super::*;
+use crate::ask::answer::NOT_SURE;
+use crate::model::builtin;
 
 impl Question<'_> {
     pub(super) fn success(&self, mut progress: Progress, mut answer: Answer) -> Outcome {
@@ -85,9 +87,7 @@ impl Question<'_> {
             schema_context::build(self.snapshot, self.index, self.reading(), (ranked, ranked), true).text
         };
         let hand_back = HandBack {
-            message:
-                "No language model is configured and the built-in answerer is not sure; write the statement from this."
-                    .into(),
+            message: builtin::remark(self.reading(), self.snapshot).unwrap_or_else(|| NOT_SURE.into()),
             dialect: self.dialect.name(),
             schema,
             values: schema_context::matched_values(self.snapshot, self.index, self.reading(), 20),
