@@ -301,10 +301,17 @@ const RAREST: usize = 6;
 /// Maximum number of steps from a noun to a more general one.
 const STEPS: usize = 3;
 
+/// The sets of a noun, each with the rank of this sense.
+pub(super) type Senses = &'static [(usize, usize)];
+
+/// Returns the senses of a noun, whose words are stems, joined by blanks.
+pub(super) fn senses(noun: &str) -> Option<Senses> {
+    WORDNET.senses.get(noun).map(Vec::as_slice)
+}
+
 /// How close two nouns are: 0 for the same meaning, up to [`STEPS`] for one that is more general than the other. `None` if
-/// they have nothing to do with each other. Both are stems, joined by blanks.
-pub(super) fn distance(one: &str, other: &str) -> Option<usize> {
-    let (one, other) = (WORDNET.senses.get(one)?, WORDNET.senses.get(other)?);
+/// they have nothing to do with each other.
+pub(super) fn distance(one: Senses, other: Senses) -> Option<usize> {
     let above = |from: &[(usize, usize)], to: &[(usize, usize)]| {
         let far = |(set, rank): &(usize, usize)| {
             let mut at = Some(*set);
@@ -356,7 +363,8 @@ mod tests {
             ("dog", "airport", None),
             ("xyz", "airport", None),
         ] {
-            assert_eq!(distance(one, other), expected, "{one} {other}");
+            let found = senses(one).zip(senses(other)).and_then(|(one, other)| distance(one, other));
+            assert_eq!(found, expected, "{one} {other}");
         }
     }
 

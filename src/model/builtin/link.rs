@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Found;
-use super::cues::{self, countries};
+use super::cues::{self, Senses, countries};
 use super::schema::{At, Schema};
 use super::text::{Stems, Token, TokenKind, name_words};
 
@@ -18,6 +18,9 @@ pub(super) const WHOLE: f32 = 1.0;
 const SHORTER: f32 = 0.85;
 const OTHER_WORD: f32 = 0.7;
 const PART: f32 = 0.55;
+
+/// How much each step to a more general noun lowers the fit.
+const STEP: f32 = 0.05;
 
 /// Fit of a table by the name of a key that refers to it.
 const ROLE: f32 = 0.75;
@@ -55,11 +58,57 @@ impl Mention {
     }
 }
 
-/// A name of the schema, as stems.
-struct Name {
+/// Words as stems, and what is computed of them once.
+struct Words {
     stems: Vec<String>,
+    joined: String,
+    senses: Option<Senses>,
+}
+
+impl Words {
+    fn new(stems: Vec<String>) -> Self {
+        // No noun of WordNet here has more than two words.
+        let senses = if stems.len() > 2 { None } else { cues::senses(&stems.join(" ")) };
+        Words { joined: stems.concat(), stems, senses }
+    }
+}
+
+/// A name of the schema.
+struct Name {
+    whole: Words,
+    sorted: Vec<String>,
+    /// Senses of each word.
+    each: Vec<Option<Senses>>,
     /// Without words like "name" or "code".
-    short: Vec<String>,
+    short: Words,
+    /// Without the words of its table.
+    rest: Words,
+}
+
+impl Name {
+    /// `own` are the words of the table of a column.
+    fn new(text: &str, own: &[String], stems: &Stems, is_dropped: impl Fn(&str) -> bool) -> Self {
+        let words: Vec<String> = name_words(text).iter().map(|word| stems.of(word)).collect();
+        let mut sorted = words.clone();
+        sorted.sort_unstable();
+        let without = |is_out: &dyn Fn(&String) -> bool| words.iter().filter(|stem| !is_out(stem)).cloned().collect();
+        Name {
+            sorted,
+            each: words.iter().map(|word| cues::senses(word)).collect(),
+            short: Words::new(without(&|stem| is_left_out(stem) || is_dropped(stem))),
+            rest: Words::new(without(&|stem| own.contains(stem))),
+            whole: Words::new(words),
+        }
+    }
+}
+
+/// Words of the question.
+struct Asked<'a> {
+    words: &'a [&'a str],
+    sorted: Vec<&'a str>,
+    joined: String,
+    senses: Option<Senses>,
+    each: Vec<Option<Senses>>,
 }
 
 pub(super) struct Linker<'a> {
@@ -105,30 +154,24 @@ fn is_left_out(stem: &str) -> bool {
 
 impl<'a> Linker<'a> {
     pub fn new(schema: Schema<'a>, found: &[Found], tokens: &[Token], stems: &'a Stems) -> Self {
-        let name = |text: &str| {
-            let stems: Vec<String> = name_words(text).iter().map(|word| stems.of(word)).collect();
-            let short: Vec<String> = stems.iter().filter(|stem| !is_left_out(stem)).cloned().collect();
-            Name { stems, short }
-        };
-        let tables = (0..schema.tables().len())
-            .map(|t| {
-                let mut name = name(schema.bare(t));
-                name.short.retain(|stem| !matches!(stem.as_str(), "data" | "info" | "tabl" | "detail" | "record"));
-                name
-            })
-            .collect();
+        let of_table = |stem: &str| matches!(stem, "data" | "info" | "tabl" | "detail" | "record");
+        let tables: Vec<Name> =
+            (0..schema.tables().len()).map(|t| Name::new(schema.bare(t), &[], stems, of_table)).collect();
         let columns = (0..schema.tables().len())
             .flat_map(|t| schema.columns(t))
-            .map(|(at, column)| (at, name(&column.name)))
+            .map(|(at, column)| {
+                let own = tables.get(at.0).map(|name| name.whole.stems.as_slice()).unwrap_or_default();
+                (at, Name::new(&column.name, own, stems, |_| false))
+            })
             .collect();
         let mut roles: Vec<(usize, Name)> = Vec::new();
         for table in schema.tables() {
             for key in &table.foreign_keys {
                 let target = schema.tables().iter().position(|table| table.name == key.references);
                 if let (Some(target), [column]) = (target, key.columns.as_slice()) {
-                    let role = name(column);
-                    if !role.short.is_empty()
-                        && !roles.iter().any(|(t, known)| *t == target && known.short == role.short)
+                    let role = Name::new(column, &[], stems, |_| false);
+                    if !role.short.stems.is_empty()
+                        && !roles.iter().any(|(t, known)| *t == target && known.short.stems == role.short.stems)
                     {
                         roles.push((target, role));
                     }
@@ -213,26 +256,35 @@ impl<'a> Linker<'a> {
         self.values.get(words).cloned().unwrap_or_default()
     }
 
-    fn names(&self, asked: &[&str], mention: &mut Mention) {
+    fn names(&self, words: &[&str], mention: &mut Mention) {
+        let mut sorted = words.to_vec();
+        sorted.sort_unstable();
+        let asked = Asked {
+            words,
+            sorted,
+            joined: words.concat(),
+            senses: cues::senses(&words.join(" ")),
+            each: words.iter().map(|word| cues::senses(word)).collect(),
+        };
         for (t, name) in self.tables.iter().enumerate() {
-            let fit = self.fit(asked, name, &[]);
+            let fit = fit(&asked, name, false);
             if fit > 0.0 {
                 mention.tables.push((t, fit));
             }
         }
         for (t, role) in &self.roles {
-            let is_named = role.short.iter().map(String::as_str).eq(asked.iter().copied());
+            let is_named = role.short.stems.iter().map(String::as_str).eq(words.iter().copied());
             if is_named && !mention.tables.iter().any(|(of, _)| of == t) {
                 mention.tables.push((*t, ROLE));
             }
         }
         for (at, name) in &self.columns {
-            let own = self.tables.get(at.0).map(|name| name.stems.as_slice()).unwrap_or_default();
-            let mut fit = self.fit(asked, name, own);
+            let mut fit = fit(&asked, name, true);
             let is_named = |name: &Name| {
-                name.stems.iter().any(|stem| matches!(stem.as_str(), "name" | "titl" | "label")) || name.stems == own
+                let of_table = self.tables.get(at.0).is_some_and(|table| table.whole.stems == name.whole.stems);
+                of_table || name.whole.stems.iter().any(|stem| matches!(stem.as_str(), "name" | "titl" | "label"))
             };
-            if asked == ["name"] && self.schema.display(at.0) == [*at] && is_named(name) {
+            if words == ["name"] && is_named(name) && self.schema.display(at.0) == [*at] {
                 fit = fit.max(DISPLAY);
             }
             if fit > 0.0 {
@@ -246,107 +298,99 @@ impl<'a> Linker<'a> {
         mention.columns.retain(|(_, fit)| *fit > best - 0.31);
     }
 
-    /// How well the words of the question fit a name; 0 if they do not. `own` are the words of the column's table.
-    fn fit(&self, asked: &[&str], name: &Name, own: &[String]) -> f32 {
-        let same =
-            |one: &[&str], other: &[String]| one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a == b);
-        if same(asked, &name.stems) {
-            return WHOLE;
-        }
-        let joined = asked.concat();
-        let whole = name.stems.concat();
-        if name.stems.len() != asked.len() && (joined == whole || self.is_compound(asked, &joined, &name.stems)) {
-            return WHOLE;
-        }
-        // "miles per gallon" for `mpg`.
-        let is_acronym = asked.len() > 1
-            && whole.len() == asked.len()
-            && asked.iter().zip(whole.chars()).all(|(word, letter)| word.starts_with(letter));
-        if is_acronym {
-            return OTHER_WORD;
-        }
-        let mut sorted: Vec<&str> = asked.to_vec();
-        sorted.sort_unstable();
-        let mut others: Vec<&str> = name.stems.iter().map(String::as_str).collect();
-        others.sort_unstable();
-        if sorted == others {
-            return 0.95;
-        }
-        // `song_name` of songs for "name".
-        let rest: Vec<String> = name.stems.iter().filter(|stem| !own.contains(stem)).cloned().collect();
-        if !own.is_empty() && rest.len() < name.stems.len() && same(asked, &rest) {
-            return 0.9;
-        }
-        if !name.short.is_empty() && name.short.len() < name.stems.len() && same(asked, &name.short) {
-            return if name.stems.iter().any(|stem| stem == "id") { PART } else { SHORTER };
-        }
-        // "country name" for the column `country`.
-        if let [words @ .., "name"] = asked
-            && !words.is_empty()
-            && !own.is_empty()
-            && same(words, &name.stems)
-        {
-            return SHORTER;
-        }
-        let phrase = asked.join(" ");
-        let whole = name.stems.join(" ");
-        if let Some(far) = cues::distance(&phrase, &whole) {
-            return OTHER_WORD - 0.05 * far as f32;
-        }
-        if rest.len() < name.stems.len()
-            && let Some(far) = cues::distance(&phrase, &rest.join(" "))
-        {
-            return OTHER_WORD - 0.03 - 0.05 * far as f32;
-        }
-        if name.short.len() < name.stems.len()
-            && let Some(far) = cues::distance(&phrase, &name.short.join(" "))
-        {
-            return OTHER_WORD - 0.05 - 0.05 * far as f32;
-        }
-        // Word by word, with other words for some.
-        if asked.len() > 1 && asked.len() == name.stems.len() {
-            let close =
-                |a: &&str, b: &String| *a == b || cues::distance(a, b).is_some_and(|far| far <= 1) || related(a, b);
-            if asked.iter().zip(&name.stems).all(|(a, b)| close(a, b)) {
-                return OTHER_WORD - 0.05;
-            }
-        }
-        // A part of a name: its last word is its head.
-        if let [word] = asked {
-            if word.len() > 2 && name.short.last().is_some_and(|head| head == word) && name.short.len() > 1 {
-                return PART;
-            }
-            if word.len() > 2 && name.short.len() == 2 && name.short.first().is_some_and(|head| head == word) {
-                return PART - 0.1;
-            }
-            if let [only] = name.short.as_slice()
-                && related(word, only)
-            {
-                return PART - 0.05;
-            }
-        } else if asked.iter().all(|word| name.stems.iter().any(|stem| stem == word)) {
-            return PART + 0.05;
-        }
-        0.0
-    }
-
     /// True if the column's name has this word.
     pub fn is_word_of(&self, at: At, stem: &str) -> bool {
-        self.columns.iter().any(|(of, name)| *of == at && name.stems.iter().any(|word| word == stem))
-    }
-
-    /// "high schoolers" for `highschooler`.
-    fn is_compound(&self, asked: &[&str], joined: &str, name: &[String]) -> bool {
-        let [whole] = name else { return false };
-        asked.len() == 2
-            && asked.iter().all(|word| word.len() > 3)
-            && whole.len() > 7
-            && joined.strip_prefix(whole.as_str()).is_some_and(|rest| rest.len() <= 3)
+        self.columns.iter().any(|(of, name)| *of == at && name.whole.stems.iter().any(|word| word == stem))
     }
 
     pub fn stem(&self, word: &str) -> String {
         self.stems.of(word)
     }
+}
+
+/// How well the words of the question fit a name; 0 if they do not.
+fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
+    let words = asked.words;
+    let same = |one: &[&str], other: &[String]| one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a == b);
+    let (whole, rest, short) = (&name.whole, &name.rest, &name.short);
+    if same(words, &whole.stems) {
+        return WHOLE;
+    }
+    if whole.stems.len() != words.len() && (asked.joined == whole.joined || is_compound(asked, whole)) {
+        return WHOLE;
+    }
+    // "miles per gallon" for `mpg`.
+    let is_acronym = words.len() > 1
+        && whole.joined.len() == words.len()
+        && words.iter().zip(whole.joined.chars()).all(|(word, letter)| word.starts_with(letter));
+    if is_acronym {
+        return OTHER_WORD;
+    }
+    if same(&asked.sorted, &name.sorted) {
+        return 0.95;
+    }
+    // `song_name` of songs for "name".
+    let has_table = is_column && rest.stems.len() < whole.stems.len();
+    if has_table && same(words, &rest.stems) {
+        return 0.9;
+    }
+    let is_shorter = short.stems.len() < whole.stems.len();
+    if is_shorter && !short.stems.is_empty() && same(words, &short.stems) {
+        return if whole.stems.iter().any(|stem| stem == "id") { PART } else { SHORTER };
+    }
+    // "country name" for the column `country`.
+    if let [words @ .., "name"] = words
+        && is_column
+        && same(words, &whole.stems)
+    {
+        return SHORTER;
+    }
+    let far = |other: &Words| asked.senses.zip(other.senses).and_then(|(one, other)| cues::distance(one, other));
+    if let Some(far) = far(whole) {
+        return OTHER_WORD - STEP * far as f32;
+    }
+    if let Some(far) = far(rest).filter(|_| has_table) {
+        return OTHER_WORD - 0.03 - STEP * far as f32;
+    }
+    if let Some(far) = far(short).filter(|_| is_shorter) {
+        return OTHER_WORD - 0.05 - STEP * far as f32;
+    }
+    // Word by word, with other words for some.
+    if words.len() > 1 && words.len() == whole.stems.len() {
+        let near = |at: usize| {
+            let senses = asked.each.get(at).copied().flatten().zip(name.each.get(at).copied().flatten());
+            senses.and_then(|(one, other)| cues::distance(one, other)).is_some_and(|far| far <= 1)
+        };
+        let close = |(at, (a, b)): (usize, (&&str, &String))| *a == b || related(a, b) || near(at);
+        if words.iter().zip(&whole.stems).enumerate().all(close) {
+            return OTHER_WORD - 0.05;
+        }
+    }
+    part(words, name)
+}
+
+/// How well words fit a part of a name. Its last word is its head.
+fn part(words: &[&str], name: &Name) -> f32 {
+    let short = name.short.stems.as_slice();
+    let [word] = words else {
+        let is_part = words.iter().all(|word| name.whole.stems.iter().any(|stem| stem == word));
+        return if is_part { PART + 0.05 } else { 0.0 };
+    };
+    match short {
+        [.., head] if short.len() > 1 && word.len() > 2 && head == word => PART,
+        [first, _] if word.len() > 2 && first == word => PART - 0.1,
+        [only] if related(word, only) => PART - 0.05,
+        _ => 0.0,
+    }
+}
+
+/// "high schoolers" for `highschooler`.
+fn is_compound(asked: &Asked, whole: &Words) -> bool {
+    let [name] = whole.stems.as_slice() else { return false };
+    asked.words.len() == 2
+        && asked.words.iter().all(|word| word.len() > 3)
+        && name.len() > 7
+        && asked.joined.strip_prefix(name.as_str()).is_some_and(|rest| rest.len() <= 3)
 }
 
 /// True if one stem begins or ends with the other: "direct" and "director", "power" and "horsepower".

@@ -152,6 +152,11 @@ fn what_is_below_goes_into_sub_queries() {
              AND o.ordered_at >= '2026-10-01' AND o.ordered_at < '2026-11-01')",
         ),
         (
+            "customers who ordered in 2026",
+            "SELECT c.name FROM customers c WHERE EXISTS (SELECT 1 FROM orders o WHERE c.id = o.customer_id \
+             AND o.ordered_at >= '2026-01-01' AND o.ordered_at < '2027-01-01')",
+        ),
+        (
             "names of customers with at least 5 orders",
             "SELECT c.name FROM customers c WHERE (SELECT COUNT(*) FROM orders o WHERE c.id = o.customer_id) >= 5",
         ),

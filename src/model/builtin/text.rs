@@ -2,6 +2,9 @@
 //!
 //! Knows nothing of schemas or of meaning.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use rust_stemmers::{Algorithm, Stemmer};
 use time::{Date, Month};
 
@@ -44,15 +47,28 @@ impl Token {
 }
 
 /// The English stemmer with the irregular plurals that names of tables use.
-pub(super) struct Stems(Stemmer);
+pub(super) struct Stems {
+    stemmer: Stemmer,
+    /// Stems of words seen before. Names of columns repeat the same words.
+    known: RefCell<HashMap<String, String>>,
+}
 
 impl Stems {
     pub fn new() -> Self {
-        Self(Stemmer::create(Algorithm::English))
+        Self { stemmer: Stemmer::create(Algorithm::English), known: RefCell::default() }
     }
 
     /// Returns the stem of a word in lower case.
     pub fn of(&self, low: &str) -> String {
+        if let Some(known) = self.known.borrow().get(low) {
+            return known.clone();
+        }
+        let stem = self.stem(low);
+        self.known.borrow_mut().insert(low.to_owned(), stem.clone());
+        stem
+    }
+
+    fn stem(&self, low: &str) -> String {
         let regular = match low {
             "people" | "persons" => "person",
             "children" => "child",
@@ -76,7 +92,7 @@ impl Stems {
             "e-mail" | "e-mails" | "emails" => "email",
             other => other,
         };
-        self.0.stem(regular).into_owned()
+        self.stemmer.stem(regular).into_owned()
     }
 }
 

@@ -27,7 +27,14 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
             (!is_weak).then_some((mention, length))
         };
         let mentioned = (1..=6).rev().find_map(found);
-        let cue = cues::cue_at(tokens, at);
+        // "customers who ordered in 2026" sorts nothing.
+        let sorts = |length: usize| {
+            let last = tokens.get(at + length - 1).map_or("", |token| token.low.as_str());
+            let next = tokens.get(at + length).map_or("", |token| token.low.as_str());
+            let is_direction = ["asc", "desc", "alpha", "reverse", "incr", "decr", "lexi", "order", "the"];
+            length == 1 || last != "in" || is_direction.iter().any(|start| next.starts_with(start))
+        };
+        let cue = cues::cue_at(tokens, at).filter(|(cues, length)| !cues.contains(&Cue::Sort) || sorts(*length));
         let window = window_at(tokens, at, today);
         let number = match token.kind {
             TokenKind::Number(value) => Some(value),
