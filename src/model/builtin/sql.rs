@@ -126,7 +126,14 @@ impl Writer<'_> {
                     Some(name) => self.name(name),
                     None => self.expr(expr, aliases),
                 };
-                keys.push(if *desc { format!("{key} DESC") } else { key });
+                // PostgreSQL puts NULL first then, SQLite last.
+                let may_be_null = match expr {
+                    Expr::Column(_, at) => self.schema.column(*at).nullable,
+                    Expr::Aggregate(..) | Expr::Measured(..) | Expr::Product(..) | Expr::Bucket(..) => true,
+                    Expr::Count | Expr::CountDistinct(..) | Expr::Counted(_) => false,
+                };
+                let nulls = if may_be_null && self.dialect == Dialect::Postgresql { " NULLS LAST" } else { "" };
+                keys.push(if *desc { format!("{key} DESC{nulls}") } else { key });
             }
             sql.push_str(&format!(" ORDER BY {}", keys.join(", ")));
         }

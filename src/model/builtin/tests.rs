@@ -191,7 +191,7 @@ fn ranks_by_revenue_of_the_time() {
         reading.sql,
         "SELECT p.name, (SELECT SUM(oi.quantity * oi.unit_price) FROM public.order_items oi \
          JOIN public.orders o ON o.id = oi.order_id WHERE p.id = oi.product_id AND o.ordered_at >= '2026-10-01' \
-         AND o.ordered_at < '2026-11-01') AS revenue FROM public.products p ORDER BY revenue DESC LIMIT 5"
+         AND o.ordered_at < '2026-11-01') AS revenue FROM public.products p ORDER BY revenue DESC NULLS LAST LIMIT 5"
     );
     assert_eq!(reading.shape, Shape::Ranked);
     let all = reading.assumptions.join("; ");

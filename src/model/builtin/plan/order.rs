@@ -57,7 +57,8 @@ impl Planner<'_> {
             match found {
                 Some(expr) => {
                     if self.frame.is_superlative
-                        && matches!(&expr, Expr::Column(_, at) if self.schema.column(*at).nullable)
+                        && (matches!(&expr, Expr::Column(_, at) if self.schema.column(*at).nullable)
+                            || !*desc && matches!(&expr, Expr::Measured(..)))
                     {
                         self.plan.query.conditions.push(Condition::NotNull(expr.clone()));
                     }
