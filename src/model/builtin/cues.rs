@@ -288,6 +288,11 @@ static WORDNET: LazyLock<WordNet> = LazyLock::new(|| {
         for noun in nouns.split(',') {
             let (noun, rank) = noun.split_once(':').map_or((noun, 1), |(noun, rank)| (noun, rank.parse().unwrap_or(9)));
             let stem = noun.split('_').map(|word| stems.of(word)).collect::<Vec<_>>().join(" ");
+            // The stem of "activity" is that of "active", and the stem of "animation" that of "animal".
+            let is_far = noun.len() > stem.len() + 3 || noun.ends_with("ing") || noun.ends_with("ity");
+            if is_far && !noun.contains('_') {
+                continue;
+            }
             net.senses.entry(stem).or_default().push((net.general.len(), rank));
         }
         net.general.push(general);

@@ -46,6 +46,8 @@ pub(super) enum What {
     /// A stored value, with the column that the question names, if it names one.
     Value(Option<Mention>, Mention),
     Compare(Mention, Op, Literal),
+    /// A column that says yes or no: "active members".
+    Flag(Mention),
     /// Rows of this table belong to the row.
     Has(Mention),
     /// So many rows of this table belong to the row.
@@ -413,7 +415,7 @@ impl<'a> Reader<'a> {
     /// A name of the schema, or a stored value.
     fn named(&mut self, mention: Mention) {
         let is_name = mention.table_fit() > 0.0 || mention.column_fit() > 0.0;
-        let is_value = !mention.values.is_empty() && (mention.is_quoted || !is_name || mention.fit() < WHOLE - 0.2)
+        let is_value = !mention.values.is_empty() && (mention.is_quoted || !is_name || mention.name_fit() < 0.9)
             || !mention.values.is_empty() && self.expects_value();
         if is_value || mention.is_quoted && !is_name {
             return self.valued(mention);
@@ -424,6 +426,13 @@ impl<'a> Reader<'a> {
         }
         let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit() - 0.05;
         let negated = self.is_negated;
+        if self.is_flag(&mention) {
+            self.at += 1;
+            let is_head = self.is_head;
+            self.condition(What::Flag(mention));
+            self.is_head = is_head;
+            return;
+        }
         // "directed by Ben Jones", "the series Sky Radio": the column of a value.
         let value = self.next_solid(1);
         if self.is_value_of(value, &mention) && mention.column_fit() > 0.5 && (!self.frame.items.is_empty() || is_table)
@@ -432,14 +441,19 @@ impl<'a> Reader<'a> {
             self.last = Some(mention);
             return;
         }
-        let is_compared = self.atom(1).is_some_and(|next| {
-            next.window.is_some()
-                || next
-                    .cues
-                    .iter()
-                    .any(|cue| matches!(cue, Cue::After | Cue::Before | Cue::Since | Cue::Until | Cue::Between))
-                || next.cues.iter().any(|cue| matches!(cue, Cue::Op(_))) && next.mention.is_none()
-        });
+        // "joined in 2026".
+        let in_time = self.has(1, &Cue::In)
+            && self.is_timely(&mention)
+            && self.atom(2).is_some_and(|atom| atom.window.is_some() || atom.number.is_some());
+        let is_compared = in_time
+            || self.atom(1).is_some_and(|next| {
+                next.window.is_some()
+                    || next
+                        .cues
+                        .iter()
+                        .any(|cue| matches!(cue, Cue::After | Cue::Before | Cue::Since | Cue::Until | Cue::Between))
+                    || next.cues.iter().any(|cue| matches!(cue, Cue::Op(_))) && next.mention.is_none()
+            });
         if self.is_head && is_compared && !self.frame.items.is_empty() && !is_table {
             self.is_head = false;
         }
@@ -489,24 +503,25 @@ impl<'a> Reader<'a> {
         // Outside the head a column begins a condition, or continues the list.
         let ahead = self.next_solid(1);
         let next = self.atom(ahead);
-        let begins = next.is_some_and(|atom| {
-            atom.number.is_some()
-                || atom.window.is_some()
-                || atom.mention.as_ref().is_some_and(|next| !next.values.is_empty() || next.is_quoted)
-                || atom.cues.iter().any(|cue| {
-                    matches!(
-                        cue,
-                        Cue::Op(_)
-                            | Cue::Between
-                            | Cue::Not
-                            | Cue::After
-                            | Cue::Before
-                            | Cue::Since
-                            | Cue::Until
-                            | Cue::Named
-                    )
-                })
-        });
+        let begins = in_time
+            || next.is_some_and(|atom| {
+                atom.number.is_some()
+                    || atom.window.is_some()
+                    || atom.mention.as_ref().is_some_and(|next| !next.values.is_empty() || next.is_quoted)
+                    || atom.cues.iter().any(|cue| {
+                        matches!(
+                            cue,
+                            Cue::Op(_)
+                                | Cue::Between
+                                | Cue::Not
+                                | Cue::After
+                                | Cue::Before
+                                | Cue::Since
+                                | Cue::Until
+                                | Cue::Named
+                        )
+                    })
+            });
         self.at += 1;
         if begins {
             self.last = Some(mention);
@@ -553,6 +568,18 @@ impl<'a> Reader<'a> {
                     .any(|cue| matches!(cue, Cue::After | Cue::Before | Cue::Since | Cue::Until | Cue::Between))
         });
         is_attribute && !is_condition && !self.is_value_of(self.next_solid(ahead + 1), next)
+    }
+
+    /// True for a column that says yes or no, where no value and no list of columns follows: "active members", "are active".
+    fn is_flag(&self, mention: &Mention) -> bool {
+        let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        let says = best.is_some_and(|(at, _)| self.schema.answers(*at).is_some());
+        let follows_be =
+            self.at.checked_sub(1).and_then(|at| self.atoms.get(at)).is_some_and(|atom| {
+                atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Not | Cue::That | Cue::And))
+            });
+        let precedes_table = self.mention_at(1).is_some_and(|next| next.table_fit() > 0.0);
+        says && mention.table_fit() < mention.column_fit() && (follows_be || precedes_table)
     }
 
     /// True if a value of the column stands there.

@@ -49,6 +49,11 @@ impl Mention {
         fits.fold(if self.values.is_empty() { 0.0 } else { WHOLE }, f32::max)
     }
 
+    /// Fit of the best table or column, whatever values there are.
+    pub fn name_fit(&self) -> f32 {
+        self.table_fit().max(self.column_fit())
+    }
+
     pub fn table_fit(&self) -> f32 {
         self.tables.iter().map(|(_, fit)| *fit).fold(0.0, f32::max)
     }

@@ -113,6 +113,21 @@ impl<'a> Schema<'a> {
         Holds::Text
     }
 
+    /// The value that means yes, and the one that means no, in a column that says yes or no: a boolean, `is_active` with 0
+    /// and 1, or a text with Y and N.
+    pub fn answers(&self, at: At) -> Option<(&'static str, &'static str)> {
+        let column = self.column(at);
+        let low = column.name.to_lowercase();
+        let is_switch = column.type_name.to_lowercase().contains("int")
+            && column.values.is_empty()
+            && (low.starts_with("is_") || low.starts_with("has_") || low.ends_with("_flag"));
+        match self.holds(at) {
+            Holds::Bool => Some(("TRUE", "FALSE")),
+            _ if is_switch => Some(("1", "0")),
+            _ => super::sql::truth(&column.values),
+        }
+    }
+
     pub fn is_number(&self, at: At) -> bool {
         matches!(self.holds(at), Holds::Number | Holds::NumberAsText)
     }

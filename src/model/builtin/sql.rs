@@ -36,6 +36,8 @@ pub(super) enum Expr {
 pub(super) enum Literal {
     Number(f64),
     Text(String),
+    /// TRUE or FALSE.
+    Word(&'static str),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -298,6 +300,7 @@ impl Writer<'_> {
         match literal {
             Literal::Number(value) => number(*value),
             Literal::Text(text) => quoting::literal(text),
+            Literal::Word(word) => (*word).to_owned(),
         }
     }
 
@@ -349,14 +352,14 @@ pub(super) fn number(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 9e15 { format!("{}", value as i64) } else { format!("{value}") }
 }
 
-/// Returns the value that means "yes" in a column with at most two known values.
-pub(super) fn truth(values: &[String]) -> Option<&'static str> {
+/// Returns the values that mean "yes" and "no" in a column with at most two known values.
+pub(super) fn truth(values: &[String]) -> Option<(&'static str, &'static str)> {
     const PAIRS: [(&str, &str); 7] =
         [("1", "0"), ("Y", "N"), ("y", "n"), ("yes", "no"), ("Yes", "No"), ("T", "F"), ("true", "false")];
     if values.is_empty() || values.len() > 2 {
         return None;
     }
-    PAIRS.iter().find(|(yes, no)| values.iter().all(|value| value == yes || value == no)).map(|(yes, _)| *yes)
+    PAIRS.iter().find(|(yes, no)| values.iter().all(|value| value == yes || value == no)).copied()
 }
 
 #[cfg(test)]
@@ -374,8 +377,8 @@ mod tests {
     #[test]
     fn knows_how_columns_say_yes() {
         let values = |list: &[&str]| list.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
-        assert_eq!(truth(&values(&["0", "1"])), Some("1"));
-        assert_eq!(truth(&values(&["N"])), Some("Y"));
+        assert_eq!(truth(&values(&["0", "1"])), Some(("1", "0")));
+        assert_eq!(truth(&values(&["N"])), Some(("Y", "N")));
         assert_eq!(truth(&values(&["red", "blue"])), None);
         assert_eq!(truth(&[]), None);
     }

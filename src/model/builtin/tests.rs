@@ -454,3 +454,28 @@ fn phrases_hold_what_the_schema_does_not_explain() {
     let Verdict::Sure(reading) = verdict else { panic!("{verdict:?}") };
     assert!(reading.sql.ends_with("WHERE name = 'Burr Grinder No. 3'"), "{}", reading.sql);
 }
+
+#[test]
+fn what_says_yes_or_no_is_a_condition() {
+    let library = Snapshot::of(vec![
+        table("members", &["id integer", "name text", "joined_on date", "is_active boolean", "paid text = Y|N"], &[]),
+        table("books", &["id integer", "title text", "genre text = crime|poetry", "published_year integer"], &[]),
+    ]);
+    let sql = |question: &str| match read(question, &library, Dialect::Sqlite, date!(2026 - 11 - 22)) {
+        Verdict::Sure(reading) => reading.sql,
+        other => panic!("{question}: {other:?}"),
+    };
+    let active = "SELECT COUNT(*) AS number_of_members FROM members WHERE is_active = TRUE";
+    assert_eq!(sql("How many active members are there?"), active);
+    assert_eq!(sql("How many members are active?"), active);
+    assert_eq!(sql("names of members that are not active"), "SELECT name FROM members WHERE is_active = FALSE");
+    assert_eq!(
+        sql("How many members joined in 2026?"),
+        "SELECT COUNT(*) AS number_of_members FROM members WHERE joined_on >= '2026-01-01' AND joined_on < '2027-01-01'"
+    );
+    // A stored value wins over another word for a column: an activity is a more general word for a crime.
+    assert_eq!(
+        sql("crime books published after 2010"),
+        "SELECT title FROM books WHERE genre = 'crime' AND published_year >= 2011"
+    );
+}

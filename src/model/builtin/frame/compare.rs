@@ -205,11 +205,13 @@ impl Reader<'_> {
             .checked_sub(1)
             .and_then(|at| self.atoms.get(at))
             .is_some_and(|atom| atom.cues.contains(&Cue::In) || atom.low == "for" || atom.low == "during");
-        let year =
-            year_of(number).filter(|_| follows_in && column.as_ref().is_none_or(|column| !self.is_timely(column)));
-        if let Some(window) = year.and_then(Window::year) {
+        if let Some(window) = year_of(number).filter(|_| follows_in).and_then(Window::year) {
             self.at += 1;
-            return self.condition(What::During(window, None));
+            let dated = column.filter(|column| self.is_timely(column));
+            if let Some(dated) = &dated {
+                self.unshow(dated);
+            }
+            return self.condition(What::During(window, dated));
         }
         self.at += 1;
         // "4 or more students".

@@ -35,6 +35,18 @@ impl Reader<'_> {
         };
         // "How many French singers": the value comes first.
         let next = self.mention_at(ahead + 1);
+        // "How many active members".
+        let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| *at);
+        if mention.table_fit() < mention.column_fit()
+            && best.is_some_and(|at| self.schema.answers(at).is_some())
+            && let Some(table) = next.filter(|next| next.table_fit() > 0.0).cloned()
+        {
+            self.at += ahead + 2;
+            self.show(Item::Count(table.clone(), distinct));
+            self.entity(table);
+            self.condition(What::Flag(mention));
+            return true;
+        }
         if mention.table_fit() == 0.0 && mention.column_fit() == 0.0 {
             if next.is_some_and(|next| next.table_fit() > 0.0) {
                 let table = next.cloned().unwrap_or_default();

@@ -123,6 +123,19 @@ impl Planner<'_> {
                 self.place(at, &asked.words, false, move |expr| Condition::Average(expr, op, at));
             }
             What::During(window, column) => self.during(window, column.as_ref(), asked),
+            What::Flag(mention) => {
+                let Some(at) = self.column(mention) else { return };
+                let Some((yes, no)) = self.schema.answers(at) else {
+                    return self.doubt(format!("\"{}\" does not say yes or no", mention.text));
+                };
+                let word = if negated { no } else { yes };
+                let literal = match self.schema.holds(at) {
+                    Holds::Bool => Literal::Word(word),
+                    Holds::Number | Holds::NumberAsText => Literal::Number(if word == "1" { 1.0 } else { 0.0 }),
+                    _ => Literal::Text(word.to_owned()),
+                };
+                self.place(at, &asked.words, false, |expr| Condition::Compare(expr, Op::Eq, literal.clone()));
+            }
             What::Has(mention) => {
                 let Some(t) = self.table_of(mention) else { return };
                 if t == self.root {

@@ -38,6 +38,7 @@ impl Planner<'_> {
             let literal = |literal: &Literal| match literal {
                 Literal::Number(value) => crate::model::builtin::sql::number(*value),
                 Literal::Text(text) => text.clone(),
+                Literal::Word(word) => (*word).to_owned(),
             };
             let all = |all: &[Condition], word: &str| {
                 all.iter().map(|one| condition_said(one, said, table)).collect::<Vec<_>>().join(word)
