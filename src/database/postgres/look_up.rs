@@ -275,11 +275,11 @@ impl PostgresEngine {
         )
     }
 
-    /// Locks the tables and views of a statement, with the partitions of tables and the tables of views. The server must
-    /// not parse the statement here: it turns literals into values of composite types and arrays while it parses, and runs
-    /// the checks of domains in them.
-    ///
-    /// LOCK TABLE takes neither materialized views nor foreign tables, and wants the right to read all columns.
+    /// Locks the relations of a statement, so that nobody can exchange one. The server must not parse the statement itself
+    /// here: it turns literals into values of composite types and arrays while it parses, and runs the checks of domains in
+    /// them. So it parses a query that names the relations and nothing else, and does not run it. Unlike LOCK TABLE, this
+    /// takes relations of every kind and wants no right. PREPARE is sent as an SQL statement under a unique name, because
+    /// behind a pooler another client may use the same backend.
     async fn hold(
         &self,
         connection: &mut PgConnection,
@@ -289,8 +289,8 @@ impl PostgresEngine {
         const FOUND: &str =
             "SELECT DISTINCT format('%I.%I', n.nspname, c.relname) FROM unnest($1::text[], $2::text[]) u(s, n)
             JOIN pg_namespace n ON n.nspname = u.s JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = u.n
-            WHERE c.relkind IN ('r', 'p', 'v') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-              AND n.nspname NOT LIKE 'pg\\_%' AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1";
+            WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+              AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1";
         let own = |error| sql_error(error, None);
         let written = approved.names().reads.iter().filter_map(|(schema, name)| Some((schema.clone()?, name.clone())));
         let bare = checked.relations.iter().map(|(name, schema)| (schema.clone(), name.clone()));
@@ -298,8 +298,11 @@ impl PostgresEngine {
         let found = sqlx::query_scalar::<_, String>(FOUND).bind(schemas).bind(names).persistent(false);
         let found = found.fetch_all(&mut *connection).await.map_err(own)?;
         if !found.is_empty() {
-            let lock = format!("LOCK TABLE {} IN ACCESS SHARE MODE", found.join(", "));
-            connection.execute(AssertSqlSafe(lock)).await.map_err(own)?;
+            let name = format!("tudb_{}", uuid::Uuid::now_v7().simple());
+            let text = format!("PREPARE {name} AS SELECT FROM {}", found.join(", "));
+            connection.execute(sqlx::query(AssertSqlSafe(text)).persistent(false)).await.map_err(own)?;
+            let closed = sqlx::query(AssertSqlSafe(format!("DEALLOCATE {name}"))).persistent(false);
+            connection.execute(closed).await.map_err(own)?;
         }
         Ok(())
     }
