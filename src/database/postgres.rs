@@ -11,6 +11,7 @@ mod column_rules;
 mod connect;
 mod connect_error;
 mod endpoints;
+mod finding;
 mod look_up;
 mod lossy;
 mod password;

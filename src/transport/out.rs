@@ -145,8 +145,8 @@ pub(super) fn write_lines(output: impl Write, lines: &std::sync::mpsc::Receiver<
     }
 }
 
-/// An output that waits if it is full. A client may have made its end of a socket or terminal non-blocking, and with it
-/// ours: the flag belongs to both.
+/// An output that waits if it is full. A client may make its end of a socket or terminal non-blocking. Our end shares that
+/// flag, so writing fails instead of waiting.
 struct Patient<W>(W);
 
 impl<W: Write> Patient<W> {

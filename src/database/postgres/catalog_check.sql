@@ -6,7 +6,8 @@
 -- for; $12 and $13 schemas and names of types that are
 -- written with a schema; $10 whether foreign tables are refused; $11 the schemas of the caller's path, in order.
 --
--- A pair of $5 and $6 with a schema may also be a type.
+-- A pair of $5 and $6 with a schema may also be a type. Words in capitals that are no SQL stand for arrays that the
+-- program puts in.
 --
 -- Columns: kind of finding; schema and name of the chosen function; schema, name, identity, extension, volatility and
 -- language of the function that runs; whether that function takes internal values of the server; schema of the chosen
@@ -267,10 +268,9 @@ UNION ALL
 -- What depends on the path: values of these types, also inside arrays and in views; policies, whose functions may look up
 -- names; functions of users in expressions and conditions of indexes, which the planner runs.
 (SELECT 'shown by path', '', '', '', '', '', NULL, '', '', false, NULL, false, false
-  WHERE EXISTS (SELECT 1 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem
-      WHERE a.attrelid = ANY ((SELECT oids FROM reached)::oid[]) AND a.attnum > 0
-        AND coalesce(e.typname, t.typname) = ANY (ARRAY['regclass', 'regproc', 'regprocedure', 'regoper', 'regoperator',
-          'regtype', 'regconfig', 'regdictionary', 'regcollation']))
+  WHERE EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = ANY ((SELECT oids FROM reached)::oid[]) AND a.attnum > 0
+        AND a.atttypid = ANY (REG_TYPES))
+    -- The oids of these types.
     OR EXISTS (SELECT 1 FROM trees WHERE tree ~ ':\w*type (24|220[2-6]|3734|3769|4191) ')
     OR EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = ANY ((SELECT oids FROM reached)::oid[]) AND c.relrowsecurity)
     OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = ANY ((SELECT oids FROM reached)::oid[])

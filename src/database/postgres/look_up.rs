@@ -308,7 +308,7 @@ impl PostgresEngine {
     }
 
     /// Checks the statement again if another user can replace an object that it reads. Before that check the transaction
-    /// locks its tables and views, so that nobody can replace them. Afterwards `search_path` is the `path` of the result.
+    /// locks its relations, so that nobody can exchange them. Afterwards `search_path` is the `path` of the result.
     ///
     /// # Errors
     ///
@@ -326,10 +326,10 @@ impl PostgresEngine {
         }
         connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
         self.hold(connection, approved, checked).await?;
-        self.confirm_held(connection, opened, approved, checked).await
+        self.look_up_again(connection, opened, approved, checked).await
     }
 
-    /// As [`Self::confirm`], for a statement whose tables and views the transaction holds.
+    /// As [`Self::confirm`], for a statement whose relations the transaction holds.
     pub(super) async fn confirm_held(
         &self,
         connection: &mut PgConnection,
@@ -338,6 +338,17 @@ impl PostgresEngine {
         checked: &mut Checked,
     ) -> Result<(), DatabaseError> {
         connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
+        self.look_up_again(connection, opened, approved, checked).await
+    }
+
+    /// Compares the statement with a new look-up, which begins under [`OWN_PATH`].
+    async fn look_up_again(
+        &self,
+        connection: &mut PgConnection,
+        opened: &Opened,
+        approved: &ApprovedSql,
+        checked: &mut Checked,
+    ) -> Result<(), DatabaseError> {
         let now = self.look_up_for(connection, opened, approved, checked.refusal.take()).await?;
         let is_same =
             now.text.text() == checked.text.text() && now.path == checked.path && now.masked == checked.masked;

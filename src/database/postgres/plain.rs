@@ -11,7 +11,7 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use super::catalog::own;
-use super::catalog_check::{OPERATORS_OF_KEYWORDS, Vouched};
+use super::catalog_check::{OPERATORS_OF_KEYWORDS, REG_TYPES, Vouched};
 use super::lossy;
 use super::session::Opened;
 use crate::guard::Names;
@@ -76,10 +76,6 @@ SELECT v.is_plain, ARRAY(SELECT f.n FROM found f WHERE f.is_bare ORDER BY f.n),
   ARRAY(SELECT f.nspname::text FROM found f WHERE f.is_bare ORDER BY f.n), MARK,
   CASE WHEN v.is_plain THEN set_config('plan_cache_mode', coalesce($7, current_setting('plan_cache_mode')), true) END
 FROM verdict v";
-
-/// The types whose values are shown by the path, and their arrays.
-const REG_TYPES: &str = "ARRAY(SELECT unnest(ARRAY[t.oid, t.typarray]) FROM pg_type t WHERE t.typnamespace = 'pg_catalog'::regnamespace
-          AND t.typname = ANY ('{regclass,regproc,regprocedure,regoper,regoperator,regtype,regconfig,regdictionary,regcollation}'))";
 
 /// The text of the look-up, with a value that only this process knows. `mark` has no quote.
 pub(super) fn query(mark: &str) -> String {

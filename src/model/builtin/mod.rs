@@ -259,7 +259,7 @@ impl Engine<'_> {
         };
         let mut tables: Vec<String> = query.nodes.iter().map(|node| schema.table(node.table).name.clone()).collect();
         tables.dedup();
-        Verdict::Sure(Reading { read_as: plan.said.join("; "), sql, tables, assumptions: plan.assumptions, shape })
+        Verdict::Sure(Reading { read_as: plan.said, sql, tables, assumptions: plan.assumptions, shape })
     }
 
     /// Asks which of several columns some words mean.

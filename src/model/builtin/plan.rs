@@ -35,7 +35,8 @@ pub(super) struct Plan {
     pub assumptions: Vec<String>,
     /// Columns between which the question does not decide: its words, and the columns.
     pub open: Option<(String, Vec<At>)>,
-    pub said: Vec<String>,
+    /// How the question was read, in one sentence.
+    pub said: String,
     /// Questions with a measure, for one without: each with its label.
     pub measures: Vec<(String, String)>,
 }
@@ -59,7 +60,7 @@ impl<'a> Planner<'a> {
             doubts: frame.doubts.clone(),
             assumptions: Vec::new(),
             open: None,
-            said: Vec::new(),
+            said: String::new(),
             measures: Vec::new(),
         };
         Self { schema, graph, linker, frame, plan, root: 0, is_open_root: Cell::new(false), anchor: Cell::new(None) }
@@ -124,8 +125,8 @@ impl<'a> Planner<'a> {
             .fold(0.0, f32::max)
     }
 
-    /// The column that fits best for rows of `near`; `words` tell the role of a key.
-    fn best_column(&self, mention: &Mention, near: Option<usize>, _words: &[String]) -> Option<At> {
+    /// The column that fits best for rows of `near`.
+    fn best_column(&self, mention: &Mention, near: Option<usize>) -> Option<At> {
         let score = |(at, fit): &(At, f32)| {
             let distance = match near {
                 Some(near) => self.graph.distance(near, at.0).map_or(3.0, |far| far as f32),
@@ -142,7 +143,7 @@ impl<'a> Planner<'a> {
     /// As [`Self::best_column`], for the root. Records when two columns fit equally well.
     fn column(&mut self, mention: &Mention) -> Option<At> {
         let anchor = self.anchor.get().unwrap_or(self.root);
-        let best = self.best_column(mention, Some(anchor), &[])?;
+        let best = self.best_column(mention, Some(anchor))?;
         let fit = |at: At| {
             let fit = mention.columns.iter().find(|(of, _)| *of == at).map_or(0.0, |(_, fit)| *fit);
             fit - FAR * self.graph.distance(anchor, at.0).unwrap_or(3) as f32
@@ -253,7 +254,7 @@ impl<'a> Planner<'a> {
             all.iter().filter(|path| is_told(path)).cloned().collect()
         };
         let mut left = if told.is_empty() { all } else { told };
-        // A way that is the shortest over its own table in the middle.
+        // If every longer way passes the tables of a shorter one, the shorter ways are meant.
         let shortest = left.iter().map(Vec::len).min().unwrap_or(0);
         if left.iter().all(|path| {
             path.len() == shortest

@@ -1,6 +1,6 @@
 //! The snapshot as the engine uses it: what a column contains, and which columns stand for a row.
 //!
-//! Positions (`t`, `c`) come from the lexicon. A position out of range behaves like an empty table.
+//! Positions (`t`, `c`) come from the snapshot. A position out of range behaves like an empty table.
 
 use std::sync::LazyLock;
 

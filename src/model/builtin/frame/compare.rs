@@ -81,7 +81,7 @@ impl Reader<'_> {
 
     /// The column that was named right before.
     pub(super) fn column_before(&self) -> Option<Mention> {
-        let before = (1..=3).filter_map(|back| self.at.checked_sub(back).and_then(|at| self.atoms.get(at)));
+        let before = (1..=3).filter_map(|back| self.before(back));
         let mut before = before.skip_while(|atom| {
             atom.mention.is_none()
                 && atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Skip | Cue::Of | Cue::That))
@@ -201,9 +201,7 @@ impl Reader<'_> {
         let column = self.last.take().or_else(|| self.column_before());
         // "orders in 2014" is a time, unless the column holds years or was named for the number.
         let follows_in = self
-            .at
-            .checked_sub(1)
-            .and_then(|at| self.atoms.get(at))
+            .before(1)
             .is_some_and(|atom| atom.cues.contains(&Cue::In) || atom.low == "for" || atom.low == "during");
         if let Some(window) = year_of(number).filter(|_| follows_in).and_then(Window::year) {
             self.at += 1;

@@ -1,9 +1,9 @@
-//! Finds what no question means, and words without a part in the statement.
+//! Doubts about the plan: statements that no question can mean, and words without a part in the statement.
 
 use super::*;
 
 impl Planner<'_> {
-    /// Finds what no question means.
+    /// Records doubts about a statement that no question can mean.
     pub(super) fn judge(&mut self) {
         let query = &self.plan.query;
         let is_plain = |expr: &Expr| matches!(expr, Expr::Column(..) | Expr::Bucket(..));

@@ -148,7 +148,7 @@ impl Planner<'_> {
         Some(Expr::Measured(Box::new(branch), Box::new(Expr::Aggregate(Function::Sum, Box::new(inner(node))))))
     }
 
-    /// "best customers": by revenue, or by the number of rows of a table below.
+    /// Offers measures for a question without one ("best customers"): revenue, or the number of rows of a table below.
     pub(super) fn offer_measures(&mut self) {
         let Some((mention, limit)) = &self.frame.vague else { return };
         let (schema, graph, root) = (self.schema, self.graph, self.root);
@@ -238,7 +238,7 @@ fn merge(into: &mut Branch, from: &Branch) {
     into.conditions.extend(from.conditions.iter().map(|condition| moved(condition, &places)));
 }
 
-/// A condition on the same columns at other places.
+/// Returns the condition for tables at other positions: `places` has the new position of each old one.
 fn moved(condition: &Condition, places: &[usize]) -> Condition {
     let expr = |expr: &Expr| match expr {
         Expr::Column(node, at) => Expr::Column(places.get(*node).copied().unwrap_or(*node), *at),

@@ -28,7 +28,7 @@ impl Planner<'_> {
                         .iter()
                         .filter_map(|item| match item {
                             Item::Entity(mention) => self.table_of(mention),
-                            Item::Attribute(mention) => self.best_column(mention, first, &[]).map(|at| at.0),
+                            Item::Attribute(mention) => self.best_column(mention, first).map(|at| at.0),
                             _ => None,
                         })
                         .collect();
@@ -37,7 +37,7 @@ impl Planner<'_> {
                 }
                 Item::Aggregate(_, mention) => {
                     // The rows that are aggregated are those of the column.
-                    return self.best_column(mention, first, &[]).map(|at| at.0);
+                    return self.best_column(mention, first).map(|at| at.0);
                 }
                 Item::Attribute(mention) | Item::Count(mention, _) => wanted.push(mention),
                 Item::Revenue(_) => return measures::sales(self.schema).first().copied(),
@@ -79,7 +79,7 @@ impl Planner<'_> {
             self.is_open_root.set(true);
         }
         let shown: Vec<usize> =
-            wanted.iter().filter_map(|mention| self.best_column(mention, Some(best), &[])).map(|at| at.0).collect();
+            wanted.iter().filter_map(|mention| self.best_column(mention, Some(best))).map(|at| at.0).collect();
         let entities = frame.items.iter().filter_map(|item| match item {
             Item::Entity(mention) => self.table_of(mention),
             _ => None,
@@ -135,7 +135,7 @@ impl Planner<'_> {
         let [mention] = self.frame.groups.as_slice() else { return None };
         let counted = self.frame.items.iter().find_map(|item| match item {
             Item::Count(counted, _) => self.table_of(counted),
-            Item::Aggregate(_, measure) => self.best_column(measure, None, &[]).map(|at| at.0),
+            Item::Aggregate(_, measure) => self.best_column(measure, None).map(|at| at.0),
             _ => None,
         });
         let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit() - 0.05;

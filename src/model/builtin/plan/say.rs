@@ -89,6 +89,6 @@ impl Planner<'_> {
         if let Some(limit) = query.limit {
             text.push_str(&if limit == 1 { "; the first".to_owned() } else { format!("; the first {limit}") });
         }
-        self.plan.said = vec![text];
+        self.plan.said = text;
     }
 }

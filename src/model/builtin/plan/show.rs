@@ -27,9 +27,7 @@ impl Planner<'_> {
             }
         }
         let shows_entity = frame.items.iter().any(|item| match item {
-            Item::Attribute(mention) => {
-                self.best_column(mention, Some(self.root), &[]).is_some_and(|at| at.0 == self.root)
-            }
+            Item::Attribute(mention) => self.best_column(mention, Some(self.root)).is_some_and(|at| at.0 == self.root),
             Item::Entity(mention) => self.table_of(mention) == Some(self.root),
             _ => false,
         });
@@ -49,7 +47,7 @@ impl Planner<'_> {
                         if frame.groups.contains(mention) {
                             continue;
                         }
-                        match self.shown_column(at) {
+                        match self.above(at, &[]) {
                             Some(expr) => columns.push((expr, None)),
                             None => self.doubt(format!("\"{}\" is not one for each row", mention.text)),
                         }
@@ -119,11 +117,6 @@ impl Planner<'_> {
             is_new
         });
         self.plan.query.columns = columns;
-    }
-
-    /// The column itself; for a key to another table whose name the question uses, the names there.
-    pub(super) fn shown_column(&mut self, at: At) -> Option<Expr> {
-        self.above(at, &[])
     }
 
     pub(super) fn group(&mut self, mention: &Mention, columns: &mut Vec<(Expr, Option<String>)>) {
@@ -205,7 +198,7 @@ impl Planner<'_> {
                     .items
                     .iter()
                     .filter_map(|item| match item {
-                        Item::Attribute(mention) => self.best_column(mention, Some(t), &[]),
+                        Item::Attribute(mention) => self.best_column(mention, Some(t)),
                         _ => None,
                     })
                     .map(|at| Expr::Column(0, at))
