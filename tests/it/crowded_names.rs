@@ -81,8 +81,10 @@ fn shop(postgres: &Postgres, name: &str) -> String {
     database
 }
 
+/// The rows of each honest statement, or the whole reply if it has none.
 fn answers(server: &mut Server) -> Vec<Value> {
-    HONEST.iter().map(|sql| server.call("run_sql", json!({"sql": sql}))["rows"].clone()).collect()
+    let rows = |reply: Value| if reply["rows"].is_array() { reply["rows"].clone() } else { reply };
+    HONEST.iter().map(|sql| rows(server.call("run_sql", json!({"sql": sql})))).collect()
 }
 
 #[test]
@@ -427,8 +429,7 @@ fn definitions_of_any_size_refuse_nobodys_statement() {
             let (_home, mut server) = serve(postgres, &database, "");
             others_are_read(&mut server, objects);
             for ((sql, expected), rows) in HONEST.iter().zip(&expected).zip(answers(&mut server)) {
-                let reply = server.call("run_sql", json!({"sql": sql}));
-                assert_eq!(rows, *expected, "{objects}: {sql}: {reply}");
+                assert_eq!(rows, *expected, "{objects}: {sql}");
             }
         }
     }

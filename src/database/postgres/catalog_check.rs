@@ -242,6 +242,8 @@ pub(super) async fn vouch(
         let row = rows.try_next().await.map_err(|error| unread(sql_error(error, None), schemas))?;
         let Some(row) = row else { break };
         if findings.len() >= MAX_FINDINGS {
+            // Read to the end. An error that comes later, such as the timeout, would else be that of the next statement.
+            while let Ok(Some(_)) = rows.try_next().await {}
             return Err(too_much(schemas));
         }
         let text = |at: usize| lossy::text(&row, at).map_err(DatabaseError::Connection);

@@ -226,10 +226,10 @@ WITH RECURSIVE
           a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn]::oid[])
         UNION ALL SELECT o.oprcode FROM pg_operator o WHERE o.oid = a.aggsortop) f(oid)
       WHERE c.oid >= 16384 AND f.oid <> 0),
-  -- Whether functions of several owners have a name. Once for each name: a user can give one name to many functions.
-  owners AS MATERIALIZED (SELECT x.proname, x.pronamespace, min(x.proowner) <> max(x.proowner) AS is_shared FROM pg_proc x
+  -- Names that functions of several owners have. Computed once for each name: a user can give one name to many functions.
+  shared AS MATERIALIZED (SELECT x.proname, x.pronamespace FROM pg_proc x
     WHERE (x.proname, x.pronamespace) IN (SELECT q.proname, q.pronamespace FROM run r JOIN pg_proc q ON q.oid = r.chosen)
-    GROUP BY 1, 2)
+    GROUP BY 1, 2 HAVING min(x.proowner) <> max(x.proowner))
 SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'information_schema') THEN 'user in ' ELSE '' END
       || qn.nspname, q.proname::text,
     CASE WHEN p.oid >= 16384 AND n.nspname IN ('pg_catalog', 'information_schema') THEN 'user in ' ELSE '' END
@@ -244,7 +244,7 @@ SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'inform
     NOT r.of_aggregate AND (p.proargtypes::oid[] && ARRAY['internal'::regtype::oid, 'cstring'::regtype::oid]
       OR p.prorettype IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype, 'cstring'::regtype)),
     (SELECT o.nspname::text FROM pg_namespace o WHERE o.oid = r.place),
-    (SELECT w.is_shared FROM owners w WHERE w.proname = q.proname AND w.pronamespace = q.pronamespace),
+    (q.proname, q.pronamespace) IN (SELECT w.proname, w.pronamespace FROM shared w),
     -- True if a user made the chosen function, rather than the server or an extension.
     q.oid >= 16384 AND NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.classid = 'pg_proc'::regclass AND x.objid = q.oid
       AND x.deptype = 'e' AND q.proowner IN (SELECT oid FROM pg_roles WHERE rolsuper))
