@@ -307,6 +307,8 @@ impl PostgresEngine {
             // A standby cancelled the statement because it had to apply a change to the same data. At isolation level
             // READ COMMITTED there is no other cause.
             "40001" => true,
+            // The lock of the look-up and another session's locks waited for each other.
+            "40P01" => true,
             // A named statement is missing, exists already or is another one: an undetected pooler shares backends.
             "26000" | "42P05" | "08P01" if !self.is_direct() => {
                 self.pooled.store(true, Ordering::Relaxed);

@@ -9,6 +9,7 @@
 mod classify;
 pub mod columns;
 pub(crate) mod extensions;
+pub(crate) mod forms;
 pub(crate) mod functions;
 mod lexer;
 mod parameters;

@@ -14,7 +14,9 @@ mod command_line;
 mod connecting;
 mod context;
 mod crowded_names;
+
 mod documents;
+mod domains;
 mod door;
 mod elicitation;
 mod eval;

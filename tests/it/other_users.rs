@@ -176,11 +176,11 @@ fn no_object_of_a_user_runs_for_a_name_in_tudbs_own_statements() {
 /// A function that would do harm, with operators and aggregates of it over built-in types. Its owner may create objects
 /// in the schema of the tables.
 const HOSTILE: &str = "
-CREATE FUNCTION harm(text, int) RETURNS bool LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HARM DONE'; RETURN true; END$$;
-CREATE FUNCTION harm(int, text) RETURNS bool LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HARM DONE'; RETURN true; END$$;
-CREATE FUNCTION harm(varchar, varchar) RETURNS bool LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HARM DONE'; RETURN true; END$$;
-CREATE FUNCTION harm(numeric, text) RETURNS numeric LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HARM DONE'; RETURN 1; END$$;
-CREATE FUNCTION harm(bigint, text) RETURNS bigint LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HARM DONE'; RETURN 1; END$$;
+CREATE FUNCTION harm(text, int) RETURNS bool LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HOSTILE RAN'; RETURN true; END$$;
+CREATE FUNCTION harm(int, text) RETURNS bool LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HOSTILE RAN'; RETURN true; END$$;
+CREATE FUNCTION harm(varchar, varchar) RETURNS bool LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HOSTILE RAN'; RETURN true; END$$;
+CREATE FUNCTION harm(numeric, text) RETURNS numeric LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HOSTILE RAN'; RETURN 1; END$$;
+CREATE FUNCTION harm(bigint, text) RETURNS bigint LANGUAGE plpgsql STABLE AS $$BEGIN RAISE LOG 'HOSTILE RAN'; RETURN 1; END$$;
 CREATE OPERATOR = (LEFTARG = text, RIGHTARG = int, FUNCTION = harm);
 CREATE OPERATOR < (LEFTARG = int, RIGHTARG = text, FUNCTION = harm);
 CREATE OPERATOR ~~ (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = harm);
@@ -237,7 +237,7 @@ fn a_user_of_the_database_cannot_refuse_everybodys_statements() {
         }
         let reply = server.call("run_sql", json!({"sql": "SELECT id, nme FROM customers WHERE id < 9"}));
         assert_eq!(reply["error"]["position"], 12, "{reply}");
-        assert!(!postgres.log().get(log.len()..).unwrap().contains("HARM DONE"));
+        assert!(!postgres.log().get(log.len()..).unwrap().contains("HOSTILE RAN"));
         // The owner's function can make a type sortable that is not.
         postgres.script(&database, SORTED);
         let reply = server.call("run_sql", json!({"sql": "SELECT DISTINCT to_json(id) FROM customers"}));

@@ -20,6 +20,7 @@ use super::lossy::{self, Lossy};
 use super::sql_error;
 use crate::database::DatabaseError;
 use crate::guard::Names;
+use crate::guard::forms::Forms;
 
 /// The SQL of the look-up. Comments in the file document its parameters and columns.
 const REACHED: &str = include_str!("catalog_check.sql");
@@ -180,7 +181,7 @@ impl From<DatabaseError> for Refusal {
 }
 
 /// Refuses a statement that could reach code that nobody vouches for. `schemas` are the schemas of the caller's path,
-/// in order. `has_texts` is true if the statement may contain string literals. If `keep_plan` is true, the look-up is a named prepared statement, which does not work behind a pooler in
+/// in order. If `keep_plan` is true, the look-up is a named prepared statement, which does not work behind a pooler in
 /// transaction mode.
 ///
 /// # Errors
@@ -193,7 +194,7 @@ pub(super) async fn vouch(
     schemas: &[String],
     vouched: &Vouched,
     keep_plan: bool,
-    has_texts: bool,
+    forms: &Forms,
 ) -> Result<Harmless, Refusal> {
     let mut shadowed = BTreeSet::new();
     if *names == Names::default() {
@@ -232,6 +233,8 @@ pub(super) async fn vouch(
         .bind(schemas)
         .bind(type_schemas)
         .bind(types)
+        .bind(&forms.columns)
+        .bind(&forms.called)
         .persistent(keep_plan);
     let mut rows = rows.fetch(connection);
     let mut findings = Vec::new();
@@ -276,7 +279,8 @@ pub(super) async fn vouch(
         });
     }
     drop(rows);
-    findings.retain(|finding| has_texts || finding.what != Reach::DomainOfColumn);
+    let functions: Vec<Finding> = findings.extract_if(.., |finding| finding.what == Reach::Forms).collect();
+    findings.retain(|finding| can_form(finding.what, forms, functions.first(), &names.operators));
     let before = findings.len();
     let mark = findings.iter().find(|finding| finding.what == Reach::Mark && finding.identity == vouched.mark);
     let of_mark = |flag: &dyn Fn(&Finding) -> bool| mark.is_some_and(flag);
@@ -370,6 +374,34 @@ pub(super) async fn vouch(
     // with another result.
     refusal.schemas = schemas.iter().filter(|schema| !chosen.contains(*schema)).cloned().collect();
     Err(refusal)
+}
+
+/// True unless the finding is a domain of a column, and the statement cannot make values of that domain. `functions` is the
+/// finding [`Reach::Forms`].
+fn can_form(what: Reach, forms: &Forms, functions: Option<&Finding>, operators: &[String]) -> bool {
+    let has = |flag: &dyn Fn(&Finding) -> bool| forms.called.is_none() || functions.is_some_and(flag);
+    let has_several = has(&|of| of.takes_internals);
+    let fills_rows = has(&|of| of.is_users) || operators.iter().any(|name| name == "#=");
+    match what {
+        Reach::DomainOfColumn => {
+            let arrays = forms.arrays.saturating_add(usize::from(has(&|of| of.is_shared)));
+            arrays > 0 && (forms.structured || forms.unifies || has_several)
+                || arrays > 1
+                || forms.literals && has_several
+                || forms.rows && (forms.structured || fills_rows)
+        }
+        Reach::DomainInside => {
+            // These operators have an array or a range on one side and an element on the other.
+            let has_operator = operators.iter().any(|name| matches!(name.as_str(), "||" | "@>" | "<@"));
+            forms.structured
+                || forms.unifies
+                || forms.arrays > 0
+                || has_several
+                || fills_rows
+                || forms.literals && has_operator
+        }
+        _ => true,
+    }
 }
 
 /// The schemas in which the bare names of a statement are found.

@@ -4,7 +4,8 @@
 -- $1 functions by bare name; $2 and $9 schemas and names of functions that are written with a schema; $3 names after a
 -- dot; $4 operators; $5 and $6 schemas (or NULL) and names of relations; $7 types; $8 operators that keywords stand
 -- for; $12 and $13 schemas and names of types that are
--- written with a schema; $10 whether foreign tables are refused; $11 the schemas of the caller's path, in order.
+-- written with a schema; $10 whether foreign tables are refused; $11 the schemas of the caller's path, in order; $14
+-- columns that the statement uses, NULL for all; $15 names of all functions that it calls, with and without a schema.
 --
 -- A pair of $5 and $6 with a schema may also be a type. Words in capitals that are no SQL stand for arrays that the
 -- program puts in.
@@ -68,19 +69,24 @@ WITH RECURSIVE
       WHERE o.oprname = ANY ($4) AND o.oprresult >= 16384 AND o.oprnamespace IN (SELECT oid FROM path)
     UNION
     SELECT x.class, x.oid FROM reach r, LATERAL (
-      -- A view reaches its relations and the types in its tree, except the types of columns that it only reads.
+      -- A view reaches its relations, and the types of its tree that it makes values of: not those of values that it only
+      -- reads, chooses among, or collects.
       SELECT t.class, t.oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid, LATERAL (
           SELECT 'c' AS class, m[1]::oid AS oid FROM regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m
-          UNION ALL SELECT 'm', t.oid FROM regexp_matches(w.ev_action::text,
-              ':(?!vartype |\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m
+          UNION ALL SELECT 'm', t.oid FROM regexp_matches(w.ev_action::text, ':(?!vartype |casetype |coalescetype '
+              '|minmaxtype |array_typeid |element_typeid |typeId |\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m
             -- The oid of a type, or of an aggregate, which stands for its state types.
             JOIN pg_type t ON t.oid = ANY (coalesce((SELECT ARRAY[g.aggtranstype, g.aggmtranstype] FROM pg_aggregate g
               WHERE g.aggfnoid = m[1]::oid), ARRAY[m[1]::oid])) WHERE t.oid >= 16384
-          UNION ALL SELECT 'm', t.oid FROM regexp_matches(w.ev_action::text, '\(o ([\d ]+)\)', 'g') m,
-            unnest(string_to_array(m[1], ' ')) n JOIN pg_type t ON t.oid = n::oid WHERE t.oid >= 16384) t
+          -- Lists of types. Only XMLTABLE and JSON_TABLE make values of those of `coltypes`.
+          UNION ALL SELECT 'm', t.oid FROM regexp_matches(w.ev_action::text, ':(\w+) \(o ([\d ]+)\)', 'g') m,
+            unnest(string_to_array(m[2], ' ')) n JOIN pg_type t ON t.oid = n::oid WHERE t.oid >= 16384
+              AND m[1] NOT IN ('ctecoltypes', 'colTypes', 'aggargtypes')
+              AND (m[1] <> 'coltypes' OR w.ev_action::text ~ '{TABLEFUNC ')) t
         WHERE r.class = 'c' AND c.oid = r.oid AND c.relkind = 'v'
           AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      UNION ALL SELECT CASE WHEN r.oid = ANY (ARRAY(SELECT oid FROM named)) THEN 'l' ELSE 'v' END, a.atttypid
+      UNION ALL SELECT CASE WHEN r.oid = ANY (ARRAY(SELECT oid FROM named)) AND ($14::text[] IS NULL OR a.attname = ANY ($14))
+          THEN 'l' ELSE 'v' END, a.atttypid
         FROM pg_attribute a WHERE r.class = 'c' AND a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
       UNION ALL SELECT 'v', c.reltype FROM pg_class c WHERE r.class = 'c' AND c.oid = r.oid AND c.reltype >= 16384
       -- A type reaches its parts, and the types in the checks of a domain.
@@ -276,17 +282,30 @@ UNION ALL
     OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = ANY ((SELECT oids FROM reached)::oid[])
         AND concat(i.indexprs::text, i.indpred::text) ~ ':(funcid|opfuncid) \d{5,}'))
 UNION ALL
--- The server runs the checks of a domain when it makes a value of it.
-SELECT CASE WHEN t.oid = ANY ((SELECT oids FROM named_types)::oid[]) THEN 'domain' ELSE 'domain of a column' END,
+-- The server runs the checks of a domain when it makes a value of it. A domain is in a column alone, or inside an array, a
+-- row or a range of a column.
+SELECT CASE WHEN t.oid = ANY ((SELECT oids FROM named_types)::oid[]) THEN 'domain'
+      WHEN EXISTS (SELECT 1 FROM pg_type h WHERE h.oid = ANY ((SELECT oids FROM made)::oid[]) AND (
+        h.typelem = t.oid OR h.typtype = 'c' AND EXISTS (
+          SELECT 1 FROM pg_attribute a WHERE a.attrelid = h.typrelid AND a.attnum > 0 AND a.atttypid = t.oid)
+        OR EXISTS (SELECT 1 FROM pg_range g WHERE g.rngtypid = h.oid AND g.rngsubtype = t.oid))) THEN 'domain inside'
+      ELSE 'domain of a column' END,
     n.nspname::text, t.typname::text, n.nspname::text, t.typname::text, n.nspname || '.' || t.typname, NULL, '', '', false, NULL,
     false, true
   FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
   WHERE t.oid = ANY ((SELECT oids FROM made)::oid[]) AND t.typtype = 'd'
     AND (t.typowner <> ALL (TRUSTED) OR n.nspowner <> ALL (TRUSTED)) AND n.nspname <> 'information_schema'
-    AND (t.oid = ANY ((SELECT oids FROM named_types)::oid[]) OR EXISTS (SELECT 1 FROM pg_type h
-      WHERE h.oid = ANY ((SELECT oids FROM made)::oid[]) AND (h.typelem = t.oid OR h.typtype = 'c' AND EXISTS (
-          SELECT 1 FROM pg_attribute a WHERE a.attrelid = h.typrelid AND a.attnum > 0 AND a.atttypid = t.oid)
-        OR EXISTS (SELECT 1 FROM pg_range g WHERE g.rngtypid = h.oid AND g.rngsubtype = t.oid))))
+UNION ALL
+-- What the called functions can form of their arguments: whether one has several polymorphic arguments, returns an array of
+-- a polymorphic one, or fills a row from JSON or from a value of an extension.
+(SELECT 'forms', '', '', '', '', '', NULL, '', '', bool_or(f.several), NULL, bool_or(f.array_of), bool_or(f.fills)
+  FROM (SELECT count(*) FILTER (WHERE t.typtype = 'p') > 1 AS several,
+        p.prorettype IN ('anyarray'::regtype, 'anycompatiblearray'::regtype, 'anyrange'::regtype) AS array_of,
+        bool_or(t.typtype = 'p') AND bool_or(t.oid >= 16384 OR t.oid IN ('json'::regtype, 'jsonb'::regtype)) AS fills
+      FROM (SELECT a.oid FROM asked a UNION SELECT p.oid FROM pg_proc p WHERE p.proname = ANY ($15)
+          AND p.pronamespace = 'pg_catalog'::regnamespace) a
+        JOIN pg_proc p ON p.oid = a.oid, unnest(p.proargtypes) u(oid) JOIN pg_type t ON t.oid = u.oid
+      WHERE t.typname <> 'any' GROUP BY p.oid) f HAVING count(*) > 0)
 UNION ALL
 SELECT 'crowded', n.nspname::text, '', n.nspname::text, '', 'schema ' || quote_ident(n.nspname), NULL, 'v', '', true,
     n.nspname::text, false, true

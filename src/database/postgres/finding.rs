@@ -38,9 +38,15 @@ pub(super) enum Reach {
     /// A domain that the statement can make values of, and whose owner is not in `TRUSTED`. The owner can add a check at any
     /// time, and the server runs it when it makes a value.
     Domain,
-    /// Such a domain inside an array or a composite type of a column. A literal beside the column becomes a value of it.
+    /// Such a domain as the type of a column. [`Forms`](crate::guard::forms::Forms) tells whether the statement can make
+    /// values of it.
     #[serde(rename = "domain of a column")]
     DomainOfColumn,
+    /// Such a domain inside an array, a row or a range of a column.
+    #[serde(rename = "domain inside")]
+    DomainInside,
+    /// What the functions of the statement can form of their arguments.
+    Forms,
     /// A schema with too many operators or functions to check, or a domain whose check is too long.
     Crowded,
     /// The schema of a relation that the statement writes without a schema.
@@ -63,14 +69,17 @@ pub(super) struct Finding {
     pub(super) extension: Option<String>,
     pub(super) volatility: String,
     pub(super) language: String,
-    /// In the row of [`Reach::Mark`], whether somebody who is not trusted can create objects in a schema of the path.
+    /// In the row of [`Reach::Mark`], whether somebody who is not trusted can create objects in a schema of the path. In
+    /// that of [`Reach::Forms`], whether a function has several polymorphic arguments.
     pub(super) takes_internals: bool,
     /// Schema of the chosen operator, or the crowded schema. `None` for other findings.
     pub(super) operator_schema: Option<String>,
     /// True if functions of several owners have the chosen name. In the row of [`Reach::Mark`], whether somebody who is not
-    /// trusted can create objects in a schema of a function that the statement writes with its schema.
+    /// trusted can create objects in a schema of a function that the statement writes with its schema. In that of
+    /// [`Reach::Forms`], whether a function returns an array of its arguments.
     pub(super) is_shared: bool,
-    /// True if a user made the chosen object. In the row of [`Reach::Mark`], the value of [`REPLACEABLE`].
+    /// True if a user made the chosen object. In the row of [`Reach::Mark`], the value of [`REPLACEABLE`]. In that of
+    /// [`Reach::Forms`], whether a function fills rows.
     pub(super) is_users: bool,
 }
 
@@ -90,7 +99,7 @@ impl Finding {
             matches!(self.schema.as_str(), "pg_catalog" | "information_schema") || self.schema.starts_with("pg_toast");
         let extension = self.extension.as_deref();
         let harmless = match self.what {
-            Reach::ForeignTable | Reach::Crowded | Reach::Found | Reach::ShownByPath => false,
+            Reach::ForeignTable | Reach::Crowded | Reach::Found | Reach::ShownByPath | Reach::Forms => false,
             // The check does not find out which columns a view selects.
             Reach::RelationInside if relations::has_closed_columns(&self.schema, &self.name) => false,
             Reach::Relation | Reach::RelationInside => {
@@ -99,7 +108,7 @@ impl Finding {
             // Only a superuser can create a base type. The input function of an extension's base type belongs to the
             // extension.
             Reach::Type => extension.is_some(),
-            Reach::Lookalike | Reach::Domain | Reach::DomainOfColumn => self.is_allowed(allowed),
+            Reach::Lookalike | Reach::Domain | Reach::DomainOfColumn | Reach::DomainInside => self.is_allowed(allowed),
             // Functions of operators inside views, domains and other expression trees. When such a tree was created,
             // the server fixed which operators it uses. Functions of built-in operators only compute.
             Reach::OperatorInside if system => self.volatility != "v",
@@ -133,7 +142,7 @@ impl Finding {
                 Reach::Crowded => "has more operators, functions of a name, or conditions than are looked through",
                 Reach::ForeignTable => "is on another server, and the source's allow_foreign_tables is false",
                 Reach::Relation | Reach::RelationInside => "can show secrets, other sessions or files of the server",
-                Reach::Domain | Reach::DomainOfColumn => {
+                Reach::Domain | Reach::DomainOfColumn | Reach::DomainInside => {
                     "is a domain whose owner can change its checks at any time, and that owner is neither a superuser nor the owner of \
                      the database"
                 }

@@ -11,6 +11,7 @@ use super::statement::shadowed;
 use super::{OWN_PATH, PostgresEngine, SearchPath, catalog_check, column_rules, path_of, plain, sql_error, under_path};
 use crate::database::DatabaseError;
 use crate::dialect::Dialect;
+use crate::guard::forms::Forms;
 use crate::guard::{ApprovedSql, Names, QualifiedSql, Rejection, columns};
 use crate::quoting;
 
@@ -209,8 +210,8 @@ impl PostgresEngine {
         let keep_plan = !self.is_pooled();
         let vouch = match refusal {
             None => {
-                let has_texts = approved.text().contains(['\'', '$']);
-                catalog_check::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan, has_texts).await
+                let forms = Forms::of(approved);
+                catalog_check::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan, &forms).await
             }
             Some(refusal) => Err(refusal),
         };
@@ -410,8 +411,8 @@ impl PostgresEngine {
             names.unknown.push((Some(schema.clone()), function.clone()));
         }
         let vouched = &self.settings.vouched;
-        let has_texts = approved.text().contains(['\'', '$']);
-        match catalog_check::vouch(connection, &names, &left, vouched, !self.is_pooled(), has_texts).await {
+        let forms = Forms::of(approved);
+        match catalog_check::vouch(connection, &names, &left, vouched, !self.is_pooled(), &forms).await {
             Ok(harmless) => {
                 let mut functions = functions;
                 functions.extend(as_built_in(harmless.shadowed));

@@ -363,9 +363,13 @@ impl PostgresSession<'_> {
 
 /// True if the error may come from a table that changed after its shape was remembered.
 fn is_about_shape(error: &DatabaseError) -> bool {
-    let DatabaseError::Sql { sqlstate: Some(sqlstate), .. } = error else {
+    let DatabaseError::Sql { sqlstate: Some(sqlstate), message, .. } = error else {
         return matches!(error, DatabaseError::Changing);
     };
+    // The server's words (XX000) for an object that another session dropped while the statement was parsed.
+    if message.contains("cache lookup failed") {
+        return true;
+    }
     // feature_not_supported ("cached plan must not change result type"), undefined_column, invalid_column_reference
     // (too many column aliases), datatype_mismatch, cannot_coerce, undefined_table and invalid_schema_name (the text names
     // the schema in which a table was found), undefined_function, undefined_object.

@@ -1,0 +1,201 @@
+//! What values a statement can form besides those that it reads. PostgreSQL turns a literal, or an array of another type,
+//! into a value of a type that a neighbour has. If that is a domain, its checks run with the rights of TUDB. Pure.
+//!
+//! The rules of conversion, as PostgreSQL 15 and 18 follow them (`select_common_type` in `parse_coerce.c`):
+//! - Beside a column of a domain, a literal becomes a value of the domain's base type. No check runs.
+//! - Beside an array or a row, a literal becomes an array or a row of the same type, domains included.
+//! - CASE, COALESCE, UNION and the like convert arrays to the type of the first of them.
+//! - A function of polymorphic arguments converts a literal to the type of the other arguments, also to a domain.
+
+use super::columns::ColumnUses;
+use super::lexer::{Kind, Lexeme, lexemes};
+use super::{ApprovedSql, Names};
+use crate::dialect::Dialect;
+
+/// Clauses that give several values one type.
+const UNIFYING: [&str; 8] = ["case", "coalesce", "except", "greatest", "intersect", "least", "union", "values"];
+
+/// See the module. Where the text cannot be read with certainty, everything is true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Forms {
+    /// The statement has a string literal or NULL, whose type its surroundings decide.
+    pub(crate) literals: bool,
+    /// A string literal can be the text of an array, a row or a range.
+    pub(crate) structured: bool,
+    /// A clause of [`UNIFYING`].
+    pub(crate) unifies: bool,
+    /// How often the keyword ARRAY occurs. It makes arrays, and gives its elements one type.
+    pub(crate) arrays: usize,
+    /// The whole row of a table is a value.
+    pub(crate) rows: bool,
+    /// Columns that the statement uses by their names, sorted. `None` if it may use every column.
+    pub(crate) columns: Option<Vec<String>>,
+    /// Names before a parenthesis, without their schemas, in lower case unless quoted. `None` if not known.
+    pub(crate) called: Option<Vec<String>>,
+}
+
+impl Forms {
+    pub(crate) fn of(approved: &ApprovedSql) -> Self {
+        let text = approved.text();
+        let rows = has_rows(approved.names());
+        let columns = if rows { None } else { approved.names().uses.as_ref().and_then(columns) };
+        let Some(lexemes) = lexemes(text, Dialect::Postgresql) else {
+            return Forms {
+                literals: true,
+                structured: true,
+                unifies: true,
+                arrays: usize::MAX,
+                rows,
+                columns,
+                called: None,
+            };
+        };
+        let count = |known: &[&str]| {
+            let words = lexemes.iter().filter(|lexeme| lexeme.kind == Kind::Word);
+            let words = words.map(|lexeme| text.get(lexeme.range.clone()).unwrap_or_default());
+            words.filter(|word| known.iter().any(|known| word.eq_ignore_ascii_case(known))).count()
+        };
+        let strings: Vec<&Lexeme> =
+            lexemes.iter().filter(|lexeme| matches!(lexeme.kind, Kind::String | Kind::Unreadable)).collect();
+        Forms {
+            literals: !strings.is_empty() || count(&["null"]) > 0,
+            structured: strings.iter().any(|lexeme| is_structured(text.get(lexeme.range.clone()).unwrap_or("{"))),
+            unifies: count(&UNIFYING) > 0,
+            arrays: count(&["array"]),
+            rows,
+            columns,
+            called: called(text, &lexemes),
+        }
+    }
+}
+
+/// See [`Forms::called`].
+fn called(text: &str, lexemes: &[Lexeme]) -> Option<Vec<String>> {
+    let mut called = Vec::new();
+    let mut before: Option<&Lexeme> = None;
+    for lexeme in lexemes.iter().filter(|lexeme| lexeme.kind != Kind::Comment) {
+        if let (Kind::Mark(b'('), Some(name)) = (lexeme.kind, before) {
+            let written = text.get(name.range.clone())?;
+            match name.kind {
+                Kind::Word => called.push(written.to_lowercase()),
+                Kind::Quoted => called.push(written.trim_matches('"').replace("\"\"", "\"")),
+                Kind::Unreadable => return None,
+                _ => {}
+            }
+        }
+        before = Some(lexeme);
+    }
+    called.sort();
+    called.dedup();
+    Some(called)
+}
+
+/// True if a string literal, as written, can begin with `{`, `[` or `(` after blanks. Otherwise PostgreSQL reads no
+/// element from it (`array_in`, `record_in`, `range_parse`).
+fn is_structured(written: &str) -> bool {
+    let Some(first) = written.find(['\'', '$']) else { return true };
+    let (prefix, rest) = written.split_at(first);
+    let content = match rest.strip_prefix('$') {
+        Some(tagged) => tagged.split_once('$').map_or("{", |(_, content)| content),
+        None => rest.get(1..).unwrap_or_default(),
+    };
+    let has_escapes = !prefix.is_empty();
+    content.trim_start().starts_with(['{', '[', '(']) || has_escapes && content.trim_start().starts_with('\\')
+        // The character of escapes of `U&'..'` is free.
+        || prefix.contains('&')
+}
+
+/// True if the statement may use a whole row as a value: by the name of its table, or as `t.*` outside of a select list.
+fn has_rows(names: &Names) -> bool {
+    let Some(uses) = &names.uses else { return true };
+    let is_table = |name: &str| uses.tables.iter().any(|table| table.known_as == name || table.table == name);
+    let named = uses.uses.iter().chain(uses.plain.iter().map(|item| &item.name));
+    let mut columns = named.map(|name| &name.column).chain(&uses.unread);
+    columns.any(|name| is_table(name)) || uses.expands || uses.wildcards.iter().any(|wildcard| wildcard.from.is_none())
+}
+
+/// The names of all columns that are used. `None` if there is a wildcard, or a table's columns have other names.
+fn columns(uses: &ColumnUses) -> Option<Vec<String>> {
+    if uses.renames || !uses.wildcards.is_empty() {
+        return None;
+    }
+    let named = uses.uses.iter().chain(uses.plain.iter().map(|item| &item.name));
+    let mut columns: Vec<String> = named.map(|name| name.column.clone()).chain(uses.unread.iter().cloned()).collect();
+    columns.sort();
+    columns.dedup();
+    Some(columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::approve;
+    use crate::limits::Limits;
+
+    fn forms(sql: &str) -> Forms {
+        Forms::of(&approve(sql, Dialect::Postgresql, &Limits::default()).unwrap())
+    }
+
+    #[test]
+    fn the_text_of_an_array_is_found_in_every_spelling() {
+        for literal in [
+            "'{x}'",
+            "' \n{x}'",
+            "'(x,1)'",
+            "'[a,b)'",
+            "E'{x}'",
+            "e'\\x7bx}'",
+            "E' \\173x}'",
+            "N'{x}'",
+            "U&'\\007bx}'",
+            "U&'!007bx}' UESCAPE '!'",
+            "$${x}$$",
+            "$q$ {x}$q$",
+            "''\n'{x}'",
+            "' '\n'{x}'",
+        ] {
+            // N'..' and U&'..' may be refused by the guard; then nothing can run.
+            let sql = format!("SELECT coalesce(tags, {literal}) FROM t");
+            if let Ok(approved) = approve(&sql, Dialect::Postgresql, &Limits::default()) {
+                assert!(Forms::of(&approved).structured, "{literal}");
+            }
+        }
+        for literal in ["'x'", "'a{b}'", "'2026-01-01'", "''", "'it''s'", "E'a\\n'", "$$a$$"] {
+            let forms = forms(&format!("SELECT name FROM t WHERE name = {literal} AND n IN (1, 2)"));
+            assert!(forms.literals && !forms.structured, "{literal}");
+        }
+    }
+
+    #[test]
+    fn whole_rows_are_found_and_columns_listed() {
+        for sql in [
+            "SELECT t FROM s.t",
+            "SELECT x FROM t x",
+            "SELECT (t.*) FROM t",
+            "SELECT ROW(t.*) FROM t",
+            "SELECT count(t) FROM t",
+            "SELECT a FROM t WHERE t IS NULL",
+            "SELECT s.t FROM s.t",
+            "SELECT to_json(t.*) FROM t",
+            "SELECT b.a FROM (SELECT t AS a FROM t) b",
+            "SELECT a FROM t ORDER BY t",
+        ] {
+            assert!(forms(sql).rows, "{sql}");
+            assert_eq!(forms(sql).columns, None, "{sql}");
+        }
+        let plain = forms("SELECT t.a, max(b) FROM t WHERE c = 1 GROUP BY t.a ORDER BY d");
+        assert!(!plain.rows && !plain.unifies && plain.arrays == 0 && !plain.literals);
+        assert_eq!(plain.columns, Some(["a", "b", "c", "d"].map(str::to_owned).to_vec()));
+        for sql in ["SELECT * FROM t", "SELECT a FROM t NATURAL JOIN u", "SELECT x.p FROM t AS x(p)"] {
+            assert_eq!(forms(sql).columns, None, "{sql}");
+            assert!(!forms(sql).rows, "{sql}");
+        }
+        assert_eq!(
+            forms("SELECT lag(a), pg_catalog.Lead(b), \"mode\" /* - */ (c) FROM t WHERE a IN (1)").called,
+            Some(["in", "lag", "lead", "mode"].map(str::to_owned).to_vec())
+        );
+        assert!(
+            forms("SELECT a FROM t JOIN u USING (tags)").columns.is_none_or(|all| all.contains(&"tags".to_owned()))
+        );
+    }
+}

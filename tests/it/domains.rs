@@ -1,0 +1,210 @@
+//! Columns whose type is a domain of another user. That user can add a check at any time, so a statement that makes a value
+//! of the domain is refused, and one that only reads the column is not. The server itself says which does what: in a second
+//! database the domain has a check that raises an error.
+
+use serde_json::{Value, json};
+
+use crate::support::postgres::{Postgres, servers};
+use crate::support::{Home, Server};
+
+const TABLES: &str = "
+CREATE SCHEMA mal; GRANT USAGE ON SCHEMA mal TO PUBLIC; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;
+CREATE FUNCTION mal.check(text) RETURNS bool LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'CHECKED'; END$$;
+CREATE DOMAIN mal.d AS text; CREATE DOMAIN mal.i AS int; CREATE DOMAIN mal.list AS text[];
+CREATE TYPE mal.pair AS (a mal.d, b int); CREATE TYPE mal.span AS RANGE (subtype = mal.i);
+CREATE TABLE mal.plain (d mal.d, i mal.i, n int, name text, words text[], list mal.list);
+INSERT INTO mal.plain VALUES ('ok', 3, 2, 'x', '{x}', '{y}'), (NULL, NULL, 1, 'y', '{}', NULL);
+CREATE TABLE mal.nested (n int, name text, words text[], tags mal.d[], p mal.pair, ps mal.pair[], s mal.span);
+INSERT INTO mal.nested VALUES (1, 'x', '{x}', NULL, NULL, NULL, NULL), (2, 'y', '{}', '{ok}', '(ok,1)', '{\"(ok,1)\"}', '[1,5)');
+CREATE VIEW mal.chosen AS WITH c AS (SELECT d, n FROM mal.plain) SELECT CASE WHEN n > 1 THEN d END AS d, n FROM c
+  UNION ALL SELECT d, n FROM mal.plain;
+CREATE VIEW mal.cast_to AS SELECT name::mal.d AS d FROM mal.plain;
+";
+
+/// The domains with a check, for new values only. The function tells whether a statement runs one.
+const CHECKS: &str = "
+  CREATE FUNCTION mal.is_checked(sql text) RETURNS bool LANGUAGE plpgsql AS $$BEGIN EXECUTE sql; RETURN false;
+    EXCEPTION WHEN OTHERS THEN RETURN SQLERRM = 'CHECKED'; END$$;
+  ALTER DOMAIN mal.d ADD CHECK (mal.check(VALUE)) NOT VALID; ALTER DOMAIN mal.i ADD CHECK (mal.check(VALUE::text)) NOT VALID;
+  ALTER DOMAIN mal.list ADD CHECK (mal.check(VALUE::text)) NOT VALID;";
+
+/// Statements that only read. They are answered.
+const HONEST: [&str; 24] = [
+    "SELECT * FROM mal.plain ORDER BY n",
+    "SELECT d, i FROM mal.plain WHERE d = 'ok' AND i = 3",
+    "SELECT coalesce(d, 'none'), coalesce(i, 0), CASE d WHEN 'ok' THEN 'y' ELSE d END FROM mal.plain ORDER BY n",
+    "SELECT d FROM mal.plain UNION SELECT 'x' ORDER BY 1",
+    "SELECT count(*), max(d), string_agg(d, ', ') FROM mal.plain WHERE name IN ('x', 'y')",
+    "SELECT array_agg(d) FROM mal.plain WHERE name = 'x'",
+    "SELECT d || '!', upper(d), i + 1, concat(d, 'x') FROM mal.plain WHERE d LIKE 'o%' ORDER BY n",
+    "SELECT d, lag(i) OVER (ORDER BY n), sum(i) OVER () FROM mal.plain ORDER BY n",
+    "SELECT json_build_object('d', d, 'i', i) FROM mal.plain ORDER BY n",
+    "SELECT json_agg(t) FROM mal.plain t WHERE name = 'x'",
+    "SELECT p.d, t.n FROM mal.plain p JOIN mal.nested t ON t.n = p.n WHERE p.name = 'x'",
+    "SELECT nullif(d, 'x'), greatest(d, 'a') FROM mal.plain ORDER BY n",
+    "SELECT d FROM mal.plain WHERE d = ANY (ARRAY['ok', 'b'])",
+    "SELECT list[1] FROM mal.plain ORDER BY n",
+    "SELECT n, name FROM mal.nested WHERE name = 'x'",
+    "SELECT coalesce(name, '{}'), CASE WHEN n = 1 THEN 'one' END FROM mal.nested WHERE words @> '{x}'",
+    "SELECT * FROM mal.nested WHERE name = 'x'",
+    "SELECT tags, (p).a, array_length(tags, 1), s FROM mal.nested WHERE name = 'y'",
+    "SELECT 'ok' = ANY (tags) FROM mal.nested ORDER BY n",
+    "SELECT array_to_string(words, ', ') FROM mal.nested ORDER BY n",
+    "SELECT unnest(tags) FROM mal.nested WHERE name = 'y'",
+    "SELECT d, n FROM mal.chosen WHERE n = 2",
+    "SELECT coalesce(d, 'none') FROM mal.chosen ORDER BY 1",
+    "SELECT row_to_json(c) FROM mal.chosen c ORDER BY n, d LIMIT 1",
+];
+
+/// Statements some of which make values. The server says which.
+const OTHERS: [&str; 44] = [
+    "SELECT lead(d, 1, 'x') OVER () FROM mal.plain",
+    "SELECT pg_catalog.lead(d, 1, 'x') OVER () FROM mal.plain",
+    "SELECT \"lead\" (d, 1, NULL) OVER () FROM mal.plain",
+    "SELECT lead(i, 1, '1') OVER () FROM mal.plain",
+    "SELECT width_bucket(d, '{x}') FROM mal.plain",
+    "SELECT coalesce(ARRAY[d], '{x}') FROM mal.plain",
+    "SELECT coalesce(ARRAY[d], $${x}$$) FROM mal.plain",
+    "SELECT coalesce(ARRAY[d], E'\\x7bx}') FROM mal.plain",
+    "SELECT coalesce(ARRAY[d], words) FROM mal.plain UNION ALL SELECT words FROM mal.plain",
+    "SELECT ARRAY[d] FROM mal.plain UNION ALL SELECT words FROM mal.plain",
+    "SELECT array_agg(d) FROM mal.plain UNION ALL SELECT words FROM mal.plain",
+    "SELECT array_cat(array_agg(d), '{x}') FROM mal.plain",
+    "SELECT array_append(ARRAY[d], 'x') FROM mal.plain",
+    "SELECT array_position(ARRAY(SELECT d FROM mal.plain), 'x')",
+    "SELECT array_fill(d, '{1}') || '{x}' FROM mal.plain",
+    "SELECT coalesce(t, '(x,1,1,x,,)') FROM mal.plain t",
+    "SELECT t = '(x,1,1,x,,)' FROM mal.plain t",
+    "SELECT CASE WHEN n = 7 THEN plain ELSE '(x,1,1,x,,)' END FROM mal.plain",
+    "SELECT coalesce(mal.plain, '(x,1,1,x,,)') FROM mal.plain",
+    "SELECT coalesce(t.*, '(x,1,1,x,,)') FROM mal.plain t",
+    "SELECT (json_populate_record(t, json_build_object('d', name))).n FROM mal.plain t",
+    "SELECT (jsonb_populate_record(t, jsonb_build_object('d', 1))).d FROM mal.plain t",
+    "SELECT d FROM mal.plain t, LATERAL (SELECT (x).n FROM jsonb_populate_recordset(t, '[{\"d\":\"x\"}]') x) y",
+    "SELECT (json_populate_record(p, json_build_object('a', name))).b FROM mal.nested",
+    "SELECT array_remove(tags, 'x') FROM mal.nested",
+    "SELECT array_replace(tags, 'x', 'y') FROM mal.nested",
+    "SELECT array_position(tags, 'x') FROM mal.nested",
+    "SELECT tags @> '{x}', n FROM mal.nested",
+    "SELECT coalesce(tags, '{x}') FROM mal.nested",
+    "SELECT coalesce(tags, words) FROM mal.nested",
+    "SELECT coalesce(tags, ARRAY[name]) FROM mal.nested",
+    "SELECT CASE WHEN n = 7 THEN words ELSE tags END FROM mal.nested",
+    "SELECT tags FROM mal.nested UNION SELECT words FROM mal.nested",
+    "WITH RECURSIVE a AS (SELECT tags, 1 AS i FROM mal.nested UNION ALL SELECT words, i + 1 FROM a, mal.nested WHERE i < 2) SELECT * FROM a",
+    "SELECT greatest(tags, words) FROM mal.nested",
+    "SELECT ARRAY[tags, words] FROM mal.nested",
+    "SELECT lead(tags, 1, words) OVER () FROM mal.nested",
+    "SELECT p = '(x,1)' FROM mal.nested",
+    "SELECT coalesce(p, '(x,1)') FROM mal.nested",
+    "SELECT ps @> '{\"(x,1)\"}' FROM mal.nested",
+    "SELECT s @> '[1,2)' FROM mal.nested",
+    "SELECT s @> '1' FROM mal.nested",
+    "SELECT coalesce(list, '{x}') FROM mal.plain",
+    "SELECT name::mal.d FROM mal.plain",
+];
+
+fn shop(postgres: &Postgres, name: &str, more: &str) -> String {
+    let (database, _) = postgres.database(name);
+    for role in ["mallory", "honest LOGIN"] {
+        postgres.script_best_effort(&database, &format!("CREATE ROLE {role}"));
+    }
+    postgres.query("postgres", &format!("GRANT CREATE ON DATABASE \"{database}\" TO mallory"));
+    postgres.script(&database, &format!("SET ROLE mallory; {TABLES} {more}"));
+    database
+}
+
+fn serve(postgres: &Postgres, database: &str, more: &str) -> (Home, Server) {
+    let home = Home::new("domains");
+    let url = format!("postgres://honest@127.0.0.1:{}/{database}?sslmode=disable", postgres.port);
+    let config = home.scratch.path("tudb.toml");
+    std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n{more}")).unwrap();
+    let home = home.set("TUDB_CONFIG", config.display());
+    let server = home.serve();
+    (home, server)
+}
+
+/// True if the server runs a check for this statement.
+fn is_checked(postgres: &Postgres, database: &str, sql: &str) -> bool {
+    postgres.query(database, &format!("SELECT mal.is_checked($q${sql}$q$)")) == "t"
+}
+
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_statement_that_makes_values_of_another_users_domain_is_refused() {
+    for postgres in servers() {
+        let (open, checked) = (shop(postgres, "domains", ""), shop(postgres, "domains_checked", CHECKS));
+        let (_home, mut server) = serve(postgres, &open, "");
+        let (_allowing_home, mut allowing) =
+            serve(postgres, &open, "allow_functions = [\"mal.d\", \"mal.i\", \"mal.list\"]\n");
+        for sql in HONEST {
+            assert!(!is_checked(postgres, &checked, sql), "{sql}");
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert!(reply["rows"].as_array().is_some_and(|rows| !rows.is_empty()), "{sql}: {reply}");
+        }
+        let mut refused = 0;
+        for sql in OTHERS {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            if is_checked(postgres, &checked, sql) {
+                assert_eq!(reply["error"]["code"], "function_refused", "{sql}: {reply}");
+                assert!(reply["error"]["message"].as_str().is_some_and(|text| text.contains("domain")), "{reply}");
+                let plan = server.call("explain_query", json!({"sql": sql}));
+                assert_eq!(plan["error"]["code"], "function_refused", "{sql}: {plan}");
+                let allowed = allowing.call("run_sql", json!({"sql": sql}));
+                assert_ne!(allowed["error"]["code"], "function_refused", "{sql}: {allowed}");
+                refused += 1;
+            }
+        }
+        assert!(refused > 30, "{refused}");
+    }
+}
+
+/// Every function of the server that takes polymorphic arguments, with arguments of each kind.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn no_polymorphic_function_makes_values_of_another_users_domain() {
+    // For each argument: what stands for an element, an array, a range, and for the other types. A window function or an
+    // aggregate is called as one.
+    const CALLS: &str = "
+        SELECT format('SELECT %s%I(%s)%s FROM mal.%s t', k.prefix, p.proname, string_agg(CASE
+            WHEN y.typname IN ('anyelement', 'anynonarray', 'anycompatible', 'anycompatiblenonarray') THEN
+              CASE WHEN u.place = k.place THEN k.column_ ELSE k.element END
+            WHEN y.typname IN ('anyarray', 'anycompatiblearray') THEN CASE WHEN u.place = k.place THEN k.array_ ELSE k.literal END
+            WHEN y.typname LIKE 'any%range' THEN 't.s'
+            WHEN y.typname = 'json' THEN 'json_build_object(''d'', name, ''a'', name)'
+            WHEN y.typname = 'jsonb' THEN 'jsonb_build_object(''d'', name, ''a'', name)'
+            WHEN y.typname ~ '^_?int' THEN CASE WHEN y.typelem <> 0 THEN '''{1}''' ELSE '1' END
+            WHEN y.typname ~ '^_?float' THEN CASE WHEN y.typelem <> 0 THEN '''{0.5}''' ELSE '0.5' END
+            ELSE format('NULL::%s', y.oid::regtype) END, ', ' ORDER BY u.place),
+          CASE WHEN p.prokind = 'w' THEN ' OVER ()' ELSE '' END, k.table_)
+        FROM pg_proc p, unnest(p.proargtypes) WITH ORDINALITY u(oid, place) JOIN pg_type y ON y.oid = u.oid,
+          (SELECT c.*, e.element, l.literal, x.prefix, place FROM (VALUES
+              ('t.d', 'ARRAY[t.d]', 'plain'), ('t', 'ARRAY[t]', 'plain'), ('t.p', 't.tags', 'nested'), ('t.tags', 't.ps', 'nested'),
+              ('ARRAY[t.d]', 'array_append(NULL, t.d)', 'plain')) c(column_, array_, table_),
+            (VALUES ('''x'''), ('''(x,1)'''), ('''{x}'''), ('NULL'), ('t.words')) e(element), (VALUES ('''{x}'''), ('t.words')) l(literal),
+            (VALUES (''), ('pg_catalog.')) x(prefix), generate_series(1, 3) place) k
+        WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind IN ('f', 'w', 'a') AND p.provolatile <> 'v'
+          AND EXISTS (SELECT 1 FROM unnest(p.proargtypes) a(oid) JOIN pg_type b ON b.oid = a.oid WHERE b.typtype = 'p' AND b.typname LIKE 'any_%')
+          AND NOT EXISTS (SELECT 1 FROM unnest(p.proargtypes) a(oid) JOIN pg_type b ON b.oid = a.oid WHERE b.typname IN ('internal', 'cstring', 'any'))
+        GROUP BY p.oid, p.proname, p.prokind, k.column_, k.array_, k.table_, k.element, k.literal, k.prefix, k.place";
+    for postgres in servers() {
+        let (open, checked) = (shop(postgres, "polymorphic", ""), shop(postgres, "polymorphic_checked", CHECKS));
+        let made = postgres.query(
+            &checked,
+            &format!(
+                "SELECT c FROM (SELECT DISTINCT c FROM ({CALLS}) x(c) OFFSET 0) y WHERE mal.is_checked(c) ORDER BY 1"
+            ),
+        );
+        assert!(made.lines().count() > 40, "{made}");
+        let (_home, mut server) = serve(postgres, &open, "");
+        let mut passed: Vec<(&str, Value)> = Vec::new();
+        for sql in made.lines() {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            if reply["error"]["code"] != "function_refused" {
+                passed.push((sql, reply));
+            }
+        }
+        assert!(passed.is_empty(), "{} passed: {:#?}", passed.len(), passed.first());
+        println!("{} refused", made.lines().count());
+    }
+}
