@@ -11,7 +11,7 @@ mod phrases;
 pub(super) use atoms::atoms;
 
 use super::cues::{self, Cue, Function, Op};
-use super::link::{Linker, Mention, WHOLE};
+use super::link::{Linker, Mention, OTHER_WORD, WHOLE};
 use super::schema::Schema;
 use super::text::{Token, TokenKind};
 use super::windows::{Unit, Window, count_word, unit, window_at, year_of};
@@ -57,6 +57,8 @@ pub(super) enum What {
     Average(Mention, Op),
     Between(Mention, f64, f64),
     During(Window, Option<Mention>),
+    /// The date is known: "loans returned".
+    Known(Mention),
     /// An adjective tells the column: "older than 30".
     By(Vec<String>, Op, f64),
     /// The same, compared with the average: "lighter than the average".
@@ -213,7 +215,9 @@ impl<'a> Reader<'a> {
     /// The place of the last noun of a compound: "models" of "car models".
     fn head_noun(&self, ahead: usize) -> usize {
         let is_table = |ahead: usize| self.mention_at(ahead).is_some_and(|mention| mention.table_fit() > 0.0);
-        let follows = self.mention_at(ahead + 1).is_some_and(|next| next.table_fit() > 0.0 && next.values.is_empty());
+        let follows = self
+            .mention_at(ahead + 1)
+            .is_some_and(|next| next.table_fit() > 0.0 && next.values.is_empty() && !next.text.ends_with("ed"));
         if is_table(ahead) && follows { ahead + 1 } else { ahead }
     }
 
@@ -247,14 +251,19 @@ impl<'a> Reader<'a> {
         self.at += 1;
         if atom.cues.is_empty() {
             self.words.push(atom.low.clone());
-            // A verb that only says that two things belong together needs no part of its own.
-            if cues::is_link(&atom.stem) {
+            // A verb that only says that two things belong together needs no part of its own. "The places" is no verb.
+            let is_noun = self.before(2).is_some_and(|before| {
+                before.cues.contains(&Cue::Distinct)
+                    || matches!(before.low.as_str(), "the" | "a" | "an" | "each" | "every" | "which" | "what")
+            });
+            let is_link = cues::is_link(&atom.stem) && !(is_noun && atom.low.ends_with('s'));
+            if is_link {
                 self.frame.verbs.push(atom.stem.clone());
             }
             let is_name = self.at > 1 && atom.text.chars().next().is_some_and(char::is_uppercase);
             if is_name {
                 self.doubt(atom.text);
-            } else if cues::roles(&atom.low).next().is_none() && !cues::is_link(&atom.stem) {
+            } else if cues::roles(&atom.low).next().is_none() && !is_link {
                 self.frame.loose.push((atom.text, atom.stem));
             }
         }
@@ -294,6 +303,17 @@ impl<'a> Reader<'a> {
                     self.at += if named.is_some() { ahead + 1 } else { 1 };
                     self.frame.dated = named;
                     true
+                }
+                // "Which month had the most orders".
+                Cue::Time if self.is_head && self.frame.items.is_empty() && self.frame.entities.is_empty() => {
+                    let asks = self
+                        .before(1)
+                        .is_some_and(|atom| matches!(atom.low.as_str(), "which" | "what" | "in which" | "in what"));
+                    let is_named = atom.mention.as_ref().is_some_and(|mention| mention.fit() > 0.8);
+                    let unit = unit(&atom.low).filter(|_| asks && !is_named);
+                    self.frame.bucket = self.frame.bucket.or(unit);
+                    self.at += usize::from(unit.is_some());
+                    unit.is_some()
                 }
                 Cue::Trend => {
                     self.at += 1;

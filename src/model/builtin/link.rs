@@ -16,7 +16,7 @@ const LONGEST: usize = 6;
 /// it; a part of it.
 pub(super) const WHOLE: f32 = 1.0;
 const SHORTER: f32 = 0.85;
-const OTHER_WORD: f32 = 0.7;
+pub(super) const OTHER_WORD: f32 = 0.7;
 const PART: f32 = 0.55;
 
 /// How much each step to a more general noun lowers the fit.
@@ -303,6 +303,21 @@ impl<'a> Linker<'a> {
         mention.columns.retain(|(_, fit)| *fit > best - 0.31);
     }
 
+    /// "How many surgeons", where `surgeon` is a value of a column of doctors: leaves the value to the mention, and returns
+    /// the table whose rows are meant.
+    pub fn entity_of_value(&self, mention: &mut Mention, low: &str) -> Option<Mention> {
+        let (at, value) = mention.values.first()?.clone();
+        let is_one_column = mention.values.iter().all(|(of, _)| *of == at);
+        let is_noun = !mention.is_quoted && mention.name_fit() < 0.8 && value.to_lowercase() == value;
+        let is_name = self.schema.display(at.0).contains(&at) || self.schema.is_key(at);
+        if !is_one_column || !is_noun || is_name || self.schema.is_view(at.0) || low.len() < 3 {
+            return None;
+        }
+        mention.tables.clear();
+        mention.columns.clear();
+        Some(Mention { text: mention.text.clone(), tables: vec![(at.0, WHOLE)], ..Mention::default() })
+    }
+
     /// True if the column's name has this word.
     pub fn is_word_of(&self, at: At, stem: &str) -> bool {
         self.columns.iter().any(|(of, name)| *of == at && name.whole.stems.iter().any(|word| word == stem))
@@ -401,8 +416,10 @@ fn is_compound(asked: &Asked, whole: &Words) -> bool {
 /// True if one stem begins or ends with the other: "direct" and "director", "power" and "horsepower".
 pub(super) fn related(one: &str, other: &str) -> bool {
     let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
-    short.len() >= 4 && long.starts_with(short) && long.len() - short.len() <= 4
-        || short.len() >= 5 && long.ends_with(short)
+    // "uninsured" is not "insured".
+    let is_denied = ["un", "in", "im", "non", "dis"].iter().any(|prefix| long.strip_prefix(prefix) == Some(short));
+    short.len() >= 4 && long.starts_with(short) && long.len() - short.len() <= 3
+        || short.len() >= 5 && long.ends_with(short) && !is_denied
 }
 
 /// The words of a value, so that marks do not matter.

@@ -9,6 +9,8 @@ mod cues;
 mod dates;
 mod frame;
 mod graph;
+#[cfg(test)]
+mod kinds_tests;
 mod link;
 mod measures;
 mod plan;

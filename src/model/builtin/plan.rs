@@ -16,7 +16,7 @@ use super::cues::{self, Function, Op};
 use super::dates;
 use super::frame::{Condition as Asked, Frame, Item, Key, Literal as Said, What};
 use super::graph::{Graph, Step};
-use super::link::{Linker, Mention, related};
+use super::link::{Linker, Mention, OTHER_WORD, related};
 use super::measures;
 use super::schema::{At, Holds, Schema, singulars};
 use super::sql::{Branch, Condition, Expr, Literal, Node, Query, truth};
@@ -76,7 +76,8 @@ impl<'a> Planner<'a> {
     /// Makes the plan. `None` if the question names nothing of the schema.
     pub fn plan(mut self) -> Option<Plan> {
         let frame = self.frame;
-        if frame.items.is_empty() && frame.entities.is_empty() && frame.common.is_none() && !frame.is_who {
+        let is_time = frame.bucket.is_some() && frame.is_superlative;
+        if frame.items.is_empty() && frame.entities.is_empty() && frame.common.is_none() && !frame.is_who && !is_time {
             return None;
         }
         self.root = self.choose_root()?;
@@ -135,7 +136,7 @@ impl<'a> Planner<'a> {
             let named = self.frame.entities.iter().any(|entity| self.table_of(entity) == Some(at.0));
             let key = if self.is_reference(*at) { 0.03 } else { 0.0 };
             let view = if self.schema.is_view(at.0) { 0.05 } else { 0.0 };
-            fit - FAR * distance + if named { 0.05 } else { 0.0 } - key - view
+            fit - FAR * distance + if named { 0.13 } else { 0.0 } - key - view
         };
         mention.columns.iter().max_by(|a, b| score(a).total_cmp(&score(b))).map(|(at, _)| *at)
     }
@@ -154,6 +155,12 @@ impl<'a> Planner<'a> {
             .map(|(at, _)| *at)
             .filter(|at| *at == best || at.0 == best.0 && (fit(best) - fit(*at)).abs() < MARGIN)
             .collect();
+        // A rare meaning of a word is no column of a table that the question does not name.
+        let named: Vec<usize> = self.frame.entities.iter().filter_map(|mention| self.table_of(mention)).collect();
+        let is_far = mention.columns.iter().any(|(at, fit)| *at == best && *fit < OTHER_WORD);
+        if is_far && mention.values.is_empty() && !named.is_empty() && !named.contains(&best.0) {
+            self.doubt(format!("the word \"{}\"", mention.text));
+        }
         if rivals.len() > 1 && self.plan.open.is_none() {
             self.plan.open = Some((mention.text.clone(), rivals));
         }

@@ -186,9 +186,10 @@ impl<'a> Schema<'a> {
         let key_text = keys.first().is_some_and(|at| self.holds(*at) == Holds::Text);
         let text = visible.iter().find(|(at, _)| self.holds(*at) == Holds::Text && !self.is_key(*at));
         match text {
-            Some((at, column)) if !key_text && column.values.is_empty() => vec![*at],
+            Some((at, column)) if !self.is_view(t) && !key_text && column.values.is_empty() => vec![*at],
             _ if !keys.is_empty() => keys,
-            Some((at, _)) => vec![*at],
+            Some((at, _)) if !self.is_view(t) => vec![*at],
+            Some(_) => visible.iter().take(1).map(|(at, _)| *at).collect(),
             None => visible.iter().take(1).map(|(at, _)| *at).collect(),
         }
     }

@@ -45,6 +45,7 @@ pub(super) enum Condition {
     Compare(Expr, Op, Literal),
     In(Expr, Vec<Literal>, bool),
     NotNull(Expr),
+    Null(Expr),
     /// Compared with the average over the whole table.
     Average(Expr, Op, At),
     Any(Vec<Condition>),
@@ -89,7 +90,7 @@ pub(super) fn write(query: &Query, schema: Schema, dialect: Dialect) -> String {
 fn has_branch(condition: &Condition) -> bool {
     match condition {
         Condition::Exists(..) => true,
-        Condition::Compare(expr, ..) => matches!(expr, Expr::Counted(_)),
+        Condition::Compare(expr, ..) => matches!(expr, Expr::Counted(_) | Expr::Measured(..)),
         Condition::Any(all) | Condition::All(all) => all.iter().any(has_branch),
         _ => false,
     }
@@ -107,7 +108,14 @@ impl Writer<'_> {
     fn query(&mut self, query: &Query, aliases: &Aliases) -> String {
         let mut columns = Vec::new();
         for (expr, name) in &query.columns {
-            let text = self.expr(expr, aliases);
+            // A text that holds numbers is shown as it is.
+            let text = match expr {
+                Expr::Column(node, at) => {
+                    let alias = aliases.get(*node).and_then(Option::as_deref);
+                    self.field(alias, &self.schema.column(*at).name)
+                }
+                _ => self.expr(expr, aliases),
+            };
             columns.push(name.as_ref().map_or_else(|| text.clone(), |name| format!("{text} AS {}", self.name(name))));
         }
         let distinct = if query.is_distinct { "DISTINCT " } else { "" };
@@ -131,6 +139,7 @@ impl Writer<'_> {
                 // PostgreSQL puts NULL first then, SQLite last.
                 let may_be_null = match expr {
                     Expr::Column(_, at) => self.schema.column(*at).nullable,
+                    Expr::Measured(_, what) if matches!(**what, Expr::CountDistinct(..)) => false,
                     Expr::Aggregate(..) | Expr::Measured(..) | Expr::Product(..) | Expr::Bucket(..) => true,
                     Expr::Count | Expr::CountDistinct(..) | Expr::Counted(_) => false,
                 };
@@ -212,6 +221,7 @@ impl Writer<'_> {
                 format!("{} {keyword} ({})", self.expr(expr, aliases), values.join(", "))
             }
             Condition::NotNull(expr) => format!("{} IS NOT NULL", self.expr(expr, aliases)),
+            Condition::Null(expr) => format!("{} IS NULL", self.expr(expr, aliases)),
             Condition::Average(expr, op, at) => {
                 let own = self.expr(&Expr::Column(0, *at), &[None]);
                 let table = self.table(at.0, None);

@@ -24,7 +24,13 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
             let is_verb = length == 1 && cues::is_link(&token.stem) && mention.values.is_empty() && mention.fit() < 0.8;
             let is_of_name = mention.columns.iter().any(|(at, _)| linker.is_word_of(*at, &token.stem));
             let is_weak = length == 1 && mention.fit() < 0.5 && !is_of_name || is_verb && !is_of_name;
-            (!is_weak).then_some((mention, length))
+            // "average cost" is a noun of its own, and means the average here.
+            let is_far = length > 1 && mention.fit() < 0.8;
+            let holds_phrase = is_far && (at..at + length).any(|at| asks_measure(tokens, at));
+            // So is "phone booking", where there is a table of bookings.
+            let names_table = |at: usize| linker.mention(tokens, at, at + 1).is_some_and(|one| one.table_fit() > 0.94);
+            let holds_table = is_far && mention.values.is_empty() && (at..at + length).any(names_table);
+            (!is_weak && !holds_phrase && !holds_table).then_some((mention, length))
         };
         let mentioned = (1..=6).rev().find_map(found);
         // "customers who ordered in 2026" sorts nothing.
@@ -73,13 +79,39 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
         } else if token.kind == TokenKind::Quoted {
             atom.mention = Some(Mention { text: token.text.clone(), is_quoted: true, ..Mention::default() });
         }
+        let entity = atom.mention.as_mut().and_then(|mention| {
+            let asks = atoms.last().is_some_and(|before: &Atom| {
+                before.cues.iter().any(|cue| matches!(cue, Cue::Count(_) | Cue::By(..) | Cue::Sup(_)))
+            });
+            let is_before_table =
+                linker.mention(tokens, at + length, at + length + 1).is_some_and(|next| next.table_fit() > 0.5);
+            let is_plural = length == 1 && token.low.ends_with('s');
+            ((is_plural || asks) && !is_before_table).then(|| linker.entity_of_value(mention, &token.low))?
+        });
         let words = tokens.get(at..at + length).unwrap_or_default();
         atom.text = words.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ");
         atom.low = words.iter().map(|token| token.low.as_str()).collect::<Vec<_>>().join(" ");
         at += length;
+        let text = atom.text.clone();
         atoms.push(atom);
+        atoms.extend(entity.map(|mention| Atom {
+            low: text.to_lowercase(),
+            stem: String::new(),
+            text,
+            cues: Vec::new(),
+            mention: Some(mention),
+            number: None,
+            window: None,
+            is_stop: false,
+        }));
     }
     atoms
+}
+
+/// True if a word asks for a measure, an order or a number.
+fn asks_measure(tokens: &[Token], at: usize) -> bool {
+    let cues = cues::cue_at(tokens.get(..=at).unwrap_or_default(), at).map(|(cues, _)| cues).unwrap_or_default();
+    cues.iter().any(|cue| matches!(cue, Cue::Agg(_) | Cue::Sup(_) | Cue::By(..) | Cue::Common(_) | Cue::Count(_)))
 }
 
 /// True if a name or value remains a possible meaning beside a phrase that is as long or longer.

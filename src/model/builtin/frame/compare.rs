@@ -172,6 +172,7 @@ impl Reader<'_> {
         };
         self.at += ahead + 1;
         let column = self.last.take().or_else(|| self.column_before().filter(|column| self.is_timely(column)));
+        let column = column.or_else(|| self.shown_date());
         if let Some(column) = &column {
             self.unshow(column);
         }
@@ -185,9 +186,17 @@ impl Reader<'_> {
 
     pub(super) fn window(&mut self, window: Window, length: usize) {
         self.at += length;
-        let column =
-            self.last.take().or_else(|| self.column_before_window(length).filter(|column| self.is_timely(column)));
+        let column = self.last.take().or_else(|| self.column_before_window(length));
+        let column = column.filter(|column| self.is_timely(column)).or_else(|| self.shown_date());
         self.condition(What::During(window, column));
+    }
+
+    /// "check-ins in 2026": the only thing shown is a date.
+    fn shown_date(&self) -> Option<Mention> {
+        match self.frame.items.as_slice() {
+            [Item::Attribute(shown)] if self.frame.entities.is_empty() && self.is_timely(shown) => Some(shown.clone()),
+            _ => None,
+        }
     }
 
     pub(super) fn column_before_window(&self, length: usize) -> Option<Mention> {
@@ -205,7 +214,7 @@ impl Reader<'_> {
             .is_some_and(|atom| atom.cues.contains(&Cue::In) || atom.low == "for" || atom.low == "during");
         if let Some(window) = year_of(number).filter(|_| follows_in).and_then(Window::year) {
             self.at += 1;
-            let dated = column.filter(|column| self.is_timely(column));
+            let dated = column.filter(|column| self.is_timely(column)).or_else(|| self.shown_date());
             if let Some(dated) = &dated {
                 self.unshow(dated);
             }

@@ -6,14 +6,42 @@ impl Reader<'_> {
     /// A name of the schema, or a stored value.
     pub(super) fn named(&mut self, mention: Mention) {
         let is_name = mention.table_fit() > 0.0 || mention.column_fit() > 0.0;
-        let is_value = !mention.values.is_empty() && (mention.is_quoted || !is_name || mention.name_fit() < 0.9)
-            || !mention.values.is_empty() && self.expects_value();
+        // "orders shipped yesterday", where `shipped` is a status too: the date tells, unless it is the only one.
+        let has_others = |t: usize| self.schema.columns(t).filter(|(at, _)| self.schema.is_date(*at)).count() > 1;
+        let is_dated =
+            mention.columns.iter().any(|(at, fit)| *fit > 0.8 && self.schema.is_date(*at) && has_others(at.0));
+        let is_date = is_dated && !mention.is_quoted && self.is_compared(1, &mention);
+        let is_value = !mention.values.is_empty()
+            && !is_date
+            && (mention.is_quoted
+                || !is_name
+                || mention.name_fit() < 0.9
+                || self.expects_value()
+                || self.is_value_here(&mention));
         if is_value || mention.is_quoted && !is_name {
+            // "staff without a manager": another row, or another value.
+            if self.is_negated && mention.tables.iter().any(|(_, fit)| *fit >= 0.75) {
+                self.remark(format!("\"{}\" is a value, and a row of a table", mention.text));
+            }
             return self.valued(mention);
         }
-        if !is_name {
+        // "United States", which no column holds, is no other word for a table of countries.
+        let is_capital = |at: Option<usize>| {
+            let atom = at.filter(|at| *at > 0).and_then(|at| self.atoms.get(at));
+            let is_text = |atom: &Atom| atom.mention.as_ref().is_some_and(|mention| mention.name_fit() == 0.0);
+            atom.is_some_and(|atom| atom.text.chars().next().is_some_and(char::is_uppercase) && !is_text(atom))
+        };
+        let is_in_name = is_capital(self.at.checked_sub(1)) || is_capital(Some(self.at + 1));
+        let limit = if is_in_name { 0.85 } else { OTHER_WORD };
+        if !is_name || mention.is_quoted && mention.values.is_empty() && mention.name_fit() < limit {
             self.at += 1;
             return self.doubt(mention.text);
+        }
+        // "the first student to register".
+        if self.before(1).is_some_and(|atom| atom.low == "to") && mention.name_fit() < 0.85 {
+            let stem = self.atom(0).map(|atom| atom.stem.clone()).unwrap_or_default();
+            self.at += 1;
+            return self.frame.verbs.push(stem);
         }
         let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit() - 0.05;
         let negated = self.is_negated;
@@ -32,21 +60,47 @@ impl Reader<'_> {
             self.last = Some(mention);
             return;
         }
-        // "joined in 2026".
-        let in_time = self.has(1, &Cue::In)
-            && self.is_timely(&mention)
-            && self.atom(2).is_some_and(|atom| atom.window.is_some() || atom.number.is_some());
-        let is_compared = in_time
-            || self.atom(1).is_some_and(|next| {
-                next.window.is_some()
-                    || next
-                        .cues
-                        .iter()
-                        .any(|cue| matches!(cue, Cue::After | Cue::Before | Cue::Since | Cue::Until | Cue::Between))
-                    || next.cues.iter().any(|cue| matches!(cue, Cue::Op(_))) && next.mention.is_none()
-            });
+        let in_time = self.is_in_time(1, &mention);
+        let is_compared = self.is_compared(1, &mention);
         if self.is_head && is_compared && !self.frame.items.is_empty() && !is_table {
             self.is_head = false;
+        }
+        // "the English language".
+        let is_of_value = |condition: &Condition| match &condition.what {
+            What::Value(_, value) => {
+                value.values.iter().any(|(at, _)| mention.columns.iter().any(|(of, fit)| of == at && *fit > 0.8))
+            }
+            _ => false,
+        };
+        let follows_value = self.before(1).and_then(|atom| atom.mention.as_ref()).is_some_and(|m| !m.values.is_empty());
+        if !is_table && follows_value && self.frame.conditions.last().is_some_and(is_of_value) {
+            self.at += 1;
+            return;
+        }
+        if self.is_head && self.is_name_of_entity(&mention) {
+            self.at += 1;
+            return;
+        }
+        // "loans returned", "patients admitted for asthma".
+        if self.is_participle(&mention) && !is_compared {
+            let stem = self.atom(0).map(|atom| atom.stem.clone()).unwrap_or_default();
+            self.at += 1;
+            let is_joined = |atom: &Atom| atom.is_stop || atom.cues.iter().any(|cue| matches!(cue, Cue::And | Cue::Or));
+            if self.atom(0).is_none_or(is_joined) {
+                self.condition(What::Known(mention));
+            } else {
+                self.frame.verbs.push(stem);
+            }
+            return;
+        }
+        // "How many books are on loan": what is counted is all that is shown.
+        let before = self.atoms.get(..self.at).unwrap_or_default().iter().rev();
+        let mut before = before.take_while(|atom| !atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))));
+        let is_counted = matches!(self.frame.items.last(), Some(Item::Count(..)))
+            && !before.any(|atom| atom.is_stop || atom.cues.contains(&Cue::Open));
+        if self.is_head && is_counted && !is_table && !self.follows_and_before(0) && !self.follows_their(0) {
+            self.at += 1;
+            return self.doubt(mention.text);
         }
         // "names of singers", "singers' names": shown as long as the head lasts.
         if self.is_head && !negated {
@@ -128,6 +182,65 @@ impl Reader<'_> {
         self.doubt(mention.text);
     }
 
+    /// "phone bookings", where `phone` is a value of a column of bookings, and a column of another table.
+    fn is_value_here(&self, mention: &Mention) -> bool {
+        let owns = |t: usize| mention.values.iter().any(|(at, _)| at.0 == t);
+        let has_column = |t: usize| mention.columns.iter().any(|(at, fit)| at.0 == t && *fit > 0.8);
+        let is_of = |table: &Mention| table.tables.iter().any(|(t, fit)| *fit > 0.8 && owns(*t) && !has_column(*t));
+        let follows = self.before(1).is_some_and(|atom| {
+            atom.cues.iter().any(|cue| matches!(cue, Cue::By_ | Cue::In | Cue::Or | Cue::Not | Cue::Be))
+        });
+        mention.table_fit() < 0.8
+            && (self.mention_at(1).is_some_and(is_of) || follows && self.frame.entities.last().is_some_and(is_of))
+    }
+
+    /// "names of guests", where guests have a first and a last name: what stands for a row is shown anyway.
+    fn is_name_of_entity(&self, mention: &Mention) -> bool {
+        if !matches!(mention.text.to_lowercase().as_str(), "name" | "names") {
+            return false;
+        }
+        let has_column = |t: usize| mention.columns.iter().any(|(at, fit)| at.0 == t && *fit > 0.8);
+        let is_named = |table: &Mention| {
+            let best = table.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, fit)| *fit > 0.8);
+            best.is_some_and(|(t, _)| !has_column(*t) && self.schema.display(*t).len() == 2)
+        };
+        let after = self.next_solid(1);
+        let is_of = self.has(1, &Cue::Of) && self.mention_at(after).is_some_and(is_named);
+        let is_owned = self.before(1).and_then(|atom| atom.mention.as_ref()).is_some_and(is_named);
+        is_of || is_owned && matches!(self.frame.items.as_slice(), [Item::Entity(_)])
+    }
+
+    /// True for the name of a date column that is used as a verb: "loans returned", "were not returned".
+    fn is_participle(&self, mention: &Mention) -> bool {
+        let low = mention.text.to_lowercase();
+        let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| *at);
+        let is_verb = low.ends_with("ed") || matches!(low.as_str(), "sent" | "paid" | "sold" | "written" | "built");
+        let follows = self.before(1).is_some_and(|atom| {
+            let is_noun = atom.mention.as_ref().is_some_and(|noun| noun.values.is_empty() && noun.name_fit() > 0.8);
+            let is_be = matches!(atom.low.as_str(), "was" | "were" | "been" | "being");
+            is_noun || is_be || atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Not | Cue::Have))
+        });
+        is_verb && follows && mention.table_fit() < 0.8 && best.is_some_and(|at| self.schema.is_date(at))
+    }
+
+    /// "joined in 2026": a time follows, after "in".
+    fn is_in_time(&self, ahead: usize, mention: &Mention) -> bool {
+        self.has(ahead, &Cue::In)
+            && self.is_timely(mention)
+            && self.atom(ahead + 1).is_some_and(|atom| atom.window.is_some() || atom.number.is_some())
+    }
+
+    /// True if a time or a comparison follows a column.
+    fn is_compared(&self, ahead: usize, mention: &Mention) -> bool {
+        let is_bound = |cue: &Cue| matches!(cue, Cue::After | Cue::Before | Cue::Since | Cue::Until | Cue::Between);
+        self.is_in_time(ahead, mention)
+            || self.atom(ahead).is_some_and(|next| {
+                next.window.is_some()
+                    || next.cues.iter().any(is_bound)
+                    || next.cues.iter().any(|cue| matches!(cue, Cue::Op(_))) && next.mention.is_none()
+            })
+    }
+
     /// True if the column right before or a word such as "named" asks for a value.
     fn expects_value(&self) -> bool {
         self.last.is_some() || self.before(1).is_some_and(|atom| atom.cues.contains(&Cue::Named))
@@ -142,14 +255,7 @@ impl Reader<'_> {
         let ahead = if self.atom(0).is_some_and(|atom| matches!(atom.low.as_str(), "'s" | "'")) { 1 } else { 0 };
         let Some(next) = self.mention_at(ahead) else { return false };
         let is_attribute = next.column_fit() > 0.0 && next.table_fit() < next.column_fit();
-        let is_condition = self.atom(ahead + 1).is_some_and(|atom| {
-            atom.window.is_some()
-                || atom
-                    .cues
-                    .iter()
-                    .any(|cue| matches!(cue, Cue::After | Cue::Before | Cue::Since | Cue::Until | Cue::Between))
-        });
-        is_attribute && !is_condition && !self.is_value_of(self.next_solid(ahead + 1), next)
+        is_attribute && !self.is_compared(ahead + 1, next) && !self.is_value_of(self.next_solid(ahead + 1), next)
     }
 
     /// True for a column that says yes or no, where no value and no list of columns follows: "active members", "are active".
@@ -160,7 +266,17 @@ impl Reader<'_> {
             .before(1)
             .is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Not | Cue::That | Cue::And)));
         let precedes_table = self.mention_at(1).is_some_and(|next| next.table_fit() > 0.0);
-        says && mention.table_fit() < mention.column_fit() && (follows_be || precedes_table)
+        // "doctors on leave".
+        let is_of = |t: usize| mention.columns.iter().any(|(at, _)| at.0 == t);
+        let follows_table = self.is_plural_before()
+            && self.before(1).and_then(|atom| atom.mention.as_ref()).is_some_and(|before| {
+                before.column_fit() < 0.8 && before.tables.iter().any(|(t, fit)| *fit > 0.8 && is_of(*t))
+            });
+        says && mention.table_fit() < mention.column_fit() && (follows_be || precedes_table || follows_table)
+    }
+
+    fn is_plural_before(&self) -> bool {
+        self.before(1).is_some_and(|atom| atom.low.ends_with('s') && !atom.low.ends_with("ss"))
     }
 
     /// True if a value of the column stands there.

@@ -5,6 +5,11 @@ use super::*;
 /// Rows of "best customers", which says no number.
 const VAGUE_LIMIT: u32 = 10;
 
+/// True for a word such as "booked".
+fn is_verb(mention: &Mention) -> bool {
+    mention.text.ends_with("ed")
+}
+
 impl Reader<'_> {
     /// "How many singers", "number of different countries".
     pub(super) fn count(&mut self, distinct: bool) -> bool {
@@ -59,8 +64,10 @@ impl Reader<'_> {
             return false;
         }
         // "car models": the last noun is counted.
-        if let Some(next) =
-            self.mention_at(ahead + 1).filter(|next| next.table_fit() > 0.0 && mention.table_fit() > 0.0).cloned()
+        if let Some(next) = self
+            .mention_at(ahead + 1)
+            .filter(|next| next.table_fit() > 0.0 && mention.table_fit() > 0.0 && !is_verb(next))
+            .cloned()
         {
             self.at += ahead + 2;
             self.show(Item::Count(next.clone(), distinct));
@@ -219,6 +226,16 @@ impl Reader<'_> {
             return true;
         }
         let is_table = mention.table_fit() > 0.0 && (counts || mention.table_fit() >= mention.column_fit());
+        // "the most reviews" counts them; "the worst reviews" and "the highest booking" want a measure.
+        let is_number = self.atom(0).is_some_and(|atom| {
+            matches!(
+                atom.low.trim_start_matches("the "),
+                "most" | "fewest" | "least" | "largest" | "highest" | "greatest" | "lowest" | "smallest"
+            )
+        });
+        if is_table && !counts && (!is_number || !self.is_plural(ahead)) {
+            return false;
+        }
         if is_table && (counts || self.is_plural(ahead)) {
             self.at += ahead + 1;
             if !self.frame.entities.is_empty() {
@@ -280,7 +297,14 @@ impl Reader<'_> {
     pub(super) fn adjective(&mut self, desc: bool, words: &[String]) -> bool {
         let ahead = self.next_solid(1);
         let number = self.atom(ahead).and_then(|atom| atom.number).filter(|_| self.mention_at(ahead).is_none());
-        let place = if number.is_some() { self.next_solid(ahead + 1) } else { ahead };
+        let mut place = if number.is_some() { self.next_solid(ahead + 1) } else { ahead };
+        // "the cheapest double room".
+        let is_value = |mention: &&Mention| mention.name_fit() == 0.0 && !mention.values.is_empty();
+        let follows = self.mention_at(place + 1).is_some_and(|next| next.table_fit() > 0.5);
+        let value = self.mention_at(place).filter(is_value).filter(|_| follows).cloned();
+        if value.is_some() && !self.frame.is_superlative {
+            place += 1;
+        }
         let mention = self.mention_at(place).cloned();
         // "first name" is a name of the schema; "the first 3 students" and "the youngest student" are superlatives.
         let is_order = matches!(self.atom(0).map(|atom| atom.low.as_str()), Some("first" | "last"));
@@ -299,6 +323,9 @@ impl Reader<'_> {
                 }
                 self.entity(mention);
                 let head = self.is_head;
+                if let Some(value) = value {
+                    self.condition(What::Value(None, value));
+                }
                 let done = self.rank(Key::By(words.to_vec()), desc, number);
                 self.is_head = head;
                 done
@@ -438,8 +465,22 @@ impl Reader<'_> {
             return false;
         };
         self.at += ahead + 1;
-        self.frame.groups.push(mention);
+        let group = self.column_of_table(mention);
+        self.frame.groups.push(group);
         true
+    }
+
+    /// "per room type": the column of the table that was named. "Per student name" is each student.
+    fn column_of_table(&mut self, table: Mention) -> Mention {
+        let best = table.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, fit)| *fit > 0.8);
+        let (Some((t, _)), Some(next)) = (best.copied(), self.mention_at(0).cloned()) else { return table };
+        let own: Vec<_> = next.columns.iter().filter(|(at, fit)| at.0 == t && *fit > 0.8).copied().collect();
+        if next.table_fit() > 0.0 || own.is_empty() {
+            return table;
+        }
+        self.at += 1;
+        let is_name = own.iter().any(|(at, _)| self.schema.display(t).contains(at));
+        if is_name { table } else { Mention { columns: own, values: Vec::new(), ..next } }
     }
 
     /// "revenue by country": a group, unless a value follows.

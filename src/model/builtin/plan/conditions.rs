@@ -25,8 +25,11 @@ impl Planner<'_> {
         let before = self.plan.query.conditions.len();
         let mut parts: Vec<Condition> = Vec::new();
         let mut column = None;
+        // "not from Paris or London" denies both.
+        let is_denied = group.first().is_some_and(|first| first.is_negated);
         for asked in group {
             let mut asked = (*asked).clone();
+            asked.is_negated |= is_denied;
             // "in Paris or London", "over 30 or under 20".
             if let (What::Value(named, _), Some(column)) = (&mut asked.what, &column) {
                 named.get_or_insert_with(|| Mention::clone(column));
@@ -37,16 +40,21 @@ impl Planner<'_> {
             self.one(&asked);
             parts.extend(self.plan.query.conditions.drain(before..));
         }
+        let one = if is_denied { Op::Ne } else { Op::Eq };
         let values: Option<Vec<(Expr, Literal)>> = parts
             .iter()
             .map(|part| match part {
-                Condition::Compare(expr, Op::Eq, literal) => Some((expr.clone(), literal.clone())),
+                Condition::Compare(expr, op, literal) if *op == one => Some((expr.clone(), literal.clone())),
                 _ => None,
             })
             .collect();
         let same = values.filter(|all| all.windows(2).all(|pair| matches!(pair, [a, b] if a.0 == b.0)));
         let joined = match same.and_then(|all| Some((all.first()?.0.clone(), all))) {
-            Some((expr, all)) => Condition::In(expr, all.into_iter().map(|(_, literal)| literal).collect(), true),
+            Some((expr, all)) => Condition::In(expr, all.into_iter().map(|(_, literal)| literal).collect(), !is_denied),
+            None if is_denied => {
+                self.plan.query.conditions.extend(parts);
+                return;
+            }
             None => Condition::Any(parts),
         };
         self.plan.query.conditions.push(joined);
@@ -123,11 +131,31 @@ impl Planner<'_> {
                 self.place(at, &asked.words, false, move |expr| Condition::Average(expr, op, at));
             }
             What::During(window, column) => self.during(window, column.as_ref(), asked),
+            What::Known(mention) => {
+                let Some(at) = self.column(mention) else { return };
+                let is_above = at.0 == self.root
+                    || self.graph.paths(self.root, at.0).iter().all(|path| path.iter().all(|step| step.is_up));
+                match (self.schema.column(at).nullable, is_above) {
+                    // "books that were not returned" have a loan that is not over.
+                    (true, _) if negated => self.place(at, &asked.words, false, Condition::Null),
+                    (true, _) => self.place(at, &asked.words, false, Condition::NotNull),
+                    (false, false) => self.has(at.0, &asked.words, !negated),
+                    (false, true) if negated => self.doubt(format!("each row has \"{}\"", mention.text)),
+                    (false, true) => {}
+                }
+            }
             What::Flag(mention) => {
                 let Some(at) = self.column(mention) else { return };
                 let Some((yes, no)) = self.schema.answers(at) else {
                     return self.doubt(format!("\"{}\" does not say yes or no", mention.text));
                 };
+                let is_above = |path: &Vec<Step>| path.iter().all(|step| step.is_up);
+                let is_told = at.0 == self.root
+                    || self.frame.entities.iter().any(|mention| self.table_of(mention) == Some(at.0))
+                    || self.graph.paths(self.root, at.0).iter().any(is_above);
+                if !is_told {
+                    self.doubt(format!("the word \"{}\"", mention.text));
+                }
                 let word = if negated { no } else { yes };
                 let literal = match self.schema.holds(at) {
                     Holds::Bool => Literal::Word(word),
@@ -156,9 +184,8 @@ impl Planner<'_> {
                 if t == self.root {
                     return self.counted_group(op, *value);
                 }
-                match self.branch_to(t, &asked.words) {
-                    Some((branch, _)) => {
-                        let counted = Expr::Counted(Box::new(branch));
+                match self.counted(t, &asked.words) {
+                    Some(counted) => {
                         self.plan.query.conditions.push(Condition::Compare(counted, op, Literal::Number(*value)));
                     }
                     None => self.doubt(format!("the number of {}", mention.text)),

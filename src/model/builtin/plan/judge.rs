@@ -27,11 +27,7 @@ impl Planner<'_> {
         if self.plan.query.columns.iter().any(|(expr, _)| counts_fixed(expr)) {
             self.doubt("the number of different values of what is given");
         }
-        // "friends of Kyle": the name of who is named is no answer.
-        let shown = &self.plan.query.columns;
-        if !shown.is_empty() && shown.iter().all(|(expr, _)| fixed.contains(expr)) {
-            self.doubt("what is shown is given");
-        }
+        self.judge_shown(&fixed);
         let bound = |condition: &Condition, lower: bool| match condition {
             Condition::Compare(expr, Op::Gt | Op::Ge, Literal::Number(value)) if lower => Some((expr.clone(), *value)),
             Condition::Compare(expr, Op::Lt | Op::Le, Literal::Number(value)) if !lower => Some((expr.clone(), *value)),
@@ -54,6 +50,32 @@ impl Planner<'_> {
         self.judge_verbs();
         if self.frame.is_both && self.plan.query.conditions.len() < 2 {
             self.doubt("both of what");
+        }
+    }
+
+    /// Doubts about what is shown. `fixed` are columns with a given value.
+    fn judge_shown(&mut self, fixed: &[Expr]) {
+        let query = &self.plan.query;
+        let all =
+            |is: &dyn Fn(&Expr) -> bool| !query.columns.is_empty() && query.columns.iter().all(|(expr, _)| is(expr));
+        let is_of_rows = |expr: &Expr| matches!(expr, Expr::Column(_, at) if !self.schema.is_key(*at) && !self.schema.display(at.0).contains(at));
+        let is_answer = |expr: &Expr| matches!(expr, Expr::Column(_, at) if self.schema.answers(*at).is_some());
+        let is_denied = query.conditions.iter().any(|condition| matches!(condition, Condition::Exists(_, false)));
+        let first = self.frame.entities.first().and_then(|mention| self.table_of(mention));
+        let is_ranked = matches!(self.frame.order.as_slice(), [(Key::Attribute(_), _)]) && self.frame.is_superlative;
+        let doubts = [
+            // "friends of Kyle": the name of who is named is no answer.
+            (all(&|expr| fixed.contains(expr)), "what is shown is given"),
+            (all(&is_answer) && query.groups.is_empty(), "a list of yes and no"),
+            // "Which countries have no channel": the country of such a channel, or a country without one.
+            (is_denied && first != Some(self.root) && all(&is_of_rows), "a denial for each row or for each group"),
+            // "Which floor has the most beds": the sum for each floor, or one row of the floor.
+            (is_ranked && first.is_none() && all(&is_of_rows), "one row or the sum of each group"),
+        ];
+        for (is_doubted, why) in doubts {
+            if is_doubted {
+                self.doubt(why);
+            }
         }
     }
 

@@ -37,6 +37,9 @@ impl Planner<'_> {
     }
 
     pub(super) fn order(&mut self) {
+        if self.frame.is_superlative {
+            self.plan.query.order.clear();
+        }
         for (key, desc) in &self.frame.order {
             let found = match key {
                 Key::Attribute(mention) => self.order_by(mention),
@@ -58,7 +61,8 @@ impl Planner<'_> {
                 Some(expr) => {
                     if self.frame.is_superlative
                         && (matches!(&expr, Expr::Column(_, at) if self.schema.column(*at).nullable)
-                            || !*desc && matches!(&expr, Expr::Measured(..)))
+                            || !*desc
+                                && matches!(&expr, Expr::Measured(_, what) if matches!(**what, Expr::Aggregate(..))))
                     {
                         self.plan.query.conditions.push(Condition::NotNull(expr.clone()));
                     }
@@ -69,6 +73,16 @@ impl Planner<'_> {
         }
         if self.frame.limit.is_some() {
             self.plan.query.limit = self.frame.limit;
+        }
+        // Rows without a value are no group that could be the largest.
+        if self.plan.query.limit.is_some() {
+            for group in self.plan.query.groups.clone() {
+                let (Expr::Column(node, at) | Expr::Bucket(_, node, at)) = group else { continue };
+                let known = Condition::NotNull(Expr::Column(node, at));
+                if self.schema.column(at).nullable && !self.plan.query.conditions.contains(&known) {
+                    self.plan.query.conditions.push(known);
+                }
+            }
         }
     }
 
@@ -126,8 +140,20 @@ impl Planner<'_> {
         if !self.plan.query.groups.is_empty() {
             return None;
         }
-        let (branch, _) = self.branch_to(t, &[])?;
-        Some(Expr::Counted(Box::new(branch)))
+        self.counted(t, &[])
+    }
+
+    /// The number of rows of a table that belong to a row of the root. A row that several rows in between lead to is
+    /// counted once: "doctors and their number of patients".
+    pub(super) fn counted(&mut self, t: usize, words: &[String]) -> Option<Expr> {
+        let (branch, node) = self.branch_to(t, words)?;
+        let is_repeated = branch.nodes.iter().any(|node| node.via.as_ref().is_some_and(|(_, step)| step.is_up));
+        if !is_repeated {
+            return Some(Expr::Counted(Box::new(branch)));
+        }
+        let [key] = self.schema.table(t).primary_key.as_slice() else { return None };
+        let key = self.schema.find(t, key)?;
+        Some(Expr::Measured(Box::new(branch), Box::new(Expr::CountDistinct(node, key))))
     }
 
     pub(super) fn order_by_revenue(&mut self) -> Option<Expr> {
@@ -200,10 +226,22 @@ impl Planner<'_> {
         let query = &mut self.plan.query;
         let (wider, kept): (Vec<Condition>, Vec<Condition>) = std::mem::take(&mut query.conditions)
             .into_iter()
-            .partition(|condition| matches!(condition, Condition::Exists(_, true)));
+            .partition(|condition| matches!(condition, Condition::Exists(..)));
         query.conditions = kept;
         for condition in wider {
-            let Condition::Exists(wider, _) = &condition else { continue };
+            let Condition::Exists(wider, exists) = &condition else { continue };
+            // "revenue per hotel without cancelled bookings" leaves out bookings, and no hotel.
+            let wider = match (exists, wider.conditions.as_slice()) {
+                (true, _) => wider.clone(),
+                (false, [Condition::Compare(expr, Op::Eq, literal)]) => {
+                    let denied = Condition::Compare(expr.clone(), Op::Ne, literal.clone());
+                    Branch { conditions: vec![denied], ..wider.clone() }
+                }
+                _ => {
+                    query.conditions.push(condition);
+                    continue;
+                }
+            };
             let in_columns = query.columns.iter_mut().map(|(expr, _)| expr);
             let in_order = query.order.iter_mut().map(|(expr, _)| expr);
             let in_conditions = query.conditions.iter_mut().filter_map(|condition| match condition {
@@ -211,17 +249,26 @@ impl Planner<'_> {
                 _ => None,
             });
             let mut is_moved = false;
+            let mut is_repeated = false;
             for expr in in_columns.chain(in_order).chain(in_conditions) {
+                let is_sum = !matches!(expr, Expr::Measured(_, what) if matches!(**what, Expr::CountDistinct(..)));
                 if let Expr::Counted(branch) | Expr::Measured(branch, _) = expr
                     && branch.link == wider.link
                     && branch.from == wider.from
                 {
-                    merge(branch, wider);
+                    let known = branch.nodes.len();
+                    merge(branch, &wider);
+                    let goes_down = |node: &Node| node.via.as_ref().is_some_and(|(_, step)| !step.is_up);
+                    is_repeated |= is_sum && branch.nodes.iter().skip(known).any(goes_down);
                     is_moved = true;
                 }
             }
             if !is_moved {
                 query.conditions.push(condition);
+            }
+            let why = "a number over rows that a join repeats".to_owned();
+            if is_repeated && !self.plan.doubts.contains(&why) {
+                self.plan.doubts.push(why);
             }
         }
     }
@@ -249,6 +296,7 @@ fn moved(condition: &Condition, places: &[usize]) -> Condition {
         Condition::Compare(left, op, value) => Condition::Compare(expr(left), *op, value.clone()),
         Condition::In(left, values, is_in) => Condition::In(expr(left), values.clone(), *is_in),
         Condition::NotNull(left) => Condition::NotNull(expr(left)),
+        Condition::Null(left) => Condition::Null(expr(left)),
         Condition::Average(left, op, at) => Condition::Average(expr(left), *op, *at),
         Condition::Any(parts) => Condition::Any(all(parts)),
         Condition::All(parts) => Condition::All(all(parts)),

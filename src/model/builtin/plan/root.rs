@@ -12,6 +12,17 @@ impl Planner<'_> {
         if frame.is_who && first.is_none() {
             return self.people();
         }
+        // "Which month had the most orders".
+        if frame.bucket.is_some() && frame.items.is_empty() && frame.is_superlative {
+            return match frame.order.as_slice() {
+                [(Key::Count(Some(counted)), _)] => self.table_of(counted),
+                [(Key::Revenue, _)] => measures::sales(self.schema).first().copied(),
+                _ => None,
+            };
+        }
+        if let Some(t) = self.counted_per_column() {
+            return Some(t);
+        }
         let mut wanted: Vec<&Mention> = Vec::new();
         for item in &frame.items {
             match item {
@@ -37,7 +48,27 @@ impl Planner<'_> {
                 }
                 Item::Aggregate(_, mention) => {
                     // The rows that are aggregated are those of the column.
-                    return self.best_column(mention, first).map(|at| at.0);
+                    let grouped = match frame.groups.as_slice() {
+                        [group] if group.table_fit() < group.column_fit() => {
+                            self.best_column(group, first).map(|at| at.0)
+                        }
+                        _ => None,
+                    };
+                    let best = self.best_column(mention, first.or(grouped))?;
+                    let fit = |at: At| mention.columns.iter().find(|(of, _)| *of == at).map_or(0.0, |(_, fit)| *fit);
+                    let is_rival = |at: At| {
+                        at.0 != best.0
+                            && fit(best) - fit(at) < MARGIN
+                            && !self.schema.is_view(at.0)
+                            && !self.is_reference(at)
+                    };
+                    let is_told = first.is_some()
+                        || !frame.groups.is_empty()
+                        || frame.conditions.iter().any(|condition| !matches!(condition.what, What::During(_, None)));
+                    if !is_told && mention.columns.iter().any(|(at, _)| is_rival(*at)) {
+                        self.is_open_root.set(true);
+                    }
+                    return Some(best.0);
                 }
                 Item::Attribute(mention) | Item::Count(mention, _) => wanted.push(mention),
                 Item::Revenue(_) => return measures::sales(self.schema).first().copied(),
@@ -86,6 +117,20 @@ impl Planner<'_> {
         });
         self.anchor.set(Some(best));
         self.below_all(best, &shown.into_iter().chain(entities).collect::<Vec<_>>())
+    }
+
+    /// "Which city has the most admissions", where the city is a column of patients: the table whose rows are counted for
+    /// each city.
+    fn counted_per_column(&self) -> Option<usize> {
+        let [(Key::Count(Some(counted)), _)] = self.frame.order.as_slice() else { return None };
+        let t = self.table_of(counted).filter(|_| self.frame.is_superlative)?;
+        let is_of_group = |item: &Item| {
+            let Item::Attribute(mention) = item else { return false };
+            let Some(at) = self.best_column(mention, Some(t)) else { return false };
+            let is_up = self.graph.paths(t, at.0).first().is_some_and(|path| path.iter().all(|step| step.is_up));
+            is_up && at.0 != t && !self.schema.is_key(at) && !self.schema.display(at.0).contains(&at)
+        };
+        (!self.frame.items.is_empty() && self.frame.items.iter().all(is_of_group)).then_some(t)
     }
 
     /// The table whose rows have one row of each of these tables: one of them, or one that lies between them.

@@ -60,6 +60,7 @@ impl Planner<'_> {
                     format!("{} is {}{}", said(expr), if *is_in { "" } else { "not " }, values.join(" or "))
                 }
                 Condition::NotNull(expr) => format!("{} is known", said(expr)),
+                Condition::Null(expr) => format!("{} is not known", said(expr)),
                 Condition::Average(expr, op, _) => format!("{} {} its average", said(expr), op.sql()),
                 Condition::Any(parts) => all(parts, " or "),
                 Condition::All(parts) => all(parts, " and "),

@@ -211,14 +211,17 @@ impl Planner<'_> {
                 self.doubt(format!("the number of {} for each of them", mention.text));
                 return None;
             }
-            let (branch, _) = self.branch_to(t, &[])?;
-            return Some((Expr::Counted(Box::new(branch)), name));
+            return Some((self.counted(t, &[])?, name));
         }
         let at = self.column(mention)?;
         let name = format!("number_of_{}", name_words(&self.schema.column(at).name).join("_"));
+        if mention.columns.iter().any(|(of, fit)| *of == at && *fit < OTHER_WORD) {
+            self.doubt(format!("the word \"{}\"", mention.text));
+        }
         if self.schema.is_number(at) && !self.schema.is_key(at) && !distinct {
             // "How many cylinders does the car have?" asks for the number that is stored.
-            let is_of_one = self.frame.is_superlative || !self.frame.conditions.is_empty();
+            let is_of_one =
+                mention.column_fit() >= 0.8 && (self.frame.is_superlative || !self.frame.conditions.is_empty());
             if is_of_one && self.frame.groups.is_empty() {
                 return Some((self.above(at, &[])?, self.schema.column(at).name.clone()));
             }

@@ -1,0 +1,224 @@
+//! Kinds of questions that were once answered wrongly: one schema, and the statement that each question means.
+
+use time::macros::date;
+
+use super::tests::table;
+use super::{Verdict, read};
+use crate::database::catalog::{Snapshot, TableKind};
+use crate::dialect::Dialect;
+
+/// A rental of cars.
+fn rental() -> Snapshot {
+    let mut hires = table(
+        "hires",
+        &[
+            "id integer",
+            "car_id integer",
+            "driver_id integer",
+            "hired_on date",
+            "returned_on date",
+            "price numeric",
+            "state text = open|closed|void",
+            "channel text = web|phone",
+            "paid boolean",
+        ],
+        &[("car_id", "cars", "id"), ("driver_id", "drivers", "id")],
+    );
+    let mut cars = table(
+        "cars",
+        &[
+            "id integer",
+            "plate text",
+            "kind text = van|truck|taxi",
+            "daily_rate numeric",
+            "price numeric",
+            "garage_id integer",
+        ],
+        &[("garage_id", "garages", "id")],
+    );
+    for (table, names) in [(&mut hires, ["returned_on", "price"]), (&mut cars, ["kind", "daily_rate"])] {
+        for column in table.columns.iter_mut().filter(|column| names.contains(&column.name.as_str())) {
+            column.nullable = true;
+        }
+    }
+    let mut open_hires = table("open_hires", &["id integer", "paid_by text = cash|card"], &[]);
+    open_hires.kind = TableKind::View;
+    open_hires.primary_key.clear();
+    Snapshot::of(vec![
+        cars,
+        table(
+            "drivers",
+            &[
+                "id integer",
+                "first_name text",
+                "last_name text",
+                "country text = Spain|France|Peru",
+                "phone text = 0123|0456",
+            ],
+            &[],
+        ),
+        table("garages", &["id integer", "name text", "city text = Lyon|Lima", "opened date", "spaces integer"], &[]),
+        hires,
+        table(
+            "mechanics",
+            &[
+                "id integer",
+                "name text",
+                "trade text = welder|painter",
+                "garage_id integer",
+                "on_break boolean",
+                "insured text = yes|no",
+            ],
+            &[("garage_id", "garages", "id")],
+        ),
+        open_hires,
+    ])
+}
+
+fn answer(question: &str) -> Verdict {
+    read(question, &rental(), Dialect::Sqlite, date!(2026 - 11 - 22))
+}
+
+#[track_caller]
+fn reads(question: &str, expected: &str) {
+    match answer(question) {
+        Verdict::Sure(reading) => assert_eq!(reading.sql, expected, "{question}"),
+        other => panic!("{question}: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn hands_back(question: &str) {
+    let verdict = answer(question);
+    assert!(!matches!(verdict, Verdict::Sure(_)), "{question}: {verdict:?}");
+}
+
+#[test]
+fn a_value_in_the_plural_is_rows_with_that_value() {
+    reads(
+        "How many welders are there?",
+        "SELECT COUNT(*) AS number_of_mechanics FROM mechanics WHERE trade = 'welder'",
+    );
+    reads("painters on break", "SELECT name FROM mechanics WHERE trade = 'painter' AND on_break = TRUE");
+    reads(
+        "cheapest van in Lyon",
+        "SELECT c.plate FROM cars c JOIN garages g ON g.id = c.garage_id WHERE c.kind = 'van' AND g.city = 'Lyon' ORDER BY c.price LIMIT 1",
+    );
+    reads(
+        "How many vans does each garage have?",
+        "SELECT g.name, (SELECT COUNT(*) FROM cars c WHERE g.id = c.garage_id AND c.kind = 'van') AS number_of_cars FROM garages g",
+    );
+    reads("names of welders", "SELECT name FROM mechanics WHERE trade = 'welder'");
+}
+
+#[test]
+fn a_denial_holds_for_all_its_values() {
+    reads(
+        "drivers not from Spain or Peru",
+        "SELECT first_name, last_name FROM drivers WHERE country NOT IN ('Spain', 'Peru')",
+    );
+    reads("hires that are not open or void", "SELECT id FROM hires WHERE state NOT IN ('open', 'void')");
+    reads(
+        "mechanics neither welder nor painter",
+        "SELECT name FROM mechanics WHERE trade <> 'welder' AND trade <> 'painter'",
+    );
+}
+
+#[test]
+fn groups_are_those_of_the_column_that_is_named() {
+    reads(
+        "Which city has the most hires?",
+        "SELECT g.city FROM hires h JOIN cars c ON c.id = h.car_id JOIN garages g ON g.id = c.garage_id GROUP BY g.city ORDER BY COUNT(*) DESC LIMIT 1",
+    );
+    reads(
+        "Which kind has the most cars?",
+        "SELECT kind FROM cars WHERE kind IS NOT NULL GROUP BY kind ORDER BY COUNT(*) DESC LIMIT 1",
+    );
+    reads(
+        "number of hires per car kind",
+        "SELECT c.kind, COUNT(*) AS number_of_hires FROM hires h JOIN cars c ON c.id = h.car_id GROUP BY c.kind",
+    );
+    reads(
+        "average price of hires per country",
+        "SELECT d.country, AVG(h.price) AS average_price FROM hires h JOIN drivers d ON d.id = h.driver_id GROUP BY d.country",
+    );
+    reads(
+        "total price of hires per garage without void hires",
+        "SELECT g.name, (SELECT SUM(h.price) FROM cars c JOIN hires h ON c.id = h.car_id WHERE g.id = c.garage_id AND h.state <> 'void') AS total_price FROM garages g",
+    );
+}
+
+#[test]
+fn rows_that_several_rows_lead_to_count_once() {
+    reads(
+        "number of drivers per car",
+        "SELECT c.plate, (SELECT COUNT(DISTINCT d.id) FROM hires h JOIN drivers d ON d.id = h.driver_id WHERE c.id = h.car_id) AS number_of_drivers FROM cars c",
+    );
+    reads(
+        "cars with more than 2 drivers",
+        "SELECT c.plate FROM cars c WHERE (SELECT COUNT(DISTINCT d.id) FROM hires h JOIN drivers d ON d.id = h.driver_id WHERE c.id = h.car_id) > 2",
+    );
+    reads(
+        "How many hires does each driver have?",
+        "SELECT d.first_name, d.last_name, (SELECT COUNT(*) FROM hires h WHERE d.id = h.driver_id) AS number_of_hires FROM drivers d",
+    );
+}
+
+#[test]
+fn a_date_column_after_a_noun_is_a_condition() {
+    reads("garages opened in 1995", "SELECT name FROM garages WHERE opened >= '1995-01-01' AND opened < '1996-01-01'");
+    reads(
+        "hires returned in May 2026",
+        "SELECT id FROM hires WHERE returned_on >= '2026-05-01' AND returned_on < '2026-06-01'",
+    );
+    reads("hires not returned", "SELECT id FROM hires WHERE returned_on IS NULL");
+    reads(
+        "How many hires were returned?",
+        "SELECT COUNT(*) AS number_of_hires FROM hires WHERE returned_on IS NOT NULL",
+    );
+    reads(
+        "returned on in 2026",
+        "SELECT returned_on FROM hires WHERE returned_on >= '2026-01-01' AND returned_on < '2027-01-01'",
+    );
+}
+
+#[test]
+fn the_best_month_is_a_group() {
+    reads(
+        "Which month had the most hires?",
+        "SELECT substr(hired_on, 1, 7) AS month FROM hires GROUP BY substr(hired_on, 1, 7) ORDER BY COUNT(*) DESC LIMIT 1",
+    );
+}
+
+#[test]
+fn a_value_wins_over_a_column_of_another_table() {
+    reads("phone hires", "SELECT id FROM hires WHERE channel = 'phone'");
+    reads("hires by phone or web", "SELECT id FROM hires WHERE channel IN ('phone', 'web')");
+    reads("phone of drivers from Peru", "SELECT phone FROM drivers WHERE country = 'Peru'");
+}
+
+#[test]
+fn first_and_last_name_are_the_name() {
+    reads("names of drivers from Spain", "SELECT first_name, last_name FROM drivers WHERE country = 'Spain'");
+    reads(
+        "name of the driver with the most hires",
+        "SELECT d.first_name, d.last_name FROM drivers d ORDER BY (SELECT COUNT(*) FROM hires h WHERE d.id = h.driver_id) DESC LIMIT 1",
+    );
+}
+
+#[test]
+fn what_is_not_sure_is_handed_back() {
+    for question in [
+        "purple cars",
+        "How many uninsured mechanics are there?",
+        "highest hire",
+        "garages with the worst hires",
+        "total price",
+        "Which city has the most spaces?",
+        "How many hires are on break?",
+        "drivers from the United States",
+        "What are the different places that have drivers?",
+    ] {
+        hands_back(question);
+    }
+}
