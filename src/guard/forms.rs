@@ -32,6 +32,8 @@ pub(crate) struct Forms {
     pub(crate) columns: Option<Vec<String>>,
     /// Names before a parenthesis, without their schemas, in lower case unless quoted. `None` if not known.
     pub(crate) called: Option<Vec<String>>,
+    /// Those of them with several arguments.
+    pub(crate) called_with_several: Vec<String>,
 }
 
 impl Forms {
@@ -48,6 +50,7 @@ impl Forms {
                 rows,
                 columns,
                 called: None,
+                called_with_several: Vec::new(),
             };
         };
         let count = |known: &[&str]| {
@@ -64,17 +67,20 @@ impl Forms {
             arrays: count(&["array"]),
             rows,
             columns,
-            called: called(text, &lexemes),
+            called: called(text, &lexemes, false),
+            called_with_several: called(text, &lexemes, true).unwrap_or_default(),
         }
     }
 }
 
-/// See [`Forms::called`].
-fn called(text: &str, lexemes: &[Lexeme]) -> Option<Vec<String>> {
+/// See [`Forms::called`], and [`Forms::called_with_several`] if `has_several`.
+fn called(text: &str, lexemes: &[Lexeme], has_several: bool) -> Option<Vec<String>> {
     let mut called = Vec::new();
     let mut before: Option<&Lexeme> = None;
-    for lexeme in lexemes.iter().filter(|lexeme| lexeme.kind != Kind::Comment) {
-        if let (Kind::Mark(b'('), Some(name)) = (lexeme.kind, before) {
+    for (at, lexeme) in lexemes.iter().enumerate().filter(|(_, lexeme)| lexeme.kind != Kind::Comment) {
+        if let (Kind::Mark(b'('), Some(name)) = (lexeme.kind, before)
+            && (!has_several || has_comma(lexemes.get(at + 1..).unwrap_or_default()))
+        {
             let written = text.get(name.range.clone())?;
             match name.kind {
                 Kind::Word => called.push(written.to_lowercase()),
@@ -90,6 +96,21 @@ fn called(text: &str, lexemes: &[Lexeme]) -> Option<Vec<String>> {
     Some(called)
 }
 
+/// True if a comma stands between the arguments that these lexemes begin with.
+fn has_comma(lexemes: &[Lexeme]) -> bool {
+    let mut depth = 0;
+    for lexeme in lexemes {
+        match lexeme.kind {
+            Kind::Mark(b'(' | b'[') => depth += 1,
+            Kind::Mark(b')' | b']') if depth == 0 => return false,
+            Kind::Mark(b')' | b']') => depth -= 1,
+            Kind::Mark(b',') if depth == 0 => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
 /// True if a string literal, as written, can begin with `{`, `[` or `(` after blanks. Otherwise PostgreSQL reads no
 /// element from it (`array_in`, `record_in`, `range_parse`).
 fn is_structured(written: &str) -> bool {
@@ -99,8 +120,8 @@ fn is_structured(written: &str) -> bool {
         Some(tagged) => tagged.split_once('$').map_or("{", |(_, content)| content),
         None => rest.get(1..).unwrap_or_default(),
     };
-    let has_escapes = !prefix.is_empty();
-    content.trim_start().starts_with(['{', '[', '(']) || has_escapes && content.trim_start().starts_with('\\')
+    // A string after an `E''` string continues it, with its escapes and without a prefix.
+    content.trim_start().starts_with(['{', '[', '(', '\\'])
         // The character of escapes of `U&'..'` is free.
         || prefix.contains('&')
 }
@@ -152,6 +173,7 @@ mod tests {
             "$${x}$$",
             "$q$ {x}$q$",
             "''\n'{x}'",
+            "E''\n'\\x7bx}'",
             "' '\n'{x}'",
         ] {
             // N'..' and U&'..' may be refused by the guard; then nothing can run.

@@ -251,7 +251,7 @@ fn a_lock_on_one_table_holds_up_no_look_at_the_schema() {
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn what_hangs_on_a_type_an_operator_or_a_table_is_looked_at_too() {
-    const RAISE: &str = "LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE LOG ''HARM DONE''; RETURN 1; END'";
+    const RAISE: &str = "LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE LOG ''CROWD RAN''; RETURN 1; END'";
     let harm = format!(
         "CREATE SCHEMA mal; GRANT USAGE ON SCHEMA mal TO PUBLIC;
          CREATE FUNCTION mal.distance(float8, float8) RETURNS float8 {RAISE};
@@ -260,7 +260,7 @@ fn what_hangs_on_a_type_an_operator_or_a_table_is_looked_at_too() {
          INSERT INTO mal.visits SELECT i, mal.stretch(i, i + 2) FROM generate_series(1, 300) i; ANALYZE mal.visits;
          CREATE VIEW public.recent AS SELECT id FROM mal.visits WHERE during && mal.stretch(3, 7);
          CREATE FUNCTION mal.evil(int, int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
-           'BEGIN RAISE LOG ''HARM DONE''; RETURN true; END';
+           'BEGIN RAISE LOG ''CROWD RAN''; RETURN true; END';
          CREATE OPERATOR mal.### (LEFTARG = int, RIGHTARG = int, FUNCTION = int4lt, NEGATOR = OPERATOR(mal.!##));
          CREATE OPERATOR mal.!## (LEFTARG = int, RIGHTARG = int, FUNCTION = int4ge, NEGATOR = OPERATOR(mal.###),
            COMMUTATOR = OPERATOR(mal.#!#), RESTRICT = scalargesel);
@@ -268,7 +268,7 @@ fn what_hangs_on_a_type_an_operator_or_a_table_is_looked_at_too() {
          CREATE TABLE mal.numbers (i int); INSERT INTO mal.numbers SELECT generate_series(1, 300); ANALYZE mal.numbers;
          CREATE VIEW public.clean AS SELECT i FROM mal.numbers WHERE NOT (5 OPERATOR(mal.###) i);
          CREATE FUNCTION public.\"score(integer)\"(int) RETURNS int LANGUAGE plpgsql STABLE AS
-           'BEGIN RAISE LOG ''HARM DONE''; RETURN 1; END';
+           'BEGIN RAISE LOG ''CROWD RAN''; RETURN 1; END';
          CREATE TABLE mal.guesses (k text); INSERT INTO mal.guesses VALUES ('1'), ('7');
          ALTER TABLE mal.guesses ENABLE ROW LEVEL SECURITY;
          CREATE POLICY seen ON mal.guesses USING (k IN (SELECT ssn FROM public.customers));
@@ -306,7 +306,7 @@ fn what_hangs_on_a_type_an_operator_or_a_table_is_looked_at_too() {
             }
         }
         let said = postgres.log();
-        assert!(!said.get(log..).unwrap_or_default().contains("HARM DONE"));
+        assert!(!said.get(log..).unwrap_or_default().contains("CROWD RAN"));
     }
 }
 

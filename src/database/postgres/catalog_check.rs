@@ -181,7 +181,7 @@ impl From<DatabaseError> for Refusal {
 }
 
 /// Refuses a statement that could reach code that nobody vouches for. `schemas` are the schemas of the caller's path,
-/// in order. If `keep_plan` is true, the look-up is a named prepared statement, which does not work behind a pooler in
+/// in order. `keeps_path` is true if the statement runs under that path, whatever is found. If `keep_plan` is true, the look-up is a named prepared statement, which does not work behind a pooler in
 /// transaction mode.
 ///
 /// # Errors
@@ -195,6 +195,7 @@ pub(super) async fn vouch(
     vouched: &Vouched,
     keep_plan: bool,
     forms: &Forms,
+    keeps_path: bool,
 ) -> Result<Harmless, Refusal> {
     let mut shadowed = BTreeSet::new();
     if *names == Names::default() {
@@ -235,6 +236,7 @@ pub(super) async fn vouch(
         .bind(types)
         .bind(&forms.columns)
         .bind(&forms.called)
+        .bind(&forms.called_with_several)
         .persistent(keep_plan);
     let mut rows = rows.fetch(connection);
     let mut findings = Vec::new();
@@ -280,7 +282,9 @@ pub(super) async fn vouch(
     }
     drop(rows);
     let functions: Vec<Finding> = findings.extract_if(.., |finding| finding.what == Reach::Forms).collect();
-    findings.retain(|finding| can_form(finding.what, forms, functions.first(), &names.operators));
+    let functions = functions.first().map_or("", |finding| finding.identity.as_str());
+    findings.retain(|finding| can_form(finding.what, forms, functions, &names.operators));
+    let by_path: Vec<Finding> = findings.extract_if(.., |finding| finding.what == Reach::RowTypeByPath).collect();
     let before = findings.len();
     let mark = findings.iter().find(|finding| finding.what == Reach::Mark && finding.identity == vouched.mark);
     let of_mark = |flag: &dyn Fn(&Finding) -> bool| mark.is_some_and(flag);
@@ -367,6 +371,11 @@ pub(super) async fn vouch(
         return Err(Refusal { error, schemas: schemas.cloned().collect(), name: refused_name });
     }
     needs_path |= called_by_path.iter().any(|name| !shadowed.contains(name));
+    if needs_path || keeps_path {
+        for finding in by_path {
+            finding.judge(vouched).map_err(|error| without_users(error, schemas))?;
+        }
+    }
     let Some(mut refusal) = refused else {
         return Ok(Harmless { shadowed, is_replaceable, needs_path, is_path_open, is_function_open, relations });
     };
@@ -376,30 +385,30 @@ pub(super) async fn vouch(
     Err(refusal)
 }
 
-/// True unless the finding is a domain of a column, and the statement cannot make values of that domain. `functions` is the
-/// finding [`Reach::Forms`].
-fn can_form(what: Reach, forms: &Forms, functions: Option<&Finding>, operators: &[String]) -> bool {
-    let has = |flag: &dyn Fn(&Finding) -> bool| forms.called.is_none() || functions.is_some_and(flag);
-    let has_several = has(&|of| of.takes_internals);
-    let fills_rows = has(&|of| of.is_users) || operators.iter().any(|name| name == "#=");
+/// True unless the finding is the type of a column, and the statement cannot make values of that type. `functions` is the
+/// identity of the finding [`Reach::Forms`].
+fn can_form(what: Reach, forms: &Forms, functions: &str, operators: &[String]) -> bool {
+    let has = |flag: &str| forms.called.is_none() || functions.split(',').any(|known| known == flag);
+    let has_several = forms.called.is_none() || has("several");
+    let fills_rows = has("fills") || operators.iter().any(|name| name == "#=");
+    // Two arrays of different types become one type.
+    let unifies_arrays = forms.unifies && (forms.arrays > 0 || has("others"));
     match what {
         Reach::DomainOfColumn => {
-            let arrays = forms.arrays.saturating_add(usize::from(has(&|of| of.is_shared)));
+            let arrays = forms.arrays.saturating_add(usize::from(has("array")));
             arrays > 0 && (forms.structured || forms.unifies || has_several)
                 || arrays > 1
                 || forms.literals && has_several
-                || forms.rows && (forms.structured || fills_rows)
+                || forms.rows && forms.structured
+                || fills_rows
         }
         Reach::DomainInside => {
             // These operators have an array or a range on one side and an element on the other.
             let has_operator = operators.iter().any(|name| matches!(name.as_str(), "||" | "@>" | "<@"));
-            forms.structured
-                || forms.unifies
-                || forms.arrays > 0
-                || has_several
-                || fills_rows
-                || forms.literals && has_operator
+            let unifies = unifies_arrays || forms.arrays > 0 || has_several;
+            forms.structured || unifies || fills_rows || forms.literals && has_operator
         }
+        Reach::RowTypeOfColumn => forms.structured || fills_rows,
         _ => true,
     }
 }

@@ -5,7 +5,8 @@
 -- dot; $4 operators; $5 and $6 schemas (or NULL) and names of relations; $7 types; $8 operators that keywords stand
 -- for; $12 and $13 schemas and names of types that are
 -- written with a schema; $10 whether foreign tables are refused; $11 the schemas of the caller's path, in order; $14
--- columns that the statement uses, NULL for all; $15 names of all functions that it calls, with and without a schema.
+-- columns that the statement uses, NULL for all; $15 names of all functions that it calls, with and without a schema; $16
+-- those with several arguments.
 --
 -- A pair of $5 and $6 with a schema may also be a type. Words in capitals that are no SQL stand for arrays that the
 -- program puts in.
@@ -43,15 +44,21 @@ WITH RECURSIVE
       AND p.pronamespace IN (SELECT oid FROM path)
       AND p.pronargs - p.pronargdefaults <= 1 AND (p.provariadic <> 0 OR EXISTS (
         SELECT 1 FROM pg_type t WHERE t.oid = p.proargtypes[0] AND t.typtype IN ('c', 'p', 'd')))),
-  -- Everything that the names reach, by class: c a relation, m a type that the statement can
-  -- name, l one that a literal beside a column can become, v a type
-  -- whose values the statement can meet.
+  -- Functions that fill a row by its type, and functions that write JSON. The latter look up casts when they run.
+  fillers AS (SELECT coalesce(array_agg(p.oid), '{}') AS oids FROM pg_proc p WHERE p.proname = ANY ('{json_populate_record,
+    json_populate_recordset,jsonb_populate_record,jsonb_populate_recordset,jsonb_populate_record_valid,populate_record}')),
+  writers AS (SELECT coalesce(array_agg(p.oid), '{}') AS oids FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace
+    AND (p.proname LIKE 'json%' OR p.proname IN ('to_json', 'to_jsonb', 'row_to_json', 'array_to_json'))
+    AND p.proname ~ '^(to_jsonb?|row_to_json|array_to_json|jsonb?_(agg|object_agg|build)\w*)$'),
+  -- Everything that the names reach, by class: c a relation, w a type that the statement or a view names or makes values
+  -- of, b one that a word without a schema may name, m one that a function returns, l one of a column that the statement
+  -- uses, v a type whose values the statement can meet.
   reach AS (
     SELECT 'c' AS class, oid FROM named WHERE oid IS NOT NULL
     -- A type name without a schema is looked up in the path only.
-    UNION SELECT 'm', t.oid FROM pg_type t WHERE t.oid >= 16384 AND t.typnamespace IN (SELECT oid FROM path)
+    UNION SELECT 'b', t.oid FROM pg_type t WHERE t.oid >= 16384 AND t.typnamespace IN (SELECT oid FROM path)
       AND (t.typname = ANY ($7) OR t.typname = ANY (ARRAY(SELECT '_' || x FROM unnest($7::text[]) x)))
-    UNION SELECT 'm', t.oid FROM unnest($12::text[], $13::text[]) u(s, n) JOIN pg_namespace p ON p.nspname = u.s
+    UNION SELECT 'w', t.oid FROM unnest($12::text[], $13::text[]) u(s, n) JOIN pg_namespace p ON p.nspname = u.s
       JOIN pg_type t ON t.typnamespace = p.oid AND t.oid >= 16384 AND t.typname IN (u.n, '_' || u.n)
     -- A literal next to the result of a function or an operator becomes a value of the same type.
     UNION SELECT 'm', x.oid FROM asked a JOIN pg_proc p ON p.oid = a.oid, LATERAL (
@@ -62,7 +69,7 @@ WITH RECURSIVE
             WHERE b.proname = p.proname AND b.pronamespace = 'pg_catalog'::regnamespace))), '{}'))) x
       WHERE x.oid >= 16384
     -- schema.name(value) is a cast if a type has that name.
-    UNION SELECT 'm', u.oid FROM unnest(ARRAY(SELECT t.oid FROM unnest($2::text[], $9::text[]) q(schema, name)
+    UNION SELECT 'w', u.oid FROM unnest(ARRAY(SELECT t.oid FROM unnest($2::text[], $9::text[]) q(schema, name)
       JOIN pg_namespace n ON n.nspname = q.schema JOIN pg_type t ON t.typnamespace = n.oid AND t.typname = q.name
       WHERE t.oid >= 16384)) u(oid)
     UNION SELECT 'm', o.oprresult FROM pg_operator o
@@ -73,13 +80,19 @@ WITH RECURSIVE
       -- reads, chooses among, or collects.
       SELECT t.class, t.oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid, LATERAL (
           SELECT 'c' AS class, m[1]::oid AS oid FROM regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m
-          UNION ALL SELECT 'm', t.oid FROM regexp_matches(w.ev_action::text, ':(?!vartype |casetype |coalescetype '
-              '|minmaxtype |array_typeid |element_typeid |typeId |\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m
+          UNION ALL SELECT CASE m[1] WHEN 'funcresulttype' THEN 'm' ELSE 'w' END, t.oid FROM regexp_matches(w.ev_action::text,
+              ':(?!vartype |casetype |coalescetype |minmaxtype |array_typeid |element_typeid |typeId |wintype |aggtype '
+              '|\w*typmod |\w*location |\w*len )(\w+) (\d{5,})', 'g') m
             -- The oid of a type, or of an aggregate, which stands for its state types.
             JOIN pg_type t ON t.oid = ANY (coalesce((SELECT ARRAY[g.aggtranstype, g.aggmtranstype] FROM pg_aggregate g
-              WHERE g.aggfnoid = m[1]::oid), ARRAY[m[1]::oid])) WHERE t.oid >= 16384
+              WHERE g.aggfnoid = m[2]::oid), ARRAY[m[2]::oid])) WHERE t.oid >= 16384
+          -- Where a row is filled, it may be a row of any value that the view reads.
+          UNION ALL SELECT 'w', t.oid FROM regexp_matches(w.ev_action::text, ':vartype (\d{5,})', 'g') m
+              JOIN pg_type t ON t.oid = m[1]::oid
+            WHERE EXISTS (SELECT 1 FROM regexp_matches(w.ev_action::text, ':(?:funcid|opfuncid) (\d+)', 'g') f
+              WHERE f[1]::oid = ANY ((SELECT oids FROM fillers)::oid[]))
           -- Lists of types. Only XMLTABLE and JSON_TABLE make values of those of `coltypes`.
-          UNION ALL SELECT 'm', t.oid FROM regexp_matches(w.ev_action::text, ':(\w+) \(o ([\d ]+)\)', 'g') m,
+          UNION ALL SELECT 'w', t.oid FROM regexp_matches(w.ev_action::text, ':(\w+) \(o ([\d ]+)\)', 'g') m,
             unnest(string_to_array(m[2], ' ')) n JOIN pg_type t ON t.oid = n::oid WHERE t.oid >= 16384
               AND m[1] NOT IN ('ctecoltypes', 'colTypes', 'aggargtypes')
               AND (m[1] <> 'coltypes' OR w.ev_action::text ~ '{TABLEFUNC ')) t
@@ -100,14 +113,16 @@ WITH RECURSIVE
       UNION ALL SELECT 'm', t.oid FROM pg_constraint k,
           LATERAL regexp_matches(CASE WHEN pg_column_size(k.conbin) < 50000 THEN k.conbin::text END, '[ (](\d{5,})', 'g') m
           JOIN pg_type t ON t.oid = m[1]::oid
-        WHERE r.class IN ('m', 'l') AND k.contypid = r.oid AND t.oid >= 16384
-      UNION ALL SELECT 'v', r.oid WHERE r.class IN ('m', 'l')
+        WHERE r.class IN ('m', 'l', 'w', 'b') AND k.contypid = r.oid AND t.oid >= 16384
+      UNION ALL SELECT 'v', r.oid WHERE r.class IN ('m', 'l', 'w', 'b')
       UNION ALL SELECT 'v', t.typarray FROM pg_type t WHERE r.class = 'v' AND t.oid = r.oid AND t.typarray >= 16384) x),
   -- Arrays instead of sets keep the planner's estimates low, so the planner does not compile the query.
   reached AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'c'),
-  made AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class IN ('m', 'l')),
+  made AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class IN ('m', 'l', 'w', 'b')),
   -- Only these can be the target of an explicit cast.
-  named_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'm'),
+  named_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class IN ('m', 'w', 'b')),
+  written_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'w'),
+  column_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'l'),
   met AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'v'),
   -- If foreign tables are refused: also partitions, inheriting tables, and the relations of views and policies.
   parts AS (SELECT oid FROM reach WHERE class = 'c' AND $10 UNION SELECT x.oid FROM parts p, LATERAL (
@@ -131,6 +146,12 @@ WITH RECURSIVE
     UNION ALL SELECT t.partexprs::text FROM pg_partitioned_table t WHERE t.partexprs IS NOT NULL
       AND pg_partition_root(t.partrelid) = ANY (ARRAY(SELECT pg_partition_root(r.oid)
         FROM unnest((SELECT oids FROM reached)) r(oid)))),
+  -- Whether the statement calls a function that writes JSON, and whether a view or another tree does.
+  writes AS (SELECT EXISTS (SELECT 1 FROM pg_proc p WHERE p.oid = ANY ((SELECT oids FROM writers)::oid[]) AND p.proname = ANY ($15))
+      OR $15::text[] IS NULL OR $15::text[] && '{json_object,json_array,json_objectagg,json_arrayagg,json_scalar}' AS is_called,
+    EXISTS (SELECT 1 FROM trees WHERE tree LIKE '%{JSONCONSTRUCTOREXPR%' OR EXISTS (
+      SELECT 1 FROM regexp_matches(tree, ':(?:funcid|aggfnoid|winfnoid) (\d+)', 'g') f
+        WHERE f[1]::oid = ANY ((SELECT oids FROM writers)::oid[]))) AS is_inside),
   -- Every number in a tree, in any field, that may be the oid of an object that a user made.
   inside AS (SELECT DISTINCT m[1]::oid AS oid FROM trees,
       LATERAL regexp_matches(tree, ':(?!\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m WHERE length(m[1]) < 11
@@ -282,30 +303,47 @@ UNION ALL
     OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = ANY ((SELECT oids FROM reached)::oid[])
         AND concat(i.indexprs::text, i.indpred::text) ~ ':(funcid|opfuncid) \d{5,}'))
 UNION ALL
--- The server runs the checks of a domain when it makes a value of it. A domain is in a column alone, or inside an array, a
--- row or a range of a column.
-SELECT CASE WHEN t.oid = ANY ((SELECT oids FROM named_types)::oid[]) THEN 'domain'
-      WHEN EXISTS (SELECT 1 FROM pg_type h WHERE h.oid = ANY ((SELECT oids FROM made)::oid[]) AND (
+-- Types that their owner can change while the statement runs: checks of a domain, attributes of a row type (whose new
+-- attribute may be a domain), and a cast to JSON, which the server looks up when it writes JSON. A domain is in a column
+-- alone, or inside an array, a row or a range of a column.
+SELECT x.what, n.nspname::text, t.typname::text, n.nspname::text, t.typname::text, n.nspname || '.' || t.typname, NULL, '', '',
+    false, NULL, false, true
+  FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace,
+    LATERAL (SELECT CASE
+      WHEN t.typtype = 'd' AND t.oid = ANY ((SELECT oids FROM named_types)::oid[]) THEN 'domain'
+      WHEN t.typtype = 'd' AND EXISTS (SELECT 1 FROM pg_type h WHERE h.oid = ANY ((SELECT oids FROM made)::oid[]) AND (
         h.typelem = t.oid OR h.typtype = 'c' AND EXISTS (
           SELECT 1 FROM pg_attribute a WHERE a.attrelid = h.typrelid AND a.attnum > 0 AND a.atttypid = t.oid)
         OR EXISTS (SELECT 1 FROM pg_range g WHERE g.rngtypid = h.oid AND g.rngsubtype = t.oid))) THEN 'domain inside'
-      ELSE 'domain of a column' END,
-    n.nspname::text, t.typname::text, n.nspname::text, t.typname::text, n.nspname || '.' || t.typname, NULL, '', '', false, NULL,
-    false, true
-  FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-  WHERE t.oid = ANY ((SELECT oids FROM made)::oid[]) AND t.typtype = 'd'
+      WHEN t.typtype = 'd' THEN 'domain of a column'
+      WHEN t.typtype = 'c' AND t.oid = ANY ((SELECT oids FROM written_types)::oid[]) THEN 'row type'
+      WHEN t.typtype = 'c' AND t.oid = ANY ((SELECT oids FROM column_types)::oid[]) THEN 'row type of a column'
+      WHEN t.typtype = 'c' THEN 'row type by path'
+      ELSE 'type in json' END AS what) x
+  WHERE t.oid = ANY (CASE WHEN t.typtype IN ('e', 'r', 'm') AND (SELECT is_inside FROM writes) THEN (SELECT oids FROM met)
+      WHEN t.typtype IN ('e', 'r', 'm') THEN CASE WHEN (SELECT is_called FROM writes) THEN (SELECT oids FROM made) ELSE '{}' END
+      ELSE (SELECT oids FROM made) END::oid[])
+    AND t.oid = ANY ((SELECT oids FROM met)::oid[]) AND t.typtype IN ('d', 'c', 'e', 'r', 'm')
+    -- Relations that the statement reads are locked.
+    AND (t.typrelid = 0 OR t.typrelid NOT IN (SELECT n.oid FROM named n JOIN pg_class c ON c.oid = n.oid AND c.relkind <> 'c'))
     AND (t.typowner <> ALL (TRUSTED) OR n.nspowner <> ALL (TRUSTED)) AND n.nspname <> 'information_schema'
 UNION ALL
--- What the called functions can form of their arguments: whether one has several polymorphic arguments, returns an array of
--- a polymorphic one, or fills a row from JSON or from a value of an extension.
-(SELECT 'forms', '', '', '', '', '', NULL, '', '', bool_or(f.several), NULL, bool_or(f.array_of), bool_or(f.fills)
-  FROM (SELECT count(*) FILTER (WHERE t.typtype = 'p') > 1 AS several,
+-- What the called functions can form of their arguments: `several` polymorphic arguments become one type, an `array` is made
+-- of one, a row `fills` from other values. And `others`: arrays of another type may be there.
+(SELECT 'forms', '', '', '', '', concat_ws(',', CASE WHEN bool_or(f.several) THEN 'several' END,
+    CASE WHEN bool_or(f.array_of) THEN 'array' END, CASE WHEN bool_or(f.fills) THEN 'fills' END,
+    CASE WHEN bool_or(f.others) THEN 'others' END), NULL, '', '', false, NULL, false, false
+  FROM (SELECT count(*) FILTER (WHERE t.typtype = 'p') > 1 AND bool_or(p.proname = ANY ($16)) AS several,
         p.prorettype IN ('anyarray'::regtype, 'anycompatiblearray'::regtype, 'anyrange'::regtype) AS array_of,
-        bool_or(t.typtype = 'p') AND bool_or(t.oid >= 16384 OR t.oid IN ('json'::regtype, 'jsonb'::regtype)) AS fills
+        p.oid = ANY ((SELECT oids FROM fillers)::oid[]) AS fills,
+        bool_or((SELECT r.typcategory = 'A' OR r.typname LIKE 'any%array' FROM pg_type r WHERE r.oid = p.prorettype)) AS others
       FROM (SELECT a.oid FROM asked a UNION SELECT p.oid FROM pg_proc p WHERE p.proname = ANY ($15)
           AND p.pronamespace = 'pg_catalog'::regnamespace) a
         JOIN pg_proc p ON p.oid = a.oid, unnest(p.proargtypes) u(oid) JOIN pg_type t ON t.oid = u.oid
-      WHERE t.typname <> 'any' GROUP BY p.oid) f HAVING count(*) > 0)
+      WHERE t.typname <> 'any' GROUP BY p.oid
+    UNION ALL SELECT false, false, false, count(DISTINCT a.atttypid) > 1 FROM named n, pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+      WHERE a.attrelid = n.oid AND a.attnum > 0 AND t.typcategory = 'A' AND ($14::text[] IS NULL OR a.attname = ANY ($14))) f
+  HAVING count(*) > 0)
 UNION ALL
 SELECT 'crowded', n.nspname::text, '', n.nspname::text, '', 'schema ' || quote_ident(n.nspname), NULL, 'v', '', true,
     n.nspname::text, false, true

@@ -45,6 +45,20 @@ pub(super) enum Reach {
     /// Such a domain inside an array, a row or a range of a column.
     #[serde(rename = "domain inside")]
     DomainInside,
+    /// A row type that the statement or a view makes values of, and whose owner is not in `TRUSTED`. The owner can add an
+    /// attribute at any time, whose type is a domain.
+    #[serde(rename = "row type")]
+    RowType,
+    /// Such a row type as the type of a column.
+    #[serde(rename = "row type of a column")]
+    RowTypeOfColumn,
+    /// Such a row type that a word without a schema names, if the statement runs under the caller's path.
+    #[serde(rename = "row type by path")]
+    RowTypeByPath,
+    /// An enum or a range of which JSON is written, and whose owner is not in `TRUSTED`. The owner can make a cast to JSON at
+    /// any time, which the server then calls.
+    #[serde(rename = "type in json")]
+    TypeInJson,
     /// What the functions of the statement can form of their arguments.
     Forms,
     /// A schema with too many operators or functions to check, or a domain whose check is too long.
@@ -69,17 +83,14 @@ pub(super) struct Finding {
     pub(super) extension: Option<String>,
     pub(super) volatility: String,
     pub(super) language: String,
-    /// In the row of [`Reach::Mark`], whether somebody who is not trusted can create objects in a schema of the path. In
-    /// that of [`Reach::Forms`], whether a function has several polymorphic arguments.
+    /// In the row of [`Reach::Mark`], whether somebody who is not trusted can create objects in a schema of the path.
     pub(super) takes_internals: bool,
     /// Schema of the chosen operator, or the crowded schema. `None` for other findings.
     pub(super) operator_schema: Option<String>,
     /// True if functions of several owners have the chosen name. In the row of [`Reach::Mark`], whether somebody who is not
-    /// trusted can create objects in a schema of a function that the statement writes with its schema. In that of
-    /// [`Reach::Forms`], whether a function returns an array of its arguments.
+    /// trusted can create objects in a schema of a function that the statement writes with its schema.
     pub(super) is_shared: bool,
-    /// True if a user made the chosen object. In the row of [`Reach::Mark`], the value of [`REPLACEABLE`]. In that of
-    /// [`Reach::Forms`], whether a function fills rows.
+    /// True if a user made the chosen object. In the row of [`Reach::Mark`], the value of [`REPLACEABLE`].
     pub(super) is_users: bool,
 }
 
@@ -108,7 +119,8 @@ impl Finding {
             // Only a superuser can create a base type. The input function of an extension's base type belongs to the
             // extension.
             Reach::Type => extension.is_some(),
-            Reach::Lookalike | Reach::Domain | Reach::DomainOfColumn | Reach::DomainInside => self.is_allowed(allowed),
+            Reach::Lookalike => self.is_allowed(allowed),
+            _ if self.is_changeable_type() => self.is_allowed(allowed),
             // Functions of operators inside views, domains and other expression trees. When such a tree was created,
             // the server fixed which operators it uses. Functions of built-in operators only compute.
             Reach::OperatorInside if system => self.volatility != "v",
@@ -145,6 +157,14 @@ impl Finding {
                 Reach::Domain | Reach::DomainOfColumn | Reach::DomainInside => {
                     "is a domain whose owner can change its checks at any time, and that owner is neither a superuser nor the owner of \
                      the database"
+                }
+                Reach::RowType | Reach::RowTypeOfColumn | Reach::RowTypeByPath => {
+                    "is a row type whose owner can add domains to it at any time, and that owner is neither a superuser nor the owner \
+                     of the database"
+                }
+                Reach::TypeInJson => {
+                    "is a type that the statement writes as JSON, whose owner can make a cast for it at any time, and that owner is \
+                     neither a superuser nor the owner of the database"
                 }
                 Reach::Type => "is a type whose input function is a user's",
                 _ if shared => "is in allow_functions, but functions of several owners bear its name",
@@ -200,6 +220,20 @@ impl Finding {
             || !is_built_in(&self.chosen.0)
             || tells_of_path(&self.chosen.1)
             || !is_built_in(&self.schema)
+    }
+
+    /// True for a type that its owner can change while the statement runs.
+    fn is_changeable_type(&self) -> bool {
+        matches!(
+            self.what,
+            Reach::Domain
+                | Reach::DomainOfColumn
+                | Reach::DomainInside
+                | Reach::RowType
+                | Reach::RowTypeOfColumn
+                | Reach::RowTypeByPath
+                | Reach::TypeInJson
+        )
     }
 
     pub(super) fn chosen_name(&self) -> String {

@@ -211,7 +211,9 @@ impl PostgresEngine {
         let vouch = match refusal {
             None => {
                 let forms = Forms::of(approved);
-                catalog_check::vouch(connection, approved.names(), &opened.schemas, vouched, keep_plan, &forms).await
+                let (names, schemas) = (approved.names(), &opened.schemas);
+                let keeps_path = self.is_for_whole_path(approved);
+                catalog_check::vouch(connection, names, schemas, vouched, keep_plan, &forms, keeps_path).await
             }
             Some(refusal) => Err(refusal),
         };
@@ -412,7 +414,7 @@ impl PostgresEngine {
         }
         let vouched = &self.settings.vouched;
         let forms = Forms::of(approved);
-        match catalog_check::vouch(connection, &names, &left, vouched, !self.is_pooled(), &forms).await {
+        match catalog_check::vouch(connection, &names, &left, vouched, !self.is_pooled(), &forms, false).await {
             Ok(harmless) => {
                 let mut functions = functions;
                 functions.extend(as_built_in(harmless.shadowed));
