@@ -94,6 +94,27 @@ fn every_gold_statement_answers_its_question_on_both_engines() {
     assert!(String::from_utf8_lossy(&words.stdout).contains("of 3 equal"));
 }
 
+/// Without a model: how many answers are right, and that hardly any answer is wrong.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn answers_without_a_model_are_right_or_handed_back() {
+    let (home, _copies) = home();
+    let (mut right, mut wrong) = (0, Vec::new());
+    for source in ["concert_singer", "dog_kennels"] {
+        let output = home.run(&["eval", &path("questions.jsonl"), "--json", "--source", source]);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for result in report["results"].as_array().unwrap() {
+            match result["outcome"].as_str().unwrap() {
+                "equal" => right += 1,
+                "needs_sql" | "clarification_needed" => {}
+                _ => wrong.push(result["question"].clone()),
+            }
+        }
+    }
+    let answered = right + wrong.len();
+    assert!(right >= 20 && wrong.len() * 20 < answered, "{right} right, wrong: {wrong:?}");
+}
+
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn a_wrong_column_is_mended_at_the_first_retry() {

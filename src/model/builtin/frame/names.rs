@@ -140,7 +140,10 @@ impl Reader<'_> {
             && mention.text.eq_ignore_ascii_case("name")
         {
             self.at += 1;
-            self.unshow(&owner);
+            // "owners live in the state whose name": the state is no answer.
+            if !self.frame.entities.is_empty() {
+                self.frame.items.retain(|item| !matches!(item, Item::Attribute(shown) if *shown == owner));
+            }
             self.last = Some(owner);
             return;
         }
