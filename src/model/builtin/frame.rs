@@ -27,6 +27,8 @@ pub(super) struct Atom {
     pub number: Option<f64>,
     pub window: Option<Window>,
     pub is_stop: bool,
+    /// A table that a verb names: "treated" the treatments.
+    pub verb: Option<Mention>,
 }
 
 /// Something shown.
@@ -259,6 +261,10 @@ impl<'a> Reader<'a> {
             let is_link = cues::is_link(&atom.stem) && !(is_noun && atom.low.ends_with('s'));
             if is_link {
                 self.frame.verbs.push(atom.stem.clone());
+            }
+            // "dogs that were never treated".
+            if let (true, Some(verb)) = (self.is_negated && is_link, atom.verb) {
+                return self.condition(What::Has(verb));
             }
             let is_name = self.at > 1 && atom.text.chars().next().is_some_and(char::is_uppercase);
             if is_name {

@@ -418,7 +418,8 @@ pub(super) fn related(one: &str, other: &str) -> bool {
     let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
     // "uninsured" is not "insured".
     let is_denied = ["un", "in", "im", "non", "dis"].iter().any(|prefix| long.strip_prefix(prefix) == Some(short));
-    short.len() >= 4 && long.starts_with(short) && long.len() - short.len() <= 3
+    let rest = long.strip_prefix(short).filter(|_| short.len() >= 4);
+    rest.is_some_and(|rest| rest.len() <= 3 || rest == "ment")
         || short.len() >= 5 && long.ends_with(short) && !is_denied
 }
 

@@ -18,6 +18,7 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
             number: None,
             window: None,
             is_stop: matches!(token.kind, TokenKind::Comma | TokenKind::End),
+            verb: None,
         };
         let found = |length: usize| {
             let mention = linker.mention(tokens, at, at + length)?;
@@ -88,6 +89,9 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
             let is_plural = length == 1 && token.low.ends_with('s');
             ((is_plural || asks) && !is_before_table).then(|| linker.entity_of_value(mention, &token.low))?
         });
+        if atom.mention.is_none() && cues::is_link(&token.stem) {
+            atom.verb = linker.mention(tokens, at, at + 1).filter(|mention| mention.table_fit() >= 0.5);
+        }
         let words = tokens.get(at..at + length).unwrap_or_default();
         atom.text = words.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ");
         atom.low = words.iter().map(|token| token.low.as_str()).collect::<Vec<_>>().join(" ");
@@ -103,6 +107,7 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
             number: None,
             window: None,
             is_stop: false,
+            verb: None,
         }));
     }
     atoms
