@@ -79,23 +79,27 @@ WITH RECURSIVE
       -- A view reaches its relations, and the types of its tree that it makes values of: not those of values that it only
       -- reads, chooses among, or collects.
       SELECT t.class, t.oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid, LATERAL (
-          SELECT 'c' AS class, m[1]::oid AS oid FROM regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m
-          UNION ALL SELECT CASE m[1] WHEN 'funcresulttype' THEN 'm' ELSE 'w' END, t.oid FROM regexp_matches(w.ev_action::text,
-              ':(?!vartype |casetype |coalescetype |minmaxtype |array_typeid |element_typeid |typeId |wintype |aggtype '
-              '|\w*typmod |\w*location |\w*len )(\w+) (\d{5,})', 'g') m
+          -- Arrays keep the planner from expecting many rows, for which it would make a large table at each call.
+          SELECT 'c' AS class, u.oid FROM unnest(ARRAY(SELECT m[1]::oid
+            FROM regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m)) u(oid)
+          UNION ALL SELECT 'm', u.oid FROM unnest(ARRAY(SELECT t.oid
+            FROM regexp_matches(w.ev_action::text, ':funcresulttype (\d{5,})', 'g') m JOIN pg_type t ON t.oid = m[1]::oid)) u(oid)
+          UNION ALL SELECT 'w', u.oid FROM unnest(ARRAY(SELECT t.oid FROM regexp_matches(w.ev_action::text,
+              ':(?!vartype |funcresulttype |casetype |coalescetype |minmaxtype |array_typeid |element_typeid |typeId |wintype '
+              '|aggtype |\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m
             -- The oid of a type, or of an aggregate, which stands for its state types.
             JOIN pg_type t ON t.oid = ANY (coalesce((SELECT ARRAY[g.aggtranstype, g.aggmtranstype] FROM pg_aggregate g
-              WHERE g.aggfnoid = m[2]::oid), ARRAY[m[2]::oid])) WHERE t.oid >= 16384
+              WHERE g.aggfnoid = m[1]::oid), ARRAY[m[1]::oid])) WHERE t.oid >= 16384)) u(oid)
           -- Where a row is filled, it may be a row of any value that the view reads.
-          UNION ALL SELECT 'w', t.oid FROM regexp_matches(w.ev_action::text, ':vartype (\d{5,})', 'g') m
-              JOIN pg_type t ON t.oid = m[1]::oid
+          UNION ALL SELECT 'w', u.oid FROM unnest(ARRAY(SELECT t.oid
+            FROM regexp_matches(w.ev_action::text, ':vartype (\d{5,})', 'g') m JOIN pg_type t ON t.oid = m[1]::oid
             WHERE EXISTS (SELECT 1 FROM regexp_matches(w.ev_action::text, ':(?:funcid|opfuncid) (\d+)', 'g') f
-              WHERE f[1]::oid = ANY ((SELECT oids FROM fillers)::oid[]))
+              WHERE f[1]::oid = ANY ((SELECT oids FROM fillers)::oid[])))) u(oid)
           -- Lists of types. Only XMLTABLE and JSON_TABLE make values of those of `coltypes`.
-          UNION ALL SELECT 'w', t.oid FROM regexp_matches(w.ev_action::text, ':(\w+) \(o ([\d ]+)\)', 'g') m,
-            unnest(string_to_array(m[2], ' ')) n JOIN pg_type t ON t.oid = n::oid WHERE t.oid >= 16384
-              AND m[1] NOT IN ('ctecoltypes', 'colTypes', 'aggargtypes')
-              AND (m[1] <> 'coltypes' OR w.ev_action::text ~ '{TABLEFUNC ')) t
+          UNION ALL SELECT 'w', u.oid FROM unnest(ARRAY(SELECT t.oid
+            FROM regexp_matches(w.ev_action::text, ':(\w+) \(o ([\d ]+)\)', 'g') m, unnest(string_to_array(m[2], ' ')) n
+              JOIN pg_type t ON t.oid = n::oid WHERE t.oid >= 16384 AND m[1] NOT IN ('ctecoltypes', 'colTypes', 'aggargtypes')
+              AND (m[1] <> 'coltypes' OR w.ev_action::text ~ '{TABLEFUNC '))) u(oid)) t
         WHERE r.class = 'c' AND c.oid = r.oid AND c.relkind = 'v'
           AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       UNION ALL SELECT CASE WHEN r.oid = ANY (ARRAY(SELECT oid FROM named)) AND ($14::text[] IS NULL OR a.attname = ANY ($14))
@@ -110,10 +114,10 @@ WITH RECURSIVE
           UNION ALL SELECT a.atttypid FROM pg_attribute a
             WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) part
         WHERE r.class <> 'c' AND t.oid = r.oid AND part.oid >= 16384
-      UNION ALL SELECT 'm', t.oid FROM pg_constraint k,
-          LATERAL regexp_matches(CASE WHEN pg_column_size(k.conbin) < 50000 THEN k.conbin::text END, '[ (](\d{5,})', 'g') m
-          JOIN pg_type t ON t.oid = m[1]::oid
-        WHERE r.class IN ('m', 'l', 'w', 'b') AND k.contypid = r.oid AND t.oid >= 16384
+      UNION ALL SELECT 'm', u.oid FROM pg_constraint k, LATERAL unnest(ARRAY(SELECT t.oid
+          FROM regexp_matches(CASE WHEN pg_column_size(k.conbin) < 50000 THEN k.conbin::text END, '[ (](\d{5,})', 'g') m
+            JOIN pg_type t ON t.oid = m[1]::oid WHERE t.oid >= 16384)) u(oid)
+        WHERE r.class IN ('m', 'l', 'w', 'b') AND k.contypid = r.oid
       UNION ALL SELECT 'v', r.oid WHERE r.class IN ('m', 'l', 'w', 'b')
       UNION ALL SELECT 'v', t.typarray FROM pg_type t WHERE r.class = 'v' AND t.oid = r.oid AND t.typarray >= 16384) x),
   -- Arrays instead of sets keep the planner's estimates low, so the planner does not compile the query.
@@ -125,12 +129,12 @@ WITH RECURSIVE
   column_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'l'),
   met AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'v'),
   -- If foreign tables are refused: also partitions, inheriting tables, and the relations of views and policies.
-  parts AS (SELECT oid FROM reach WHERE class = 'c' AND $10 UNION SELECT x.oid FROM parts p, LATERAL (
+  parts AS (SELECT r.oid FROM unnest((SELECT oids FROM reached)) r(oid) WHERE $10 UNION SELECT x.oid FROM parts p, LATERAL (
     SELECT i.inhrelid AS oid FROM pg_inherits i WHERE i.inhparent = p.oid
-    UNION ALL SELECT m[1]::oid FROM pg_policy y,
-      LATERAL regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m WHERE y.polrelid = p.oid
-    UNION ALL SELECT m[1]::oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid,
-      LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m WHERE c.oid = p.oid AND c.relkind = 'v') x),
+    UNION ALL SELECT u.oid FROM pg_policy y, LATERAL unnest(ARRAY(SELECT m[1]::oid
+      FROM regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m)) u(oid) WHERE y.polrelid = p.oid
+    UNION ALL SELECT u.oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid, LATERAL unnest(ARRAY(SELECT m[1]::oid
+      FROM regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m)) u(oid) WHERE c.oid = p.oid AND c.relkind = 'v') x),
   -- Expression trees that run: of views, of the checks of domains, and of partition keys.
   trees AS (SELECT w.ev_action::text AS tree FROM unnest((SELECT oids FROM reached)) r(oid)
       JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'v'
