@@ -212,8 +212,9 @@ pub struct ColumnUses {
     pub derived: BTreeSet<String>,
     pub plain: Vec<PlainItem>,
     pub wildcards: Vec<Wildcard>,
-    /// For each SELECT with a wildcard, the tables in its FROM, in order. `None` is a sub-query, a function or a join by
-    /// column names. After it, the positions of columns are unknown.
+    /// For each SELECT with a wildcard, the tables in its FROM, in order. `None` stands for a sub-query or a
+    /// function. The positions of the columns after a wildcard are known only if the wildcard covers one table with
+    /// rules.
     pub from_lists: Vec<Vec<Option<TableName>>>,
     /// Whether an item of the outermost select list is a wildcard in parentheses. PostgreSQL expands it as if there were
     /// none, so the positions of the columns are unknown.

@@ -7,7 +7,7 @@
 //! judged by their name, volatility and documentation. Extensions that run SQL from text, or that reach other servers
 //! and files (`dblink`, `tablefunc`, `xml2`, `pageinspect`, `file_fdw`, ..) are not on the list.
 
-/// Extensions whose functions all compute from their arguments only.
+/// Extensions whose functions all compute from their arguments only, and the two extensions of sampling methods.
 const COMPUTING: [&str; 13] = [
     "btree_gin",
     "btree_gist",
@@ -24,7 +24,7 @@ const COMPUTING: [&str; 13] = [
     "vector",
 ];
 
-/// Extensions of which some functions are not harmless, and those functions that are. `isn_weak` and `set_limit` change
+/// Extensions with some harmful functions. For each, its harmless functions. `isn_weak` and `set_limit` change
 /// the session, although `isn_weak` is declared IMMUTABLE. PostGIS looks up tables and statistics by name, and reveals
 /// where the server keeps its files. Identifiers made from the clock reveal the machine's network address and write a
 /// state file.

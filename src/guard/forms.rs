@@ -1,9 +1,11 @@
-//! What values a statement can form besides those that it reads. PostgreSQL turns a literal, or an array of another type,
-//! into a value of a type that a neighbour has. If that is a domain, its checks run with the rights of TUDB. Pure.
+//! The values that a statement can make besides those that it reads. PostgreSQL converts a literal, or an array of
+//! another type, to the type of another operand or argument. If that type is or contains a domain, the checks of the
+//! domain run with the rights of TUDB. Pure.
 //!
 //! The rules of conversion, as PostgreSQL 15 and 18 follow them (`select_common_type` in `parse_coerce.c`):
-//! - Beside a column of a domain, a literal becomes a value of the domain's base type. No check runs.
-//! - Beside an array or a row, a literal becomes an array or a row of the same type, domains included.
+//! - If the other operand is a column of a domain, a literal becomes a value of the domain's base type. No check
+//!   runs.
+//! - If it is an array or a row, a literal becomes an array or a row of the same type, domains included.
 //! - CASE, COALESCE, UNION and the like convert arrays to the type of the first of them.
 //! - A function of polymorphic arguments converts a literal to the type of the other arguments, also to a domain.
 
@@ -15,7 +17,8 @@ use crate::dialect::Dialect;
 /// Clauses that give several values one type.
 const UNIFYING: [&str; 8] = ["case", "coalesce", "except", "greatest", "intersect", "least", "union", "values"];
 
-/// See the module. Where the text cannot be read with certainty, everything is true.
+/// See the module. If the text cannot be split with certainty, the statement counts as having every form of literal and
+/// every such clause. `rows` and `columns` come from the guard's names in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Forms {
     /// The statement has a string literal or NULL, whose type its surroundings decide.

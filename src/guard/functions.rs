@@ -1,13 +1,13 @@
 //! The functions that a statement may call, by name, for each dialect. Pure data and one look-up.
 //!
-//! The lists contain functions known to be harmless: those that compute from their arguments, and a few that are
-//! volatile and harmless (`random`, `clock_timestamp`). On SQLite every other function is refused. On PostgreSQL the
-//! catalog decides about it ([`Judgement::Unknown`]), unless it is known to be harmful.
+//! The lists contain functions known to be harmless: those that compute from their arguments, that describe objects
+//! of the catalog (`pg_get_viewdef`, `pg_relation_size`), or that are volatile and harmless (`random`,
+//! `clock_timestamp`). On SQLite every other function is refused. On PostgreSQL the catalog decides about every other
+//! function ([`Judgement::Unknown`]), unless the function is known to be harmful.
 //!
-//! Some functions are left out on purpose although PostgreSQL declares them stable: those that run SQL from text
-//! (`query_to_xml`, `ts_stat`, the two-argument `ts_rewrite`), read settings (`current_setting`), reach other sessions,
-//! or assign a transaction id. Source of the names: `pg_proc` of PostgreSQL 15 and
-//! <https://sqlite.org/lang_corefunc.html>.
+//! Some functions of PostgreSQL are left out, whatever their volatility: those that run SQL from text
+//! (`query_to_xml`, `ts_stat`, `ts_rewrite`), read settings (`current_setting`), reach other sessions, or assign a
+//! transaction id. Source of the names: `pg_proc` of PostgreSQL 15 and <https://sqlite.org/lang_corefunc.html>.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -19,7 +19,8 @@ use crate::dialect::Dialect;
 pub(super) enum Judgement {
     /// On the list.
     Harmless,
-    /// Known to be harmful, or not one of SQLite's functions.
+    /// Known to be harmful, a `pg_..` function of PostgreSQL that is not on the list, or a function that is not on the
+    /// list for SQLite.
     Refused,
     /// Not on the list. The catalog of PostgreSQL decides: it is allowed if it is an immutable built-in, belongs to a
     /// well-known extension, or is allowed by the configuration.
@@ -94,7 +95,8 @@ static POSTGRES_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| POSTGRES.split_a
 static REFUSED_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| REFUSED.split_ascii_whitespace().collect());
 static SQLITE_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| SQLITE.split_ascii_whitespace().collect());
 
-/// Functions known to be harmful, besides those named `pg_..`. They are refused without asking a catalog.
+/// Functions of PostgreSQL that are refused without a look-up in the catalog. Functions named `pg_..` that are not in
+/// [`POSTGRES`] are refused too.
 const REFUSED: &str = "
 crosstab crosstab2 crosstab3 crosstab4 crosstabn current_query current_setting currval cursor_to_xml cursor_to_xmlschema
 database_to_xml database_to_xml_and_xmlschema database_to_xmlschema dblink dblink_connect dblink_connect_u dblink_exec

@@ -24,7 +24,8 @@ pub(super) enum Kind {
     /// One of `( ) [ ] , ; . : {`, or any other byte.
     Mark(u8),
     Comment,
-    /// `$1`, `?`, `:name`, `@name`, or `U&".."`, whose meaning depends on a clause that may follow.
+    /// On PostgreSQL, `U&".."`, whose meaning depends on a clause that may follow, or a `$` that opens no dollar
+    /// quote. On SQLite, the first character of `?`, `$1`, `@name`, `#1` or `:name`, or a byte order mark.
     Unreadable,
 }
 
@@ -56,7 +57,8 @@ struct Lexer<'a> {
     sql: &'a str,
     bytes: &'a [u8],
     dialect: Dialect,
-    /// In PostgreSQL, a string continues after white space with a line break and another quote, in the same mode.
+    /// `Some` after a string: whether it has backslash escapes. On PostgreSQL a quote after white space continues the
+    /// string with the same escapes.
     continues: Option<bool>,
 }
 
@@ -86,7 +88,7 @@ impl Lexer<'_> {
                 None => (Kind::Unreadable, start + 1),
             },
             b'?' | b'$' | b'@' | b'#' | b':' if !postgres => (Kind::Unreadable, start + 1),
-            // White space to SQLite where a word could begin, and part of the word to the parser.
+            // U+FEFF. Where a word could begin, SQLite reads it as white space, and the parser as part of the word.
             _ if !postgres && self.sql.get(start..).is_some_and(|rest| rest.starts_with('\u{feff}')) => {
                 (Kind::Unreadable, start + '\u{feff}'.len_utf8())
             }
@@ -224,7 +226,7 @@ fn dollar(sql: &str, place: usize) -> Option<Option<usize>> {
 }
 
 /// The end of an operator. It is as long as possible, but a comment ends it. An operator of several characters ends in
-/// `+` or `-` only if it has a character that built-in arithmetic does not use.
+/// `+` or `-` only if it has one of the characters ``~ ! @ # % ^ & | ` ?``.
 fn operator_end(bytes: &[u8], start: usize) -> usize {
     let at = |place: usize| bytes.get(place).copied().unwrap_or(0);
     let mut end = start;

@@ -1,10 +1,11 @@
 //! The guard: decides whether a statement from outside may run. Pure, without I/O and without `async`.
 //!
 //! It stands between the gateway and an engine: a text comes in, and an [`ApprovedSql`] or a [`Rejection`] comes out.
-//! It allows what is known and refuses the rest: one statement, a query, known functions at every position, and only
-//! listed relations of the system catalog. Two readers check each statement: `walk` reads the parser's tree, and
-//! `second_reader` reads only the lexemes. The guard does not look into the database. What only a catalog can decide is
-//! returned as [`Names`], for the engine to check. The engines' own locks come after the guard.
+//! It allows one query that calls known functions and reads listed relations of the system catalog. It refuses
+//! everything else. `walk` checks the parser's tree, and `second_reader` checks the lexemes. A statement that the
+//! parser cannot read is checked by `second_reader` alone. The guard does not query the database. It returns the
+//! names that only a catalog can judge as [`Names`], and the engine checks them. On PostgreSQL these include
+//! functions that are not on the list.
 
 mod classify;
 pub mod columns;
@@ -43,10 +44,10 @@ const STACK_BYTES: usize = 64 << 20;
 /// Up to this size, the tree of a text fits the stack of a worker thread.
 const SMALL_SQL_BYTES: usize = 512;
 
-/// The caller's text, found to be one harmless query. Only the guard can create one.
+/// One query that the guard found harmless. Only the guard can create a value of this type.
 ///
-/// Engines accept no other statement from outside, and wrap the text in a query. A text rendered from the tree never
-/// runs, because rendering is not faithful (`'x''''y'` prints as `'x''y'`).
+/// Engines accept no other statement from outside. They wrap the text in a query. The text is never rendered from the
+/// parser's tree, because rendering can change a statement (`'x''''y'` prints as `'x''y'`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApprovedSql {
     text: String,
@@ -60,7 +61,8 @@ pub struct ApprovedSql {
 /// reader returns too many names rather than too few.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
-    /// Tables as written, without the statement's own CTEs, for the record and the reply.
+    /// Tables that the statement names, folded, for the record and the reply. The statement's own CTEs are left out,
+    /// unless the parser could not read the statement.
     pub relations: Vec<String>,
     /// Schema and name of every relation that may be read.
     pub reads: Vec<(Option<String>, String)>,
@@ -80,7 +82,8 @@ pub struct Names {
     pub calls: Vec<(usize, String)>,
     /// Tables named without a schema that may be qualified, with their byte offsets.
     pub tables: Vec<(usize, String)>,
-    /// Whether a table named without a schema cannot be qualified, because it has the name of a CTE.
+    /// Whether a table without a schema may stay unqualified: it may have the name of a CTE, or it may follow an `ONLY`
+    /// that the second reader could not place.
     pub has_bare_tables: bool,
     /// Whether a name has characters beyond ASCII that a server with another encoding might fold or cut differently.
     pub beyond_ascii: bool,
@@ -138,7 +141,8 @@ impl ApprovedSql {
         ApprovedSql { text: text.to_owned(), explain: false, has_parameters: false, names: Names::default() }
     }
 
-    /// The query, exactly as the caller wrote it (without a closing semicolon, and without a leading `EXPLAIN`).
+    /// The text that may run: the caller's query without a closing semicolon and without a leading `EXPLAIN`. For
+    /// `SHOW` and `PRAGMA` it is a query of TUDB. Each parameter (`$1`) is replaced by the text `'$1'`.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -191,8 +195,8 @@ impl ApprovedSql {
 ///
 /// # Errors
 ///
-/// A [`Rejection`] when the text is too long, does not parse, holds more than one statement, or does anything but read
-/// with known functions.
+/// A [`Rejection`] when the text is too long, cannot be read, has more than one statement, or does anything but read. A
+/// text that the parser cannot read may still pass. So may a function of PostgreSQL that is not on the list.
 pub fn approve(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Rejection> {
     if sql.len() > limits.max_sql_bytes {
         return Err(Rejection::TooLong { bytes: sql.len(), limit: limits.max_sql_bytes });

@@ -64,7 +64,7 @@ const FRAGMENTS: &[&str] = &[
     "NOT ",
 ];
 
-/// Parts of up to four statements, with fragments between them.
+/// One to five pieces. Each is a part of a statement or a fragment.
 fn text() -> impl Strategy<Value = String> {
     let part =
         (any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0usize..12).prop_map(|(which, from, length)| {

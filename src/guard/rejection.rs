@@ -4,7 +4,8 @@ use super::functions;
 use crate::dialect::Dialect;
 use crate::error::{Code, ToolError};
 
-/// A refusal by the guard. No part of the statement was sent to the database.
+/// A refusal by the guard, or by the rules of the source. The statement did not run. The look-up in the catalog may
+/// have sent its names to the database, and PostgreSQL may have prepared its text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     #[error("the statement has {bytes} bytes; the limit is {limit}")]
@@ -40,7 +41,7 @@ impl Rejection {
         }
     }
 
-    /// A `PRAGMA` that changes or checks something.
+    /// A `PRAGMA` that is not listed, or that is written in a form that is not supported.
     pub(super) fn pragma(what: &str) -> Self {
         Rejection::Statement {
             what: what.to_owned(),

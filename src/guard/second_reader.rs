@@ -2,14 +2,16 @@
 //!
 //! The parser does not know every clause of the server, and misreads some: `FROM ONLY t` is a table named `only` to it,
 //! and `type 'x'` a column with an alias. So every statement is read here too. Names that the parser missed are added
-//! to its own. A statement that does not parse is judged here alone, and more strictly.
+//! to the names from its tree. A statement that does not parse is judged by this reader alone, and more strictly.
 //!
-//! This reader needs no grammar, because what the server cannot parse never runs. It must only see every name that
-//! could do harm, and it sees too many rather than too few. In both databases a function called by name is a name
-//! before a parenthesis. Changing data, taking locks and naming a table to create need a keyword. A second statement
-//! needs a semicolon. So every name before a parenthesis is a call that must be known. A refused word is refused
-//! wherever it occurs without quotes. Every other name counts as a table, a type and a field at once. This refuses a
-//! few honest statements (a column alias named `into`), and lets no mistake of the parser pass. Pure.
+//! This reader needs no grammar, because the server never runs a text that it cannot parse. The reader must find
+//! every name that could do harm. It finds too many names rather than too few. In both databases a call by name is a
+//! name before a parenthesis. Changing data, taking locks and naming a table to create need a keyword. A second
+//! statement needs a semicolon. So a name before a parenthesis counts as a call, unless it is a keyword or a
+//! declaration there. `INTO` is refused wherever it occurs without quotes and not after a dot. So are the other
+//! refused words if the parser could not read the statement; otherwise they are refused only where a statement can
+//! begin. Any other name may count as a table and a type at once. So a few harmless statements are refused (a column
+//! alias named `into`). Pure.
 
 mod positions;
 mod unread;
@@ -68,7 +70,9 @@ const LOCKS: [&str; 4] = ["update", "share", "no", "key"];
 ///
 /// # Errors
 ///
-/// A [`Rejection`] for anything that is not known to be harmless. `unread` if the text cannot be split into lexemes.
+/// A [`Rejection`] for anything that is not known to be harmless. `unread` if the text cannot be split into lexemes,
+/// does not begin like a query, has an unpaired parenthesis, has a character that is not accepted, or has a WITH on
+/// SQLite.
 pub(super) fn check(sql: &str, dialect: Dialect, unread: Rejection) -> Result<Names, Rejection> {
     match Reader::new(sql, dialect, true) {
         Some(reader) => reader.check(unread),
@@ -411,7 +415,7 @@ impl<'a> Reader<'a> {
                 names.all.insert((None, name));
                 return Ok(());
             }
-            // `(expression).name(` and `a.b.name(` have no schema.
+            // `(expression).name(` has no schema.
             (_, None) if dotted => return Err(Rejection::function(self.dialect, &name)),
             (Dialect::Sqlite, Some(_)) => return Err(Rejection::function(self.dialect, &name)),
             _ => {}

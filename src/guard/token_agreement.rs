@@ -1,9 +1,10 @@
 //! Checks that the parser's tokens end where PostgreSQL's do.
 //!
 //! The parser's tokeniser differs from the server's in places (an operator directly before a comment, a continued `E''`
-//! string). Then a text that is a literal for one could run as code on the other. So this module finds every stretch
-//! that is opaque to a parser (string, quoted name, comment, dollar quote) by the server's rules. The statement is
-//! refused unless the tokens agree on each stretch, and on where each operator begins and ends. Pure.
+//! string). Then a text that is a literal to the parser could run as code on the server. So this module finds every
+//! string, quoted name, comment and dollar quote by the server's rules. The parser's tokens must have the same strings,
+//! names and comments, and each run of operator characters must begin and end at the same place. If they differ, the
+//! parser's tree is not used: the second reader alone judges the statement. Pure.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -1,8 +1,8 @@
 //! The walk over a parsed statement: every query, table, function, operator and type, at every position.
 //!
-//! Where something can hide, structs are matched field by field and enums without a wildcard. So a new version of the
-//! parser does not compile until its changes are reviewed. Syntax that neither PostgreSQL nor SQLite has is refused,
-//! not walked. Pure.
+//! Structs that can contain a name are matched field by field, and enums are matched without a wildcard. So this
+//! module does not compile with a new version of the parser until its changes are reviewed. Most syntax that neither
+//! PostgreSQL nor SQLite has is refused. Pure.
 
 mod expressions;
 mod tables;
@@ -20,8 +20,8 @@ use crate::dialect::Dialect;
 
 type Walked = Result<(), Rejection>;
 
-/// Queries that one SQLite statement may become when its CTEs are expanded. A chain of CTEs in which each names the
-/// previous one twice doubles with each link.
+/// Maximum number of queries that SQLite may make of one statement when it expands the CTEs. In a chain of CTEs in
+/// which each names the previous one twice, the number doubles with each CTE.
 pub(super) const MAX_EXPANSIONS: u64 = 1_000;
 
 /// Start locations of the identifiers whose meaning the walk knows: a recorded use of a column, or the name of
@@ -169,8 +169,8 @@ impl Walk<'_> {
             return Err(Rejection::clause("FOR XML/JSON, SETTINGS, FORMAT or a pipe operator"));
         }
         if let Some(With { with_token: _, recursive, cte_tables }) = with {
-            // Without RECURSIVE a CTE is visible behind its own query, with it in all queries of the clause. SQLite does
-            // not make this difference, and its tables are never qualified.
+            // Without RECURSIVE a CTE is visible only after its own query. With RECURSIVE it is visible in all
+            // queries of the clause. SQLite makes no such difference, but there tables are never qualified.
             let all = cte_tables.iter().filter(|_| *recursive).map(|cte| self.fold(&cte.alias.name)).collect();
             self.scopes.push(all);
             for Cte { alias, query, from: _, materialized: _, closing_paren_token: _ } in cte_tables {

@@ -105,7 +105,7 @@ fn too_much(schemas: &[String]) -> Refusal {
     without_users(error, schemas)
 }
 
-/// SQL array: the types whose values are shown by the path, and their arrays.
+/// SQL array: the types whose text depends on `search_path`, and their array types.
 pub(super) const REG_TYPES: &str =
     "ARRAY(SELECT unnest(ARRAY[t.oid, t.typarray]) FROM pg_type t WHERE t.typnamespace = 'pg_catalog'::regnamespace
       AND t.typname = ANY ('{regclass,regproc,regprocedure,regoper,regoperator,regtype,regconfig,regdictionary,regcollation}'))";
@@ -119,9 +119,10 @@ const TRUSTED: &str = "ARRAY(SELECT o.oid FROM pg_roles o WHERE o.rolsuper OR o.
 /// statement runs. It is true for:
 /// - relations that are not tables, partitioned tables or materialized views;
 /// - tables with row-level security;
-/// - relations whose owner, or the owner of whose schema, is not in `TRUSTED`, and such types of their columns;
-/// - types of such owners that are written with a schema;
-/// - names with a schema that mean nothing yet.
+/// - relations if their owner, or the owner of their schema, is not in `TRUSTED`;
+/// - column types if their owner is not in `TRUSTED`;
+/// - types that the statement writes with a schema, if their owner is not in `TRUSTED`;
+/// - names with a schema for which there is no relation and no type yet.
 const REPLACEABLE: &str = "(EXISTS (SELECT 1 FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid
       JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind NOT IN ('r', 'p', 'm') OR c.relrowsecurity OR c.relowner <> ALL (TRUSTED) OR n.nspowner <> ALL (TRUSTED))
@@ -181,8 +182,8 @@ impl From<DatabaseError> for Refusal {
 }
 
 /// Refuses a statement that could reach code that nobody vouches for. `schemas` are the schemas of the caller's path,
-/// in order. `keeps_path` is true if the statement runs under that path, whatever is found. If `keep_plan` is true, the look-up is a named prepared statement, which does not work behind a pooler in
-/// transaction mode.
+/// in order. `keeps_path` is true if the statement runs under that path, whatever is found. If `keep_plan` is true, the
+/// look-up is a named prepared statement, which does not work behind a pooler in transaction mode.
 ///
 /// # Errors
 ///
@@ -247,7 +248,8 @@ pub(super) async fn vouch(
         let row = rows.try_next().await.map_err(|error| unread(sql_error(error, None), schemas))?;
         let Some(row) = row else { break };
         if findings.len() >= MAX_FINDINGS {
-            // Read to the end. An error that comes later, such as the timeout, would else be that of the next statement.
+            // Read all remaining rows. Otherwise a later error of this query, such as its timeout, would be reported
+            // for the next statement.
             while let Ok(Some(_)) = rows.try_next().await {}
             return Err(too_much(schemas));
         }

@@ -11,9 +11,11 @@
 -- A pair of $5 and $6 with a schema may also be a type. Words in capitals that are no SQL stand for arrays that the
 -- program puts in.
 --
--- Columns: kind of finding; schema and name of the chosen function; schema, name, identity, extension, volatility and
--- language of the function that runs; whether that function takes internal values of the server; schema of the chosen
--- operator; whether functions of several owners have the chosen name; whether a user made the chosen function.
+-- Columns: kind of finding; schema and name of the chosen function; schema and name of the function that runs;
+-- identity (with argument types) of the chosen function; extension, volatility and language of the function that runs
+-- ('alias' for the code of a built-in under another name); whether that function takes internal values of the server;
+-- schema of the chosen operator; whether functions of several owners have the chosen name; whether a user made the
+-- chosen function.
 WITH RECURSIVE
   whole_path AS (SELECT n.oid, p.place FROM unnest($11::text[]) WITH ORDINALITY p(name, place)
     JOIN pg_namespace n ON n.nspname = p.name),
@@ -50,9 +52,13 @@ WITH RECURSIVE
   writers AS (SELECT coalesce(array_agg(p.oid), '{}') AS oids FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace
     AND (p.proname LIKE 'json%' OR p.proname IN ('to_json', 'to_jsonb', 'row_to_json', 'array_to_json'))
     AND p.proname ~ '^(to_jsonb?|row_to_json|array_to_json|jsonb?_(agg|object_agg|build)\w*)$'),
-  -- Everything that the names reach, by class: c a relation, w a type that the statement or a view names or makes values
-  -- of, b one that a word without a schema may name, m one that a function returns, l one of a column that the statement
-  -- uses, v a type whose values the statement can meet.
+  -- Everything that the names reach, by class:
+  -- c: a relation;
+  -- w: a type that the statement or a view names, or of which it makes values;
+  -- b: a type that a word without a schema may name;
+  -- m: a type of a function's result or arguments, of an operator's result, or in a check of a domain;
+  -- l: the type of a column that the statement uses;
+  -- v: a type whose values the statement can read or make.
   reach AS (
     SELECT 'c' AS class, oid FROM named WHERE oid IS NOT NULL
     -- A type name without a schema is looked up in the path only.
@@ -76,8 +82,8 @@ WITH RECURSIVE
       WHERE o.oprname = ANY ($4) AND o.oprresult >= 16384 AND o.oprnamespace IN (SELECT oid FROM path)
     UNION
     SELECT x.class, x.oid FROM reach r, LATERAL (
-      -- A view reaches its relations, and the types of its tree that it makes values of: not those of values that it only
-      -- reads, chooses among, or collects.
+      -- A view reaches its relations, and the types of which it makes values. Types of values that the view only reads,
+      -- selects with CASE, COALESCE and the like, or collects in an array or an aggregate do not count.
       SELECT t.class, t.oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid, LATERAL (
           -- Arrays keep the planner from expecting many rows, for which it would make a large table at each call.
           SELECT 'c' AS class, u.oid FROM unnest(ARRAY(SELECT m[1]::oid
@@ -87,7 +93,7 @@ WITH RECURSIVE
           UNION ALL SELECT 'w', u.oid FROM unnest(ARRAY(SELECT t.oid FROM regexp_matches(w.ev_action::text,
               ':(?!vartype |funcresulttype |casetype |coalescetype |minmaxtype |array_typeid |element_typeid |typeId |wintype '
               '|aggtype |\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m
-            -- The oid of a type, or of an aggregate, which stands for its state types.
+            -- The number is the oid of a type, or of an aggregate. An aggregate counts as its state types.
             JOIN pg_type t ON t.oid = ANY (coalesce((SELECT ARRAY[g.aggtranstype, g.aggmtranstype] FROM pg_aggregate g
               WHERE g.aggfnoid = m[1]::oid), ARRAY[m[1]::oid])) WHERE t.oid >= 16384)) u(oid)
           -- Where a row is filled, it may be a row of any value that the view reads.
@@ -120,7 +126,7 @@ WITH RECURSIVE
         WHERE r.class IN ('m', 'l', 'w', 'b') AND k.contypid = r.oid
       UNION ALL SELECT 'v', r.oid WHERE r.class IN ('m', 'l', 'w', 'b')
       UNION ALL SELECT 'v', t.typarray FROM pg_type t WHERE r.class = 'v' AND t.oid = r.oid AND t.typarray >= 16384) x),
-  -- Arrays instead of sets keep the planner's estimates low, so the planner does not compile the query.
+  -- Arrays instead of sets keep the planner's cost estimate low, so the server does not JIT-compile the query.
   reached AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'c'),
   made AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class IN ('m', 'l', 'w', 'b')),
   -- Only these can be the target of an explicit cast.
@@ -182,9 +188,9 @@ WITH RECURSIVE
         AND (k.castsource < 16384 OR k.castsource = ANY ((SELECT oids FROM met)::oid[]))))),
   operators AS (
     -- An operator of another user that has the name of another operator is a lookalike: it can change the meaning of
-    -- statements. A literal becomes a value of any type, so such an operator may be chosen if one of its operands is
-    -- there. Of those that a superuser or the owner of the database made, both have to be. Operators that came with an
-    -- extension are no lookalikes.
+    -- statements. A literal can become a value of any type. So an operator counts if one of its operand types occurs
+    -- in the statement. An operator of a superuser or of the owner of the database counts only if both operand types
+    -- occur. Operators that came with an extension are no lookalikes.
     SELECT o.oid, o.oprcom, o.oprnegate, o.oprnamespace, CASE WHEN NOT o.is_extensions
         AND o.oprnamespace <> 'pg_catalog'::regnamespace AND (NOT o.is_trusted OR o.oprleft < 16384 AND o.oprright < 16384)
         AND EXISTS (SELECT 1 FROM pg_operator b
@@ -225,7 +231,7 @@ WITH RECURSIVE
       FROM trees, LATERAL regexp_matches(tree,
         ':(funcid|aggfnoid|winfnoid|opfuncid|tsmhandler|startInRangeFunc|endInRangeFunc) (\d+)', 'g') m WHERE m[2] <> '0'
     UNION SELECT i.oid, 'function inside', 0 FROM inside i WHERE i.oid >= 16384
-    -- The first function makes a range. The planner calls the second one to measure statistics of ranges.
+    -- The canonical function runs when a range is made. The planner calls the difference function for its estimates.
     UNION SELECT f.oid, 'operator inside', 0 FROM pg_range g, LATERAL (VALUES (g.rngcanonical::oid), (g.rngsubdiff::oid)) f(oid)
       WHERE (g.rngtypid = ANY ((SELECT oids FROM met)::oid[]) OR g.rngmultitypid = ANY ((SELECT oids FROM met)::oid[]))
         AND f.oid <> 0
@@ -245,7 +251,7 @@ WITH RECURSIVE
         AND (k.casttarget < 16384 OR k.casttarget = ANY ((SELECT oids FROM met)::oid[]))
         AND (k.castcontext = 'i' OR k.castsource >= 16384 OR k.casttarget = ANY ((SELECT oids FROM named_types)::oid[])
           OR t.typname = ANY ($7) OR k.casttarget IN ('text'::regtype, 'json'::regtype, 'jsonb'::regtype)
-          -- Keywords for types that are not names of types.
+          -- Keywords that name built-in types. Most of them are not the names of these types in pg_type.
           OR k.casttarget < 16384 AND $7::text[] && '{int,integer,bigint,smallint,real,double,float,decimal,dec,boolean,char,character,nchar,
             national,bit,time,timestamp,interval}')),
   -- An aggregate runs its support functions.
@@ -332,8 +338,9 @@ SELECT x.what, n.nspname::text, t.typname::text, n.nspname::text, t.typname::tex
     AND (t.typrelid = 0 OR t.typrelid NOT IN (SELECT n.oid FROM named n JOIN pg_class c ON c.oid = n.oid AND c.relkind <> 'c'))
     AND (t.typowner <> ALL (TRUSTED) OR n.nspowner <> ALL (TRUSTED)) AND n.nspname <> 'information_schema'
 UNION ALL
--- What the called functions can form of their arguments: `several` polymorphic arguments become one type, an `array` is made
--- of one, a row `fills` from other values. And `others`: arrays of another type may be there.
+-- What the called functions can make of their arguments. `several`: several polymorphic arguments get one type.
+-- `array`: the result is an array or a range of an argument's type. `fills`: a row is filled from other values.
+-- `others`: a function returns an array, or the columns have arrays of different types.
 (SELECT 'forms', '', '', '', '', concat_ws(',', CASE WHEN bool_or(f.several) THEN 'several' END,
     CASE WHEN bool_or(f.array_of) THEN 'array' END, CASE WHEN bool_or(f.fills) THEN 'fills' END,
     CASE WHEN bool_or(f.others) THEN 'others' END), NULL, '', '', false, NULL, false, false

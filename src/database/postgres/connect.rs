@@ -226,7 +226,7 @@ impl PostgresEngine {
             tracing::info!(source = self.source_name, "a transaction pooler stands in between");
             self.pooled.store(true, Ordering::Relaxed);
         }
-        // What comes through pgpool-II is never proved direct.
+        // A connection through pgpool-II is never proved direct.
         report.is_pgpool = !self.is_direct() && is_pgpool(connection).await?;
         self.splits_begin.store(report.is_pgpool, Ordering::Relaxed);
         report.is_pooled = self.is_pooled();
@@ -305,7 +305,8 @@ impl PostgresEngine {
     }
 
     /// Takes a connection from the pool. After a failure it tries once more: with a new password, with another
-    /// endpoint, or after a short pause. `None` if the server accepts no more connections than those in use.
+    /// endpoint, or after a short pause. While the server closes the new connection, it tries up to [`CLOSED_PAUSES`]
+    /// times more. `None` if the server accepts no more connections than those in use.
     async fn acquire(&self) -> Result<Option<PoolConnection<Postgres>>, DatabaseError> {
         if let Some(connection) = self.recent.take() {
             return Ok(Some(connection));
@@ -345,8 +346,8 @@ impl PostgresEngine {
         }
     }
 
-    /// True if a server that serves other connections of this source closes a new one. PGlite's socket server has one
-    /// connection, and resets the second one.
+    /// True if a new connection is closed, or refused with `too_many_connections`, while other reads of this source
+    /// go on. PGlite's socket server accepts one connection, and resets the second one.
     fn is_full(&self, error: &sqlx::Error) -> bool {
         let has_too_many = error.as_database_error().and_then(|error| error.code());
         (is_closed(error) || has_too_many.as_deref() == Some(TOO_MANY_CONNECTIONS))
@@ -365,9 +366,9 @@ impl PostgresEngine {
         });
     }
 
-    /// Waits for a connection. The pool keeps trying a server that refuses, which is right while the server restarts,
-    /// and does not say why it waits. So the endpoints are probed in parallel, and the pool gets another endpoint when
-    /// one works.
+    /// Waits for a connection. The pool keeps trying a server that refuses, which is right while the server restarts.
+    /// The pool does not say why it waits. So the endpoints are probed meanwhile, one after another. The pool then uses
+    /// the first endpoint that works.
     async fn wait(&self) -> Result<PoolConnection<Postgres>, NoConnection> {
         let began = Instant::now();
         let seen = Mutex::new(None);

@@ -65,7 +65,8 @@ pub(super) enum Reach {
     Crowded,
     /// The schema of a relation that the statement writes without a schema.
     Found,
-    /// A column whose values are shown by the path.
+    /// The statement depends on `search_path`: it reads a column of a type such as `regclass` (also inside a view), a
+    /// table with policies, or an index with a user's function.
     #[serde(rename = "shown by path")]
     ShownByPath,
 }

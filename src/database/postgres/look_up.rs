@@ -31,8 +31,8 @@ pub(super) struct Checked {
     /// True if another user may replace an object that the statement reads, after the check and before the statement
     /// runs.
     pub(super) is_replaceable: bool,
-    /// True if the statement may mean something else in another transaction: its text may contain a table without a
-    /// schema, or an object that others make may fit a name of it better.
+    /// True if the statement may mean something else in another transaction. Its text may contain a table without a
+    /// schema, or the server may choose an object that another user creates later.
     pub(super) may_change: bool,
     /// The `search_path` under which the statement was checked.
     pub(super) path: String,
@@ -89,8 +89,9 @@ impl PostgresEngine {
     /// Makes the short look-up of a plain statement, or the full one of another statement. Afterwards the transaction
     /// has the `search_path` of the result.
     ///
-    /// If the statement finds nothing in the schemas of users but tables, that is [`OWN_PATH`]. What the look-up does not
-    /// see, such as names in texts, may then be missing; [`Self::wants_whole_path`] finds that out by the error.
+    /// If the statement needs only tables from the schemas of users, this `search_path` is [`OWN_PATH`]. Then the
+    /// server may not find a name that the look-up cannot see, such as a name in a string. [`Self::wants_whole_path`]
+    /// recognises the error of this case.
     ///
     /// # Errors
     ///
@@ -178,8 +179,8 @@ impl PostgresEngine {
             || self.shapes.needs_whole_path(approved.text())
     }
 
-    /// True if a statement failed because it needs a name of a schema that the look-up left out of the path. It is
-    /// remembered, so the next look-up keeps the whole path.
+    /// True if a statement may have failed because it needs a name of a schema that the look-up left out of the path.
+    /// Then the statement's text is remembered, so the next look-up keeps the whole path.
     pub(super) fn wants_whole_path(&self, approved: &ApprovedSql, error: &DatabaseError) -> bool {
         let DatabaseError::Sql { sqlstate: Some(state), message, .. } = error else { return false };
         let names = approved.names();
@@ -344,7 +345,7 @@ impl PostgresEngine {
         self.look_up_again(connection, opened, approved, checked).await
     }
 
-    /// Compares the statement with a new look-up, which begins under [`OWN_PATH`].
+    /// Makes a new look-up and compares its result with `checked`. The transaction must be under [`OWN_PATH`].
     async fn look_up_again(
         &self,
         connection: &mut PgConnection,

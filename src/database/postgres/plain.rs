@@ -23,8 +23,9 @@ use crate::guard::Names;
 /// One row: whether the statement is plain, then names and schemas of the relations that are written without a schema, then
 /// the value that only this process knows. If the statement is plain, the query also sets the caller's plan mode.
 ///
-/// Objects that users made have oids from 16384 on. Each condition is that of a finding of the whole look-up, or wider, or
-/// one of what another user can replace. Columns of types like `regclass` are shown by the path, so they are not plain.
+/// Objects that users made have oids from 16384 on. Each condition covers a finding of the whole look-up, or an
+/// object that another user can replace. It may cover more. The text of types like `regclass` depends on
+/// `search_path`, so a table with such a column is not plain.
 /// `OFFSET 0` keeps the planner from reading a whole catalog where a few rows are found by their names.
 const PLAIN: &str = "
 WITH named AS MATERIALIZED (

@@ -50,7 +50,7 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Returns the statements that make the caller's settings under this path.
+    /// Returns the statements that set `search_path` to `path` and restore the caller's `plan_cache_mode`.
     pub(super) fn settings_of_caller(&self, path: &str) -> String {
         let mode = self
             .plan_cache_mode
@@ -104,7 +104,7 @@ impl OpenTransaction {
                 canceller.cancel(pid, &name).await;
             }
             let rolled_back = tokio::time::timeout(canceller.grace, connection.execute("ROLLBACK")).await;
-            // A read that waits for its backend is not going on.
+            // After the rollback or its timeout the read is no longer counted, even if its backend still runs.
             drop(reading);
             if matches!(rolled_back, Ok(Ok(_))) {
                 recent.keep(connection);

@@ -167,7 +167,8 @@ impl PostgresEngine {
             }
         }
         let generation = self.shapes.generation.load(Ordering::Relaxed);
-        // The result is remembered with the shape, because a change of the catalog can change what a name means.
+        // The checked text and its path are remembered with the shape. All shapes are forgotten when the catalog
+        // changes, because a name can then mean another object.
         let mut checked = self.judged(connection, opened, approved).await?;
         let described = async {
             let columns = if self.is_pooled() { None } else { self.prepare(connection, &checked.text).await? };
@@ -262,8 +263,8 @@ impl PostgresEngine {
         let mut writer = ResultWriter::new(columns, options.format, options.budget, options.max_rows_ceiling)
             .map_err(|error| DatabaseError::HeaderTooLong { bytes: error.bytes })?;
         let place = Some((prefix, &shape.text));
-        // The server reads a named statement anew after a change of what it uses, and then chooses what other users made
-        // meanwhile in the caller's path.
+        // The server parses a named prepared statement again when an object that it uses changes. Under the caller's
+        // path it could then choose an object that another user created meanwhile.
         let may_name = self.may_name() && shape.path == OWN_PATH;
         let mut rows = connection.fetch(sqlx::query(approved(text)).persistent(may_name));
         let mut unread = false;

@@ -72,15 +72,15 @@ impl Reader<'_> {
         self.dialect == Dialect::Postgresql && is_string && name.is_some_and(settings::is_harmless)
     }
 
-    /// Whether the parser read the name as a table with arguments. What only harmful extensions have is refused by name.
+    /// Whether the parser read the name as a table with arguments. Names that only harmful extensions use are refused.
     pub(super) fn is_table_with_arguments(&self, at: usize, name: &str) -> bool {
         let is_noted = self.words.get(at).is_some_and(|word| self.understood.contains(&word.range.start));
         is_noted && self.may_be_relation(at) && functions::may_be_table_in_sqlite(name)
     }
 
-    /// Tables of PostgreSQL that are named without a schema, with their byte offsets, and whether there are others that
-    /// have the name of a CTE. If the parser read the statement, only those that it does not read as tables: `TABLE t`,
-    /// `ONLY t`, `ONLY (t)`.
+    /// The tables that a statement for PostgreSQL names without a schema, with their byte offsets. If the parser read
+    /// the statement, only the tables that it does not read as such: `TABLE t`, `ONLY t`, `ONLY (t)`. The flag is
+    /// true if there may be other tables: one may have the name of a CTE, or an `ONLY` could not be placed.
     pub(super) fn tables(&self) -> (Vec<(usize, String)>, bool) {
         let (mut found, mut has_others) = (Vec::new(), false);
         if self.dialect == Dialect::Sqlite {
@@ -134,7 +134,7 @@ impl Reader<'_> {
         }
         let (mut found, mut is_complete) = (Vec::new(), true);
         let mut levels = vec![Level::default()];
-        // True if the previous word lets a table follow, and whether that word was TABLE or ONLY.
+        // `Some` if a table may follow the previous word. True if that word was TABLE or ONLY.
         let mut expected = None;
         for at in 0..self.words.len() {
             let is_name = at > 0 && (self.is(at - 1, b'.') || self.keyword(at - 1) == "as");
@@ -225,7 +225,7 @@ impl Reader<'_> {
             // Reserved, so that no function can be called by these names without quotes.
             "both" | "leading" | "trailing" | "placing" | "current_time" | "current_timestamp" | "localtime"
             | "localtimestamp" => true,
-            // The built-in, whatever the path is.
+            // `a OVERLAPS (b)` always calls the built-in function, whatever `search_path` is.
             "overlaps" => self.is(at - 1, b')'),
             "varying" => matches!(previous.as_str(), "character" | "char" | "nchar" | "bit"),
             "second" => previous == "to" || self.kind(at - 1) == Some(Kind::String),

@@ -72,7 +72,7 @@ impl Walk<'_> {
                 self.alias(alias.as_ref())?;
                 self.sample(sample.as_ref())?;
                 self.understand_name(name);
-                // The parser reads `ONLY t` and `ONLY (t)` as a table or a function of that name.
+                // The parser reads `ONLY t` as a table named `only`, and `ONLY (t)` as a function named `only`.
                 self.uses.renames |= self.parts(name)?.last().is_some_and(|name| name == "only");
                 match args {
                     None => {
@@ -235,7 +235,8 @@ impl Walk<'_> {
         }
     }
 
-    /// A function in FROM. A table-valued function of SQLite is both a relation and a function.
+    /// A function in FROM. On SQLite, `pragma_..` and a name that is not on the list of functions are judged as
+    /// relations.
     fn table_function(&mut self, name: &ObjectName) -> Walked {
         if self.dialect == Dialect::Sqlite
             && let [bare] = self.parts(name)?.as_slice()
