@@ -167,7 +167,8 @@ async fn a_process_that_is_gone_or_cut_is_missed_by_the_next_one() {
     }
 }
 
-/// What a reviewer found a way round: each with a key, by somebody who does not have it.
+/// Changes by somebody who does not have the key, to a store whose chains have a key. Each of them was once not
+/// detected.
 #[tokio::test]
 async fn nothing_forged_stands_beside_the_chains() {
     let path = temporary("forged");
@@ -345,7 +346,7 @@ async fn with_a_key_a_rewritten_chain_shows() {
         let verdict = verdict(&config).await;
         assert!(!verdict.keyed && verdict.faults[0].contains("so it cannot be checked"), "{verdict:?}");
     }
-    // A chain written again by who does not have the key: as plain hashes, in the place of the one with the key.
+    // A chain that was written without the key is a fault when a key is configured.
     three_records(&self::config(&path)).await;
     let faults = verdict(&config).await.faults;
     assert!(faults[0].contains("has no key"), "{faults:?}");

@@ -28,8 +28,8 @@ pub(super) struct MirrorFile {
     to: Mirror,
     /// Intents without an outcome yet, by record id.
     open: HashMap<String, Map<String, Value>>,
-    /// True after the first successful write to a regular file. Before this write the end of the file is checked,
-    /// because a process that was killed may have left an incomplete line.
+    /// True if the last write to a regular file succeeded. If not, the end of the file is checked before the next
+    /// write, because a failed write or a killed process may have left an incomplete line.
     mended: bool,
     /// The queue of the writing thread. `None` until the first lines are queued.
     queue: Option<Queue>,

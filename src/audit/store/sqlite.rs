@@ -1,7 +1,8 @@
 //! The store as a SQLite file in WAL mode. A new file can be read only by its owner; any number of processes can share it.
 //!
-//! A commit takes some 30 microseconds, less than handing it to another thread. So it runs on the thread of the caller,
-//! unless it has to wait: for the lock of another process, for the disk with `audit.power`, for a checkpoint.
+//! A commit takes some 30 microseconds, less than handing it to another thread. So the writer task runs it directly.
+//! Work that may wait runs in `block_in_place`, so that it does not hold up other tasks: waiting for the lock of
+//! another process, for the disk with `audit.power`, or for a checkpoint.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -314,7 +315,8 @@ fn migrate(store: &mut Connection) -> Result<(), OpenError> {
     Ok(migration.commit()?)
 }
 
-/// Makes the file and its directory readable only by their owner. SQLite gives its side files the same mode.
+/// Creates the file and its directory if they do not exist, readable only by their owner. Modes of existing ones are
+/// kept. SQLite gives its side files the mode of the file.
 fn create_private(path: &Path) -> std::io::Result<()> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         let mut builder = std::fs::DirBuilder::new();

@@ -50,7 +50,8 @@ impl Graph {
         let mut edges: Vec<Edge> = Vec::new();
         for (child, table) in schema.tables().iter().enumerate() {
             for key in &table.foreign_keys {
-                // Equal ranges would lose rows: what overlaps belongs together, and is left to who writes the statement.
+                // A key over a period relates rows whose periods overlap. A join by equal periods would lose rows, so
+                // such a key is not used.
                 let Some(&parent) = by_name.get(key.references.as_str()).filter(|_| !key.period) else { continue };
                 let referenced = if key.referenced_columns.len() == key.columns.len() {
                     &key.referenced_columns
@@ -77,7 +78,8 @@ impl Graph {
         Self { edges, of_table }
     }
 
-    /// Returns all shortest paths between two tables, up to [`MOST_PATHS`]. Paths that only go up come first among them.
+    /// Returns the shortest paths between two tables that have the fewest steps down. At most [`MOST_PATHS`] paths are
+    /// compared.
     pub fn paths(&self, from: usize, to: usize) -> Vec<Vec<Step>> {
         let mut distances = HashMap::from([(from, 0)]);
         let mut queue = VecDeque::from([from]);
@@ -103,8 +105,9 @@ impl Graph {
         found
     }
 
-    /// Returns all ways between two tables that lead down and up again, over a table that refers to rows of both sides.
-    /// "Customers of a product" may be those who bought it or those who reviewed it, however long each way is.
+    /// Returns the paths between two tables that lead down and up again, over a table that refers to rows of both
+    /// sides. Paths of all lengths up to [`DEPTH`] count: "customers of a product" may be those who bought it or
+    /// those who reviewed it.
     pub fn bridges(&self, from: usize, to: usize) -> Vec<Vec<Step>> {
         let mut found = Vec::new();
         for length in 2..=DEPTH {

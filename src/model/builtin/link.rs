@@ -39,7 +39,8 @@ pub(super) struct Mention {
     pub columns: Vec<(At, f32)>,
     /// Columns that hold the value, with its spelling there.
     pub values: Vec<(At, String)>,
-    /// True for a text in quotes, or a name in capitals in the middle of a sentence.
+    /// True for a text in quotes, and for a word that begins with a capital letter and is not the first of the
+    /// question.
     pub is_quoted: bool,
 }
 

@@ -42,7 +42,7 @@ pub struct Reading {
     pub sql: String,
     /// One sentence: how the question was read.
     pub read_as: String,
-    /// The tables read, as the snapshot names them.
+    /// The tables of the outer query, as the snapshot names them. Tables of sub-queries are not listed.
     pub tables: Vec<String>,
     /// The assumptions, one sentence each.
     pub assumptions: Vec<String>,

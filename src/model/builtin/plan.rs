@@ -37,7 +37,8 @@ pub(super) struct Plan {
     pub open: Option<(String, Vec<At>)>,
     /// How the question was read, in one sentence.
     pub said: String,
-    /// Questions with a measure, for one without: each with its label.
+    /// If the question names no measure ("best customers"): the measures to choose from. Each is a label and the
+    /// question with this measure.
     pub measures: Vec<(String, String)>,
 }
 
@@ -49,7 +50,7 @@ pub(super) struct Planner<'a> {
     plan: Plan,
     root: usize,
     is_open_root: Cell<bool>,
-    /// The table that attributes are looked for from.
+    /// The table from which the distance to the columns of attributes is measured. `None` for the root.
     anchor: Cell<Option<usize>>,
 }
 

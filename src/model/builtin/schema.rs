@@ -144,8 +144,11 @@ impl<'a> Schema<'a> {
         named && !self.is_date(at) && !matches!(self.holds(at), Holds::Bool | Holds::Other)
     }
 
-    /// The columns that stand for a row of the table: a name or title, else first and last name, else the first
-    /// text column, else the primary key.
+    /// The columns that stand for a row of the table. In this order: a column such as name, title, label or
+    /// description; a text column with the name of the table; first and last name; the only column whose name ends
+    /// with name, title or description; the first text column, if it has no known values, the key is no text and the
+    /// table is no view; the primary key; the first text column of a table; the first column. Masked columns do not
+    /// count.
     pub fn display(&self, t: usize) -> Vec<At> {
         let visible: Vec<(At, &Column)> = self.columns(t).filter(|(_, column)| !column.masked).collect();
         let own = singulars(self.bare(t));

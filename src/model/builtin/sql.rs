@@ -136,7 +136,7 @@ impl Writer<'_> {
                     Some(name) => self.name(name),
                     None => self.expr(expr, aliases),
                 };
-                // PostgreSQL puts NULL first then, SQLite last.
+                // In descending order PostgreSQL puts NULL first, and SQLite puts it last.
                 let may_be_null = match expr {
                     Expr::Column(_, at) => self.schema.column(*at).nullable,
                     Expr::Measured(_, what) if matches!(**what, Expr::CountDistinct(..)) => false,

@@ -1,6 +1,6 @@
 //! Time windows: words such as "last month" become a half-open range of dates, computed from today.
 //!
-//! `moments` decides which column the window applies to.
+//! `dates` decides which column the window applies to.
 
 use time::{Date, Duration, Month, Weekday};
 

@@ -261,7 +261,8 @@ impl Reader<'_> {
         is_attribute && !self.is_compared(ahead + 1, next) && !self.is_value_of(self.next_solid(ahead + 1), next)
     }
 
-    /// True for a column that says yes or no, where no value and no list of columns follows: "active members", "are active".
+    /// True for a column that says yes or no after a word such as "are" or "not" ("are active"), before a table
+    /// ("active members"), or after its own table in the plural ("doctors on leave").
     fn is_flag(&self, mention: &Mention) -> bool {
         let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1));
         let says = best.is_some_and(|(at, _)| self.schema.answers(*at).is_some());

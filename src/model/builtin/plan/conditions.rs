@@ -280,7 +280,8 @@ impl Planner<'_> {
     pub(super) fn value(&mut self, column: Option<&Mention>, mention: &Mention, asked: &Asked) {
         let negated = asked.is_negated;
         if mention.values.is_empty() {
-            // Not a known value: only where the column may hold others.
+            // Not a known value. With a named column, the draft compares the column with the text. A doubt is
+            // recorded in any case.
             let Some(at) = column.and_then(|column| self.column(column)) else {
                 return self.doubt(format!("\"{}\" is no known value", mention.text));
             };

@@ -3,7 +3,7 @@
 use super::*;
 
 impl Planner<'_> {
-    /// The column of a quality such as age, in a table or above it. True if a higher value means less of it.
+    /// The column of the table for a quality such as age. The flag is true if a higher value means less of the quality.
     pub(super) fn quality(&self, words: &[String], root: usize) -> Option<(At, bool)> {
         for word in words {
             let (stem, turned) = word.strip_prefix('-').map_or((word.as_str(), false), |word| (word, true));

@@ -156,7 +156,8 @@ impl Planner<'_> {
         between.first().copied().or(Some(first))
     }
 
-    /// The only table of people that the rest of the question leads to: for "who".
+    /// For "who": the only table of people. If the question asks for revenue, the rows of sales must refer to the
+    /// table, directly or over other tables. `None` if there are several such tables or none.
     pub(super) fn people(&self) -> Option<usize> {
         let is_person = |t: &usize| {
             let words = name_words(self.schema.bare(*t));

@@ -107,7 +107,7 @@ impl Planner<'_> {
         if has_group && !counted && !columns.iter().any(|(expr, _)| is_aggregate(expr)) && frame.order.is_empty() {
             self.doubt("what of each group");
         }
-        // The same values of a column that is no key are asked for once.
+        // DISTINCT only if the question asks for different values, and if only plain columns are shown without groups.
         let plain = columns.iter().all(|(expr, _)| matches!(expr, Expr::Column(..)));
         self.plan.query.is_distinct = frame.is_distinct && plain && self.plan.query.groups.is_empty();
         let mut seen: Vec<Expr> = Vec::new();
