@@ -356,6 +356,8 @@ impl<'a> Reader<'a> {
                 Cue::Distinct => self.frame.is_distinct |= self.is_head,
                 Cue::Or => self.is_alternative = true,
                 Cue::Both => self.frame.is_both = true,
+                // "Whose contract ends in 2027" asks for the owner of what is named.
+                Cue::That if self.at == 1 && atom.low == "whose" => self.doubt(atom.text.clone()),
                 Cue::Have | Cue::That | Cue::Named => self.is_head = self.is_head && self.frame.items.is_empty(),
                 Cue::Who if self.at == 1 => self.frame.is_who = true,
                 Cue::When if self.at == 1 => self.frame.asks_when = true,

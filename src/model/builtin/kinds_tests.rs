@@ -222,3 +222,42 @@ fn what_is_not_sure_is_handed_back() {
         hands_back(question);
     }
 }
+
+/// Names in two columns, a birth date in one word, a cost beside a price, a row that refers to one of its own table.
+fn label() -> Snapshot {
+    let mut artists = table(
+        "artists",
+        &["id integer", "stage_name text", "real_name text", "country text = Sweden|Peru", "mentor_id integer"],
+        &[("mentor_id", "artists", "id")],
+    );
+    artists.columns[4].nullable = true;
+    Snapshot::of(vec![
+        artists,
+        table("customers", &["id integer", "fname text", "lname text", "birthdate date", "signup_date date"], &[]),
+        table(
+            "products",
+            &["id integer", "title text", "cost numeric", "unit_price numeric", "discontinued integer"],
+            &[],
+        ),
+    ])
+}
+
+#[test]
+fn names_ages_and_prices_are_found_under_other_names() {
+    for (question, expected) in [
+        ("artists from Sweden", "SELECT stage_name FROM artists WHERE country = 'Sweden'"),
+        ("youngest customer", "SELECT fname, lname FROM customers ORDER BY birthdate DESC LIMIT 1"),
+        ("average price of products", "SELECT AVG(unit_price) AS average_unit_price FROM products"),
+    ] {
+        match read(question, &label(), Dialect::Sqlite, date!(2026 - 11 - 22)) {
+            Verdict::Sure(reading) => assert_eq!(reading.sql, expected, "{question}"),
+            other => panic!("{question}: {other:?}"),
+        }
+    }
+    for question in
+        ["Which products are discontinued?", "Who is the mentor of an artist?", "Which product has the most units?"]
+    {
+        let verdict = read(question, &label(), Dialect::Sqlite, date!(2026 - 11 - 22));
+        assert!(!matches!(verdict, Verdict::Sure(_)), "{question}: {verdict:?}");
+    }
+}

@@ -297,6 +297,17 @@ impl<'a> Linker<'a> {
                 mention.columns.push((*at, fit));
             }
         }
+        // "price" is the `unit_price` of a row that has a `cost` too.
+        let has_word = |at: &At| {
+            self.columns
+                .iter()
+                .any(|(of, name)| of == at && name.short.stems.last().is_some_and(|last| [last.as_str()] == words))
+        };
+        let parts: Vec<At> =
+            mention.columns.iter().filter(|(at, fit)| *fit < OTHER_WORD && has_word(at)).map(|(at, _)| *at).collect();
+        mention
+            .columns
+            .retain(|(at, fit)| *fit > OTHER_WORD || parts.contains(at) || !parts.iter().any(|part| part.0 == at.0));
         // A worse fit is no reading beside a better one.
         let best = mention.tables.iter().map(|(_, fit)| *fit).chain(mention.columns.iter().map(|(_, fit)| *fit));
         let best = best.fold(0.0, f32::max);

@@ -29,7 +29,7 @@ pub(super) fn product(schema: Schema, t: usize) -> Option<(At, At)> {
 pub(super) fn amount(schema: Schema, t: usize) -> Option<At> {
     let numbers: Vec<At> =
         schema.columns(t).map(|(at, _)| at).filter(|at| schema.is_number(*at) && !schema.is_key(*at)).collect();
-    for words in [&["revenue", "turnover"][..], &["amount", "total"][..], &["price", "paid"][..]] {
+    for words in [&["revenue", "turnover"][..], &["amount", "total"][..], &["price", "paid", "fee"][..]] {
         let mut hits = numbers.iter().filter(|at| {
             let low = &schema.column(**at).name;
             has(schema, **at, words)
@@ -59,6 +59,9 @@ pub(super) fn sales(schema: Schema) -> Vec<usize> {
     if !products.is_empty() {
         return products;
     }
+    // A table that refers to no other is a list of prices.
+    let refers = |t: &usize| !schema.table(*t).foreign_keys.is_empty();
+    let rest: Vec<usize> = if rest.iter().any(refers) { rest.into_iter().filter(refers).collect() } else { rest };
     let sales: Vec<usize> = rest.iter().copied().filter(|t| amount(schema, *t).is_some()).collect();
     for tier in [SALES, PAYMENTS] {
         let named: Vec<usize> = sales.iter().copied().filter(|t| is_named(schema, *t, tier)).collect();

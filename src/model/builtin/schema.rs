@@ -168,19 +168,20 @@ impl<'a> Schema<'a> {
         if let Some((at, _)) = same {
             return vec![*at];
         }
-        let first = visible
-            .iter()
-            .find(|(_, column)| matches!(column.name.to_lowercase().as_str(), "first_name" | "firstname"));
-        let last =
-            visible.iter().find(|(_, column)| matches!(column.name.to_lowercase().as_str(), "last_name" | "lastname"));
+        let called =
+            |names: &[&str]| visible.iter().find(|(_, column)| names.contains(&column.name.to_lowercase().as_str()));
+        let first = called(&["first_name", "firstname", "fname", "given_name", "forename"]);
+        let last = called(&["last_name", "lastname", "lname", "surname", "family_name"]);
         if let (Some((first, _)), Some((last, _))) = (first, last) {
             return vec![*first, *last];
         }
         let ends = |suffix: &str| {
             let mut hits = visible.iter().filter(|(at, column)| {
-                !self.is_key(*at) && name_words(&column.name).last().is_some_and(|word| word == suffix)
+                let words = name_words(&column.name);
+                let is_job = words.first().is_some_and(|word| word == "job");
+                !self.is_key(*at) && !is_job && words.last().is_some_and(|word| word == suffix)
             });
-            hits.next().map(|(at, _)| *at).filter(|_| hits.next().is_none())
+            hits.next().map(|(at, _)| *at)
         };
         if let Some(at) = ends("name").or_else(|| ends("title")).or_else(|| ends("description")) {
             return vec![at];

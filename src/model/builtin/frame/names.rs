@@ -10,7 +10,9 @@ impl Reader<'_> {
         let has_others = |t: usize| self.schema.columns(t).filter(|(at, _)| self.schema.is_date(*at)).count() > 1;
         let is_dated =
             mention.columns.iter().any(|(at, fit)| *fit > 0.8 && self.schema.is_date(*at) && has_others(at.0));
-        let is_date = is_dated && !mention.is_quoted && self.is_compared(1, &mention);
+        let is_date = is_dated
+            && !mention.is_quoted
+            && (self.is_compared(1, &mention) || self.is_negated && self.is_participle(&mention));
         let is_value = !mention.values.is_empty()
             && !is_date
             && (mention.is_quoted
@@ -85,7 +87,11 @@ impl Reader<'_> {
         if self.is_participle(&mention) && !is_compared {
             let stem = self.atom(0).map(|atom| atom.stem.clone()).unwrap_or_default();
             self.at += 1;
-            let is_joined = |atom: &Atom| atom.is_stop || atom.cues.iter().any(|cue| matches!(cue, Cue::And | Cue::Or));
+            let is_joined = |atom: &Atom| {
+                atom.is_stop
+                    || atom.cues.iter().any(|cue| matches!(cue, Cue::And | Cue::Or | Cue::Not))
+                    || atom.low == "but"
+            };
             if self.atom(0).is_none_or(is_joined) {
                 self.condition(What::Known(mention));
             } else {
@@ -93,11 +99,25 @@ impl Reader<'_> {
             }
             return;
         }
+        // "Which products are discontinued" asks for products, and "which album sold the most" for albums.
+        let is_only_entity = matches!(self.frame.items.as_slice(), [Item::Entity(_)]);
+        let follows_be = self
+            .before(1)
+            .is_some_and(|atom| atom.cues.contains(&Cue::Be) || matches!(atom.low.as_str(), "was" | "were" | "been"));
+        if self.is_head && is_only_entity && !is_table && !is_compared && follows_be {
+            self.at += 1;
+            return self.doubt(mention.text);
+        }
+        let stem = self.atom(0).map(|atom| atom.stem.clone()).unwrap_or_default();
+        let follows_table = self.mention_at_before().is_some_and(|before| before.table_fit() > 0.8);
+        if self.is_head && is_only_entity && follows_table && mention.column_fit() < 0.7 && cues::is_link(&stem) {
+            self.at += 1;
+            return self.frame.verbs.push(stem);
+        }
         // "How many books are on loan": what is counted is all that is shown.
         let before = self.atoms.get(..self.at).unwrap_or_default().iter().rev();
         let mut before = before.take_while(|atom| !atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))));
-        let is_counted = matches!(self.frame.items.last(), Some(Item::Count(..)))
-            && !before.any(|atom| atom.is_stop || atom.cues.contains(&Cue::Open));
+        let is_counted = matches!(self.frame.items.last(), Some(Item::Count(..))) && !before.any(|atom| atom.is_stop);
         if self.is_head && is_counted && !is_table && !self.follows_and_before(0) && !self.follows_their(0) {
             self.at += 1;
             return self.doubt(mention.text);
@@ -211,6 +231,10 @@ impl Reader<'_> {
         let is_of = self.has(1, &Cue::Of) && self.mention_at(after).is_some_and(is_named);
         let is_owned = self.before(1).and_then(|atom| atom.mention.as_ref()).is_some_and(is_named);
         is_of || is_owned && matches!(self.frame.items.as_slice(), [Item::Entity(_)])
+    }
+
+    fn mention_at_before(&self) -> Option<&Mention> {
+        self.before(1).and_then(|atom| atom.mention.as_ref())
     }
 
     /// True for the name of a date column that is used as a verb: "loans returned", "were not returned".

@@ -243,7 +243,10 @@ impl Reader<'_> {
             }
             return self.rank(Key::Count(Some(mention)), desc, limit);
         }
-        if mention.column_fit() == 0.0 {
+        // "the most units" is no `unit_price`.
+        let is_number_of =
+            self.atom(0).is_some_and(|atom| matches!(atom.low.trim_start_matches("the "), "most" | "fewest"));
+        if mention.column_fit() == 0.0 || is_number_of && mention.column_fit() < 0.6 {
             return false;
         }
         // In the head "the highest price" is a value, unless an entity follows or came before.

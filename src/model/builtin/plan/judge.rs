@@ -53,6 +53,16 @@ impl Planner<'_> {
         }
     }
 
+    /// "The mentor of Ann": a row of the same table that another row refers to.
+    fn is_role_of_itself(&self) -> bool {
+        let refers = |t: usize| {
+            let table = self.schema.table(t);
+            table.foreign_keys.iter().any(|key| key.references == table.name)
+        };
+        let is_role = |mention: &Mention| mention.tables.iter().all(|(t, fit)| *fit < 0.8 && refers(*t));
+        self.frame.entities.iter().any(|mention| mention.table_fit() > OTHER_WORD && is_role(mention))
+    }
+
     /// Doubts about what is shown. `fixed` are columns with a given value.
     fn judge_shown(&mut self, fixed: &[Expr]) {
         let query = &self.plan.query;
@@ -66,7 +76,8 @@ impl Planner<'_> {
         let doubts = [
             // "friends of Kyle": the name of who is named is no answer.
             (all(&|expr| fixed.contains(expr)), "what is shown is given"),
-            (all(&is_answer) && query.groups.is_empty(), "a list of yes and no"),
+            (all(&is_answer) && (query.groups.is_empty() || self.frame.is_superlative), "a list of yes and no"),
+            (self.is_role_of_itself(), "which row of two refers to the other"),
             // "Which countries have no channel": the country of such a channel, or a country without one.
             (is_denied && first != Some(self.root) && all(&is_of_rows), "a denial for each row or for each group"),
             // "Which floor has the most beds": the sum for each floor, or one row of the floor.
@@ -172,6 +183,9 @@ impl Planner<'_> {
             let as_column = mention.columns.iter().any(|(at, _)| {
                 self.plan.query.columns.iter().any(|(expr, _)| matches!(expr, Expr::Column(_, of) if of == at))
             });
+            if !in_nodes && !in_branches && !as_column && mention.table_fit() < OTHER_WORD {
+                self.doubt(format!("the word \"{}\"", mention.text));
+            }
             if !in_nodes && !in_branches && !as_column {
                 self.has(t, &[], true);
             }

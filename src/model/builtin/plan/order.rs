@@ -12,9 +12,16 @@ impl Planner<'_> {
                 let is_measure = self.schema.is_number(*at) && !self.schema.is_key(*at)
                     || self.schema.is_date(*at)
                     || self.schema.is_year(*at);
-                is_measure
-                    && name_words(&self.schema.column(*at).name).iter().any(|name| self.linker.stem(name) == stem)
+                let names = name_words(&self.schema.column(*at).name);
+                let is_birth = stem == "birth" && names.iter().any(|name| name.starts_with("birth") || name == "dob");
+                is_measure && (is_birth || names.iter().any(|name| self.linker.stem(name) == stem))
             };
+            // The age of people is not that of their rows.
+            let is_of_row = turned && matches!(stem.as_str(), "date" | "year");
+            let words = name_words(self.schema.bare(root));
+            if is_of_row && words.last().is_some_and(|word| cues::is_person(&singulars(word))) {
+                return None;
+            }
             let hits: Vec<At> = self.schema.columns(root).map(|(at, _)| at).filter(fits).collect();
             match hits.as_slice() {
                 [only] => return Some((*only, turned)),
@@ -97,6 +104,10 @@ impl Planner<'_> {
         let at = self.column(mention)?;
         if self.frame.is_superlative && self.schema.is_key(at) {
             return None;
+        }
+        // "the most units" is no `unit_price`.
+        if self.frame.is_superlative && mention.columns.iter().any(|(of, fit)| *of == at && *fit < 0.5) {
+            self.doubt(format!("the word \"{}\"", mention.text));
         }
         let shown = self.plan.query.columns.iter().find(|(expr, _)| match expr {
             Expr::Aggregate(_, inner) => matches!(inner.as_ref(), Expr::Column(_, of) if *of == at),
