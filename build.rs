@@ -9,5 +9,7 @@ fn main() {
         .and_then(|output| String::from_utf8(output.stdout).ok())
         .map_or_else(|| "unknown revision".to_owned(), |text| text.trim().to_owned());
     println!("cargo::rustc-env=BUILD_REVISION={revision}");
+    // `HEAD` names the branch; its log grows with each commit and checkout.
     println!("cargo::rerun-if-changed=.git/HEAD");
+    println!("cargo::rerun-if-changed=.git/logs/HEAD");
 }
