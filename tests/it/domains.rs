@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 
+use crate::crowded_names::serve;
 use crate::support::postgres::{Postgres, servers};
-use crate::support::{Home, Server};
 
 const TABLES: &str = "
 CREATE SCHEMA mal; GRANT USAGE ON SCHEMA mal TO PUBLIC; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;
@@ -170,16 +170,6 @@ fn shop(postgres: &Postgres, name: &str, more: &str) -> String {
     postgres.query("postgres", &format!("GRANT CREATE ON DATABASE \"{database}\" TO mallory"));
     postgres.script(&database, &format!("SET ROLE mallory; {TABLES} {more}"));
     database
-}
-
-fn serve(postgres: &Postgres, database: &str, more: &str) -> (Home, Server) {
-    let home = Home::new("domains");
-    let url = format!("postgres://honest@127.0.0.1:{}/{database}?sslmode=disable", postgres.port);
-    let config = home.scratch.path("tudb.toml");
-    std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n{more}")).unwrap();
-    let home = home.set("TUDB_CONFIG", config.display());
-    let server = home.serve();
-    (home, server)
 }
 
 /// True if the server runs a check for this statement.

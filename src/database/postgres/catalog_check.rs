@@ -391,7 +391,7 @@ pub(super) async fn vouch(
 /// identity of the finding [`Reach::Forms`].
 fn can_form(what: Reach, forms: &Forms, functions: &str, operators: &[String]) -> bool {
     let has = |flag: &str| forms.called.is_none() || functions.split(',').any(|known| known == flag);
-    let has_several = forms.called.is_none() || has("several");
+    let has_several = has("several");
     let fills_rows = has("fills") || operators.iter().any(|name| name == "#=");
     // Two arrays of different types become one type.
     let unifies_arrays = forms.unifies && (forms.arrays > 0 || has("others"));

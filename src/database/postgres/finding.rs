@@ -55,11 +55,11 @@ pub(super) enum Reach {
     /// Such a row type that a word without a schema names, if the statement runs under the caller's path.
     #[serde(rename = "row type by path")]
     RowTypeByPath,
-    /// An enum or a range of which JSON is written, and whose owner is not in `TRUSTED`. The owner can make a cast to JSON at
-    /// any time, which the server then calls.
+    /// An enum or a range that is written as JSON, and whose owner is not in `TRUSTED`. The owner can make a cast to JSON at
+    /// any time, and the server then calls it.
     #[serde(rename = "type in json")]
     TypeInJson,
-    /// What the functions of the statement can form of their arguments.
+    /// What the called functions can make of their arguments: flags in `identity`.
     Forms,
     /// A schema with too many operators or functions to check, or a domain whose check is too long.
     Crowded,

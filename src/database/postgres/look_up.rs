@@ -105,7 +105,7 @@ impl PostgresEngine {
         if opened.path == SearchPath::Callers {
             // The transaction began for a remembered statement. TUDB's own queries call functions without a schema, so
             // they must not run under the caller's path.
-            connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
+            use_own_path(connection).await?;
         }
         if let Some(checked) = self.look_up_plain(connection, opened, approved).await? {
             return Ok(checked);
@@ -155,7 +155,7 @@ impl PostgresEngine {
         approved: &ApprovedSql,
         found: &BTreeMap<String, String>,
     ) -> Result<(), DatabaseError> {
-        connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
+        use_own_path(connection).await?;
         let whole = self.look_up(connection, opened, approved).await;
         let is_same = whole.as_ref().is_ok_and(|whole| {
             let relations = with_missing(approved.names(), found.clone());
@@ -328,7 +328,7 @@ impl PostgresEngine {
         if !checked.is_replaceable {
             return Ok(());
         }
-        connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
+        use_own_path(connection).await?;
         self.hold(connection, approved, checked).await?;
         self.look_up_again(connection, opened, approved, checked).await
     }
@@ -341,7 +341,7 @@ impl PostgresEngine {
         approved: &ApprovedSql,
         checked: &mut Checked,
     ) -> Result<(), DatabaseError> {
-        connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(|error| sql_error(error, None))?;
+        use_own_path(connection).await?;
         self.look_up_again(connection, opened, approved, checked).await
     }
 
@@ -479,6 +479,12 @@ const PATH_TYPES: [&str; 11] = [
     "regdictionary",
     "regcollation",
 ];
+
+/// Sets `search_path` to [`OWN_PATH`] until the end of the transaction.
+async fn use_own_path(connection: &mut PgConnection) -> Result<(), DatabaseError> {
+    let set = connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await;
+    set.map(drop).map_err(|error| sql_error(error, None))
+}
 
 /// True if a statement calls a function or names a type whose value can depend on `search_path`.
 fn names_tell_of_path(names: &Names) -> bool {

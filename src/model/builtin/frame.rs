@@ -27,7 +27,7 @@ pub(super) struct Atom {
     pub number: Option<f64>,
     pub window: Option<Window>,
     pub is_stop: bool,
-    /// A table that a verb names: "treated" the treatments.
+    /// A table that a verb names: `treatments` for "treated".
     pub verb: Option<Mention>,
 }
 
@@ -219,7 +219,7 @@ impl<'a> Reader<'a> {
         let is_table = |ahead: usize| self.mention_at(ahead).is_some_and(|mention| mention.table_fit() > 0.0);
         let follows = self
             .mention_at(ahead + 1)
-            .is_some_and(|next| next.table_fit() > 0.0 && next.values.is_empty() && !next.text.ends_with("ed"));
+            .is_some_and(|next| next.table_fit() > 0.0 && next.values.is_empty() && !next.is_verb());
         if is_table(ahead) && follows { ahead + 1 } else { ahead }
     }
 

@@ -45,6 +45,11 @@ pub(super) struct Mention {
 }
 
 impl Mention {
+    /// True for a word such as "booked".
+    pub fn is_verb(&self) -> bool {
+        self.text.ends_with("ed")
+    }
+
     pub fn fit(&self) -> f32 {
         let fits = self.tables.iter().map(|(_, fit)| *fit).chain(self.columns.iter().map(|(_, fit)| *fit));
         fits.fold(if self.values.is_empty() { 0.0 } else { WHOLE }, f32::max)

@@ -145,8 +145,8 @@ impl<'a> Schema<'a> {
     }
 
     /// The columns that stand for a row of the table. In this order: a column such as name, title, label or
-    /// description; a text column with the name of the table; first and last name; the only column whose name ends
-    /// with name, title or description; the first text column, if it has no known values, the key is no text and the
+    /// description; a text column with the name of the table; first and last name; the first column whose name ends
+    /// with name, title (of no job) or description; the first text column, if it has no known values, the key is no text and the
     /// table is no view; the primary key; the first text column of a table; the first column. Masked columns do not
     /// count.
     pub fn display(&self, t: usize) -> Vec<At> {

@@ -25,10 +25,10 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
             let is_verb = length == 1 && cues::is_link(&token.stem) && mention.values.is_empty() && mention.fit() < 0.8;
             let is_of_name = mention.columns.iter().any(|(at, _)| linker.is_word_of(*at, &token.stem));
             let is_weak = length == 1 && mention.fit() < 0.5 && !is_of_name || is_verb && !is_of_name;
-            // "average cost" is a noun of its own, and means the average here.
+            // WordNet knows "average cost" as one noun; here it asks for an average.
             let is_far = length > 1 && mention.fit() < 0.8;
             let holds_phrase = is_far && (at..at + length).any(|at| asks_measure(tokens, at));
-            // So is "phone booking", where there is a table of bookings.
+            // "phone booking" is one noun there too; here it names the table of bookings.
             let names_table = |at: usize| linker.mention(tokens, at, at + 1).is_some_and(|one| one.table_fit() > 0.94);
             let holds_table = is_far && mention.values.is_empty() && (at..at + length).any(names_table);
             (!is_weak && !holds_phrase && !holds_table).then_some((mention, length))

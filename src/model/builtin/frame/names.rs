@@ -74,7 +74,7 @@ impl Reader<'_> {
             }
             _ => false,
         };
-        let follows_value = self.before(1).and_then(|atom| atom.mention.as_ref()).is_some_and(|m| !m.values.is_empty());
+        let follows_value = self.mention_before().is_some_and(|m| !m.values.is_empty());
         if !is_table && follows_value && self.frame.conditions.last().is_some_and(is_of_value) {
             self.at += 1;
             return;
@@ -109,7 +109,7 @@ impl Reader<'_> {
             return self.doubt(mention.text);
         }
         let stem = self.atom(0).map(|atom| atom.stem.clone()).unwrap_or_default();
-        let follows_table = self.mention_at_before().is_some_and(|before| before.table_fit() > 0.8);
+        let follows_table = self.mention_before().is_some_and(|before| before.table_fit() > 0.8);
         if self.is_head && is_only_entity && follows_table && mention.column_fit() < 0.7 && cues::is_link(&stem) {
             self.at += 1;
             return self.frame.verbs.push(stem);
@@ -229,11 +229,11 @@ impl Reader<'_> {
         };
         let after = self.next_solid(1);
         let is_of = self.has(1, &Cue::Of) && self.mention_at(after).is_some_and(is_named);
-        let is_owned = self.before(1).and_then(|atom| atom.mention.as_ref()).is_some_and(is_named);
+        let is_owned = self.mention_before().is_some_and(is_named);
         is_of || is_owned && matches!(self.frame.items.as_slice(), [Item::Entity(_)])
     }
 
-    fn mention_at_before(&self) -> Option<&Mention> {
+    fn mention_before(&self) -> Option<&Mention> {
         self.before(1).and_then(|atom| atom.mention.as_ref())
     }
 
@@ -297,7 +297,7 @@ impl Reader<'_> {
         // "doctors on leave".
         let is_of = |t: usize| mention.columns.iter().any(|(at, _)| at.0 == t);
         let follows_table = self.is_plural_before()
-            && self.before(1).and_then(|atom| atom.mention.as_ref()).is_some_and(|before| {
+            && self.mention_before().is_some_and(|before| {
                 before.column_fit() < 0.8 && before.tables.iter().any(|(t, fit)| *fit > 0.8 && is_of(*t))
             });
         says && mention.table_fit() < mention.column_fit() && (follows_be || precedes_table || follows_table)

@@ -5,11 +5,6 @@ use super::*;
 /// Rows of "best customers", which says no number.
 const VAGUE_LIMIT: u32 = 10;
 
-/// True for a word such as "booked".
-fn is_verb(mention: &Mention) -> bool {
-    mention.text.ends_with("ed")
-}
-
 impl Reader<'_> {
     /// "How many singers", "number of different countries".
     pub(super) fn count(&mut self, distinct: bool) -> bool {
@@ -66,7 +61,7 @@ impl Reader<'_> {
         // "car models": the last noun is counted.
         if let Some(next) = self
             .mention_at(ahead + 1)
-            .filter(|next| next.table_fit() > 0.0 && mention.table_fit() > 0.0 && !is_verb(next))
+            .filter(|next| next.table_fit() > 0.0 && mention.table_fit() > 0.0 && !next.is_verb())
             .cloned()
         {
             self.at += ahead + 2;
@@ -243,10 +238,7 @@ impl Reader<'_> {
             }
             return self.rank(Key::Count(Some(mention)), desc, limit);
         }
-        // "the most units" is no `unit_price`.
-        let is_number_of =
-            self.atom(0).is_some_and(|atom| matches!(atom.low.trim_start_matches("the "), "most" | "fewest"));
-        if mention.column_fit() == 0.0 || is_number_of && mention.column_fit() < 0.6 {
+        if mention.column_fit() == 0.0 {
             return false;
         }
         // In the head "the highest price" is a value, unless an entity follows or came before.

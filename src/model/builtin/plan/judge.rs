@@ -77,7 +77,7 @@ impl Planner<'_> {
             // "friends of Kyle": the name of who is named is no answer.
             (all(&|expr| fixed.contains(expr)), "what is shown is given"),
             (all(&is_answer) && (query.groups.is_empty() || self.frame.is_superlative), "a list of yes and no"),
-            (self.is_role_of_itself(), "which row of two refers to the other"),
+            (self.is_role_of_itself(), "which of two rows of one table is meant"),
             // "Which countries have no channel": the country of such a channel, or a country without one.
             (is_denied && first != Some(self.root) && all(&is_of_rows), "a denial for each row or for each group"),
             // "Which floor has the most beds": the sum for each floor, or one row of the floor.
