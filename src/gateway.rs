@@ -6,6 +6,7 @@
 //! for the commit first. Refusals and failures are recorded as successes are. The gateway does not write the text of a
 //! reply, but it enforces the limits on a reply.
 
+mod describe;
 mod options;
 mod reads;
 mod requests;
@@ -24,7 +25,6 @@ use crate::allocation;
 use crate::audit::{AuditLog, EntryStart, Finished, OpenEntry, Outcomes};
 use crate::config::{Config, SourceConfig};
 use crate::database::advice;
-use crate::database::catalog::TableDescription;
 use crate::database::result_set::{Format, ResultSet};
 use crate::database::{
     Database, DatabaseError, DatabaseReport, Explanation, ListRequest, ReadOptions, Router, Session, TablePage,
@@ -33,10 +33,11 @@ use crate::dialect::Dialect;
 use crate::error::{Code, ToolError};
 use crate::guard::{self, ApprovedSql};
 use options::{plain_options, read_options};
-use reads::{Describe, ExplainStatement, List, Reading, RunStatement, Work};
+use reads::{ExplainStatement, List, Reading, RunStatement, Work};
 use snapshots::Snapshots;
 
 pub use options::{user, wanted_rows};
+pub use reads::Described;
 pub use requests::{AskDatabase, DescribeTable, ExplainQuery, ListTables, RunSql};
 pub use snapshots::SourceCheck;
 
@@ -92,6 +93,11 @@ pub struct Read<T> {
 }
 
 impl<T> Read<T> {
+    /// The id of the read's record.
+    pub fn id(&self) -> &str {
+        self.entry.id()
+    }
+
     pub fn elapsed_ms(&self) -> u64 {
         self.entry.elapsed_ms()
     }
@@ -208,19 +214,23 @@ impl Gateway {
         request: &RunSql,
         reserved_bytes: usize,
     ) -> Result<Read<Ran>, ToolError> {
-        let start = EntryStart {
-            sql: Some(request.sql.clone()),
-            user_id: request.user_id.clone(),
-            ..self.start(caller, if caller.question_id.is_some() { "ask_database" } else { "run_sql" })
-        };
+        let tool = if caller.question_id.is_some() { "ask_database" } else { "run_sql" };
+        self.run_sql_of(tool, caller, request, reserved_bytes).await
+    }
+
+    async fn run_sql_of(
+        &self,
+        tool: &'static str,
+        caller: &Caller,
+        request: &RunSql,
+        reserved_bytes: usize,
+    ) -> Result<Read<Ran>, ToolError> {
+        let start =
+            EntryStart { sql: Some(request.sql.clone()), user_id: request.user_id.clone(), ..self.start(caller, tool) };
         let options = |source: &SourceConfig| {
             let limits = &source.limits;
-            let format = match request.format.as_deref() {
-                None | Some("json") => Format::Json,
-                Some("csv") => Format::Csv,
-                Some("markdown") => Format::Markdown,
-                Some(_) => return Err(ToolError::invalid("format must be json, csv or markdown")),
-            };
+            let format = Format::named(request.format.as_deref().unwrap_or("json"))
+                .ok_or_else(|| ToolError::invalid("format must be json, csv or markdown"))?;
             let max_rows = wanted_rows(request.max_rows, limits)?;
             Ok(read_options(caller, source, format, max_rows, reserved_bytes))
         };
@@ -292,29 +302,6 @@ impl Gateway {
             Ok(plain_options(caller, source))
         };
         self.read(caller, start, request.source.as_deref(), List(&list), options).await
-    }
-
-    /// Describes one table.
-    ///
-    /// # Errors
-    ///
-    /// `unknown_table` with the nearest names, `ambiguous_table` with the matches, and the errors of
-    /// [`Gateway::list_tables`].
-    pub async fn describe_table(
-        &self,
-        caller: &Caller,
-        request: &DescribeTable,
-    ) -> Result<Read<TableDescription>, ToolError> {
-        let target = Some(printable(&request.table, MAX_TARGET_CHARACTERS));
-        let start = EntryStart { target, ..self.start(caller, "describe_table") };
-        let options = |source: &SourceConfig| {
-            let table = &request.table;
-            if table.trim().is_empty() || table.contains('\0') || table.len() > source.limits.max_text_bytes {
-                return Err(ToolError::invalid("table must be a name"));
-            }
-            Ok(plain_options(caller, source))
-        };
-        self.read(caller, start, request.source.as_deref(), Describe(&request.table), options).await
     }
 
     /// Opens the record of a question. The records of the statements that answer it carry its id.

@@ -49,7 +49,12 @@ pub async fn read(gateway: &Gateway, caller: &Caller, uri: &str) -> Result<Strin
     if table.is_empty() {
         return list_tables::call(gateway, caller, &ListTables { source, ..ListTables::default() }).await;
     }
-    describe_table::call(gateway, caller, &DescribeTable { table: table.into_owned(), source }).await
+    describe_table::call(
+        gateway,
+        caller,
+        &DescribeTable { table: table.into_owned(), source, ..DescribeTable::default() },
+    )
+    .await
 }
 
 /// Returns the names of tables that contain the text typed so far, and the number of all matches.

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::mem::size_of;
 use std::sync::Arc;
 
-use super::{ListRequest, ListedTable, TablePage};
+use super::{DatabaseError, Hits, ListRequest, ListedTable, TablePage};
 use crate::dialect::Dialect;
 use crate::guard::columns::{ColumnRules, RuleKind};
 use crate::quoting;
@@ -112,6 +112,8 @@ pub struct Column {
     /// PostgreSQL: the type without modifier, as `format_type` writes it. SQLite: the declared type, possibly empty.
     #[serde(rename = "type")]
     pub type_name: Arc<str>,
+    /// Written only if false: most columns are nullable.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub nullable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<Box<str>>,
@@ -127,7 +129,7 @@ pub struct Column {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
     /// False if the column may hold other values than those listed.
-    #[serde(rename = "values_complete", default = "complete", skip_serializing_if = "Clone::clone")]
+    #[serde(rename = "values_complete", default = "yes", skip_serializing_if = "Clone::clone")]
     pub has_all_values: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check: Option<Box<str>>,
@@ -155,7 +157,12 @@ pub struct ForeignKey {
     pub columns: Vec<String>,
     /// Name of the other table, written as its [`TableDescription::name`].
     pub references: String,
+    /// `describe_table` leaves them out if they are the other table's primary key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub referenced_columns: Vec<String>,
+    /// True if the referenced columns are the other table's primary key, in its order. Known for descriptions only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub to_primary_key: bool,
     /// The last column is a range that the other table's ranges cover: rows belong together where the ranges overlap.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub period: bool,
@@ -175,11 +182,13 @@ pub struct ForeignKey {
 pub struct Reference {
     pub table: String,
     pub columns: Vec<String>,
+    /// `describe_table` leaves them out if they are the primary key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub referenced_columns: Vec<String>,
 }
 
-/// Lists of values are complete unless it is known that they are not.
-fn complete() -> bool {
+/// The default of flags that are written only if they are false.
+fn yes() -> bool {
     true
 }
 
@@ -282,6 +291,20 @@ impl TableDescription {
             + self.columns.iter().map(Column::bytes).sum::<usize>()
             + texts(&self.primary_key)
             + keys.sum::<usize>()
+    }
+
+    /// Removes what follows from the rest of a description: the referenced columns of keys to a primary key.
+    pub fn leave_out_what_follows(&mut self) {
+        for key in &mut self.foreign_keys {
+            if std::mem::take(&mut key.to_primary_key) {
+                key.referenced_columns = Vec::new();
+            }
+        }
+        for reference in &mut self.referenced_by {
+            if reference.referenced_columns == self.primary_key {
+                reference.referenced_columns = Vec::new();
+            }
+        }
     }
 
     /// Removes what the rules deny and marks what they mask. Returns false if the whole table is denied.
@@ -400,38 +423,47 @@ impl Snapshot {
     }
 
     /// Returns one page of the table list, for sources whose rules leave tables out.
-    pub fn page(&self, request: &ListRequest) -> TablePage {
-        let word = request.search.as_deref().map(str::to_lowercase);
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::Invalid`] for a schema without tables.
+    pub fn page(&self, request: &ListRequest) -> Result<TablePage, DatabaseError> {
+        let schema_of = |table: &TableDescription| match table.dialect() {
+            Dialect::Sqlite => ("main".to_owned(), table.name.clone()),
+            Dialect::Postgresql => split(&table.name),
+        };
+        if let Some(wanted) = &request.schema {
+            let mut schemas: Vec<String> = self.tables.iter().map(|table| schema_of(table).0).collect();
+            schemas.sort_unstable();
+            schemas.dedup();
+            if !schemas.contains(wanted) {
+                return Err(request.unknown_schema(&schemas));
+            }
+        }
+        let words = request.words();
         let matching = self.tables.iter().filter_map(|table| {
-            let (schema, bare) = match table.dialect() {
-                Dialect::Sqlite => ("main".to_owned(), table.name.clone()),
-                Dialect::Postgresql => split(&table.name),
-            };
+            let (schema, bare) = schema_of(table);
             let bare = bare.as_str();
             if request.schema.as_deref().is_some_and(|wanted| wanted != schema) {
                 return None;
             }
-            let mut matched = Vec::new();
-            if let Some(word) = &word {
-                let has = |text: &str| text.to_lowercase().contains(word.as_str());
-                if has(bare) {
-                    matched.push(format!("table {bare}"));
-                }
-                if !request.names_only && table.comment.as_deref().is_some_and(has) {
-                    matched.push("comment".to_owned());
+            let mut hits = Hits::default();
+            if let Some(words) = &words {
+                hits.look(words, &[bare], || format!("table {bare}"));
+                if !request.names_only {
+                    hits.look(words, &[table.comment.as_deref().unwrap_or_default()], || "comment".to_owned());
                 }
                 for column in table.columns.iter().filter(|_| !request.names_only) {
-                    if has(&column.name) || column.comment.as_deref().is_some_and(has) {
-                        matched.push(format!("column {}", column.name));
-                    }
-                }
-                if matched.is_empty() {
-                    return None;
+                    let texts = [column.name.as_str(), column.comment.as_deref().unwrap_or_default()];
+                    hits.look(words, &texts, || format!("column {}", column.name));
                 }
             }
-            Some((table, matched))
+            Some((table, hits))
         });
-        let matching: Vec<(&TableDescription, Vec<String>)> = matching.collect();
+        let mut matching: Vec<(&TableDescription, Hits)> = matching.collect();
+        if words.is_some() {
+            Hits::keep_best(&mut matching);
+        }
         let total = matching.len() as u64;
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
         // The order is that of the snapshot, which ignores quotes.
@@ -443,7 +475,7 @@ impl Snapshot {
         rest.truncate(limit);
         let tables = rest
             .into_iter()
-            .map(|(table, matched)| ListedTable {
+            .map(|(table, Hits { matched, .. })| ListedTable {
                 cursor: table.name.clone(),
                 summary: TableSummary {
                     name: table.name.clone(),
@@ -456,6 +488,6 @@ impl Snapshot {
                 },
             })
             .collect();
-        TablePage { tables, total, more }
+        Ok(TablePage { tables, total, more })
     }
 }

@@ -16,12 +16,14 @@ mod postgres;
 mod presets;
 pub mod result_set;
 mod router;
+pub mod sampling;
 #[cfg(test)]
 mod snapshot_tests;
 mod sqlite;
 pub(crate) mod target;
 pub mod value;
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -88,6 +90,7 @@ impl ReadOptions {
 /// Which part of the table list is wanted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ListRequest {
+    /// Words, separated by blanks or commas. The tables with the most of these words are listed.
     pub search: Option<String>,
     /// True if the search covers only the names of tables.
     pub names_only: bool,
@@ -95,6 +98,69 @@ pub struct ListRequest {
     /// Cursor of the last table of the page before: its [`ListedTable::cursor`].
     pub after: Option<String>,
     pub limit: u64,
+}
+
+impl ListRequest {
+    /// The words of the search, in lower case. `None` without a search.
+    pub(crate) fn words(&self) -> Option<Vec<String>> {
+        let search = self.search.as_deref()?;
+        // A name that is being typed may contain blanks.
+        if self.names_only {
+            return Some(vec![search.to_lowercase()]);
+        }
+        let words = search.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
+        let mut words: Vec<String> = words.map(str::to_lowercase).take(MOST_WORDS).collect();
+        // "to" is in every "customers".
+        if words.iter().any(|word| word.chars().count() >= TELLING_CHARACTERS) {
+            words.retain(|word| word.chars().count() >= TELLING_CHARACTERS);
+        }
+        Some(words).filter(|words| !words.is_empty())
+    }
+
+    /// The error for a schema without tables. `schemas` are those with tables.
+    pub(crate) fn unknown_schema(&self, schemas: &[String]) -> DatabaseError {
+        let wanted = self.schema.as_deref().unwrap_or_default();
+        let shown: Vec<&str> = schemas.iter().map(String::as_str).take(MOST_SCHEMAS).collect();
+        let more = if schemas.len() > MOST_SCHEMAS { ", and more" } else { "" };
+        DatabaseError::Invalid(format!(
+            "schema {wanted:?} has no tables that can be read; schemas with tables: {}{more}",
+            shown.join(", ")
+        ))
+    }
+}
+
+/// Maximum number of words of a search.
+const MOST_WORDS: usize = 10;
+/// Characters of a word that counts beside longer ones.
+const TELLING_CHARACTERS: usize = 3;
+/// Maximum number of schemas that an error names.
+const MOST_SCHEMAS: usize = 30;
+
+/// The hits of a search in one table, and how many of its words have a hit.
+#[derive(Debug, Default)]
+pub(crate) struct Hits {
+    pub matched: Vec<String>,
+    words: HashSet<usize>,
+}
+
+impl Hits {
+    /// Adds `hit` for the words that one of the texts contains.
+    pub(crate) fn look(&mut self, words: &[String], texts: &[&str], hit: impl FnOnce() -> String) {
+        let texts: Vec<String> = texts.iter().map(|text| text.to_lowercase()).collect();
+        let found: Vec<usize> = (0..words.len())
+            .filter(|at| words.get(*at).is_some_and(|word| texts.iter().any(|text| text.contains(word.as_str()))))
+            .collect();
+        if !found.is_empty() {
+            self.matched.push(hit());
+            self.words.extend(found);
+        }
+    }
+
+    /// Keeps the tables with the most words of the search.
+    pub(crate) fn keep_best<T>(tables: &mut Vec<(T, Hits)>) {
+        let most = tables.iter().map(|(_, hits)| hits.words.len()).max().unwrap_or(0);
+        tables.retain(|(_, hits)| most > 0 && hits.words.len() == most);
+    }
 }
 
 /// One page of the table list.

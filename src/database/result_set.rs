@@ -17,6 +17,18 @@ pub enum Format {
     Markdown,
 }
 
+impl Format {
+    /// The format with this name, in upper or lower case.
+    pub fn named(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "json" => Some(Format::Json),
+            "csv" => Some(Format::Csv),
+            "markdown" => Some(Format::Markdown),
+            _ => None,
+        }
+    }
+}
+
 /// Name and type of a result column. The type of an expression on SQLite is unknown without a row with a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultColumn {
@@ -43,7 +55,7 @@ const TRAILER_BYTES: usize = 400;
 pub struct ResultSet {
     pub columns: Vec<ResultColumn>,
     pub row_count: u64,
-    /// The limits that left rows out: `rows`, `bytes`. Empty if no row is missing.
+    /// The limits that left something out, in this order: `rows` or `bytes` (rows are missing), `cells` (a cell is cut).
     #[serde(deserialize_with = "limits_by_name")]
     pub truncated_by: Vec<&'static str>,
     format: Format,
@@ -259,15 +271,23 @@ impl ResultWriter {
         }
     }
 
-    pub fn finish(self) -> ResultSet {
+    pub fn finish(mut self) -> ResultSet {
+        if !self.set.cut_cells.is_empty() {
+            self.set.truncated_by.push("cells");
+        }
         self.set
     }
 }
 
 impl ResultSet {
-    /// True if rows are missing.
+    /// True if rows are missing or cells are cut.
     pub fn is_truncated(&self) -> bool {
         !self.truncated_by.is_empty()
+    }
+
+    /// True if rows are missing.
+    pub fn has_more_rows(&self) -> bool {
+        self.truncated_by.iter().any(|limit| *limit != "cells")
     }
 
     /// Appends the fields of a result set (`"columns":..` to `"hint":..`), without braces.
@@ -314,17 +334,26 @@ impl ResultSet {
     }
 
     fn hint(&self) -> String {
+        let mut parts = Vec::new();
+        let rows = match self.row_count {
+            1 => "row".to_owned(),
+            count => format!("{count} rows"),
+        };
         if self.truncated_by.contains(&"bytes") {
-            format!(
-                "{} rows fit the reply's byte limit; select fewer columns, aggregate, or page with LIMIT and OFFSET",
-                self.row_count
-            )
-        } else {
-            format!(
-                "{} of more rows; add a WHERE, aggregate, or max_rows up to {}",
-                self.row_count, self.max_rows_ceiling
-            )
+            parts.push(format!(
+                "the first {rows} fit the reply's byte limit; more exist: select fewer columns, aggregate, or page with \
+                 LIMIT and OFFSET"
+            ));
+        } else if self.truncated_by.contains(&"rows") {
+            let ceiling = self.max_rows_ceiling;
+            parts.push(format!(
+                "the first {rows}; more exist: add a WHERE, aggregate, or pass max_rows up to {ceiling}"
+            ));
         }
+        if self.truncated_by.contains(&"cells") {
+            parts.push("the cells in cut_cells are cut: read the rest with substr(column, start, length)".to_owned());
+        }
+        parts.join("; ")
     }
 
     /// Returns the rows as the text of a JSON array; empty for the other formats.
@@ -437,7 +466,20 @@ mod tests {
             r#"[[9007199254740992,"ok"],["9007199254740993","éé"],[-1,"NaN"],[0,"12345.678900"]]"#
         );
         assert_eq!(json["cut_cells"].to_string(), "[[1,1,6]]");
-        assert_eq!(json["truncated"], false);
+        assert_eq!((&json["truncated"], json["truncated_by"].to_string()), (&true.into(), r#"["cells"]"#.to_owned()));
+        let mut w = writer(Format::Json, 1, 10_000);
+        assert!(row(&mut w, 1, Cell::text("ééé")) && !w.wants_row());
+        w.more_rows();
+        let json = fields(&w.finish());
+        assert_eq!(json["truncated_by"].to_string(), r#"["rows","cells"]"#);
+        assert_eq!(
+            json["hint"],
+            "the first row; more exist: add a WHERE, aggregate, or pass max_rows up to 10000; the cells in cut_cells are cut: \
+             read the rest with substr(column, start, length)"
+        );
+        let mut w = writer(Format::Json, 1, 10_000);
+        assert!(row(&mut w, 1, Cell::text("ok")));
+        assert_eq!(fields(&w.finish())["truncated"], false);
     }
 
     #[test]
@@ -447,7 +489,7 @@ mod tests {
                 let mut w = writer(format, 1_000, limit);
                 while row(&mut w, 1, Cell::text("\"\n|x long")) {}
                 let set = w.finish();
-                assert_eq!(set.truncated_by, ["bytes"]);
+                assert_eq!(set.truncated_by, ["bytes", "cells"]);
                 let mut out = String::from("{");
                 set.push_fields(&mut out);
                 out.push('}');

@@ -190,6 +190,9 @@ impl SqliteSession<'_> {
         request: &ListRequest,
         options: &ReadOptions,
     ) -> Result<TablePage, DatabaseError> {
+        if request.schema.as_deref().is_some_and(|schema| schema != "main") {
+            return Err(request.unknown_schema(&["main".to_owned()]));
+        }
         match self.ask(Work::List(request.clone()), options).await? {
             Answer::Page(page) => Ok(page),
             _ => Err(strange()),

@@ -8,7 +8,7 @@ use crate::audit::OpenEntry;
 use crate::config::SourceConfig;
 use crate::database::catalog::{Snapshot, TableDescription};
 use crate::database::{DatabaseError, Explanation, ListRequest, Session, TablePage};
-use crate::error::ToolError;
+use crate::error::{Code, ToolError};
 use crate::guard::ApprovedSql;
 
 /// One kind of read.
@@ -130,38 +130,74 @@ impl Reading for List<'_> {
         let Work { gateway, caller, entry, prepared, session } = work;
         match session {
             Some(session) => Ok(session.list(entry, self.0, &prepared.options).await?),
-            None => Ok(gateway.listed_snapshot(caller, entry, prepared).await?.page(self.0)),
+            None => Ok(gateway.listed_snapshot(caller, entry, prepared).await?.page(self.0)?),
         }
     }
 }
 
-/// `describe_table`.
-pub(super) struct Describe<'a>(pub &'a str);
+/// `describe_table`: the tables of these names, in this order.
+pub(super) struct Describe<'a> {
+    /// The names as the caller wrote them. SQLite names may contain commas, and lists write them without quotes.
+    pub list: &'a str,
+    pub names: &'a [String],
+}
+
+/// A name, and the table that it means. The error is `unknown_table` or `ambiguous_table`.
+pub type Described = (String, Result<TableDescription, ToolError>);
 
 impl Reading for Describe<'_> {
-    type Found = TableDescription;
+    type Found = Vec<Described>;
 
-    async fn run(&self, mut work: Work<'_>) -> Result<TableDescription, ToolError> {
-        let (session, source) = (work.session()?, work.prepared.source);
-        let rules = &source.column_rules;
-        let unknown = || DatabaseError::UnknownTable {
-            name: self.0.to_owned(),
-            source_name: source.name.clone(),
-            nearest: Vec::new(),
-        };
-        match session.describe(work.entry, self.0, &work.prepared.options).await {
-            Ok(mut table) => {
-                if table.obey(rules) {
-                    Ok(table)
-                } else {
+    /// An unknown name is an error of the read only if it is the only name.
+    async fn run(&self, mut work: Work<'_>) -> Result<Vec<Described>, ToolError> {
+        let mut session = Some(work.session()?);
+        let mut described = Vec::with_capacity(self.names.len());
+        for name in self.names {
+            // A session serves one read.
+            let session = match session.take() {
+                Some(session) => session,
+                None => work.prepared.open(work.entry.id(), false).await?,
+            };
+            match one(&work, session, name).await {
+                Err(error)
+                    if self.names.len() == 1 || !matches!(error.code, Code::UnknownTable | Code::AmbiguousTable) =>
+                {
+                    return Err(error);
+                }
+                found => described.push((name.clone(), found)),
+            }
+        }
+        if described.len() > 1 && described.iter().all(|(_, found)| found.is_err()) {
+            let session = work.prepared.open(work.entry.id(), false).await?;
+            if let Ok(table) = one(&work, session, self.list).await {
+                return Ok(vec![(self.list.to_owned(), Ok(table))]);
+            }
+        }
+        return Ok(described);
+
+        /// Describes one table, as far as the rules of the source allow.
+        async fn one(work: &Work<'_>, session: Session<'_>, name: &str) -> Result<TableDescription, ToolError> {
+            let source = work.prepared.source;
+            let rules = &source.column_rules;
+            let unknown = || DatabaseError::UnknownTable {
+                name: name.to_owned(),
+                source_name: source.name.clone(),
+                nearest: Vec::new(),
+            };
+            match session.describe(work.entry, name, &work.prepared.options).await {
+                Ok(mut table) => {
+                    if table.obey(rules) {
+                        Ok(table)
+                    } else {
+                        Err(unknown().into())
+                    }
+                }
+                // The names in these errors may be those of denied tables.
+                Err(DatabaseError::UnknownTable { .. } | DatabaseError::AmbiguousTable { .. }) if rules.denies() => {
                     Err(unknown().into())
                 }
+                Err(error) => Err(error.into()),
             }
-            // The names in these errors may be those of denied tables.
-            Err(DatabaseError::UnknownTable { .. } | DatabaseError::AmbiguousTable { .. }) if rules.denies() => {
-                Err(unknown().into())
-            }
-            Err(error) => Err(error.into()),
         }
     }
 }

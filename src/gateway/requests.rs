@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListTables {
-    /// Word to look for in names and comments of tables and columns
+    /// Words to look for in names and comments of tables and columns
     pub search: Option<String>,
     /// Only this schema
     pub schema: Option<String>,
@@ -24,8 +24,10 @@ pub struct ListTables {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DescribeTable {
-    /// name or schema.name
+    /// name or schema.name; several separated by commas
     pub table: String,
+    /// Also read a sample of the rows: share of NULLs, smallest and greatest value, examples a column
+    pub sample: Option<bool>,
     /// Source
     pub source: Option<String>,
 }
@@ -38,7 +40,8 @@ pub struct RunSql {
     pub sql: String,
     /// Rows wanted at most
     pub max_rows: Option<u64>,
-    /// json, csv or markdown
+    /// Form of the rows
+    #[schemars(extend("enum" = ["json", "csv", "markdown"]))]
     pub format: Option<String>,
     /// User on whose behalf
     pub user_id: Option<String>,
@@ -54,6 +57,8 @@ pub struct ExplainQuery {
     pub sql: String,
     /// Also run it, inside the limits, and report measured rows and time
     pub analyze: Option<bool>,
+    /// Also give the database's own plan
+    pub plan: Option<bool>,
     /// User on whose behalf
     pub user_id: Option<String>,
     /// Source

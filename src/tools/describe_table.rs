@@ -1,26 +1,91 @@
 //! `describe_table`: everything that a statement about one table needs, within the byte limit of a reply.
 
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
 use rmcp::model::Tool;
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::tool as define;
 use crate::database::catalog::TableDescription;
+use crate::database::sampling::COUNTED_ROWS;
 use crate::database::value::cut;
 use crate::error::ToolError;
-use crate::gateway::{Caller, DescribeTable, Gateway};
+use crate::gateway::{Caller, DescribeTable, Described, Gateway, Read};
+
+/// Time limit of all samples of one call.
+const SAMPLE_TIME: Duration = Duration::from_secs(1);
+
+/// Bytes of the list that several tables stand in, without the tables.
+const LIST_BYTES: usize = 200;
 
 pub(super) fn tool(gateway: Option<&Gateway>) -> Tool {
-    let description = "Show one table or view: columns with types, keys both ways, comments, known values (enum \
-                       labels, CHECK lists), indexes, checks, a view's definition. Use it before writing SQL."
+    let description = "Show tables or views: columns with types, keys both ways, comments, known values (enum \
+                       labels, CHECK lists), indexes, checks, a view's definition. Columns are nullable unless it says \
+                       nullable: false; keys refer to the primary key unless it names columns. Use it before writing SQL."
         .to_owned();
-    define::<DescribeTable>("describe_table", "Describe a table", description, false, gateway)
+    define::<DescribeTable>("describe_table", "Describe tables", description, false, gateway)
 }
 
 pub(crate) async fn call(gateway: &Gateway, caller: &Caller, request: &DescribeTable) -> Result<String, ToolError> {
     let read = gateway.describe_table(caller, request).await?;
-    let text = reply(&read.source, read.value.clone(), gateway.config().limits.max_reply_bytes);
+    let deadline = Instant::now() + SAMPLE_TIME;
+    let mut samples = Vec::with_capacity(read.value.len());
+    for (_, found) in &read.value {
+        samples.push(match found {
+            Ok(table) if request.sample == Some(true) => Sample::of(gateway, caller, &read, table, deadline).await,
+            _ => Sample::default(),
+        });
+    }
+    let max_bytes = gateway.config().limits.max_reply_bytes;
+    let text = match read.value.as_slice() {
+        [(_, Ok(table))] => reply(Some(&read.source), table.clone(), &samples.pop().unwrap_or_default(), max_bytes),
+        several => list(&read.source, several, &samples, max_bytes),
+    };
     read.close(None, text.len());
     Ok(text)
+}
+
+/// Several tables in one reply. Each gets an equal part of the bytes.
+fn list(source: &str, described: &[Described], samples: &[Sample], max_bytes: usize) -> String {
+    let each = max_bytes.saturating_sub(LIST_BYTES) / described.len().max(1);
+    let tables = described.iter().zip(samples).map(|((name, found), sample)| match found {
+        Ok(table) => reply(None, table.clone(), sample, each),
+        Err(error) => json!({"name": cut(name, 200), "error": error}).to_string(),
+    });
+    let tables: Vec<String> = tables.collect();
+    format!("{{\"source\":{},\"tables\":[{}]}}", json!(source), tables.join(","))
+}
+
+/// What a sample of the rows says about the columns of a table.
+#[derive(Debug, Default)]
+struct Sample {
+    /// Fields to add to a column, by its position.
+    columns: HashMap<usize, Map<String, Value>>,
+    /// What the reader has to know of the sample.
+    remark: Option<String>,
+}
+
+impl Sample {
+    /// Samples a table. A sample that fails says why.
+    async fn of(
+        gateway: &Gateway,
+        caller: &Caller,
+        read: &Read<Vec<Described>>,
+        table: &TableDescription,
+        deadline: Instant,
+    ) -> Self {
+        match gateway.sample(caller, read, table, deadline).await {
+            Ok(None) => Sample::default(),
+            Ok(Some((columns, rows))) => {
+                let is_part = rows >= COUNTED_ROWS;
+                let remark = is_part.then(|| format!("nulls, min and max are of the first {rows} rows."));
+                Sample { columns, remark }
+            }
+            Err(error) => Sample { remark: Some(format!("No sample: {}.", error.message)), ..Sample::default() },
+        }
+    }
 }
 
 /// A step that shortens a reply, and the text about it in the hint.
@@ -35,17 +100,25 @@ const STEPS: [Step; 5] = [
     (drop_keys, "keys are left out"),
 ];
 
-/// The reply's JSON. If it has more than `max_bytes` bytes, it is shortened step by step.
-fn reply(source: &str, mut table: TableDescription, max_bytes: usize) -> String {
-    let text = written(source, &table, None);
+/// The reply's JSON. If it has more than `max_bytes` bytes, it is shortened step by step, and the sample goes first.
+fn reply(source: Option<&str>, mut table: TableDescription, sample: &Sample, max_bytes: usize) -> String {
+    table.leave_out_what_follows();
+    let text = written(source, &table, Some(sample), None);
     if text.len() <= max_bytes {
         return text;
     }
     let mut given_up: Vec<&str> = Vec::new();
+    if !sample.columns.is_empty() {
+        given_up.push("the sample is left out");
+        let text = written(source, &table, None, Some(&hint(&given_up, None)));
+        if text.len() <= max_bytes {
+            return text;
+        }
+    }
     for (step, name) in STEPS {
         step(&mut table);
         given_up.push(name);
-        let text = written(source, &table, Some(&hint(&given_up, None)));
+        let text = written(source, &table, None, Some(&hint(&given_up, None)));
         if text.len() <= max_bytes {
             return text;
         }
@@ -53,7 +126,7 @@ fn reply(source: &str, mut table: TableDescription, max_bytes: usize) -> String 
     let all = table.columns.len();
     loop {
         // Each round removes at least one column, and about as many as exceed the limit.
-        let text = written(source, &table, Some(&hint(&given_up, Some((table.columns.len(), all)))));
+        let text = written(source, &table, None, Some(&hint(&given_up, Some((table.columns.len(), all)))));
         if text.len() <= max_bytes || table.columns.is_empty() {
             return text;
         }
@@ -67,10 +140,11 @@ fn hint(given_up: &[&str], columns: Option<(usize, usize)>) -> String {
     format!("To fit the reply's byte limit (TUDB_MAX_REPLY_BYTES), {}{columns}.", given_up.join("; "))
 }
 
-fn written(source: &str, table: &TableDescription, hint: Option<&str>) -> String {
+fn written(source: Option<&str>, table: &TableDescription, sample: Option<&Sample>, hint: Option<&str>) -> String {
     #[derive(Serialize)]
     struct Body<'a> {
-        source: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        source: Option<&'a str>,
         #[serde(flatten)]
         table: &'a TableDescription,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -78,7 +152,19 @@ fn written(source: &str, table: &TableDescription, hint: Option<&str>) -> String
         #[serde(skip_serializing_if = "Option::is_none")]
         hint: Option<&'a str>,
     }
-    serde_json::to_string(&Body { source, table, truncated: hint.is_some(), hint }).unwrap_or_default()
+    let remark = sample.and_then(|sample| sample.remark.as_deref());
+    let body = Body { source, table, truncated: hint.is_some(), hint: hint.or(remark) };
+    let Some(sample) = sample.filter(|sample| !sample.columns.is_empty()) else {
+        return serde_json::to_string(&body).unwrap_or_default();
+    };
+    let mut body = serde_json::to_value(&body).unwrap_or_default();
+    let columns = body.get_mut("columns").and_then(Value::as_array_mut);
+    for (at, column) in columns.into_iter().flatten().enumerate() {
+        if let (Some(fields), Some(column)) = (sample.columns.get(&at), column.as_object_mut()) {
+            column.extend(fields.clone());
+        }
+    }
+    body.to_string()
 }
 
 /// Bytes that are kept of a long definition, and of any other long text.
@@ -145,6 +231,7 @@ mod tests {
             serde_json::from_value(serde_json::json!({"name": "public.wide", "kind": "table",
             "columns": columns, "comment": "x".repeat(9_000), "indexes": vec!["CREATE INDEX"; 90]}))
             .unwrap();
+        let reply = |source, table, limit| super::reply(Some(source), table, &Sample::default(), limit);
         let whole = reply("main", table.clone(), usize::MAX);
         assert!(!whole.contains("truncated"));
         assert_eq!(reply("main", table.clone(), whole.len()), whole);

@@ -14,7 +14,7 @@ const COMMENT_BYTES: usize = 300;
 
 pub(super) fn tool(gateway: Option<&Gateway>) -> Tool {
     let description = "List the tables and views that can be read, with kind, estimated rows and comment. Use search \
-                       to find a table or column by a word in its name or comment, and cursor for the next page."
+                       to find tables and columns by words in their names and comments, and cursor for the next page."
         .to_owned();
     define::<ListTables>("list_tables", "List tables", description, false, gateway)
 }
@@ -47,6 +47,13 @@ pub(crate) async fn call(gateway: &Gateway, caller: &Caller, request: &ListTable
         let hint =
             format!("{} of {} tables; pass next_cursor as cursor, or narrow with search", kept.len(), page.total);
         reply.insert("next_cursor".into(), cursor.into());
+        reply.insert("hint".into(), hint.into());
+    }
+    if let (true, Some(search), Some(reply)) = (kept.is_empty(), &request.search, reply.as_object_mut()) {
+        let hint = format!(
+            "nothing matches {:?}; try a part of a word or another word for it, or list without search",
+            cut(search, 100)
+        );
         reply.insert("hint".into(), hint.into());
     }
     let text = reply.to_string();

@@ -116,14 +116,41 @@ async fn parse<T: DeserializeOwned>(
     tool: ToolName,
     arguments: JsonObject,
 ) -> Result<T, ToolError> {
-    match serde_json::from_value(serde_json::Value::Object(arguments)) {
+    let parsed = typed(arguments).and_then(|arguments| {
+        serde_json::from_value(serde_json::Value::Object(arguments))
+            .map_err(|error| ToolError::invalid(format!("{}: {error}", tool.as_str())))
+    });
+    match parsed {
         Ok(request) => Ok(request),
         Err(error) => {
-            let error = ToolError::invalid(format!("{}: {error}", tool.as_str()));
             gateway.refuse(caller, tool.as_str(), &error).await?;
             Err(error)
         }
     }
+}
+
+/// Arguments that are whole numbers, and arguments that are true or false.
+const NUMBERS: [&str; 2] = ["max_rows", "limit"];
+const FLAGS: [&str; 4] = ["analyze", "plan", "sample", "chart"];
+
+/// Models write `"5"` for 5 and `"true"` for true: such texts become the values that they mean.
+///
+/// # Errors
+///
+/// `invalid_argument` that names an argument which is no positive whole number, or neither true nor false.
+fn typed(mut arguments: JsonObject) -> Result<JsonObject, ToolError> {
+    for (name, value) in &mut arguments {
+        let text = value.as_str().map(str::trim).unwrap_or_default();
+        if NUMBERS.contains(&name.as_str()) && !value.is_null() {
+            let number = value.as_u64().or_else(|| text.parse().ok()).filter(|number| *number > 0);
+            let number = number.ok_or_else(|| ToolError::invalid(format!("{name} must be a positive whole number")))?;
+            *value = number.into();
+        } else if FLAGS.contains(&name.as_str()) && !value.is_null() {
+            let flag = value.as_bool().or_else(|| text.to_ascii_lowercase().parse().ok());
+            *value = flag.ok_or_else(|| ToolError::invalid(format!("{name} must be true or false")))?.into();
+        }
+    }
+    Ok(arguments)
 }
 
 /// A tool with a flat input schema: single types, optional by omission, no `$ref`. `source` is listed only if there are

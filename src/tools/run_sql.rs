@@ -33,7 +33,7 @@ pub(super) async fn call(gateway: &Gateway, caller: &Caller, request: &RunSql) -
 pub fn reply(read: &Read<Ran>, max_bytes: usize) -> String {
     let rows = match &read.value {
         Ran::Rows(rows) => rows,
-        Ran::Plan(plan) => return explain_query::reply(&read.source, plan, max_bytes),
+        Ran::Plan(plan) => return explain_query::reply(&read.source, plan, true, max_bytes),
     };
     let mut text = String::from("{\"source\":");
     push_json_string(&mut text, &read.source);

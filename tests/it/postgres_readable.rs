@@ -181,7 +181,7 @@ fn constraints_are_told_as_what_they_are() {
              CREATE TABLE named (id int PRIMARY KEY); INSERT INTO named SELECT generate_series(1, 16); ALTER TABLE loose ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES named NOT ENFORCED;",
         );
         let loose = server.call("describe_table", json!({"table": "loose"}));
-        assert_eq!(loose["columns"][0]["nullable"], true, "{loose}");
+        assert!(loose["columns"][0].get("nullable").is_none(), "nullable: {loose}");
         assert_eq!(loose["foreign_keys"][0]["not_enforced"], true, "{loose}");
         assert_eq!(loose["columns"][1]["generated"], "(a * 2)", "{loose}");
         let assignments = server.call("describe_table", json!({"table": "assignments"}));
@@ -496,9 +496,9 @@ fn a_role_without_grants_is_told_what_helps() {
         let mut server = home.serve();
         let grant = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO \"no grants\"";
         let asked = server.call("ask_database", json!({"question": "How many orders are there?"}));
-        assert_eq!(asked["error"]["code"], "unanswerable", "{asked}");
+        assert_eq!(asked["status"], "unanswerable", "{asked}");
         assert!(
-            asked["error"]["message"].to_string().contains("role no grants sees no tables")
+            asked["message"].to_string().contains("role no grants sees no tables")
                 && asked.to_string().contains("GRANT SELECT"),
             "{asked}"
         );
@@ -618,7 +618,7 @@ fn a_statement_with_parameters_is_planned() {
             "CREATE TABLE orders (id int PRIMARY KEY, total numeric); INSERT INTO orders SELECT n, n FROM generate_series(1, 1000) n; ANALYZE orders;",
         );
         let sql = "SELECT total FROM orders WHERE id = $1 AND total > $2";
-        let explained = server.call("explain_query", json!({"sql": sql}));
+        let explained = server.call("explain_query", json!({"sql": sql, "plan": true}));
         if version(postgres) >= 160_000 {
             assert!(explained["plan"].to_string().contains("id = $1"), "{explained}");
         } else {

@@ -139,7 +139,7 @@ fn rows_are_exact_and_limits_are_told() {
     assert_eq!((&cut["row_count"], &cut["truncated_by"]), (&json!(5), &json!(["rows"])));
     let id = server.send_call("run_sql", json!({"sql": "SELECT * FROM customers", "max_rows": 400}));
     let answer = server.answer(id);
-    assert_eq!(answer["result"]["structuredContent"]["truncated_by"], json!(["bytes"]));
+    assert_eq!(answer["result"]["structuredContent"]["truncated_by"], json!(["bytes", "cells"]));
     assert!(answer["result"]["content"][0]["text"].as_str().unwrap().len() <= 2000);
 
     let csv = server.call("run_sql", json!({"sql": "SELECT 'a,\"b\"' AS x, NULL AS y", "format": "csv"}));

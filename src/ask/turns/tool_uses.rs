@@ -7,16 +7,23 @@ impl Question<'_> {
         match used {
             Use::RunSql { sql } => Step::Result(self.run_sql(sql, progress).await),
             Use::DescribeTable { table } => {
-                let request = DescribeTable { table, source: Some(self.source.name.clone()) };
+                let source = Some(self.source.name.clone());
+                let request = DescribeTable { table, source, ..DescribeTable::default() };
                 Step::Result(match self.gateway.describe_table(&self.caller, &request).await {
                     Ok(read) => {
-                        let mut table = read.value.clone();
-                        if !self.gateway.config().model.send_values {
-                            for column in &mut table.columns {
-                                column.values.clear();
+                        let may_tell = self.gateway.config().model.send_values;
+                        let lines = read.value.iter().map(|(_, found)| match found {
+                            Ok(table) => {
+                                let mut table = table.clone();
+                                table.leave_out_what_follows();
+                                if !may_tell {
+                                    table.columns.iter_mut().for_each(|column| column.values.clear());
+                                }
+                                serde_json::to_string(&table).unwrap_or_default()
                             }
-                        }
-                        let text = serde_json::to_string(&table).unwrap_or_default();
+                            Err(error) => error.to_json(),
+                        });
+                        let text = lines.collect::<Vec<_>>().join("\n");
                         read.close(None, text.len());
                         Ok(prompt::fence(&text))
                     }
@@ -123,7 +130,7 @@ impl Question<'_> {
         let columns: Vec<&str> = rows.columns.iter().map(|column| column.name.as_str()).collect();
         let counted = |rows_shown: &[Box<RawValue>]| {
             serde_json::json!({
-                "columns": columns, "row_count": rows.row_count, "more_rows_exist": rows.is_truncated(),
+                "columns": columns, "row_count": rows.row_count, "more_rows_exist": rows.has_more_rows(),
                 "rows": rows_shown,
             })
             .to_string()

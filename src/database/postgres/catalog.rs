@@ -71,30 +71,34 @@ macro_rules! rows {
 const LIST: &str = concat!(
     visible!(),
     ", hits AS (
-      SELECT v.oid, v.nspname, v.relname, m.matched FROM visible v
+      SELECT v.oid, v.nspname, v.relname, m.matched, m.words FROM visible v
       LEFT JOIN (
-        SELECT oid, (array_agg(hit ORDER BY place, hit))[1:20] AS matched FROM (
-          SELECT oid, 0 AS place, 'table ' || relname AS hit FROM visible WHERE strpos(lower(relname), lower($3)) > 0
+        SELECT oid, (array_agg(hit ORDER BY place, hit) FILTER (WHERE is_first))[1:20] AS matched, count(DISTINCT word) AS words
+        FROM (SELECT oid, place, hit, word, row_number() OVER (PARTITION BY oid, hit ORDER BY word) = 1 AS is_first FROM (
+          SELECT oid, 0 AS place, 'table ' || relname AS hit, word FROM visible, unnest($3) word
+            WHERE strpos(lower(relname), lower(word)) > 0
           UNION ALL
-          SELECT d.objoid, 1, 'comment' FROM visible JOIN pg_catalog.pg_description d ON d.objoid = visible.oid
-            WHERE NOT $8 AND d.objsubid = 0 AND d.classoid = 'pg_catalog.pg_class'::regclass
-              AND strpos(lower(substr(d.description, 1, 4000)), lower($3)) > 0
+          SELECT d.objoid, 1, 'comment', word FROM visible JOIN pg_catalog.pg_description d ON d.objoid = visible.oid,
+            unnest($3) word WHERE NOT $8 AND d.objsubid = 0 AND d.classoid = 'pg_catalog.pg_class'::regclass
+              AND strpos(lower(substr(d.description, 1, 4000)), lower(word)) > 0
           UNION ALL
-          SELECT a.attrelid, 1 + a.attnum, 'column ' || a.attname
+          SELECT a.attrelid, 1 + a.attnum, 'column ' || a.attname, word
             FROM visible JOIN pg_catalog.pg_attribute a ON a.attrelid = visible.oid
             LEFT JOIN pg_catalog.pg_description d ON d.objoid = a.attrelid AND d.objsubid = a.attnum
-              AND d.classoid = 'pg_catalog.pg_class'::regclass
+              AND d.classoid = 'pg_catalog.pg_class'::regclass, unnest($3) word
             WHERE NOT $8 AND a.attnum > 0 AND NOT a.attisdropped
-              AND (strpos(lower(a.attname), lower($3)) > 0 OR strpos(lower(substr(d.description, 1, 4000)), lower($3)) > 0)) h
-        WHERE $3::text IS NOT NULL GROUP BY oid) m USING (oid)
+              AND (strpos(lower(a.attname), lower(word)) > 0 OR strpos(lower(substr(d.description, 1, 4000)), lower(word)) > 0)) f) h
+        WHERE $3::text[] IS NOT NULL GROUP BY oid) m USING (oid)
       WHERE $4::text IS NULL OR v.nspname = $4),
-    wanted AS (SELECT * FROM hits WHERE $3::text IS NULL OR matched IS NOT NULL),
+    wanted AS (SELECT * FROM hits WHERE $3::text[] IS NULL OR words = (SELECT max(words) FROM hits)),
     page AS (
       SELECT * FROM wanted
       WHERE $5::text IS NULL OR (nspname COLLATE \"C\", relname COLLATE \"C\") > ($5, $6)
       ORDER BY nspname COLLATE \"C\", relname COLLATE \"C\" LIMIT $7 + 1)
     SELECT jsonb_build_object(
       'total', (SELECT count(*) FROM wanted),
+      'schemas', CASE WHEN $4 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM visible WHERE nspname = $4)
+        THEN (SELECT coalesce(jsonb_agg(DISTINCT nspname), '[]') FROM visible) END,
       'tables', coalesce((SELECT jsonb_agg(jsonb_build_object(
         'schema', p.nspname, 'table', p.relname,
         'summary', jsonb_strip_nulls(jsonb_build_object(
@@ -335,12 +339,14 @@ fn describe_query() -> String {
           pg_catalog.pg_attribute a WHERE k.conrelid = c.oid AND k.contype = 'u' AND a.attrelid = c.oid
           AND a.attnum = u.attnum GROUP BY k.conname) q),
         'foreign_keys', (SELECT jsonb_agg(jsonb_build_object('columns', q.own, 'references', q.other,
-          'referenced_columns', q.others, 'period', q.key->>'conperiod' = 'true', 'not_validated', NOT q.convalidated,
+          'referenced_columns', q.others, 'to_primary_key', q.is_primary, 'period', q.key->>'conperiod' = 'true', 'not_validated', NOT q.convalidated,
           'not_enforced', coalesce(q.key->>'conenforced' = 'false', false),
           'on_delete', CASE q.confdeltype WHEN 'c' THEN 'cascade' WHEN 'n' THEN 'set null' WHEN 'd' THEN 'set default'
             WHEN 'r' THEN 'restrict' END) ORDER BY q.conname) FROM (SELECT k.conname, to_jsonb(k) AS key,
             k.convalidated, k.confdeltype,
             jsonb_agg(a.attname ORDER BY u.place) AS own, jsonb_agg(b.attname ORDER BY u.place) AS others,
+            EXISTS (SELECT 1 FROM pg_catalog.pg_constraint p WHERE p.conrelid = k.confrelid AND p.contype = 'p'
+              AND p.conkey = k.confkey) AS is_primary,
             (SELECT quote_ident(rn.nspname) || '.' || quote_ident(r.relname) FROM pg_catalog.pg_class r
               JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE r.oid = k.confrelid) AS other
           FROM pg_catalog.pg_constraint k, unnest(k.conkey, k.confkey) WITH ORDINALITY u(own, other, place),
@@ -360,7 +366,9 @@ fn describe_query() -> String {
             AND a.attnum = u.own AND b.attrelid = k.confrelid AND b.attnum = u.other
           GROUP BY k.conname, k.conrelid) q),
         'indexes', (SELECT jsonb_agg(pg_get_indexdef(i.indexrelid) ORDER BY i.indexrelid) FROM pg_catalog.pg_index i
-          WHERE i.indrelid = c.oid AND i.indisvalid),
+          WHERE i.indrelid = c.oid AND i.indisvalid AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
+            WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u')
+              AND to_jsonb(i)->>'indnullsnotdistinct' IS DISTINCT FROM 'true')),
         'checks', (SELECT jsonb_agg(pg_get_constraintdef(k.oid) ORDER BY k.conname) FROM pg_catalog.pg_constraint k
           WHERE k.conrelid = c.oid AND (k.contype = 'c' AND cardinality(k.conkey) IS DISTINCT FROM 1 OR k.contype = 'x'
             OR k.contype IN ('p', 'u') AND to_jsonb(k)->>'conperiod' = 'true')),
@@ -452,6 +460,8 @@ pub(super) async fn list(
     #[derive(serde::Deserialize)]
     struct Page {
         total: u64,
+        /// The schemas with tables, if the wanted one has none.
+        schemas: Option<Vec<String>>,
         tables: Vec<Listed>,
     }
     let after: Option<Place> = match &request.after {
@@ -470,7 +480,7 @@ pub(super) async fn list(
     let Lossy(text) = sqlx::query_scalar(LIST)
         .bind(hidden)
         .bind(shown)
-        .bind(request.search.clone())
+        .bind(request.words())
         .bind(request.schema.clone())
         .bind(after_schema)
         .bind(after_table)
@@ -481,6 +491,9 @@ pub(super) async fn list(
         .await
         .map_err(|error| sql_error(error, None))?;
     let mut page: Page = parse(&text)?;
+    if let Some(schemas) = page.schemas {
+        return Err(request.unknown_schema(&schemas));
+    }
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
     let more = page.tables.len() > limit;
     page.tables.truncate(limit);

@@ -9,7 +9,7 @@ use super::handle::{Fault, Handle, Statement, Value};
 use super::pipe::ReadError;
 use crate::database::catalog::{Column, ForeignKey, Reference, TableDescription, TableKind, TableSummary};
 use crate::database::value::cut;
-use crate::database::{ListRequest, ListedTable, TablePage};
+use crate::database::{Hits, ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
 use crate::quoting;
 
@@ -79,40 +79,33 @@ pub(super) fn collations(handle: &Handle) -> Result<BTreeSet<String>, Fault> {
 pub(super) fn list(handle: &Handle, request: &ListRequest) -> Result<TablePage, ReadError> {
     let estimates = estimates(handle);
     let mut matching = Vec::new();
-    if request.schema.as_deref().is_none_or(|schema| schema == "main") {
-        for named in names(handle)? {
-            let name = &named.name;
-            let mut matched = Vec::new();
-            if let Some(word) = request.search.as_deref().map(str::to_lowercase) {
-                let has = |text: &str| text.to_lowercase().contains(&word);
-                let created = if request.names_only { Created::default() } else { named.created() };
-                if has(name) {
-                    matched.push(format!("table {name}"));
-                }
-                if created.comment.as_deref().is_some_and(has) {
-                    matched.push("comment".to_owned());
-                }
-                let columns =
-                    if request.names_only { Vec::new() } else { readable(columns(handle, name, &created), &mut None)? };
-                for column in columns {
-                    if has(&column.name) || column.comment.as_deref().is_some_and(has) {
-                        matched.push(format!("column {}", column.name));
-                    }
-                }
-                if matched.is_empty() {
-                    continue;
-                }
-                matched.truncate(MATCHES);
+    let words = request.words();
+    for named in names(handle)? {
+        let name = &named.name;
+        let mut hits = Hits::default();
+        if let Some(words) = &words {
+            let created = if request.names_only { Created::default() } else { named.created() };
+            hits.look(words, &[name], || format!("table {name}"));
+            hits.look(words, &[created.comment.as_deref().unwrap_or_default()], || "comment".to_owned());
+            let columns =
+                if request.names_only { Vec::new() } else { readable(columns(handle, name, &created), &mut None)? };
+            for column in columns {
+                let texts = [column.name.as_str(), column.comment.as_deref().unwrap_or_default()];
+                hits.look(words, &texts, || format!("column {}", column.name));
             }
-            matching.push((named, matched));
+            hits.matched.truncate(MATCHES);
         }
+        matching.push((named, hits));
+    }
+    if words.is_some() {
+        Hits::keep_best(&mut matching);
     }
     let total = matching.len() as u64;
     matching.retain(|(table, _)| request.after.as_ref().is_none_or(|after| table.name > *after));
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
     let more = matching.len() > limit;
     matching.truncate(limit);
-    let tables = matching.into_iter().map(|(named, matched)| {
+    let tables = matching.into_iter().map(|(named, Hits { matched, .. })| {
         let summary = TableSummary {
             rows: estimates.get(&named.name).copied(),
             comment: named.created().comment,
@@ -369,6 +362,9 @@ fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription
         // A foreign key without column names refers to the primary key of the other table.
         if key.referenced_columns.is_empty() {
             key.referenced_columns = primary_key(handle, &key.references)?;
+            key.to_primary_key = true;
+        } else if whole {
+            key.to_primary_key = key.referenced_columns == primary_key(handle, &key.references)?;
         }
     }
     if whole {
