@@ -18,10 +18,10 @@ pub struct Receipt {
     pub engine: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    #[serde(skip_serializing_if = "is_zero")]
     pub model_calls: u32,
-    pub input_tokens: u64,
-    pub output_tokens: u64,
-    pub cache_read_tokens: u64,
+    #[serde(flatten)]
+    pub usage: Usage,
     pub elapsed_ms: u64,
     pub audit_id: String,
     /// Statements that failed and went back to the model. Only `tudb eval` reads it.
@@ -29,12 +29,8 @@ pub struct Receipt {
     pub repairs: u32,
 }
 
-impl Receipt {
-    pub(super) fn add(&mut self, usage: Usage) {
-        self.input_tokens = self.input_tokens.saturating_add(usage.input_tokens);
-        self.output_tokens = self.output_tokens.saturating_add(usage.output_tokens);
-        self.cache_read_tokens = self.cache_read_tokens.saturating_add(usage.cache_read_tokens);
-    }
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// The rows of the last statement that succeeded.

@@ -23,7 +23,7 @@ use crate::config::SourceConfig;
 use crate::database::catalog::Snapshot;
 use crate::error::{Code, ToolError};
 use crate::gateway::{AskDatabase, Caller, ExplainQuery, Gateway, Ran, RunSql, user, wanted_rows};
-use crate::model::Model;
+use crate::model::{Model, Usage};
 use crate::reply::{AskBack, Reply};
 pub(crate) use answer::NOT_SURE;
 use answer::{Outcome, Receipt, Success};
@@ -119,9 +119,7 @@ impl Asker {
             engine: self.model.as_ref().map_or("builtin", Model::engine),
             model: self.model.as_ref().ok().and_then(Model::id).map(str::to_owned),
             model_calls: 0,
-            input_tokens: 0,
-            output_tokens: 0,
-            cache_read_tokens: 0,
+            usage: Usage::default(),
             elapsed_ms: 0,
             audit_id: entry.id().to_owned(),
             repairs: 0,
@@ -144,10 +142,9 @@ impl Asker {
         finished.reply_bytes = Some(json.len() as u64);
         finished.engine = Some(receipt.engine);
         finished.model = receipt.model;
-        finished.input_tokens = Some(receipt.input_tokens);
-        finished.output_tokens = Some(receipt.output_tokens);
-        let (input, output, cached) = (receipt.input_tokens, receipt.output_tokens, receipt.cache_read_tokens);
-        finished.cost = self.spending.price().map(|price| price.of(input, output, cached));
+        finished.input_tokens = Some(receipt.usage.input_tokens);
+        finished.output_tokens = Some(receipt.usage.output_tokens);
+        finished.cost = self.spending.price().map(|price| receipt.usage.cost(&price));
         entry.close(finished);
         let is_error = matches!(outcome, Outcome::Blocked { .. } | Outcome::Failed(_));
         let asks_back = match outcome {

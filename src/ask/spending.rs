@@ -64,10 +64,8 @@ impl Spending {
     /// Adds the token usage of one model turn.
     pub(super) fn add(&self, usage: Usage) {
         let mut state = self.state();
-        let parts = [usage.input_tokens, usage.output_tokens, usage.cache_read_tokens];
-        state.tokens = parts.into_iter().fold(state.tokens, u64::saturating_add);
-        state.cost +=
-            self.price.map_or(0.0, |price| price.of(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens));
+        state.tokens = state.tokens.saturating_add(usage.tokens());
+        state.cost += self.price.map_or(0.0, |price| usage.cost(&price));
     }
 
     /// Checks that the model may be called again for this question.
@@ -76,9 +74,8 @@ impl Spending {
     ///
     /// `rate_limited` if a limit is reached. The message names the limit.
     pub(super) fn check(&self, receipt: &Receipt) -> Result<(), ToolError> {
-        let (input, output, cached) = (receipt.input_tokens, receipt.output_tokens, receipt.cache_read_tokens);
-        let question = input.saturating_add(output).saturating_add(cached);
-        let cost = self.price.map_or(0.0, |price| price.of(input, output, cached));
+        let question = receipt.usage.tokens();
+        let cost = self.price.map_or(0.0, |price| receipt.usage.cost(&price));
         let state = self.state();
         let over = |name: &str, what: String| {
             Err(ToolError::new(Code::RateLimited, format!("{what}; limits.{name} is reached"))

@@ -162,7 +162,7 @@ impl Question<'_> {
                 Err(ModelError::Deadline) => return self.out_of_time(progress),
                 Err(error) => return self.failed(&error),
             };
-            receipt.add(turn.usage);
+            receipt.usage = receipt.usage.plus(turn.usage);
             self.spending.add(turn.usage);
             let uses: Vec<(&String, &String, &serde_json::Value)> = turn
                 .blocks

@@ -12,6 +12,7 @@ use super::{DONE, NO, USAGE, compare, complain, core, say, tell};
 use crate::config::{Config, Environment, Price};
 use crate::gateway::{AskDatabase, Caller, Ran, RunSql};
 use crate::guard;
+use crate::model::Usage;
 use crate::tools::Core;
 
 /// Arguments of `tudb eval`.
@@ -61,9 +62,8 @@ struct Judged {
     sql: Option<String>,
     repairs: u32,
     model_calls: u64,
-    input_tokens: u64,
-    output_tokens: u64,
-    cache_read_tokens: u64,
+    #[serde(flatten)]
+    usage: Usage,
     elapsed_ms: u64,
 }
 
@@ -79,9 +79,8 @@ struct Report {
     outcomes: BTreeMap<String, usize>,
     repairs: u32,
     model_calls: u64,
-    input_tokens: u64,
-    output_tokens: u64,
-    cache_read_tokens: u64,
+    #[serde(flatten)]
+    usage: Usage,
     /// In the currency of `[prices]`. `None` without a price for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cost: Option<f64>,
@@ -189,9 +188,7 @@ async fn judge(core: &Core, place: usize, item: &Item) -> Judged {
         sql: None,
         repairs: 0,
         model_calls: 0,
-        input_tokens: 0,
-        output_tokens: 0,
-        cache_read_tokens: 0,
+        usage: Usage::default(),
         elapsed_ms: 0,
     };
     let dialect = core.gateway.source(item.source.as_deref()).and_then(|source| core.gateway.dialect(source));
@@ -217,9 +214,7 @@ async fn judge(core: &Core, place: usize, item: &Item) -> Judged {
     let number = |name: &str| reply.pointer(&format!("/receipt/{name}")).and_then(Value::as_u64).unwrap_or(0);
     judged.repairs = repairs;
     judged.model_calls = number("model_calls");
-    judged.input_tokens = number("input_tokens");
-    judged.output_tokens = number("output_tokens");
-    judged.cache_read_tokens = number("cache_read_tokens");
+    judged.usage = reply.get("receipt").and_then(|receipt| Usage::deserialize(receipt).ok()).unwrap_or_default();
     judged.elapsed_ms = number("elapsed_ms");
     judged.sql = reply.get("sql").and_then(Value::as_str).map(str::to_owned);
     let status = reply.get("status").and_then(Value::as_str).unwrap_or("error");
@@ -275,11 +270,7 @@ impl Report {
             before.iter().any(|result| result.id == id && result.outcome == "equal")
         };
         let lost = results.iter().filter(|result| result.outcome != "equal" && was_equal(&result.id));
-        let (input, output, cached) = (
-            sum(|result| result.input_tokens),
-            sum(|result| result.output_tokens),
-            sum(|result| result.cache_read_tokens),
-        );
+        let usage = results.iter().fold(Usage::default(), |sum, result| sum.plus(result.usage));
         Report {
             questions: results.len(),
             counted,
@@ -288,10 +279,8 @@ impl Report {
             outcomes,
             repairs: results.iter().map(|result| result.repairs).sum(),
             model_calls: sum(|result| result.model_calls),
-            input_tokens: input,
-            output_tokens: output,
-            cache_read_tokens: cached,
-            cost: price.map(|price| price.of(input, output, cached)),
+            usage,
+            cost: price.map(|price| usage.cost(&price)),
             median_ms: at(50).unwrap_or(0),
             p95_ms: at(95).unwrap_or(0),
             regressions: lost.map(|result| result.id.clone()).collect(),
@@ -322,9 +311,9 @@ impl Report {
             "{} model calls, {} repairs, {} + {} tokens ({} from the cache){cost}; median {} ms, p95 {} ms",
             self.model_calls,
             self.repairs,
-            self.input_tokens,
-            self.output_tokens,
-            self.cache_read_tokens,
+            self.usage.input_tokens,
+            self.usage.output_tokens,
+            self.usage.cache_read_tokens,
             self.median_ms,
             self.p95_ms
         ));

@@ -244,7 +244,8 @@ impl Keys {
         };
         let prices = std::mem::take(&mut self.prices);
         let is_price = |part: &f64| part.is_finite() && *part >= 0.0;
-        if !prices.values().all(|price| [price.input, price.output, price.cache_read].iter().all(is_price)) {
+        let all = |price: &Price| [price.input, price.output, price.cache_read, price.cache_write.unwrap_or(0.0)];
+        if !prices.values().all(|price| all(price).iter().all(is_price)) {
             return Err(ConfigError::BadValue {
                 key: "prices".into(),
                 place: place.into(),

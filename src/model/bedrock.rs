@@ -266,6 +266,7 @@ fn read(output: ConverseOutput) -> Result<Turn, ModelError> {
         input_tokens: count(usage.input_tokens),
         output_tokens: count(usage.output_tokens),
         cache_read_tokens: count(usage.cache_read_input_tokens.unwrap_or(0)),
+        cache_write_tokens: count(usage.cache_write_input_tokens.unwrap_or(0)),
     });
     let stop = match &output.stop_reason {
         WireStop::EndTurn | WireStop::StopSequence => StopReason::EndTurn,

@@ -12,11 +12,12 @@ mod reader;
 pub mod scripted;
 mod spoken;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::config::{ModelChoice, ModelConfig};
+use crate::config::{ModelChoice, ModelConfig, Price};
 use crate::database::catalog::Snapshot;
 use crate::dialect::Dialect;
 use crate::error::{Code, ToolError};
@@ -97,12 +98,53 @@ pub enum StopReason {
     MaxTokens,
 }
 
-/// Tokens of one turn, as counted by the service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Tokens of one or several turns, as counted by the service. Input tokens do not include those of the cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Usage {
+    #[serde(skip_serializing_if = "is_zero")]
     pub input_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
     pub output_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_read_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_write_tokens: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Usage {
+    /// The sum of two counts.
+    #[must_use]
+    pub fn plus(self, other: Usage) -> Usage {
+        Usage {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cache_read_tokens: self.cache_read_tokens.saturating_add(other.cache_read_tokens),
+            cache_write_tokens: self.cache_write_tokens.saturating_add(other.cache_write_tokens),
+        }
+    }
+
+    /// All tokens.
+    pub fn tokens(&self) -> u64 {
+        let parts = [self.input_tokens, self.output_tokens, self.cache_read_tokens, self.cache_write_tokens];
+        parts.into_iter().fold(0, u64::saturating_add)
+    }
+
+    /// What the tokens cost, in the currency of the price.
+    pub fn cost(&self, price: &Price) -> f64 {
+        let write = price.cache_write.unwrap_or(price.input * 1.25);
+        let parts = [
+            (self.input_tokens, price.input),
+            (self.output_tokens, price.output),
+            (self.cache_read_tokens, price.cache_read),
+            (self.cache_write_tokens, write),
+        ];
+        parts.iter().map(|(tokens, price)| *tokens as f64 * price).sum::<f64>() / 1e6
+    }
 }
 
 /// A model's reply.

@@ -341,6 +341,7 @@ impl OpenAi {
             input_tokens: count(&usage.prompt_tokens).saturating_sub(cached),
             output_tokens: count(&usage.completion_tokens),
             cache_read_tokens: cached,
+            cache_write_tokens: 0,
         };
         Ok(Turn { blocks, stop, usage, raw: raw.map(|raw| Raw::OpenAi(raw.into())) })
     }

@@ -46,7 +46,7 @@ pub fn says(text: &str) -> Turn {
     Turn {
         blocks: vec![Block::Text(text.into())],
         stop: StopReason::EndTurn,
-        usage: Usage { input_tokens: 10, output_tokens: 2, cache_read_tokens: 0 },
+        usage: Usage { input_tokens: 10, output_tokens: 2, cache_read_tokens: 0, cache_write_tokens: 0 },
         raw: None,
     }
 }
