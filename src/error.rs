@@ -48,7 +48,6 @@ pub enum Code {
     ModelUnavailable,
     ModelReply,
     ModelBlocked,
-    Unanswerable,
     Deadline,
 }
 
@@ -109,7 +108,6 @@ impl Code {
             Code::ModelUnavailable => "model_unavailable",
             Code::ModelReply => "model_reply",
             Code::ModelBlocked => "model_blocked",
-            Code::Unanswerable => "unanswerable",
             Code::Deadline => "deadline",
         }
     }

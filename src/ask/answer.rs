@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::schema_context::{MatchedValue, RankedTable};
+use super::schema_context::MatchedValue;
 use super::toolset::{Answer, Choice, MAX_WORDS_BYTES};
 use crate::database::result_set::ResultSet;
 use crate::database::value::{cut, push_json_string};
@@ -54,15 +54,20 @@ pub(super) struct HandBack {
     pub message: String,
     pub dialect: &'static str,
     pub schema: String,
-    pub tables: Vec<RankedTable>,
+    pub tables: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<MatchedValue>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub joins: Vec<String>,
+    /// Join conditions that no foreign key declares: guessed from equal names and types.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub guessed_joins: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub draft: Option<Draft>,
     pub next: &'static str,
 }
 
-/// A statement that may be right, and the reasons to doubt it.
+/// A statement that may be right, and the reason to doubt it.
 #[derive(Debug, Serialize)]
 pub(super) struct Draft {
     pub sql: String,
@@ -71,24 +76,22 @@ pub(super) struct Draft {
 
 impl HandBack {
     /// Shortens the hand-back until its JSON has at most `max_bytes` bytes.
-    /// A long draft goes first, then columns, the end of the schema text, joins with values, and tables.
+    /// A long draft goes first, then the end of the schema text, joins with values, and tables.
     pub(super) fn within(mut self, max_bytes: usize) -> Self {
         let size = |hand_back: &HandBack| serde_json::to_string(hand_back).map_or(0, |text| text.len());
         if size(&self) <= max_bytes {
             return self;
         }
         self.draft = self.draft.filter(|draft| draft.sql.len() <= max_bytes / 4);
-        for table in &mut self.tables {
-            table.columns.truncate(HAND_BACK_COLUMNS);
-        }
         while size(&self) > max_bytes {
             if !self.schema.is_empty() {
                 let body = self.schema.strip_suffix(SCHEMA_END).unwrap_or(&self.schema);
                 let kept = cut(body, body.len() / 2);
                 let whole_lines = kept.rfind('\n').and_then(|at| kept.get(..at)).unwrap_or_default();
                 self.schema = if whole_lines.is_empty() { String::new() } else { format!("{whole_lines}{SCHEMA_END}") };
-            } else if !self.joins.is_empty() || !self.values.is_empty() {
+            } else if !(self.joins.is_empty() && self.guessed_joins.is_empty() && self.values.is_empty()) {
                 self.joins.truncate(self.joins.len() / 2);
+                self.guessed_joins.truncate(self.guessed_joins.len() / 2);
                 self.values.truncate(self.values.len() / 2);
             } else if self.tables.len() > 1 {
                 self.tables.truncate(self.tables.len() / 2);
@@ -100,9 +103,6 @@ impl HandBack {
         self
     }
 }
-
-/// Columns that a hand-back over its size limit names per table.
-const HAND_BACK_COLUMNS: usize = 20;
 
 /// Replaces the end of a schema text that was cut.
 const SCHEMA_END: &str = "\n(more: see list_tables and describe_table)";
@@ -116,6 +116,11 @@ pub(super) enum Outcome {
         choices: Vec<Choice>,
     },
     HandBack(Box<HandBack>),
+    /// The data cannot answer the question.
+    Unanswerable {
+        missing: String,
+        hint: Option<String>,
+    },
     /// The guard refused the statement that the model proposed last.
     Blocked {
         sql: String,
@@ -153,6 +158,11 @@ pub(super) fn to_json(outcome: &Outcome, receipt: &Receipt) -> String {
             }
             with_receipt(reply)
         }
+        Outcome::Unanswerable { missing, hint } => {
+            let hint = hint.as_ref().map(|hint| format!(". {hint}")).unwrap_or_default();
+            let message = format!("The data cannot answer this: {missing}{hint}");
+            with_receipt(json!({"status": "unanswerable", "message": message, "missing": missing}))
+        }
         // A statement can be refused for its length, so the reply repeats only its beginning.
         Outcome::Blocked { sql, error } => {
             with_receipt(json!({"status": "blocked", "sql": cut(sql, MAX_REFUSED_BYTES), "error": error}))
@@ -169,9 +179,15 @@ fn success_json(success: &Success, receipt: &Value) -> String {
     push_json_string(&mut text, sql);
     text.push(',');
     rows.push_fields(&mut text);
-    text.push_str(",\"explanation\":");
-    push_json_string(&mut text, &answer.explanation);
-    let _ = write!(text, ",\"tables\":{},\"assumptions\":{}", json!(tables), json!(answer.assumptions));
+    if !answer.explanation.is_empty() {
+        text.push_str(",\"explanation\":");
+        push_json_string(&mut text, &answer.explanation);
+    }
+    for (name, list) in [("tables", tables), ("assumptions", &answer.assumptions)] {
+        if !list.is_empty() {
+            let _ = write!(text, ",\"{name}\":{}", json!(list));
+        }
+    }
     let warnings: Vec<&String> = rows.warnings.iter().chain(warnings).collect();
     if !warnings.is_empty() {
         let _ = write!(text, ",\"warnings\":{}", json!(warnings));
@@ -186,13 +202,9 @@ mod tests {
 
     #[test]
     fn a_hand_back_fits_any_limit() {
-        for (lines, width, columns) in [(1, 40, 3), (300, 60, 3), (3, 20_000, 2_000), (0, 0, 0)] {
+        for (lines, width, name) in [(1, 40, 3), (300, 60, 3), (3, 20_000, 2_000), (0, 0, 0)] {
             for limit in [600, 1_000, 2_500, 10_000, 40_000] {
-                let table = |n: usize| RankedTable {
-                    name: format!("table_{n}"),
-                    columns: (0..columns).map(|n| format!("column_{n}")).collect(),
-                    score: 0.5,
-                };
+                let table = |n: usize| format!("table_{n}{}", "x".repeat(name));
                 let hand_back = HandBack {
                     message: "words".into(),
                     dialect: "sqlite",
@@ -200,6 +212,7 @@ mod tests {
                     tables: (0..10).map(table).collect(),
                     values: Vec::new(),
                     joins: vec!["a.b = c.d".into(); 100],
+                    guessed_joins: vec!["a.b = c.d".into(); 100],
                     draft: Some(Draft { sql: "S".repeat(5_000), doubts: Vec::new() }),
                     next: "next",
                 };

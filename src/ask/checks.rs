@@ -1,6 +1,5 @@
 //! Checks of a result and of the model's text about the result. They run before the client gets the text. They find
-//! results without values, numbers that are not in the result, texts that are stored in another spelling, and copies of
-//! the model's rules. The functions are pure.
+//! results without values, texts that are stored in another spelling, and copies of the model's rules. The functions are pure.
 
 use serde_json::Value;
 use sqlparser::dialect::GenericDialect;
@@ -11,91 +10,8 @@ use crate::error::nearest;
 
 /// Maximum number of literals of a statement that are compared with stored values.
 const MOST_LITERALS: usize = 8;
-/// Maximum number of numbers that are reported.
-const MOST_FOREIGN: usize = 10;
 /// Maximum number of stored values that are offered for one literal.
 const NEAREST: usize = 3;
-
-/// Returns the numbers in `words` that occur nowhere else: not in `rows`, not in `texts` (question, statement, date),
-/// and not as `row_count`. A number in `words` may be rounded.
-pub(super) fn foreign_numbers(words: &str, rows: &[Value], row_count: u64, texts: &[&str]) -> Vec<String> {
-    let mut known: Vec<f64> = vec![row_count as f64];
-    for cell in rows.iter().filter_map(Value::as_array).flatten() {
-        match cell {
-            Value::Number(number) => known.extend(number.as_f64()),
-            Value::String(text) => {
-                known.extend(numbers(text).iter().flat_map(|run| readings(run)).map(|(value, _)| value))
-            }
-            _ => {}
-        }
-    }
-    known.extend(texts.iter().flat_map(|text| numbers(text)).flat_map(|run| readings(&run)).map(|(value, _)| value));
-    let stands = |(value, decimals): &(f64, usize)| {
-        // Rounding changes a number by at most half of the last digit shown.
-        let half = 0.5 * 10f64.powi(-i32::try_from(*decimals).unwrap_or(0)) + 1e-9;
-        let near = |factor: f64| known.iter().any(|number| (number.abs() * factor - value).abs() <= half);
-        // A whole number up to the number of rows may be a position in a list, so it is accepted. A share is often
-        // stated as a percentage, so known numbers are also compared after multiplication by 100.
-        let is_place = *decimals == 0 && *value >= 1.0 && *value <= rows.len() as f64;
-        is_place || near(1.0) || words.contains('%') && near(100.0)
-    };
-    let mut foreign: Vec<String> = Vec::new();
-    for run in numbers(words) {
-        if foreign.len() >= MOST_FOREIGN {
-            break;
-        }
-        let parts: Vec<&str> = run.split(is_separator).collect();
-        let is_list = parts.len() > 2 && parts.iter().all(|part| readings(part).iter().any(stands));
-        let is_known = is_list || readings(&run).iter().any(stands);
-        if !is_known && !foreign.contains(&run) {
-            foreign.push(run);
-        }
-    }
-    foreign
-}
-
-fn is_separator(character: char) -> bool {
-    matches!(character, '.' | ',' | '\'' | '’' | '\u{a0}' | '\u{202f}')
-}
-
-/// Returns the possible values of a run of digits and separators, each with its number of decimals. There may be two,
-/// because the meaning of a separator depends on the language: `1.234` is 1234 in German, and 1 and a fraction in
-/// English.
-fn readings(run: &str) -> Vec<(f64, usize)> {
-    let digits: String = run.chars().filter(char::is_ascii_digit).collect();
-    let mut found: Vec<(f64, usize)> = digits.parse().ok().map(|value| (value, 0)).into_iter().collect();
-    if let Some(at) = run.rfind(['.', ',']) {
-        let (whole, part) = run.split_at(at);
-        let whole: String = whole.chars().filter(char::is_ascii_digit).collect();
-        let part: String = part.chars().filter(char::is_ascii_digit).collect();
-        found.extend(format!("{whole}.{part}").parse().ok().map(|value| (value, part.len())));
-    }
-    found
-}
-
-/// Returns the runs of digits in a text. A run includes the separators between digits: `1,234.50`, `1'234`, `1.234,5`.
-fn numbers(text: &str) -> Vec<String> {
-    let characters: Vec<char> = text.chars().collect();
-    let at = |index: usize| characters.get(index).copied().unwrap_or(' ');
-    let mut found = Vec::new();
-    let mut place = 0;
-    while place < characters.len() {
-        // Digits directly after a letter or an underscore are part of a name.
-        if !at(place).is_ascii_digit() || place > 0 && (at(place - 1).is_alphanumeric() || at(place - 1) == '_') {
-            place += 1;
-            continue;
-        }
-        let start = place;
-        while at(place).is_ascii_digit() || is_separator(at(place)) && at(place + 1).is_ascii_digit() {
-            place += 1;
-        }
-        let is_word = at(place).is_alphabetic() && !matches!(at(place), 's' | 'x' | 'k' | 'M');
-        if !is_word {
-            found.push(characters.get(start..place).unwrap_or_default().iter().collect());
-        }
-    }
-    found
-}
 
 /// Whether a result holds no value: it has no row, or every cell is NULL.
 pub(super) fn is_suspicious(rows: &[Value]) -> bool {
@@ -219,31 +135,6 @@ mod tests {
     use super::*;
     use crate::database::catalog::{TableDescription, TableKind};
     use serde_json::json;
-
-    #[test]
-    fn numbers_that_stand_nowhere_are_found() {
-        let rows = json!([["Bern", 1234.5, "99.95"], ["Zürich", 7, null]]);
-        let rows = rows.as_array().unwrap();
-        let foreign = |words: &str| foreign_numbers(words, rows, 2, &["top 10 since 2026-01-05"]);
-        for honest in [
-            "Bern leads with 1,234.5, Zürich has 7.",
-            "Bern: 1234.5; about 1,235 when rounded; 99.95 and 100 rounded.",
-            "2 rows; the top 10 of 2026, since 2026-01-05.",
-            "1. Bern 2. Zürich",
-            "Bern: 1.234,5 oder 1'234,50; 99,95.",
-            "Values 7, 99.95 side by side",
-            "Column c3 and table_42 say nothing.",
-        ] {
-            assert_eq!(foreign(honest), Vec::<String>::new(), "{honest}");
-        }
-        assert_eq!(foreign("Bern leads with 1,334.5"), ["1,334.5"]);
-        assert_eq!(foreign("Together 1241.5, of 400 customers"), ["1241.5", "400"]);
-        assert_eq!(
-            foreign_numbers("a share of 12.5 %", json!([[0.125]]).as_array().unwrap(), 1, &[]),
-            Vec::<String>::new()
-        );
-        assert_eq!(foreign_numbers("none at all", &[], 0, &[]), Vec::<String>::new());
-    }
 
     #[test]
     fn a_passage_of_the_rules_is_noticed() {

@@ -5,10 +5,12 @@ mod answer;
 mod checks;
 mod context_file;
 mod index;
+mod numbers;
 mod prompt;
 pub mod schema_context;
 mod sessions;
 mod spending;
+mod ties;
 mod toolset;
 mod turns;
 
@@ -23,16 +25,16 @@ use crate::config::SourceConfig;
 use crate::database::catalog::Snapshot;
 use crate::error::{Code, ToolError};
 use crate::gateway::{AskDatabase, Caller, ExplainQuery, Gateway, Ran, RunSql, user, wanted_rows};
-use crate::model::{Model, Usage};
+use crate::model::{Model, Usage, builtin};
 use crate::reply::{AskBack, Reply};
 pub(crate) use answer::NOT_SURE;
 use answer::{Outcome, Receipt, Success};
 use context_file::ContextFile;
 use index::Index;
 use schema_context::{MatchedValue, RankedTable};
-use sessions::Sessions;
+use sessions::{Chosen, Offered, Sessions};
 use spending::Spending;
-use toolset::Answer;
+use toolset::{Answer, Choice};
 use turns::Question;
 
 /// Tables that `Asker::context` lists.
@@ -63,6 +65,7 @@ pub struct Asker {
     /// By source name. An entry is replaced when the source has a new snapshot.
     indexes: Mutex<HashMap<String, Indexed>>,
     sessions: Sessions,
+    offered: Offered,
     spending: Spending,
 }
 
@@ -82,7 +85,14 @@ impl Asker {
         let config = gateway.config();
         let price = model.as_ref().ok().and_then(Model::id).and_then(|id| config.prices.get(id)).copied();
         let spending = Spending::new(config.spending.clone(), price);
-        Asker { gateway, model, indexes: Mutex::default(), sessions: Sessions::default(), spending }
+        Asker {
+            gateway,
+            model,
+            indexes: Mutex::default(),
+            sessions: Sessions::default(),
+            offered: Offered::default(),
+            spending,
+        }
     }
 
     /// The name of the answerer, as receipts show it.
@@ -136,7 +146,9 @@ impl Asker {
                 finished.row_count = Some(success.rows.row_count);
                 finished
             }
-            Outcome::Clarification { .. } | Outcome::HandBack(_) => Finished::new(OutcomeKind::Ok),
+            Outcome::Clarification { .. } | Outcome::HandBack(_) | Outcome::Unanswerable { .. } => {
+                Finished::new(OutcomeKind::Ok)
+            }
             Outcome::Blocked { error, .. } | Outcome::Failed(error) => Finished::of_error(error),
         };
         finished.reply_bytes = Some(json.len() as u64);
@@ -232,7 +244,7 @@ impl Asker {
             all_tables: snapshot.tables.len(),
             ranked_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
             values: schema_context::matched_values(snapshot, index, question, 20),
-            joins: schema_context::joins(snapshot, &tables),
+            joins: schema_context::joins(snapshot, &tables.iter().map(|table| table.name.clone()).collect::<Vec<_>>()),
             tables,
             text: context.text,
         })
@@ -242,13 +254,12 @@ impl Asker {
     async fn verified(
         &self,
         caller: &Caller,
-        request: &AskDatabase,
+        (request, asked): (&AskDatabase, &str),
         source: &SourceConfig,
         notes: Option<ContextFile<'_>>,
         entry: &crate::audit::OpenEntry,
         receipt: &mut Receipt,
     ) -> Option<Outcome> {
-        let asked = request.choice.as_ref().unwrap_or(&request.question);
         let notes = notes?;
         notes.verified(asked, str::to_owned)?;
         // A text parameter takes the stored spelling: in another spelling the filter would match nothing.
@@ -285,7 +296,7 @@ impl Asker {
         // spelling, so that the model sees no stored value.
         let remembered =
             if self.gateway.config().model.send_values { None } else { notes.verified(asked, str::to_owned) };
-        self.sessions.add(&source.name, request, remembered.as_ref().map_or(&sql, |(_, sql)| sql));
+        self.sessions.add(&source.name, request, asked, remembered.as_ref().map_or(&sql, |(_, sql)| sql));
         let answer = Answer {
             summary: format!("{row_count} rows of a verified query."),
             explanation: format!("Verified query: {}", query.question),
@@ -294,14 +305,14 @@ impl Asker {
         Some(Outcome::Success(Box::new(Success { sql, rows, tables, answer, warnings: Vec::new() })))
     }
 
-    /// The error of a question about a database in which no table can be read.
-    async fn no_tables(&self, source: &SourceConfig) -> ToolError {
+    /// The outcome of a question about a database in which no table can be read.
+    async fn no_tables(&self, source: &SourceConfig) -> Outcome {
         let server = self.gateway.database_report(source).await.and_then(|report| report.server);
-        let (whose, hint) = match &server {
+        let (missing, hint) = match &server {
             Some(server) => (format!("role {} sees no tables", server.role), server.grant()),
             None => ("the database has no tables".to_owned(), "Create tables, or name another database.".to_owned()),
         };
-        ToolError::new(Code::Unanswerable, format!("the data cannot answer this: {whose}")).hint(hint)
+        Outcome::Unanswerable { missing, hint: Some(hint) }
     }
 
     async fn answer(
@@ -330,39 +341,70 @@ impl Asker {
         let deadline = Instant::now() + limits.ask_timeout();
         let caller = Caller { deadline: Some(deadline), question_id: Some(entry.id().to_owned()), ..caller.clone() };
         let notes = self.notes(&source.name);
-        if let Some(outcome) = self.verified(&caller, request, source, notes, entry, receipt).await {
+        let offered = self.offered.of(&source.name, request);
+        let is_remembered = offered.is_some();
+        let mut chosen = match sessions::chosen(request.choice.as_deref(), offered) {
+            Chosen::Nothing => None,
+            Chosen::Reading(reading) => Some(reading),
+            Chosen::Unknown { message, choices } => return Ok(not_offered(&message, choices)),
+        };
+        let asked = chosen.as_deref().unwrap_or(&request.question);
+        if let Some(outcome) = self.verified(&caller, (request, asked), source, notes, entry, receipt).await {
             return Ok(outcome);
         }
         caller.stage("reading the schema");
         let snapshot = self.gateway.snapshot(&caller, source, entry).await?;
         if snapshot.tables.is_empty() {
-            return Err(self.no_tables(source).await);
+            return Ok(self.no_tables(source).await);
         }
         let schema = self.schema(&source.name, &snapshot);
         let report = self.gateway.database_report(source).await.unwrap_or_default();
         let offset = time::Duration::seconds(report.utc_offset.into());
+        let today = time::OffsetDateTime::now_utc().saturating_add(offset).date();
+        let dialect = self.gateway.dialect(source)?;
+        if chosen.is_some() && !is_remembered && !model.is_language_model() {
+            // The built-in answerer offers the same choices again, so it needs no memory of an earlier process.
+            let offered = builtin::choices(&request.question, &schema.snapshot, dialect, today);
+            let offered = offered.map(|(message, choices)| {
+                let offers = choices.into_iter().map(|offer| Choice { label: offer.label, reading: offer.reading });
+                (message, offers.collect())
+            });
+            match sessions::chosen(request.choice.as_deref(), offered) {
+                Chosen::Unknown { message, choices } => return Ok(not_offered(&message, choices)),
+                Chosen::Reading(reading) => chosen = Some(reading),
+                Chosen::Nothing => {}
+            }
+        }
         let question = Question {
             gateway: &self.gateway,
             model,
             request,
             source,
-            dialect: self.gateway.dialect(source)?,
+            chosen,
+            dialect,
             snapshot: &schema.snapshot,
             index: &schema.index,
             notes,
             earlier: &self.sessions.before(&source.name, request),
             spending: &self.spending,
-            today: time::OffsetDateTime::now_utc().saturating_add(offset).date(),
+            today,
             time_zone: report.time_zone,
             deadline,
             caller,
         };
         let outcome = Box::pin(question.run(receipt)).await;
-        if let Outcome::Success(success) = &outcome {
-            self.sessions.add(&source.name, request, &success.sql);
+        match &outcome {
+            Outcome::Success(success) => self.sessions.add(&source.name, request, question.reading(), &success.sql),
+            Outcome::Clarification { message, choices } => self.offered.add(&source.name, request, message, choices),
+            _ => {}
         }
         Ok(outcome)
     }
+}
+
+/// The reply to a choice that was not offered: the choices again.
+fn not_offered(message: &str, choices: Vec<Choice>) -> Outcome {
+    Outcome::Clarification { message: format!("choice is none of the choices. {message}"), choices }
 }
 
 #[cfg(test)]

@@ -12,14 +12,16 @@ use crate::model::ModelTool;
 pub(super) fn system(dialect: Dialect, send_rows: bool) -> String {
     let dialect_notes = match dialect {
         Dialect::Postgresql => {
-            "The database is PostgreSQL. Qualify tables with their schema as the schema text does. Compare text without \
-             case with ILIKE. Month of a date: date_trunc('month', d). Half-open ranges for time windows: d >= '2026-01-01' \
-             AND d < '2026-02-01'."
+            "The database is PostgreSQL. Write tables with their schema, as the schema text does. ILIKE compares text without \
+             case; % and _ in its pattern are wildcards. Division of integers is integer division: multiply by 1.0. DESC \
+             puts NULL first: add NULLS LAST. Month of a date: date_trunc('month', d). Half-open ranges for time windows: \
+             d >= '2026-01-01' AND d < '2026-02-01'."
         }
         Dialect::Sqlite => {
             "The database is SQLite. There is no ILIKE, no :: cast, no date_trunc, no interval: use LIKE, CAST, \
-             strftime('%Y-%m', d), date(d, '-1 month'). Dates are text in ISO form; use half-open ranges: \
-             d >= '2026-01-01' AND d < '2026-02-01'. Division of integers is integer division: multiply by 1.0."
+             strftime('%Y-%m', d), date(d, '-1 month'). LIKE ignores the case of ASCII letters only; % and _ are wildcards. \
+             Dates are usually ISO text, but look at the values; use half-open ranges: d >= '2026-01-01' AND \
+             d < '2026-02-01'. Division of integers is integer division: multiply by 1.0."
         }
     };
     let rows = if send_rows {
@@ -34,13 +36,18 @@ pub(super) fn system(dialect: Dialect, send_rows: bool) -> String {
         "You answer questions about one SQL database by calling tools. You can only read it.\n\
          1. Call run_sql with one statement (SELECT or WITH) built only from tables and columns of the schema below; use \
          search_schema and describe_table when something is missing there, and sample_values when you do not know how a \
-         value is spelt.\n\
-         2. If the statement fails, the error tells why; correct it. You have two corrections.\n\
-         3. When rows came back, call answer with a short summary in the question's language, what you assumed, and how \
-         the statement reads the question. State only numbers that stand in the result.\n\
-         4. If the question has two or more readings that would give different results, and nothing decides between them, \
-         call clarify with two to four complete questions to choose from. Do not ask when the readings agree.\n\
-         5. If the data cannot answer the question, call cannot_answer and say what is missing. Never invent data.\n\
+         value is spelt. You may run several statements: the result of the last one is the answer.\n\
+         2. Return the columns that the question asks for and no others. Do not round unless asked to.\n\
+         3. A superlative (the most, the oldest, top 3) has all tied rows as its answer, unless the question asks for exactly \
+         one: compare with the greatest value, or use RANK(), in place of LIMIT.\n\
+         4. If the statement fails, the error tells why; correct it. You have two corrections.\n\
+         5. When rows came back, call answer with a short summary in the question's language, what you assumed, and how \
+         the statement reads the question. State only numbers that stand in the result, or sums, shares and differences of \
+         them. The user gets all rows of the result, so do not list them.\n\
+         6. If the question has several readings, look at the data when it may decide. If one reading is the usual one, \
+         answer it and state it as an assumption. Only if the readings give different results and nothing decides between \
+         them, call clarify with two to four complete questions to choose from.\n\
+         7. If the data cannot answer the question, call cannot_answer and say what is missing. Never invent data.\n\
          {dialect_notes}\n{rows}"
     )
 }
@@ -57,6 +64,11 @@ pub(super) fn spoken_tools(tools: &[ModelTool]) -> String {
     text
 }
 
+/// Explains the lines of `schema_context`.
+const NOTATION: &str = "One table a line: name(column type, ..) -- comment. Names are quoted as SQL needs them. pk marks the \
+                        primary key, -> the column that a foreign key refers to. {a|b} lists the stored values, {a|b|..} some \
+                        of them; /* .. */ is a comment on a column:";
+
 /// The schema part of the prompt.
 pub(super) fn schema(text: &str, whole: bool, notes: &str) -> String {
     // Comments and values come from outside. The mark is a hash of the text: the prefix stays the same for the cache,
@@ -64,12 +76,9 @@ pub(super) fn schema(text: &str, whole: bool, notes: &str) -> String {
     let mark = crate::audit::hex(&Sha256::digest(text));
     let text = fenced(mark.get(..16).unwrap_or(&mark), text);
     let schema = if whole {
-        format!("The whole schema, one table a line, name(column type, ..); -> marks a foreign key:\n{text}")
+        format!("The whole schema. {NOTATION}\n{text}")
     } else {
-        format!(
-            "The part of the schema that seems to matter, one table a line, name(column type, ..); -> marks a foreign \
-             key. More tables exist: use search_schema.\n{text}"
-        )
+        format!("The part of the schema that seems to matter; more tables exist: use search_schema. {NOTATION}\n{text}")
     };
     if notes.is_empty() { schema } else { format!("{schema}\nWhat the owners of the data say of it:\n{notes}") }
 }
@@ -103,6 +112,11 @@ pub(super) fn question(
     text
 }
 
+/// `1 row`, `2 rows`.
+pub(super) fn count_of_rows(rows: u64) -> String {
+    if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
+}
+
 /// The reply to the first turn without a tool call.
 pub(super) const USE_A_TOOL: &str =
     "Answer by calling a tool: run_sql to read, answer to finish, clarify or cannot_answer otherwise.";
@@ -116,10 +130,21 @@ pub(super) fn suspicious(near: &[String]) -> String {
     )
 }
 
+/// Asks the model, once per question, about a tie that the LIMIT of its statement hides. `value` is the shared sort key.
+pub(super) fn tied(limit: u64, value: Option<&str>) -> String {
+    let value = value.map_or_else(String::new, |value| format!(" Both have:\n{}\n", fence(value)));
+    format!(
+        "Row {limit} and the row after it are tied in the sort order, and LIMIT leaves the second one out.{value} If the \
+         question does not ask for exactly {limit}, run the statement again with all tied rows: RANK() or a comparison with \
+         the greatest value in place of LIMIT."
+    )
+}
+
 /// Asks the model, once per question, about numbers that are not in the result.
 pub(super) fn foreign_numbers(numbers: &[String]) -> String {
     format!(
-        "answer: these numbers do not stand in the result: {}. State only numbers that do; compute others with run_sql.",
+        "answer: these numbers do not stand in the result: {}. State only numbers that do, or sums, shares and differences \
+         of them; compute others with run_sql.",
         numbers.join(", ")
     )
 }

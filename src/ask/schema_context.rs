@@ -37,6 +37,14 @@ pub struct MatchedValue {
 const CHARACTERS_PER_TOKEN: f64 = 3.5;
 /// Columns of one table in a ranked schema. Public benchmarks lose answers with fewer.
 const MOST_COLUMNS: usize = 20;
+/// Columns of one table in a hand-back.
+const TELLING_COLUMNS: usize = 12;
+/// Share of the best table's score that a table in a hand-back has at least.
+const LEAST_SHARE: f32 = 0.25;
+/// Columns with more values than this are shown without values.
+const MOST_VALUES: usize = 12;
+/// Values of a column in a hand-back.
+const SHORT_VALUES: usize = 6;
 /// Bytes of a comment that a prompt repeats.
 const COMMENT_BYTES: usize = 300;
 
@@ -74,7 +82,8 @@ pub fn build(
     for (at, _) in ranked(snapshot, index, question) {
         let Some(table) = snapshot.tables.get(at) else { continue };
         let named: Vec<usize> = hits.iter().filter(|(t, _, _)| *t == at).map(|(_, column, _)| *column).collect();
-        let line = cut_line(table, &index::best_columns(table, &asked, &named, MOST_COLUMNS), send_values);
+        let best = index::best_columns(table, &asked, &named, MOST_COLUMNS);
+        let line = cut_line(table, &best, send_values, Detail::Full);
         let cost = tokens(&line) + 1;
         if used + cost > ranked_budget {
             if chosen.is_empty() {
@@ -137,9 +146,51 @@ pub fn matched_values(snapshot: &Snapshot, index: &Index, question: &str, most: 
     .collect()
 }
 
+/// The lines of the tables that matter for a question, and the names of these tables, for a client that writes the
+/// statement itself. A small schema is given as a whole. `most_tokens` limits the text, except that of a first table.
+pub fn telling(
+    snapshot: &Snapshot,
+    index: &Index,
+    question: &str,
+    (most_tokens, most_tables): (usize, usize),
+) -> (String, Vec<String>) {
+    let short = |table: &TableDescription| {
+        let all: Vec<usize> = (0..table.columns.len()).collect();
+        cut_line(table, &all, true, Detail::Short)
+    };
+    let whole: Vec<String> = snapshot.tables.iter().take(most_tables + 1).map(short).collect();
+    let all: Vec<(usize, f32)> = (0..snapshot.tables.len()).map(|at| (at, 1.0)).collect();
+    let is_small = whole.len() <= most_tables && tokens(&whole.join("\n")) <= most_tokens;
+    let ranked = if is_small { all } else { ranked(snapshot, index, question) };
+    let best = ranked.first().map_or(0.0, |(_, score)| *score);
+    let asked = index::stems(question);
+    let hits = index.value_hits(question);
+    let mut chosen: Vec<(usize, String)> = Vec::new();
+    let mut used = 0;
+    for (at, score) in ranked.into_iter().take(most_tables) {
+        let Some(table) = snapshot.tables.get(at).filter(|_| score >= best * LEAST_SHARE) else { continue };
+        let named: Vec<usize> = hits.iter().filter(|(t, _, _)| *t == at).map(|(_, column, _)| *column).collect();
+        let most = if is_small { usize::MAX } else { TELLING_COLUMNS };
+        let line = cut_line(table, &index::best_columns(table, &asked, &named, most), true, Detail::Short);
+        used += tokens(&line) + 1;
+        if used > most_tokens && !chosen.is_empty() {
+            break;
+        }
+        chosen.push((at, line));
+    }
+    chosen.sort();
+    let names = chosen.iter().filter_map(|(at, _)| Some(snapshot.tables.get(*at)?.name.clone())).collect();
+    let mut lines: Vec<String> = chosen.into_iter().map(|(_, line)| line).collect();
+    let left = snapshot.tables.len() - lines.len();
+    if left > 0 {
+        lines.push(format!("({left} more tables: see list_tables)"));
+    }
+    (lines.join("\n"), names)
+}
+
 /// Join conditions between the named tables, from their foreign keys.
-pub fn joins(snapshot: &Snapshot, tables: &[RankedTable]) -> Vec<String> {
-    let named: HashSet<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+pub fn joins(snapshot: &Snapshot, tables: &[String]) -> Vec<String> {
+    let named: HashSet<&str> = tables.iter().map(String::as_str).collect();
     snapshot
         .tables
         .iter()
@@ -165,11 +216,22 @@ pub fn joins(snapshot: &Snapshot, tables: &[RankedTable]) -> Vec<String> {
 /// One table as one line: `name(column type pk, column type -> other.column {a|b}, ..) -- comment`.
 pub fn line(table: &TableDescription, send_values: bool) -> String {
     let all: Vec<usize> = (0..table.columns.len()).collect();
-    cut_line(table, &all, send_values)
+    cut_line(table, &all, send_values, Detail::Full)
+}
+
+/// What a line says of a column beside its name and type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Detail {
+    /// Keys, values and comments.
+    Full,
+    /// The primary key and few values. The joins stand beside the lines.
+    Short,
 }
 
 /// The table's line with the chosen columns only, and the number of columns left out.
-fn cut_line(table: &TableDescription, chosen: &[usize], send_values: bool) -> String {
+fn cut_line(table: &TableDescription, chosen: &[usize], send_values: bool, detail: Detail) -> String {
+    let is_full = detail == Detail::Full;
+    let most_values = if is_full { MOST_VALUES } else { SHORT_VALUES };
     let columns = chosen.iter().filter_map(|at| table.columns.get(*at));
     let mut columns: Vec<String> = columns
         .map(|column| {
@@ -180,7 +242,7 @@ fn cut_line(table: &TableDescription, chosen: &[usize], send_values: bool) -> St
             if table.primary_key.contains(&column.name) {
                 text.push_str(" pk");
             }
-            for key in &table.foreign_keys {
+            for key in table.foreign_keys.iter().filter(|_| is_full) {
                 if let Some(at) = key.columns.iter().position(|name| *name == column.name) {
                     let other = key.referenced_columns.get(at).map_or("", String::as_str);
                     let sign = if key.period && at + 1 == key.columns.len() { "overlaps" } else { "->" };
@@ -188,12 +250,13 @@ fn cut_line(table: &TableDescription, chosen: &[usize], send_values: bool) -> St
                     text.push_str(&format!(" {sign} {}.{other}", table.spelt_table(&key.references)));
                 }
             }
-            if send_values && !column.values.is_empty() && column.values.len() <= 12 {
-                let more = if column.has_all_values { "" } else { "|.." };
-                text.push_str(&format!(" {{{}{more}}}", column.values.join("|")));
+            if send_values && !column.values.is_empty() && column.values.len() <= MOST_VALUES {
+                let shown = column.values.get(..most_values).unwrap_or(&column.values);
+                let more = if column.has_all_values && shown.len() == column.values.len() { "" } else { "|.." };
+                text.push_str(&format!(" {{{}{more}}}", shown.join("|")));
             }
-            if let Some(comment) = &column.comment {
-                text.push_str(&format!(" /* {} */", cut(comment, COMMENT_BYTES).replace("*/", "")));
+            if let Some(comment) = column.comment.as_deref().filter(|_| is_full) {
+                text.push_str(&format!(" /* {} */", cut_at_word(comment, COMMENT_BYTES).replace("*/", "")));
             }
             text
         })
@@ -203,10 +266,20 @@ fn cut_line(table: &TableDescription, chosen: &[usize], send_values: bool) -> St
         columns.push(format!(".. {more} more, see describe_table"));
     }
     let mut line = format!("{}({})", table.spelt_table(&table.name), columns.join(", "));
-    if let Some(comment) = &table.comment {
-        line.push_str(&format!(" -- {}", cut(comment, COMMENT_BYTES)));
+    if let Some(comment) = table.comment.as_deref().filter(|_| is_full) {
+        line.push_str(&format!(" -- {}", cut_at_word(comment, COMMENT_BYTES)));
     }
     line.replace('\n', " ")
+}
+
+/// The beginning of a text, cut after a word.
+fn cut_at_word(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let kept = cut(text, most);
+    let words = kept.rfind(char::is_whitespace).and_then(|at| kept.get(..at)).unwrap_or(kept);
+    format!("{}…", words.trim_end())
 }
 
 #[cfg(test)]
@@ -259,6 +332,13 @@ mod tests {
     }
 
     #[test]
+    fn a_long_comment_ends_with_a_whole_word() {
+        assert_eq!(cut_at_word("two words", 9), "two words");
+        assert_eq!(cut_at_word("two words", 8), "two…");
+        assert_eq!(cut_at_word("unbroken", 4), "unbr…");
+    }
+
+    #[test]
     fn words_are_found_in_other_forms_and_values_as_a_whole() {
         let index = index();
         assert_eq!(index.rank("ordering"), index.rank("orders"));
@@ -284,7 +364,8 @@ mod tests {
         assert_eq!(names, ["order_line", "customer", "audit"]);
         let context = build(&snapshot(), &index(), "prices of customers in Zürich", (5, 40), true);
         assert!(!context.whole && context.text.contains("customer(") && !context.text.contains("audit("));
-        assert_eq!(joins(&snapshot(), &ranked), ["order_line.customer_id = customer.id"]);
+        let names: Vec<String> = ranked.iter().map(|table| table.name.clone()).collect();
+        assert_eq!(joins(&snapshot(), &names), ["order_line.customer_id = customer.id"]);
         let values = matched_values(&snapshot(), &index(), "who lives in zürich?", 5);
         assert_eq!(values, [MatchedValue { column: "customer.city".into(), value: "Zürich".into() }]);
     }

@@ -1,10 +1,12 @@
-//! Remembers the last answered questions of a session and their statements, so that a later question can refer to them.
-//! They are kept in memory, separately for each source, user and session.
+//! Remembers the last answered questions of a session and their statements, so that a later question can refer to them,
+//! and the choices of questions back, so that a later call can name one of them. Both are kept in memory, separately for
+//! each source and user.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use super::toolset::Choice;
 use crate::database::value::cut;
 use crate::gateway::AskDatabase;
 
@@ -44,11 +46,10 @@ impl Sessions {
         turns.iter().cloned().collect()
     }
 
-    /// Remembers an answered question. If the user chose a reading of the question, the reading is remembered instead.
-    /// Does nothing if the request has no session id.
-    pub(super) fn add(&self, source: &str, request: &AskDatabase, sql: &str) {
+    /// Remembers an answered question, or the reading of it that the user chose. Does nothing if the request has no
+    /// session id.
+    pub(super) fn add(&self, source: &str, request: &AskDatabase, question: &str, sql: &str) {
         let Some(key) = key(source, request) else { return };
-        let question = request.choice.as_ref().unwrap_or(&request.question);
         let turn = Turn { question: cut(question, MAX_BYTES).to_owned(), sql: cut(sql, MAX_BYTES).to_owned() };
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if sessions.len() >= SESSIONS && !sessions.contains_key(&key) {
@@ -64,9 +65,89 @@ impl Sessions {
     }
 }
 
+/// Maximum number of questions whose choices are remembered. The oldest is dropped first.
+const ASKED_BACK: usize = 200;
+
+/// A question that was asked back: source, user and question, with the message and the choices of the reply.
+type AskedBack = ((String, Option<String>, String), String, Vec<Choice>);
+
+/// What the `choice` of a request means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// The request names no choice.
+    Nothing,
+    /// A complete question.
+    Reading(String),
+    /// None of the choices that were offered.
+    Unknown { message: String, choices: Vec<Choice> },
+}
+
+/// The choices that were offered for the last questions.
+#[derive(Debug, Default)]
+pub(super) struct Offered(Mutex<VecDeque<AskedBack>>);
+
+impl Offered {
+    fn key(source: &str, request: &AskDatabase) -> (String, Option<String>, String) {
+        (source.to_owned(), request.user_id.clone(), cut(request.question.trim(), MAX_BYTES).to_lowercase())
+    }
+
+    /// Remembers the choices offered for the question of a request.
+    pub(super) fn add(&self, source: &str, request: &AskDatabase, message: &str, choices: &[Choice]) {
+        let key = Self::key(source, request);
+        let mut offered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        offered.retain(|(known, _, _)| *known != key);
+        offered.push_back((key, message.to_owned(), choices.to_vec()));
+        if offered.len() > ASKED_BACK {
+            offered.pop_front();
+        }
+    }
+
+    /// Returns what was offered for the question of a request, if it is remembered.
+    pub(super) fn of(&self, source: &str, request: &AskDatabase) -> Option<(String, Vec<Choice>)> {
+        let key = Self::key(source, request);
+        let offered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        offered
+            .iter()
+            .find(|(known, _, _)| *known == key)
+            .map(|(_, message, choices)| (message.clone(), choices.clone()))
+    }
+}
+
+/// Finds the choice of a request among those that were offered: by its label or by its reading, in upper or lower case.
+/// If nothing is known to have been offered, the choice is taken as a reading.
+pub(super) fn chosen(choice: Option<&str>, offered: Option<(String, Vec<Choice>)>) -> Chosen {
+    let Some(choice) = choice.map(str::trim).filter(|choice| !choice.is_empty()) else { return Chosen::Nothing };
+    let Some((message, choices)) = offered else { return Chosen::Reading(choice.to_owned()) };
+    let is_it = |text: &str| text.trim().to_lowercase() == choice.to_lowercase();
+    match choices.iter().find(|offer| is_it(&offer.reading) || is_it(&offer.label)) {
+        Some(offer) => Chosen::Reading(offer.reading.clone()),
+        None => Chosen::Unknown { message, choices },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_choice_is_a_label_or_a_reading_and_nothing_else() {
+        let offer = |label: &str, reading: &str| Choice { label: label.into(), reading: reading.into() };
+        let choices =
+            vec![offer("by order date", "Revenue by order date"), offer("by payment", "Revenue by payment date")];
+        let offered = Offered::default();
+        let ann = asks("Revenue?", Some("ann"), "s");
+        offered.add("main", &ann, "Which date?", &choices);
+        let of = |request: &AskDatabase| offered.of("main", request);
+        assert_eq!(of(&asks("Revenue?", Some("bob"), "s")), None, "another user's question");
+        assert_eq!(offered.of("other", &ann), None);
+        for text in ["by payment", " BY PAYMENT ", "Revenue by payment date"] {
+            assert_eq!(chosen(Some(text), of(&ann)), Chosen::Reading("Revenue by payment date".into()), "{text}");
+        }
+        let unknown = Chosen::Unknown { message: "Which date?".into(), choices };
+        assert_eq!(chosen(Some("by weight"), of(&ann)), unknown);
+        assert_eq!(chosen(Some("Revenue by weight"), None), Chosen::Reading("Revenue by weight".into()));
+        assert_eq!((chosen(None, of(&ann)), chosen(Some(" "), of(&ann))), (Chosen::Nothing, Chosen::Nothing));
+    }
 
     fn asks(question: &str, user: Option<&str>, session: &str) -> AskDatabase {
         AskDatabase {
@@ -81,7 +162,8 @@ mod tests {
     fn a_session_is_its_users_own_and_bounded() {
         let sessions = Sessions::default();
         for number in 0..6 {
-            sessions.add("main", &asks(&format!("question {number}"), Some("ann"), "s"), "SELECT 1");
+            let question = format!("question {number}");
+            sessions.add("main", &asks(&question, Some("ann"), "s"), &question, "SELECT 1");
         }
         let seen = |source: &str, user, session: &str| sessions.before(source, &asks("next", user, session));
         let turns = seen("main", Some("ann"), "s");
@@ -99,7 +181,7 @@ mod tests {
             assert_eq!(seen(source, user, session), [], "{source} {user:?} {session}");
         }
         for number in 0..300 {
-            sessions.add("main", &asks("q", None, &number.to_string()), &"x".repeat(5_000));
+            sessions.add("main", &asks("q", None, &number.to_string()), "q", &"x".repeat(5_000));
         }
         assert_eq!(seen("main", Some("ann"), "s"), [], "the oldest went");
         assert_eq!(sessions.0.lock().unwrap().len(), SESSIONS);

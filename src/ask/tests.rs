@@ -108,8 +108,54 @@ async fn a_question_back_offers_readings() {
 async fn what_the_data_cannot_answer_is_said() {
     let bench = bench(vec![uses("cannot_answer", json!({"missing": "weather"}))], &[]);
     let reply = bench.ask("How was the weather?").await;
-    assert_eq!(reply["error"]["code"], "unanswerable");
-    assert!(reply["error"]["message"].as_str().unwrap().contains("weather"));
+    assert_eq!(reply["status"], "unanswerable");
+    assert_eq!((&reply["missing"], &reply["error"]), (&json!("weather"), &Value::Null));
+    assert_eq!(reply["message"], "The data cannot answer this: weather");
+}
+
+#[tokio::test]
+async fn a_label_is_a_choice_and_another_text_gets_the_choices_again() {
+    let choices = json!([{"label": "by date", "reading": "A?"}, {"label": "by size", "reading": "B?"}]);
+    let clarify = uses("clarify", json!({"question": "Which?", "choices": choices}));
+    let bench = bench(vec![clarify, run("SELECT 1 AS one"), answer("1.")], &[]);
+    bench.ask("Top?").await;
+    let choose =
+        |choice: &str| AskDatabase { question: "Top?".into(), choice: Some(choice.into()), ..AskDatabase::default() };
+    let reply = bench.asker.ask(&Caller::default(), &choose("by weight")).await;
+    let reply: Value = serde_json::from_str(&reply.json).unwrap();
+    assert_eq!((&reply["status"], &reply["choices"]), (&json!("clarification_needed"), &choices));
+    assert_eq!(bench.asked().len(), 1, "the model is not asked again");
+    let reply = bench.asker.ask(&Caller::default(), &choose("By Size")).await;
+    assert!(reply.json.starts_with("{\"status\":\"success\""), "{}", reply.json);
+    assert!(bench.asked()[1].contains("and chose: B?"), "{}", bench.asked()[1]);
+}
+
+#[tokio::test]
+async fn a_tie_that_limit_hides_is_fed_back_once() {
+    // Every customer has one id, so all are tied.
+    let hidden = "SELECT name FROM customers GROUP BY name ORDER BY count(DISTINCT 1) DESC LIMIT 1";
+    let bench = bench(vec![run(hidden), run(hidden), answer("It is one.")], &[]);
+    let reply = bench.ask("Which customer has the most?").await;
+    assert_eq!(reply["row_count"], 1, "the answer is that of the model's own statement: {reply}");
+    let asked = bench.asked();
+    assert_eq!(asked[1].matches("are tied in the sort order").count(), 1, "{}", asked[1]);
+    assert_eq!(asked[2].matches("are tied in the sort order").count(), 1, "only once: {}", asked[2]);
+    let sql: Vec<Value> = bench.records().await.iter().map(|record| record["sql"].clone()).collect();
+    let probes =
+        sql.iter().filter(|sql| sql.as_str().is_some_and(|sql| sql.contains("tudb_key_1") && sql.ends_with("LIMIT 2")));
+    assert_eq!(probes.count(), 1, "the probe is recorded: {sql:?}");
+}
+
+#[tokio::test]
+async fn sums_of_the_result_may_be_stated_and_other_numbers_lose_their_sentence() {
+    let cities = "SELECT city, count(*) AS n FROM customers GROUP BY city ORDER BY city";
+    let counted = bench(vec![run(cities), answer("x")], &[]).ask("?").await;
+    let sum: i64 = counted["rows"].as_array().unwrap().iter().map(|row| row[1].as_i64().unwrap()).sum();
+    let said = format!("Together they have {sum}. That is far from 987654.");
+    let bench = bench(vec![run(cities), answer(&said), answer(&said)], &[]);
+    let reply = bench.ask("How many customers by city?").await;
+    assert_eq!(reply["summary"], format!("Together they have {sum}."));
+    assert!(reply["warnings"][0].as_str().unwrap().contains("987654"), "{reply}");
 }
 
 #[tokio::test]

@@ -16,10 +16,12 @@ use super::answer::{Draft, HandBack, Outcome, Receipt, Success, reserved_bytes};
 use super::checks;
 use super::context_file::ContextFile;
 use super::index::Index;
+use super::numbers;
 use super::prompt;
-use super::schema_context::{self, SchemaContext};
+use super::schema_context;
 use super::sessions::Turn;
 use super::spending::Spending;
+use super::ties;
 use super::toolset::{self, Answer, Use};
 use crate::config::SourceConfig;
 use crate::database::catalog::Snapshot;
@@ -37,7 +39,11 @@ const RECEIPT_BYTES: usize = 500;
 /// answer before the question's deadline.
 const CLOSING_TIME: Duration = Duration::from_millis(500);
 /// Maximum number of tables in a hand-back.
-const HAND_BACK_TABLES: usize = 10;
+const HAND_BACK_TABLES: usize = 8;
+/// Maximum tokens of the schema text in a hand-back. An agent pays for each hand-back, and it can call `describe_table`.
+const HAND_BACK_TOKENS: usize = 280;
+/// Maximum number of stored values in a hand-back.
+const HAND_BACK_VALUES: usize = 8;
 /// Maximum number of tables that the built-in answerer gets. The answerer compares every word of each table, so from a
 /// larger schema the answerer gets only the tables with the highest ranks.
 const BUILTIN_TABLES: usize = 200;
@@ -59,6 +65,8 @@ pub(super) struct Question<'a> {
     /// The caller of the client's request, with the id and the deadline of the question.
     pub caller: Caller,
     pub request: &'a AskDatabase,
+    /// The reading that the user chose. A reading is a complete question.
+    pub chosen: Option<String>,
     pub source: &'a SourceConfig,
     pub dialect: Dialect,
     pub snapshot: &'a Snapshot,
@@ -89,14 +97,18 @@ struct Progress {
     doubted_result: bool,
     /// True after the model was asked about numbers that are not in the result.
     doubted_numbers: bool,
+    /// True after the model was asked about a tie that LIMIT hides.
+    doubted_tie: bool,
+    /// Numbers of results before the last one.
+    earlier_numbers: Vec<f64>,
     warnings: Vec<String>,
 }
 
 impl Question<'_> {
     /// Returns the question to answer. If the user chose one of several readings, this reading is returned; it is a
     /// complete question. Otherwise the original question is returned.
-    fn reading(&self) -> &str {
-        self.request.choice.as_deref().unwrap_or(&self.request.question)
+    pub(super) fn reading(&self) -> &str {
+        self.chosen.as_deref().unwrap_or(&self.request.question)
     }
 
     /// Runs the loop and fills in the receipt.
@@ -123,7 +135,7 @@ impl Question<'_> {
         let spoken_tools = prompt::spoken_tools(&tools);
         let mut messages = vec![Message::User(prompt::question(
             &self.request.question,
-            self.request.choice.as_deref(),
+            self.chosen.as_deref(),
             self.today,
             self.earlier,
             &self.notes.map(|notes| notes.examples(self.reading(), EXAMPLES)).unwrap_or_default(),
@@ -194,7 +206,7 @@ impl Question<'_> {
                 } else {
                     match toolset::read(name, input) {
                         Err(problem) => Err(problem),
-                        Ok(used) => match self.perform(used, &mut progress, &context).await {
+                        Ok(used) => match self.perform(used, &mut progress).await {
                             Step::Result(result) => result,
                             Step::Finished(outcome) => return *outcome,
                         },

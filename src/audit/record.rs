@@ -148,8 +148,7 @@ impl Finished {
             | Code::ModelThrottled
             | Code::ModelUnavailable
             | Code::ModelReply
-            | Code::ModelBlocked
-            | Code::Unanswerable => OutcomeKind::Failed,
+            | Code::ModelBlocked => OutcomeKind::Failed,
         };
         let mut finished = Finished::new(kind);
         finished.code = Some(error.code);

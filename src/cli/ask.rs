@@ -67,12 +67,13 @@ impl Ask {
         drop(caller);
         let _ = progress.await;
         core.gateway.close().await;
+        let parsed: Value = serde_json::from_str(&reply.json).unwrap_or_default();
         if self.json {
             say(&reply.json);
         } else {
-            tell(&words(&serde_json::from_str(&reply.json).unwrap_or_default(), self.verbose));
+            tell(&words(&parsed, self.verbose));
         }
-        if reply.is_error { NO } else { DONE }
+        if reply.is_error || parsed.get("status").is_some_and(|status| status == "unanswerable") { NO } else { DONE }
     }
 }
 
@@ -106,6 +107,7 @@ fn words(reply: &Value, is_verbose: bool) -> String {
                 parts.push(format!("  {}: --choice {:?}", part("label"), part("reading")));
             }
         }
+        "unanswerable" => parts.push(text("message").to_owned()),
         "needs_sql" => {
             parts.push(not_answered(reply));
             if is_verbose {

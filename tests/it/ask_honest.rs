@@ -32,7 +32,7 @@ fn a_number_that_stands_nowhere_is_questioned_and_then_withheld() {
     let (status, text) = result(&bedrock, 2);
     assert!(status == "error" && text.contains("do not stand in the result: 999"), "{text}");
     let (reply, ..) = ask(vec![runs(count), answers("There are 999."), answers("It is 998, truly.")]);
-    assert_eq!((&reply["status"], &reply["summary"]), (&json!("success"), &json!("1 rows.")), "{reply}");
+    assert_eq!((&reply["status"], &reply["summary"]), (&json!("success"), &json!("1 row.")), "{reply}");
     assert!(reply["warnings"][0].as_str().unwrap().contains("998"), "{reply}");
     assert_eq!(reply["rows"], json!([[400]]));
 }
@@ -168,7 +168,7 @@ fn a_model_that_says_or_asks_too_much_is_bounded() {
     let bedrock = Bedrock::start(script);
     let home = home(&bedrock).set("TUDB_ASK_TIMEOUT_MS", 20_000);
     let reply = home.serve().call("ask_database", json!({"question": "How many customers do we have?"}));
-    assert_eq!((&reply["status"], &reply["summary"]), (&json!("success"), &json!("1 rows.")));
+    assert_eq!((&reply["status"], &reply["summary"]), (&json!("success"), &json!("1 row.")));
     assert!(reply.to_string().len() < 5_000, "{} bytes", reply.to_string().len());
     for (tool, input) in [
         ("cannot_answer", json!({"missing": words})),

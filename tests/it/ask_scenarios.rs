@@ -198,7 +198,7 @@ fn usual() -> Vec<Scenario> {
         .holds("\"truncated\":true"),
         scenario("rows not sent", vec![count(), answers("There are 999.")], "success", 2, 2)
             .config("[model]\nsend_rows = false\n")
-            .holds("\"summary\":\"1 rows.\""),
+            .holds("\"summary\":\"1 row.\""),
         scenario("values not sent", vec![sample(), count(), done()], "success", 3, 2)
             .config("[model]\nsend_values = false\n"),
         scenario("a question of nothing", vec![done()], "invalid_argument", 0, 1).with(json!({"question": "  "})),
@@ -495,7 +495,7 @@ fn table(scenarios: Vec<Scenario>) {
                     let (reply, requests, records) = run(scenario, number);
                     let outcome = reply["error"]["code"].as_str().or(reply["status"].as_str()).unwrap();
                     let receipt = &reply["receipt"];
-                    let number_of = |name: &str| receipt[name].as_u64().unwrap();
+                    let number_of = |name: &str| receipt[name].as_u64().unwrap_or(0);
                     let calls = number_of("model_calls");
                     lines.lock().unwrap()[number] = format!(
                         "{:<45} {outcome:<22} {calls:>5} {requests:>8} {:>6} {:>6} {records:>7} {:>7}",

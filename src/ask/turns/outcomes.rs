@@ -4,25 +4,33 @@ use super::*;
 use crate::ask::answer::NOT_SURE;
 use crate::model::builtin;
 
+/// The summary of a result that the model did not put into words.
+fn rows_in_words(row_count: u64) -> String {
+    format!("{}.", prompt::count_of_rows(row_count))
+}
+
 impl Question<'_> {
     pub(super) fn success(&self, mut progress: Progress, mut answer: Answer) -> Outcome {
-        let Some(found) = progress.found.take() else {
+        let Some(row_count) = progress.found.as_ref().map(|(_, rows, _)| rows.row_count) else {
             return Outcome::Failed(ToolError::internal());
         };
         let said = [&answer.summary, &answer.explanation].into_iter().chain(&answer.assumptions);
         if self.repeats_rules(said.map(String::as_str)) {
             progress.warnings.push("the model's words are withheld: they repeat its rules".into());
-            answer = Answer { summary: format!("{} rows.", found.1.row_count), ..Answer::default() };
+            answer = Answer { summary: rows_in_words(row_count), ..Answer::default() };
         }
-        let foreign = self.foreign_numbers(&found, &answer.summary);
+        let foreign = self.foreign_numbers(&progress, &answer);
         if !foreign.is_empty() {
             progress.warnings.push(format!(
-                "the model's summary is withheld: it states numbers that do not stand in the result ({})",
+                "a part of the model's summary is withheld: it states numbers that do not stand in the result ({})",
                 foreign.join(", ")
             ));
-            answer.summary = format!("{} rows.", found.1.row_count);
+            let kept = self.explained_sentences(&progress, &answer).filter(|kept| !kept.is_empty());
+            answer.summary = kept.unwrap_or_else(|| rows_in_words(row_count));
         }
-        let (sql, rows, tables) = found;
+        let Some((sql, rows, tables)) = progress.found.take() else {
+            return Outcome::Failed(ToolError::internal());
+        };
         if let Some(zone) = &self.time_zone
             && checks::cuts_moments_into_days(&sql, self.snapshot, &tables)
         {
@@ -30,7 +38,7 @@ impl Question<'_> {
         }
         if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
             // The model has not seen the rows, so it cannot summarise them.
-            answer.summary = format!("{} rows.", rows.row_count);
+            answer.summary = rows_in_words(rows.row_count);
         }
         let warnings = std::mem::take(&mut progress.warnings);
         Outcome::Success(Box::new(Success { sql, rows, tables, answer, warnings }))
@@ -41,7 +49,8 @@ impl Question<'_> {
         match &progress.found {
             Some((_, rows, _)) => {
                 progress.warnings.push("deadline".into());
-                let summary = format!("{} rows; the time was over before they were put into words.", rows.row_count);
+                let rows = rows_in_words(rows.row_count);
+                let summary = format!("{rows} The time was over before they were put into words.");
                 self.success(progress, Answer { summary, ..Answer::default() })
             }
             None => self.failed(&ModelError::Deadline),
@@ -53,7 +62,7 @@ impl Question<'_> {
         match &progress.found {
             Some((_, rows, _)) => {
                 progress.warnings.push(error.message);
-                let summary = format!("{} rows.", rows.row_count);
+                let summary = rows_in_words(rows.row_count);
                 self.success(progress, Answer { summary, ..Answer::default() })
             }
             None => Outcome::Failed(error),
@@ -64,7 +73,7 @@ impl Question<'_> {
     pub(super) fn exhausted(&self, mut progress: Progress) -> Outcome {
         if let Some((_, rows, _)) = &progress.found {
             progress.warnings.push("the model did not finish within its calls".into());
-            let summary = format!("{} rows.", rows.row_count);
+            let summary = rows_in_words(rows.row_count);
             return self.success(progress, Answer { summary, ..Answer::default() });
         }
         match progress.refused {
@@ -77,23 +86,24 @@ impl Question<'_> {
         }
     }
 
-    pub(super) fn hand_back(&self, sql: Option<String>, doubts: Vec<String>, context: &SchemaContext) -> Outcome {
-        let tables = schema_context::ranked_tables(self.snapshot, self.index, self.reading(), HAND_BACK_TABLES);
+    pub(super) fn hand_back(&self, sql: Option<String>, doubts: Vec<String>) -> Outcome {
         let limits = &self.source.limits;
-        let schema = if context.whole && schema_context::tokens(&context.text) <= limits.ranked_schema_tokens {
-            context.text.clone()
-        } else {
-            let ranked = limits.ranked_schema_tokens;
-            schema_context::build(self.snapshot, self.index, self.reading(), (ranked, ranked), true).text
-        };
+        let (schema, tables) = schema_context::telling(
+            self.snapshot,
+            self.index,
+            self.reading(),
+            (HAND_BACK_TOKENS.min(limits.ranked_schema_tokens), HAND_BACK_TABLES),
+        );
         let hand_back = HandBack {
             message: builtin::remark(self.reading(), self.snapshot).unwrap_or_else(|| NOT_SURE.into()),
             dialect: self.dialect.name(),
             schema,
-            values: schema_context::matched_values(self.snapshot, self.index, self.reading(), 20),
+            values: schema_context::matched_values(self.snapshot, self.index, self.reading(), HAND_BACK_VALUES),
             joins: schema_context::joins(self.snapshot, &tables),
+            guessed_joins: builtin::guessed_joins(self.snapshot, &tables),
             tables,
-            draft: sql.map(|sql| Draft { sql, doubts }),
+            // With several doubts, the draft says something else than the question.
+            draft: sql.filter(|_| doubts.len() <= 1).map(|sql| Draft { sql, doubts }),
             next: "Call run_sql with one statement.",
         };
         Outcome::HandBack(Box::new(hand_back.within(limits.max_reply_bytes.saturating_sub(RECEIPT_BYTES))))

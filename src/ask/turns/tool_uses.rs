@@ -3,7 +3,7 @@
 use super::*;
 
 impl Question<'_> {
-    pub(super) async fn perform(&self, used: Use, progress: &mut Progress, context: &SchemaContext) -> Step {
+    pub(super) async fn perform(&self, used: Use, progress: &mut Progress) -> Step {
         match used {
             Use::RunSql { sql } => Step::Result(self.run_sql(sql, progress).await),
             Use::DescribeTable { table } => {
@@ -52,7 +52,7 @@ impl Question<'_> {
                 Step::Result(Err(prompt::REPEATS_RULES.into()))
             }
             Use::Answer(answer) => match &progress.found {
-                Some(found) if !progress.doubted_numbers => match self.foreign_numbers(found, &answer.summary) {
+                Some(_) if !progress.doubted_numbers => match self.foreign_numbers(progress, &answer) {
                     foreign if foreign.is_empty() => {
                         Step::Finished(Box::new(self.success(std::mem::take(progress), answer)))
                     }
@@ -65,12 +65,11 @@ impl Question<'_> {
                 None => Step::Result(Err("answer: no statement has succeeded yet; call run_sql first".into())),
             },
             Use::CannotAnswer { missing } => {
-                let error = ToolError::new(Code::Unanswerable, format!("the data cannot answer this: {missing}"))
-                    .hint("`list_tables` shows what the data holds.");
-                Step::Finished(Box::new(Outcome::Failed(error)))
+                let missing = missing.trim().trim_end_matches('.').to_owned();
+                Step::Finished(Box::new(Outcome::Unanswerable { missing, hint: None }))
             }
             Use::HandBack { sql, doubts } if matches!(self.model, Model::Builtin) => {
-                Step::Finished(Box::new(self.hand_back(sql, doubts, context)))
+                Step::Finished(Box::new(self.hand_back(sql, doubts)))
             }
             Use::HandBack { .. } => Step::Result(Err("there is no tool \"hand_back\"".into())),
         }
@@ -98,7 +97,17 @@ impl Question<'_> {
                         let row_count = rows.row_count;
                         let bytes = rows.rows_json().len();
                         if let Ran::Rows(rows) = read.close(Some(row_count), bytes) {
-                            progress.found = Some((sql, rows, tables));
+                            if !progress.doubted_tie
+                                && let Some(doubt) = self.hidden_tie(&sql, &rows).await
+                            {
+                                progress.doubted_tie = true;
+                                shown = format!("{shown}\n{doubt}");
+                            }
+                            if let Some((_, before, _)) = progress.found.replace((sql, rows, tables)) {
+                                let cells: Vec<Value> = serde_json::from_str(&before.rows_json()).unwrap_or_default();
+                                progress.earlier_numbers.extend(numbers::of_rows(&cells));
+                                progress.earlier_numbers.truncate(numbers::MOST_EARLIER);
+                            }
                         }
                         Ok(shown)
                     }
@@ -129,15 +138,27 @@ impl Question<'_> {
         let limits = &self.source.limits;
         let columns: Vec<&str> = rows.columns.iter().map(|column| column.name.as_str()).collect();
         let counted = |rows_shown: &[Box<RawValue>]| {
-            serde_json::json!({
-                "columns": columns, "row_count": rows.row_count, "more_rows_exist": rows.has_more_rows(),
-                "rows": rows_shown,
-            })
-            .to_string()
+            let mut shown = serde_json::json!({"columns": columns, "row_count": rows.row_count});
+            if let Some(fields) = shown.as_object_mut() {
+                if (rows_shown.len() as u64) < rows.row_count {
+                    fields.insert("rows_shown".into(), rows_shown.len().into());
+                }
+                if rows.has_more_rows() {
+                    fields.insert("more_rows_exist".into(), true.into());
+                }
+                let row = |row: &RawValue| match self.model {
+                    // The templates of the built-in answerer repeat the cells as they are.
+                    Model::Builtin => serde_json::from_str(row.get()).unwrap_or_default(),
+                    _ => shorter(row),
+                };
+                fields.insert("rows".into(), rows_shown.iter().map(|shown| row(shown)).collect());
+            }
+            shown.to_string()
         };
         // The built-in answerer runs in this process. Its templates need the rows.
         if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
-            return format!("{} rows with columns {}", rows.row_count, columns.join(", "));
+            let rows = prompt::count_of_rows(rows.row_count);
+            return format!("{rows} with columns {}", columns.join(", "));
         }
         let all: Vec<Box<RawValue>> = serde_json::from_str(&rows.rows_json()).unwrap_or_default();
         let mut bytes = 0;
@@ -191,5 +212,39 @@ impl Question<'_> {
             },
             Err(error) => Err(prompt::fence(&error.to_json())),
         }
+    }
+}
+
+/// A row as the model reads it: the zeros at the end of exact decimals cost tokens and say nothing.
+fn shorter(row: &RawValue) -> Value {
+    let mut row: Value = serde_json::from_str(row.get()).unwrap_or_default();
+    for cell in row.as_array_mut().into_iter().flatten() {
+        if let Value::String(text) = cell
+            && is_decimal(text)
+            && let Some((whole, part)) = text.split_once('.')
+        {
+            let part = part.trim_end_matches('0');
+            *cell = if part.is_empty() { whole.into() } else { format!("{whole}.{part}").into() };
+        }
+    }
+    row
+}
+
+/// Whether a text is an exact decimal such as `-12.500`.
+fn is_decimal(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.split_once('.').is_some_and(|(whole, part)| is_digits(whole) && is_digits(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_lose_their_last_zeros() {
+        let row =
+            RawValue::from_string(r#"["12.500","3.000","-0.10","1.20.0","1e5.0",7,null,"v1.0"]"#.to_owned()).unwrap();
+        assert_eq!(shorter(&row).to_string(), r#"["12.5","3","-0.1","1.20.0","1e5.0",7,null,"v1.0"]"#);
     }
 }

@@ -19,6 +19,23 @@ pub(super) struct Edge {
     pub guessed: bool,
 }
 
+impl Graph {
+    /// The guessed keys between the named tables, as join conditions.
+    pub fn guesses_between(&self, schema: &Schema, tables: &[String]) -> Vec<String> {
+        let is_named = |t: usize| tables.contains(&schema.table(t).name);
+        let guesses = self.edges.iter().filter(|edge| edge.guessed && is_named(edge.child) && is_named(edge.parent));
+        let conditions = guesses.map(|edge| {
+            let (child, parent) = (schema.table(edge.child), schema.table(edge.parent));
+            let pairs = edge.pairs.iter().map(|(own, other)| {
+                let (this, that) = (child.spelt_table(&child.name), parent.spelt_table(&parent.name));
+                format!("{this}.{} = {that}.{}", child.spelt_column(own), parent.spelt_column(other))
+            });
+            pairs.collect::<Vec<_>>().join(" AND ")
+        });
+        conditions.collect()
+    }
+}
+
 /// One step along a key: up from the row that refers to the one it refers to, or down.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Step {

@@ -85,6 +85,26 @@ const LONGEST_TOKENS: usize = 80;
 /// Maximum bytes of a question.
 const LONGEST_BYTES: usize = 4_096;
 
+/// Returns the join conditions between the named tables that no foreign key declares. They are guessed from equal names
+/// and types.
+pub fn guessed_joins(snapshot: &Snapshot, tables: &[String]) -> Vec<String> {
+    let schema = schema::Schema::new(snapshot);
+    graph::Graph::new(&schema).guesses_between(&schema, tables)
+}
+
+/// Returns the question back to an ambiguous question, and its choices. `None` if the question is not ambiguous.
+pub fn choices(
+    question: &str,
+    snapshot: &Snapshot,
+    dialect: Dialect,
+    today: time::Date,
+) -> Option<(String, Vec<Choice>)> {
+    match read_with(question, (snapshot, &[]), dialect, today) {
+        Verdict::Ambiguous { message, choices } => Some((message, choices)),
+        Verdict::Sure(_) | Verdict::Unsure { .. } => None,
+    }
+}
+
 /// A stored value that a look-up found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {

@@ -381,12 +381,9 @@ fn a_thousand_tables_are_read_alike() {
         snapshot.tables.push(table(&format!("archive_{n}"), &columns, &[]));
     }
     let question = "Show me the top 5 products by revenue last month";
-    let start = std::time::Instant::now();
+    // `benches/` measures the time.
     let verdict = read(question, &snapshot, Dialect::Sqlite, date!(2026 - 11 - 22));
-    let spent = start.elapsed();
     assert_eq!(verdict, ask(question));
-    // Generous: a debug build on a busy machine.
-    assert!(spent.as_secs() < 5, "{spent:?}");
 }
 
 /// Boats of harbours. The label of a boat has the name of its table, and a word of a table's name is also a verb.
