@@ -291,6 +291,9 @@ impl Keys {
                 None if self.bedrock.is_some() => (ModelChoice::Bedrock, ModelReason::Found("[bedrock]")),
                 None if self.bedrock_model.is_some() => (ModelChoice::Bedrock, ModelReason::Found("bedrock_model")),
                 None if openai => (ModelChoice::OpenAi, ModelReason::Found("openai_base_url")),
+                // Without an address they are an error, and no silent use of the built-in answerer.
+                None if self.openai_model.is_some() => (ModelChoice::OpenAi, ModelReason::Found("openai_model")),
+                None if self.openai_api_key.is_some() => (ModelChoice::OpenAi, ModelReason::Found("openai_api_key")),
                 None => (ModelChoice::Builtin, ModelReason::NothingFound),
             },
             _ => {

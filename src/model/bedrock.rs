@@ -5,6 +5,7 @@
 //! as a turn only if it is a message with content and a known stop reason.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_config::retry::RetryConfig;
@@ -16,16 +17,19 @@ use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::operation::converse::{ConverseError, ConverseOutput};
 use aws_sdk_bedrockruntime::types::{
-    AutoToolChoice, CachePointBlock, CachePointType, ContentBlock, ConversationRole, ConverseOutput as Output,
-    GuardrailConfiguration, InferenceConfiguration, Message as WireMessage, StopReason as WireStop, SystemContentBlock,
-    Tool, ToolChoice, ToolConfiguration, ToolInputSchema, ToolResultBlock, ToolResultContentBlock, ToolResultStatus,
-    ToolSpecification, ToolUseBlock,
+    AutoToolChoice, CachePointBlock, CachePointType, CacheTtl, ContentBlock, ConversationRole,
+    ConverseOutput as Output, GuardrailConfiguration, InferenceConfiguration, Message as WireMessage,
+    StopReason as WireStop, SystemContentBlock, Tool, ToolChoice, ToolConfiguration, ToolInputSchema, ToolResultBlock,
+    ToolResultContentBlock, ToolResultStatus, ToolSpecification, ToolUseBlock,
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_types::error::operation::BuildError;
 use tokio::sync::OnceCell;
 
-use super::{Block, Hints, Message, ModelError, ModelTool, Raw, StopReason, Turn, TurnRequest, Usage, document};
+use super::{
+    Block, Hints, Message, ModelError, ModelTool, Raw, Refusal, StopReason, Turn, TurnRequest, Usage, document,
+    prompt_cache,
+};
 use crate::config::{Environment, ModelConfig, ModelReason};
 use crate::limits::Limits;
 
@@ -40,11 +44,16 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const HINTS: Hints = Hints {
     credentials: "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_BEARER_TOKEN_BEDROCK, and \
                   AWS_REGION, in the server's environment, or TUDB_MODEL=builtin; the other four tools work without.",
+    region: "Set AWS_REGION, such as eu-central-1, or region in the [bedrock] settings; the other four tools work without.",
     access: "Allow bedrock:InvokeModel on TUDB_BEDROCK_MODEL and on the models behind it, and complete the account's \
              first-use form; the other four tools work without.",
     id: "Set TUDB_BEDROCK_MODEL to an inference profile of your region, such as global.anthropic.claude-sonnet-4-6.",
     throttled: "Try again in a minute, or ask AWS for a higher quota for TUDB_BEDROCK_MODEL.",
     unavailable: "Try again; check AWS_REGION and the network. The other four tools work.",
+    too_long: "Ask for less, begin a new session_id, lower limits.schema_budget_tokens, or set TUDB_BEDROCK_MODEL to a model \
+               with a longer context.",
+    no_tools: "Set TUDB_BEDROCK_MODEL to a model that can call tools (Converse with toolConfig).",
+    refused: "Set another TUDB_BEDROCK_MODEL, or correct the [bedrock] settings that the message names.",
     reply: "Ask again in other words, or set TUDB_BEDROCK_MODEL to a stronger model.",
     blocked: "Ask in other words, or look at the guardrail in the [bedrock] settings.",
 };
@@ -67,6 +76,8 @@ pub struct Bedrock {
     /// Whether `AWS_BEARER_TOKEN_BEDROCK` is set. It replaces credentials.
     has_token: bool,
     made: OnceCell<Made>,
+    /// True after the service refused cache points for this model.
+    refuses_cache: AtomicBool,
     /// Built once. The SDK's documents are hash maps, and only a clone keeps the order of keys in the request.
     tools: OnceLock<ToolConfiguration>,
 }
@@ -86,6 +97,7 @@ impl Bedrock {
             whole_chain,
             has_token: named("AWS_BEARER_TOKEN_BEDROCK").is_some(),
             made: OnceCell::new(),
+            refuses_cache: AtomicBool::new(false),
             tools: OnceLock::new(),
         }
     }
@@ -134,7 +146,7 @@ impl Bedrock {
                 if let Some(region) = &self.region {
                     loader = loader.region(Region::new(region.clone()));
                 } else if !self.whole_chain {
-                    return Err(ModelError::Credentials("no region is set (AWS_REGION)".into()));
+                    return Err(ModelError::NoRegion);
                 }
                 if !self.whole_chain {
                     loader = loader
@@ -142,7 +154,7 @@ impl Bedrock {
                 }
                 let shared = loader.load().await;
                 if shared.region().is_none() {
-                    return Err(ModelError::Credentials("no region is set (AWS_REGION)".into()));
+                    return Err(ModelError::NoRegion);
                 }
                 Ok(Made { client: Client::new(&shared), credentials: shared.credentials_provider() })
             })
@@ -152,6 +164,8 @@ impl Bedrock {
     pub(super) async fn turn(&self, request: &TurnRequest<'_>) -> Result<Turn, ModelError> {
         let client = &self.made().await?.client;
         let mut again = true;
+        // The tokens of a turn that could not be used are counted too.
+        let mut wasted = Usage::default();
         loop {
             let left = request.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -160,7 +174,22 @@ impl Bedrock {
             let sending = self.send(client, request)?;
             match tokio::time::timeout(left, sending).await {
                 Err(_) => return Err(ModelError::Deadline),
-                Ok(Ok(output)) => return read(output),
+                // The model wrote a tool call that is none. It mostly succeeds at the second try.
+                Ok(Ok(output))
+                    if again
+                        && matches!(
+                            output.stop_reason,
+                            WireStop::MalformedToolUse | WireStop::MalformedModelOutput
+                        ) =>
+                {
+                    again = false;
+                    wasted = wasted.plus(usage(&output));
+                }
+                Ok(Ok(output)) => {
+                    let turn = read(output)?;
+                    return Ok(Turn { usage: turn.usage.plus(wasted), ..turn });
+                }
+                Ok(Err(error)) if refuses_cache(&error) && !self.refuses_cache.swap(true, Ordering::Relaxed) => {}
                 // The SDK does not retry these two errors; AWS advises to retry once.
                 Ok(Err(error))
                     if again && matches!(error.code(), Some("ModelTimeoutException" | "ModelErrorException")) =>
@@ -185,15 +214,18 @@ impl Bedrock {
                 self.tools.get_or_init(|| tools).clone()
             }
         };
-        let cache_point = CachePointBlock::builder().r#type(CachePointType::Default).build().map_err(built)?;
-        // One cache point, after the parts that do not change.
-        let mut system = vec![
-            SystemContentBlock::Text(request.system.to_owned()),
-            SystemContentBlock::Text(request.schema.to_owned()),
-        ];
-        let point = if request.whole_schema { 2 } else { 1 };
-        system.insert(point, SystemContentBlock::CachePoint(cache_point));
-        let messages = request.messages.iter().map(wire_message).collect::<Result<Vec<_>, _>>().map_err(built)?;
+        let (system, is_marked) = self.system(request).map_err(built)?;
+        let mut messages = request.messages.iter().map(wire_message).collect::<Result<Vec<_>, _>>().map_err(built)?;
+        // In a loop, the next call repeats the conversation so far.
+        if is_marked
+            && request.messages.len() > 1
+            && let Some(last) = messages.last_mut()
+        {
+            let point = CachePointBlock::builder().r#type(CachePointType::Default).build().map_err(built)?;
+            let mut content = last.content.clone();
+            content.push(ContentBlock::CachePoint(point));
+            last.content = content;
+        }
         let mut call = client
             .converse()
             .model_id(&self.config.bedrock_model)
@@ -209,6 +241,40 @@ impl Bedrock {
         }
         Ok(call.send())
     }
+}
+
+impl Bedrock {
+    /// The system blocks of a request, and whether they contain a cache point: after the parts that do not change, if these
+    /// are long enough for the model's cache. Only a whole schema is the same for every question.
+    fn system(&self, request: &TurnRequest<'_>) -> Result<(Vec<SystemContentBlock>, bool), BuildError> {
+        let mut system = vec![
+            SystemContentBlock::Text(request.system.to_owned()),
+            SystemContentBlock::Text(request.schema.to_owned()),
+        ];
+        let fixed = if request.whole_schema { request.schema.len() } else { 0 };
+        let tools: usize =
+            request.tools.iter().map(|tool| tool.description.len() + tool.input_schema.to_string().len()).sum();
+        let tokens = (tools + request.system.len() + fixed) / BYTES_PER_TOKEN;
+        let id = &self.config.bedrock_model;
+        if self.refuses_cache.load(Ordering::Relaxed) || tokens < prompt_cache::minimum(id) {
+            return Ok((system, false));
+        }
+        let ttl = prompt_cache::has_hour(id).then_some(CacheTtl::OneHour);
+        let point = CachePointBlock::builder().r#type(CachePointType::Default).set_ttl(ttl).build()?;
+        let at = if request.whole_schema { 2 } else { 1 };
+        system.insert(at, SystemContentBlock::CachePoint(point));
+        Ok((system, true))
+    }
+}
+
+/// Bytes of a token, as a low estimate of the number of tokens: a prefix that is a little too short is not marked.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// Whether the service refused the request because of its cache points.
+fn refuses_cache(error: &SdkError<ConverseError>) -> bool {
+    let SdkError::ServiceError(service) = error else { return false };
+    let words = service.err().message().unwrap_or_default().to_lowercase();
+    service.err().code() == Some("ValidationException") && (words.contains("cach") || words.contains("ttl"))
 }
 
 fn tool_configuration(tools: &[ModelTool]) -> Result<ToolConfiguration, BuildError> {
@@ -260,25 +326,35 @@ fn wire_message(message: &Message) -> Result<WireMessage, BuildError> {
     }
 }
 
-fn read(output: ConverseOutput) -> Result<Turn, ModelError> {
+fn usage(output: &ConverseOutput) -> Usage {
     let count = |tokens: i32| u64::try_from(tokens).unwrap_or(0);
-    let usage = output.usage.as_ref().map_or(Usage::default(), |usage| Usage {
+    output.usage.as_ref().map_or(Usage::default(), |usage| Usage {
         input_tokens: count(usage.input_tokens),
         output_tokens: count(usage.output_tokens),
         cache_read_tokens: count(usage.cache_read_input_tokens.unwrap_or(0)),
         cache_write_tokens: count(usage.cache_write_input_tokens.unwrap_or(0)),
-    });
+    })
+}
+
+fn read(output: ConverseOutput) -> Result<Turn, ModelError> {
+    let usage = usage(&output);
     let stop = match &output.stop_reason {
         WireStop::EndTurn | WireStop::StopSequence => StopReason::EndTurn,
         WireStop::ToolUse => StopReason::ToolUse,
         WireStop::MaxTokens => StopReason::MaxTokens,
         WireStop::GuardrailIntervened => return Err(ModelError::Blocked("a guardrail intervened".into())),
         WireStop::ContentFiltered => return Err(ModelError::Blocked("the content was filtered".into())),
+        WireStop::ModelContextWindowExceeded => {
+            let words = "the conversation fills the model's context window".to_owned();
+            return Err(ModelError::Refused(Refusal::TooLong, words));
+        }
         other => return Err(ModelError::Reply(format!("it stopped with {other}"))),
     };
-    let Some(Output::Message(message)) = output.output else {
+    let Some(Output::Message(mut message)) = output.output else {
         return Err(ModelError::Reply("it holds no message".into()));
     };
+    // A block of a kind that the SDK does not know cannot be sent back.
+    message.content.retain(|block| !block.is_unknown());
     let blocks: Vec<Block> = message
         .content()
         .iter()
@@ -325,7 +401,7 @@ fn classify(error: &SdkError<ConverseError>) -> ModelError {
             {
                 ModelError::Id(words)
             }
-            Some("ValidationException") => ModelError::Reply(words),
+            Some("ValidationException") => ModelError::Refused(Refusal::of(&words), words),
             Some(
                 "UnrecognizedClientException"
                 | "InvalidSignatureException"

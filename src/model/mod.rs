@@ -7,6 +7,7 @@ pub mod bedrock;
 pub mod builtin;
 mod document;
 pub mod openai;
+mod prompt_cache;
 mod reader;
 #[cfg(test)]
 pub mod scripted;
@@ -161,6 +162,8 @@ pub struct Turn {
 pub enum ModelError {
     #[error("no credentials were found or accepted: {0}")]
     Credentials(String),
+    #[error("no region is set")]
+    NoRegion,
     #[error("the model may not be used with these credentials: {0}")]
     Access(String),
     #[error("the model id is not usable: {0}")]
@@ -169,6 +172,9 @@ pub enum ModelError {
     Throttled(String),
     #[error("the model service could not answer: {0}")]
     Unavailable(String),
+    /// The service refused the request as it is. The first field says what is wrong with it.
+    #[error("the model service refused the request: {1}")]
+    Refused(Refusal, String),
     #[error("the model's reply cannot be used: {0}")]
     Reply(String),
     #[error("the model service blocked the answer: {0}")]
@@ -177,14 +183,44 @@ pub enum ModelError {
     Deadline,
 }
 
+/// What is wrong with a request that a model service refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Prompt, conversation and room for the reply exceed the model's context window.
+    TooLong,
+    /// The model cannot call tools.
+    NoTools,
+    /// A parameter that the model does not take, or another fault.
+    Other,
+}
+
+impl Refusal {
+    /// Classifies the words of a service. They have no code of their own.
+    fn of(words: &str) -> Self {
+        let words = words.to_lowercase();
+        let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
+        if has(&["too long", "context window", "context length", "maximum context", "too many input tokens"]) {
+            Refusal::TooLong
+        } else if has(&["tool"]) && has(&["support", "not allowed", "not available"]) {
+            Refusal::NoTools
+        } else {
+            Refusal::Other
+        }
+    }
+}
+
 /// One hint for each kind of failure, with the names of the model's own settings.
 #[derive(Debug)]
 pub(crate) struct Hints {
     credentials: &'static str,
+    region: &'static str,
     access: &'static str,
     id: &'static str,
     throttled: &'static str,
     unavailable: &'static str,
+    too_long: &'static str,
+    no_tools: &'static str,
+    refused: &'static str,
     reply: &'static str,
     blocked: &'static str,
 }
@@ -193,10 +229,14 @@ impl ModelError {
     fn told(&self, hints: &Hints) -> ToolError {
         let (code, hint) = match self {
             ModelError::Credentials(_) => (Code::ModelCredentials, hints.credentials),
+            ModelError::NoRegion => (Code::ModelCredentials, hints.region),
             ModelError::Access(_) => (Code::ModelAccess, hints.access),
             ModelError::Id(_) => (Code::ModelId, hints.id),
             ModelError::Throttled(_) => (Code::ModelThrottled, hints.throttled),
             ModelError::Unavailable(_) => (Code::ModelUnavailable, hints.unavailable),
+            ModelError::Refused(Refusal::TooLong, _) => (Code::ModelReply, hints.too_long),
+            ModelError::Refused(Refusal::NoTools, _) => (Code::ModelId, hints.no_tools),
+            ModelError::Refused(Refusal::Other, _) => (Code::ModelUnavailable, hints.refused),
             ModelError::Reply(_) => (Code::ModelReply, hints.reply),
             ModelError::Blocked(_) => (Code::ModelBlocked, hints.blocked),
             ModelError::Deadline => (Code::Deadline, "Ask for less, or raise TUDB_ASK_TIMEOUT_MS."),

@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::{Block, Hints, Message, ModelError, Raw, StopReason, ToolResult, Turn, TurnRequest, Usage, spoken};
+use super::{
+    Block, Hints, Message, ModelError, Raw, Refusal, StopReason, ToolResult, Turn, TurnRequest, Usage, spoken,
+};
 use crate::config::ModelConfig;
 use crate::database::value::cut;
 use crate::error::{Code, ToolError};
@@ -37,11 +39,17 @@ const MAX_WORDS: usize = 300;
 pub(super) const HINTS: Hints = Hints {
     credentials: "Set TUDB_OPENAI_API_KEY in the server's environment, or TUDB_MODEL=builtin; the other four tools work \
                   without.",
+    // A server of one's own has no region.
+    region: "",
     access: "Check what TUDB_OPENAI_API_KEY may use, or set another TUDB_OPENAI_MODEL; the other four tools work without.",
     id: "Set TUDB_OPENAI_MODEL to a model that the server has, and TUDB_OPENAI_BASE_URL to its address with the version, \
          such as http://127.0.0.1:11434/v1.",
     throttled: "Try again in a minute, or raise the quota of TUDB_OPENAI_API_KEY.",
     unavailable: "Start the server, or correct TUDB_OPENAI_BASE_URL; the other four tools work without.",
+    too_long: "Ask for less, begin a new session_id, lower limits.schema_budget_tokens, or set TUDB_OPENAI_MODEL to a model with \
+               a longer context.",
+    no_tools: "Set TUDB_OPENAI_MODEL to a model that can call tools.",
+    refused: "Set another TUDB_OPENAI_MODEL, or look into the log of its server.",
     reply: "Ask again in other words, or set TUDB_OPENAI_MODEL to a stronger model.",
     blocked: "Ask in other words, or set another TUDB_OPENAI_MODEL.",
 };
@@ -188,6 +196,13 @@ impl OpenAi {
             Ok(list) => list,
             // Some servers have no list of models.
             Err(Refused { error: ModelError::Id(_), .. }) => {
+                let below = tokio::time::timeout(CHECK_TIMEOUT, self.exchange(Method::GET, "v1/models", None)).await;
+                if let Ok(Ok(_)) = below {
+                    return Err(ModelError::Id(format!(
+                        "the address lacks its version: it must end with {}",
+                        self.with_version()
+                    )));
+                }
                 return Ok(format!("{place}, which has no list of models"));
             }
             Err(refused) => return Err(refused.error),
@@ -199,6 +214,11 @@ impl OpenAi {
             return Ok(format!("{place}, with {}", if self.key.is_some() { "a key" } else { "no key" }));
         }
         Err(ModelError::Id(format!("the server does not list it; it has {}", self.harmless(&ids.join(", ")))))
+    }
+
+    /// The path of the address with `/v1`.
+    fn with_version(&self) -> String {
+        format!("{}/v1", self.base.path().trim_end_matches('/'))
     }
 
     pub(super) async fn turn(&self, request: &TurnRequest<'_>) -> Result<Turn, ModelError> {
@@ -229,7 +249,7 @@ impl OpenAi {
 
     /// Remembers a field that the server refuses, so that it is not sent again. `false` if nothing new was learned.
     fn learned(&self, error: &ModelError) -> bool {
-        let (ModelError::Reply(words) | ModelError::Unavailable(words)) = error else { return false };
+        let (ModelError::Refused(_, words) | ModelError::Unavailable(words)) = error else { return false };
         if words.contains("max_completion_tokens") {
             return !self.completion_tokens.swap(true, Ordering::Relaxed);
         }
@@ -426,7 +446,7 @@ impl OpenAi {
             408 | 409 | 425 | 500 | 502 | 503 | 504 | 529 => (ModelError::Unavailable(words), true),
             300..=399 => (ModelError::Id(format!("the address leads elsewhere: {words}")), false),
             _ if words.contains("model") && words.contains("not found") => (ModelError::Id(words), false),
-            _ => (ModelError::Reply(words), false),
+            _ => (ModelError::Refused(Refusal::of(&words), words), false),
         };
         Refused { error, again: is_passing.then_some(asked_for) }
     }

@@ -37,7 +37,11 @@ fn a_question_is_answered() {
     assert!(requests[0].headers.contains("AWS4-HMAC-SHA256"));
     let system = requests[0].body["system"].as_array().unwrap();
     assert!(system[1]["text"].as_str().unwrap().contains("order_items("));
-    assert_eq!(system[2]["cachePoint"]["type"], "default");
+    assert_eq!(system[2]["cachePoint"], json!({"type": "default", "ttl": "1h"}));
+    // The first call ends the conversation mostly soon: only a loop marks it, and then for five minutes.
+    assert!(!requests[0].body["messages"].to_string().contains("cachePoint"));
+    let looped = requests[1].body["messages"][2]["content"].as_array().unwrap();
+    assert_eq!(looped.last().unwrap()["cachePoint"], json!({"type": "default"}));
     let result = &requests[1].body["messages"][2]["content"][0]["toolResult"];
     assert_eq!(result["status"], "success");
     assert!(result["content"][0]["text"].as_str().unwrap().contains("[[400]]"));

@@ -52,6 +52,22 @@ fn a_question_is_answered_by_tool_calls() {
     assert_eq!(home.records()[0]["model"], "local", "{:?}", home.records());
     let doctor = home.say(&["doctor"]);
     assert!(doctor.contains("OpenAI-compatible local at 127.0.0.1, with a key"), "{doctor}");
+    // The address without its version: asking would fail, so doctor says what is missing.
+    let home = server.home(Home::new("no-version")).set("TUDB_OPENAI_BASE_URL", server.root());
+    let doctor = home.run(&["doctor"]);
+    let said = String::from_utf8_lossy(&doctor.stdout);
+    assert!(said.contains("warn model") && said.contains("it must end with /v1"), "{said}");
+}
+
+#[test]
+fn a_model_or_key_without_an_address_is_an_error() {
+    for (name, value) in [("TUDB_OPENAI_MODEL", "local"), ("TUDB_OPENAI_API_KEY", "planted-openai-key")] {
+        let mut server = Home::new("no-address").set(name, value).serve();
+        let reply = server.call("ask_database", json!({"question": "How many customers do we have?"}));
+        assert_eq!(reply["error"]["code"], "config_error", "{reply}");
+        assert!(reply["error"]["message"].as_str().unwrap().contains("TUDB_OPENAI_BASE_URL is not set"), "{reply}");
+        assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1 AS one"}))["rows"], json!([[1]]), "the others work");
+    }
 }
 
 #[test]
@@ -146,7 +162,7 @@ fn each_fault_has_its_code_and_remedy() {
         (Answer::Fault(429, "retry-after: 600\r\n", "slow down"), "model_throttled", 1),
         (Answer::Body("{}"), "model_reply", 1),
         (Answer::Body("<html>"), "model_reply", 1),
-        (Answer::Body("{\"error\": {\"message\": \"out of memory\"}}"), "model_reply", 1),
+        (Answer::Body("{\"error\": {\"message\": \"out of memory\"}}"), "model_unavailable", 1),
         (Answer::Body("{\"choices\": []}"), "model_reply", 1),
         (Answer::Message(json!({"role": "assistant", "content": ""}), "stop"), "model_reply", 1),
         (Answer::Message(json!({"role": "assistant", "content": "no"}), "content_filter"), "model_blocked", 1),

@@ -237,9 +237,10 @@ fn faults_of_the_model() -> Vec<Scenario> {
         scenario("stopped by a sequence", vec![count(), turn(json!([{"text": "400."}]), "stop_sequence")], "success", 2, 2),
         scenario("a guardrail intervenes", vec![turn(json!([{"text": "no"}]), "guardrail_intervened")], "model_blocked", 1, 1),
         scenario("content is filtered", vec![turn(json!([{"text": "no"}]), "content_filtered")], "model_blocked", 1, 1),
-        scenario("the context window is full", vec![turn(json!([{"text": "no"}]), "model_context_window_exceeded")], "model_reply", 1, 1),
-        scenario("malformed output", vec![turn(json!([{"text": "no"}]), "malformed_model_output")], "model_reply", 1, 1),
-        scenario("a malformed tool use", vec![turn(json!([{"text": "no"}]), "malformed_tool_use")], "model_reply", 1, 1),
+        scenario("the context window is full", vec![turn(json!([{"text": "no"}]), "model_context_window_exceeded")], "model_reply", 1, 1).holds("a longer context"),
+        scenario("malformed output, twice", vec![turn(json!([{"text": "no"}]), "malformed_model_output")], "model_reply", 1, 1).requests(2),
+        scenario("a malformed tool use, once", vec![turn(json!([{"text": "no"}]), "malformed_tool_use"), count(), done()], "success", 2, 2).requests(3),
+        scenario("a block of tomorrow", vec![turn(json!([{"hologram": {"x": 1}}, {"toolUse": {"toolUseId": "t", "name": "run_sql", "input": {"sql": COUNT}}}]), "tool_use"), done()], "success", 2, 2),
         scenario("a stop of tomorrow", vec![turn(json!([{"text": "no"}]), "pause_turn")], "model_reply", 1, 1),
     ]
 }
@@ -413,12 +414,41 @@ fn faults_of_the_service() -> Vec<Scenario> {
             1,
         ),
         scenario(
-            "another refusal",
+            "a request that is too long",
             vec![fault(400, "ValidationException", "Input is too long for requested model.")],
             "model_reply",
             1,
             1,
-        ),
+        )
+        .holds("lower limits.schema_budget_tokens"),
+        scenario(
+            "a model without tools",
+            vec![fault(400, "ValidationException", "This model doesn't support tool use.")],
+            "model_id",
+            1,
+            1,
+        )
+        .holds("a model that can call tools"),
+        scenario(
+            "a parameter that the model does not take",
+            vec![fault(
+                400,
+                "ValidationException",
+                "The maximum tokens you requested exceeds the model limit of 2048.",
+            )],
+            "model_unavailable",
+            1,
+            1,
+        )
+        .holds("refused the request: The maximum tokens"),
+        scenario(
+            "a model without a cache",
+            once(fault(400, "ValidationException", "You invoked an unsupported model for prompt caching.")),
+            "success",
+            2,
+            2,
+        )
+        .requests(3),
         scenario(
             "an invalid token",
             vec![fault(403, "UnrecognizedClientException", "The security token is invalid")],
@@ -438,7 +468,10 @@ fn faults_of_the_service() -> Vec<Scenario> {
             .requests(0)
             .env("AWS_ACCESS_KEY_ID", "")
             .env("AWS_SECRET_ACCESS_KEY", ""),
-        scenario("no region", vec![done()], "model_credentials", 1, 1).requests(0).env("AWS_REGION", ""),
+        scenario("no region", vec![done()], "model_credentials", 1, 1)
+            .requests(0)
+            .env("AWS_REGION", "")
+            .holds("no region is set\",\"hint\":\"Set AWS_REGION"),
         scenario("tokens for one call only", vec![count(), done()], "success", 1, 2)
             .config("[limits]\nmax_question_tokens = 100\n")
             .holds("max_question_tokens"),
@@ -509,7 +542,7 @@ fn table(scenarios: Vec<Scenario>) {
                         == (scenario.outcome, scenario.calls, scenario.requests, scenario.records)
                         && reply.to_string().contains(scenario.holds)
                         && number_of("input_tokens") == 5 * number_of("output_tokens")
-                        && number_of("input_tokens") <= 100 * calls;
+                        && number_of("input_tokens") <= 100 * requests as u64;
                     let has_remedy = reply.get("error").is_none_or(|error| {
                         error["hint"].as_str().is_some_and(|hint| hint.len() > 10)
                             || error["code"] == "invalid_argument"

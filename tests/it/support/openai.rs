@@ -49,6 +49,9 @@ impl OpenAi {
         answer: impl Fn(usize, &Value) -> Answer + Send + Sync + 'static,
     ) -> impl Fn(usize, &Request) -> Reply + Send + Sync + 'static {
         move |count, request| {
+            if request.path == "/models" {
+                return Reply::Whole(404, String::new(), "404 page not found".to_owned());
+            }
             if request.path.ends_with("/models") {
                 return Reply::Whole(200, String::new(), json!({"data": [{"id": "local:latest"}]}).to_string());
             }
@@ -69,6 +72,11 @@ impl OpenAi {
         home.set("TUDB_OPENAI_BASE_URL", format!("{}/v1/", self.0.url))
             .set("TUDB_OPENAI_MODEL", "local")
             .set("TUDB_OPENAI_API_KEY", "planted-openai-key")
+    }
+
+    /// The address without its version.
+    pub fn root(&self) -> &str {
+        &self.0.url
     }
 
     pub fn requests(&self) -> Vec<Request> {
