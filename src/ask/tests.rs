@@ -147,6 +147,38 @@ async fn a_tie_that_limit_hides_is_fed_back_once() {
 }
 
 #[tokio::test]
+async fn values_of_several_columns_are_sampled_with_counts() {
+    let turns = vec![
+        uses("sample_values", json!({"table": "Customers", "columns": "segment, CITY"})),
+        uses("sample_values", json!({"table": "customers", "column": "colour"})),
+        uses("sample_values", json!({"table": "clients", "columns": "x"})),
+        run("SELECT 1 AS one"),
+        answer("1."),
+    ];
+    let bench = bench(turns, &[]);
+    bench.ask("Which segments are there?").await;
+    let asked = bench.asked();
+    assert!(
+        asked[1].contains(r#"\"column\":\"customers.segment\",\"values_and_rows\":[[\"consumer\","#),
+        "{}",
+        asked[1]
+    );
+    assert!(asked[1].contains(r#"\"complete\":true"#), "{}", asked[1]);
+    assert!(asked[2].contains("the table has no column") && asked[3].contains("there is no table"), "{}", asked[3]);
+}
+
+#[test]
+fn an_unqualified_name_is_found_if_it_is_unique() {
+    let names = ["public.orders", "sales.\"Order\"", "archive.orders", "public.\"Items\""];
+    let of = |wanted: &str| turns::named(names.iter().map(|name| (name, *name)), wanted);
+    assert_eq!(of("public.orders"), [&names[0]]);
+    assert_eq!(of("order"), [&names[1]]);
+    assert_eq!(of("ORDERS"), [&names[0], &names[2]]);
+    assert_eq!(of("public.items"), [&names[3]]);
+    assert!(of("nothing").is_empty());
+}
+
+#[tokio::test]
 async fn sums_of_the_result_may_be_stated_and_other_numbers_lose_their_sentence() {
     let cities = "SELECT city, count(*) AS n FROM customers GROUP BY city ORDER BY city";
     let counted = bench(vec![run(cities), answer("x")], &[]).ask("?").await;

@@ -22,7 +22,8 @@ pub(super) enum Use {
     },
     SampleValues {
         table: String,
-        column: String,
+        /// Names, separated by commas.
+        columns: String,
     },
     Clarify {
         question: String,
@@ -93,8 +94,8 @@ pub(super) fn tools() -> Vec<ModelTool> {
         ),
         tool(
             "describe_table",
-            "Show one table: columns, types, keys, known values, comments.",
-            json!({"table": {"type": "string"}}),
+            "Show tables: columns, types, keys, known values, comments.",
+            json!({"table": {"type": "string", "description": "One name, or several separated by commas"}}),
             &["table"],
         ),
         tool(
@@ -105,9 +106,11 @@ pub(super) fn tools() -> Vec<ModelTool> {
         ),
         tool(
             "sample_values",
-            "Show some values that a column holds, to learn how they are spelt.",
-            json!({"table": {"type": "string"}, "column": {"type": "string"}}),
-            &["table", "column"],
+            "Show the most frequent values of columns with their numbers of rows, to learn how values are spelt. complete says \
+             whether these are all.",
+            json!({"table": {"type": "string"},
+                "columns": {"type": "string", "description": "One name, or several separated by commas"}}),
+            &["table", "columns"],
         ),
         tool(
             "clarify",
@@ -159,7 +162,8 @@ pub(super) fn read(name: &str, input: &serde_json::Value) -> Result<Use, String>
     #[derive(Deserialize)]
     struct Sample {
         table: String,
-        column: String,
+        #[serde(alias = "column")]
+        columns: String,
     }
     #[derive(Deserialize)]
     struct Clarify {
@@ -184,7 +188,7 @@ pub(super) fn read(name: &str, input: &serde_json::Value) -> Result<Use, String>
         "describe_table" => parse::<Table>(name, input).map(|Table { table }| Use::DescribeTable { table }),
         "search_schema" => parse::<Words>(name, input).map(|Words { words }| Use::SearchSchema { words }),
         "sample_values" => {
-            parse::<Sample>(name, input).map(|Sample { table, column }| Use::SampleValues { table, column })
+            parse::<Sample>(name, input).map(|Sample { table, columns }| Use::SampleValues { table, columns })
         }
         "clarify" => {
             let Clarify { question, choices } = parse(name, input)?;

@@ -7,6 +7,9 @@ mod stored_values;
 mod tool_uses;
 mod verdicts;
 
+#[cfg(test)]
+pub(super) use tool_uses::named;
+
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -49,8 +52,12 @@ const HAND_BACK_VALUES: usize = 8;
 const BUILTIN_TABLES: usize = 200;
 /// Maximum number of verified queries that are shown as examples.
 const EXAMPLES: usize = 3;
-/// Maximum number of values that `sample_values` returns.
+/// Maximum number of values of a column that `sample_values` returns.
 const SAMPLE: u64 = 20;
+/// Maximum number of columns that one call of `sample_values` reads.
+const SAMPLED_COLUMNS: usize = 5;
+/// Rows that `sample_values` reads of a larger table.
+const SAMPLED_ROWS: i64 = 100_000;
 /// Maximum number of rows of a result that is checked for having no values, or only zeros.
 const FEW_ROWS: u64 = 20;
 /// Maximum number of tool uses of one turn that are performed. Further tool uses get an error.

@@ -97,7 +97,10 @@ fn a_model_without_tool_calls_says_them_in_text() {
         }
         let last = server.requests().pop().unwrap().body;
         let system = last["messages"][0]["content"].as_str().unwrap();
-        assert!(system.contains("{\"tool\": name") && system.contains("sample_values: Show some values"), "{system}");
+        assert!(
+            system.contains("{\"tool\": name") && system.contains("sample_values: Show the most frequent values"),
+            "{system}"
+        );
         assert_eq!(last["messages"][3]["role"], "user");
         assert!(last["messages"][3]["content"].as_str().unwrap().contains("[[400]]"));
     }

@@ -1,6 +1,9 @@
 //! Runs the tool calls of the model and makes their results.
 
+use serde_json::json;
+
 use super::*;
+use crate::database::catalog::{Column, TableDescription};
 
 impl Question<'_> {
     pub(super) async fn perform(&self, used: Use, progress: &mut Progress) -> Step {
@@ -40,7 +43,7 @@ impl Question<'_> {
                     .collect();
                 Step::Result(Ok(prompt::fence(&lines.join("\n"))))
             }
-            Use::SampleValues { table, column } => Step::Result(self.sample_values(&table, &column).await),
+            Use::SampleValues { table, columns } => Step::Result(self.sample_values(&table, &columns).await),
             Use::Clarify { question, choices } => {
                 let readings = choices.iter().flat_map(|choice| [choice.label.as_str(), choice.reading.as_str()]);
                 if self.repeats_rules(std::iter::once(question.as_str()).chain(readings)) {
@@ -173,46 +176,86 @@ impl Question<'_> {
         prompt::fence(&counted(all.get(..shown).unwrap_or_default()))
     }
 
-    /// Returns some distinct values of a column. The query goes through the gateway like any other statement.
-    pub(super) async fn sample_values(&self, table: &str, column: &str) -> Result<String, String> {
+    /// Returns the most frequent values of columns, with their numbers of rows. Each column is one statement that goes
+    /// through the gateway like any other.
+    pub(super) async fn sample_values(&self, table: &str, columns: &str) -> Result<String, String> {
         if !self.gateway.config().model.send_values {
             return Err("sample_values: stored values are not sent to the model".into());
         }
         let unknown = |what: String, near: Vec<&str>| format!("{what}; nearest:\n{}", prompt::fence(&near.join(", ")));
-        let names = self.snapshot.tables.iter().map(|table| table.name.as_str());
-        let known = self
-            .snapshot
-            .tables
-            .iter()
-            .find(|known| known.name == table)
-            .ok_or_else(|| unknown(format!("there is no table {table:?}"), nearest(table, names, 3)))?;
-        let columns = known.columns.iter().map(|column| column.name.as_str());
-        let known_column = known
-            .columns
-            .iter()
-            .find(|known| known.name == column)
-            .ok_or_else(|| unknown(format!("the table has no column {column:?}"), nearest(column, columns, 3)))?;
-        let quoted = quoting::name(self.dialect, &known_column.name);
-        let table = quoting::table(self.dialect, &known.name);
+        let table = match named(self.snapshot.tables.iter().map(|table| (table, table.name.as_str())), table).as_slice()
+        {
+            [table] => *table,
+            [] => {
+                let names = self.snapshot.tables.iter().map(|table| table.name.as_str());
+                return Err(unknown(format!("there is no table {table:?}"), nearest(table, names, 3)));
+            }
+            several => {
+                let names = several.iter().map(|table| table.name.as_str()).collect();
+                return Err(unknown(format!("{table:?} is the name of several tables"), names));
+            }
+        };
+        let mut lines = Vec::new();
+        for wanted in columns.split(',').map(str::trim).filter(|name| !name.is_empty()).take(SAMPLED_COLUMNS) {
+            let Some(column) = named(table.columns.iter().map(|column| (column, column.name.as_str())), wanted).pop()
+            else {
+                let names = table.columns.iter().map(|column| column.name.as_str());
+                return Err(unknown(format!("the table has no column {wanted:?}"), nearest(wanted, names, 3)));
+            };
+            lines.push(self.sampled(table, column).await?);
+        }
+        Ok(prompt::fence(&lines.join("\n")))
+    }
+
+    /// One line about the values of a column: each with its number of rows, and whether these are all values.
+    async fn sampled(&self, table: &TableDescription, column: &Column) -> Result<String, String> {
+        let quoted = quoting::name(self.dialect, &column.name);
+        let from = quoting::table(self.dialect, &table.name);
+        // Of a large table only the first rows are read.
+        let is_large = table.rows.is_none_or(|rows| rows > SAMPLED_ROWS);
+        let rows = if is_large { format!("(SELECT {quoted} FROM {from} LIMIT {SAMPLED_ROWS}) AS part") } else { from };
         let request = RunSql {
-            sql: format!("SELECT DISTINCT {quoted} FROM {table} WHERE {quoted} IS NOT NULL LIMIT {SAMPLE}"),
-            max_rows: Some(SAMPLE),
-            format: None,
+            sql: format!(
+                "SELECT {quoted}, count(*) AS n FROM {rows} WHERE {quoted} IS NOT NULL GROUP BY {quoted} ORDER BY n DESC, \
+                 {quoted} LIMIT {}",
+                SAMPLE + 1
+            ),
+            max_rows: Some(SAMPLE + 1),
             user_id: self.request.user_id.clone(),
             source: Some(self.source.name.clone()),
+            ..RunSql::default()
         };
-        match self.gateway.run_sql(&self.caller, &request, 0).await {
-            Ok(read) => match &read.value {
-                Ran::Rows(rows) => {
-                    let (text, row_count) = (prompt::fence(&rows.rows_json()), rows.row_count);
-                    read.close(Some(row_count), text.len());
-                    Ok(text)
-                }
-                Ran::Plan(_) => Err("sample_values: no rows".into()),
-            },
-            Err(error) => Err(prompt::fence(&error.to_json())),
+        let read = match self.gateway.run_sql(&self.caller, &request, 0).await {
+            Ok(read) => read,
+            Err(error) => return Err(prompt::fence(&error.to_json())),
+        };
+        let Ran::Rows(rows) = &read.value else { return Err("sample_values: no rows".into()) };
+        let (json, row_count) = (rows.rows_json(), rows.row_count);
+        let mut values: Vec<Value> = serde_json::from_str(&json).unwrap_or_default();
+        read.close(Some(row_count), json.len());
+        let counted: u64 = values.iter().filter_map(|row| row.get(1)?.as_u64()).sum();
+        let is_complete = row_count <= SAMPLE && (!is_large || counted < SAMPLED_ROWS.unsigned_abs());
+        values.truncate(usize::try_from(SAMPLE).unwrap_or(usize::MAX));
+        let name = format!("{}.{}", table.name, column.name);
+        Ok(json!({"column": name, "values_and_rows": values, "complete": is_complete}).to_string())
+    }
+}
+
+/// The items that a name means: the one with this very name, otherwise those with this name in another case or without
+/// the schema.
+pub(in crate::ask) fn named<'a, T>(items: impl Iterator<Item = (&'a T, &'a str)>, wanted: &str) -> Vec<&'a T> {
+    let plain = |name: &str| name.replace('"', "").to_lowercase();
+    let (bare, mut close) = (plain(wanted.trim()), Vec::new());
+    for (item, name) in items {
+        if name == wanted {
+            return vec![item];
+        }
+        let name = plain(name);
+        if name == bare || name.rsplit_once('.').is_some_and(|(_, table)| table == bare) {
+            close.push(item);
         }
     }
+    close
 }
 
 /// A row as the model reads it: the zeros at the end of exact decimals cost tokens and say nothing.
