@@ -7,6 +7,7 @@
 //! reply, but it enforces the limits on a reply.
 
 mod describe;
+mod hints;
 mod options;
 mod reads;
 mod requests;
@@ -24,7 +25,6 @@ use tokio_util::sync::CancellationToken;
 use crate::allocation;
 use crate::audit::{AuditLog, EntryStart, Finished, OpenEntry, Outcomes};
 use crate::config::{Config, SourceConfig};
-use crate::database::advice;
 use crate::database::result_set::{Format, ResultSet};
 use crate::database::{
     Database, DatabaseError, DatabaseReport, Explanation, ListRequest, ReadOptions, Router, Session, TablePage,
@@ -214,8 +214,12 @@ impl Gateway {
         request: &RunSql,
         reserved_bytes: usize,
     ) -> Result<Read<Ran>, ToolError> {
-        let tool = if caller.question_id.is_some() { "ask_database" } else { "run_sql" };
-        self.run_sql_of(tool, caller, request, reserved_bytes).await
+        if caller.question_id.is_some() {
+            return self.run_sql_of("ask_database", caller, request, reserved_bytes).await;
+        }
+        let mut read = self.run_sql_of("run_sql", caller, request, reserved_bytes).await?;
+        self.warn_of_nothing(caller, &request.sql, &mut read).await;
+        Ok(read)
     }
 
     async fn run_sql_of(
@@ -417,12 +421,19 @@ impl Gateway {
                 let (source, dialect) = (prepared.source.name.clone(), prepared.dialect);
                 Ok(Read { source, dialect, value, tables, entry })
             }
-            (Err(error), Ok(prepared)) => {
-                let error = self.explained(caller, &prepared, error, &entry).await;
+            (Err(error), prepared) => {
+                let tables = prepared.as_ref().ok().and_then(|prepared| prepared.approved.as_ref());
+                let tables = tables.map(|approved| approved.names().relations.clone()).unwrap_or_default();
+                // The snapshot may need the call slot that the failed read holds.
+                drop(prepared);
+                let error = match self.source(source_name) {
+                    Ok(source) => self.explained(caller, source, (reading.sql(), &tables), error, &entry).await,
+                    Err(_) => error,
+                };
                 entry.close(Finished::of_error(&error));
                 Err(error)
             }
-            (_, Err(error)) => {
+            (Ok(_), Err(error)) => {
                 entry.close(Finished::of_error(&error));
                 Err(error)
             }
@@ -479,39 +490,6 @@ impl Gateway {
         };
         let database = self.router.database(&source.name).await?;
         Ok(Prepared { source, options, dialect, approved, _permit: permit, database })
-    }
-
-    /// Adds to an SQL error the names that the caller could have meant. If the source denies columns, a general hint
-    /// replaces the database's own hint first.
-    async fn explained(
-        &self,
-        caller: &Caller,
-        prepared: &Prepared<'_>,
-        error: ToolError,
-        entry: &OpenEntry,
-    ) -> ToolError {
-        if error.code != Code::SqlError {
-            return error;
-        }
-        let source = prepared.source;
-        let mut error = error;
-        if source.column_rules.denies() {
-            // The database's own hint may contain the name of a denied column.
-            error.hint = Some("Correct the statement; `describe_table` shows names and types.".into());
-        }
-        let tables = prepared.approved.as_ref().map(|approved| approved.names().relations.as_slice());
-        if !advice::is_about_names(&error) {
-            return error;
-        }
-        let snapshot = self.snapshot(caller, source, entry);
-        match tokio::time::timeout(Duration::from_millis(source.limits.advice_timeout_ms), snapshot).await {
-            Ok(Ok(snapshot)) => {
-                let server = self.database_report(source).await.and_then(|report| report.server);
-                let role = server.as_ref().map_or("", |server| server.role.as_str());
-                advice::with_names(error, (prepared.dialect, role), &snapshot, tables.unwrap_or_default())
-            }
-            Ok(Err(_)) | Err(_) => error,
-        }
     }
 }
 

@@ -1,17 +1,9 @@
 //! Checks of a result and of the model's text about the result. They run before the client gets the text. They find
-//! results without values, texts that are stored in another spelling, and copies of the model's rules. The functions are pure.
+//! results without values, and copies of the model's rules. The functions are pure.
 
 use serde_json::Value;
-use sqlparser::dialect::GenericDialect;
-use sqlparser::tokenizer::{Token, Tokenizer};
 
-use crate::database::catalog::{Column, Snapshot};
-use crate::error::nearest;
-
-/// Maximum number of literals of a statement that are compared with stored values.
-const MOST_LITERALS: usize = 8;
-/// Maximum number of stored values that are offered for one literal.
-const NEAREST: usize = 3;
+use crate::database::catalog::Snapshot;
 
 /// Whether a result holds no value: it has no row, or every cell is NULL.
 pub(super) fn is_suspicious(rows: &[Value]) -> bool {
@@ -72,68 +64,10 @@ pub(super) fn cuts_moments_into_days(sql: &str, snapshot: &Snapshot, tables: &[S
     has_moments && (has_date || SIGNS.iter().any(|sign| low.contains(sign)))
 }
 
-/// Returns the most similar stored values for each string literal that is not stored in its column. The column of a
-/// literal is the last column named before it, in every table that has a column of this name. Each line has the form
-/// `'literal' is not stored; table.column holds 'value'`.
-pub(super) fn near_values(sql: &str, snapshot: &Snapshot) -> Vec<String> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize().unwrap_or_default();
-    let is_name = |text: &str| {
-        let columns = snapshot.tables.iter().flat_map(|table| &table.columns);
-        columns.map(|column| column.name.as_str()).any(|name| name.eq_ignore_ascii_case(text))
-    };
-    // Each literal with the last column that is named before it.
-    let (mut literals, mut compared) = (Vec::new(), None);
-    for token in tokens {
-        match token {
-            Token::SingleQuotedString(text) => literals.push((text.trim_matches('%').to_owned(), compared.clone())),
-            // A quoted name that is no column: some statements have string literals in double quotes.
-            Token::Word(word) if word.quote_style == Some('"') && !is_name(&word.value) => {
-                literals.push((word.value, compared.clone()));
-            }
-            Token::Word(word) if is_name(&word.value) => compared = Some(word.value.to_lowercase()),
-            _ => {}
-        }
-    }
-    let mut told = Vec::new();
-    literals.retain(|(literal, _)| literal.chars().count() > 1);
-    for (literal, compared) in literals.into_iter().take(MOST_LITERALS) {
-        let columns: Vec<(&str, &Column)> = snapshot
-            .tables
-            .iter()
-            .flat_map(|table| table.columns.iter().map(move |column| (table.name.as_str(), column)))
-            .filter(|(_, column)| compared.as_deref() == Some(column.name.to_lowercase().as_str()))
-            .collect();
-        // Only a complete list of the stored values shows that a value is absent.
-        if columns.iter().any(|(_, column)| column.values.is_empty() || !column.has_all_values) {
-            continue;
-        }
-        let stored: Vec<(String, &str)> = columns
-            .iter()
-            .flat_map(|(table, column)| {
-                column.values.iter().map(move |value| (format!("{table}.{}", column.name), value.as_str()))
-            })
-            .collect();
-        if stored.iter().any(|(_, value)| *value == literal) {
-            continue;
-        }
-        let same = stored.iter().find(|(_, value)| value.to_lowercase() == literal.to_lowercase());
-        let near: Vec<&str> = match same {
-            Some((_, value)) => vec![*value],
-            None => nearest(&literal, stored.iter().map(|(_, value)| *value), NEAREST),
-        };
-        for value in near {
-            let column = stored.iter().find(|(_, other)| *other == value).map_or("", |(column, _)| column.as_str());
-            told.push(format!("'{literal}' is not stored; {column} holds '{value}'"));
-        }
-    }
-    told.truncate(2 * NEAREST);
-    told
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::catalog::{TableDescription, TableKind};
+    use crate::database::catalog::{Column, TableDescription, TableKind};
     use serde_json::json;
 
     #[test]
@@ -167,36 +101,10 @@ mod tests {
     }
 
     #[test]
-    fn a_result_of_nothing_is_suspicious_and_near_values_are_told() {
+    fn a_result_of_nothing_is_suspicious() {
         assert!(is_suspicious(&[]));
         assert!(is_suspicious(json!([[null, null]]).as_array().unwrap()));
         assert!(is_zero(json!([[null, 0]]).as_array().unwrap()) && !is_zero(json!([[0, 1]]).as_array().unwrap()));
         assert!(!is_suspicious(json!([[null, 0]]).as_array().unwrap()));
-        let city =
-            Column { values: vec!["Zürich".into(), "Bern".into()], ..Column::new("city".into(), "text".into()) };
-        let table =
-            TableDescription { columns: vec![city], ..TableDescription::new("customers".into(), TableKind::Table) };
-        let snapshot = Snapshot::of(vec![table]);
-        let near = |sql: &str| near_values(sql, &snapshot);
-        assert_eq!(
-            near("SELECT 1 FROM customers WHERE city = 'Zurich'"),
-            ["'Zurich' is not stored; customers.city holds 'Zürich'"]
-        );
-        assert_eq!(
-            near("SELECT 1 FROM customers WHERE city LIKE '%BERN%'"),
-            ["'BERN' is not stored; customers.city holds 'Bern'"]
-        );
-        assert_eq!(
-            near("SELECT \"city\" FROM customers WHERE city = \"bern\""),
-            ["'bern' is not stored; customers.city holds 'Bern'"]
-        );
-        assert_eq!(near("SELECT 1 FROM customers WHERE city = 'Bern'"), Vec::<String>::new());
-        // The list of values is incomplete for one column and empty for the other column.
-        let mut partial = snapshot.clone();
-        partial.tables[0].columns[0].has_all_values = false;
-        partial.tables[0].columns.push(Column::new("code".into(), "text".into()));
-        for sql in ["SELECT 1 FROM customers WHERE city = 'Zurich'", "SELECT 1 FROM customers WHERE code = 'Bernn'"] {
-            assert_eq!(near_values(sql, &partial), Vec::<String>::new(), "{sql}");
-        }
     }
 }

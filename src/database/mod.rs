@@ -19,6 +19,7 @@ mod router;
 pub mod sampling;
 #[cfg(test)]
 mod snapshot_tests;
+pub mod spelling;
 mod sqlite;
 pub(crate) mod target;
 pub mod value;

@@ -1,6 +1,7 @@
 //! What is asked of the model about its own answer. Nothing of it concerns the built-in answerer.
 
 use super::*;
+use crate::database::advice;
 
 impl Question<'_> {
     /// Whether the model's words repeat its rules. Always `false` for the built-in answerer.
@@ -21,7 +22,7 @@ impl Question<'_> {
             return None;
         }
         let may_tell = self.gateway.config().model.send_values;
-        let near = if may_tell { checks::near_values(sql, self.snapshot) } else { Vec::new() };
+        let near = if may_tell { advice::near_values(sql, self.snapshot) } else { Vec::new() };
         // Zero is a valid answer, unless a literal differs from a stored value in its spelling.
         (is_nothing || !near.is_empty()).then(|| prompt::suspicious(&near))
     }

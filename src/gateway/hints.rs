@@ -1,0 +1,76 @@
+//! What an error or an empty result needs from the schema: names that the caller could have meant, the spelling of this
+//! dialect, values that are stored in another spelling.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Caller, Gateway, Ran, Read};
+use crate::audit::OpenEntry;
+use crate::config::SourceConfig;
+use crate::database::catalog::Snapshot;
+use crate::database::{advice, spelling};
+use crate::error::{Code, ToolError};
+
+impl Gateway {
+    /// Adds to an error of a statement what the next one needs. `tables` are those that the statement names.
+    pub(super) async fn explained(
+        &self,
+        caller: &Caller,
+        source: &SourceConfig,
+        (sql, tables): (Option<&str>, &[String]),
+        error: ToolError,
+        entry: &OpenEntry,
+    ) -> ToolError {
+        let (Some(sql), Ok(dialect)) = (sql, self.dialect(source)) else { return error };
+        if !spelling::may_help(&error) {
+            return error;
+        }
+        let mut error = error;
+        if error.code == Code::SqlError && source.column_rules.denies() {
+            // The database's own hint may contain the name of a denied column.
+            error.hint = Some("Correct the statement; `describe_table` shows names and types.".into());
+        }
+        let is_about_names = advice::is_about_names(&error);
+        if !is_about_names && let Some(remedy) = spelling::remedy(dialect, &error, sql, None) {
+            return error.hint(remedy);
+        }
+        if error.code == Code::FunctionRefused {
+            return error;
+        }
+        let Some(snapshot) = self.snapshot_for_advice(caller, source, entry).await else { return error };
+        if let Some(remedy) = spelling::remedy(dialect, &error, sql, Some(&snapshot)) {
+            return error.hint(remedy);
+        }
+        if !is_about_names {
+            return error;
+        }
+        let server = self.database_report(source).await.and_then(|report| report.server);
+        let role = server.as_ref().map_or("", |server| server.role.as_str());
+        advice::with_names(error, (dialect, role), &snapshot, tables)
+    }
+
+    /// Warns of a result without rows whose statement compares with a text that is stored in another spelling.
+    pub(super) async fn warn_of_nothing(&self, caller: &Caller, sql: &str, read: &mut Read<Ran>) {
+        let Ran::Rows(rows) = &mut read.value else { return };
+        let Ok(source) = self.source(Some(&read.source)) else { return };
+        if rows.row_count > 0 || !sql.contains('\'') {
+            return;
+        }
+        let Some(snapshot) = self.snapshot_for_advice(caller, source, &read.entry).await else { return };
+        let near = advice::near_values(sql, &snapshot);
+        if !near.is_empty() {
+            rows.warnings.push(format!("nothing matched: {}", near.join("; ")));
+        }
+    }
+
+    /// The snapshot, if it comes within the time for advice.
+    async fn snapshot_for_advice(
+        &self,
+        caller: &Caller,
+        source: &SourceConfig,
+        entry: &OpenEntry,
+    ) -> Option<Arc<Snapshot>> {
+        let patience = Duration::from_millis(source.limits.advice_timeout_ms);
+        tokio::time::timeout(patience, self.snapshot(caller, source, entry)).await.ok()?.ok()
+    }
+}
