@@ -15,7 +15,8 @@ use super::{ApprovedSql, Names};
 use crate::dialect::Dialect;
 
 /// Clauses that give several values one type.
-const UNIFYING: [&str; 8] = ["case", "coalesce", "except", "greatest", "intersect", "least", "union", "values"];
+const UNIFYING: [&str; 9] =
+    ["case", "coalesce", "except", "greatest", "intersect", "least", "union", "values", "within"];
 
 /// See the module. If the text cannot be split with certainty, the statement counts as having every form of literal and
 /// every such clause. `rows` and `columns` come from the guard's names in any case.
@@ -29,31 +30,45 @@ pub(crate) struct Forms {
     pub(crate) unifies: bool,
     /// How often the keyword ARRAY occurs. It makes arrays, and gives its elements one type.
     pub(crate) arrays: usize,
+    /// The statement writes an array type: `text[]` or `_text`.
+    pub(crate) writes_arrays: bool,
     /// The whole row of a table is a value.
     pub(crate) rows: bool,
     /// Columns that the statement uses by their names, sorted. `None` if it may use every column.
     pub(crate) columns: Option<Vec<String>>,
-    /// Names before a parenthesis, without their schemas, in lower case unless quoted. `None` if not known.
+    /// Names before a parenthesis and after a dot, without their schemas, in lower case unless quoted. `passing` stands for
+    /// the clause PASSING of the SQL/JSON functions. `None` if not known.
     pub(crate) called: Option<Vec<String>>,
     /// Those of them with several arguments.
     pub(crate) called_with_several: Vec<String>,
+    /// Names after a table or an alias. Where the table has no such column, the server calls a function of that name with
+    /// the whole row.
+    pub(crate) dotted: Vec<Dotted>,
 }
+
+/// A name after a dot: schema and name of the table before it, as far as the statement writes them, and the name itself.
+/// The table is `None` for a sub-query, a CTE or a function in FROM.
+pub(crate) type Dotted = (Option<String>, Option<String>, String);
 
 impl Forms {
     pub(crate) fn of(approved: &ApprovedSql) -> Self {
         let text = approved.text();
         let rows = has_rows(approved.names());
-        let columns = if rows { None } else { approved.names().uses.as_ref().and_then(columns) };
+        let uses = approved.names().uses.as_ref();
+        let columns = if rows { None } else { uses.and_then(columns) };
+        let dotted = uses.map(dotted).unwrap_or_default();
         let Some(lexemes) = lexemes(text, Dialect::Postgresql) else {
             return Forms {
                 literals: true,
                 structured: true,
                 unifies: true,
                 arrays: usize::MAX,
+                writes_arrays: true,
                 rows,
                 columns,
                 called: None,
                 called_with_several: Vec::new(),
+                dotted,
             };
         };
         let count = |known: &[&str]| {
@@ -63,15 +78,26 @@ impl Forms {
         };
         let strings: Vec<&Lexeme> =
             lexemes.iter().filter(|lexeme| matches!(lexeme.kind, Kind::String | Kind::Unreadable)).collect();
+        // `value.name` can call a function, and PASSING writes its values as JSON.
+        let fields = approved.names().fields.iter().cloned().chain(dotted.iter().map(|(_, _, name)| name.clone()));
+        let passing = (count(&["passing"]) > 0).then(|| "passing".to_owned());
+        let called_all = called(text, &lexemes, false).map(|mut all| {
+            all.extend(fields.chain(passing));
+            all.sort();
+            all.dedup();
+            all
+        });
         Forms {
             literals: !strings.is_empty() || count(&["null"]) > 0,
             structured: strings.iter().any(|lexeme| is_structured(text.get(lexeme.range.clone()).unwrap_or("{"))),
             unifies: count(&UNIFYING) > 0,
             arrays: count(&["array"]),
+            writes_arrays: writes_arrays(approved.names(), &lexemes),
             rows,
             columns,
-            called: called(text, &lexemes, false),
+            called: called_all,
             called_with_several: called(text, &lexemes, true).unwrap_or_default(),
+            dotted,
         }
     }
 }
@@ -136,6 +162,32 @@ fn has_rows(names: &Names) -> bool {
     let named = uses.uses.iter().chain(uses.plain.iter().map(|item| &item.name));
     let mut columns = named.map(|name| &name.column).chain(&uses.unread);
     columns.any(|name| is_table(name)) || uses.expands || uses.wildcards.iter().any(|wildcard| wildcard.from.is_none())
+}
+
+/// See [`Forms::writes_arrays`].
+fn writes_arrays(names: &Names, lexemes: &[Lexeme]) -> bool {
+    let marks: Vec<&Kind> = lexemes.iter().map(|lexeme| &lexeme.kind).filter(|kind| **kind != Kind::Comment).collect();
+    let written = names.types.iter().chain(names.qualified_types.iter().map(|(_, name)| name));
+    marks.windows(2).any(|pair| matches!(pair, [Kind::Mark(b'['), Kind::Mark(b']') | Kind::Number]))
+        || written.into_iter().any(|name| name.starts_with('_'))
+}
+
+/// See [`Forms::dotted`].
+fn dotted(uses: &ColumnUses) -> Vec<Dotted> {
+    let named = uses.uses.iter().chain(uses.plain.iter().map(|item| &item.name));
+    let mut found = Vec::new();
+    for name in named {
+        let Some(of) = &name.table else { continue };
+        let tables = uses.tables.iter().filter(|table| table.known_as == *of);
+        let before = found.len();
+        found.extend(tables.map(|table| (table.schema.clone(), Some(table.table.clone()), name.column.clone())));
+        if found.len() == before || uses.derived.contains(of) {
+            found.push((None, None, name.column.clone()));
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
 }
 
 /// The names of all columns that are used. `None` if there is a wildcard, or a table's columns have other names.
@@ -219,6 +271,16 @@ mod tests {
             forms("SELECT lag(a), pg_catalog.Lead(b), \"mode\" /* - */ (c) FROM t WHERE a IN (1)").called,
             Some(["in", "lag", "lead", "mode"].map(str::to_owned).to_vec())
         );
+        assert_eq!(
+            forms("SELECT x.a, s.b, u.c FROM app.t x JOIN u ON true, (SELECT 1 AS b) s").dotted,
+            [
+                (None, None, "b".to_owned()),
+                (None, Some("u".to_owned()), "c".to_owned()),
+                (Some("app".to_owned()), Some("t".to_owned()), "a".to_owned()),
+            ]
+        );
+        let called = forms("SELECT (e).to_json, t.array_agg FROM t").called.unwrap();
+        assert!(called.contains(&"to_json".to_owned()) && called.contains(&"array_agg".to_owned()), "{called:?}");
         assert!(
             forms("SELECT a FROM t JOIN u USING (tags)").columns.is_none_or(|all| all.contains(&"tags".to_owned()))
         );

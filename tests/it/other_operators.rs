@@ -112,6 +112,45 @@ fn operators_over_a_users_own_types_change_no_answer() {
     }
 }
 
+/// Operators whose names no built-in has, so that the server turns literals into values of the other user's types.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn operators_between_literals_do_not_run() {
+    const STATEMENTS: [&str; 9] = [
+        "SELECT 'a' === 'b'",
+        "SELECT NULL === 'b'",
+        "SELECT 'a' === ANY ('{a}')",
+        "SELECT !=! 'a'",
+        "SELECT !=! NULL",
+        "SELECT id FROM customers WHERE 'a' === 'b' ORDER BY 'a' === 'a'",
+        "SELECT count(*) FILTER (WHERE 'a' === 'b') FROM customers",
+        "SELECT '[1,2)' === '[1,2)', '{a}' === '{b}', '(a)' === '(b)'",
+        "EXPLAIN SELECT 'a' === 'b'",
+    ];
+    for postgres in servers() {
+        for own in TYPES.iter().chain(&["CREATE TYPE part AS ENUM ('a', 'b'); CREATE DOMAIN own AS part[]"]) {
+            let own = own.replace("'ann@x.org'", "'a', 'b'");
+            for of in ["own", "own[]"] {
+                let harm = "RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE EXCEPTION ''HARM DONE''; END'";
+                let objects = format!(
+                    "{own}; CREATE FUNCTION f_two({of}, {of}) {harm}; CREATE FUNCTION f_one({of}) {harm};
+                     CREATE OPERATOR public.=== (LEFTARG = {of}, RIGHTARG = {of}, FUNCTION = f_two);
+                     CREATE OPERATOR public.!=! (RIGHTARG = {of}, FUNCTION = f_one);"
+                );
+                let database = database(postgres, &objects);
+                let (_home, mut server) = serve(postgres, &database, "");
+                for sql in STATEMENTS {
+                    let reply = server.call("run_sql", json!({"sql": sql}));
+                    assert!(reply["error"]["code"].is_string(), "{own}: {sql}: {reply}");
+                    assert!(!reply.to_string().contains("HARM DONE"), "{own}: {sql}: {reply}");
+                }
+                let reply = server.call("run_sql", json!({"sql": "SELECT id FROM customers WHERE name = 'Ann'"}));
+                assert_eq!(reply["rows"], json!([[1]]), "{own}: {reply}");
+            }
+        }
+    }
+}
+
 /// An operator whose function reads a denied column.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]

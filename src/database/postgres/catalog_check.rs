@@ -20,7 +20,7 @@ use super::lossy::{self, Lossy};
 use super::sql_error;
 use crate::database::DatabaseError;
 use crate::guard::Names;
-use crate::guard::forms::Forms;
+use crate::guard::forms::{Dotted, Forms};
 
 /// The SQL of the look-up. Comments in the file document its parameters and columns.
 const REACHED: &str = include_str!("catalog_check.sql");
@@ -238,6 +238,10 @@ pub(super) async fn vouch(
         .bind(&forms.columns)
         .bind(&forms.called)
         .bind(&forms.called_with_several)
+        .bind(forms.literals)
+        .bind(dotted(forms, |(schema, _, _)| schema.clone()))
+        .bind(dotted(forms, |(_, table, _)| table.clone()))
+        .bind(dotted(forms, |(_, _, name)| name.clone()))
         .persistent(keep_plan);
     let mut rows = rows.fetch(connection);
     let mut findings = Vec::new();
@@ -387,21 +391,27 @@ pub(super) async fn vouch(
     Err(refusal)
 }
 
+/// One part of the names after a dot.
+fn dotted<T>(forms: &Forms, part: impl Fn(&Dotted) -> T) -> Vec<T> {
+    forms.dotted.iter().map(part).collect()
+}
+
 /// True unless the finding is the type of a column, and the statement cannot make values of that type. `functions` is the
 /// identity of the finding [`Reach::Forms`].
 fn can_form(what: Reach, forms: &Forms, functions: &str, operators: &[String]) -> bool {
     let has = |flag: &str| forms.called.is_none() || functions.split(',').any(|known| known == flag);
     let has_several = has("several");
-    let fills_rows = has("fills") || operators.iter().any(|name| name == "#=");
+    let rows = forms.rows || has("rows");
     // Two arrays of different types become one type.
-    let unifies_arrays = forms.unifies && (forms.arrays > 0 || has("others"));
+    let unifies_arrays = forms.unifies && (forms.arrays > 0 || forms.writes_arrays || has("others"));
+    let fills_rows = has("fills") || operators.iter().any(|name| name == "#=");
     match what {
         Reach::DomainOfColumn => {
             let arrays = forms.arrays.saturating_add(usize::from(has("array")));
             arrays > 0 && (forms.structured || forms.unifies || has_several)
                 || arrays > 1
                 || forms.literals && has_several
-                || forms.rows && forms.structured
+                || rows && forms.structured
                 || fills_rows
         }
         Reach::DomainInside => {

@@ -5,8 +5,9 @@
 -- dot; $4 operators; $5 and $6 schemas (or NULL) and names of relations; $7 types; $8 operators that keywords stand
 -- for; $12 and $13 schemas and names of types that are
 -- written with a schema; $10 whether foreign tables are refused; $11 the schemas of the caller's path, in order; $14
--- columns that the statement uses, NULL for all; $15 names of all functions that it calls, with and without a schema; $16
--- those with several arguments.
+-- columns that the statement uses, NULL for all; $15 names of all functions that it calls, with and without a schema, also
+-- after a dot; $16 those with several arguments; $17 whether it has literals; $18, $19 and $20 schemas (or NULL), tables (or
+-- NULL for a sub-query) and names after a dot.
 --
 -- A pair of $5 and $6 with a schema may also be a type. Words in capitals that are no SQL stand for arrays that the
 -- program puts in.
@@ -29,6 +30,17 @@ WITH RECURSIVE
   -- Named relations. A name without a schema means the first relation of that name in the path.
   first_of_path AS (SELECT u.n AS name, (SELECT c.oid FROM path p JOIN pg_class c ON c.relnamespace = p.oid
       AND c.relname = u.n ORDER BY p.place LIMIT 1) AS oid FROM unnest($5::text[], $6::text[]) u(s, n) WHERE u.s IS NULL),
+  -- Whether a name after a table may call a built-in function that returns the whole row, or JSON of it: the server calls it
+  -- where the table has no such column. The columns of sub-queries are not known.
+  row_calls AS (SELECT EXISTS (SELECT 1 FROM unnest($18::text[], $19::text[], $20::text[]) u(s, t, n)
+    JOIN pg_proc p ON p.proname = u.n AND p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind <> 'w'
+      AND p.pronargs > 0 AND p.pronargs - p.pronargdefaults <= 1
+    JOIN pg_type a ON a.oid = p.proargtypes[0] AND a.typtype = 'p'
+    JOIN pg_type r ON r.oid = p.prorettype AND (r.typtype = 'p' OR r.typname IN ('json', 'jsonb'))
+    WHERE u.t IS NULL OR NOT EXISTS (SELECT 1 FROM pg_class c JOIN pg_attribute k ON k.attrelid = c.oid AND k.attname = u.n
+        AND NOT k.attisdropped WHERE c.relname = u.t AND CASE WHEN u.s IS NULL
+          THEN c.oid IN (SELECT f.oid FROM first_of_path f WHERE f.name = u.t)
+          ELSE c.relnamespace IN (SELECT n.oid FROM pg_namespace n WHERE n.nspname = u.s) END)) AS is_any),
   named AS (
     SELECT c.oid FROM unnest($5::text[], $6::text[]) u(s, n)
       JOIN pg_namespace p ON p.nspname = u.s OR u.s = 'pg_temp' AND p.oid = pg_my_temp_schema()
@@ -108,7 +120,8 @@ WITH RECURSIVE
               AND (m[1] <> 'coltypes' OR w.ev_action::text ~ '{TABLEFUNC '))) u(oid)) t
         WHERE r.class = 'c' AND c.oid = r.oid AND c.relkind = 'v'
           AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      UNION ALL SELECT CASE WHEN r.oid = ANY (ARRAY(SELECT oid FROM named)) AND ($14::text[] IS NULL OR a.attname = ANY ($14))
+      UNION ALL SELECT CASE WHEN r.oid = ANY (ARRAY(SELECT oid FROM named))
+          AND ($14::text[] IS NULL OR a.attname = ANY ($14) OR (SELECT is_any FROM row_calls))
           THEN 'l' ELSE 'v' END, a.atttypid
         FROM pg_attribute a WHERE r.class = 'c' AND a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
       UNION ALL SELECT 'v', c.reltype FROM pg_class c WHERE r.class = 'c' AND c.oid = r.oid AND c.reltype >= 16384
@@ -158,7 +171,7 @@ WITH RECURSIVE
         FROM unnest((SELECT oids FROM reached)) r(oid)))),
   -- Whether the statement calls a function that writes JSON, and whether a view or another tree does.
   writes AS (SELECT EXISTS (SELECT 1 FROM pg_proc p WHERE p.oid = ANY ((SELECT oids FROM writers)::oid[]) AND p.proname = ANY ($15))
-      OR $15::text[] IS NULL OR $15::text[] && '{json_object,json_array,json_objectagg,json_arrayagg,json_scalar}' AS is_called,
+      OR $15::text[] IS NULL OR $15::text[] && '{json_object,json_array,json_objectagg,json_arrayagg,json_scalar,passing}' AS is_called,
     EXISTS (SELECT 1 FROM trees WHERE tree LIKE '%{JSONCONSTRUCTOREXPR%' OR EXISTS (
       SELECT 1 FROM regexp_matches(tree, ':(?:funcid|aggfnoid|winfnoid) (\d+)', 'g') f
         WHERE f[1]::oid = ANY ((SELECT oids FROM writers)::oid[]))) AS is_inside),
@@ -188,9 +201,10 @@ WITH RECURSIVE
         AND (k.castsource < 16384 OR k.castsource = ANY ((SELECT oids FROM met)::oid[]))))),
   operators AS (
     -- An operator of another user that has the name of another operator is a lookalike: it can change the meaning of
-    -- statements. A literal can become a value of any type. So an operator counts if one of its operand types occurs
-    -- in the statement. An operator of a superuser or of the owner of the database counts only if both operand types
-    -- occur. Operators that came with an extension are no lookalikes.
+    -- statements. Operators that came with an extension are no lookalikes. A literal can become a value of any type, such as
+    -- an enum. So in a statement with literals each operator of another user counts; in one without, those of which an
+    -- operand type occurs. An operator of a superuser or of the owner of the database counts if both operand types occur, or
+    -- if there are literals and no built-in operator has its name.
     SELECT o.oid, o.oprcom, o.oprnegate, o.oprnamespace, CASE WHEN NOT o.is_extensions
         AND o.oprnamespace <> 'pg_catalog'::regnamespace AND (NOT o.is_trusted OR o.oprleft < 16384 AND o.oprright < 16384)
         AND EXISTS (SELECT 1 FROM pg_operator b
@@ -198,7 +212,9 @@ WITH RECURSIVE
       THEN 'lookalike' ELSE 'operator' END AS what FROM named_operators o
       WHERE CASE WHEN o.is_trusted THEN (o.oprleft = 0 OR o.oprleft IN (SELECT oid FROM operands))
           AND (o.oprright = 0 OR o.oprright IN (SELECT oid FROM operands))
-        ELSE o.oprleft IN (SELECT oid FROM operands UNION ALL SELECT oid FROM open_types)
+          OR $17 AND NOT EXISTS (SELECT 1 FROM pg_operator b WHERE b.oprnamespace = 'pg_catalog'::regnamespace
+            AND b.oprname = o.oprname AND b.oprkind = o.oprkind)
+        ELSE $17 OR o.oprleft IN (SELECT oid FROM operands UNION ALL SELECT oid FROM open_types)
           OR o.oprright IN (SELECT oid FROM operands UNION ALL SELECT oid FROM open_types) END
         -- Among operators with the same operand types the first of the path is chosen, which is the built-in.
         AND NOT EXISTS (SELECT 1 FROM pg_operator b WHERE b.oprnamespace = 'pg_catalog'::regnamespace
@@ -340,10 +356,12 @@ SELECT x.what, n.nspname::text, t.typname::text, n.nspname::text, t.typname::tex
 UNION ALL
 -- What the called functions can make of their arguments. `several`: several polymorphic arguments get one type.
 -- `array`: the result is an array or a range of an argument's type. `fills`: a row is filled from other values.
--- `others`: a function returns an array, or the columns have arrays of different types.
+-- `others`: a function returns an array, or the columns have arrays of different types. `rows`: a name after a dot may be a
+-- function of a whole row.
 (SELECT 'forms', '', '', '', '', concat_ws(',', CASE WHEN bool_or(f.several) THEN 'several' END,
     CASE WHEN bool_or(f.array_of) THEN 'array' END, CASE WHEN bool_or(f.fills) THEN 'fills' END,
-    CASE WHEN bool_or(f.others) THEN 'others' END), NULL, '', '', false, NULL, false, false
+    CASE WHEN bool_or(f.others) THEN 'others' END, CASE WHEN (SELECT is_any FROM row_calls) THEN 'rows' END),
+    NULL, '', '', false, NULL, false, false
   FROM (SELECT count(*) FILTER (WHERE t.typtype = 'p') > 1 AND bool_or(p.proname = ANY ($16)) AS several,
         p.prorettype IN ('anyarray'::regtype, 'anycompatiblearray'::regtype, 'anyrange'::regtype) AS array_of,
         p.oid = ANY ((SELECT oids FROM fillers)::oid[]) AS fills,
@@ -354,7 +372,7 @@ UNION ALL
       WHERE t.typname <> 'any' GROUP BY p.oid
     UNION ALL SELECT false, false, false, count(DISTINCT a.atttypid) > 1 FROM named n, pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
       WHERE a.attrelid = n.oid AND a.attnum > 0 AND t.typcategory = 'A' AND ($14::text[] IS NULL OR a.attname = ANY ($14))) f
-  HAVING count(*) > 0)
+  HAVING count(*) > 0 OR (SELECT is_any FROM row_calls))
 UNION ALL
 SELECT 'crowded', n.nspname::text, '', n.nspname::text, '', 'schema ' || quote_ident(n.nspname), NULL, 'v', '', true,
     n.nspname::text, false, true
