@@ -1,5 +1,7 @@
 //! Summarises a query plan in sentences for `explain_query`. Pure.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,6 +19,24 @@ pub struct Explanation {
     pub actual_ms: Option<f64>,
     pub candidate_indexes: Vec<String>,
     pub plan: Value,
+    /// What `candidate_indexes` is made from.
+    #[serde(skip)]
+    pub(super) candidates: Vec<Candidate>,
+}
+
+/// An index that may help: the relation and its columns, as a statement writes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub relation: String,
+    pub columns: Vec<String>,
+}
+
+/// What the catalog says of the relation of a candidate.
+pub(super) struct Indexed {
+    /// The partitioned table at the top, or the relation itself.
+    pub root: String,
+    /// The columns of each index without a condition, in order.
+    pub indexes: Vec<Vec<String>>,
 }
 
 /// Smallest share of the total cost or time at which a node gets a sentence.
@@ -44,7 +64,8 @@ impl Explanation {
         reader.read(&plan);
         reader.said.sort_by(|a, b| b.0.total_cmp(&a.0));
         explanation.summary = reader.said.into_iter().map(|(_, sentence)| sentence).collect();
-        explanation.candidate_indexes = reader.candidates;
+        explanation.candidates = reader.candidates;
+        explanation.name_candidates();
         explanation.plan = plan;
         explanation
     }
@@ -57,6 +78,29 @@ impl Explanation {
             strip(plan, is_named);
         }
         Self::from_postgres(explained)
+    }
+
+    fn name_candidates(&mut self) {
+        let mut named = Vec::new();
+        for Candidate { relation, columns } in &self.candidates {
+            let statement = format!("CREATE INDEX ON {relation} ({})", columns.join(", "));
+            if !named.contains(&statement) {
+                named.push(statement);
+            }
+        }
+        self.candidate_indexes = named;
+    }
+
+    /// Leaves out candidates that exist, and names the partitioned table in place of its partitions. `indexed` has an entry
+    /// for each relation that the catalog knows.
+    pub(super) fn keep_missing(&mut self, indexed: &HashMap<String, Indexed>) {
+        self.candidates.retain_mut(|candidate| {
+            let Some(known) = indexed.get(&candidate.relation) else { return true };
+            candidate.relation.clone_from(&known.root);
+            // The server did not use an index that begins with these columns, so another one like it does not help.
+            !known.indexes.iter().any(|columns| columns.starts_with(&candidate.columns))
+        });
+        self.name_candidates();
     }
 
     /// Reads the rows of SQLite's `EXPLAIN QUERY PLAN`: id, parent, detail.
@@ -131,7 +175,7 @@ fn weight(node: &Value) -> f64 {
 struct PlanReader {
     whole: f64,
     said: Vec<(f64, String)>,
-    candidates: Vec<String>,
+    candidates: Vec<Candidate>,
 }
 
 impl PlanReader {
@@ -151,7 +195,7 @@ impl PlanReader {
         let columns =
             text(node, "Filter").map(|filter| filtered_columns(filter, text(node, "Alias"))).unwrap_or_default();
         let (Some(relation), false) = (relation(node), columns.is_empty()) else { return };
-        let candidate = format!("CREATE INDEX ON {relation} ({})", columns.join(", "));
+        let candidate = Candidate { relation, columns };
         if !self.candidates.contains(&candidate) {
             self.candidates.push(candidate);
         }

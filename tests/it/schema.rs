@@ -508,6 +508,34 @@ fn today_is_the_date_in_the_time_zone_of_the_source() {
     }
 }
 
+/// An index is suggested on the partitioned table, and only if there is none like it.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_candidate_index_is_missing_and_on_the_whole_table() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("candidates");
+        postgres.script(
+            &database,
+            "CREATE TABLE events (day date, kind int, n int) PARTITION BY RANGE (day);
+             CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+             INSERT INTO events SELECT '2026-01-05', i % 50, i FROM generate_series(1, 20000) i;
+             CREATE TABLE logs (kind int, n int); INSERT INTO logs SELECT i % 2, i FROM generate_series(1, 20000) i;
+             CREATE INDEX ON logs (kind, n); ANALYZE;",
+        );
+        let mut server = Home::new("candidates").set("TUDB_DATABASE_URL", &url).serve();
+        let mut candidates =
+            |sql: &str| server.call("explain_query", json!({"sql": sql})).get("candidate_indexes").cloned();
+        assert_eq!(
+            candidates("SELECT * FROM events WHERE kind = 7"),
+            Some(json!(["CREATE INDEX ON public.events (kind)"])),
+            "{}",
+            postgres.version
+        );
+        // Half of the rows match, so the server reads the table although it has the index.
+        assert_eq!(candidates("SELECT count(*), sum(n + 1) FROM logs WHERE kind = 1 AND n > 0"), None);
+    }
+}
+
 /// Several tables in one call, and samples of their rows, on PostgreSQL.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]

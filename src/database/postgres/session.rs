@@ -207,9 +207,9 @@ impl PostgresSession<'_> {
             let explained = if sql.has_parameters() {
                 // A prepared statement would want values. This text is one statement, because the guard refuses
                 // semicolons.
-                sqlx::raw_sql(approved(sent)).fetch_one(connection).await
+                sqlx::raw_sql(approved(sent)).fetch_one(&mut *connection).await
             } else {
-                connection.fetch_one(sqlx::query(approved(sent)).persistent(false)).await
+                (&mut *connection).fetch_one(sqlx::query(approved(sent)).persistent(false)).await
             };
             let place = opening.chars().count();
             let row = explained
@@ -223,7 +223,12 @@ impl PostgresSession<'_> {
             // The server writes valid JSON, but the plan of many joins is nested deeper than is read here.
             let plan = serde_json::from_str(plan).map_err(|_| DatabaseError::HeaderTooLong { bytes: plan.len() })?;
             let explanation = if engine.settings.column_rules.is_empty() {
-                Explanation::from_postgres(plan)
+                let mut explanation = Explanation::from_postgres(plan);
+                if !explanation.candidates.is_empty() {
+                    let relations = explanation.candidates.iter().map(|candidate| candidate.relation.clone()).collect();
+                    explanation.keep_missing(&catalog::indexed(connection, relations).await?);
+                }
+                explanation
             } else {
                 Explanation::from_ruled_postgres(plan, |name| sql.names().reads.iter().any(|(_, table)| table == name))
             };
