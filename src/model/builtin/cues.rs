@@ -273,6 +273,10 @@ pub(super) fn countries(adjective: &str) -> impl Iterator<Item = &'static str> +
 
 /// The nouns of WordNet. A set has one meaning.
 struct WordNet {
+    /// The nouns of each set: the stems of their words, joined by blanks.
+    nouns: Vec<Vec<String>>,
+    /// The more special sets of each set.
+    special: HashMap<usize, Vec<usize>>,
     /// The more general set of each set.
     general: Vec<Option<usize>>,
     /// Stems of a noun's words; the sets of the noun, each with the rank of this sense of the noun.
@@ -281,10 +285,11 @@ struct WordNet {
 
 static WORDNET: LazyLock<WordNet> = LazyLock::new(|| {
     let stems = Stems::new();
-    let mut net = WordNet { general: Vec::new(), senses: HashMap::new() };
+    let mut net = WordNet { nouns: Vec::new(), special: HashMap::new(), general: Vec::new(), senses: HashMap::new() };
     for line in include_str!("wordnet.txt").lines().filter(|line| !line.starts_with('#')) {
         let (nouns, general) =
             line.split_once(' ').map_or((line, None), |(nouns, general)| (nouns, general.parse().ok()));
+        let mut stems_of_set = Vec::new();
         for noun in nouns.split(',') {
             let (noun, rank) = noun.split_once(':').map_or((noun, 1), |(noun, rank)| (noun, rank.parse().unwrap_or(9)));
             let stem = noun.split('_').map(|word| stems.of(word)).collect::<Vec<_>>().join(" ");
@@ -293,9 +298,14 @@ static WORDNET: LazyLock<WordNet> = LazyLock::new(|| {
             if is_far && !noun.contains('_') {
                 continue;
             }
-            net.senses.entry(stem).or_default().push((net.general.len(), rank));
+            net.senses.entry(stem.clone()).or_default().push((net.general.len(), rank));
+            stems_of_set.push(stem);
+        }
+        if let Some(above) = general {
+            net.special.entry(above).or_default().push(net.general.len());
         }
         net.general.push(general);
+        net.nouns.push(stems_of_set);
     }
     net
 });
@@ -312,6 +322,27 @@ pub(super) type Senses = &'static [(usize, usize)];
 /// Returns the senses of a noun, whose words are stems, joined by blanks.
 pub(super) fn senses(noun: &str) -> Option<Senses> {
     WORDNET.senses.get(noun).map(Vec::as_slice)
+}
+
+/// Rank of the rarest sense in which a noun has related nouns.
+const RELATED_RANK: usize = 2;
+
+/// See [`super::related_nouns`].
+pub(super) fn related(stem: &str) -> Vec<(&'static str, f32)> {
+    let mut found = Vec::new();
+    let usual = senses(stem).unwrap_or_default().iter().filter(|(_, rank)| *rank <= RELATED_RANK);
+    for (set, rank) in usual {
+        let mut add = |set: usize, closeness: f32| {
+            let nouns = WORDNET.nouns.get(set).into_iter().flatten();
+            found.extend(nouns.filter(|noun| *noun != stem).map(|noun| (noun.as_str(), closeness / *rank as f32)));
+        };
+        add(*set, 1.0);
+        if let Some(above) = WORDNET.general.get(*set).copied().flatten() {
+            add(above, 0.5);
+        }
+        WORDNET.special.get(set).into_iter().flatten().for_each(|below| add(*below, 0.3));
+    }
+    found
 }
 
 /// How close two nouns are: 0 for the same meaning, up to [`STEPS`] for one that is more general than the other. `None` if

@@ -85,6 +85,12 @@ const LONGEST_TOKENS: usize = 80;
 /// Maximum bytes of a question.
 const LONGEST_BYTES: usize = 4_096;
 
+/// Returns nouns of like meaning, as stems joined by blanks, each with its closeness: 1 for the same meaning, less for a rarer
+/// sense, a more general noun or a more special one.
+pub fn related_nouns(stem: &str) -> Vec<(&'static str, f32)> {
+    cues::related(stem)
+}
+
 /// Returns the join conditions between the named tables that no foreign key declares. They are guessed from equal names
 /// and types.
 pub fn guessed_joins(snapshot: &Snapshot, tables: &[String]) -> Vec<String> {
