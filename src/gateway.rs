@@ -427,7 +427,10 @@ impl Gateway {
                 // The snapshot may need the call slot that the failed read holds.
                 drop(prepared);
                 let error = match self.source(source_name) {
-                    Ok(source) => self.explained(caller, source, (reading.sql(), &tables), error, &entry).await,
+                    Ok(source) => {
+                        let error = self.explained(caller, source, (reading.sql(), &tables), error, &entry).await;
+                        self.elsewhere(source, error)
+                    }
                     Err(_) => error,
                 };
                 entry.close(Finished::of_error(&error));

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::database::catalog::Snapshot;
+use crate::database::result_set::ResultSet;
 
 /// Whether a result holds no value: it has no row, or every cell is NULL.
 pub(super) fn is_suspicious(rows: &[Value]) -> bool {
@@ -13,6 +14,15 @@ pub(super) fn is_suspicious(rows: &[Value]) -> bool {
 /// Whether every cell is zero or NULL. A count has this result if its filter matches no row.
 pub(super) fn is_zero(rows: &[Value]) -> bool {
     rows.iter().filter_map(Value::as_array).flatten().all(|cell| cell.is_null() || cell.as_f64() == Some(0.0))
+}
+
+/// Whether a result says that nothing matched: it has few rows, and no cell is more than zero.
+pub(super) fn has_nothing(rows: &ResultSet) -> bool {
+    if rows.row_count > 1 {
+        return false;
+    }
+    let cells: Vec<Value> = serde_json::from_str(&rows.rows_json()).unwrap_or_default();
+    is_zero(&cells)
 }
 
 /// Length of the passages that [`repeats`] searches for, in characters. A passage of this length is hardly a

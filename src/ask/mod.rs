@@ -22,7 +22,9 @@ use serde::Serialize;
 
 use crate::audit::{Finished, OutcomeKind};
 use crate::config::SourceConfig;
+use crate::database::advice;
 use crate::database::catalog::Snapshot;
+use crate::database::result_set::ResultSet;
 use crate::error::{Code, ToolError};
 use crate::gateway::{AskDatabase, Caller, ExplainQuery, Gateway, Ran, RunSql, user, wanted_rows};
 use crate::model::{Model, Usage, builtin};
@@ -289,6 +291,10 @@ impl Asker {
         };
         let Ran::Rows(rows) = &read.value else { return None };
         let (tables, row_count, bytes) = (read.tables.clone(), rows.row_count, rows.rows_json().len());
+        let near = match &snapshot {
+            Some(snapshot) if checks::has_nothing(rows) => advice::near_values(&sql, snapshot),
+            _ => Vec::new(),
+        };
         let Ran::Rows(rows) = read.close(Some(row_count), bytes) else { return None };
         receipt.engine = "verified";
         receipt.model = None;
@@ -298,11 +304,13 @@ impl Asker {
             if self.gateway.config().model.send_values { None } else { notes.verified(asked, str::to_owned) };
         self.sessions.add(&source.name, request, asked, remembered.as_ref().map_or(&sql, |(_, sql)| sql));
         let answer = Answer {
-            summary: format!("{row_count} rows of a verified query."),
+            summary: verified_summary(&rows),
             explanation: format!("Verified query: {}", query.question),
             assumptions: Vec::new(),
         };
-        Some(Outcome::Success(Box::new(Success { sql, rows, tables, answer, warnings: Vec::new() })))
+        // A name that is not stored gives a zero, which would look like an answer.
+        let warnings = near.into_iter().map(|near| format!("nothing matched: {near}")).collect();
+        Some(Outcome::Success(Box::new(Success { sql, rows, tables, answer, warnings })))
     }
 
     /// The outcome of a question about a database in which no table can be read.
@@ -399,6 +407,18 @@ impl Asker {
             _ => {}
         }
         Ok(outcome)
+    }
+}
+
+/// The summary of a verified query: its value, or the number of its rows.
+fn verified_summary(rows: &ResultSet) -> String {
+    let cells: Vec<Vec<serde_json::Value>> = serde_json::from_str(&rows.rows_json()).unwrap_or_default();
+    match cells.as_slice() {
+        [row] if row.len() == 1 => {
+            let value = row.first().map(|cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned));
+            format!("{}.", value.unwrap_or_default())
+        }
+        _ => format!("{}.", prompt::count_of_rows(rows.row_count)),
     }
 }
 

@@ -12,6 +12,27 @@ use crate::database::{advice, spelling};
 use crate::error::{Code, ToolError};
 
 impl Gateway {
+    /// Adds the source that has the table which an error misses, as far as the snapshots of the other sources are known.
+    pub(super) fn elsewhere(&self, source: &SourceConfig, error: ToolError) -> ToolError {
+        let is_missing = error.code == Code::UnknownTable || error.sqlstate.as_deref() == Some("42P01");
+        let wanted = match error.message.strip_prefix("no such table: ") {
+            Some(name) => name,
+            None if is_missing => error.message.split('"').nth(1).unwrap_or_default(),
+            None => return error,
+        };
+        let bare = |name: &str| name.rsplit('.').next().unwrap_or_default().trim_matches('"').to_lowercase();
+        let wanted = bare(wanted);
+        let has_it = |snapshot: &Snapshot| snapshot.tables.iter().any(|table| bare(&table.name) == wanted);
+        let others = self.config.sources.iter().filter(|other| other.name != source.name);
+        let mut found = others.filter(|other| self.snapshots.known(&other.name).is_some_and(|known| has_it(&known)));
+        match found.next() {
+            Some(other) if !wanted.is_empty() => {
+                error.hint(format!("The table {wanted} is in the source {0}: pass source={0}.", other.name))
+            }
+            _ => error,
+        }
+    }
+
     /// Adds to an error of a statement what the next one needs. `tables` are those that the statement names.
     pub(super) async fn explained(
         &self,

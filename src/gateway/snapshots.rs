@@ -43,6 +43,12 @@ impl Snapshots {
     pub(super) fn new<'a>(sources: impl Iterator<Item = &'a str>) -> Self {
         Snapshots(sources.map(|name| (name.to_owned(), Mutex::default())).collect())
     }
+
+    /// The remembered snapshot of a source, unless it is being read now.
+    pub(super) fn known(&self, source: &str) -> Option<Arc<Snapshot>> {
+        let remembered = self.0.get(source)?.try_lock().ok()?;
+        Some(Arc::clone(&remembered.as_ref()?.snapshot))
+    }
 }
 
 impl Gateway {

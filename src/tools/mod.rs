@@ -163,8 +163,7 @@ fn tool<T: JsonSchema>(
     gateway: Option<&Gateway>,
 ) -> Tool {
     let mut schema = schemars::SchemaGenerator::default().into_root_schema_for::<T>().to_value();
-    let sources: Vec<&str> =
-        gateway.iter().flat_map(|gateway| &gateway.config().sources).map(|source| source.name.as_str()).collect();
+    let sources: Vec<String> = gateway.map(described_sources).unwrap_or_default();
     flatten(&mut schema, &sources);
     let schema = match schema {
         serde_json::Value::Object(schema) => schema,
@@ -182,7 +181,7 @@ fn tool<T: JsonSchema>(
 }
 
 /// Removes parts of a generated schema that some clients cannot handle.
-fn flatten(schema: &mut serde_json::Value, sources: &[&str]) {
+fn flatten(schema: &mut serde_json::Value, sources: &[String]) {
     let Some(root) = schema.as_object_mut() else { return };
     for key in ["$schema", "title", "description"] {
         root.shift_remove(key);
@@ -203,9 +202,26 @@ fn flatten(schema: &mut serde_json::Value, sources: &[&str]) {
             property.insert("type".into(), single);
         }
         if name == "source" {
-            property.insert("description".into(), format!("Source: {}", sources.join(", ")).into());
+            property.insert("description".into(), format!("One of {}", sources.join(", ")).into());
         }
     }
+}
+
+/// Each source with its engine. The default source comes first.
+fn described_sources(gateway: &Gateway) -> Vec<String> {
+    let config = gateway.config();
+    let mut sources: Vec<_> = config.sources.iter().collect();
+    sources.sort_by_key(|source| source.name != config.default_source);
+    let described = sources.into_iter().map(|source| {
+        let engine = match gateway.dialect(source) {
+            Ok(crate::dialect::Dialect::Sqlite) => "SQLite",
+            Ok(crate::dialect::Dialect::Postgresql) => "PostgreSQL",
+            Err(_) => "not usable",
+        };
+        let default = if source.name == config.default_source { ", default" } else { "" };
+        format!("{} ({engine}{default})", source.name)
+    });
+    described.collect()
 }
 
 /// The current policy in one sentence: source, dialect, limits.
