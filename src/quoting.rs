@@ -98,6 +98,33 @@ pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// Splits `schema.name` or `name` with SQL quoting. The parts keep their case. The caller searches for them first with
+/// case and then, if nothing matched, without case.
+pub fn split_name(wanted: &str) -> (Option<String>, String) {
+    let mut parts = vec![String::new()];
+    let mut quoted = false;
+    let mut characters = wanted.trim().chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' if quoted && characters.peek() == Some(&'"') => {
+                characters.next();
+                if let Some(part) = parts.last_mut() {
+                    part.push('"');
+                }
+            }
+            '"' => quoted = !quoted,
+            '.' if !quoted => parts.push(String::new()),
+            other => {
+                if let Some(part) = parts.last_mut() {
+                    part.push(other);
+                }
+            }
+        }
+    }
+    let table = parts.pop().unwrap_or_default();
+    (parts.pop(), table)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,5 +166,12 @@ mod tests {
         theirs.sort();
         ours.sort_unstable();
         assert_eq!(ours, theirs);
+    }
+
+    #[test]
+    fn names_split_with_sql_quoting() {
+        assert_eq!(split_name("orders"), (None, "orders".into()));
+        assert_eq!(split_name("public.\"My.Table\""), (Some("public".into()), "My.Table".into()));
+        assert_eq!(split_name("\"a\"\"b\""), (None, "a\"b".into()));
     }
 }

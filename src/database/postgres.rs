@@ -16,6 +16,7 @@ mod look_up;
 mod lossy;
 mod password;
 mod plain;
+mod plan_indexes;
 mod pooler_proof;
 mod recent;
 mod schema;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::postgres::{Postgres, servers};
 use crate::support::{Home, Server};
 
-fn serve(postgres: &Postgres, name: &str, script: &str) -> (String, Home, Server) {
+pub(crate) fn serve(postgres: &Postgres, name: &str, script: &str) -> (String, Home, Server) {
     let (database, url) = postgres.database(name);
     postgres.script(&database, script);
     let home = Home::new(name).set("TUDB_DATABASE_URL", url);
@@ -630,53 +630,5 @@ fn a_statement_with_parameters_is_planned() {
         assert_eq!(server.call("run_sql", json!({"sql": sql}))["error"]["code"], "statement_refused");
         let refused = server.call("explain_query", json!({"sql": "SELECT pg_sleep($1)"}));
         assert_eq!(refused["error"]["code"], "function_refused", "{refused}");
-    }
-}
-
-/// The hints stand on the words of the servers, so both versions are asked.
-#[test]
-#[ignore = "needs servers or clients: tests/run"]
-fn a_mistake_is_answered_with_what_to_write_instead() {
-    for postgres in servers() {
-        let (_, _home, mut server) = serve(
-            postgres,
-            "mistakes",
-            "CREATE TYPE mood AS ENUM ('happy', 'sad');
-             CREATE TABLE \"User\" (id int PRIMARY KEY, name text, feel mood, born date, score float8, n bigint);
-             INSERT INTO \"User\" VALUES (1, ' Bern ', 'happy', '2026-01-05', 1.5, 9223372036854775000), (2, 'Basel', 'sad', NULL, 2, 2);
-             CREATE TABLE \"cities v1.2\" (\"1_x\" int); ANALYZE;",
-        );
-        for (sql, code, remedy) in [
-            (
-                "SELECT id FROM \"User\" WHERE name = \"success\"",
-                "sql_error",
-                "A text stands in single quotes: 'success'",
-            ),
-            ("SELECT * FROM cities v1.2", "sql_error", "needs double quotes: \"cities v1.2\""),
-            ("SELECT 1_x FROM \"cities v1.2\"", "syntax_error", "needs double quotes: \"1_x\""),
-            ("SELECT round(score, 2) FROM \"User\"", "sql_error", "round(x::numeric, 2)"),
-            ("SELECT year(born) FROM \"User\"", "sql_error", "extract(year FROM d)"),
-            ("SELECT id AS total FROM \"User\" WHERE total > 5", "sql_error", "total is an alias of the select list"),
-            ("SELECT name, count(*) FROM \"User\"", "sql_error", "Add \"User\".name to GROUP BY"),
-            ("SELECT count(*) FROM \"User\" WHERE count(*) > 1", "sql_error", "HAVING"),
-            ("SELECT 1 / (id - 1) FROM \"User\"", "sql_error", "nullif(x, 0)"),
-            ("SELECT n * 10 FROM \"User\"", "sql_error", "CAST(x AS numeric)"),
-            ("SELECT id FROM \"User\" WHERE feel = 'angry'", "sql_error", "The labels are 'happy', 'sad'."),
-            ("SELECT sum(name) FROM \"User\"", "sql_error", "sum(CAST(x AS numeric))"),
-            ("SELECT TOP 5 name FROM \"User\"", "statement_refused", "LIMIT"),
-            ("SHOW TABLES", "statement_refused", "list_tables"),
-            ("DESCRIBE \"User\"", "statement_refused", "describe_table"),
-            ("SELECT `name` FROM \"User\"", "sql_error", "double quotes"),
-        ] {
-            let error = server.call("run_sql", json!({"sql": sql}))["error"].clone();
-            let hint = error["hint"].as_str().unwrap_or_default();
-            assert!(error["code"] == code && hint.contains(remedy), "{}: {sql}: {error}", postgres.version);
-        }
-        let nothing = server.call("run_sql", json!({"sql": "SELECT id FROM \"User\" WHERE name = 'bern'"}));
-        assert_eq!(
-            nothing["warnings"],
-            json!(["nothing matched: 'bern' is not stored; public.\"User\".name holds ' Bern '"]),
-            "{nothing}"
-        );
     }
 }

@@ -5,17 +5,15 @@
 //! `information_schema` is not used. It hides keys from a role that may only SELECT, and its join for foreign keys
 //! takes seconds on large catalogs.
 
-use std::collections::HashMap;
-
 use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Row};
 
 use super::lossy::{self, Lossy};
 use super::sql_error;
 use crate::database::catalog::{TableDescription, TableSummary};
-use crate::database::plan::Indexed;
 use crate::database::{DatabaseError, ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
+use crate::quoting;
 
 /// The CTE `visible`: tables that the role may read. $1 hidden schemas, $2 shown schemas. An empty $2 means all
 /// schemas. Partitions and tables that belong to an extension are left out.
@@ -438,7 +436,7 @@ pub(super) fn own(text: String) -> sqlx::AssertSqlSafe<String> {
     sqlx::AssertSqlSafe(text)
 }
 
-fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, DatabaseError> {
+pub(super) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, DatabaseError> {
     serde_json::from_str(text).map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error.into())))
 }
 
@@ -517,7 +515,7 @@ pub(super) async fn describe(
     source_name: &str,
     keep_plan: bool,
 ) -> Result<TableDescription, DatabaseError> {
-    let (schema, table) = split_name(wanted);
+    let (schema, table) = quoting::split_name(wanted);
     let mut matches = Vec::new();
     for exact in [true, false] {
         let rows = sqlx::query(FIND)
@@ -570,69 +568,4 @@ pub(super) async fn describe(
         column.set_values(values, column.has_all_values);
     }
     Ok(table)
-}
-
-/// Relations of a plan: $1 their names with schemas, quoted. The partitioned table at the top of each, and the columns of its
-/// indexes.
-const INDEXED: &str = "SELECT u.name, coalesce((SELECT quote_ident(n.nspname) || '.' || quote_ident(r.relname)
-      FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
-      WHERE r.oid = pg_partition_root(c.oid)), u.name),
-    (SELECT coalesce(jsonb_agg((SELECT jsonb_agg(quote_ident(a.attname) ORDER BY k.place)
-        FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place)
-        JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.place <= i.indnkeyatts)), '[]')
-      FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL)::text
-  FROM unnest($1::text[]) u(name) JOIN pg_catalog.pg_class c ON c.oid = to_regclass(u.name)";
-
-/// Looks up the relations of a plan that candidates for an index name.
-pub(super) async fn indexed(
-    connection: &mut PgConnection,
-    relations: Vec<String>,
-) -> Result<HashMap<String, Indexed>, DatabaseError> {
-    let failed = |error| sql_error(error, None);
-    // The caller's statement may have run under the caller's path.
-    connection.execute("SET LOCAL search_path = pg_catalog, pg_temp").await.map_err(failed)?;
-    let rows: Vec<(String, String, Lossy)> =
-        sqlx::query_as(INDEXED).bind(relations).persistent(false).fetch_all(connection).await.map_err(failed)?;
-    let indexed =
-        rows.into_iter().map(|(name, root, Lossy(indexes))| Ok((name, Indexed { root, indexes: parse(&indexes)? })));
-    indexed.collect()
-}
-
-/// Splits `schema.name` or `name` with SQL quoting. The parts keep their case. The caller searches for them first with
-/// case and then, if nothing matched, without case.
-fn split_name(wanted: &str) -> (Option<String>, String) {
-    let mut parts = vec![String::new()];
-    let mut quoted = false;
-    let mut characters = wanted.trim().chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '"' if quoted && characters.peek() == Some(&'"') => {
-                characters.next();
-                if let Some(part) = parts.last_mut() {
-                    part.push('"');
-                }
-            }
-            '"' => quoted = !quoted,
-            '.' if !quoted => parts.push(String::new()),
-            other => {
-                if let Some(part) = parts.last_mut() {
-                    part.push(other);
-                }
-            }
-        }
-    }
-    let table = parts.pop().unwrap_or_default();
-    (parts.pop(), table)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_split_with_sql_quoting() {
-        assert_eq!(split_name("orders"), (None, "orders".into()));
-        assert_eq!(split_name("public.\"My.Table\""), (Some("public".into()), "My.Table".into()));
-        assert_eq!(split_name("\"a\"\"b\""), (None, "a\"b".into()));
-    }
 }

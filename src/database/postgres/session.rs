@@ -11,7 +11,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::recent::Recent;
 use super::statement::{Shapes, approved};
-use super::{Canceller, PostgresEngine, SearchPath, ServerReport, catalog, schema, sql_error, under_path};
+use super::{
+    Canceller, PostgresEngine, SearchPath, ServerReport, catalog, plan_indexes, schema, sql_error, under_path,
+};
 use crate::allocation::{Bounded, TooLarge};
 use crate::audit::OpenEntry;
 use crate::database::catalog::{Snapshot, TableDescription};
@@ -226,7 +228,7 @@ impl PostgresSession<'_> {
                 let mut explanation = Explanation::from_postgres(plan);
                 if !explanation.candidates.is_empty() {
                     let relations = explanation.candidates.iter().map(|candidate| candidate.relation.clone()).collect();
-                    explanation.keep_missing(&catalog::indexed(connection, relations).await?);
+                    explanation.keep_missing(&plan_indexes::indexed(connection, relations).await?);
                 }
                 explanation
             } else {

@@ -1,0 +1,38 @@
+//! The indexes of the relations that a plan reads: a suggestion must not name one that exists.
+
+use std::collections::HashMap;
+
+use sqlx::Executor;
+use sqlx::postgres::PgConnection;
+
+use super::catalog::parse;
+use super::lossy::Lossy;
+use super::sql_error;
+use crate::database::DatabaseError;
+use crate::database::plan::Indexed;
+
+/// Relations of a plan: $1 their names with schemas, quoted. The partitioned table at the top of each, and the columns of its
+/// indexes.
+const INDEXED: &str = "SELECT u.name, coalesce((SELECT quote_ident(n.nspname) || '.' || quote_ident(r.relname)
+      FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+      WHERE r.oid = pg_partition_root(c.oid)), u.name),
+    (SELECT coalesce(jsonb_agg((SELECT jsonb_agg(quote_ident(a.attname) ORDER BY k.place)
+        FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.place <= i.indnkeyatts)), '[]')
+      FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL)::text
+  FROM unnest($1::text[]) u(name) JOIN pg_catalog.pg_class c ON c.oid = to_regclass(u.name)";
+
+/// Looks up the relations of a plan that candidates for an index name.
+pub(super) async fn indexed(
+    connection: &mut PgConnection,
+    relations: Vec<String>,
+) -> Result<HashMap<String, Indexed>, DatabaseError> {
+    let failed = |error| sql_error(error, None);
+    // The caller's statement may have run under the caller's path.
+    connection.execute("SET LOCAL search_path = pg_catalog, pg_temp").await.map_err(failed)?;
+    let rows: Vec<(String, String, Lossy)> =
+        sqlx::query_as(INDEXED).bind(relations).persistent(false).fetch_all(connection).await.map_err(failed)?;
+    let indexed =
+        rows.into_iter().map(|(name, root, Lossy(indexes))| Ok((name, Indexed { root, indexes: parse(&indexes)? })));
+    indexed.collect()
+}
