@@ -41,8 +41,10 @@ const MOST_COLUMNS: usize = 20;
 const TELLING_COLUMNS: usize = 12;
 /// Share of the best table's score that a table in a hand-back has at least.
 const LEAST_SHARE: f32 = 0.25;
-/// Columns with more values than this are shown without values.
+/// Columns with at most this many values are shown with all of them.
 const MOST_VALUES: usize = 12;
+/// Values of any other column, to show their form.
+const EXAMPLES: usize = 3;
 /// Values of a column in a hand-back.
 const SHORT_VALUES: usize = 6;
 /// Bytes of a comment that a prompt repeats.
@@ -250,8 +252,9 @@ fn cut_line(table: &TableDescription, chosen: &[usize], send_values: bool, detai
                     text.push_str(&format!(" {sign} {}.{other}", table.spelt_table(&key.references)));
                 }
             }
-            if send_values && !column.values.is_empty() && column.values.len() <= MOST_VALUES {
-                let shown = column.values.get(..most_values).unwrap_or(&column.values);
+            if send_values && !column.values.is_empty() && (is_full || column.values.len() <= MOST_VALUES) {
+                let most = if column.values.len() <= MOST_VALUES { most_values } else { EXAMPLES };
+                let shown = column.values.get(..most).unwrap_or(&column.values);
                 let more = if column.has_all_values && shown.len() == column.values.len() { "" } else { "|.." };
                 text.push_str(&format!(" {{{}{more}}}", shown.join("|")));
             }
@@ -355,6 +358,10 @@ mod tests {
         assert!(context.text.contains("customer_id text -> customer.id"));
         assert!(context.text.contains("city text {Zürich|Bern}"));
         assert!(!build(&snapshot(), &index(), "x", (1_000, 100), false).text.contains("Bern"));
+        let mut many = snapshot();
+        many.tables[1].columns[1].values = (0..40).map(|n| format!("name {n}")).collect();
+        let context = build(&many, &Index::new(&many), "x", (1_000, 100), true);
+        assert!(context.text.contains("name text {name 0|name 1|name 2|..}"), "{}", context.text);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::postgres_readable::serve;
 use crate::support::Home;
+use crate::support::bedrock::{Bedrock, answers, runs};
 use crate::support::postgres::servers;
 
 /// The hints stand on the words of the servers, so both versions are asked.
@@ -71,4 +72,28 @@ fn numbers_and_formats_are_taken_as_models_write_them() {
     }
     let reply = server.call("run_sql", json!({"sql": sql, "max_rows": 10_001}));
     assert_eq!(reply["error"]["message"], "max_rows must be from 1 to 10000");
+}
+
+/// The labels of an enum are stored values, and a hint names them.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn labels_of_an_enum_are_not_sent_without_send_values() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("labels");
+        postgres
+            .script(&database, "CREATE TYPE mood AS ENUM ('planted_label'); CREATE TABLE people (id int, feel mood);");
+        for (setting, is_sent) in [("", true), ("[model]\nsend_values = false\n", false)] {
+            let wrong = runs("SELECT id FROM people WHERE feel = 'angry'");
+            let bedrock = Bedrock::start(vec![wrong, runs("SELECT 1 AS one"), answers("It is 1.")]);
+            let home = bedrock.home(Home::new("labels"));
+            let path = home.scratch.path("tudb.toml");
+            std::fs::write(&path, format!("[sources.main]\nurl = \"{url}\"\n{setting}")).unwrap();
+            let home = home.set("TUDB_CONFIG", path.display());
+            let reply = home.serve().call("ask_database", json!({"question": "Who is angry?"}));
+            assert_eq!(reply["status"], "success", "{reply}");
+            let sent: Vec<String> = bedrock.requests().iter().map(|request| request.body.to_string()).collect();
+            assert!(sent[1].contains("invalid input value for enum"), "{}", sent[1]);
+            assert_eq!(sent.iter().any(|body| body.contains("planted_label")), is_sent, "{}", postgres.version);
+        }
+    }
 }

@@ -128,6 +128,9 @@ impl Question<'_> {
                     // Error messages of a database can contain stored values.
                     told.message = "the database refused the statement".into();
                 }
+                if !self.gateway.config().model.send_values && names_values(&told) {
+                    told.hint = None;
+                }
                 progress.refused = Some((sql, error));
                 let told = told.to_json();
                 Err(if matches!(self.model, Model::Builtin) { told } else { prompt::fence(&told) })
@@ -256,6 +259,11 @@ pub(in crate::ask) fn named<'a, T>(items: impl Iterator<Item = (&'a T, &'a str)>
         }
     }
     close
+}
+
+/// Whether the hint of an error contains stored values: the labels of an enum.
+fn names_values(error: &ToolError) -> bool {
+    error.sqlstate.as_deref() == Some("22P02")
 }
 
 /// A row as the model reads it: the zeros at the end of exact decimals cost tokens and say nothing.
