@@ -22,16 +22,20 @@ const INDEXED: &str = "SELECT u.name, coalesce((SELECT quote_ident(n.nspname) ||
       FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL)::text
   FROM unnest($1::text[]) u(name) JOIN pg_catalog.pg_class c ON c.oid = to_regclass(u.name)";
 
-/// Looks up the relations of a plan that candidates for an index name.
+/// Looks up the relations that candidates for an index name. `is_own_path` is false if the statement ran under the caller's
+/// path, in which another user's object could stand for a built-in.
 pub(super) async fn indexed(
     connection: &mut PgConnection,
     relations: Vec<String>,
+    is_own_path: bool,
+    keep_plan: bool,
 ) -> Result<HashMap<String, Indexed>, DatabaseError> {
     let failed = |error| sql_error(error, None);
-    // The caller's statement may have run under the caller's path.
-    connection.execute("SET LOCAL search_path = pg_catalog, pg_temp").await.map_err(failed)?;
+    if !is_own_path {
+        connection.execute("SET LOCAL search_path = pg_catalog, pg_temp").await.map_err(failed)?;
+    }
     let rows: Vec<(String, String, Lossy)> =
-        sqlx::query_as(INDEXED).bind(relations).persistent(false).fetch_all(connection).await.map_err(failed)?;
+        sqlx::query_as(INDEXED).bind(relations).persistent(keep_plan).fetch_all(connection).await.map_err(failed)?;
     let indexed =
         rows.into_iter().map(|(name, root, Lossy(indexes))| Ok((name, Indexed { root, indexes: parse(&indexes)? })));
     indexed.collect()

@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::recent::Recent;
 use super::statement::{Shapes, approved};
 use super::{
-    Canceller, PostgresEngine, SearchPath, ServerReport, catalog, plan_indexes, schema, sql_error, under_path,
+    Canceller, OWN_PATH, PostgresEngine, SearchPath, ServerReport, catalog, plan_indexes, schema, sql_error, under_path,
 };
 use crate::allocation::{Bounded, TooLarge};
 use crate::audit::OpenEntry;
@@ -228,7 +228,10 @@ impl PostgresSession<'_> {
                 let mut explanation = Explanation::from_postgres(plan);
                 if !explanation.candidates.is_empty() {
                     let relations = explanation.candidates.iter().map(|candidate| candidate.relation.clone()).collect();
-                    explanation.keep_missing(&plan_indexes::indexed(connection, relations).await?);
+                    let is_own_path = checked.path == OWN_PATH;
+                    let keep_plan = engine.may_name();
+                    let indexed = plan_indexes::indexed(connection, relations, is_own_path, keep_plan).await?;
+                    explanation.keep_missing(&indexed);
                 }
                 explanation
             } else {
