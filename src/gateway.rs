@@ -218,7 +218,7 @@ impl Gateway {
             return self.run_sql_of("ask_database", caller, request, reserved_bytes).await;
         }
         let mut read = self.run_sql_of("run_sql", caller, request, reserved_bytes).await?;
-        self.warn_of_nothing(caller, &request.sql, &mut read).await;
+        self.warn_of_result(caller, &request.sql, &mut read).await;
         Ok(read)
     }
 

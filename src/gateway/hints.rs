@@ -70,14 +70,21 @@ impl Gateway {
         advice::with_names(error, (dialect, role), &snapshot, tables)
     }
 
-    /// Warns of a result without rows whose statement compares with a text that is stored in another spelling.
-    pub(super) async fn warn_of_nothing(&self, caller: &Caller, sql: &str, read: &mut Read<Ran>) {
+    /// Warns of a result without rows whose statement compares with a text that is stored in another spelling, and of a
+    /// value of the session that was meant as a table.
+    pub(super) async fn warn_of_result(&self, caller: &Caller, sql: &str, read: &mut Read<Ran>) {
         let Ran::Rows(rows) = &mut read.value else { return };
         let Ok(source) = self.source(Some(&read.source)) else { return };
-        if rows.row_count > 0 || !sql.contains('\'') {
+        let is_nothing = rows.row_count == 0 && sql.contains('\'');
+        let may_be_value = rows.row_count == 1 && spelling::may_read_value(read.dialect, sql);
+        if !is_nothing && !may_be_value {
             return;
         }
         let Some(snapshot) = self.snapshot_for_advice(caller, source, &read.entry).await else { return };
+        rows.warnings.extend(spelling::value_for_table(read.dialect, sql, &snapshot));
+        if !is_nothing {
+            return;
+        }
         let near = advice::near_values(sql, &snapshot);
         if !near.is_empty() {
             rows.warnings.push(format!("nothing matched: {}", near.join("; ")));

@@ -46,6 +46,8 @@ fn a_mistake_is_answered_with_what_to_write_instead() {
             let hint = error["hint"].as_str().unwrap_or_default();
             assert!(error["code"] == code && hint.contains(remedy), "{}: {sql}: {error}", postgres.version);
         }
+        let role = server.call("run_sql", json!({"sql": "SELECT * FROM user"}));
+        assert!(role["warnings"][0].as_str().unwrap().contains("the table is public.\"User\""), "{role}");
         let nothing = server.call("run_sql", json!({"sql": "SELECT id FROM \"User\" WHERE name = 'bern'"}));
         assert_eq!(
             nothing["warnings"],
