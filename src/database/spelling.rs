@@ -1,6 +1,8 @@
 //! Hints for statements that are written in another dialect or that a database cannot read: how the same is written here.
 //! Pure. The statement is read as tokens, so that nothing inside a text or a comment counts.
 
+use std::collections::HashSet;
+
 use sqlparser::dialect::GenericDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
@@ -10,7 +12,7 @@ use crate::error::{Code, ToolError};
 use crate::quoting;
 
 /// Functions that one of the dialects lacks: names, what PostgreSQL has in their place, what SQLite has. Empty where the
-/// function exists. Sources: the manuals of PostgreSQL 18 and SQLite 3.50.
+/// function exists. Sources: the manuals of PostgreSQL 18 and SQLite 3.51.
 const FUNCTIONS: [(&[&str], &str, &str); 44] = [
     (&["strftime"], "to_char(d, 'YYYY-MM')", ""),
     (&["date_format"], "to_char(d, 'YYYY-MM')", "strftime('%Y-%m', d)"),
@@ -342,21 +344,22 @@ fn of_syntax(dialect: Dialect, tokens: &[Token], snapshot: Option<&Snapshot>) ->
 
 /// Names of tables and columns that stand in the statement without the double quotes that they need.
 fn unquoted(dialect: Dialect, tokens: &[Token], snapshot: &Snapshot) -> Option<String> {
-    let said: String = tokens
+    let said: Vec<String> = tokens
         .iter()
         .map(|token| match token {
             Token::Word(word) if word.quote_style.is_some() => "\u{0}".to_owned(),
             Token::SingleQuotedString(_) => "\u{0}".to_owned(),
             other => other.to_string().to_lowercase(),
         })
-        .collect::<Vec<_>>()
-        .join(" ");
-    let said = format!(" {said} ");
+        .collect();
+    // A schema can have hundreds of thousands of names: most are dismissed by their first word.
+    let firsts: HashSet<&str> = said.iter().map(String::as_str).collect();
     let stands = |name: &str| {
         let parts = Tokenizer::new(&GenericDialect {}, name).tokenize().unwrap_or_default();
         let parts = parts.into_iter().filter(|token| !matches!(token, Token::Whitespace(_)));
-        let name = parts.map(|token| token.to_string().to_lowercase()).collect::<Vec<_>>().join(" ");
-        !name.is_empty() && said.contains(&format!(" {name} "))
+        let parts: Vec<String> = parts.map(|token| token.to_string().to_lowercase()).collect();
+        parts.first().is_some_and(|first| firsts.contains(first.as_str()))
+            && said.windows(parts.len()).any(|window| window == parts)
     };
     let table_name = |table: &TableDescription| match dialect {
         Dialect::Sqlite => table.name.clone(),

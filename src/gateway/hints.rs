@@ -11,6 +11,9 @@ use crate::database::catalog::Snapshot;
 use crate::database::{advice, spelling};
 use crate::error::{Code, ToolError};
 
+/// Time that a finished statement waits for the schema, which a warning needs.
+const WARNING_PATIENCE: Duration = Duration::from_millis(250);
+
 impl Gateway {
     /// Adds the source that has the table which an error misses, as far as the snapshots of the other sources are known.
     pub(super) fn elsewhere(&self, source: &SourceConfig, error: ToolError) -> ToolError {
@@ -80,7 +83,16 @@ impl Gateway {
         if !is_nothing && !may_be_value {
             return;
         }
-        let Some(snapshot) = self.snapshot_for_advice(caller, source, &read.entry).await else { return };
+        // The statement succeeded, so its answer waits only a moment for a warning.
+        if self.snapshots.is_slow(&source.name) {
+            return;
+        }
+        let snapshot = tokio::time::timeout(WARNING_PATIENCE, self.snapshot(caller, source, &read.entry)).await;
+        let snapshot = match snapshot {
+            Ok(Ok(snapshot)) => snapshot,
+            Ok(Err(_)) => return,
+            Err(_) => return self.snapshots.was_slow(&source.name),
+        };
         rows.warnings.extend(spelling::value_for_table(read.dialect, sql, &snapshot));
         if !is_nothing {
             return;

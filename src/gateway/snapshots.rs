@@ -1,8 +1,8 @@
 //! Remembers the schema snapshot of each source. Only one call at a time reads the snapshot of a source. It reads the
 //! snapshot again only if the catalog has changed or the snapshot is too old.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
@@ -17,9 +17,13 @@ use crate::dialect::Dialect;
 use crate::error::ToolError;
 use crate::guard;
 
-/// The remembered snapshots, by the name of the source.
+/// The remembered snapshots, by the names of the sources.
 #[derive(Debug, Default)]
-pub(super) struct Snapshots(HashMap<String, Mutex<Option<Remembered>>>);
+pub(super) struct Snapshots {
+    remembered: HashMap<String, Mutex<Option<Remembered>>>,
+    /// Sources whose schema takes longer to read than a warning may wait.
+    slow: std::sync::Mutex<HashSet<String>>,
+}
 
 #[derive(Debug)]
 struct Remembered {
@@ -41,12 +45,23 @@ pub struct SourceCheck {
 
 impl Snapshots {
     pub(super) fn new<'a>(sources: impl Iterator<Item = &'a str>) -> Self {
-        Snapshots(sources.map(|name| (name.to_owned(), Mutex::default())).collect())
+        let remembered = sources.map(|name| (name.to_owned(), Mutex::default())).collect();
+        Snapshots { remembered, ..Snapshots::default() }
+    }
+
+    /// Notes that the schema of a source is too large to be read for a warning.
+    pub(super) fn was_slow(&self, source: &str) {
+        self.slow.lock().unwrap_or_else(PoisonError::into_inner).insert(source.to_owned());
+    }
+
+    /// True if the schema of a source is too large to be read for a warning, and is not known by another call.
+    pub(super) fn is_slow(&self, source: &str) -> bool {
+        self.slow.lock().unwrap_or_else(PoisonError::into_inner).contains(source) && self.known(source).is_none()
     }
 
     /// The remembered snapshot of a source, unless it is being read now.
     pub(super) fn known(&self, source: &str) -> Option<Arc<Snapshot>> {
-        let remembered = self.0.get(source)?.try_lock().ok()?;
+        let remembered = self.remembered.get(source)?.try_lock().ok()?;
         Some(Arc::clone(&remembered.as_ref()?.snapshot))
     }
 }
@@ -155,7 +170,7 @@ impl Gateway {
         entry: &OpenEntry,
         age: Duration,
     ) -> Result<Arc<Snapshot>, ToolError> {
-        let place = self.snapshots.0.get(&source.name).ok_or_else(ToolError::internal)?;
+        let place = self.snapshots.remembered.get(&source.name).ok_or_else(ToolError::internal)?;
         // A concurrent call waits here until the snapshot is read, and then uses that snapshot.
         let mut remembered = place.lock().await;
         let limits = &source.limits;

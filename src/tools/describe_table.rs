@@ -54,8 +54,23 @@ fn list(source: &str, described: &[Described], samples: &[Sample], max_bytes: us
         Ok(table) => reply(None, table.clone(), sample, each),
         Err(error) => json!({"name": cut(name, 200), "error": error}).to_string(),
     });
-    let tables: Vec<String> = tables.collect();
-    format!("{{\"source\":{},\"tables\":[{}]}}", json!(source), tables.join(","))
+    let mut tables: Vec<String> = tables.collect();
+    let written = |tables: &[String]| {
+        let left = described.len() - tables.len();
+        let hint = if left > 0 {
+            format!(",\"hint\":\"{left} more tables do not fit: ask for them alone\"")
+        } else {
+            String::new()
+        };
+        format!("{{\"source\":{},\"tables\":[{}]{hint}}}", json!(source), tables.join(","))
+    };
+    // Very small limits do not even hold the names of all tables.
+    let mut text = written(&tables);
+    while text.len() > max_bytes && tables.len() > 1 {
+        tables.pop();
+        text = written(&tables);
+    }
+    text
 }
 
 /// What a sample of the rows says about the columns of a table.
@@ -218,6 +233,27 @@ fn drop_keys(table: &mut TableDescription) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_tables_share_any_limit() {
+        let table = |n: usize| -> Described {
+            let columns: Vec<_> = (0..60).map(|n| json!({"name": format!("column_{n}"), "type": "text"})).collect();
+            let table = json!({"name": format!("public.table_{n}"), "kind": "table", "columns": columns});
+            (format!("table_{n}"), Ok(serde_json::from_value(table).unwrap()))
+        };
+        let described: Vec<Described> = (0..20).map(table).collect();
+        let samples: Vec<Sample> = (0..20).map(|_| Sample::default()).collect();
+        for limit in [200_000, 40_000, 10_000, 3_000, 1_000] {
+            let text = list("main", &described, &samples, limit);
+            assert!(text.len() <= limit, "{} bytes of {limit}", text.len());
+            let json: Value = serde_json::from_str(&text).unwrap();
+            let shown = json["tables"].as_array().unwrap().len();
+            assert!(
+                shown == 20 || json["hint"].as_str().unwrap().starts_with(&format!("{} more", 20 - shown)),
+                "{json}"
+            );
+        }
+    }
 
     #[test]
     fn a_wide_table_fits_any_limit_and_says_what_is_missing() {

@@ -1,4 +1,4 @@
-//! The hint for each mistake, with the words of the servers as measured on PostgreSQL 15 and SQLite 3.50.
+//! The hint for each mistake, with the words of the servers as measured on PostgreSQL 15 and SQLite 3.51.
 
 use super::*;
 use serde_json::json;
