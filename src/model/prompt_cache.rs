@@ -10,8 +10,8 @@ const USUAL_MINIMUM: usize = 1_024;
 fn claude(model_id: &str) -> Option<(&str, u32, u32)> {
     let (_, name) = model_id.split_once("claude-")?;
     let mut parts = name.split(['-', ':']);
-    let family = parts.next()?;
-    // Old ids begin with the version: `claude-3-haiku`.
+    // Old ids begin with the version: `claude-3-5-sonnet`.
+    let family = parts.next().filter(|family| !family.starts_with(|c: char| c.is_ascii_digit()))?;
     let major: u32 = parts.next()?.parse().ok()?;
     // A date follows the version in some ids.
     let minor = parts.next().filter(|part| part.len() <= 2).and_then(|part| part.parse().ok()).unwrap_or(0);
