@@ -429,7 +429,8 @@ impl Gateway {
                 let error = match self.source(source_name) {
                     Ok(source) => {
                         let error = self.explained(caller, source, (reading.sql(), &tables), error, &entry).await;
-                        self.elsewhere(source, error)
+                        // The model of a question is asked about one source.
+                        if caller.question_id.is_some() { error } else { self.elsewhere(source, error) }
                     }
                     Err(_) => error,
                 };

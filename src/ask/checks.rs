@@ -16,7 +16,7 @@ pub(super) fn is_zero(rows: &[Value]) -> bool {
     rows.iter().filter_map(Value::as_array).flatten().all(|cell| cell.is_null() || cell.as_f64() == Some(0.0))
 }
 
-/// Whether a result says that nothing matched: it has few rows, and no cell is more than zero.
+/// Whether a result says that nothing matched: it has at most one row, and every cell is zero or NULL.
 pub(super) fn has_nothing(rows: &ResultSet) -> bool {
     if rows.row_count > 1 {
         return false;

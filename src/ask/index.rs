@@ -29,8 +29,9 @@ const OF_SYNONYM: f32 = 0.3;
 const SCHEMA_TABLES: usize = 3;
 /// Words that a stored value in the index has at most.
 const VALUE_WORDS: usize = 5;
-/// Characters that a part of a word has at least.
-const PART_CHARACTERS: usize = 3;
+/// Bytes that a part of a word has at least, and bytes of the longest word that is split.
+const PART_BYTES: usize = 3;
+const LONGEST_SPLIT: usize = 40;
 /// Words of questions that name nothing.
 const STOP_WORDS: [&str; 72] = [
     "a", "all", "also", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "did", "do", "does",
@@ -72,7 +73,7 @@ impl Index {
             .iter()
             .flat_map(|table| table.columns.iter().map(|column| column.name.as_str()).chain([bare(table)]));
         let known: HashSet<String> =
-            names.flat_map(words).filter(|word| word.chars().count() >= PART_CHARACTERS).collect();
+            names.flat_map(words).filter(|word| word.chars().count() >= PART_BYTES).collect();
         for (table, t) in snapshot.tables.iter().zip(0u32..) {
             let mut told: HashMap<String, f32> = HashMap::new();
             let mut tell = |text: &str, weight: f32| {
@@ -250,8 +251,11 @@ fn bare(table: &TableDescription) -> &str {
 
 /// The two known words that a word consists of. `None` if it consists of no such words.
 fn parts<'a>(word: &'a str, known: &HashSet<String>) -> Option<[&'a str; 2]> {
+    if word.len() > LONGEST_SPLIT {
+        return None;
+    }
     let places = word.char_indices().map(|(at, _)| at);
-    places.filter(|at| *at >= PART_CHARACTERS && word.len() - at >= PART_CHARACTERS).find_map(|at| {
+    places.filter(|at| *at >= PART_BYTES && word.len() - at >= PART_BYTES).find_map(|at| {
         let (first, second) = word.split_at(at);
         (known.contains(first) && known.contains(second)).then_some([first, second])
     })

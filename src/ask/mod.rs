@@ -424,7 +424,7 @@ fn verified_summary(rows: &ResultSet) -> String {
 
 /// The reply to a choice that was not offered: the choices again.
 fn not_offered(message: &str, choices: Vec<Choice>) -> Outcome {
-    Outcome::Clarification { message: format!("choice is none of the choices. {message}"), choices }
+    Outcome::Clarification { message: format!("The choice was not offered. {message}"), choices }
 }
 
 #[cfg(test)]

@@ -18,14 +18,14 @@ pub(super) struct Probe {
     pub sql: String,
     /// Number of rows that the original statement returns at most.
     pub limit: u64,
-    /// Whether the second sort key only makes the order definite, as a name or an id does. `None` without a second key, and
-    /// then its values decide.
+    /// Whether the second sort key only makes the order definite, as a name or an id does. `None` without a second key. For
+    /// `Other`, the values of the key decide.
     second: Option<Second>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Second {
-    /// A column called id.
+    /// A column called `id` or `.._id`.
     Id,
     Other,
 }
@@ -52,8 +52,12 @@ pub(super) fn probe(sql: &str, dialect: Dialect) -> Option<Probe> {
     };
     let Some(OrderByKind::Expressions(keys)) = query.order_by.as_ref().map(|order| &order.kind) else { return None };
     let SetExpr::Select(select) = query.body.as_mut() else { return None };
+    // A further column would change what is distinct. With three keys, the order is part of the question.
+    if select.distinct.is_some() || keys.len() > 2 {
+        return None;
+    }
     let columns = select.projection.clone();
-    let keys: Vec<Expr> = keys.iter().take(2).map(|key| sorted_by(key, &columns)).collect::<Option<_>>()?;
+    let keys: Vec<Expr> = keys.iter().map(|key| sorted_by(key, &columns)).collect::<Option<_>>()?;
     let second = keys.get(1).map(|key| if is_id(key) { Second::Id } else { Second::Other });
     // An id is no measure: "the first customer" by id has no ties.
     if keys.first().is_none_or(is_id) {
@@ -97,7 +101,7 @@ fn is_id(key: &Expr) -> bool {
         Expr::CompoundIdentifier(parts) => parts.last(),
         _ => None,
     };
-    name.is_some_and(|name| name.value.to_lowercase().ends_with("id"))
+    name.is_some_and(|name| name.value.eq_ignore_ascii_case("id") || name.value.to_lowercase().ends_with("_id"))
 }
 
 impl Probe {
@@ -161,6 +165,8 @@ mod tests {
         for sql in [
             "SELECT a FROM t ORDER BY a",
             "SELECT a FROM t ORDER BY id LIMIT 1",
+            "SELECT DISTINCT a FROM t ORDER BY a LIMIT 1",
+            "SELECT a FROM t ORDER BY year, month, day LIMIT 1",
             "SELECT a FROM t LIMIT 1",
             "SELECT a FROM t ORDER BY a LIMIT 1 OFFSET 2",
             "SELECT a FROM t ORDER BY a LIMIT 500",

@@ -215,7 +215,7 @@ pub struct Price {
     pub output: f64,
     #[serde(default)]
     pub cache_read: f64,
-    /// Without it, a token written to the cache costs a quarter more than an input token, as with the lifetime of 5 minutes.
+    /// Without it, a token written to the cache costs as two input tokens, as with the lifetime of an hour.
     pub cache_write: Option<f64>,
 }
 

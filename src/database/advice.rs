@@ -3,12 +3,14 @@
 //! The reader is often a model that tries again, so a hint contains what the next statement needs. Names come from the
 //! schema snapshot, which leaves out what the rules of the source deny.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use sqlparser::dialect::GenericDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::catalog::{Column, Snapshot, TableDescription};
+use super::value::cut;
 use crate::dialect::Dialect;
 use crate::error::{ToolError, nearest};
 use crate::quoting;
@@ -20,6 +22,10 @@ const MOST_NAMES: usize = 3;
 const MOST_LITERALS: usize = 8;
 /// Maximum number of stored values that are offered for one literal.
 const NEAREST: usize = 3;
+
+/// Statements and literals that are longer are not compared with stored values.
+const MOST_BYTES: usize = 10_000;
+const LONGEST_LITERAL: usize = 60;
 
 /// Maximum bytes of a hint before its list of columns is cut.
 const MOST_LIST_BYTES: usize = 500;
@@ -214,11 +220,13 @@ fn push_columns(hint: &mut String, dialect: Dialect, table: &TableDescription, w
 /// literal is the last column named before it, in every table that has a column of this name. Each line has the form
 /// `'literal' is not stored; table.column holds 'value'`.
 pub fn near_values(sql: &str, snapshot: &Snapshot) -> Vec<String> {
+    if sql.len() > MOST_BYTES {
+        return Vec::new();
+    }
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize().unwrap_or_default();
-    let is_name = |text: &str| {
-        let columns = snapshot.tables.iter().flat_map(|table| &table.columns);
-        columns.map(|column| column.name.as_str()).any(|name| name.eq_ignore_ascii_case(text))
-    };
+    let columns = snapshot.tables.iter().flat_map(|table| &table.columns);
+    let names: HashSet<String> = columns.map(|column| column.name.to_lowercase()).collect();
+    let is_name = |text: &str| names.contains(&text.to_lowercase());
     // Each literal with the last column that is named before it.
     let (mut literals, mut compared) = (Vec::new(), None);
     for token in tokens {
@@ -233,7 +241,7 @@ pub fn near_values(sql: &str, snapshot: &Snapshot) -> Vec<String> {
         }
     }
     let mut told = Vec::new();
-    literals.retain(|(literal, _)| literal.chars().count() > 1);
+    literals.retain(|(literal, _)| (2..=LONGEST_LITERAL).contains(&literal.chars().count()));
     for (literal, compared) in literals.into_iter().take(MOST_LITERALS) {
         let columns: Vec<(&str, &Column)> = snapshot
             .tables
@@ -261,7 +269,7 @@ pub fn near_values(sql: &str, snapshot: &Snapshot) -> Vec<String> {
         };
         for value in near {
             let column = stored.iter().find(|(_, other)| *other == value).map_or("", |(column, _)| column.as_str());
-            told.push(format!("'{literal}' is not stored; {column} holds '{value}'"));
+            told.push(format!("'{literal}' is not stored; {column} holds '{}'", cut(value, 2 * LONGEST_LITERAL)));
         }
     }
     told.truncate(2 * NEAREST);

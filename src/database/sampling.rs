@@ -47,8 +47,11 @@ pub struct Sampling {
 
 fn kind(dialect: Dialect, column: &Column) -> Kind {
     let mut name = column.type_name.to_lowercase();
-    if let (Some(open), Some(close)) = (name.find('('), name.find(')')) {
-        name.replace_range(open..=close, "");
+    // SQLite takes any text as a type, also one with the parentheses the other way round.
+    if let Some(open) = name.find('(')
+        && let Some(length) = name.get(open..).and_then(|rest| rest.find(')'))
+    {
+        name.replace_range(open..=open + length, "");
     }
     if dialect == Dialect::Sqlite {
         // A value may be of another type than its column declares.
@@ -200,6 +203,17 @@ mod tests {
         assert_eq!(column(4), r#"{"nulls":1.0}"#);
         assert_eq!(column(5), r#"{"nulls":0.25,"examples":[true,false]}"#);
         assert!(!found.contains_key(&1), "a masked column is never sampled");
+    }
+
+    #[test]
+    fn any_text_may_be_a_type() {
+        for type_name in ["x)y(z", ")(", "a(b", "numeric(10,2)", "timestamp(3) without time zone", "é(ü)"] {
+            let column = Column::new("c".into(), type_name.into());
+            kind(Dialect::Sqlite, &column);
+            kind(Dialect::Postgresql, &column);
+        }
+        let of = |name: &str| kind(Dialect::Postgresql, &Column::new("c".into(), name.into()));
+        assert_eq!((of("numeric(10,2)"), of("timestamp(3) without time zone")), (Kind::Ordered, Kind::Ordered));
     }
 
     #[test]

@@ -80,6 +80,9 @@ const FUNCTIONS: [(&[&str], &str, &str); 44] = [
     (&["total"], "coalesce(sum(x), 0)", "total(x)"),
 ];
 
+/// Statements with more tokens are not searched for names without quotes.
+const MOST_TOKENS: usize = 2_000;
+
 /// Statements that are longer are not looked through for a warning.
 const MOST_BYTES: usize = 10_000;
 
@@ -173,6 +176,9 @@ fn product(dialect: Dialect) -> &'static str {
 fn of_missing_function(dialect: Dialect, error: &ToolError, tokens: &[Token]) -> Option<String> {
     let name = missing_function(error)?;
     if let Some(here) = spelling(dialect, &name) {
+        if here.starts_with(&format!("{name}(")) {
+            return Some(format!("{name} exists, but not for these types: convert the arguments, as in {here}."));
+        }
         return Some(format!("{} has no such {name}; write {here}.", product(dialect)));
     }
     // A name that the statement does not call stands in a view or an index.
@@ -355,6 +361,13 @@ fn unquoted(dialect: Dialect, tokens: &[Token], snapshot: &Snapshot) -> Option<S
     // A schema can have hundreds of thousands of names: most are dismissed by their first word.
     let firsts: HashSet<&str> = said.iter().map(String::as_str).collect();
     let stands = |name: &str| {
+        let first: String = name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let may_stand = first.is_empty()
+            || first.starts_with(|c: char| c.is_ascii_digit())
+            || firsts.contains(first.to_lowercase().as_str());
+        if !may_stand {
+            return false;
+        }
         let parts = Tokenizer::new(&GenericDialect {}, name).tokenize().unwrap_or_default();
         let parts = parts.into_iter().filter(|token| !matches!(token, Token::Whitespace(_)));
         let parts: Vec<String> = parts.map(|token| token.to_string().to_lowercase()).collect();
@@ -368,6 +381,9 @@ fn unquoted(dialect: Dialect, tokens: &[Token], snapshot: &Snapshot) -> Option<S
     let tables = snapshot.tables.iter().map(table_name);
     let columns = snapshot.tables.iter().flat_map(|table| &table.columns).map(|column| column.name.clone());
     let mut found: Vec<String> = Vec::new();
+    if said.len() > MOST_TOKENS {
+        return None;
+    }
     for name in tables.chain(columns) {
         let written = quoting::name(dialect, &name);
         if written.starts_with('"') && !found.contains(&written) && stands(&name) {

@@ -30,7 +30,9 @@ impl Gateway {
         let mut found = others.filter(|other| self.snapshots.known(&other.name).is_some_and(|known| has_it(&known)));
         match found.next() {
             Some(other) if !wanted.is_empty() => {
-                error.hint(format!("The table {wanted} is in the source {0}: pass source={0}.", other.name))
+                let own = error.hint.as_deref().map_or_else(String::new, |own| format!("{own} "));
+                let hint = format!("{own}The table {wanted} is in the source {0}: pass source={0}.", other.name);
+                error.hint(hint)
             }
             _ => error,
         }
@@ -61,7 +63,12 @@ impl Gateway {
         if error.code == Code::FunctionRefused {
             return error;
         }
-        let Some(snapshot) = self.snapshot_for_advice(caller, source, entry).await else { return error };
+        // What the guard refuses has not reached the database, and does not wait for it.
+        let snapshot = match error.code {
+            Code::SqlError => self.snapshot_for_advice(caller, source, entry).await,
+            _ => self.snapshots.known(&source.name),
+        };
+        let Some(snapshot) = snapshot else { return error };
         if let Some(remedy) = spelling::remedy(dialect, &error, sql, Some(&snapshot)) {
             return error.hint(remedy);
         }

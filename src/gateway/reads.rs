@@ -137,7 +137,7 @@ impl Reading for List<'_> {
 
 /// `describe_table`: the tables of these names, in this order.
 pub(super) struct Describe<'a> {
-    /// The names as the caller wrote them. SQLite names may contain commas, and lists write them without quotes.
+    /// The names as the caller wrote them. A SQLite name may contain a comma, and `list_tables` shows it without quotes.
     pub list: &'a str,
     pub names: &'a [String],
 }

@@ -181,7 +181,9 @@ fn dotted(uses: &ColumnUses) -> Vec<Dotted> {
         let tables = uses.tables.iter().filter(|table| table.known_as == *of);
         let before = found.len();
         found.extend(tables.map(|table| (table.schema.clone(), Some(table.table.clone()), name.column.clone())));
-        if found.len() == before || uses.derived.contains(of) {
+        let is_derived = |table: &str| uses.derived.contains(table);
+        let may_be_cte = uses.tables.iter().any(|table| table.known_as == *of && is_derived(&table.table));
+        if found.len() == before || is_derived(of) || may_be_cte {
             found.push((None, None, name.column.clone()));
         }
     }

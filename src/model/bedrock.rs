@@ -171,6 +171,8 @@ impl Bedrock {
             if left.is_zero() {
                 return Err(ModelError::Deadline);
             }
+            // Without cache points a refusal of them is another fault.
+            let is_marked = !self.refuses_cache.load(Ordering::Relaxed);
             let sending = self.send(client, request)?;
             match tokio::time::timeout(left, sending).await {
                 Err(_) => return Err(ModelError::Deadline),
@@ -189,7 +191,9 @@ impl Bedrock {
                     let turn = read(output)?;
                     return Ok(Turn { usage: turn.usage.plus(wasted), ..turn });
                 }
-                Ok(Err(error)) if refuses_cache(&error) && !self.refuses_cache.swap(true, Ordering::Relaxed) => {}
+                Ok(Err(error)) if is_marked && refuses_cache(&error) => {
+                    self.refuses_cache.store(true, Ordering::Relaxed)
+                }
                 // The SDK does not retry these two errors; AWS advises to retry once.
                 Ok(Err(error))
                     if again && matches!(error.code(), Some("ModelTimeoutException" | "ModelErrorException")) =>

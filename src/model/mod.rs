@@ -137,7 +137,7 @@ impl Usage {
 
     /// What the tokens cost, in the currency of the price.
     pub fn cost(&self, price: &Price) -> f64 {
-        let write = price.cache_write.unwrap_or(price.input * 1.25);
+        let write = price.cache_write.unwrap_or(price.input * 2.0);
         let parts = [
             (self.input_tokens, price.input),
             (self.output_tokens, price.output),

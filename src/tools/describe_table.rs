@@ -52,7 +52,8 @@ fn list(source: &str, described: &[Described], samples: &[Sample], max_bytes: us
     let each = max_bytes.saturating_sub(LIST_BYTES) / described.len().max(1);
     let tables = described.iter().zip(samples).map(|((name, found), sample)| match found {
         Ok(table) => reply(None, table.clone(), sample, each),
-        Err(error) => json!({"name": cut(name, 200), "error": error}).to_string(),
+        // The text of the error is bounded.
+        Err(error) => format!("{{\"name\":{},{}", json!(cut(name, 200)), error.to_json().trim_start_matches('{')),
     });
     let mut tables: Vec<String> = tables.collect();
     let written = |tables: &[String]| {
@@ -216,6 +217,9 @@ fn drop_values(table: &mut TableDescription) {
 }
 
 fn drop_rest(table: &mut TableDescription) {
+    for list in [&mut table.readable_columns, &mut table.triggers, &mut table.inherits, &mut table.partition_names] {
+        list.clear();
+    }
     table.indexes.clear();
     table.checks.clear();
     table.referenced_by.clear();

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::database::catalog::{Column, TableDescription};
+use crate::database::value::cut;
 
 impl Question<'_> {
     pub(super) async fn perform(&self, used: Use, progress: &mut Progress) -> Step {
@@ -27,6 +28,7 @@ impl Question<'_> {
                             Err(error) => error.to_json(),
                         });
                         let text = lines.collect::<Vec<_>>().join("\n");
+                        let text = cut(&text, self.source.limits.max_reply_bytes).to_owned();
                         read.close(None, text.len());
                         Ok(prompt::fence(&text))
                     }
@@ -143,6 +145,8 @@ impl Question<'_> {
     pub(super) fn shown(&self, rows: &ResultSet) -> String {
         let limits = &self.source.limits;
         let columns: Vec<&str> = rows.columns.iter().map(|column| column.name.as_str()).collect();
+        let is_numeric: Vec<bool> =
+            rows.columns.iter().map(|column| column.type_name.as_deref() == Some("numeric")).collect();
         let counted = |rows_shown: &[Box<RawValue>]| {
             let mut shown = serde_json::json!({"columns": columns, "row_count": rows.row_count});
             if let Some(fields) = shown.as_object_mut() {
@@ -155,7 +159,7 @@ impl Question<'_> {
                 let row = |row: &RawValue| match self.model {
                     // The templates of the built-in answerer repeat the cells as they are.
                     Model::Builtin => serde_json::from_str(row.get()).unwrap_or_default(),
-                    _ => shorter(row),
+                    _ => shorter(row, &is_numeric),
                 };
                 fields.insert("rows".into(), rows_shown.iter().map(|shown| row(shown)).collect());
             }
@@ -207,7 +211,7 @@ impl Question<'_> {
             };
             lines.push(self.sampled(table, column).await?);
         }
-        Ok(prompt::fence(&lines.join("\n")))
+        Ok(prompt::fence(cut(&lines.join("\n"), self.source.limits.model_result_bytes)))
     }
 
     /// One line about the values of a column: each with its number of rows, and whether these are all values.
@@ -233,11 +237,11 @@ impl Question<'_> {
             Err(error) => return Err(prompt::fence(&error.to_json())),
         };
         let Ran::Rows(rows) = &read.value else { return Err("sample_values: no rows".into()) };
-        let (json, row_count) = (rows.rows_json(), rows.row_count);
+        let (json, row_count, is_cut) = (rows.rows_json(), rows.row_count, rows.is_truncated());
         let mut values: Vec<Value> = serde_json::from_str(&json).unwrap_or_default();
         read.close(Some(row_count), json.len());
-        let counted: u64 = values.iter().filter_map(|row| row.get(1)?.as_u64()).sum();
-        let is_complete = row_count <= SAMPLE && (!is_large || counted < SAMPLED_ROWS.unsigned_abs());
+        // Of a large table, values beyond the first rows are not known.
+        let is_complete = row_count <= SAMPLE && !is_large && !is_cut;
         values.truncate(usize::try_from(SAMPLE).unwrap_or(usize::MAX));
         let name = format!("{}.{}", table.name, column.name);
         Ok(json!({"column": name, "values_and_rows": values, "complete": is_complete}).to_string())
@@ -266,11 +270,13 @@ fn names_values(error: &ToolError) -> bool {
     error.sqlstate.as_deref() == Some("22P02")
 }
 
-/// A row as the model reads it: the zeros at the end of exact decimals cost tokens and say nothing.
-fn shorter(row: &RawValue) -> Value {
+/// A row as the model reads it: the zeros at the end of exact decimals cost tokens and say nothing. In a text, such as a version,
+/// they do.
+fn shorter(row: &RawValue, is_numeric: &[bool]) -> Value {
     let mut row: Value = serde_json::from_str(row.get()).unwrap_or_default();
-    for cell in row.as_array_mut().into_iter().flatten() {
+    for (cell, is_numeric) in row.as_array_mut().into_iter().flatten().zip(is_numeric) {
         if let Value::String(text) = cell
+            && *is_numeric
             && is_decimal(text)
             && let Some((whole, part)) = text.split_once('.')
         {
@@ -296,6 +302,9 @@ mod tests {
     fn decimals_lose_their_last_zeros() {
         let row =
             RawValue::from_string(r#"["12.500","3.000","-0.10","1.20.0","1e5.0",7,null,"v1.0"]"#.to_owned()).unwrap();
-        assert_eq!(shorter(&row).to_string(), r#"["12.5","3","-0.1","1.20.0","1e5.0",7,null,"v1.0"]"#);
+        assert_eq!(
+            shorter(&row, &[true, true, true, true, true, true, true, true]).to_string(),
+            r#"["12.5","3","-0.1","1.20.0","1e5.0",7,null,"v1.0"]"#
+        );
     }
 }
