@@ -72,8 +72,7 @@ impl Index {
             .tables
             .iter()
             .flat_map(|table| table.columns.iter().map(|column| column.name.as_str()).chain([bare(table)]));
-        let known: HashSet<String> =
-            names.flat_map(words).filter(|word| word.chars().count() >= PART_BYTES).collect();
+        let known: HashSet<String> = names.flat_map(words).filter(|word| word.chars().count() >= PART_BYTES).collect();
         for (table, t) in snapshot.tables.iter().zip(0u32..) {
             let mut told: HashMap<String, f32> = HashMap::new();
             let mut tell = |text: &str, weight: f32| {

@@ -162,7 +162,8 @@ pub fn telling(
     };
     let whole: Vec<String> = snapshot.tables.iter().take(most_tables + 1).map(short).collect();
     let all: Vec<(usize, f32)> = (0..snapshot.tables.len()).map(|at| (at, 1.0)).collect();
-    let is_small = whole.len() <= most_tables && tokens(&whole.join("\n")) <= most_tokens;
+    // A schema that is a little larger is still worth its tokens: nothing has to be looked up.
+    let is_small = whole.len() <= most_tables && tokens(&whole.join("\n")) <= most_tokens * 3 / 2;
     let ranked = if is_small { all } else { ranked(snapshot, index, question) };
     let best = ranked.first().map_or(0.0, |(_, score)| *score);
     let asked = index::stems(question);
@@ -175,7 +176,7 @@ pub fn telling(
         let most = if is_small { usize::MAX } else { TELLING_COLUMNS };
         let line = cut_line(table, &index::best_columns(table, &asked, &named, most), true, Detail::Short);
         used += tokens(&line) + 1;
-        if used > most_tokens && !chosen.is_empty() {
+        if used > most_tokens && !is_small && !chosen.is_empty() {
             break;
         }
         chosen.push((at, line));

@@ -28,7 +28,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use sqlparser::dialect::{PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, Tokenizer};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use columns::ColumnUses;
 use lexer::{Kind, Lexeme};
@@ -337,8 +337,23 @@ fn names(
         },
         Dialect::Sqlite => Vec::new(),
     };
+    // The parser drops GLOBAL after a relation, and a database reads it as the relation's alias. The second reader alone
+    // knows no columns, so that it refuses every table with rules.
+    let is_global = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("global"));
+    if tokens.iter().any(is_global) {
+        let names = second_reader::check(sql, dialect, Rejection::differently())?;
+        relations::judge_columns(dialect, &names)?;
+        return Ok(names);
+    }
     let mut parser = Parser::new(grammar).with_recursion_limit(limits.max_sql_depth).with_tokens_with_locations(tokens);
-    match parser.parse_statements() {
+    let parsed = parser.parse_statements();
+    // The parser stops at END, which a database reads as an alias: its tree is a part of the statement.
+    if parsed.is_ok() && parser.peek_token().token != Token::EOF {
+        let names = second_reader::check(sql, dialect, Rejection::differently())?;
+        relations::judge_columns(dialect, &names)?;
+        return Ok(names);
+    }
+    match parsed {
         Ok(statements) => match statements.as_slice() {
             [statement] => {
                 let (walked, understood) = walk::check(sql, statement, dialect)?;

@@ -30,6 +30,12 @@ const TEMPLATES: &[&str] = &[
     "SELECT {w}(secret) FROM {t}",
     "SELECT {w} {w} FROM {t} {w}",
     "SELECT NOT {w}, 'x' {w} secret FROM {t}",
+    // Each word as an alias, which the parser may drop (GLOBAL), or at which it may stop (END).
+    "SELECT {w}.* FROM {t} {w}",
+    "SELECT {w} FROM {t} {w}",
+    "SELECT to_json({w}) FROM {t} {w} CROSS JOIN (SELECT 1) q",
+    "SELECT (SELECT count(*) FROM {t} AS q) {w}, x.* FROM {t} AS x",
+    "SELECT (SELECT count(*) FROM {t} AS q) {w}, to_json(x) FROM {t} AS x",
 ];
 
 /// All words, split into tables so that a row fits a page.
