@@ -96,8 +96,7 @@ pub fn may_help(error: &ToolError) -> bool {
 
 /// How the statement is written in this dialect. `None` if nothing is recognised. The snapshot is used if there is one.
 pub fn remedy(dialect: Dialect, error: &ToolError, sql: &str, snapshot: Option<&Snapshot>) -> Option<String> {
-    let tokens: Vec<Token> = Tokenizer::new(&GenericDialect {}, sql).tokenize().unwrap_or_default();
-    let tokens: Vec<Token> = tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
+    let tokens = tokens_of(sql);
     let state = error.sqlstate.as_deref().unwrap_or_default();
     let is_unread = matches!(error.code, Code::SyntaxError | Code::StatementRefused)
         || state == "42601"
@@ -107,6 +106,12 @@ pub fn remedy(dialect: Dialect, error: &ToolError, sql: &str, snapshot: Option<&
         .or_else(|| of_missing_function(dialect, error, &tokens))
         .or_else(|| of_alias_or_text(dialect, error, &tokens, snapshot))
         .or_else(|| is_unread.then(|| of_syntax(dialect, &tokens, snapshot)).flatten())
+}
+
+/// The tokens of a text without blanks and comments. Empty if the text cannot be read as tokens.
+fn tokens_of(text: &str) -> Vec<Token> {
+    let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize().unwrap_or_default();
+    tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect()
 }
 
 /// Remedies by the error's own code.
@@ -203,8 +208,7 @@ pub fn value_for_table(dialect: Dialect, sql: &str, snapshot: &Snapshot) -> Opti
     if dialect != Dialect::Postgresql {
         return None;
     }
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize().unwrap_or_default();
-    let tokens: Vec<Token> = tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
+    let tokens = tokens_of(sql);
     (1..tokens.len()).find_map(|at| {
         let is_source = is_word(&tokens, at - 1, "from") || is_word(&tokens, at - 1, "join");
         let name =
@@ -368,9 +372,7 @@ fn unquoted(dialect: Dialect, tokens: &[Token], snapshot: &Snapshot) -> Option<S
         if !may_stand {
             return false;
         }
-        let parts = Tokenizer::new(&GenericDialect {}, name).tokenize().unwrap_or_default();
-        let parts = parts.into_iter().filter(|token| !matches!(token, Token::Whitespace(_)));
-        let parts: Vec<String> = parts.map(|token| token.to_string().to_lowercase()).collect();
+        let parts: Vec<String> = tokens_of(name).iter().map(|token| token.to_string().to_lowercase()).collect();
         parts.first().is_some_and(|first| firsts.contains(first.as_str()))
             && said.windows(parts.len()).any(|window| window == parts)
     };

@@ -325,14 +325,18 @@ fn names(
     if meaningful.count() > limits.max_sql_tokens {
         return Err(Rejection::TooManyTokens { limit: limits.max_sql_tokens });
     }
+    // The second reader alone: `unread` says why the parser's tree does not count.
+    let alone = |unread: Rejection| {
+        let names = second_reader::check(sql, dialect, unread)?;
+        relations::judge_columns(dialect, &names)?;
+        Ok(names)
+    };
     let operators = match dialect {
         Dialect::Postgresql => match token_agreement::operators(sql, &tokens) {
             Some(operators) => operators,
             // The parser's tokens differ from the server's, so its tree proves nothing.
             None => {
-                let names = second_reader::check(sql, dialect, Rejection::differently())?;
-                relations::judge_columns(dialect, &names)?;
-                return Ok(names);
+                return alone(Rejection::differently());
             }
         },
         Dialect::Sqlite => Vec::new(),
@@ -341,17 +345,13 @@ fn names(
     // knows no columns, so that it refuses every table with rules.
     let is_global = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("global"));
     if tokens.iter().any(is_global) {
-        let names = second_reader::check(sql, dialect, Rejection::differently())?;
-        relations::judge_columns(dialect, &names)?;
-        return Ok(names);
+        return alone(Rejection::differently());
     }
     let mut parser = Parser::new(grammar).with_recursion_limit(limits.max_sql_depth).with_tokens_with_locations(tokens);
     let parsed = parser.parse_statements();
     // The parser stops at END, which a database reads as an alias: its tree is a part of the statement.
     if parsed.is_ok() && parser.peek_token().token != Token::EOF {
-        let names = second_reader::check(sql, dialect, Rejection::differently())?;
-        relations::judge_columns(dialect, &names)?;
-        return Ok(names);
+        return alone(Rejection::differently());
     }
     match parsed {
         Ok(statements) => match statements.as_slice() {
@@ -368,10 +368,7 @@ fn names(
         Err(ParserError::RecursionLimitExceeded) => Err(Rejection::TooDeep { limit: limits.max_sql_depth }),
         Err(error) => {
             let unread = opening_keyword(sql, grammar).unwrap_or_else(|| syntax(sql, error));
-            second_reader::check(sql, dialect, unread).and_then(|names| {
-                relations::judge_columns(dialect, &names)?;
-                Ok(names)
-            })
+            alone(unread)
         }
     }
 }
