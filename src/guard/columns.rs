@@ -14,6 +14,16 @@ use super::Rejection;
 /// Source: <https://www.postgresql.org/docs/18/ddl-system-columns.html>.
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
 
+/// Words that are part of a query's grammar in PostgreSQL or SQLite although they can be names too. The parser's tree does
+/// not keep them. Source: `gram.y` of PostgreSQL 18 and `parse.y` of SQLite 3.51, the rules of a SELECT.
+const GRAMMAR_WORDS: &str = "
+absent asc at bernoulli between by cascade conditional content cross current day desc document double empty end error
+exclude false filter first following full glob grouping groups hour ignore indexed inner interval keep key last left like local
+match materialized minute month natural next nfc nfd nfkc nfkd no normalized nulls object offset omit ordinality others outer
+over partition path pg_catalog preceding precision quotes range recursive regexp repeatable respect right row rows second
+sets system ties time true unbounded uescape unknown value varying window with within without wrapper year zone
+";
+
 /// Replaces a masked value.
 pub const MASK: &str = "***";
 
@@ -264,7 +274,7 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
         {
             return Err(table.refuse(name));
         }
-        if uses.unread.iter().any(|name| names.contains(name.as_str())) {
+        if uses.unread.iter().any(|name| names.contains(name.as_str()) || uses.may_rename(name)) {
             return Err(table.refuse("*"));
         }
         let means_table = |of: &str| uses.may_mean(of, table);
@@ -296,6 +306,8 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
         }
         for wildcard in &uses.wildcards {
             let covers = match &wildcard.of {
+                // A table with an alias that the walk did not record: the positions of its columns are unknown.
+                Some(of) if !uses.is_known(of) => return Err(table.refuse("*")),
                 Some(of) => means_table(of),
                 None => uses
                     .tables_of(wildcard)
@@ -373,6 +385,23 @@ impl ColumnUses {
         wildcard.from.and_then(|index| self.from_lists.get(index)).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether the statement defines the qualifier: as a table, an alias, a CTE or a function.
+    fn is_known(&self, of: &str) -> bool {
+        self.tables.iter().any(|name| name.known_as == of) || self.derived.contains(of)
+    }
+
+    /// Whether a name that the walk did not record may be an alias of a table or of a column. The parser drops some words
+    /// that a database reads as an alias. Words of the grammar are not counted, unless the statement uses the word as a
+    /// column or a qualifier too.
+    fn may_rename(&self, name: &str) -> bool {
+        let mut uses = self.uses.iter().chain(self.plain.iter().map(|item| &item.name));
+        !GRAMMAR_WORDS.split_ascii_whitespace().any(|word| word == name)
+            || uses.any(|used| {
+                used.table.as_deref() == Some(name)
+                    || used.table.is_none() && used.column == name && !self.is_known(name)
+            })
+    }
+
     /// Whether a qualifier may mean the table. It may not if it is known to mean another one.
     fn may_mean(&self, of: &str, table: &RuledTable) -> bool {
         let named = |name: &&TableName| name.known_as == of;
@@ -390,6 +419,43 @@ enum Item<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `SELECT .. FROM users WORD`, where the parser dropped the word that a database reads as an alias.
+    #[test]
+    fn a_dropped_alias_hides_no_column() {
+        let users = RuledTable {
+            table: "users".into(),
+            columns: vec!["id".into(), "email".into()],
+            masked: BTreeSet::from(["email".to_owned()]),
+            ..RuledTable::default()
+        };
+        let table = TableName { schema: None, table: "users".into(), known_as: "users".into() };
+        let dropped = |word: &str, uses: ColumnUses| {
+            let unread = BTreeSet::from([word.to_owned()]);
+            let uses =
+                ColumnUses { tables: vec![table.clone()], from_lists: vec![vec![Some(table.clone())]], unread, ..uses };
+            judge(Some(&uses), std::slice::from_ref(&users))
+        };
+        let name =
+            |table: Option<&str>, column: &str| ColumnName { table: table.map(str::to_owned), column: column.into() };
+        let plain = |name: ColumnName| ColumnUses {
+            plain: vec![PlainItem { place: 0, name, alias: None }],
+            ..ColumnUses::default()
+        };
+        let star = |of: &str| ColumnUses {
+            wildcards: vec![Wildcard { of: Some(of.into()), from: Some(0), place: Some(0) }],
+            ..ColumnUses::default()
+        };
+        // A word that no grammar has at this place is refused whatever the statement does with it.
+        assert!(dropped("global", plain(name(None, "id"))).is_err());
+        // A word of the grammar is refused where it is used as a name: as a qualifier, as a row, before a wildcard.
+        assert!(dropped("next", plain(name(None, "id"))).is_ok());
+        assert!(dropped("next", plain(name(Some("next"), "id"))).is_err());
+        assert!(dropped("next", plain(name(None, "next"))).is_err());
+        assert!(dropped("next", star("next")).is_err());
+        assert!(dropped("next", star("other")).is_err());
+        assert_eq!(dropped("next", star("users")).unwrap(), BTreeSet::from([1]));
+    }
 
     #[test]
     fn patterns_read_both_ways() {

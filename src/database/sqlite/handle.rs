@@ -225,7 +225,8 @@ impl Handle {
             ffi::sqlite3_set_authorizer(self.db, Some(authorize), std::ptr::null_mut());
             compiled
         };
-        Ok(Shape { columns: compiled?.columns(), reads, strings: None })
+        let compiled = compiled?;
+        Ok(Shape { columns: compiled.columns(), origins: compiled.origins(), reads, strings: None })
     }
 }
 
@@ -369,6 +370,20 @@ impl Statement<'_> {
         }
     }
 
+    /// Returns for each column of the result the table and the column that it comes from, through views, sub-queries and
+    /// aliases. `None` for a computed value. Source: <https://sqlite.org/c3ref/column_database_name.html>.
+    fn origins(&self) -> Vec<Option<(String, String)>> {
+        // SAFETY: the statement is compiled, and every name is copied before the next call.
+        unsafe {
+            (0..ffi::sqlite3_column_count(self.raw))
+                .map(|index| {
+                    let table = text(ffi::sqlite3_column_table_name(self.raw, index))?;
+                    Some((table, text(ffi::sqlite3_column_origin_name(self.raw, index))?))
+                })
+                .collect()
+        }
+    }
+
     /// Returns a cell of the current row.
     pub(super) fn value(&self, column: usize) -> Value<'_> {
         let Ok(column) = c_int::try_from(column) else { return Value::Null };
@@ -500,6 +515,8 @@ pub(super) struct ColumnRead {
 /// The columns of a statement, and everything that it reads.
 pub(super) struct Shape<'a> {
     pub columns: Vec<ResultColumn>,
+    /// For each column, the table and the column that it comes from. `None` for a computed value.
+    pub origins: Vec<Option<(String, String)>>,
     pub reads: Vec<ColumnRead>,
     /// Held while the statement runs, when a view that it reads has strings in double quotes.
     pub strings: Option<StringsAllowed<'a>>,

@@ -38,6 +38,7 @@ fn shape<'a>(
         }
     }
     let masked = rules::judge(handle, sql, &shape.reads, rules)?;
+    rules::compare(&shape.origins, &masked, rules)?;
     Ok((shape, masked))
 }
 
@@ -106,7 +107,7 @@ pub(super) fn rows(
     wanted: &Wanted,
     tell: &mut dyn FnMut(u64),
 ) -> Result<ResultSet, ReadError> {
-    let (Shape { columns, reads, strings: _strings }, masked) = shape(handle, sql, rules)?;
+    let (Shape { columns, reads, strings: _strings, .. }, masked) = shape(handle, sql, rules)?;
     let warning = collation_warning(handle, &reads)?;
     let count = columns.len();
     let untyped: Vec<usize> =

@@ -9,8 +9,8 @@ use super::catalog;
 use super::created::Created;
 use super::handle::{ColumnRead, Handle};
 use super::pipe::{ReadError, Reason};
-use crate::guard::ApprovedSql;
 use crate::guard::columns::{self, ColumnRules, RuleKind, RuledTable};
+use crate::guard::{ApprovedSql, Rejection};
 
 /// Returns the positions of the result's columns that have to be masked.
 ///
@@ -72,6 +72,30 @@ pub(super) fn judge(
         }
     }
     Ok(places)
+}
+
+/// Compares the origins that SQLite itself reports for the columns of a result with the positions that will be masked. The
+/// guard computes the positions from the text; this finds a mistake in them.
+///
+/// # Errors
+///
+/// The refusal of a ruled column at a position that is not masked.
+pub(super) fn compare(
+    origins: &[Option<(String, String)>],
+    masked: &BTreeSet<usize>,
+    rules: &ColumnRules,
+) -> Result<(), ReadError> {
+    for (place, origin) in origins.iter().enumerate() {
+        let Some((table, column)) = origin.as_ref().filter(|_| !masked.contains(&place)) else { continue };
+        let is_denied = match rules.of_column("", table, column) {
+            None if rules.denies_table("", table) => true,
+            None => continue,
+            Some(kind) => kind == RuleKind::Deny,
+        };
+        let column = format!("{}.{}", table.to_ascii_lowercase(), column.to_ascii_lowercase());
+        return Err(Rejection::Column { column, is_denied, allowed: Vec::new() }.into());
+    }
+    Ok(())
 }
 
 /// True if a string literal follows a dot. SQLite reads such a literal as a column: `t.'email'`.
@@ -406,6 +430,44 @@ const SHADOWS: [&str; 11] =
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ruled_origin_at_an_open_position_is_refused() {
+        let rule = |pattern, kind| columns::ColumnRule::new(pattern, kind).unwrap();
+        let rules = ColumnRules::new(vec![
+            rule("users.email", RuleKind::Mask),
+            rule("users.ssn", RuleKind::Deny),
+            rule("pay", RuleKind::Deny),
+        ]);
+        let from = |table: &str, column: &str| Some((table.to_owned(), column.to_owned()));
+        let none = BTreeSet::new();
+        assert!(compare(&[from("users", "id"), None], &none, &rules).is_ok());
+        assert!(compare(&[None, from("Users", "Email")], &BTreeSet::from([1]), &rules).is_ok());
+        for origin in [from("Users", "EMAIL"), from("users", "ssn"), from("PAY", "amount")] {
+            assert!(compare(&[None, origin.clone()], &BTreeSet::from([0]), &rules).is_err(), "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn sqlite_tells_the_origin_through_aliases_views_and_ctes() {
+        let handle = Handle::open(":memory:", None, false).unwrap();
+        for sql in [
+            "CREATE TABLE users(id INTEGER PRIMARY KEY, email TEXT)",
+            "CREATE VIEW people AS SELECT email AS mail FROM users",
+        ] {
+            handle.prepare(sql).unwrap().step().unwrap();
+        }
+        let email = Some(("users".to_owned(), "email".to_owned()));
+        for sql in [
+            "SELECT email FROM users global",
+            "SELECT \"end\".* FROM (SELECT email x FROM users) AS \"end\"",
+            "SELECT mail FROM people",
+            "WITH q AS (SELECT email FROM users) SELECT email AS id FROM q",
+        ] {
+            assert_eq!(handle.shape(sql).unwrap().origins, std::slice::from_ref(&email), "{sql}");
+        }
+        assert_eq!(handle.shape("SELECT email || '', 1 FROM users").unwrap().origins, [None, None]);
+    }
 
     #[test]
     fn a_string_behind_a_dot_is_a_column() {
