@@ -337,7 +337,11 @@ impl TableDescription {
         });
         let names_hidden = |text: &str| {
             let text = text.to_lowercase();
-            hidden.iter().any(|name| text.contains(name.as_str()))
+            // Inside of quotes, a quote of the name is doubled.
+            let spelled = |name: &String| [name.replace('"', "\"\""), name.replace('`', "``"), name.replace(']', "]]")];
+            hidden
+                .iter()
+                .any(|name| text.contains(name) || spelled(name).iter().any(|name| text.contains(name.as_str())))
         };
         // On SQLite a key may write a column in another case than the table does.
         let is_hidden = |column: &String| hidden.contains(&column.to_lowercase());

@@ -11,6 +11,7 @@ mod column_rules;
 mod connect;
 mod connect_error;
 mod endpoints;
+mod expansion;
 mod finding;
 mod look_up;
 mod lossy;
@@ -366,6 +367,11 @@ impl PostgresEngine {
     /// Distance of [`Self::time_zone`] from UTC in seconds, as of the last look at the schema.
     pub fn utc_offset(&self) -> i32 {
         self.utc_offset.load(Ordering::Relaxed)
+    }
+
+    /// The name of the provider's preset.
+    pub fn provider(&self) -> &'static str {
+        self.preset.name
     }
 
     /// Returns a text that says where the engine connects to and how, without a secret.

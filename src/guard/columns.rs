@@ -17,11 +17,11 @@ const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "
 /// Words that are part of a query's grammar in PostgreSQL or SQLite although they can be names too. The parser's tree does
 /// not keep them. Source: `gram.y` of PostgreSQL 18 and `parse.y` of SQLite 3.51, the rules of a SELECT.
 const GRAMMAR_WORDS: &str = "
-absent asc at bernoulli between by cascade conditional content cross current day desc document double empty end error
+absent asc at bernoulli between bit by cascade character conditional content cross current day desc document double empty end error
 exclude false filter first following full glob grouping groups hour ignore indexed inner interval keep key last left like local
-match materialized minute month natural next nfc nfd nfkc nfkd no normalized nulls object offset omit ordinality others outer
+match materialized minute month name national natural next nfc nfd nfkc nfkd no normalized nulls object offset omit ordinality others outer
 over partition path pg_catalog preceding precision quotes range recursive regexp repeatable respect right row rows second
-sets system ties time true unbounded uescape unknown value varying window with within without wrapper year zone
+sets system ties time timestamp true unbounded uescape unknown value varying window with within without wrapper year zone
 ";
 
 /// Replaces a masked value.
@@ -303,6 +303,10 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
         }
         if let Some(name) = uses.uses.iter().find(|name| means(name)) {
             return Err(table.refuse(&name.column));
+        }
+        let is_noted = |name: &TableName| uses.tables.contains(name);
+        if uses.from_lists.iter().flatten().flatten().any(|name| !is_noted(name)) {
+            return Err(table.refuse("*"));
         }
         for wildcard in &uses.wildcards {
             let covers = match &wildcard.of {

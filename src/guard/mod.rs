@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
+use sqlparser::ast::Statement;
 use sqlparser::dialect::{PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
@@ -227,6 +228,17 @@ pub fn approve_plan(sql: &str, dialect: Dialect, limits: &Limits) -> Result<Appr
     }
 }
 
+/// The refusal of a text that is a statement of SQL and changes something, such as `DROP TABLE t`. `None` for other texts,
+/// also for sentences that begin with the same word.
+pub fn refused_write(text: &str, dialect: Dialect, limits: &Limits) -> Option<Rejection> {
+    let Err(rejection @ Rejection::Write { .. }) = approve(text, dialect, limits) else { return None };
+    let statements = match dialect {
+        Dialect::Postgresql => Parser::parse_sql(&PostgreSqlDialect {}, text),
+        Dialect::Sqlite => Parser::parse_sql(&SQLiteDialect {}, text),
+    };
+    statements.is_ok().then_some(rejection)
+}
+
 /// Splits a text at its semicolons, for a file that lists several statements for one question. Approves nothing. A text
 /// that cannot be split with certainty is returned whole.
 pub fn statements(sql: &str, dialect: Dialect) -> Vec<&str> {
@@ -325,6 +337,9 @@ fn names(
     if meaningful.count() > limits.max_sql_tokens {
         return Err(Rejection::TooManyTokens { limit: limits.max_sql_tokens });
     }
+    if nesting(&tokens) > MAX_COSTLY_NESTING {
+        return Err(Rejection::TooDeep { limit: MAX_COSTLY_NESTING });
+    }
     // The second reader alone: `unread` says why the parser's tree does not count.
     let alone = |unread: Rejection| {
         let names = second_reader::check(sql, dialect, unread)?;
@@ -343,10 +358,10 @@ fn names(
     };
     // The parser drops GLOBAL after a relation, and a database reads it as the relation's alias. The second reader alone
     // knows no columns, so that it refuses every table with rules.
-    let is_global = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("global"));
-    if tokens.iter().any(is_global) {
+    if tokens.iter().any(|token| is_word(token, "global")) {
         return alone(Rejection::differently());
     }
+    let has_table = tokens.iter().any(|token| is_word(token, "table"));
     let mut parser = Parser::new(grammar).with_recursion_limit(limits.max_sql_depth).with_tokens_with_locations(tokens);
     let parsed = parser.parse_statements();
     // The parser stops at END, which a database reads as an alias: its tree is a part of the statement.
@@ -355,6 +370,8 @@ fn names(
     }
     match parsed {
         Ok(statements) => match statements.as_slice() {
+            // The tree keeps the name in TABLE t without its quotes, so that it may be another name.
+            [Statement::Query(_)] if has_table => alone(Rejection::differently()),
             [statement] => {
                 let (walked, understood) = walk::check(sql, statement, dialect)?;
                 let understood = token_agreement::byte_offsets(sql, &understood);
@@ -371,6 +388,33 @@ fn names(
             alone(unread)
         }
     }
+}
+
+fn is_word(token: &TokenWithSpan, name: &str) -> bool {
+    matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name))
+}
+
+/// Nesting depth of POSITION and of ROW that is accepted. The parser's time doubles with each POSITION inside of another
+/// one, and the text of a row in rows doubles its quotes.
+const MAX_COSTLY_NESTING: usize = 8;
+
+/// How deep one POSITION or ROW stands in another one at most.
+fn nesting(tokens: &[TokenWithSpan]) -> usize {
+    let (mut open, mut deepest, mut depth) = (Vec::new(), 0_usize, 0_usize);
+    let mut is_costly = false;
+    for token in tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))) {
+        match token.token {
+            Token::LParen => {
+                open.push(is_costly);
+                depth += usize::from(is_costly);
+                deepest = deepest.max(depth);
+            }
+            Token::RParen => depth -= usize::from(open.pop().unwrap_or_default()),
+            _ => {}
+        }
+        is_costly = is_word(token, "position") || is_word(token, "row");
+    }
+    deepest
 }
 
 /// TUDB's statement that replaces `SHOW name`.

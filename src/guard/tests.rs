@@ -323,3 +323,36 @@ fn a_position_is_told_in_the_callers_own_text() {
     }
     assert_eq!(sent.original_position(sent.text().chars().count() + 2), None);
 }
+
+/// The parser tries some constructs twice. Nested, they must not double its time: each text here takes milliseconds, and one
+/// that doubles takes years.
+#[test]
+fn no_nesting_takes_exponential_time() {
+    let heads = "POSITION(|POSITION((|POSITION(1 + POSITION(|CAST(|EXTRACT(|SUBSTRING(|OVERLAY(|TRIM(|INTERVAL (|NOT (|CASE WHEN |CASE \
+                 |EXISTS(|EXISTS (SELECT |(|ARRAY[|ARRAY(SELECT |ROW(|f(|1 IN (|1 = ANY (|CONVERT(|COALESCE(|(SELECT 1 FROM (\
+                 |(VALUES (|(WITH a AS (|f(a => |- |(x) -> (|json_object('a': |f() OVER (ORDER BY |f() FILTER (WHERE |{fn |{d \
+                 |CASE WHEN 1 THEN |LATERAL (|POSITION(a IN |CAST(a AS ARRAY<|x::STRUCT<a |position /**/ (|binary |not exists (";
+    for head in heads.split('|') {
+        for (tail, close) in
+            [("1", ")"), ("", ""), ("'x'", "))"), ("1", " AS int)"), ("1 IN 2", ") END"), ("a b c", "]")]
+        {
+            for dialect in [Dialect::Postgresql, Dialect::Sqlite] {
+                let _ = approve(
+                    &format!("SELECT {}{tail}{}", head.repeat(45), close.repeat(45)),
+                    dialect,
+                    &Limits::default(),
+                );
+            }
+        }
+    }
+    assert_eq!(
+        verdict(Dialect::Sqlite, &format!("SELECT {}1{}", "POSITION(".repeat(9), ")".repeat(9))),
+        Some(Code::TooDeep)
+    );
+    assert_eq!(
+        verdict(Dialect::Postgresql, &format!("SELECT {}1{}", "ROW (".repeat(9), ")".repeat(9))),
+        Some(Code::TooDeep)
+    );
+    let many = format!("SELECT {}", vec!["position('a' IN 'b')"; 20].join(", "));
+    assert_eq!(verdict(Dialect::Postgresql, &many), None);
+}

@@ -14,7 +14,7 @@ use sqlparser::ast::*;
 use sqlparser::tokenizer::Location;
 
 use super::classify::{StatementClass, classify};
-use super::columns::{ColumnUses, TableName, Wildcard};
+use super::columns::ColumnUses;
 use super::{Names, Rejection, relations};
 use crate::dialect::Dialect;
 
@@ -245,21 +245,8 @@ impl Walk<'_> {
             SetExpr::Update(_) => Err(Rejection::Write { what: "UPDATE".into() }),
             SetExpr::Delete(_) => Err(Rejection::Write { what: "DELETE".into() }),
             SetExpr::Merge(_) => Err(Rejection::Write { what: "MERGE".into() }),
-            SetExpr::Table(table) => {
-                let Table { table_name, schema_name } = table.as_ref();
-                let fold = |name: &Option<String>| name.as_ref().map(|name| name.to_lowercase());
-                let (schema, table) = (fold(schema_name), fold(table_name).unwrap_or_default());
-                let name = TableName {
-                    schema: self.written_schema(schema.clone()),
-                    table: table.clone(),
-                    known_as: table.clone(),
-                };
-                let place = (self.level == 1).then_some(0);
-                self.uses.wildcards.push(Wildcard { of: None, from: Some(self.uses.from_lists.len()), place });
-                self.uses.from_lists.push(vec![Some(name.clone())]);
-                self.uses.tables.push(name);
-                self.relation_name(schema.as_deref(), &table)
-            }
+            // The tree keeps the name without its quotes. The second reader alone judges such a statement.
+            SetExpr::Table(_) => Err(Rejection::differently()),
         }
     }
 

@@ -18,6 +18,7 @@ mod crowded_names;
 mod documents;
 mod domains;
 mod door;
+mod driver_types;
 mod elicitation;
 mod eval;
 mod faults;

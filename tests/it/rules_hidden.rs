@@ -337,3 +337,43 @@ fn a_wildcard_in_parentheses_moves_no_masked_column_into_sight() {
         assert_eq!(reply["rows"], json!([[1, "***", 7]]), "{reply}");
     }
 }
+
+/// TABLE inside of a statement, where the parser's tree loses the quotes of the name; the sequence of a denied column; and an
+/// index over a column with a quote in its name.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_quoted_table_a_sequence_and_an_index_tell_nothing() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("quoted");
+        postgres.script(
+            &database,
+            "CREATE TABLE \"Members\" (id int, email text, ssn text, \"we\"\"ird\" text, code bigserial);
+             INSERT INTO \"Members\" VALUES (1, 'planted@x', 'planted-1', 'planted-2', 4711);
+             SELECT setval('\"Members_code_seq\"', 4711); CREATE INDEX ON \"Members\" (id) WHERE \"we\"\"ird\" = 'planted-2'",
+        );
+        let home = Home::new("rules-quoted");
+        let rules = "deny = ['Members.ssn', 'Members.we\"ird', 'Members.code']\nmask = ['Members.email']";
+        std::fs::write(home.scratch.path("tudb.toml"), format!("[sources.main]\nurl = \"{url}\"\n{rules}")).unwrap();
+        let home = home.set("TUDB_CONFIG", "tudb.toml");
+        let mut server = home.serve();
+        for sql in [
+            "SELECT q.c1||'', q.c2||'' FROM (TABLE public.\"Members\") q(c0,c1,c2), \"Members\" x",
+            "SELECT q::text FROM (TABLE \"Members\" LIMIT 9) q, \"Members\" x",
+            "SELECT q.ssn||'' FROM (TABLE \"Members\" LIMIT 9) q, \"Members\" x",
+            "SELECT count(*) FROM \"Members\" WHERE (1,'planted@x') IN (TABLE \"Members\" LIMIT 9)",
+            "TABLE \"Members\"",
+            "WITH q AS (TABLE \"Members\") SELECT * FROM q",
+            "SELECT last_value FROM \"Members_code_seq\"",
+            "SELECT * FROM \"Members_code_seq\"",
+        ] {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            let code = reply["error"]["code"].as_str().unwrap_or_default();
+            assert!(["column_denied", "column_masked", "relation_refused"].contains(&code), "{sql}: {reply}");
+            assert!(!reply.to_string().contains("4711"), "{sql}: {reply}");
+        }
+        let table = server.call("describe_table", json!({"table": "\"Members\"", "sample": true})).to_string();
+        assert!(!table.contains("planted") && !table.contains("4711"), "{table}");
+        let free = server.call("run_sql", json!({"sql": "SELECT id, email FROM \"Members\""}));
+        assert_eq!(free["rows"], json!([[1, "***"]]), "{free}");
+    }
+}

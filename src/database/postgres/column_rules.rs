@@ -43,6 +43,9 @@ WITH RECURSIVE
           ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       UNION ALL SELECT m[1]::oid, true FROM pg_policy y, LATERAL regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m
         WHERE y.polrelid = r.oid
+      -- A sequence tells the last value of the column that it belongs to.
+      UNION ALL SELECT d.refobjid, true FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = r.oid
+        AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
       UNION ALL SELECT i.inhparent, false FROM pg_inherits i WHERE i.inhrelid = r.oid
       UNION ALL SELECT i.inhrelid, false FROM pg_inherits i WHERE i.inhparent = r.oid) x),
   -- What reads on behalf of a relation: the rules of views, and policies of row-level security.
@@ -59,7 +62,9 @@ SELECT rn.nspname::text, rc.relname::text,
     n.nspname::text, c.relname::text, bool_or(r.viewed) AND NOT bool_or(NOT r.viewed),
     (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
       WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        AND (bool_or(NOT r.viewed) OR EXISTS (SELECT 1 FROM views v WHERE v.root = rc.oid AND (v.whole OR EXISTS (
+        AND (bool_or(NOT r.viewed) OR EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+          AND d.objid = rc.oid AND d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype IN ('a', 'i'))
+        OR EXISTS (SELECT 1 FROM views v WHERE v.root = rc.oid AND (v.whole OR EXISTS (
           SELECT 1 FROM pg_depend d JOIN pg_attribute da ON da.attrelid = d.refobjid AND da.attnum = d.refobjsubid
           WHERE d.classid = v.class AND d.objid = v.rule AND d.refclassid = 'pg_class'::regclass
             AND da.attname = a.attname AND (d.refobjid = c.oid

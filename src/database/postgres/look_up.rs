@@ -8,7 +8,9 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use super::session::Opened;
 use super::statement::shadowed;
-use super::{OWN_PATH, PostgresEngine, SearchPath, catalog_check, column_rules, path_of, plain, sql_error, under_path};
+use super::{
+    OWN_PATH, PostgresEngine, SearchPath, catalog_check, column_rules, expansion, path_of, plain, sql_error, under_path,
+};
 use crate::database::DatabaseError;
 use crate::dialect::Dialect;
 use crate::guard::forms::Forms;
@@ -299,6 +301,9 @@ impl PostgresEngine {
         let written = approved.names().reads.iter().filter_map(|(schema, name)| Some((schema.clone()?, name.clone())));
         let bare = checked.relations.iter().map(|(name, schema)| (schema.clone(), name.clone()));
         let (schemas, names): (Vec<String>, Vec<String>) = written.chain(bare).unzip();
+        let text = approved.text().to_lowercase();
+        let times = names.iter().map(|name| text.matches(&name.to_lowercase()).count()).max().unwrap_or_default();
+        expansion::check(connection, &schemas, &names, times as u64).await?;
         let found = sqlx::query_scalar::<_, String>(FOUND).bind(schemas).bind(names).persistent(false);
         let found = found.fetch_all(&mut *connection).await.map_err(own)?;
         if !found.is_empty() {

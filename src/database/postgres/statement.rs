@@ -2,7 +2,7 @@
 //! rows into the reply.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -170,15 +170,21 @@ impl PostgresEngine {
         // The checked text and its path are remembered with the shape. All shapes are forgotten when the catalog
         // changes, because a name can then mean another object.
         let mut checked = self.judged(connection, opened, approved).await?;
+        // To describe a statement, the driver itself asks the catalog about each type that it meets for the first time. Its
+        // query names functions and operators without a schema, so it must not run under the path of a caller.
+        let is_probed = self.is_pooled() || checked.path != OWN_PATH;
         let described = async {
-            let columns = if self.is_pooled() { None } else { self.prepare(connection, &checked.text).await? };
+            let columns = if is_probed { None } else { self.prepare(connection, &checked.text).await? };
             match columns {
                 Some(columns) => Ok(columns),
                 None => probe(connection, &checked.text).await,
             }
         };
-        let columns = described.await.map_err(|error| checked.explain(error))?;
-        if self.is_pooled() && checked.is_replaceable {
+        let mut columns = described.await.map_err(|error| checked.explain(error))?;
+        if is_probed && !self.is_pooled() && !self.settings.column_rules.is_empty() {
+            columns = self.with_origins(connection, &checked, columns).await.map_err(|error| checked.explain(error))?;
+        }
+        if is_probed && checked.is_replaceable {
             // The probes are planned, which may wait for the lock of a partition or an index. Somebody may have made an
             // object meanwhile.
             self.confirm_held(connection, opened, approved, &mut checked).await?;
@@ -235,6 +241,31 @@ impl PostgresEngine {
                 Ok(None)
             }
         }
+    }
+
+    /// Adds the origins of probed columns. First the driver reads the columns' types under [`OWN_PATH`], so that it has no
+    /// query of its own when it describes the statement. Afterwards the transaction is under the path of `checked`.
+    ///
+    /// The columns stay without origins if one of them has a type without a name of its own (`record`, `anyarray`).
+    async fn with_origins(
+        &self,
+        connection: &mut PgConnection,
+        checked: &Checked,
+        columns: Vec<DescribedColumn>,
+    ) -> Result<Vec<DescribedColumn>, DatabaseError> {
+        const NAMES: &str = "SELECT format_type(oid, NULL) FROM pg_type WHERE oid = ANY ($1::oid[]) AND typtype <> 'p'";
+        let own = |error| sql_error(error, None);
+        let oids: BTreeSet<u32> = columns.iter().map(|column| column.oid).collect();
+        let bound: Vec<_> = oids.iter().map(|oid| sqlx::postgres::types::Oid(*oid)).collect();
+        connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(own)?;
+        let names: Vec<String> =
+            sqlx::query_scalar(NAMES).bind(bound).fetch_all(&mut *connection).await.map_err(own)?;
+        let nulls: Vec<String> = names.iter().map(|name| format!("NULL::{name}")).collect();
+        let text = AssertSqlSafe(format!("SELECT {}", nulls.join(", ")));
+        let is_known = names.len() == oids.len() && connection.prepare(text.into_sql_str()).await.is_ok();
+        connection.execute(AssertSqlSafe(under_path(&checked.path))).await.map_err(own)?;
+        let described = if is_known { self.prepare(connection, &checked.text).await? } else { None };
+        Ok(described.unwrap_or(columns))
     }
 
     fn generation_mark(&self) -> String {

@@ -1,0 +1,103 @@
+//! Counts how many relations the server puts into a statement in place of its views.
+//!
+//! A view that reads another view twice, thirty times in a row, stands for a billion relations. The server replaces views
+//! while it parses, and then notices neither a time limit nor a cancellation. So the relations are counted before the
+//! server parses such a view.
+
+use std::collections::BTreeMap;
+
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+
+use super::sql_error;
+use crate::database::DatabaseError;
+use crate::guard::Rejection;
+
+/// Relations that the views of one statement may stand for.
+const MAX_RELATIONS: u64 = 10_000;
+
+/// $1 and $2 schemas and names of relations. Rows: 0, a named relation, 1; and for each view or policy that one of them
+/// reaches: the relation that has it, a relation in it, and how often it stands there.
+const EDGES: &str = r"
+WITH RECURSIVE
+  named AS (SELECT DISTINCT c.oid FROM unnest($1::text[], $2::text[]) u(s, n) JOIN pg_namespace n ON n.nspname = u.s
+    JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = u.n),
+  reached AS (SELECT oid FROM named UNION SELECT x.oid FROM reached r, LATERAL unnest(ARRAY(
+    SELECT m[1]::oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid,
+      LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m WHERE c.oid = r.oid AND c.relkind = 'v'
+    UNION SELECT m[1]::oid FROM pg_policy y, LATERAL regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m
+      WHERE y.polrelid = r.oid)) x(oid))
+SELECT 0::int8, oid::int8, 1::int8 FROM named
+UNION ALL SELECT r.oid::int8, m[1]::int8, count(*) FROM reached r JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'v'
+  JOIN pg_rewrite w ON w.ev_class = c.oid, LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m
+  WHERE m[1]::oid <> r.oid GROUP BY 1, 2
+UNION ALL SELECT r.oid::int8, m[1]::int8, count(*) FROM reached r JOIN pg_policy y ON y.polrelid = r.oid,
+  LATERAL regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m WHERE m[1]::oid <> r.oid GROUP BY 1, 2";
+
+/// Checks the views of the named relations. `times` is how often the statement may name each of them.
+///
+/// # Errors
+///
+/// [`DatabaseError::Ruled`] if they stand for more than [`MAX_RELATIONS`]. Otherwise the errors of the query.
+pub(super) async fn check(
+    connection: &mut PgConnection,
+    schemas: &[String],
+    names: &[String],
+    times: u64,
+) -> Result<(), DatabaseError> {
+    let rows = sqlx::query(EDGES).bind(schemas).bind(names).persistent(false).fetch_all(connection).await;
+    let mut edges: BTreeMap<i64, Vec<(i64, u64)>> = BTreeMap::new();
+    for row in rows.map_err(|error| sql_error(error, None))? {
+        let number = |at: usize| row.try_get::<i64, _>(at).map_err(DatabaseError::Connection);
+        edges.entry(number(0)?).or_default().push((number(1)?, u64::try_from(number(2)?).unwrap_or(u64::MAX)));
+    }
+    if relations(&edges).saturating_mul(times.max(1)) <= MAX_RELATIONS {
+        return Ok(());
+    }
+    Err(DatabaseError::Ruled(Rejection::Relation {
+        name: names.join(", "),
+        reason: "its views read other views so often that the statement would stand for more than 10,000 relations",
+    }))
+}
+
+/// The number of relations that the relations of 0 stand for, with views replaced by what they read. The edges of a cycle
+/// (policies may have one) are followed only as often as there are relations.
+fn relations(edges: &BTreeMap<i64, Vec<(i64, u64)>>) -> u64 {
+    let mut level: BTreeMap<i64, u64> = BTreeMap::from([(0, 1)]);
+    let mut all: u64 = 0;
+    for _ in 0..=edges.len() {
+        let mut next: BTreeMap<i64, u64> = BTreeMap::new();
+        for (relation, times) in &level {
+            for (read, count) in edges.get(relation).into_iter().flatten() {
+                let sum = next.entry(*read).or_default();
+                *sum = sum.saturating_add(times.saturating_mul(*count));
+            }
+        }
+        all = next.values().fold(all, |all, count| all.saturating_add(*count));
+        if next.is_empty() || all > MAX_RELATIONS {
+            break;
+        }
+        level = next;
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_are_counted_as_often_as_they_are_read() {
+        let chain = |length: i64, times: u64| {
+            let mut edges = BTreeMap::from([(0, vec![(1, 1)])]);
+            edges.extend((1..length).map(|at| (at, vec![(at + 1, times)])));
+            relations(&edges)
+        };
+        assert_eq!(chain(1, 2), 1);
+        assert_eq!(chain(4, 2), 15);
+        assert_eq!(chain(500, 1), 500);
+        assert!(chain(30, 2) > MAX_RELATIONS && chain(64, u64::MAX) > MAX_RELATIONS);
+        let cycle = BTreeMap::from([(0, vec![(1, 1)]), (1, vec![(2, 1)]), (2, vec![(1, 1)])]);
+        assert!(relations(&cycle) < 10);
+    }
+}
