@@ -101,6 +101,22 @@ pub struct Limits {
     pub sqlite_overrun_ms: u64,
     /// Statement shapes that are remembered, per source.
     pub remembered_shapes: usize,
+    /// Bytes of the body of one HTTP request.
+    pub http_max_body_bytes: usize,
+    /// Bytes of all bodies of HTTP requests that are being received or answered. Further requests get `busy`.
+    pub http_max_held_bytes: usize,
+    /// Bytes of the head of one HTTP request.
+    pub http_max_head_bytes: usize,
+    /// Time limit for the head of an HTTP request, and for a TLS handshake.
+    pub http_head_timeout_ms: u64,
+    /// Time limit for the body of an HTTP request.
+    pub http_body_timeout_ms: u64,
+    /// Open HTTP connections. Further ones wait until one is closed.
+    pub http_max_connections: usize,
+    /// Open MCP sessions over HTTP, of the protocol versions that have sessions. Further ones get `busy`.
+    pub http_max_sessions: usize,
+    /// Time that running HTTP requests get to end when the server stops.
+    pub http_drain_ms: u64,
 }
 
 impl Default for Limits {
@@ -152,6 +168,14 @@ impl Default for Limits {
             sqlite_grace_ms: 250,
             sqlite_overrun_ms: 1_000,
             remembered_shapes: 256,
+            http_max_body_bytes: 256 << 10,
+            http_max_held_bytes: 16 << 20,
+            http_max_head_bytes: 32 << 10,
+            http_head_timeout_ms: 10_000,
+            http_body_timeout_ms: 20_000,
+            http_max_connections: 1_000,
+            http_max_sessions: 500,
+            http_drain_ms: 8_000,
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use std::path::PathBuf;
 
 use super::bounds::LimitKeys;
+use super::http::HttpKeys;
 use super::*;
 use crate::database::dsn;
 
@@ -32,6 +33,7 @@ pub(super) struct Keys {
     log: Option<String>,
     sources: Option<toml::Table>,
     bedrock: Option<BedrockKeys>,
+    http: HttpKeys,
     audit: AuditKeys,
     pub(super) limits: LimitKeys,
     pub(super) prices: BTreeMap<String, Price>,
@@ -130,7 +132,7 @@ fn is_of_service(key: &str) -> bool {
 }
 
 impl Keys {
-    fn slots(&mut self) -> [(&'static str, Slot<'_>); 17] {
+    fn slots(&mut self) -> [(&'static str, Slot<'_>); 18] {
         [
             ("TUDB_DEFAULT_SOURCE", Slot::Text(&mut self.default_source)),
             ("TUDB_DATABASE_URL", Slot::Text(&mut self.database_url)),
@@ -143,6 +145,7 @@ impl Keys {
             ("TUDB_AUDIT_JSONL", Slot::Text(&mut self.audit_jsonl)),
             ("TUDB_CONTEXT", Slot::Text(&mut self.context)),
             ("TUDB_LOG", Slot::Text(&mut self.log)),
+            ("TUDB_HTTP_LISTEN", Slot::Text(&mut self.http.listen)),
             ("TUDB_MAX_ROWS", Slot::Number(&mut self.max_rows)),
             ("TUDB_MAX_REPLY_BYTES", Slot::Number(&mut self.max_reply_bytes)),
             ("TUDB_MAX_CELL_BYTES", Slot::Number(&mut self.max_cell_bytes)),
@@ -215,7 +218,8 @@ impl Keys {
     }
 
     pub(super) fn into_config(mut self, env: &Environment, place: &str) -> Result<Config, ConfigError> {
-        let limits = self.limits(place)?;
+        let mut limits = self.limits(place)?;
+        let http = std::mem::take(&mut self.http).into_config(&mut limits, place)?;
         let model = self.model_config(env, place)?;
         let audit = self.audit_config(place)?;
         let context = match &self.context {
@@ -260,6 +264,7 @@ impl Keys {
             audit,
             context,
             spending,
+            http,
             prices,
             log,
             data_dir: None,

@@ -7,12 +7,14 @@
 mod bounds;
 mod context;
 mod file;
+mod http;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use context::{Context, ParameterKind, TableNote, Verified, placeholders};
 use etcetera::BaseStrategy;
+pub use http::{HttpConfig, KeysFrom};
 use serde::Deserialize;
 
 pub use crate::environment::{Environment, PgEnvironment};
@@ -34,6 +36,7 @@ pub struct Config {
     pub context: Option<Context>,
     /// Limits on asking.
     pub spending: SpendingLimits,
+    pub http: HttpConfig,
     /// By model id.
     pub prices: BTreeMap<String, Price>,
     /// `tracing` filter of the log on stderr.
@@ -382,4 +385,4 @@ fn suggestion<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,7 +4,7 @@ fn env(pairs: &[(&str, &str)]) -> Environment {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn load(text: &str, pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+pub(crate) fn load(text: &str, pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let env = env(pairs);
     let mut keys = file::parse(text, "tudb.toml")?;
     keys.apply_environment(&env)?;
