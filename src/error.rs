@@ -4,12 +4,12 @@
 //! converted to a [`ToolError`] here or beside its definition. Hosts, users and paths appear only in the log; secrets
 //! appear nowhere.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::database::value::{cut, json_escaped_len};
 
 /// All codes that a client may receive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     InvalidArgument,
@@ -31,6 +31,8 @@ pub enum Code {
     Cancelled,
     Busy,
     RateLimited,
+    Unauthorized,
+    Forbidden,
     Unreachable,
     AuthFailed,
     TlsFailed,
@@ -91,6 +93,8 @@ impl Code {
             Code::Cancelled => "cancelled",
             Code::Busy => "busy",
             Code::RateLimited => "rate_limited",
+            Code::Unauthorized => "unauthorized",
+            Code::Forbidden => "forbidden",
             Code::Unreachable => "unreachable",
             Code::AuthFailed => "auth_failed",
             Code::TlsFailed => "tls_failed",

@@ -7,6 +7,7 @@
 //! reply, but it enforces the limits on a reply.
 
 mod describe;
+mod grant;
 mod hints;
 mod options;
 mod reads;
@@ -36,6 +37,7 @@ use options::{plain_options, read_options};
 use reads::{ExplainStatement, List, Reading, RunStatement, Work};
 use snapshots::Snapshots;
 
+pub use grant::{DailyTokens, Grant};
 pub use options::{user, wanted_rows};
 pub use reads::Described;
 pub use requests::{AskDatabase, DescribeTable, ExplainQuery, ListTables, RunSql};
@@ -53,6 +55,8 @@ const CLOSING: Duration = Duration::from_millis(300);
 pub struct Caller {
     /// Name and version of the client.
     pub client: Option<String>,
+    /// What the caller's API key allows. `None` allows everything.
+    pub grant: Option<Arc<Grant>>,
     pub traceparent: Option<String>,
     pub cancel: CancellationToken,
     /// Deadline of the question that the call belongs to. A statement's own time limit applies too.
@@ -66,6 +70,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The name under which the conversations of this caller with a source are remembered. Each API key has its own.
+    pub fn memory(&self, source: &str) -> String {
+        self.grant.as_ref().map_or_else(|| source.to_owned(), |grant| format!("{source}\n{}", grant.key))
+    }
+
     /// Reports what the call is doing now.
     pub fn stage(&self, stage: impl Into<String>) {
         if let Some(sender) = &self.stage {
@@ -200,6 +209,20 @@ impl Gateway {
     /// `config_error` for settings that cannot be used.
     pub fn dialect(&self, source: &SourceConfig) -> Result<Dialect, ToolError> {
         Ok(self.router.dialect(&source.name)?)
+    }
+
+    /// For each source: its name, the calls that run, and the calls that wait for a slot.
+    pub fn load(&self) -> impl Iterator<Item = (&str, usize, usize)> {
+        self.config.sources.iter().filter_map(|source| {
+            let slots = self.slots.get(&source.name)?;
+            let running = source.limits.max_calls.saturating_sub(slots.running.available_permits());
+            Some((source.name.as_str(), running, slots.waiting.load(Ordering::Relaxed)))
+        })
+    }
+
+    /// The calls whose intent is not committed yet, and the outcomes that are not written yet.
+    pub fn audit_backlog(&self) -> usize {
+        self.audit.backlog()
     }
 
     /// Runs one statement of a client or of the model.
@@ -430,7 +453,7 @@ impl Gateway {
                     Ok(source) => {
                         let error = self.explained(caller, source, (reading.sql(), &tables), error, &entry).await;
                         // The model of a question is asked about one source.
-                        if caller.question_id.is_some() { error } else { self.elsewhere(source, error) }
+                        if caller.question_id.is_some() { error } else { self.elsewhere(caller, source, error) }
                     }
                     Err(_) => error,
                 };
@@ -454,6 +477,7 @@ impl Gateway {
         options: impl FnOnce(&SourceConfig) -> Result<ReadOptions, ToolError>,
     ) -> Result<Prepared<'_>, ToolError> {
         let source = self.source(source_name)?;
+        caller.grant.as_ref().map_or(Ok(()), |grant| grant.check_source(&source.name))?;
         let mut options = options(source)?;
         let dialect = self.dialect(source)?;
         let check = |sql: &str| {

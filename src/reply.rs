@@ -1,6 +1,6 @@
 //! The reply of a tool call, whichever module wrote it.
 
-use crate::error::ToolError;
+use crate::error::{Code, ToolError};
 
 /// The reply to a call: its JSON, and whether it is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,20 @@ impl Reply {
 }
 
 impl Reply {
+    /// The code of the reply's error, if it is one.
+    pub fn error_code(&self) -> Option<Code> {
+        #[derive(serde::Deserialize)]
+        struct Body {
+            error: Error,
+        }
+        #[derive(serde::Deserialize)]
+        struct Error {
+            code: Code,
+        }
+        let body: Option<Body> = serde_json::from_str(&self.json).ok().filter(|_| self.is_error);
+        body.map(|body| body.error.code)
+    }
+
     /// Adds a warning to the reply, if there is one.
     pub fn with_warning(mut self, warning: Option<String>) -> Self {
         if let Some(warning) = warning

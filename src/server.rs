@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::{Outcomes, keep_trace};
 use crate::database::value::cut;
 use crate::error::ToolError;
-use crate::gateway::{Caller, Gateway};
+use crate::gateway::{Caller, Gateway, Grant};
 use crate::limits::Limits;
 use crate::reply::Reply;
 use crate::tools::{self, Core};
@@ -43,13 +43,23 @@ pub struct Server {
     end: CancellationToken,
     tools: Arc<Vec<Tool>>,
     max_client_bytes: usize,
+    transport: Transport,
+}
+
+/// What carries the messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// [`crate::transport`], which puts a tool's text into both blocks of its result.
+    Stdio,
+    /// The SDK's own, which sends a result as it is.
+    Http,
 }
 
 impl Server {
-    pub fn new(core: Result<Arc<Core>, ToolError>, end: CancellationToken) -> Self {
-        let tools = Arc::new(tools::list(core.as_ref().ok().map(Arc::as_ref)));
+    pub fn new(core: Result<Arc<Core>, ToolError>, end: CancellationToken, transport: Transport) -> Self {
+        let tools = Arc::new(tools::list(core.as_ref().ok().map(Arc::as_ref), None));
         let limits = core.as_ref().map_or_else(|_| Limits::default(), |core| core.gateway.config().limits.clone());
-        Server { core, end, tools, max_client_bytes: limits.max_client_bytes }
+        Server { core, end, tools, max_client_bytes: limits.max_client_bytes, transport }
     }
 
     /// Runs work for a client: handles its cancellation, its progress and its panics. `None` after a panic.
@@ -61,11 +71,18 @@ impl Server {
     ) -> Option<T> {
         let token = context.meta.get_progress_token();
         let (stage, mut stages) = watch::channel(String::from("starting"));
+        let client = context.client_info().map(|client| {
+            let most = self.max_client_bytes;
+            format!("{}/{}", cut(&client.name, most), cut(&client.version, most))
+        });
+        let grant = grant(context);
         let caller = Caller {
-            client: context.client_info().map(|client| {
-                let most = self.max_client_bytes;
-                format!("{}/{}", cut(&client.name, most), cut(&client.version, most))
-            }),
+            client: match (&grant, client) {
+                (Some(grant), Some(client)) => Some(format!("{} {client}", grant.key)),
+                (Some(grant), None) => Some(grant.key.clone()),
+                (None, client) => client,
+            },
+            grant,
             traceparent: context.meta.get_traceparent().and_then(keep_trace),
             cancel: self.end.child_token(),
             deadline: None,
@@ -135,8 +152,13 @@ impl Server {
     }
 }
 
+/// What the API key of an HTTP request allows. `None` without a key, and over stdio.
+fn grant(context: &RequestContext<RoleServer>) -> Option<Arc<Grant>> {
+    context.extensions.get::<http::request::Parts>()?.extensions.get().cloned()
+}
+
 /// Turns a panic into `None` and logs it.
-async fn caught<T>(what: &str, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn caught<T>(what: &str, work: impl Future<Output = T>) -> Option<T> {
     let done = AssertUnwindSafe(work).catch_unwind().await;
     done.inspect_err(|_| tracing::error!(what, "a call panicked")).ok()
 }
@@ -171,9 +193,13 @@ impl ServerHandler for Server {
     async fn list_tools(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.tools.as_ref().clone()).with_ttl_ms(UNCHANGED_MS))
+        let tools = match grant(&context) {
+            Some(grant) => tools::list(self.core.as_ref().ok().map(Arc::as_ref), Some(&grant)),
+            None => self.tools.as_ref().clone(),
+        };
+        Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(UNCHANGED_MS))
     }
 
     async fn call_tool(
@@ -208,9 +234,13 @@ impl ServerHandler for Server {
                 None,
             ));
         };
-        // The transport writes this text into both blocks.
+        let structured = match self.transport {
+            Transport::Stdio => None,
+            Transport::Http => serde_json::from_str(&reply.json).ok(),
+        };
         let content = vec![ContentBlock::text(reply.json)];
-        let result = if reply.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
+        let mut result = if reply.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
+        result.structured_content = structured;
         Ok(result.into())
     }
 

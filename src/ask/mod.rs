@@ -27,6 +27,7 @@ use crate::database::catalog::Snapshot;
 use crate::database::result_set::ResultSet;
 use crate::error::{Code, ToolError};
 use crate::gateway::{AskDatabase, Caller, ExplainQuery, Gateway, Ran, RunSql, user, wanted_rows};
+use crate::guard;
 use crate::model::{Model, Usage, builtin};
 use crate::reply::{AskBack, Reply};
 pub(crate) use answer::NOT_SURE;
@@ -158,6 +159,9 @@ impl Asker {
         finished.model = receipt.model;
         finished.input_tokens = Some(receipt.usage.input_tokens);
         finished.output_tokens = Some(receipt.usage.output_tokens);
+        if let Some(tokens) = caller.grant.as_ref().and_then(|grant| grant.tokens.as_ref()) {
+            tokens.add(receipt.usage.input_tokens + receipt.usage.output_tokens);
+        }
         finished.cost = self.spending.price().map(|price| receipt.usage.cost(&price));
         entry.close(finished);
         let is_error = matches!(outcome, Outcome::Blocked { .. } | Outcome::Failed(_));
@@ -302,7 +306,12 @@ impl Asker {
         // spelling, so that the model sees no stored value.
         let remembered =
             if self.gateway.config().model.send_values { None } else { notes.verified(asked, str::to_owned) };
-        self.sessions.add(&source.name, request, asked, remembered.as_ref().map_or(&sql, |(_, sql)| sql));
+        self.sessions.add(
+            &caller.memory(&source.name),
+            request,
+            asked,
+            remembered.as_ref().map_or(&sql, |(_, sql)| sql),
+        );
         let answer = Answer {
             summary: verified_summary(&rows),
             explanation: format!("Verified query: {}", query.question),
@@ -331,6 +340,7 @@ impl Asker {
         receipt: &mut Receipt,
     ) -> Result<Outcome, ToolError> {
         let source = self.gateway.source(request.source.as_deref())?;
+        caller.grant.as_ref().map_or(Ok(()), |grant| grant.check_source(&source.name))?;
         let limits = &source.limits;
         wanted_rows(request.max_rows, limits)?;
         user(source, request.user_id.as_deref())?;
@@ -346,10 +356,12 @@ impl Asker {
         }
         let model = self.model.as_ref().map_err(Clone::clone)?;
         self.spending.admit()?;
+        caller.grant.as_ref().map_or(Ok(()), |grant| grant.check_tokens())?;
         let deadline = Instant::now() + limits.ask_timeout();
         let caller = Caller { deadline: Some(deadline), question_id: Some(entry.id().to_owned()), ..caller.clone() };
         let notes = self.notes(&source.name);
-        let offered = self.offered.of(&source.name, request);
+        let memory = caller.memory(&source.name);
+        let offered = self.offered.of(&memory, request);
         let is_remembered = offered.is_some();
         let mut chosen = match sessions::chosen(request.choice.as_deref(), offered) {
             Chosen::Nothing => None,
@@ -360,6 +372,11 @@ impl Asker {
         if let Some(outcome) = self.verified(&caller, (request, asked), source, notes, entry, receipt).await {
             return Ok(outcome);
         }
+        let dialect = self.gateway.dialect(source)?;
+        // A statement that changes something is refused as in `run_sql`. No model is asked about it.
+        if let Some(rejection) = guard::refused_write(asked, dialect, &source.limits) {
+            return Ok(Outcome::Blocked { sql: asked.to_owned(), error: rejection.into() });
+        }
         caller.stage("reading the schema");
         let snapshot = self.gateway.snapshot(&caller, source, entry).await?;
         if snapshot.tables.is_empty() {
@@ -369,7 +386,6 @@ impl Asker {
         let report = self.gateway.database_report(source).await.unwrap_or_default();
         let offset = time::Duration::seconds(report.utc_offset.into());
         let today = time::OffsetDateTime::now_utc().saturating_add(offset).date();
-        let dialect = self.gateway.dialect(source)?;
         if chosen.is_some() && !is_remembered && !model.is_language_model() {
             // The built-in answerer offers the same choices again, so it needs no memory of an earlier process.
             let offered = builtin::choices(&request.question, &schema.snapshot, dialect, today);
@@ -393,7 +409,7 @@ impl Asker {
             snapshot: &schema.snapshot,
             index: &schema.index,
             notes,
-            earlier: &self.sessions.before(&source.name, request),
+            earlier: &self.sessions.before(&memory, request),
             spending: &self.spending,
             today,
             time_zone: report.time_zone,
@@ -402,8 +418,8 @@ impl Asker {
         };
         let outcome = Box::pin(question.run(receipt)).await;
         match &outcome {
-            Outcome::Success(success) => self.sessions.add(&source.name, request, question.reading(), &success.sql),
-            Outcome::Clarification { message, choices } => self.offered.add(&source.name, request, message, choices),
+            Outcome::Success(success) => self.sessions.add(&memory, request, question.reading(), &success.sql),
+            Outcome::Clarification { message, choices } => self.offered.add(&memory, request, message, choices),
             _ => {}
         }
         Ok(outcome)

@@ -12,6 +12,7 @@ mod retention;
 mod store;
 mod trail;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -33,6 +34,7 @@ pub struct AuditLog {
     events: mpsc::UnboundedSender<Event>,
     required: bool,
     sql: crate::config::AuditSql,
+    backlog: Arc<AtomicUsize>,
 }
 
 /// The audit store cannot be written. If this concerns an intent and `audit.required` is true, the call may not run.
@@ -120,8 +122,14 @@ impl AuditLog {
     /// Starts the writer task. The store itself is opened with the first entry.
     pub fn start(config: &AuditConfig) -> AuditLog {
         let (events, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(Writer::new(config.clone()).run(receiver));
-        AuditLog { events, required: config.required, sql: config.sql }
+        let backlog = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(Writer::new(config.clone(), Arc::clone(&backlog)).run(receiver));
+        AuditLog { events, required: config.required, sql: config.sql, backlog }
+    }
+
+    /// The number of intents and outcomes that wait to be written.
+    pub fn backlog(&self) -> usize {
+        self.backlog.load(Ordering::Relaxed)
     }
 
     /// Sends an intent to the writer. The call may be prepared meanwhile, but no text of the caller may be sent to a

@@ -129,6 +129,8 @@ impl Finished {
             | Code::TooDeep
             | Code::Busy
             | Code::RateLimited
+            | Code::Unauthorized
+            | Code::Forbidden
             | Code::UnsafeRole
             | Code::UserRequired
             | Code::ConfigError => OutcomeKind::Rejected,

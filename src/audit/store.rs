@@ -5,6 +5,8 @@ mod mirror;
 mod postgres;
 mod sqlite;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -59,10 +61,12 @@ pub(super) struct Writer {
     /// Outcomes that could not be written yet. They come first in the next group.
     late: Vec<Event>,
     mirror: Option<MirrorFile>,
+    /// The number of events that wait, for [`super::AuditLog::backlog`].
+    backlog: Arc<AtomicUsize>,
 }
 
 impl Writer {
-    pub(super) fn new(config: AuditConfig) -> Self {
+    pub(super) fn new(config: AuditConfig, backlog: Arc<AtomicUsize>) -> Self {
         let mirror = config.mirror.clone().map(MirrorFile::new);
         let process = uuid::Uuid::now_v7().to_string();
         Writer {
@@ -75,6 +79,7 @@ impl Writer {
             head: String::new(),
             late: Vec::new(),
             mirror,
+            backlog,
         }
     }
 
@@ -97,7 +102,9 @@ impl Writer {
             {
                 group.push(event);
             }
+            self.backlog.store(group.len() + events.len() + self.late.len(), Ordering::Relaxed);
             self.write(std::mem::take(&mut group)).await;
+            self.backlog.store(events.len() + self.late.len(), Ordering::Relaxed);
         }
     }
 

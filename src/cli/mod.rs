@@ -14,7 +14,8 @@ mod table;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -161,7 +162,8 @@ fn core(config: Config, env: &Environment) -> Arc<Core> {
     let config = Arc::new(config);
     let audit = AuditLog::start(&config.audit);
     let gateway = Arc::new(Gateway::new(config, audit));
-    Arc::new(Core { asker: Asker::new(Arc::clone(&gateway), model), gateway })
+    let asker = Asker::new(Arc::clone(&gateway), model);
+    Arc::new(Core { gateway, asker, counts: OnceLock::new(), running: AtomicUsize::new(0) })
 }
 
 #[allow(clippy::print_stdout)]

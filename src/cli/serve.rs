@@ -11,7 +11,7 @@ use super::{DONE, NO, complain, core};
 use crate::audit::Trail;
 use crate::config::{AuditStore, Config, ConfigError, Environment};
 use crate::limits::Limits;
-use crate::server::Server;
+use crate::server::{Server, Transport};
 use crate::tools::Core;
 use crate::transport::{self, Session};
 
@@ -34,7 +34,7 @@ pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) 
             Err(error.into())
         }
     };
-    let server = Server::new(core.clone(), end.clone());
+    let server = Server::new(core.clone(), end.clone(), Transport::Stdio);
     stop_on_signals(end.clone());
     last_moment(end.clone());
     let handshake = tokio::spawn(serve(server.clone(), pipes.handshake, end.clone()));

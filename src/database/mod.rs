@@ -191,6 +191,8 @@ pub enum Database {
 /// What `doctor` reports about a database; empty for SQLite.
 #[derive(Clone, Debug, Default)]
 pub struct DatabaseReport {
+    /// `sqlite`, or the name of the PostgreSQL provider.
+    pub provider: Option<&'static str>,
     /// Where a PostgreSQL source connects to and how, without a secret.
     pub place: Option<String>,
     /// The server and the rights of its login role; `None` before the first connection.
@@ -222,8 +224,9 @@ impl Database {
     /// Returns what is known about the database without a connection.
     pub fn report(&self) -> DatabaseReport {
         match self {
-            Database::Sqlite(_) => DatabaseReport::default(),
+            Database::Sqlite(_) => DatabaseReport { provider: Some("sqlite"), ..DatabaseReport::default() },
             Database::Postgres(engine) => DatabaseReport {
+                provider: Some(engine.provider()),
                 place: Some(engine.place().to_owned()),
                 server: engine.server().cloned(),
                 unverified: engine.unverified(),

@@ -16,7 +16,7 @@ const WARNING_PATIENCE: Duration = Duration::from_millis(250);
 
 impl Gateway {
     /// Adds the source that has the table which an error misses, as far as the snapshots of the other sources are known.
-    pub(super) fn elsewhere(&self, source: &SourceConfig, error: ToolError) -> ToolError {
+    pub(super) fn elsewhere(&self, caller: &Caller, source: &SourceConfig, error: ToolError) -> ToolError {
         let is_missing = error.code == Code::UnknownTable || error.sqlstate.as_deref() == Some("42P01");
         let wanted = match error.message.strip_prefix("no such table: ") {
             Some(name) => name,
@@ -26,7 +26,8 @@ impl Gateway {
         let bare = |name: &str| name.rsplit('.').next().unwrap_or_default().trim_matches('"').to_lowercase();
         let wanted = bare(wanted);
         let has_it = |snapshot: &Snapshot| snapshot.tables.iter().any(|table| bare(&table.name) == wanted);
-        let others = self.config.sources.iter().filter(|other| other.name != source.name);
+        let allowed = |name: &str| caller.grant.as_ref().is_none_or(|grant| grant.allows_source(name));
+        let others = self.config.sources.iter().filter(|other| other.name != source.name && allowed(&other.name));
         let mut found = others.filter(|other| self.snapshots.known(&other.name).is_some_and(|known| has_it(&known)));
         match found.next() {
             Some(other) if !wanted.is_empty() => {

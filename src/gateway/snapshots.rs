@@ -113,6 +113,27 @@ impl Gateway {
         Ok(SourceCheck { snapshot, first_ms, statement_ms: ms(began) })
     }
 
+    /// Runs one small statement, under a record of its own, to see whether the source answers.
+    ///
+    /// # Errors
+    ///
+    /// A failed connection, an exceeded time limit, and `audit_unavailable`.
+    pub async fn ping(&self, caller: &Caller, source: &SourceConfig) -> Result<(), ToolError> {
+        let start = EntryStart { source: Some(source.name.clone()), ..self.start(caller, "internal") };
+        let entry = self.audit.begin(start, &caller.outcomes).committed().await?;
+        let answered = async {
+            let database = self.router.database(&source.name).await?;
+            let options = plain_options(caller, source);
+            let approved = guard::approve("SELECT 1", database.dialect(), &source.limits)?;
+            let session = database.open(entry.id(), &options, Some(&approved)).await?;
+            session.run(&entry, &approved, &options).await.map(drop)?;
+            Ok(())
+        }
+        .await;
+        entry.close(Finished::of(&answered));
+        answered
+    }
+
     /// Reads the schema of a source under a record of its own.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use rmcp::model::Tool;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::tool as define;
+use super::{View, tool as define};
 use crate::database::catalog::TableDescription;
 use crate::database::sampling::COUNTED_ROWS;
 use crate::database::value::cut;
@@ -20,12 +20,12 @@ const SAMPLE_TIME: Duration = Duration::from_secs(1);
 /// Bytes of the list that several tables stand in, without the tables.
 const LIST_BYTES: usize = 200;
 
-pub(super) fn tool(gateway: Option<&Gateway>) -> Tool {
+pub(super) fn tool(view: &View<'_>) -> Tool {
     let description = "Show tables or views: columns with types, keys both ways, comments, known values (enum \
                        labels, CHECK lists), indexes, checks, a view's definition. Columns are nullable unless it says \
                        nullable: false; keys refer to the primary key unless it names columns. Use it before writing SQL."
         .to_owned();
-    define::<DescribeTable>("describe_table", "Describe tables", description, false, gateway)
+    define::<DescribeTable>("describe_table", "Describe tables", description, false, view)
 }
 
 pub(crate) async fn call(gateway: &Gateway, caller: &Caller, request: &DescribeTable) -> Result<String, ToolError> {

@@ -3,17 +3,17 @@
 use rmcp::model::Tool;
 use serde_json::json;
 
-use super::tool as define;
+use super::{View, tool as define};
 use crate::database::Explanation;
 use crate::database::value::cut;
 use crate::error::ToolError;
 use crate::gateway::{Caller, ExplainQuery, Gateway};
 
-pub(super) fn tool(gateway: Option<&Gateway>) -> Tool {
+pub(super) fn tool(view: &View<'_>) -> Tool {
     let description = "Explain how one query would run: its most expensive steps in words, cost, estimated rows, \
                        indexes that may help. analyze also runs it, inside all limits (PostgreSQL)."
         .to_owned();
-    define::<ExplainQuery>("explain_query", "Explain a query", description, false, gateway)
+    define::<ExplainQuery>("explain_query", "Explain a query", description, false, view)
 }
 
 pub(super) async fn call(gateway: &Gateway, caller: &Caller, request: &ExplainQuery) -> Result<String, ToolError> {

@@ -3,7 +3,7 @@
 use rmcp::model::Tool;
 use serde_json::json;
 
-use super::tool as define;
+use super::{View, tool as define};
 use crate::database::catalog::TableSummary;
 use crate::database::value::{cut, json_escaped_len};
 use crate::error::ToolError;
@@ -12,11 +12,11 @@ use crate::gateway::{Caller, Gateway, ListTables};
 /// Bytes of a comment that a page shows.
 const COMMENT_BYTES: usize = 300;
 
-pub(super) fn tool(gateway: Option<&Gateway>) -> Tool {
+pub(super) fn tool(view: &View<'_>) -> Tool {
     let description = "List the tables and views that can be read, with kind, estimated rows and comment. Use search \
                        to find tables and columns by words in their names and comments, and cursor for the next page."
         .to_owned();
-    define::<ListTables>("list_tables", "List tables", description, false, gateway)
+    define::<ListTables>("list_tables", "List tables", description, false, view)
 }
 
 pub(crate) async fn call(gateway: &Gateway, caller: &Caller, request: &ListTables) -> Result<String, ToolError> {

@@ -7,7 +7,9 @@ mod explain_query;
 pub(crate) mod list_tables;
 mod run_sql;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
@@ -15,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::ask::Asker;
 use crate::error::ToolError;
-use crate::gateway::{Caller, Gateway};
+use crate::gateway::{Caller, Gateway, Grant};
 use crate::reply::Reply;
 
 pub use run_sql::reply as run_sql_reply;
@@ -25,10 +27,35 @@ pub use run_sql::reply as run_sql_reply;
 pub struct Core {
     pub gateway: Arc<Gateway>,
     pub asker: Asker,
+    /// Where finished calls are counted, if anywhere.
+    pub counts: OnceLock<Box<dyn CountCalls>>,
+    /// The number of calls that run.
+    pub running: AtomicUsize,
+}
+
+/// One running call. Dropping it ends the call's count.
+struct Running<'a>(&'a AtomicUsize);
+
+impl<'a> Running<'a> {
+    fn new(running: &'a AtomicUsize) -> Self {
+        running.fetch_add(1, Ordering::Relaxed);
+        Running(running)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts finished calls, for metrics.
+pub trait CountCalls: std::fmt::Debug + Send + Sync {
+    fn count(&self, tool: ToolName, reply: &Reply, elapsed: Duration);
 }
 
 /// The tools, in the order of the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ToolName {
     ListTables,
     DescribeTable,
@@ -56,34 +83,64 @@ impl ToolName {
         }
     }
 
-    fn parse(name: &str) -> Option<Self> {
+    /// Whether the tool has the argument `user_id`.
+    fn takes_user(self) -> bool {
+        matches!(self, ToolName::RunSql | ToolName::ExplainQuery | ToolName::AskDatabase)
+    }
+
+    /// The tool of this name, if there is one.
+    pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tool| tool.as_str() == name)
     }
 }
 
-/// The tools as clients see them. With a broken configuration `core` is `None`, and the tools are still listed.
-pub fn list(core: Option<&Core>) -> Vec<Tool> {
-    let gateway = core.map(|core| core.gateway.as_ref());
-    let policy = gateway.map(policy).unwrap_or_default();
+/// The tools as clients see them. With a broken configuration `core` is `None`, and the tools are still listed. With a
+/// `grant`, only the tools and sources of that API key are listed.
+pub fn list(core: Option<&Core>, grant: Option<&Grant>) -> Vec<Tool> {
+    let view = View { gateway: core.map(|core| core.gateway.as_ref()), grant };
+    let policy = view.policy();
     let tool = |name| match name {
-        ToolName::ListTables => list_tables::tool(gateway),
-        ToolName::DescribeTable => describe_table::tool(gateway),
-        ToolName::RunSql => run_sql::tool(gateway, &policy),
-        ToolName::ExplainQuery => explain_query::tool(gateway),
-        ToolName::AskDatabase => ask_database::tool(gateway, &policy),
+        ToolName::ListTables => list_tables::tool(&view),
+        ToolName::DescribeTable => describe_table::tool(&view),
+        ToolName::RunSql => run_sql::tool(&view, &policy),
+        ToolName::ExplainQuery => explain_query::tool(&view),
+        ToolName::AskDatabase => ask_database::tool(&view, &policy),
     };
-    ToolName::ALL.map(tool).to_vec()
+    let allowed = |name: &ToolName| grant.is_none_or(|grant| grant.allows_tool(name.as_str()));
+    ToolName::ALL.into_iter().filter(allowed).map(tool).collect()
+}
+
+/// What a caller may see: the sources, and which of them its key allows.
+pub(crate) struct View<'a> {
+    gateway: Option<&'a Gateway>,
+    grant: Option<&'a Grant>,
 }
 
 /// Calls a tool. `None` if no tool has this name.
 pub async fn call(core: &Core, name: &str, arguments: JsonObject, caller: &Caller) -> Option<Reply> {
-    let gateway = core.gateway.as_ref();
+    let began = Instant::now();
+    let _running = Running::new(&core.running);
     let Some(tool) = ToolName::parse(name) else {
         let error = ToolError::invalid("unknown tool");
         // The client gets a protocol error whether or not this can be recorded: nothing ran.
-        let _ = gateway.refuse(caller, name, &error).await;
+        let _ = core.gateway.refuse(caller, name, &error).await;
         return None;
     };
+    let reply = reply(core, tool, arguments, caller).await;
+    if let Some(counts) = core.counts.get() {
+        counts.count(tool, &reply, began.elapsed());
+    }
+    Some(reply)
+}
+
+async fn reply(core: &Core, tool: ToolName, mut arguments: JsonObject, caller: &Caller) -> Reply {
+    let gateway = core.gateway.as_ref();
+    if let Some(grant) = &caller.grant
+        && let Err(error) = grant.apply(gateway.config(), tool.as_str(), tool.takes_user(), &mut arguments)
+    {
+        let recorded = gateway.refuse(caller, tool.as_str(), &error).await;
+        return recorded.err().unwrap_or(error).into();
+    }
     let result = match tool {
         ToolName::ListTables => match parse(gateway, caller, tool, arguments).await {
             Ok(request) => list_tables::call(gateway, caller, &request).await,
@@ -102,11 +159,11 @@ pub async fn call(core: &Core, name: &str, arguments: JsonObject, caller: &Calle
             Err(error) => Err(error),
         },
         ToolName::AskDatabase => match parse(gateway, caller, tool, arguments).await {
-            Ok(request) => return Some(ask_database::call(core, caller, &request).await),
+            Ok(request) => return ask_database::call(core, caller, &request).await,
             Err(error) => Err(error),
         },
     };
-    Some(result.map_or_else(Reply::from, Reply::ok))
+    result.map_or_else(Reply::from, Reply::ok)
 }
 
 /// Parses the arguments. A failure is recorded as refused.
@@ -160,11 +217,10 @@ fn tool<T: JsonSchema>(
     title: &str,
     description: String,
     open_world: bool,
-    gateway: Option<&Gateway>,
+    view: &View<'_>,
 ) -> Tool {
     let mut schema = schemars::SchemaGenerator::default().into_root_schema_for::<T>().to_value();
-    let sources: Vec<String> = gateway.map(described_sources).unwrap_or_default();
-    flatten(&mut schema, &sources);
+    flatten(&mut schema, &view.described_sources());
     let schema = match schema {
         serde_json::Value::Object(schema) => schema,
         _ => JsonObject::new(),
@@ -207,46 +263,56 @@ fn flatten(schema: &mut serde_json::Value, sources: &[String]) {
     }
 }
 
-/// Each source with its engine. The default source comes first.
-fn described_sources(gateway: &Gateway) -> Vec<String> {
-    let config = gateway.config();
-    let mut sources: Vec<_> = config.sources.iter().collect();
-    sources.sort_by_key(|source| source.name != config.default_source);
-    let described = sources.into_iter().map(|source| {
-        let engine = match gateway.dialect(source) {
-            Ok(crate::dialect::Dialect::Sqlite) => "SQLite",
-            Ok(crate::dialect::Dialect::Postgresql) => "PostgreSQL",
-            Err(_) => "not usable",
-        };
-        let default = if source.name == config.default_source { ", default" } else { "" };
-        format!("{} ({engine}{default})", source.name)
-    });
-    described.collect()
-}
+impl View<'_> {
+    /// The source of a call that names none.
+    fn default_source(&self) -> &str {
+        let config = self.gateway.map(Gateway::config);
+        config.map_or("", |config| self.grant.map_or(&config.default_source, |grant| grant.default_source(config)))
+    }
 
-/// The current policy in one sentence: source, dialect, limits.
-fn policy(gateway: &Gateway) -> String {
-    let config = gateway.config();
-    let limits = &config.limits;
-    let source = match gateway.source(None) {
-        Ok(source) => match gateway.dialect(source) {
-            Ok(crate::dialect::Dialect::Sqlite) => format!("{} (SQLite)", source.name),
-            Ok(crate::dialect::Dialect::Postgresql) => format!("{} (PostgreSQL)", source.name),
-            Err(_) => source.name.clone(),
-        },
-        Err(_) => String::new(),
-    };
-    format!(
-        "Source {source}, read-only; {} rows a reply (max_rows up to {}), {} s a statement.",
-        limits.max_rows,
-        limits.max_rows_ceiling,
-        limits.statement_timeout_ms.div_ceil(1_000)
-    )
+    /// Each source with its engine. The default source comes first.
+    fn described_sources(&self) -> Vec<String> {
+        let Some(gateway) = self.gateway else { return Vec::new() };
+        let default = self.default_source();
+        let is_allowed = |name: &str| self.grant.is_none_or(|grant| grant.allows_source(name));
+        let mut sources: Vec<_> = gateway.config().sources.iter().filter(|source| is_allowed(&source.name)).collect();
+        sources.sort_by_key(|source| source.name != default);
+        let described = sources.into_iter().map(|source| {
+            let engine = match gateway.dialect(source) {
+                Ok(crate::dialect::Dialect::Sqlite) => "SQLite",
+                Ok(crate::dialect::Dialect::Postgresql) => "PostgreSQL",
+                Err(_) => "not usable",
+            };
+            let mark = if source.name == default { ", default" } else { "" };
+            format!("{} ({engine}{mark})", source.name)
+        });
+        described.collect()
+    }
+
+    /// The current policy in one sentence: source, dialect, limits.
+    fn policy(&self) -> String {
+        let Some(gateway) = self.gateway else { return String::new() };
+        let limits = &gateway.config().limits;
+        let source = match gateway.source(Some(self.default_source())) {
+            Ok(source) => match gateway.dialect(source) {
+                Ok(crate::dialect::Dialect::Sqlite) => format!("{} (SQLite)", source.name),
+                Ok(crate::dialect::Dialect::Postgresql) => format!("{} (PostgreSQL)", source.name),
+                Err(_) => source.name.clone(),
+            },
+            Err(_) => String::new(),
+        };
+        format!(
+            "Source {source}, read-only; {} rows a reply (max_rows up to {}), {} s a statement.",
+            limits.max_rows,
+            limits.max_rows_ceiling,
+            limits.statement_timeout_ms.div_ceil(1_000)
+        )
+    }
 }
 
 /// The server's instructions for the client at the start of a session.
 pub fn instructions(core: Option<&Core>) -> String {
-    let policy = core.map(|core| policy(&core.gateway)).unwrap_or_default();
+    let policy = View { gateway: core.map(|core| core.gateway.as_ref()), grant: None }.policy();
     format!(
         "TUDB answers questions about a SQL database and can only read it. Ask in plain language with ask_database; \
          when it returns needs_sql, write one statement from the schema it gives and run it with run_sql; when it \

@@ -5,17 +5,17 @@ use std::fmt::Write as _;
 use rmcp::model::Tool;
 
 use super::explain_query;
-use super::tool as define;
+use super::{View, tool as define};
 use crate::database::value::push_json_string;
 use crate::error::ToolError;
 use crate::gateway::{Caller, Gateway, Ran, Read, RunSql};
 
-pub(super) fn tool(gateway: Option<&Gateway>, policy: &str) -> Tool {
+pub(super) fn tool(view: &View<'_>, policy: &str) -> Tool {
     let description = format!(
         "Run one read-only SQL statement (SELECT, WITH, VALUES, EXPLAIN) and get columns and rows. Big integers \
          and decimals come as exact strings. A reply that was cut says truncated and why. {policy}"
     );
-    define::<RunSql>("run_sql", "Run SQL", description, false, gateway)
+    define::<RunSql>("run_sql", "Run SQL", description, false, view)
 }
 
 pub(super) async fn call(gateway: &Gateway, caller: &Caller, request: &RunSql) -> Result<String, ToolError> {

@@ -1,0 +1,87 @@
+//! `tudb serve --http`: the query API and MCP over HTTP. `tudb key new`: a key for it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::Subcommand;
+use tokio_util::sync::CancellationToken;
+
+use super::{DONE, NO, USAGE, complain, core, say, serve};
+use crate::api::{self, Api, Listener};
+use crate::config::{Config, Environment};
+
+/// Serves until a signal. `argument` is the address of `--http`, if it has one.
+pub(super) async fn run(config: Config, env: &Environment, argument: Option<&str>) -> u8 {
+    let address: SocketAddr = match config.http.address(argument) {
+        Ok(address) => address,
+        Err(error) => {
+            complain(&format!("config_error: {error}"));
+            return USAGE;
+        }
+    };
+    let tls = config.http.tls.clone();
+    let tls = tls.as_ref().map(|(cert, key)| (cert.as_path(), key.as_path()));
+    let listener = match Listener::bind(address, tls).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            complain(&format!("config_error: {error}"));
+            return USAGE;
+        }
+    };
+    let (stop, end) = (CancellationToken::new(), CancellationToken::new());
+    let core = core(config, env);
+    let api = match Api::new(Arc::clone(&core), address, end).await {
+        Ok(api) => api,
+        Err(error) => {
+            complain(&format!("config_error: {error}"));
+            return USAGE;
+        }
+    };
+    tokio::spawn(serve::introduce(Arc::clone(&core)));
+    serve::stop_on_signals(stop.clone());
+    reload_on_signal(Arc::clone(&api));
+    complain(&format!("tudb: listening on {}", listener.url()));
+    api::serve(listener, api, stop).await;
+    core.gateway.close().await;
+    DONE
+}
+
+#[cfg(unix)]
+fn reload_on_signal(api: Arc<Api>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    tokio::spawn(async move {
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+        while hangup.recv().await.is_some() {
+            api.reload().await;
+        }
+    });
+}
+
+#[cfg(not(unix))]
+fn reload_on_signal(_api: Arc<Api>) {}
+
+/// API keys for `serve --http`
+#[derive(Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make a key: prints it once, and the line for the file of keys
+    New {
+        /// What the key is called in the file and in the audit trail
+        name: String,
+    },
+}
+
+impl KeyCommand {
+    pub(super) fn run(&self) -> u8 {
+        let KeyCommand::New { name } = self;
+        match api::new_key(name) {
+            Ok((key, line)) => {
+                say(&format!("The key, shown only now:\n{key}\n\nThe line for the file of http.keys_file:\n{line}"));
+                DONE
+            }
+            Err(error) => {
+                complain(&format!("tudb: {error}"));
+                NO
+            }
+        }
+    }
+}
