@@ -7,7 +7,7 @@
 //! statement that a [`model`] proposes takes the same road, with the question's id in its record. The [`cli`] starts
 //! all of it. [`elicitation`] asks the user a clarifying question. [`resources`] and [`prompts`] are what a person
 //! picks from a client's menu. [`telemetry`] sends a span for each record if the feature `otel` is compiled in.
-//! [`http`] is the HTTP client for services other than AWS. [`config`] reads every setting, [`limits`] holds every
+//! `api` serves the same tools over HTTP if the feature `http` is compiled in. [`http`] is the HTTP client for services other than AWS. [`config`] reads every setting, [`limits`] holds every
 //! bound, and [`error`] every code that a client may see.
 //!
 //! # Invariants
@@ -27,6 +27,8 @@
 //! - stdout carries JSON-RPC only. Secrets live in [`secret::Secret`], which cannot be printed.
 
 pub mod allocation;
+#[cfg(feature = "http")]
+pub mod api;
 pub mod ask;
 pub mod audit;
 pub mod cli;

@@ -6,6 +6,8 @@ mod compare;
 mod context;
 mod doctor;
 mod eval;
+#[cfg(feature = "http")]
+mod http;
 mod sample;
 mod serve;
 mod sql;
@@ -49,8 +51,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve MCP on stdin and stdout (the default)
-    Serve,
+    /// Serve MCP on stdin and stdout (the default), or over HTTP
+    Serve(serve::Serve),
+    /// Make API keys for `serve --http`
+    #[cfg(feature = "http")]
+    #[command(subcommand)]
+    Key(http::KeyCommand),
     /// Ask a question in plain language
     Ask(ask::Ask),
     /// Run one read-only statement
@@ -109,8 +115,20 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
     };
     let code = runtime.block_on(async {
         telemetry::start(&env);
-        match arguments.command.unwrap_or(Command::Serve) {
-            Command::Serve => serve::run(config, &env).await,
+        let Some(command) = arguments.command else { return serve::run(config, &env).await };
+        match command {
+            #[cfg(feature = "http")]
+            Command::Serve(serve::Serve { http: Some(address) }) => {
+                with(config, async |config| http::run(config, &env, address.as_deref()).await).await
+            }
+            // Without `--http`, `tudb serve` follows the setting. `tudb` alone always serves stdin and stdout.
+            #[cfg(feature = "http")]
+            Command::Serve(_) if config.as_ref().is_ok_and(|config| config.http.listen.is_some()) => {
+                with(config, async |config| http::run(config, &env, None).await).await
+            }
+            #[cfg(feature = "http")]
+            Command::Key(key) => key.run(),
+            Command::Serve(_) => serve::run(config, &env).await,
             Command::Ask(ask) => with(config, async |config| ask.run(config, &env).await).await,
             Command::Sql(sql) => with(config, async |config| sql.run(config, &env).await).await,
             Command::Context(context) => with(config, async |config| context.run(config, &env).await).await,

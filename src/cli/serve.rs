@@ -18,6 +18,14 @@ use crate::transport::{self, Session};
 /// Time in which the process ends after everything was cancelled, even if something hangs.
 const LAST_MOMENT: Duration = Duration::from_millis(1_000);
 
+#[derive(Debug, clap::Args)]
+pub(super) struct Serve {
+    /// Serve the query API and MCP over HTTP, at this address or at that of http.listen (default: 127.0.0.1:8000)
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1)]
+    pub http: Option<Option<String>>,
+}
+
 pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) -> u8 {
     let end = CancellationToken::new();
     let limits = config.as_ref().map_or_else(|_| Limits::default(), |config| config.limits.clone());
@@ -60,7 +68,7 @@ pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) 
 }
 
 /// Prints the configured sources and their places to stderr, in the format of `doctor`. Connects to nothing.
-async fn introduce(core: Arc<Core>) {
+pub(super) async fn introduce(core: Arc<Core>) {
     let config = core.gateway.config();
     complain(&format!("tudb {}: {}", env!("CARGO_PKG_VERSION"), config.origin));
     for source in config.sources.iter().filter(|source| source.url.is_some()) {
@@ -97,7 +105,7 @@ async fn serve(server: Server, session: Session, end: CancellationToken) -> Resu
     served
 }
 
-fn stop_on_signals(end: CancellationToken) {
+pub(super) fn stop_on_signals(end: CancellationToken) {
     tokio::spawn(async move {
         #[cfg(unix)]
         {

@@ -3,6 +3,7 @@
 // Tests fail by panicking, so lints that the program denies are allowed here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
+mod api;
 mod ask_bedrock;
 mod ask_honest;
 mod ask_openai;

@@ -5,6 +5,7 @@ pub mod http;
 pub mod openai;
 pub mod postgres;
 pub mod relay;
+pub mod web;
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,0 +1,264 @@
+//! The checks that a request passes before its handler: host and origin, API key, rate, and the body.
+//!
+//! A web page of any site can send requests to a server on the reader's machine. `Host` and `Origin` show it: a page that
+//! reached this machine by a name of its own (DNS rebinding) sends that name as the host, and any other page sends its
+//! origin. Requests without an origin come from programs. The body is read whole, within bounds, before anything else
+//! happens, so a slow client holds no slot and no connection of a database.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use http_body_util::BodyExt as _;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::keys::{Key, admitted};
+use super::{Api, reply};
+use crate::error::{Code, ToolError};
+use crate::transport::values_of;
+
+/// How long a web page may remember what it is allowed to send.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
+
+/// The host names that requests may be sent to: those of this machine, the address itself, and the configured ones.
+pub(super) fn hosts(configured: &[String], address: IpAddr) -> Vec<String> {
+    let mut hosts: Vec<String> = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec();
+    if !address.is_unspecified() {
+        hosts.push(match address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        });
+    }
+    hosts.extend(configured.iter().map(|host| host.to_ascii_lowercase()));
+    hosts
+}
+
+/// Answers web pages of the configured origins. A page never sends credentials of its own, because keys stand in headers.
+pub(super) fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let headers =
+        ["authorization", "content-type", "x-api-key", "mcp-session-id", "mcp-protocol-version", "last-event-id"];
+    let headers = headers.into_iter().filter_map(|name| name.parse().ok()).collect::<Vec<header::HeaderName>>();
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers(headers)
+        .expose_headers([header::HeaderName::from_static("mcp-session-id"), header::RETRY_AFTER])
+        .max_age(PREFLIGHT_AGE)
+}
+
+/// Refuses a request to a foreign host name, or from a web page of a foreign origin.
+pub(super) async fn with_host(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    // Orchestrators ask by an address that nobody configures, and the reply says nothing.
+    if request.uri().path() != "/health/live"
+        && let Err(error) = check_host(&api, request.uri(), request.headers())
+    {
+        return reply::error(&error);
+    }
+    next.run(request).await
+}
+
+fn check_host(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<(), ToolError> {
+    let foreign = |what: &str, setting: &str| {
+        ToolError::new(Code::Forbidden, format!("{what} of the request is not allowed"))
+            .hint(format!("Add it to {setting} in the table [http] of the configuration file."))
+    };
+    let mut named = headers.get_all(header::HOST).iter();
+    let host = match (named.next().map(HeaderValue::to_str), named.next()) {
+        (Some(Ok(host)), None) => host.to_ascii_lowercase(),
+        _ => return Err(ToolError::invalid("the request needs one header Host")),
+    };
+    // A request in absolute form names the host twice.
+    if uri.authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(&host)) {
+        return Err(ToolError::invalid("the request line and the header Host differ"));
+    }
+    let bare = without_port(&host);
+    if !api.hosts.iter().any(|allowed| *allowed == host || allowed == bare) {
+        return Err(foreign("the host name", "allowed_hosts"));
+    }
+    for origin in headers.get_all(header::ORIGIN) {
+        let allowed = &api.core.gateway.config().http.allowed_origins;
+        let is_allowed = origin.to_str().is_ok_and(|origin| {
+            let own = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+            own.is_some_and(|own| own.eq_ignore_ascii_case(&host)) || allowed.iter().any(|allowed| allowed == origin)
+        });
+        if !is_allowed {
+            return Err(foreign("the origin", "allowed_origins"));
+        }
+    }
+    Ok(())
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((bare, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !bare.ends_with(':') => bare,
+        _ => host,
+    }
+}
+
+/// Refuses a request without a key or over its rate, and reads the body.
+pub(super) async fn with_key(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    if let Some(keys) = &api.keys {
+        let Some(key) = presented(request.headers()).and_then(|key| keys.find(key)) else {
+            api.metrics.wrong_key();
+            return unauthorized();
+        };
+        if let Err(wait) = admit(&api, Some(&key)) {
+            return too_many(wait, &format!("the key {} has sent too many requests", key.grant.key));
+        }
+        request.extensions_mut().insert(Arc::clone(&key.grant));
+    } else if let Err(wait) = admit(&api, None) {
+        return too_many(wait, "too many requests");
+    }
+    let (parts, body) = request.into_parts();
+    let (body, _held) = match read(&api, body).await {
+        Ok(body) => body,
+        Err(response) => return *response,
+    };
+    next.run(Request::from_parts(parts, Body::from(body))).await
+}
+
+fn admit(api: &Api, key: Option<&Key>) -> Result<(), Duration> {
+    key.map_or(Ok(()), Key::admit)?;
+    api.limiter.as_ref().map_or(Ok(()), admitted)
+}
+
+/// The key of a request: `X-API-Key`, or `Authorization: Bearer`. `None` if it has none, or more than one.
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    let one = |name: &str| {
+        let mut values = headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(value), None) => value.to_str().map(Some).map_err(drop),
+            (Some(_), Some(_)) => Err(()),
+        }
+    };
+    match (one("x-api-key").ok()?, one("authorization").ok()?) {
+        (Some(key), None) => Some(key),
+        (None, Some(value)) => {
+            let (scheme, key) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(key.trim_start())
+        }
+        // Two keys that agree are one.
+        (Some(key), Some(value)) => value.split_once(' ').map(|(_, same)| same).filter(|same| *same == key),
+        (None, None) => None,
+    }
+}
+
+fn unauthorized() -> Response {
+    let error = ToolError::new(Code::Unauthorized, "this server needs a valid API key")
+        .hint("Send it as X-API-Key, or as Authorization: Bearer.");
+    let mut response = reply::error(&error);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tudb\""));
+    response
+}
+
+fn too_many(wait: Duration, message: &str) -> Response {
+    // The last part of a second counts as a whole one.
+    let seconds = wait.as_secs() + 1;
+    let error = ToolError::new(Code::RateLimited, message).hint(format!("Try again in {seconds} s."));
+    let mut response = reply::error(&error);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+type Held = Option<tokio::sync::OwnedSemaphorePermit>;
+
+/// Reads a body within the limits on its size, its time and its number of JSON values. The second part holds the body's
+/// share of the memory for all bodies.
+async fn read(api: &Api, body: Body) -> Result<(Bytes, Held), Box<Response>> {
+    let limits = &api.limits;
+    let told = |status: StatusCode, code: Code, message: String| {
+        let error = ToolError::new(code, message);
+        Box::new(reply::json(status, error.to_json()))
+    };
+    let mut held: Held = None;
+    let mut whole = Vec::new();
+    let mut body = body;
+    let reading = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame
+                .map_err(|_| told(StatusCode::BAD_REQUEST, Code::InvalidArgument, "the body cannot be read".into()))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if whole.len() + data.len() > limits.http_max_body_bytes {
+                let message = format!("the body may have {} bytes", limits.http_max_body_bytes);
+                return Err(told(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLong, message));
+            }
+            let kib = u32::try_from(data.len().div_ceil(1_024)).unwrap_or(u32::MAX);
+            let Ok(more) = Arc::clone(&api.bodies).try_acquire_many_owned(kib) else {
+                let message = "too many requests are being received".into();
+                return Err(told(StatusCode::SERVICE_UNAVAILABLE, Code::Busy, message));
+            };
+            match &mut held {
+                Some(held) => held.merge(more),
+                None => held = Some(more),
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(Duration::from_millis(limits.http_body_timeout_ms), reading).await {
+        Ok(done) => done?,
+        Err(_) => {
+            let message = format!("the body did not arrive within {} ms", limits.http_body_timeout_ms);
+            return Err(told(StatusCode::REQUEST_TIMEOUT, Code::Timeout, message));
+        }
+    }
+    if values_of(&whole) > limits.max_line_values {
+        let message = format!("the body may have {} JSON values", limits.max_line_values);
+        return Err(told(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLong, message));
+    }
+    Ok((whole.into(), held))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_key_is_taken_and_two_are_refused() {
+        let of = |pairs: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, value.parse().unwrap());
+            }
+            presented(&headers).map(str::to_owned)
+        };
+        for taken in [
+            &[("x-api-key", "k")][..],
+            &[("authorization", "Bearer k")],
+            &[("authorization", "bearer k")],
+            &[("x-api-key", "k"), ("authorization", "Bearer k")],
+        ] {
+            assert_eq!(of(taken).as_deref(), Some("k"), "{taken:?}");
+        }
+        for refused in [
+            &[][..],
+            &[("authorization", "Basic k")],
+            &[("authorization", "k")],
+            &[("x-api-key", "k"), ("x-api-key", "j")],
+            &[("x-api-key", "k"), ("authorization", "Bearer j")],
+        ] {
+            assert_eq!(of(refused), None, "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_no_part_of_a_host_name() {
+        for (host, bare) in [
+            ("a.b:80", "a.b"),
+            ("a.b", "a.b"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("a:b", "a:b"),
+            ("::1", "::1"),
+        ] {
+            assert_eq!(without_port(host), bare);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `GET /health`: whether the sources answer and the audit trail can be written. Each source is asked at most once in ten
+//! seconds, however often somebody looks.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Api, reply};
+use crate::config::SourceConfig;
+use crate::error::Code;
+use crate::gateway::Caller;
+
+/// How long an answer is given again.
+const KEPT: Duration = Duration::from_secs(10);
+/// Time limit for one source.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// The last answer, and its time.
+#[derive(Debug, Default)]
+pub(super) struct Health(tokio::sync::Mutex<Option<(Instant, String)>>);
+
+pub(super) async fn show(State(api): State<Arc<Api>>) -> Response {
+    // Whoever looks meanwhile waits for the same answer.
+    let mut last = api.health.0.lock().await;
+    let text = match last.as_ref().filter(|(at, _)| at.elapsed() < KEPT) {
+        Some((_, text)) => text.clone(),
+        None => {
+            let text = look(&api).await.to_string();
+            *last = Some((Instant::now(), text.clone()));
+            text
+        }
+    };
+    reply::json(StatusCode::OK, text)
+}
+
+/// `GET /health/live`: the process answers.
+pub(super) async fn live() -> Response {
+    reply::json(StatusCode::OK, r#"{"status":"alive"}"#)
+}
+
+async fn look(api: &Api) -> Value {
+    let gateway = api.core.gateway.as_ref();
+    let looked = join_all(gateway.config().sources.iter().map(|source| ask(api, source))).await;
+    let is_recorded = looked.iter().all(|(_, _, is_recorded)| *is_recorded);
+    let is_healthy = is_recorded && looked.iter().all(|(_, is_reachable, _)| *is_reachable);
+    let sources: Vec<Value> = gateway
+        .config()
+        .sources
+        .iter()
+        .zip(&looked)
+        .map(|(source, (provider, reachable, _))| {
+            json!({"name": source.name, "provider": provider, "reachable": reachable})
+        })
+        .collect();
+    json!({
+        "status": if is_healthy { "healthy" } else { "degraded" },
+        "sources": sources,
+        "audit": if is_recorded { "writable" } else { "unavailable" },
+        "timestamp": OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+    })
+}
+
+/// The provider of a source, whether it answers, and whether the record of the question was written.
+async fn ask(api: &Api, source: &SourceConfig) -> (Option<&'static str>, bool, bool) {
+    let gateway = api.core.gateway.as_ref();
+    let cancel = api.end.child_token();
+    let _cancelled_when_late = cancel.clone().drop_guard();
+    let caller = Caller { client: Some("health".into()), cancel, ..Caller::default() };
+    let answered = tokio::time::timeout(PATIENCE, gateway.ping(&caller, source)).await;
+    let is_recorded = !matches!(&answered, Ok(Err(error)) if error.code == Code::AuditUnavailable);
+    let provider = gateway.database_report(source).await.and_then(|report| report.provider);
+    (provider, matches!(answered, Ok(Ok(()))), is_recorded)
+}

@@ -1,0 +1,123 @@
+//! The HTTP server: the query API, and MCP over streamable HTTP. Both call `tools`, as the server on stdio does.
+//!
+//! [`listen`] accepts connections. [`door`] checks each request before a handler sees it: its host, origin, key, rate and
+//! body. [`routes`] are the tools as paths, [`mcp`] is the SDK's service. [`health`], [`metrics`] and [`openapi`] describe
+//! the process.
+
+mod door;
+mod health;
+mod keys;
+mod listen;
+mod mcp;
+mod metrics;
+mod openapi;
+mod reply;
+mod routes;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{any, get, post};
+use governor::DefaultDirectRateLimiter;
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::Limits;
+use crate::tools::Core;
+use health::Health;
+use keys::KeyRing;
+pub use keys::new_key;
+pub use listen::{Listener, serve};
+use metrics::Metrics;
+
+/// What the handlers share.
+#[derive(Debug)]
+pub struct Api {
+    core: Arc<Core>,
+    limits: Limits,
+    keys: Option<KeyRing>,
+    limiter: Option<DefaultDirectRateLimiter>,
+    /// Permits for the bytes of bodies, in KiB.
+    bodies: Arc<tokio::sync::Semaphore>,
+    /// Host names in lower case, without a port or with one, that requests may be sent to.
+    hosts: Vec<String>,
+    metrics: Metrics,
+    health: Health,
+    sessions: mcp::Sessions,
+    /// Cancelled when running calls have to end.
+    end: CancellationToken,
+}
+
+impl Api {
+    /// Reads the keys and prepares the server. Nothing is served yet.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the keys.
+    pub async fn new(
+        core: Arc<Core>,
+        address: std::net::SocketAddr,
+        end: CancellationToken,
+    ) -> Result<Arc<Self>, String> {
+        let config = core.gateway.config();
+        let keys = match &config.http.keys {
+            Some(from) => Some(KeyRing::load(from.clone(), config).await?),
+            None => None,
+        };
+        let limits = config.limits.clone();
+        let metrics = Metrics::default();
+        let _ = core.counts.set(Box::new(metrics.calls()));
+        Ok(Arc::new(Api {
+            keys,
+            limiter: config.http.requests_per_minute.map(keys::limiter),
+            bodies: Arc::new(tokio::sync::Semaphore::new(limits.http_max_held_bytes / 1_024)),
+            hosts: door::hosts(&config.http.allowed_hosts, address.ip()),
+            metrics,
+            health: Health::default(),
+            sessions: mcp::Sessions::default(),
+            limits,
+            end,
+            core,
+        }))
+    }
+
+    /// Whether requests or calls run.
+    fn is_busy(&self) -> bool {
+        self.metrics.running() > 0 || self.core.running.load(std::sync::atomic::Ordering::Relaxed) > 0
+    }
+
+    /// Reads the keys anew.
+    pub async fn reload(&self) {
+        let Some(keys) = &self.keys else { return };
+        match keys.reload(self.core.gateway.config()).await {
+            Ok(count) => tracing::warn!(count, "the API keys were read again"),
+            Err(error) => tracing::error!(error, "the API keys stay as they were"),
+        }
+    }
+}
+
+/// All paths, behind the checks of [`door`].
+pub fn router(api: &Arc<Api>) -> Router {
+    let checked = Router::new()
+        .route("/api/query", post(routes::query))
+        .route("/api/sql", post(routes::sql))
+        .route("/api/explain", post(routes::explain))
+        .route("/api/tables", get(routes::tables))
+        .route("/api/tables/{name}", get(routes::table))
+        .route("/metrics", get(metrics::show))
+        .merge(
+            Router::new()
+                .route_service("/mcp", mcp::service(api))
+                .route_layer(axum::middleware::from_fn_with_state(Arc::clone(api), mcp::with_session)),
+        )
+        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(api), door::with_key))
+        .route("/health", get(health::show))
+        .route("/health/live", any(health::live))
+        .route("/openapi.json", get(openapi::show))
+        .route("/", get(openapi::page))
+        .fallback(routes::nowhere)
+        .method_not_allowed_fallback(routes::wrong_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(api), door::with_host));
+    let origins = &api.core.gateway.config().http.allowed_origins;
+    let router = if origins.is_empty() { checked } else { checked.layer(door::cors(origins)) };
+    router.layer(axum::middleware::from_fn_with_state(Arc::clone(api), metrics::count)).with_state(Arc::clone(api))
+}

@@ -1,0 +1,152 @@
+//! Replies as HTTP responses: the status of each error code, and the shape of the query API.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde_json::{Map, Value};
+
+use crate::error::{Code, ToolError};
+use crate::reply::Reply;
+
+/// The HTTP status of an error.
+pub fn status(code: Code) -> StatusCode {
+    match code {
+        Code::InvalidArgument | Code::AmbiguousTable | Code::UserRequired => StatusCode::BAD_REQUEST,
+        Code::Unauthorized => StatusCode::UNAUTHORIZED,
+        Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::UnknownSource | Code::UnknownTable => StatusCode::NOT_FOUND,
+        Code::SyntaxError
+        | Code::MultipleStatements
+        | Code::WriteRefused
+        | Code::StatementRefused
+        | Code::FunctionRefused
+        | Code::RelationRefused
+        | Code::ColumnDenied
+        | Code::ColumnMasked
+        | Code::TooLong
+        | Code::TooDeep
+        | Code::SqlError
+        | Code::ModelBlocked => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Code::Timeout | Code::Deadline => StatusCode::GATEWAY_TIMEOUT,
+        Code::Busy
+        | Code::Cancelled
+        | Code::Unreachable
+        | Code::AuthFailed
+        | Code::TlsFailed
+        | Code::DatabaseMissing
+        | Code::TooManyConnections
+        | Code::UnsafeRole
+        | Code::AuditUnavailable
+        | Code::ModelThrottled
+        | Code::ModelUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::ModelCredentials | Code::ModelAccess | Code::ModelId | Code::ModelReply => StatusCode::BAD_GATEWAY,
+        Code::ConfigError | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The status of a reply: 200, or that of its error.
+pub fn status_of(reply: &Reply) -> StatusCode {
+    match reply.is_error {
+        false => StatusCode::OK,
+        true => reply.error_code().map_or(StatusCode::INTERNAL_SERVER_ERROR, status),
+    }
+}
+
+/// A response with a JSON body.
+pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The response of an error outside of a tool call.
+pub fn error(error: &ToolError) -> Response {
+    json(status(error.code), error.to_json())
+}
+
+/// Turns the reply of `ask_database` into the reply of the query API: `sql` is called `query`, rows are objects, and a
+/// refusal has the remedy as `suggestion`. With `as_columns`, `columns` and `rows` stay as they are.
+pub fn query(reply: &Reply, as_columns: bool) -> String {
+    let Ok(Value::Object(fields)) = serde_json::from_str(&reply.json) else { return reply.json.clone() };
+    let mut told = Map::with_capacity(fields.len());
+    let names = names(fields.get("columns"));
+    for (name, value) in fields {
+        match (name.as_str(), value) {
+            ("sql", value) => drop(told.insert("query".into(), value)),
+            ("columns", _) if !as_columns => {}
+            ("rows", Value::Array(rows)) if !as_columns => {
+                drop(told.insert("results".into(), rows.into_iter().map(|row| object(&names, row)).collect()));
+            }
+            ("error", error) => {
+                let hint = error.get("hint").or(error.get("message")).cloned();
+                told.insert("error".into(), error);
+                told.extend(hint.map(|hint| ("suggestion".to_owned(), hint)));
+            }
+            (_, value) => drop(told.insert(name, value)),
+        }
+    }
+    // A reply without an answer, such as a wrong argument, has no status of its own.
+    if !told.contains_key("status") {
+        told.shift_insert(0, "status".into(), "error".into());
+    }
+    Value::Object(told).to_string()
+}
+
+/// The names of the columns, each only once: a name that was used already gets a number.
+fn names(columns: Option<&Value>) -> Vec<String> {
+    let columns = columns.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut names: Vec<String> = Vec::with_capacity(columns.len());
+    for column in columns {
+        let name = column.get("name").and_then(Value::as_str).unwrap_or_default();
+        let mut unique = name.to_owned();
+        let mut number = 2;
+        while names.contains(&unique) {
+            unique = format!("{name}_{number}");
+            number += 1;
+        }
+        names.push(unique);
+    }
+    names
+}
+
+fn object(names: &[String], row: Value) -> Value {
+    let Value::Array(cells) = row else { return row };
+    Value::Object(names.iter().cloned().zip(cells).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of(reply: &Value, as_columns: bool) -> Value {
+        let reply = Reply { json: reply.to_string(), is_error: false, asks_back: None };
+        serde_json::from_str(&query(&reply, as_columns)).unwrap()
+    }
+
+    #[test]
+    fn rows_become_objects_and_no_column_is_lost() {
+        let success = json!({"status": "success", "sql": "SELECT 1", "row_count": 1,
+            "columns": [{"name": "id"}, {"name": "id"}, {"name": "id_2"}, {"name": ""}], "rows": [[1, 2, "x", null]]});
+        assert_eq!(
+            of(&success, false),
+            json!({"status": "success", "query": "SELECT 1", "row_count": 1,
+                "results": [{"id": 1, "id_2": 2, "id_2_2": "x", "": null}]})
+        );
+        assert_eq!(of(&success, true)["rows"], json!([[1, 2, "x", null]]));
+    }
+
+    #[test]
+    fn a_refusal_has_a_suggestion() {
+        let blocked = json!({"status": "blocked", "sql": "DROP TABLE t",
+            "error": {"code": "write_refused", "message": "refused", "hint": "Read."}});
+        assert_eq!(
+            of(&blocked, false),
+            json!({"status": "blocked", "query": "DROP TABLE t", "suggestion": "Read.",
+                "error": {"code": "write_refused", "message": "refused", "hint": "Read."}})
+        );
+        assert_eq!(of(&json!({"error": {"code": "busy", "message": "wait"}}), false)["status"], "error");
+    }
+}
