@@ -18,8 +18,10 @@ use http_body_util::BodyExt as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::keys::{Key, admitted};
+use super::oauth::Fault;
 use super::{Api, reply};
 use crate::error::{Code, ToolError};
+use crate::gateway::Grant;
 use crate::transport::values_of;
 
 /// How long a web page may remember what it is allowed to send.
@@ -103,17 +105,22 @@ fn without_port(host: &str) -> &str {
 
 /// Refuses a request without a key or over its rate, and reads the body.
 pub(super) async fn with_key(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    if let Some(keys) = &api.keys {
-        let Some(key) = presented(request.headers()).and_then(|key| keys.find(key)) else {
-            api.metrics.wrong_key();
-            return unauthorized();
-        };
-        if let Err(wait) = admit(&api, Some(&key)) {
-            return too_many(wait, &format!("the key {} has sent too many requests", key.grant.key));
+    match known(&api, request.headers()).await {
+        Ok(Some((grant, key))) => {
+            if let Err(wait) = admit(&api, key.as_deref()) {
+                return too_many(wait, &format!("the key {} has sent too many requests", grant.key));
+            }
+            request.extensions_mut().insert(grant);
         }
-        request.extensions_mut().insert(Arc::clone(&key.grant));
-    } else if let Err(wait) = admit(&api, None) {
-        return too_many(wait, "too many requests");
+        Ok(None) => {
+            if let Err(wait) = admit(&api, None) {
+                return too_many(wait, "too many requests");
+            }
+        }
+        Err(fault) => {
+            api.metrics.wrong_key();
+            return unauthorized(&api, fault);
+        }
     }
     let (parts, body) = request.into_parts();
     let (body, _held) = match read(&api, body).await {
@@ -150,11 +157,38 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
     }
 }
 
-fn unauthorized() -> Response {
-    let error = ToolError::new(Code::Unauthorized, "this server needs a valid API key")
-        .hint("Send it as X-API-Key, or as Authorization: Bearer.");
+/// Who sends a request: the grant of its API key, or of its token. `None` if the server needs neither.
+///
+/// # Errors
+///
+/// The request has no key or token that is accepted. The inner fault says what is wrong with a token.
+async fn known(api: &Api, headers: &HeaderMap) -> Result<Option<(Arc<Grant>, Option<Arc<Key>>)>, Option<Fault>> {
+    if api.keys.is_none() && api.issuer.is_none() {
+        return Ok(None);
+    }
+    let presented = presented(headers).ok_or(None)?;
+    if let Some(key) = api.keys.as_ref().and_then(|keys| keys.find(presented)) {
+        return Ok(Some((Arc::clone(&key.grant), Some(key))));
+    }
+    let issuer = api.issuer.as_ref().ok_or(None)?;
+    let grant = issuer.grant(presented).await.map_err(Some)?;
+    Ok(Some((Arc::new(grant), None)))
+}
+
+fn unauthorized(api: &Api, fault: Option<Fault>) -> Response {
+    let error = match (fault, &api.issuer) {
+        (Some(Fault::Scope), _) => ToolError::new(Code::Forbidden, "the token lacks the scope that this server needs"),
+        (_, Some(_)) => ToolError::new(Code::Unauthorized, "this server needs a valid API key or access token")
+            .hint("Send it as Authorization: Bearer. WWW-Authenticate says where tokens come from."),
+        (_, None) => ToolError::new(Code::Unauthorized, "this server needs a valid API key")
+            .hint("Send it as X-API-Key, or as Authorization: Bearer."),
+    };
     let mut response = reply::error(&error);
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tudb\""));
+    let challenge =
+        api.issuer.as_ref().map_or_else(|| "Bearer realm=\"tudb\"".to_owned(), |issuer| issuer.challenge(fault));
+    if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
     response
 }
 

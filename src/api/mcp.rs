@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -76,7 +76,12 @@ pub(super) async fn with_session(State(api): State<Arc<Api>>, request: Request, 
             owners().retain(|id, _| open.contains_key(id.as_str()));
         }
     }
-    let response = next.run(request).await;
+    let is_end = request.method() == Method::DELETE;
+    let mut response = next.run(request).await;
+    // The SDK answers 202. Clients such as the Python SDK take only 200 and 204 as the end of a session.
+    if is_end && response.status() == StatusCode::ACCEPTED {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    }
     if let Some(id) = session(response.headers()) {
         owners().entry(id.to_owned()).or_insert(key);
     }

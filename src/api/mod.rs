@@ -10,6 +10,7 @@ mod keys;
 mod listen;
 mod mcp;
 mod metrics;
+mod oauth;
 mod openapi;
 mod reply;
 mod routes;
@@ -17,7 +18,7 @@ mod routes;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{any, get, post};
+use axum::routing::{get, post};
 use governor::DefaultDirectRateLimiter;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +36,7 @@ pub struct Api {
     core: Arc<Core>,
     limits: Limits,
     keys: Option<KeyRing>,
+    issuer: Option<oauth::Issuer>,
     limiter: Option<DefaultDirectRateLimiter>,
     /// Permits for the bytes of bodies, in KiB.
     bodies: Arc<tokio::sync::Semaphore>,
@@ -63,11 +65,16 @@ impl Api {
             Some(from) => Some(KeyRing::load(from.clone(), config).await?),
             None => None,
         };
+        let issuer = match &config.http.oauth {
+            Some(oauth) => Some(oauth::Issuer::new(oauth.clone()).await?),
+            None => None,
+        };
         let limits = config.limits.clone();
         let metrics = Metrics::default();
         let _ = core.counts.set(Box::new(metrics.calls()));
         Ok(Arc::new(Api {
             keys,
+            issuer,
             limiter: config.http.requests_per_minute.map(keys::limiter),
             bodies: Arc::new(tokio::sync::Semaphore::new(limits.http_max_held_bytes / 1_024)),
             hosts: door::hosts(&config.http.allowed_hosts, address.ip()),
@@ -111,7 +118,9 @@ pub fn router(api: &Arc<Api>) -> Router {
         )
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(api), door::with_key))
         .route("/health", get(health::show))
-        .route("/health/live", any(health::live))
+        .route("/health/live", get(health::live))
+        .route("/.well-known/oauth-protected-resource", get(oauth::metadata))
+        .route("/.well-known/oauth-protected-resource/{*path}", get(oauth::metadata))
         .route("/openapi.json", get(openapi::show))
         .route("/", get(openapi::page))
         .fallback(routes::nowhere)

@@ -45,12 +45,14 @@ fn document(api: &Api) -> Value {
     let listed = tools::list(Some(&api.core), None);
     let tool = |name: &str| {
         let tool = listed.iter().find(|tool| tool.name == name);
-        let schema = tool.map(|tool| Value::Object(tool.input_schema.as_ref().clone())).unwrap_or_default();
+        let mut schema = tool.map(|tool| Value::Object(tool.input_schema.as_ref().clone())).unwrap_or_default();
+        bound(&mut schema, api);
         let description = tool.and_then(|tool| tool.description.clone()).unwrap_or_default();
         (schema, description)
     };
     let post = |name: &str, id: &str, reply: &str, parameters: Value| {
-        let (schema, description) = tool(name);
+        let (mut schema, description) = tool(name);
+        allow_null(&mut schema);
         json!({"post": {
             "operationId": id, "description": description, "parameters": parameters,
             "requestBody": {"required": true, "content": {"application/json": {"schema": schema}}},
@@ -88,7 +90,7 @@ fn document(api: &Api) -> Value {
         },
         "components": {"schemas": schemas()},
     });
-    if api.keys.is_some()
+    if api.core.gateway.config().http.needs_key()
         && let Some(document) = document.as_object_mut()
     {
         document.insert("security".into(), json!([{"key": []}, {"bearer": []}]));
@@ -101,6 +103,40 @@ fn document(api: &Api) -> Value {
         }
     }
     document
+}
+
+/// Adds the bounds that the tools' own schemas leave out, because some MCP clients cannot read them.
+fn bound(schema: &mut Value, api: &Api) {
+    for (name, most) in [("max_rows", api.limits.max_rows_ceiling), ("limit", api.limits.list_page_ceiling)] {
+        if let Some(property) = schema.pointer_mut(&format!("/properties/{name}")).and_then(Value::as_object_mut) {
+            property.insert("minimum".into(), 1.into());
+            property.insert("maximum".into(), most.into());
+        }
+    }
+    for name in ["sql", "question", "table"] {
+        if let Some(property) = schema.pointer_mut(&format!("/properties/{name}")).and_then(Value::as_object_mut) {
+            property.insert("minLength".into(), 1.into());
+        }
+    }
+    if let Some(schema) = schema.as_object_mut() {
+        schema.entry("additionalProperties").or_insert(false.into());
+    }
+}
+
+/// In a body, an argument that may be left out may be null too.
+fn allow_null(schema: &mut Value) {
+    let required: Vec<String> =
+        schema.get("required").and_then(|names| serde_json::from_value(names.clone()).ok()).unwrap_or_default();
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten();
+    for (_, property) in properties.filter(|(name, _)| !required.contains(name)) {
+        let Some(property) = property.as_object_mut() else { continue };
+        if let Some(kind) = property.get("type").cloned() {
+            property.insert("type".into(), json!([kind, "null"]));
+        }
+        if let Some(Value::Array(values)) = property.get_mut("enum") {
+            values.push(Value::Null);
+        }
+    }
 }
 
 /// A path that needs no key.

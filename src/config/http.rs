@@ -22,6 +22,79 @@ pub(super) struct HttpKeys {
     max_body_bytes: Option<u64>,
     max_connections: Option<u64>,
     requests_per_minute: Option<NonZeroU32>,
+    oauth: Option<OAuthKeys>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OAuthKeys {
+    issuer: String,
+    resource: String,
+    jwks_file: Option<PathBuf>,
+    jwks_url: Option<String>,
+    scope: Option<String>,
+    user_claim: Option<String>,
+    sources: Option<Vec<String>>,
+    tools: Option<Vec<String>>,
+}
+
+/// The issuer whose access tokens are accepted: the table `[http.oauth]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuthConfig {
+    /// The exact `iss` of a token.
+    pub issuer: String,
+    /// The public URL of `/mcp`, which is the `aud` of a token.
+    pub resource: url::Url,
+    pub keys: JwksFrom,
+    /// A scope that every token needs.
+    pub scope: Option<String>,
+    /// The claim whose text is the user of a call.
+    pub user_claim: Option<String>,
+    /// Sources and tools of every token. `None` allows all.
+    pub sources: Option<Vec<String>>,
+    pub tools: Option<Vec<String>>,
+}
+
+/// Where the public keys of the issuer come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JwksFrom {
+    File(PathBuf),
+    Url(url::Url),
+}
+
+impl OAuthKeys {
+    fn into_config(self, place: &str) -> Result<OAuthConfig, ConfigError> {
+        let bad = |key: &str, problem: &str| ConfigError::BadValue {
+            key: format!("http.oauth.{key}"),
+            place: place.into(),
+            problem: problem.into(),
+        };
+        // Keys and tokens cross the network only encrypted, except on this machine.
+        let is_safe = |url: &url::Url| {
+            let is_local = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+            url.scheme() == "https" || url.scheme() == "http" && is_local
+        };
+        let url = |key: &str, text: &str| {
+            let url = url::Url::parse(text).ok().filter(is_safe);
+            url.ok_or_else(|| bad(key, "must be an https URL"))
+        };
+        let keys = match (self.jwks_file, self.jwks_url) {
+            (Some(file), None) => JwksFrom::File(file),
+            (None, Some(text)) => JwksFrom::Url(url("jwks_url", &text)?),
+            _ => return Err(bad("jwks_file", "or jwks_url: one of them is needed")),
+        };
+        url("issuer", &self.issuer)?;
+        let resource = url("resource", &self.resource)?;
+        Ok(OAuthConfig {
+            issuer: self.issuer,
+            resource,
+            keys,
+            scope: self.scope,
+            user_claim: self.user_claim,
+            sources: self.sources,
+            tools: self.tools,
+        })
+    }
 }
 
 /// Settings of the HTTP server.
@@ -38,6 +111,7 @@ pub struct HttpConfig {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Limit for all callers together.
     pub requests_per_minute: Option<NonZeroU32>,
+    pub oauth: Option<OAuthConfig>,
 }
 
 /// Where the API keys come from.
@@ -92,11 +166,17 @@ impl HttpKeys {
             keys,
             tls,
             requests_per_minute: self.requests_per_minute,
+            oauth: self.oauth.map(|oauth| oauth.into_config(place)).transpose()?,
         })
     }
 }
 
 impl HttpConfig {
+    /// Whether a call needs an API key or a token.
+    pub fn needs_key(&self) -> bool {
+        self.keys.is_some() || self.oauth.is_some()
+    }
+
     /// The address to listen on: `argument`, or else the setting.
     ///
     /// # Errors
@@ -109,7 +189,7 @@ impl HttpConfig {
         let numbers = text.strip_prefix("localhost").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1{port}"));
         let address: SocketAddr =
             numbers.parse().map_err(|_| bad("must be an IP address and a port, such as 127.0.0.1:8000".into()))?;
-        if self.keys.is_none() && !is_loopback(address.ip()) {
+        if !self.needs_key() && !is_loopback(address.ip()) {
             let problem = format!(
                 "is {address}, which other machines can reach, and no API keys are set: set http.keys_file (`tudb key new \
                  NAME` makes a key), or listen on 127.0.0.1"
@@ -166,6 +246,9 @@ mod tests {
             "max_connections = 0",
             "requests_per_minute = 0",
             "listening = 'x'",
+            "[http.oauth]\nissuer = 'https://a.b'\nresource = 'https://c.d/mcp'",
+            "[http.oauth]\nissuer = 'https://a.b'\nresource = 'http://c.d/mcp'\njwks_file = 'f'",
+            "[http.oauth]\nissuer = 'https://a.b'\nresource = 'https://c.d/mcp'\njwks_url = 'http://a.b/keys'",
         ] {
             assert!(http(wrong).is_err(), "{wrong}");
         }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 pub use context::{Context, ParameterKind, TableNote, Verified, placeholders};
 use etcetera::BaseStrategy;
-pub use http::{HttpConfig, KeysFrom};
+pub use http::{HttpConfig, JwksFrom, KeysFrom, OAuthConfig};
 use serde::Deserialize;
 
 pub use crate::environment::{Environment, PgEnvironment};

@@ -1,4 +1,5 @@
-"""Drives the server with fastmcp: prints one JSON object with what it saw. Arguments: the binary, question, statement."""
+"""Drives the server with fastmcp: prints one JSON object with what it saw. Arguments: the binary or a URL, question,
+statement."""
 
 import asyncio
 import json
@@ -16,7 +17,8 @@ async def main() -> None:
     async def note(progress_so_far, total, message) -> None:
         progress.append(message)
 
-    transport = StdioTransport(command=binary, args=[], env=dict(os.environ))
+    is_url = binary.startswith("http")
+    transport = binary if is_url else StdioTransport(command=binary, args=[], env=dict(os.environ))
     async with Client(transport) as client:
         tools = await client.list_tools()
         answer = await client.call_tool("ask_database", {"question": question}, progress_handler=note)

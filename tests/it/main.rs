@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod api;
+mod api_clients;
+mod api_cluster;
 mod ask_bedrock;
 mod ask_honest;
 mod ask_openai;
