@@ -276,9 +276,10 @@ impl Trail {
 
     /// The next events of a process, in the order of their sequence numbers.
     async fn events(&mut self, process: &str, after: i64) -> Result<Vec<Row>, TrailError> {
+        // PostgreSQL calls the first column of the result `seq` too, and would sort by its text.
         let query = format!(
-            "SELECT CAST(seq AS TEXT), kind, CAST(id AS TEXT), at, body, hash FROM {{}}event
-             WHERE {} AND seq > CAST($2 AS BIGINT) ORDER BY seq LIMIT {PAGE}",
+            "SELECT CAST(seq AS TEXT), kind, CAST(id AS TEXT), at, body, hash FROM {{}}event AS e
+             WHERE {} AND seq > CAST($2 AS BIGINT) ORDER BY e.seq LIMIT {PAGE}",
             self.own()
         );
         let rows = self.store.rows(&query, &[Some(process), Some(&after.to_string())]).await?;
