@@ -153,6 +153,11 @@ impl ToolError {
         ToolError::new(Code::InvalidArgument, message)
     }
 
+    /// Too many calls run or wait.
+    pub fn crowded() -> Self {
+        ToolError::new(Code::Busy, "too many calls run or wait").hint("Wait for answers before sending more calls.")
+    }
+
     /// A defect of TUDB itself. Details are in the log.
     pub fn internal() -> Self {
         ToolError::new(Code::Internal, "TUDB failed inside; the call was not answered")
@@ -179,14 +184,22 @@ impl ToolError {
     }
 }
 
+/// Longest name that is compared with others, in bytes: two names of PostgreSQL and their quotes.
+const MAX_COMPARED_BYTES: usize = 300;
+
 /// The names most similar to `wanted`, best first, at most `n`. Case is ignored. A name is similar if its edit distance
 /// is small (swapping two letters counts as one edit), or if one of the two contains the other.
 pub fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>, n: usize) -> Vec<&'a str> {
     // Quotes are part of the notation, not of the name.
     let bare = |name: &str| name.to_lowercase().replace('"', "");
     let wanted = bare(wanted);
+    // No database has longer names. The time of a comparison grows with the product of both lengths.
+    if wanted.len() > MAX_COMPARED_BYTES {
+        return Vec::new();
+    }
     let limit = (wanted.chars().count() / 3).max(1);
     let mut scored: Vec<(usize, &str)> = known
+        .filter(|name| name.len() <= MAX_COMPARED_BYTES)
         .filter_map(|name| {
             let lower = bare(name);
             let bare = lower.rsplit('.').next().unwrap_or(&lower);

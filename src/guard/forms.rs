@@ -9,6 +9,8 @@
 //! - CASE, COALESCE, UNION and the like convert arrays to the type of the first of them.
 //! - A function of polymorphic arguments converts a literal to the type of the other arguments, also to a domain.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::columns::ColumnUses;
 use super::lexer::{Kind, Lexeme, lexemes};
 use super::{ApprovedSql, Names};
@@ -175,21 +177,26 @@ fn writes_arrays(names: &Names, lexemes: &[Lexeme]) -> bool {
 /// See [`Forms::dotted`].
 fn dotted(uses: &ColumnUses) -> Vec<Dotted> {
     let named = uses.uses.iter().chain(uses.plain.iter().map(|item| &item.name));
-    let mut found = Vec::new();
-    for name in named {
-        let Some(of) = &name.table else { continue };
-        let tables = uses.tables.iter().filter(|table| table.known_as == *of);
-        let before = found.len();
-        found.extend(tables.map(|table| (table.schema.clone(), Some(table.table.clone()), name.column.clone())));
-        let is_derived = |table: &str| uses.derived.contains(table);
-        let may_be_cte = uses.tables.iter().any(|table| table.known_as == *of && is_derived(&table.table));
-        if found.len() == before || is_derived(of) || may_be_cte {
-            found.push((None, None, name.column.clone()));
+    // Each name and each table once: a statement can repeat both a thousand times.
+    let named: BTreeSet<(&str, &str)> =
+        named.filter_map(|name| Some((name.table.as_deref()?, name.column.as_str()))).collect();
+    let mut tables: BTreeMap<&str, BTreeSet<(Option<&str>, &str)>> = BTreeMap::new();
+    for table in &uses.tables {
+        tables.entry(&table.known_as).or_default().insert((table.schema.as_deref(), &table.table));
+    }
+    let is_derived = |table: &str| uses.derived.contains(table);
+    let mut found = BTreeSet::new();
+    for (of, column) in named {
+        let meant = tables.get(of);
+        for (schema, table) in meant.into_iter().flatten() {
+            found.insert((schema.map(str::to_owned), Some((*table).to_owned()), column.to_owned()));
+        }
+        let may_be_cte = meant.is_some_and(|tables| tables.iter().any(|(_, table)| is_derived(table)));
+        if meant.is_none() || is_derived(of) || may_be_cte {
+            found.insert((None, None, column.to_owned()));
         }
     }
-    found.sort();
-    found.dedup();
-    found
+    found.into_iter().collect()
 }
 
 /// The names of all columns that are used. `None` if there is a wildcard, or a table's columns have other names.

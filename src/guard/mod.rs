@@ -186,6 +186,27 @@ impl ApprovedSql {
         restored.unwrap_or_else(|| qualified.text.clone())
     }
 
+    /// How often the statement names one of these relations, the most of them. A name before a dot is a qualifier and does
+    /// not count. PostgreSQL only.
+    pub fn mentions(&self, relations: &[String]) -> u64 {
+        let Some(lexemes) = lexer::lexemes(&self.text, Dialect::Postgresql) else { return u64::MAX };
+        let lexemes: Vec<Lexeme> = lexemes.into_iter().filter(|lexeme| lexeme.kind != Kind::Comment).collect();
+        let mut counts: BTreeMap<String, u64> = relations.iter().map(|name| (name.clone(), 0)).collect();
+        for (at, lexeme) in lexemes.iter().enumerate() {
+            let text = self.text.get(lexeme.range.clone()).unwrap_or_default();
+            let name = match lexeme.kind {
+                Kind::Word => walk::fold(Dialect::Postgresql, text, false),
+                Kind::Quoted => walk::fold(Dialect::Postgresql, &second_reader::unquoted(text), true),
+                _ => continue,
+            };
+            let is_qualifier = lexemes.get(at + 1).is_some_and(|next| next.kind == Kind::Mark(b'.'));
+            if let Some(count) = counts.get_mut(&name).filter(|_| !is_qualifier) {
+                *count += 1;
+            }
+        }
+        counts.into_values().max().unwrap_or_default()
+    }
+
     /// The names that the statement uses.
     pub fn names(&self) -> &Names {
         &self.names
@@ -337,6 +358,9 @@ fn names(
     if meaningful.count() > limits.max_sql_tokens {
         return Err(Rejection::TooManyTokens { limit: limits.max_sql_tokens });
     }
+    if longest_run(&tokens) > MAX_RUN {
+        return Err(Rejection::TooDeep { limit: MAX_RUN });
+    }
     if nesting(&tokens) > MAX_COSTLY_NESTING {
         return Err(Rejection::TooDeep { limit: MAX_COSTLY_NESTING });
     }
@@ -397,6 +421,32 @@ fn is_word(token: &TokenWithSpan, name: &str) -> bool {
 /// Nesting depth of POSITION and of ROW that is accepted. The parser's time doubles with each POSITION inside of another
 /// one, and the text of a row in rows doubles its quotes.
 const MAX_COSTLY_NESTING: usize = 8;
+
+/// Parts of a name with dots, and repetitions of one word, that are accepted. Both readers walk back over them from each
+/// part.
+const MAX_RUN: usize = 60;
+
+/// The longest chain of names with dots, or of the same word again and again.
+fn longest_run(tokens: &[TokenWithSpan]) -> usize {
+    let meaningful = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+    let (mut longest, mut dots, mut same) = (0, 0, 0);
+    let mut before: Option<&Token> = None;
+    for token in meaningful.map(|token| &token.token) {
+        match token {
+            Token::Period => dots += 1,
+            Token::Word(_) if before == Some(&Token::Period) => {}
+            _ => dots = 0,
+        }
+        let repeats = match (before, token) {
+            (Some(Token::Word(before)), Token::Word(word)) => before.value.eq_ignore_ascii_case(&word.value),
+            _ => false,
+        };
+        same = if repeats { same + 1 } else { 0 };
+        longest = longest.max(dots).max(same);
+        before = Some(token);
+    }
+    longest
+}
 
 /// How deep one POSITION or ROW stands in another one at most.
 fn nesting(tokens: &[TokenWithSpan]) -> usize {

@@ -228,6 +228,11 @@ impl<'a> Reader<'a> {
         if self.alone && self.dialect == Dialect::Sqlite && (0..self.words.len()).any(|at| self.keyword(at) == "with") {
             return Err(unread);
         }
+        // Nor is it counted here how often PostgreSQL copies a CTE.
+        let copies = |at: usize| self.keyword(at) == "not" && self.keyword(at + 1) == "materialized";
+        if self.alone && (0..self.words.len()).any(copies) {
+            return Err(unread);
+        }
         let mut names = Collected::default();
         for at in 0..self.words.len() {
             match self.kind(at) {

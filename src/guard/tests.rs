@@ -355,4 +355,27 @@ fn no_nesting_takes_exponential_time() {
     );
     let many = format!("SELECT {}", vec!["position('a' IN 'b')"; 20].join(", "));
     assert_eq!(verdict(Dialect::Postgresql, &many), None);
+    let chain = format!("SELECT (a){} FROM t", ".b".repeat(70));
+    assert_eq!(verdict(Dialect::Postgresql, &chain), Some(Code::TooDeep));
+    assert_eq!(verdict(Dialect::Sqlite, &format!("SELECT (1) {} x", "as ".repeat(70))), Some(Code::TooDeep));
+    let doubled = |form: &str| {
+        let chain: String = (1..14)
+            .map(|at| format!(", c{at} AS {form} (SELECT x FROM c{0} UNION ALL SELECT x FROM c{0})", at - 1))
+            .collect();
+        verdict(Dialect::Postgresql, &format!("WITH c0 AS {form} (SELECT 1 AS x){chain} SELECT x FROM c13"))
+    };
+    assert_eq!(doubled("NOT MATERIALIZED"), Some(Code::StatementRefused));
+    assert_eq!(doubled(""), None);
+}
+
+#[test]
+fn mentions_are_counted_by_name() {
+    let approved = approve(
+        "SELECT t.a FROM t, \"T\", s.t x JOIN t AS y ON t.a = y.a -- t",
+        Dialect::Postgresql,
+        &Limits::default(),
+    );
+    let approved = approved.unwrap();
+    assert_eq!(approved.mentions(&["t".into()]), 3);
+    assert_eq!(approved.mentions(&["T".into(), "z".into()]), 1);
 }

@@ -49,6 +49,7 @@ pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Resul
         understood: Understood::new(),
         expansions: 1,
         weights: HashMap::new(),
+        copies_ctes: dialect == Dialect::Sqlite,
         level: 0,
         fields: BTreeSet::new(),
     };
@@ -133,6 +134,8 @@ struct Walk<'a> {
     /// The number of queries that the current query becomes when CTEs are expanded, and the same number for each CTE.
     expansions: u64,
     weights: HashMap<String, u64>,
+    /// Whether the database copies the body of a CTE to each of its references.
+    copies_ctes: bool,
     /// Nesting depth of the current query. A set operation counts as a level.
     level: usize,
     /// Last parts of dotted names.
@@ -173,13 +176,15 @@ impl Walk<'_> {
             // queries of the clause. SQLite makes no such difference, but there tables are never qualified.
             let all = cte_tables.iter().filter(|_| *recursive).map(|cte| self.fold(&cte.alias.name)).collect();
             self.scopes.push(all);
-            for Cte { alias, query, from: _, materialized: _, closing_paren_token: _ } in cte_tables {
+            for Cte { alias, query, from: _, materialized, closing_paren_token: _ } in cte_tables {
+                self.copies_ctes |= matches!(materialized, Some(CteAsMaterialized::NotMaterialized));
                 let name = self.fold(&alias.name);
                 self.understand(&alias.name);
                 self.uses.derived.insert(name.clone());
                 self.ctes.insert(name.clone());
                 self.alias(Some(alias))?;
-                // SQLite copies a CTE's body to each of its references while it compiles.
+                // SQLite copies a CTE's body to each of its references while it compiles, and PostgreSQL does so if the
+                // CTE is NOT MATERIALIZED.
                 let outside = std::mem::replace(&mut self.expansions, 1);
                 self.query(query)?;
                 let inside = std::mem::replace(&mut self.expansions, outside);

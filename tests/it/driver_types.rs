@@ -86,6 +86,25 @@ fn views_that_stand_for_too_many_relations_are_refused_at_once() {
         for at in 1..=14 {
             script += &format!("CREATE VIEW mal.v{at} AS SELECT x.a FROM mal.v{0} x, mal.v{0} y;", at - 1);
         }
+        // The same with a quote in the names, a long chain without doubling, and copies of a CTE.
+        script += "CREATE VIEW mal.\"q\"\"0\" AS SELECT 1 AS a; CREATE VIEW mal.l0 AS SELECT a FROM mal.v0;";
+        for at in 1..=11 {
+            script += &format!(
+                "CREATE VIEW mal.\"q\"\"{at}\" AS SELECT x.a FROM mal.\"q\"\"{0}\" x, mal.\"q\"\"{0}\" y;",
+                at - 1
+            );
+        }
+        for at in 1..=30 {
+            script += &format!("CREATE VIEW mal.l{at} AS SELECT a FROM mal.l{};", at - 1);
+        }
+        script += "CREATE VIEW mal.copies AS WITH c0 AS NOT MATERIALIZED (SELECT a FROM mal.v0)";
+        for at in 1..=5 {
+            script += &format!(", c{at} AS NOT MATERIALIZED (SELECT a FROM c{0} UNION ALL SELECT a FROM c{0})", at - 1);
+        }
+        script += " SELECT a FROM c5; CREATE TABLE mal.parts (a int) PARTITION BY RANGE (a);";
+        for at in 0..300 {
+            script += &format!("CREATE TABLE mal.p{at} PARTITION OF mal.parts FOR VALUES FROM ({at}) TO ({});", at + 1);
+        }
         script += "GRANT SELECT ON ALL TABLES IN SCHEMA mal TO PUBLIC;";
         postgres.script(&database, &script);
         let (_home, mut server) = serve(postgres, &database, "");
@@ -94,6 +113,9 @@ fn views_that_stand_for_too_many_relations_are_refused_at_once() {
             ("run_sql", json!({"sql": "SELECT * FROM mal.v14"})),
             ("run_sql", json!({"sql": "SELECT a.a FROM mal.v11 a, mal.v11 b, mal.v11 c, mal.v11 d"})),
             ("explain_query", json!({"sql": "SELECT * FROM mal.v14"})),
+            ("run_sql", json!({"sql": vec!["SELECT a FROM mal.\"q\"\"11\""; 5].join(" UNION ALL ")})),
+            ("run_sql", json!({"sql": vec!["SELECT a FROM mal.parts"; 40].join(" UNION ALL ")})),
+            ("run_sql", json!({"sql": "SELECT a FROM mal.copies"})),
         ] {
             let reply = server.call(tool, arguments);
             assert_eq!(reply["error"]["code"], "relation_refused", "{reply}");
@@ -102,5 +124,7 @@ fn views_that_stand_for_too_many_relations_are_refused_at_once() {
         assert_eq!(described["columns"][0]["name"], "a", "{described}");
         assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
         assert_eq!(server.call("run_sql", json!({"sql": "SELECT * FROM mal.v5"}))["rows"], json!([[1]]));
+        assert_eq!(server.call("run_sql", json!({"sql": "SELECT a FROM mal.l30"}))["rows"], json!([[1]]));
+        assert_eq!(server.call("run_sql", json!({"sql": "SELECT count(*) FROM mal.parts"}))["rows"], json!([[0]]));
     }
 }

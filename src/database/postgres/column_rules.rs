@@ -32,8 +32,9 @@ WITH RECURSIVE
         JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n ORDER BY x.place LIMIT 1)
       FROM unnest($1::text[], $2::text[]) u(s, n) WHERE u.s IS NULL
     UNION
-    SELECT e.typrelid FROM pg_type t JOIN pg_type e ON e.oid = t.typelem
-      WHERE t.typname = ANY ($4::text[]) AND t.typcategory = 'A' AND e.typrelid <> 0),
+    SELECT e.typrelid FROM pg_type t JOIN pg_type e ON e.oid = t.typelem JOIN pg_namespace p ON p.oid = t.typnamespace
+      WHERE t.typname = ANY ($4::text[]) AND t.typcategory = 'A' AND e.typrelid <> 0
+        AND (p.nspname = ANY ($3::text[]) OR p.nspname = ANY ($1::text[]))),
   reach AS (SELECT oid AS root, oid, false AS viewed FROM named WHERE oid IS NOT NULL
     UNION
     SELECT r.root, x.oid, r.viewed OR x.viewed FROM reach r, LATERAL (

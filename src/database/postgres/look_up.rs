@@ -110,11 +110,32 @@ impl PostgresEngine {
             use_own_path(connection).await?;
         }
         if let Some(checked) = self.look_up_plain(connection, opened, approved).await? {
+            self.count_relations(connection, approved, &checked).await?;
             return Ok(checked);
         }
         let mut checked = self.look_up(connection, opened, approved).await?;
         self.confirm(connection, opened, approved, &mut checked).await?;
+        self.count_relations(connection, approved, &checked).await?;
         Ok(checked)
+    }
+
+    /// Refuses a statement that names relations so often that their partitions and views exceed the bound. Afterwards the
+    /// transaction is under the path of `checked`.
+    async fn count_relations(
+        &self,
+        connection: &mut PgConnection,
+        approved: &ApprovedSql,
+        checked: &Checked,
+    ) -> Result<(), DatabaseError> {
+        let (schemas, names) = relations(approved, checked);
+        let times = approved.mentions(&names);
+        if times <= FEW_MENTIONS {
+            return Ok(());
+        }
+        use_own_path(connection).await?;
+        expansion::check(connection, &schemas, &names, times).await?;
+        let back = under_path(&checked.path);
+        connection.execute(AssertSqlSafe(back)).await.map(drop).map_err(|error| sql_error(error, None))
     }
 
     /// Runs the short look-up. Returns `None` if the whole look-up has to check the statement. Otherwise `search_path`
@@ -298,13 +319,10 @@ impl PostgresEngine {
             WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
               AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1";
         let own = |error| sql_error(error, None);
-        let written = approved.names().reads.iter().filter_map(|(schema, name)| Some((schema.clone()?, name.clone())));
-        let bare = checked.relations.iter().map(|(name, schema)| (schema.clone(), name.clone()));
-        let (schemas, names): (Vec<String>, Vec<String>) = written.chain(bare).unzip();
-        let text = approved.text().to_lowercase();
-        let times = names.iter().map(|name| text.matches(&name.to_lowercase()).count()).max().unwrap_or_default();
-        expansion::check(connection, &schemas, &names, times as u64).await?;
-        let found = sqlx::query_scalar::<_, String>(FOUND).bind(schemas).bind(names).persistent(false);
+        let (schemas, names) = relations(approved, checked);
+        let times = approved.mentions(&names);
+        expansion::check(connection, &schemas, &names, times).await?;
+        let found = sqlx::query_scalar::<_, String>(FOUND).bind(schemas.clone()).bind(names.clone()).persistent(false);
         let found = found.fetch_all(&mut *connection).await.map_err(own)?;
         if !found.is_empty() {
             let name = format!("tudb_{}", uuid::Uuid::now_v7().simple());
@@ -312,6 +330,8 @@ impl PostgresEngine {
             connection.execute(sqlx::query(AssertSqlSafe(text)).persistent(false)).await.map_err(own)?;
             let closed = sqlx::query(AssertSqlSafe(format!("DEALLOCATE {name}"))).persistent(false);
             connection.execute(closed).await.map_err(own)?;
+            // The views are locked now. One of them may have been exchanged after it was counted.
+            expansion::check(connection, &schemas, &names, times).await?;
         }
         Ok(())
     }
@@ -484,6 +504,16 @@ const PATH_TYPES: [&str; 11] = [
     "regdictionary",
     "regcollation",
 ];
+
+/// A statement that names each relation at most so often is not counted, unless another user can replace one of them.
+const FEW_MENTIONS: u64 = 25;
+
+/// Schemas and names of the relations that a statement names.
+fn relations(approved: &ApprovedSql, checked: &Checked) -> (Vec<String>, Vec<String>) {
+    let written = approved.names().reads.iter().filter_map(|(schema, name)| Some((schema.clone()?, name.clone())));
+    let bare = checked.relations.iter().map(|(name, schema)| (schema.clone(), name.clone()));
+    written.chain(bare).unzip()
+}
 
 /// Sets `search_path` to [`OWN_PATH`] until the end of the transaction.
 async fn use_own_path(connection: &mut PgConnection) -> Result<(), DatabaseError> {

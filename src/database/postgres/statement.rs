@@ -443,11 +443,8 @@ struct DescribedColumn {
 /// look up. Both statements return built-in types. Neither runs the caller's text: the join on false makes the planner
 /// drop the sub-query.
 async fn probe(connection: &mut PgConnection, sql: &QualifiedSql) -> Result<Vec<DescribedColumn>, DatabaseError> {
-    // A column of this name would be read instead of the row.
-    let mut alias = "r".to_owned();
-    while sql.text().contains(alias.as_str()) {
-        alias.push('_');
-    }
+    // A column of this name would be read instead of the row, so that nobody may guess it.
+    let alias = format!("tudb_{}", uuid::Uuid::now_v7().simple());
     let opening = format!(
         "SELECT pg_catalog.row_to_json({alias})::pg_catalog.text FROM (SELECT t.* FROM (SELECT 1) d LEFT JOIN ("
     );

@@ -221,7 +221,7 @@ impl Walk<'_> {
             None => {
                 if let (None, Some(weight)) = (schema, self.weights.get(table)) {
                     self.expansions = self.expansions.saturating_add(*weight);
-                    if self.dialect == Dialect::Sqlite && self.expansions > MAX_EXPANSIONS {
+                    if self.copies_ctes && self.expansions > MAX_EXPANSIONS {
                         return Err(Rejection::Statement {
                             what: format!("a WITH whose queries refer to each other more than {MAX_EXPANSIONS} times"),
                             hint: "Refer to each query of the WITH once or a few times.",
