@@ -394,7 +394,12 @@ impl Gateway {
         reading: R,
         options: impl FnOnce(&SourceConfig) -> Result<ReadOptions, ToolError>,
     ) -> Result<Read<R::Found>, ToolError> {
-        start.source = Some(source_name.unwrap_or(&self.config.default_source).to_owned());
+        let source_name = Some(match (source_name, &caller.grant) {
+            (Some(name), _) => name,
+            (None, Some(grant)) => grant.default_source(&self.config),
+            (None, None) => &self.config.default_source,
+        });
+        start.source = source_name.map(str::to_owned);
         start.system = self.source(source_name).and_then(|source| self.dialect(source)).ok().map(Dialect::name);
         caller.stage("checking");
         let user_id = start.user_id.clone();
@@ -476,8 +481,11 @@ impl Gateway {
         reading: &impl Reading,
         options: impl FnOnce(&SourceConfig) -> Result<ReadOptions, ToolError>,
     ) -> Result<Prepared<'_>, ToolError> {
+        // Checked first: an unknown source is answered with the names of all.
+        if let (Some(grant), Some(name)) = (&caller.grant, source_name) {
+            grant.check_source(name)?;
+        }
         let source = self.source(source_name)?;
-        caller.grant.as_ref().map_or(Ok(()), |grant| grant.check_source(&source.name))?;
         let mut options = options(source)?;
         let dialect = self.dialect(source)?;
         let check = |sql: &str| {

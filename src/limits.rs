@@ -115,6 +115,8 @@ pub struct Limits {
     pub http_max_connections: usize,
     /// Open MCP sessions over HTTP, of the protocol versions that have sessions. Further ones get `busy`.
     pub http_max_sessions: usize,
+    /// Calls of tools over HTTP that run or wait, for all sources together. Further calls get `busy`.
+    pub http_max_calls: usize,
     /// Time that running HTTP requests get to end when the server stops.
     pub http_drain_ms: u64,
 }
@@ -175,6 +177,7 @@ impl Default for Limits {
             http_body_timeout_ms: 20_000,
             http_max_connections: 1_000,
             http_max_sessions: 500,
+            http_max_calls: 400,
             http_drain_ms: 8_000,
         }
     }

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::error::{Code, ToolError};
 use crate::gateway::{Caller, DescribeTable, Gateway, ListTables};
-use crate::tools::{describe_table, list_tables};
+use crate::tools::{ToolName, describe_table, list_tables};
 
 const OVERVIEW: &str = "tudb://schema";
 const JSON: &str = "application/json";
@@ -76,6 +76,12 @@ pub async fn complete_table(
     let bytes = names.iter().map(String::len).sum();
     read.close(Some(names.len() as u64), bytes);
     Ok((names, total))
+}
+
+/// The tool that gives the same as a resource.
+pub fn tool_of(uri: &str) -> ToolName {
+    let path = Url::parse(uri).map(|url| url.path().trim_start_matches('/').len());
+    if path == Ok(0) { ToolName::ListTables } else { ToolName::DescribeTable }
 }
 
 /// Whether an error means that the resource does not exist, and not that it cannot be read now.

@@ -15,7 +15,7 @@ use rmcp::model::{
     ReadResourceResult, ResourceContents, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Outcomes, keep_trace};
@@ -24,7 +24,7 @@ use crate::error::ToolError;
 use crate::gateway::{Caller, Gateway, Grant};
 use crate::limits::Limits;
 use crate::reply::Reply;
-use crate::tools::{self, Core};
+use crate::tools::{self, Core, ToolName};
 use crate::transport::Unread;
 use crate::{elicitation, prompts, resources};
 
@@ -47,12 +47,12 @@ pub struct Server {
 }
 
 /// What carries the messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Transport {
     /// [`crate::transport`], which puts a tool's text into both blocks of its result.
     Stdio,
-    /// The SDK's own, which sends a result as it is.
-    Http,
+    /// The SDK's own, which sends a result as it is. `calls` has a permit for each call that may run or wait.
+    Http { calls: Arc<Semaphore> },
 }
 
 impl Server {
@@ -131,6 +131,13 @@ impl Server {
             Err(error) => return Some(error.clone().into()),
         };
         let arguments = request.arguments.unwrap_or_default();
+        let _place = match &self.transport {
+            Transport::Stdio => None,
+            Transport::Http { calls } => match calls.try_acquire() {
+                Ok(place) => Some(place),
+                Err(_) => return Some(ToolError::crowded().into()),
+            },
+        };
         let called = self
             .attend(&request.name, context, async |caller| {
                 let reply = tools::call(core, &request.name, arguments, caller).await;
@@ -185,9 +192,12 @@ impl ServerHandler for Server {
             .enable_prompts()
             .enable_completions()
             .build();
-        ServerConfig::new(capabilities)
-            .with_server_info(implementation)
-            .with_instructions(tools::instructions(self.core.as_ref().ok().map(Arc::as_ref)))
+        ServerConfig::new(capabilities).with_server_info(implementation).with_instructions(tools::instructions(
+            self.core.as_ref().ok().map(Arc::as_ref).filter(|core| {
+                // The names of sources are not for every key.
+                matches!(self.transport, Transport::Stdio) || !core.gateway.config().http.needs_key()
+            }),
+        ))
     }
 
     async fn list_tools(
@@ -234,9 +244,9 @@ impl ServerHandler for Server {
                 None,
             ));
         };
-        let structured = match self.transport {
+        let structured = match &self.transport {
             Transport::Stdio => None,
-            Transport::Http => serde_json::from_str(&reply.json).ok(),
+            Transport::Http { .. } => serde_json::from_str(&reply.json).ok(),
         };
         let content = vec![ContentBlock::text(reply.json)];
         let mut result = if reply.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
@@ -268,6 +278,9 @@ impl ServerHandler for Server {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let told = |error: ToolError| protocol_error(&error, cut(&request.uri, 500));
         let gateway = self.gateway().map_err(told)?;
+        if let Some(grant) = grant(&context) {
+            grant.check_tool(resources::tool_of(&request.uri).as_str()).map_err(told)?;
+        }
         let read = self
             .attend("resource", &context, async |caller| {
                 let read = resources::read(gateway, caller, &request.uri).await;
@@ -305,7 +318,9 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
         let (mut names, mut total) = (Vec::new(), 0);
+        let may_list = grant(&context).is_none_or(|grant| grant.allows_tool(ToolName::ListTables.as_str()));
         if request.argument.name == "table"
+            && may_list
             && let Ok(gateway) = self.gateway()
         {
             let source = request.context.and_then(|context| context.arguments?.remove("source"));

@@ -6,7 +6,9 @@
 //! happens, so a slow client holds no slot and no connection of a database.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -15,6 +17,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt as _;
+use tokio::sync::OwnedSemaphorePermit;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::keys::{Key, admitted};
@@ -43,14 +46,27 @@ pub(super) fn hosts(configured: &[String], address: IpAddr) -> Vec<String> {
 /// Answers web pages of the configured origins. A page never sends credentials of its own, because keys stand in headers.
 pub(super) fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
-    let headers =
-        ["authorization", "content-type", "x-api-key", "mcp-session-id", "mcp-protocol-version", "last-event-id"];
+    let headers = [
+        "authorization",
+        "content-type",
+        "last-event-id",
+        "mcp-method",
+        "mcp-name",
+        "mcp-protocol-version",
+        "mcp-session-id",
+        "traceparent",
+        "x-api-key",
+    ];
     let headers = headers.into_iter().filter_map(|name| name.parse().ok()).collect::<Vec<header::HeaderName>>();
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers(headers)
-        .expose_headers([header::HeaderName::from_static("mcp-session-id"), header::RETRY_AFTER])
+        .expose_headers([
+            header::HeaderName::from_static("mcp-session-id"),
+            header::RETRY_AFTER,
+            header::WWW_AUTHENTICATE,
+        ])
         .max_age(PREFLIGHT_AGE)
 }
 
@@ -62,7 +78,36 @@ pub(super) async fn with_host(State(api): State<Arc<Api>>, request: Request, nex
     {
         return reply::error(&error);
     }
-    next.run(request).await
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A page of another site may not load a reply as an image or a script, unless its origin is allowed.
+    if api.core.gateway.config().http.allowed_origins.is_empty() {
+        let policy = header::HeaderName::from_static("cross-origin-resource-policy");
+        headers.insert(policy, HeaderValue::from_static("same-origin"));
+    }
+    response
+}
+
+/// Refuses what a web page of another site sends without an origin (an image, a link), and what comes through a proxy to a
+/// server without keys: then every caller seems to be on this machine.
+fn check_sender(api: &Api, headers: &HeaderMap) -> Result<(), ToolError> {
+    let config = &api.core.gateway.config().http;
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    if matches!(site, Some(b"cross-site" | b"same-site")) && !headers.contains_key(header::ORIGIN) {
+        return Err(ToolError::new(Code::Forbidden, "a web page of another site sent the request")
+            .hint("Call from a program, or from a page whose origin is in http.allowed_origins."));
+    }
+    let is_forwarded = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+    if !config.needs_key() && is_forwarded.iter().any(|name| headers.contains_key(*name)) {
+        return Err(ToolError::new(
+            Code::Forbidden,
+            "the request came through a proxy, and the server has no API keys",
+        )
+        .hint("Set http.keys_file: behind a proxy everybody seems to be on this machine."));
+    }
+    Ok(())
 }
 
 fn check_host(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<(), ToolError> {
@@ -105,34 +150,70 @@ fn without_port(host: &str) -> &str {
 
 /// Refuses a request without a key or over its rate, and reads the body.
 pub(super) async fn with_key(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    if let Err(error) = check_sender(&api, request.headers()) {
+        return reply::error(&error);
+    }
     match known(&api, request.headers()).await {
         Ok(Some((grant, key))) => {
-            if let Err(wait) = admit(&api, key.as_deref()) {
+            if let Err(wait) = key.as_ref().map_or(Ok(()), |key| key.admit()) {
                 return too_many(wait, &format!("the key {} has sent too many requests", grant.key));
             }
             request.extensions_mut().insert(grant);
         }
-        Ok(None) => {
-            if let Err(wait) = admit(&api, None) {
-                return too_many(wait, "too many requests");
-            }
-        }
+        Ok(None) => {}
         Err(fault) => {
             api.metrics.wrong_key();
             return unauthorized(&api, fault);
         }
     }
-    let (parts, body) = request.into_parts();
-    let (body, _held) = match read(&api, body).await {
+    if let Err(wait) = api.limiter.as_ref().map_or(Ok(()), admitted) {
+        return too_many(wait, "the server has received too many requests");
+    }
+    let (mut parts, body) = request.into_parts();
+    let (body, held) = match read(&api, body).await {
         Ok(body) => body,
         Err(response) => return *response,
     };
-    next.run(Request::from_parts(parts, Body::from(body))).await
+    parts.extensions.insert(Whole(body.clone()));
+    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    match held {
+        Some(held) => response.map(|body| held_with(body, held)),
+        None => response,
+    }
 }
 
-fn admit(api: &Api, key: Option<&Key>) -> Result<(), Duration> {
-    key.map_or(Ok(()), Key::admit)?;
-    api.limiter.as_ref().map_or(Ok(()), admitted)
+/// The whole body of a request, beside the body that the handler reads.
+#[derive(Clone)]
+pub(super) struct Whole(pub(super) Bytes);
+
+/// A body that keeps a permit until it is sent.
+pub(super) fn held_with(body: Body, permit: OwnedSemaphorePermit) -> Body {
+    Body::new(Holding { body, _permit: permit })
+}
+
+struct Holding {
+    body: Body,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl hyper::body::Body for Holding {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// The key of a request: `X-API-Key`, or `Authorization: Bearer`. `None` if it has none, or more than one.
@@ -162,7 +243,10 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 /// # Errors
 ///
 /// The request has no key or token that is accepted. The inner fault says what is wrong with a token.
-async fn known(api: &Api, headers: &HeaderMap) -> Result<Option<(Arc<Grant>, Option<Arc<Key>>)>, Option<Fault>> {
+pub(super) async fn known(
+    api: &Api,
+    headers: &HeaderMap,
+) -> Result<Option<(Arc<Grant>, Option<Arc<Key>>)>, Option<Fault>> {
     if api.keys.is_none() && api.issuer.is_none() {
         return Ok(None);
     }
@@ -201,7 +285,7 @@ fn too_many(wait: Duration, message: &str) -> Response {
     response
 }
 
-type Held = Option<tokio::sync::OwnedSemaphorePermit>;
+type Held = Option<OwnedSemaphorePermit>;
 
 /// Reads a body within the limits on its size, its time and its number of JSON values. The second part holds the body's
 /// share of the memory for all bodies.
@@ -223,7 +307,11 @@ async fn read(api: &Api, body: Body) -> Result<(Bytes, Held), Box<Response>> {
                 let message = format!("the body may have {} bytes", limits.http_max_body_bytes);
                 return Err(told(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLong, message));
             }
-            let kib = u32::try_from(data.len().div_ceil(1_024)).unwrap_or(u32::MAX);
+            whole.extend_from_slice(&data);
+            // One permit a KiB of the sum: many small pieces cost no more than one large one.
+            let kib =
+                whole.len().div_ceil(1_024) - held.as_ref().map_or(0, |held: &OwnedSemaphorePermit| held.num_permits());
+            let kib = u32::try_from(kib).unwrap_or(u32::MAX);
             let Ok(more) = Arc::clone(&api.bodies).try_acquire_many_owned(kib) else {
                 let message = "too many requests are being received".into();
                 return Err(told(StatusCode::SERVICE_UNAVAILABLE, Code::Busy, message));
@@ -232,7 +320,6 @@ async fn read(api: &Api, body: Body) -> Result<(Bytes, Held), Box<Response>> {
                 Some(held) => held.merge(more),
                 None => held = Some(more),
             }
-            whole.extend_from_slice(&data);
         }
         Ok(())
     };

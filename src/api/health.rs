@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Api, reply};
+use super::{Api, door, reply};
 use crate::config::SourceConfig;
 use crate::error::Code;
 use crate::gateway::Caller;
@@ -24,20 +24,29 @@ const PATIENCE: Duration = Duration::from_secs(4);
 
 /// The last answer, and its time.
 #[derive(Debug, Default)]
-pub(super) struct Health(tokio::sync::Mutex<Option<(Instant, String)>>);
+pub(super) struct Health(tokio::sync::Mutex<Option<(Instant, Value)>>);
 
-pub(super) async fn show(State(api): State<Arc<Api>>) -> Response {
-    // Whoever looks meanwhile waits for the same answer.
-    let mut last = api.health.0.lock().await;
-    let text = match last.as_ref().filter(|(at, _)| at.elapsed() < KEPT) {
-        Some((_, text)) => text.clone(),
-        None => {
-            let text = look(&api).await.to_string();
-            *last = Some((Instant::now(), text.clone()));
-            text
+pub(super) async fn show(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
+    let is_known = door::known(&api, &headers).await.is_ok_and(|known| known.is_none_or(|(grant, _)| grant.is_whole()));
+    // In a task of its own, so that a client that goes away does not make the next one ask again.
+    let looked = tokio::spawn(async move {
+        // Whoever looks meanwhile waits for the same answer.
+        let mut last = api.health.0.lock().await;
+        match last.as_ref().filter(|(at, _)| at.elapsed() < KEPT) {
+            Some((_, answer)) => answer.clone(),
+            None => {
+                let answer = look(&api).await;
+                *last = Some((Instant::now(), answer.clone()));
+                answer
+            }
         }
-    };
-    reply::json(StatusCode::OK, text)
+    });
+    let mut answer = looked.await.unwrap_or_else(|_| json!({"status": "degraded"}));
+    if let Some(fields) = answer.as_object_mut().filter(|_| !is_known) {
+        // The names of sources are for those who may read all of them.
+        fields.shift_remove("sources");
+    }
+    reply::json(StatusCode::OK, answer.to_string())
 }
 
 /// `GET /health/live`: the process answers.

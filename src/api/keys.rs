@@ -149,9 +149,16 @@ fn parse(text: &str, config: &Config, old: &[Arc<Key>]) -> Result<Vec<Arc<Key>>,
     let mut keys = Vec::with_capacity(lines.len());
     for (name, line) in lines {
         let bad = |problem: String| format!("key {name}: {problem}");
-        check_name(&name).map_err(bad)?;
+        // A name is not quoted before it is checked: it may be a key that stands in the wrong place.
+        check_name(&name).map_err(|problem| format!("the name of a key: {problem}"))?;
         let hash =
             hash_of(&line.hash).ok_or_else(|| bad("its hash is not sha256: and 64 hexadecimal digits".into()))?;
+        if keys.iter().any(|key: &Arc<Key>| key.hash == hash) {
+            return Err(bad("another key has the same hash".into()));
+        }
+        if line.user_id.as_deref() == Some("") {
+            return Err(bad("its user_id is empty".into()));
+        }
         if let Some(source) = line.sources.iter().flatten().find(|source| config.source(source).is_none()) {
             return Err(bad(format!("there is no source {source}")));
         }
@@ -197,7 +204,8 @@ pub fn check_name(name: &str) -> Result<(), String> {
 }
 
 fn hash_of(text: &str) -> Option<[u8; 32]> {
-    let digits = text.strip_prefix("sha256:").filter(|digits| digits.len() == 64)?;
+    let is_hash = |digits: &&str| digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let digits = text.strip_prefix("sha256:").filter(is_hash)?;
     let mut hash = [0_u8; 32];
     for (byte, pair) in hash.iter_mut().zip(digits.as_bytes().chunks(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
@@ -253,11 +261,15 @@ mod tests {
             ("a = { hash = \"HASH\", tools = [\"drop\"] }", "drop"),
             ("a = { hash = \"HASH\", requests_per_minute = 0 }", "line 1"),
             ("\"a b\" = { hash = \"HASH\" }", "letters"),
+            ("a = { hash = \"HASH\" }\nb = { hash = \"HASH\" }", "same hash"),
+            ("a = { hash = \"HASH\", user_id = \"\" }", "empty"),
             ("[a]\nhash = \"HASH\"\n[a]", "line 3"),
         ] {
             let error = parsed(&text.replace("HASH", &hash)).unwrap_err();
             assert!(error.contains(told) && !error.contains("abab"), "{text}: {error}");
         }
+        let (key, _) = new_key("a").unwrap();
+        assert!(!parsed(&format!("{key} = {{ hash = \"{hash}\" }}")).unwrap_err().contains(&key));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -71,7 +72,13 @@ pub async fn serve(listener: Listener, api: Arc<Api>, stop: CancellationToken) {
     http.timer(TokioTimer::new()).header_read_timeout(head_timeout).max_buf_size(api.limits.http_max_head_bytes);
     let graceful = GracefulShutdown::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => match place {
+                Ok(place) => place,
+                Err(_) => break,
+            },
+            () = stop.cancelled() => break,
+        };
         let stream = tokio::select! {
             accepted = listener.socket.accept() => match accepted {
                 Ok((stream, _)) => stream,
@@ -84,6 +91,10 @@ pub async fn serve(listener: Listener, api: Arc<Api>, stop: CancellationToken) {
             () = stop.cancelled() => break,
         };
         let _ = stream.set_nodelay(true);
+        // A client that does not read its replies loses its connection.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(head_timeout));
+        let stream = Box::pin(stream);
         let (http, service, watcher) = (http.clone(), service.clone(), graceful.watcher());
         let tls = listener.tls.clone();
         tokio::spawn(async move {

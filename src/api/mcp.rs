@@ -2,7 +2,7 @@
 //! for each request of the versions from 2026-07-28 on, which any instance can answer.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -11,10 +11,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio::sync::Semaphore;
 
+use super::door::{self, Whole};
 use super::{Api, reply};
 use crate::error::{Code, ToolError};
 use crate::gateway::Grant;
+use crate::limits::Limits;
 use crate::server::{Server, Transport};
 
 /// An unused session is closed after this time. Few clients open a new one by themselves.
@@ -29,14 +32,38 @@ const SESSION: &str = "mcp-session-id";
 pub(super) struct Sessions {
     manager: Arc<LocalSessionManager>,
     owners: Mutex<HashMap<String, Option<String>>>,
+    /// Held while a session is opened, so that they can be counted.
+    opening: tokio::sync::Mutex<()>,
+    /// Places for streams that stay open (GET).
+    streams: Arc<Semaphore>,
 }
 
-impl Default for Sessions {
-    fn default() -> Self {
+impl Sessions {
+    pub(super) fn new(limits: &Limits) -> Self {
         let mut manager = LocalSessionManager::default();
         manager.session_config.keep_alive = Some(UNUSED);
         manager.session_config.completed_cache_ttl = REPLY_KEPT;
-        Sessions { manager: Arc::new(manager), owners: Mutex::default() }
+        Sessions {
+            manager: Arc::new(manager),
+            owners: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+            // The other half of the connections stays free for calls.
+            streams: Arc::new(Semaphore::new((limits.http_max_connections / 2).max(1))),
+        }
+    }
+
+    fn owners(&self) -> MutexGuard<'_, HashMap<String, Option<String>>> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether one more session may be opened. A key may have half of all sessions.
+    async fn has_place(&self, key: Option<&String>, limits: &Limits) -> bool {
+        let open = self.manager.sessions.read().await;
+        let mut owners = self.owners();
+        // Sessions that ended by themselves.
+        owners.retain(|id, _| open.contains_key(id.as_str()));
+        let of_key = owners.values().filter(|owner| owner.as_ref() == key).count();
+        open.len() < limits.http_max_sessions && (key.is_none() || of_key < limits.http_max_sessions / 2)
     }
 }
 
@@ -47,7 +74,8 @@ pub(super) fn service(api: &Arc<Api>) -> StreamableHttpService<Server, LocalSess
         .with_json_response(true)
         .with_max_request_body_bytes(api.limits.http_max_body_bytes)
         .with_cancellation_token(api.end.clone());
-    let server = Server::new(Ok(Arc::clone(&api.core)), api.end.clone(), Transport::Http);
+    let transport = Transport::Http { calls: Arc::clone(&api.calls) };
+    let server = Server::new(Ok(Arc::clone(&api.core)), api.end.clone(), transport);
     StreamableHttpService::new(move || Ok(server.clone()), Arc::clone(&api.sessions.manager), config)
 }
 
@@ -55,27 +83,44 @@ fn session(headers: &HeaderMap) -> Option<&str> {
     headers.get(SESSION).and_then(|id| id.to_str().ok())
 }
 
-/// Keeps a session to its key, and bounds the number of sessions.
-pub(super) async fn with_session(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let owners = || api.sessions.owners.lock().unwrap_or_else(PoisonError::into_inner);
-    let key = request.extensions().get::<Arc<Grant>>().map(|grant| grant.key.clone());
-    match session(request.headers()) {
-        Some(id) if owners().get(id).is_some_and(|owner| *owner != key) => {
-            let error = ToolError::invalid("there is no such session").hint("Send initialize again.");
-            return reply::json(StatusCode::NOT_FOUND, error.to_json());
-        }
-        Some(_) => {}
-        None => {
-            let open = api.sessions.manager.sessions.read().await;
-            if open.len() >= api.limits.http_max_sessions && !request.headers().contains_key("mcp-protocol-version") {
-                let error =
-                    ToolError::new(Code::Busy, "too many MCP sessions are open").hint("Close one, or try later.");
-                return reply::error(&error);
-            }
-            // Sessions that ended by themselves.
-            owners().retain(|id, _| open.contains_key(id.as_str()));
-        }
+/// Whether a body opens a session.
+fn is_initialize(request: &Request) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Message {
+        method: String,
     }
+    let body = request.extensions().get::<Whole>();
+    body.and_then(|Whole(body)| serde_json::from_slice::<Message>(body).ok()).is_some_and(|m| m.method == "initialize")
+}
+
+/// Keeps a session to its key, and bounds the number of sessions and of open streams.
+pub(super) async fn with_session(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let sessions = &api.sessions;
+    let busy = |what: &str| reply::error(&ToolError::new(Code::Busy, what).hint("Close one, or try later."));
+    let key = request.extensions().get::<Arc<Grant>>().map(|grant| grant.key.clone());
+    if let Some(id) = session(request.headers())
+        && sessions.owners().get(id).is_some_and(|owner| *owner != key)
+    {
+        let error = ToolError::invalid("there is no such session").hint("Send initialize again.");
+        return reply::json(StatusCode::NOT_FOUND, error.to_json());
+    }
+    let _opening = if is_initialize(&request) {
+        let opening = sessions.opening.lock().await;
+        if !sessions.has_place(key.as_ref(), &api.limits).await {
+            return busy("too many MCP sessions are open");
+        }
+        Some(opening)
+    } else {
+        None
+    };
+    let stream = if request.method() == Method::GET {
+        match Arc::clone(&sessions.streams).try_acquire_owned() {
+            Ok(place) => Some(place),
+            Err(_) => return busy("too many MCP streams are open"),
+        }
+    } else {
+        None
+    };
     let is_end = request.method() == Method::DELETE;
     let mut response = next.run(request).await;
     // The SDK answers 202. Clients such as the Python SDK take only 200 and 204 as the end of a session.
@@ -83,7 +128,10 @@ pub(super) async fn with_session(State(api): State<Arc<Api>>, request: Request, 
         *response.status_mut() = StatusCode::NO_CONTENT;
     }
     if let Some(id) = session(response.headers()) {
-        owners().entry(id.to_owned()).or_insert(key);
+        sessions.owners().entry(id.to_owned()).or_insert(key);
     }
-    response
+    match stream {
+        Some(place) => response.map(|body| door::held_with(body, place)),
+        None => response,
+    }
 }

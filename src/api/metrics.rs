@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{Extension, MatchedPath, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -18,7 +18,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::Api;
+use super::{Api, reply};
+use crate::error::{Code, ToolError};
+use crate::gateway::Grant;
 use crate::reply::Reply;
 use crate::tools::{CountCalls, ToolName};
 
@@ -120,7 +122,13 @@ pub(super) async fn count(State(api): State<Arc<Api>>, request: Request, next: N
     response
 }
 
-pub(super) async fn show(State(api): State<Arc<Api>>) -> Response {
+pub(super) async fn show(State(api): State<Arc<Api>>, grant: Option<Extension<Arc<Grant>>>) -> Response {
+    // The metrics name all sources.
+    if let Some(Extension(grant)) = grant.filter(|Extension(grant)| !grant.is_whole()) {
+        let error = ToolError::new(Code::Forbidden, format!("the key {} may not read the metrics", grant.key))
+            .hint("Use a key without `sources` and `tools`.");
+        return reply::error(&error);
+    }
     let mut text = String::new();
     // Writing to a text does not fail.
     let _ = encode(&mut text, &registry(&api));

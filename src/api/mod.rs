@@ -45,6 +45,8 @@ pub struct Api {
     metrics: Metrics,
     health: Health,
     sessions: mcp::Sessions,
+    /// Permits for calls of tools, running and waiting.
+    calls: Arc<tokio::sync::Semaphore>,
     /// Cancelled when running calls have to end.
     end: CancellationToken,
 }
@@ -80,7 +82,8 @@ impl Api {
             hosts: door::hosts(&config.http.allowed_hosts, address.ip()),
             metrics,
             health: Health::default(),
-            sessions: mcp::Sessions::default(),
+            sessions: mcp::Sessions::new(&limits),
+            calls: Arc::new(tokio::sync::Semaphore::new(limits.http_max_calls)),
             limits,
             end,
             core,
@@ -128,5 +131,7 @@ pub fn router(api: &Arc<Api>) -> Router {
         .layer(axum::middleware::from_fn_with_state(Arc::clone(api), door::with_host));
     let origins = &api.core.gateway.config().http.allowed_origins;
     let router = if origins.is_empty() { checked } else { checked.layer(door::cors(origins)) };
+    // The body is read and bounded by `door::with_key`.
+    let router = router.layer(axum::extract::DefaultBodyLimit::disable());
     router.layer(axum::middleware::from_fn_with_state(Arc::clone(api), metrics::count)).with_state(Arc::clone(api))
 }

@@ -42,11 +42,16 @@ pub(super) async fn page() -> Response {
 }
 
 fn document(api: &Api) -> Value {
-    let listed = tools::list(Some(&api.core), None);
+    // With keys, the names of sources are not for everybody.
+    let needs_key = api.core.gateway.config().http.needs_key();
+    let listed = tools::list(Some(api.core.as_ref()).filter(|_| !needs_key), None);
     let tool = |name: &str| {
         let tool = listed.iter().find(|tool| tool.name == name);
         let mut schema = tool.map(|tool| Value::Object(tool.input_schema.as_ref().clone())).unwrap_or_default();
         bound(&mut schema, api);
+        if let Some(Value::Object(properties)) = schema.get_mut("properties").filter(|_| needs_key) {
+            properties.insert("source".into(), json!({"type": "string", "description": "Name of a source"}));
+        }
         let description = tool.and_then(|tool| tool.description.clone()).unwrap_or_default();
         (schema, description)
     };
@@ -90,9 +95,7 @@ fn document(api: &Api) -> Value {
         },
         "components": {"schemas": schemas()},
     });
-    if api.core.gateway.config().http.needs_key()
-        && let Some(document) = document.as_object_mut()
-    {
+    if needs_key && let Some(document) = document.as_object_mut() {
         document.insert("security".into(), json!([{"key": []}, {"bearer": []}]));
         let schemes = json!({
             "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -202,10 +205,10 @@ fn schemas() -> Value {
         "Query": {
             "type": "object", "required": ["status"],
             "properties": {
-                "status": {"enum": ["success", "clarification_needed", "needs_sql", "unanswerable"]},
+                "status": {"type": "string", "enum": ["success", "clarification_needed", "needs_sql", "unanswerable"]},
                 "query": {"type": "string", "description": "The statement that was run"},
                 "results": {"type": "array", "items": {"type": "object"}},
-                "columns": {"type": "array"}, "rows": {"type": "array"},
+                "columns": {"type": "array", "items": {}}, "rows": {"type": "array", "items": {}},
                 "row_count": {"type": "integer"}, "truncated": {"type": "boolean"},
                 "summary": {"type": "string"}, "explanation": {"type": "string"}, "message": {"type": "string"},
                 "choices": {"type": "array", "items": {
@@ -215,9 +218,9 @@ fn schemas() -> Value {
             },
         },
         "Health": {
-            "type": "object", "required": ["status", "sources", "audit", "timestamp"],
+            "type": "object", "required": ["status"],
             "properties": {
-                "status": {"enum": ["healthy", "degraded"]},
+                "status": {"type": "string", "enum": ["healthy", "degraded"]},
                 "sources": {"type": "array", "items": {
                     "type": "object", "required": ["name", "reachable"],
                     "properties": {
@@ -225,7 +228,7 @@ fn schemas() -> Value {
                         "reachable": {"type": "boolean"},
                     },
                 }},
-                "audit": {"enum": ["writable", "unavailable"]},
+                "audit": {"type": "string", "enum": ["writable", "unavailable"]},
                 "timestamp": {"type": "string", "format": "date-time"},
             },
         },

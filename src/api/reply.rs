@@ -9,7 +9,7 @@ use crate::error::{Code, ToolError};
 use crate::reply::Reply;
 
 /// The HTTP status of an error.
-pub fn status(code: Code) -> StatusCode {
+fn status(code: Code) -> StatusCode {
     match code {
         Code::InvalidArgument | Code::AmbiguousTable | Code::UserRequired => StatusCode::BAD_REQUEST,
         Code::Unauthorized => StatusCode::UNAUTHORIZED,
@@ -46,7 +46,7 @@ pub fn status(code: Code) -> StatusCode {
 }
 
 /// The status of a reply: 200, or that of its error.
-pub fn status_of(reply: &Reply) -> StatusCode {
+fn status_of(reply: &Reply) -> StatusCode {
     match reply.is_error {
         false => StatusCode::OK,
         true => reply.error_code().map_or(StatusCode::INTERNAL_SERVER_ERROR, status),
@@ -63,7 +63,24 @@ pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
 
 /// The response of an error outside of a tool call.
 pub fn error(error: &ToolError) -> Response {
-    json(status(error.code), error.to_json())
+    of_code(status(error.code), Some(error.code), error.to_json())
+}
+
+/// The response of a tool call, with this body.
+pub fn of(reply: &Reply, body: String) -> Response {
+    of_code(status_of(reply), reply.error_code(), body)
+}
+
+/// Adds when to try again, in seconds: soon for a busy server, and in a minute for a limit of questions or tokens.
+fn of_code(status: StatusCode, code: Option<Code>, body: String) -> Response {
+    let mut response = json(status, body);
+    let wait: u64 = match code {
+        Some(Code::Busy) => 1,
+        Some(Code::RateLimited) => 60,
+        _ => return response,
+    };
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+    response
 }
 
 /// Turns the reply of `ask_database` into the reply of the query API: `sql` is called `query`, rows are objects, and a

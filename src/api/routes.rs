@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -38,7 +39,7 @@ pub(super) async fn query(
         Err(response) => return *response,
     };
     let reply = call(&api, grant, &headers, ToolName::AskDatabase, arguments).await;
-    reply::json(reply::status_of(&reply), reply::query(&reply, as_columns))
+    reply::of(&reply, reply::query(&reply, as_columns))
 }
 
 /// `POST /api/sql`: `run_sql`.
@@ -79,10 +80,11 @@ pub(super) async fn tables(
 pub(super) async fn table(
     State(api): State<Arc<Api>>,
     grant: Option<Extension<Arc<Grant>>>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
+    let Ok(Path(name)) = name else { return reply::error(&ToolError::invalid("the name in the path is not UTF-8")) };
     let mut arguments = match arguments(query.as_deref()) {
         Ok(arguments) => arguments,
         Err(error) => return reply::error(&error),
@@ -119,7 +121,7 @@ async fn posted(
 }
 
 fn plain(reply: &Reply) -> Response {
-    reply::json(reply::status_of(reply), reply.json.clone())
+    reply::of(reply, reply.json.clone())
 }
 
 /// Calls a tool in a task of its own. If the client goes away, the handler is dropped, and the statement is cancelled. The
@@ -131,6 +133,7 @@ async fn call(
     tool: ToolName,
     arguments: Arguments,
 ) -> Reply {
+    let Ok(place) = Arc::clone(&api.calls).try_acquire_owned() else { return ToolError::crowded().into() };
     let grant = grant.map(|Extension(grant)| grant);
     let header = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let most = api.limits.max_client_bytes;
@@ -145,6 +148,7 @@ async fn call(
     let _cancelled_when_dropped = caller.cancel.clone().drop_guard();
     let core = Arc::clone(&api.core);
     let called = tokio::spawn(async move {
+        let _place = place;
         caught(tool.as_str(), async {
             let reply = tools::call(&core, tool.as_str(), arguments, &caller).await;
             let warning = caller.outcomes.written().await;

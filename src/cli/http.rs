@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Subcommand;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,9 @@ pub(super) async fn run(config: Config, env: &Environment, argument: Option<&str
         }
     };
     let (stop, end) = (CancellationToken::new(), CancellationToken::new());
+    // Before the keys are read, so that a signal meanwhile does not end the process.
+    let hangups = hangups();
+    serve::stop_on_signals(stop.clone());
     let core = core(config, env);
     let api = match Api::new(Arc::clone(&core), address, end).await {
         Ok(api) => api,
@@ -38,27 +42,55 @@ pub(super) async fn run(config: Config, env: &Environment, argument: Option<&str
         }
     };
     tokio::spawn(serve::introduce(Arc::clone(&core)));
-    serve::stop_on_signals(stop.clone());
-    reload_on_signal(Arc::clone(&api));
+    reload_on_signal(Arc::clone(&api), hangups);
+    last_moment(stop.clone());
     complain(&format!("tudb: listening on {}", listener.url()));
     api::serve(listener, api, stop).await;
     core.gateway.close().await;
     DONE
 }
 
-#[cfg(unix)]
-fn reload_on_signal(api: Arc<Api>) {
-    use tokio::signal::unix::{SignalKind, signal};
+/// Time in which the process ends after a signal, even if something hangs. Calls have ended by then.
+const LAST_MOMENT: Duration = Duration::from_millis(9_500);
+
+/// Ends the process if closing takes too long. It uses its own thread, so that the runtime cannot delay it.
+fn last_moment(stop: CancellationToken) {
     tokio::spawn(async move {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-        while hangup.recv().await.is_some() {
+        stop.cancelled().await;
+        std::thread::spawn(|| {
+            std::thread::sleep(LAST_MOMENT);
+            // What ran is recorded at least as an intent. So nothing is lost.
+            #[allow(clippy::exit)]
+            std::process::exit(0);
+        });
+    });
+}
+
+#[cfg(unix)]
+type Hangups = std::io::Result<tokio::signal::unix::Signal>;
+#[cfg(not(unix))]
+type Hangups = ();
+
+#[cfg(unix)]
+fn hangups() -> Hangups {
+    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
+}
+
+#[cfg(not(unix))]
+fn hangups() -> Hangups {}
+
+#[cfg(unix)]
+fn reload_on_signal(api: Arc<Api>, hangups: Hangups) {
+    let Ok(mut hangups) = hangups else { return };
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
             api.reload().await;
         }
     });
 }
 
 #[cfg(not(unix))]
-fn reload_on_signal(_api: Arc<Api>) {}
+fn reload_on_signal(_api: Arc<Api>, _hangups: Hangups) {}
 
 /// API keys for `serve --http`
 #[derive(Subcommand)]

@@ -157,7 +157,7 @@ impl HttpKeys {
             *into = usize::try_from(value).unwrap_or(usize::MAX);
             Ok(())
         };
-        bounded("http.max_body_bytes", self.max_body_bytes, 1_024, 64 << 20, &mut limits.http_max_body_bytes)?;
+        bounded("http.max_body_bytes", self.max_body_bytes, 1_024, 16 << 20, &mut limits.http_max_body_bytes)?;
         bounded("http.max_connections", self.max_connections, 1, 100_000, &mut limits.http_max_connections)?;
         Ok(HttpConfig {
             listen: self.listen,

@@ -87,6 +87,23 @@ impl Grant {
 
     /// # Errors
     ///
+    /// `forbidden` for a tool that the key may not call.
+    pub fn check_tool(&self, tool: &str) -> Result<(), ToolError> {
+        if self.allows_tool(tool) {
+            return Ok(());
+        }
+        let tools = self.tools.as_deref().unwrap_or_default().join(", ");
+        Err(ToolError::new(Code::Forbidden, format!("the key {} may not call {tool}", self.key))
+            .hint(format!("Tools of this key: {tools}.")))
+    }
+
+    /// Whether the key may use everything.
+    pub fn is_whole(&self) -> bool {
+        self.sources.is_none() && self.tools.is_none()
+    }
+
+    /// # Errors
+    ///
     /// `forbidden` for a source that the key may not read.
     pub fn check_source(&self, name: &str) -> Result<(), ToolError> {
         if self.allows_source(name) {
@@ -109,11 +126,7 @@ impl Grant {
         takes_user: bool,
         arguments: &mut serde_json::Map<String, serde_json::Value>,
     ) -> Result<(), ToolError> {
-        if !self.allows_tool(tool) {
-            let tools = self.tools.as_deref().unwrap_or_default().join(", ");
-            return Err(ToolError::new(Code::Forbidden, format!("the key {} may not call {tool}", self.key))
-                .hint(format!("Tools of this key: {tools}.")));
-        }
+        self.check_tool(tool)?;
         match arguments.get("source") {
             None | Some(serde_json::Value::Null) if self.sources.is_some() => {
                 arguments.insert("source".into(), self.default_source(config).into());

@@ -478,6 +478,121 @@ fn it_serves_tls_by_itself() {
     assert!(!curl(&["--cacert", "/dev/null"]).status.success());
 }
 
+#[test]
+fn what_a_key_does_not_allow_is_not_told_either() {
+    let home = Home::new("told");
+    let keys = keyed(&home, "", &["whole = { KEY }", "few = { KEY, sources = [\"hr\"], tools = [\"run_sql\"] }"]);
+    let file = home.scratch.path("tudb.toml");
+    let sources = format!("{}\n[sources.secretive]\n[sources.hr]\n", std::fs::read_to_string(&file).unwrap());
+    std::fs::write(&file, sources).unwrap();
+    let web = with_file(&home);
+    let few = ("X-API-Key", keys[1].as_str());
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "harness", "version": "1"}});
+    let inline = |method: &str, name: &str, mut params: Value| {
+        params["_meta"] = meta.clone();
+        let mut headers = vec![
+            few,
+            ("Accept", "application/json, text/event-stream"),
+            ("MCP-Protocol-Version", "2026-07-28"),
+            ("Mcp-Method", method),
+        ];
+        if !name.is_empty() {
+            headers.push(("Mcp-Name", name));
+        }
+        web.post("/mcp", &headers, &json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})).body
+    };
+    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18",
+        "capabilities": {}, "clientInfo": {"name": "harness", "version": "1"}}});
+    let uri = "tudb://schema/orders?source=unknown";
+    for told in [
+        inline("resources/read", "tudb://schema", json!({"uri": "tudb://schema"})),
+        inline("resources/read", "tudb://schema/orders", json!({"uri": "tudb://schema/orders"})),
+        inline("resources/read", uri, json!({"uri": uri})),
+        inline(
+            "completion/complete",
+            "",
+            json!({"ref": {"type": "ref/resource", "uri": "tudb://schema/{table}"},
+            "argument": {"name": "table", "value": "ord"}}),
+        ),
+        inline("tools/list", "", json!({})),
+        web.post("/mcp", &[few, ("Accept", "application/json, text/event-stream")], &hello).body,
+        web.post("/api/sql", &[few], &json!({"sql": "SELECT 1", "source": "unknown"})).body,
+        web.post("/api/sql", &[few], &json!({"sql": "SELECT 1 FROM nothing"})).body,
+        web.get("/metrics", &[few]).body,
+        web.get("/health", &[few]).body,
+        web.get("/health", &[]).body,
+        web.get("/openapi.json", &[]).body,
+    ] {
+        assert!(!told.contains("secretive") && !told.contains("ordered_at") && !told.contains("order_items"), "{told}");
+    }
+    assert_eq!(web.post("/api/sql", &[few], &json!({"sql": "SELECT count(*) FROM orders"})).json()["source"], "hr");
+    let whole = ("X-API-Key", keys[0].as_str());
+    assert!(web.get("/health", &[whole]).body.contains("secretive") && web.get("/metrics", &[whole]).status == 200);
+}
+
+#[test]
+fn pages_of_other_sites_and_proxies_without_keys_are_refused() {
+    let home = Home::new("sites");
+    let web = Web::start(&home, &[]);
+    for headers in [
+        &[("Sec-Fetch-Site", "cross-site")][..],
+        &[("Sec-Fetch-Site", "same-site")],
+        &[("X-Forwarded-For", "10.0.0.1")],
+        &[("Via", "1.1 proxy")],
+        &[("Forwarded", "for=10.0.0.1")],
+    ] {
+        assert_eq!(web.get("/api/tables", headers).code(), "forbidden", "{headers:?}");
+    }
+    for site in ["same-origin", "none"] {
+        assert_eq!(web.get("/api/tables", &[("Sec-Fetch-Site", site)]).status, 200);
+    }
+    let answered = web.get("/api/tables", &[]);
+    assert_eq!(answered.header("cache-control").as_deref(), Some("no-store"));
+    assert_eq!(answered.header("x-content-type-options").as_deref(), Some("nosniff"));
+    assert_eq!(web.get("/api/tables/%FF", &[]).code(), "invalid_argument");
+}
+
+#[test]
+fn sessions_bodies_and_places_are_bounded() {
+    let home = Home::new("bounds");
+    std::fs::write(home.scratch.path("tudb.toml"), "[http]\nmax_connections = 40\nmax_body_bytes = 4194304").unwrap();
+    let mut web = with_file(&home);
+    // A body over two megabytes, and one in tiny pieces, which holds no more memory than it has bytes.
+    let large = json!({"sql": format!("SELECT 1 -- {}", "x".repeat(3_000_000))});
+    assert_eq!(web.post("/api/sql", &[], &large).code(), "too_long");
+    let mut slow = web.connect();
+    let head = web.head("POST", "/api/sql", &[("Transfer-Encoding", "chunked"), ("Content-Type", "application/json")]);
+    slow.write_all(format!("{head}\r\n\r\n{}", "1\r\n \r\n".repeat(15_000)).as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let metrics = web.get("/metrics", &[]).body;
+    let held = metrics.lines().find_map(|line| line.strip_prefix("tudb_http_bodies_held_bytes ")).unwrap();
+    assert!(held.parse::<u64>().unwrap() <= 20_000, "{held}");
+    // Sessions, whatever version a header names.
+    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18",
+        "capabilities": {}, "clientInfo": {"name": "harness", "version": "1"}}});
+    let accept = ("Accept", "application/json, text/event-stream");
+    let mut session = String::new();
+    for at in 0..505 {
+        let version = if at % 2 == 0 { &[accept][..] } else { &[accept, ("MCP-Protocol-Version", "2025-06-18")] };
+        let begun = web.post("/mcp", version, &hello);
+        assert_eq!(begun.status, if at < 500 { 200 } else { 503 }, "{at}");
+        session = begun.header("mcp-session-id").unwrap_or(session);
+    }
+    // Streams take half of the places, and the end comes although every place is taken.
+    let listen = web.head("GET", "/mcp", &[("Accept", "text/event-stream"), ("Mcp-Session-Id", &session)]);
+    let mut streams: Vec<_> = (0..25).map(|_| web.connect()).collect();
+    streams.iter_mut().for_each(|stream| stream.write_all(format!("{listen}\r\n\r\n").as_bytes()).unwrap());
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(web.post("/api/sql", &[], &json!({"sql": "SELECT 1"})).status, 200);
+    let _idle: Vec<_> = (0..40).map(|_| web.connect()).collect();
+    std::thread::sleep(Duration::from_millis(200));
+    let began = Instant::now();
+    web.signal("TERM");
+    assert_eq!(web.child.wait().unwrap().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
+}
+
 /// A JSON Web Key Set with one key of P-256, and a function that signs claims with it. Made by `openssl`.
 fn issuer(home: &Home) -> (Value, impl Fn(&Value, &Value) -> String) {
     let key = home.scratch.path("issuer.pem");

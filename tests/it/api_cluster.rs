@@ -135,7 +135,9 @@ fn an_instance_that_dies_under_load_loses_no_record() {
     second.signal("TERM");
     std::thread::sleep(Duration::from_millis(1_500));
     let auditor = home.set("TUDB_AUDIT_DB", &reader);
-    let said = auditor.say(&["audit", "verify"]);
+    let verified = auditor.run(&["audit", "verify"]);
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(verified.status.success(), "{said}");
     let records = auditor.records();
     let of_load = records.iter().filter(|record| record["tool"] == "run_sql").count();
     assert!(of_load >= answered + 6, "{of_load} records of {answered} answers: {said}");
