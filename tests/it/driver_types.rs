@@ -113,8 +113,8 @@ fn views_that_stand_for_too_many_relations_are_refused_at_once() {
             ("run_sql", json!({"sql": "SELECT * FROM mal.v14"})),
             ("run_sql", json!({"sql": "SELECT a.a FROM mal.v11 a, mal.v11 b, mal.v11 c, mal.v11 d"})),
             ("explain_query", json!({"sql": "SELECT * FROM mal.v14"})),
-            ("run_sql", json!({"sql": vec!["SELECT a FROM mal.\"q\"\"11\""; 5].join(" UNION ALL ")})),
-            ("run_sql", json!({"sql": vec!["SELECT a FROM mal.parts"; 40].join(" UNION ALL ")})),
+            ("run_sql", json!({"sql": (["SELECT a FROM mal.\"q\"\"11\""; 5].join(" UNION ALL "))})),
+            ("run_sql", json!({"sql": (["SELECT a FROM mal.parts"; 40].join(" UNION ALL "))})),
             ("run_sql", json!({"sql": "SELECT a FROM mal.copies"})),
         ] {
             let reply = server.call(tool, arguments);
