@@ -6,6 +6,7 @@
 mod api;
 mod api_clients;
 mod api_cluster;
+mod api_oauth;
 mod ask_bedrock;
 mod ask_honest;
 mod ask_openai;
