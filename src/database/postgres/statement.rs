@@ -181,6 +181,12 @@ impl PostgresEngine {
             }
         };
         let mut columns = described.await.map_err(|error| checked.explain(error))?;
+        if is_probed && columns.iter().any(|column| column.oid >= FIRST_USER_OID) {
+            connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(own)?;
+            let based = with_base_types(connection, &mut columns).await;
+            based.map_err(own)?;
+            connection.execute(AssertSqlSafe(under_path(&checked.path))).await.map_err(own)?;
+        }
         if is_probed && !self.is_pooled() && !self.settings.column_rules.is_empty() {
             columns = self.with_origins(connection, &checked, columns).await.map_err(|error| checked.explain(error))?;
         }
@@ -472,6 +478,26 @@ async fn probe(connection: &mut PgConnection, sql: &QualifiedSql) -> Result<Vec<
     let oids: Vec<sqlx::postgres::types::Oid> = row.try_get(0).map_err(DatabaseError::Connection)?;
     let columns = names.into_iter().zip(oids);
     Ok(columns.map(|(name, oid)| DescribedColumn { name, oid: oid.0, origin: None }).collect())
+}
+
+/// The first oid of objects that users make. Source: `FirstNormalObjectId` in PostgreSQL's `transam.h`.
+const FIRST_USER_OID: u32 = 16_384;
+
+/// Replaces domains by the types that they are based on, as the server does when it describes a statement. The transaction
+/// must be under [`OWN_PATH`].
+async fn with_base_types(connection: &mut PgConnection, columns: &mut [DescribedColumn]) -> Result<(), sqlx::Error> {
+    use sqlx::postgres::types::Oid;
+    const BASES: &str = "WITH RECURSIVE b(oid, base) AS (SELECT t.oid, t.typbasetype FROM pg_type t
+            WHERE t.oid = ANY ($1::oid[]) AND t.typtype = 'd'
+        UNION ALL SELECT b.oid, t.typbasetype FROM b JOIN pg_type t ON t.oid = b.base AND t.typtype = 'd')
+        SELECT b.oid, b.base FROM b JOIN pg_type t ON t.oid = b.base AND t.typtype <> 'd'";
+    let oids: Vec<Oid> = columns.iter().map(|column| Oid(column.oid)).collect();
+    let found = sqlx::query_as::<_, (Oid, Oid)>(BASES).bind(oids).persistent(false).fetch_all(connection).await?;
+    let bases: HashMap<u32, u32> = found.into_iter().map(|(oid, base)| (oid.0, base.0)).collect();
+    for column in columns {
+        column.oid = bases.get(&column.oid).copied().unwrap_or(column.oid);
+    }
+    Ok(())
 }
 
 /// The keys of a JSON object, in order, duplicates included.
