@@ -32,6 +32,7 @@ pub mod api;
 pub mod ask;
 pub mod audit;
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod database;
 pub mod dialect;

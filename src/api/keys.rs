@@ -14,6 +14,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::command;
 use crate::config::{Config, KeysFrom};
 use crate::gateway::{DailyTokens, Grant};
 use crate::tools::ToolName;
@@ -96,7 +97,7 @@ impl KeyRing {
             KeysFrom::File(path) => tokio::fs::read_to_string(path)
                 .await
                 .map_err(|error| format!("cannot read the file of keys: {error}"))?,
-            KeysFrom::Command(command) => output(command).await?,
+            KeysFrom::Command(command) => command::output("http.keys_command", command, COMMAND_TIMEOUT).await?,
         };
         let old = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
         let keys = parse(&text, config, &old)?;
@@ -117,21 +118,6 @@ impl KeyRing {
         }
         found
     }
-}
-
-async fn output(command: &[String]) -> Result<String, String> {
-    let [program, arguments @ ..] = command else { return Err("http.keys_command is empty".into()) };
-    // On a timeout the future is dropped, which kills the process.
-    let mut process = tokio::process::Command::new(program);
-    process.args(arguments).stdin(std::process::Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(COMMAND_TIMEOUT, process.output())
-        .await
-        .map_err(|_| "http.keys_command did not end in time and was killed".to_owned())?
-        .map_err(|error| format!("http.keys_command cannot be started: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("http.keys_command failed with {}", output.status));
-    }
-    String::from_utf8(output.stdout).map_err(|_| "http.keys_command printed something that is not UTF-8".into())
 }
 
 fn parse(text: &str, config: &Config, old: &[Arc<Key>]) -> Result<Vec<Arc<Key>>, String> {

@@ -43,7 +43,7 @@ pub(super) async fn run(config: Config, env: &Environment, argument: Option<&str
     };
     tokio::spawn(serve::introduce(Arc::clone(&core)));
     reload_on_signal(Arc::clone(&api), hangups);
-    last_moment(stop.clone());
+    serve::last_moment(stop.clone(), LAST_MOMENT);
     complain(&format!("tudb: listening on {}", listener.url()));
     api::serve(listener, api, stop).await;
     core.gateway.close().await;
@@ -52,19 +52,6 @@ pub(super) async fn run(config: Config, env: &Environment, argument: Option<&str
 
 /// Time in which the process ends after a signal, even if something hangs. Calls have ended by then.
 const LAST_MOMENT: Duration = Duration::from_millis(9_500);
-
-/// Ends the process if closing takes too long. It uses its own thread, so that the runtime cannot delay it.
-fn last_moment(stop: CancellationToken) {
-    tokio::spawn(async move {
-        stop.cancelled().await;
-        std::thread::spawn(|| {
-            std::thread::sleep(LAST_MOMENT);
-            // What ran is recorded at least as an intent. So nothing is lost.
-            #[allow(clippy::exit)]
-            std::process::exit(0);
-        });
-    });
-}
 
 #[cfg(unix)]
 type Hangups = std::io::Result<tokio::signal::unix::Signal>;

@@ -44,7 +44,7 @@ pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) 
     };
     let server = Server::new(core.clone(), end.clone(), Transport::Stdio);
     stop_on_signals(end.clone());
-    last_moment(end.clone());
+    last_moment(end.clone(), LAST_MOMENT);
     let handshake = tokio::spawn(serve(server.clone(), pipes.handshake, end.clone()));
     let inline = tokio::spawn(serve(server, pipes.inline, end));
     let mut served = Ok(());
@@ -126,12 +126,12 @@ pub(super) fn stop_on_signals(end: CancellationToken) {
     });
 }
 
-/// Ends the process if closing takes too long. It uses its own thread, so that the runtime cannot delay it.
-fn last_moment(end: CancellationToken) {
+/// Ends the process if closing takes longer than `after`. It uses its own thread, so that the runtime cannot delay it.
+pub(super) fn last_moment(end: CancellationToken, after: Duration) {
     tokio::spawn(async move {
         end.cancelled().await;
-        std::thread::spawn(|| {
-            std::thread::sleep(LAST_MOMENT);
+        std::thread::spawn(move || {
+            std::thread::sleep(after);
             // Statements were cancelled, and what ran is recorded at least as an intent. So nothing is lost.
             #[allow(clippy::exit)]
             std::process::exit(0);

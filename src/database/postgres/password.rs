@@ -63,23 +63,10 @@ impl PasswordSource {
     }
 }
 
-/// Returns the output of a command without the line break at its end. The command's input is empty, so it cannot
-/// prompt.
+/// Returns the output of a command without the line break at its end.
 async fn run(command: &[String], patience: Duration) -> Result<Secret, String> {
-    let [program, arguments @ ..] = command else { return Err("its password_command is empty".into()) };
-    // On a timeout the future is dropped, which kills the process.
-    let mut process = tokio::process::Command::new(program);
-    process.args(arguments).stdin(std::process::Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(patience, process.output())
-        .await
-        .map_err(|_| "its password_command did not end in time and was killed".to_owned())?
-        .map_err(|error| format!("its password_command cannot be started: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("its password_command failed with {}", output.status));
-    }
-    String::from_utf8(output.stdout)
-        .map(|text| Secret::new(text.trim_end_matches(['\r', '\n'])))
-        .map_err(|_| "its password_command printed something that is not UTF-8".into())
+    let text = crate::command::output("its password_command", command, patience).await?;
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }
 
 /// Returns a token for `rds-db:connect`, signed with the credentials of AWS's credential chain. The service is not
