@@ -28,9 +28,11 @@ const COMPUTING: [&str; 13] = [
 /// the session, although `isn_weak` is declared IMMUTABLE. PostGIS looks up tables and statistics by name, and reveals
 /// where the server keeps its files. Identifiers made from the clock reveal the machine's network address and write a
 /// state file.
-const LISTED: [(&str, &str); 5] = [
+const LISTED: [(&str, &str); 6] = [
     ("isn", ISN),
     ("pg_trgm", PG_TRGM),
+    // Not `crypt` and `gen_salt`: one call may compute for days. Not the functions that take a key.
+    ("pgcrypto", "digest gen_random_bytes gen_random_uuid hmac"),
     ("postgis", include_str!("extensions_postgis.txt")),
     ("unaccent", "unaccent"),
     ("uuid-ossp", UUID_OSSP),
@@ -65,8 +67,8 @@ fn holds(list: &str, name: &str) -> bool {
     list.split_ascii_whitespace().any(|listed| listed == name)
 }
 
-/// Returns whether a function of an extension may be called. Volatile functions may not, except those of `uuid-ossp`
-/// that make identifiers. Only C and SQL functions may, because PL code of an extension may run SQL.
+/// Returns whether a function of an extension may be called. Volatile functions may not, except those that
+/// make identifiers or random bytes. Only C and SQL functions may, because PL code of an extension may run SQL.
 pub(crate) fn permits(extension: &str, function: &str, is_volatile: bool, language: &str) -> bool {
     // A sampling method is a function that the planner calls.
     let samples = extension.starts_with("tsm_") && matches!(function, "system_rows" | "system_time");
@@ -74,7 +76,7 @@ pub(crate) fn permits(extension: &str, function: &str, is_volatile: bool, langua
         || LISTED.iter().any(|(listed, functions)| *listed == extension && holds(functions, function));
     samples
         || computes
-            && (!is_volatile || extension == "uuid-ossp")
+            && (!is_volatile || matches!(extension, "uuid-ossp" | "pgcrypto"))
             && matches!(language, "c" | "internal" | "sql")
             && !tells_of_columns(function)
 }
@@ -102,6 +104,8 @@ mod tests {
         assert!(permits("isn", "isbn13", false, "c") && !permits("isn", "isn_weak", false, "c"));
         assert!(permits("unaccent", "unaccent", false, "c"));
         assert!(!permits("uuid-ossp", "uuid_generate_v1", true, "c"));
+        assert!(permits("pgcrypto", "gen_random_uuid", true, "c") && permits("pgcrypto", "digest", false, "c"));
+        assert!(!permits("pgcrypto", "crypt", false, "c") && !permits("pgcrypto", "pgp_sym_decrypt", false, "c"));
     }
 
     #[test]

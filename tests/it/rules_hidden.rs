@@ -349,7 +349,8 @@ fn a_quoted_table_a_sequence_and_an_index_tell_nothing() {
             &database,
             "CREATE TABLE \"Members\" (id int, email text, ssn text, \"we\"\"ird\" text, code bigserial);
              INSERT INTO \"Members\" VALUES (1, 'planted@x', 'planted-1', 'planted-2', 4711);
-             SELECT setval('\"Members_code_seq\"', 4711); CREATE INDEX ON \"Members\" (id) WHERE \"we\"\"ird\" = 'planted-2'",
+             SELECT setval('\"Members_code_seq\"', 4711); CREATE INDEX ON \"Members\" (id) WHERE \"we\"\"ird\" = 'planted-2';
+             CREATE VIEW counter AS SELECT last_value FROM \"Members_code_seq\"",
         );
         let home = Home::new("rules-quoted");
         let rules = "deny = ['Members.ssn', 'Members.we\"ird', 'Members.code']\nmask = ['Members.email']";
@@ -365,6 +366,7 @@ fn a_quoted_table_a_sequence_and_an_index_tell_nothing() {
             "WITH q AS (TABLE \"Members\") SELECT * FROM q",
             "SELECT last_value FROM \"Members_code_seq\"",
             "SELECT * FROM \"Members_code_seq\"",
+            "SELECT last_value FROM counter",
         ] {
             let reply = server.call("run_sql", json!({"sql": sql}));
             let code = reply["error"]["code"].as_str().unwrap_or_default();
@@ -375,5 +377,45 @@ fn a_quoted_table_a_sequence_and_an_index_tell_nothing() {
         assert!(!table.contains("planted") && !table.contains("4711"), "{table}");
         let free = server.call("run_sql", json!({"sql": "SELECT id, email FROM \"Members\""}));
         assert_eq!(free["rows"], json!([[1, "***"]]), "{free}");
+    }
+}
+
+/// The rules of a table hold in each of its partitions, however many of them a statement names.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_statement_over_many_partitions_obeys_the_rules_in_time() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("partitions");
+        let parts: String = (0..300)
+            .map(|n| format!("CREATE TABLE p{n} PARTITION OF visits FOR VALUES FROM ({n}) TO ({});", n + 1))
+            .collect();
+        postgres.script(
+            &database,
+            &format!(
+                "CREATE TABLE visits (day int, guest text, note text) PARTITION BY RANGE (day); {parts}
+                 INSERT INTO visits SELECT n, 'planted', 'note' FROM generate_series(0, 299) n;
+                 CREATE VIEW latest AS SELECT guest FROM p299"
+            ),
+        );
+        let home = Home::new("rules-partitions");
+        let rules = "statement_timeout_ms = 2000\ndeny = ['visits.note']\nmask = ['visits.guest']";
+        std::fs::write(home.scratch.path("tudb.toml"), format!("[sources.main]\nurl = \"{url}\"\n{rules}")).unwrap();
+        let home = home.set("TUDB_CONFIG", "tudb.toml");
+        let mut server = home.serve();
+        let union = |columns: &str| {
+            (0..120).map(|n| format!("SELECT {columns} FROM p{n}")).collect::<Vec<_>>().join(" UNION ALL ")
+        };
+        let free = server.call("run_sql", json!({"sql": union("day"), "max_rows": 2}));
+        assert_eq!(free["rows"], json!([[0], [1]]), "{free}");
+        let masked = server.call("run_sql", json!({"sql": "SELECT day, guest FROM p7"}));
+        assert_eq!(masked["rows"], json!([[7, "***"]]), "{masked}");
+        for (sql, code) in [
+            (union("note"), "column_denied"),
+            (union("guest"), "column_masked"),
+            ("SELECT guest FROM latest".to_owned(), "column_denied"),
+        ] {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert_eq!(reply["error"]["code"], code, "{reply}");
+        }
     }
 }

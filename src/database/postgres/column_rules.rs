@@ -12,81 +12,66 @@ use crate::database::DatabaseError;
 use crate::guard::columns::{ColumnRules, RuleKind, RuledTable};
 use crate::guard::{Names, Rejection, extensions};
 
-/// $1 and $2 schemas and names of relations; $3 the schemas of the caller's path in order; $4 names that may be types.
-///
-/// One row for each pair of a named relation and a relation that it reaches (itself included). Of the named relation:
-/// schema, name, columns in order, generated columns. Of the reached relation: schema, name, whether it is reached
-/// through views only, columns that may come through, all columns, generated columns. Last the built-ins that the views
-/// and policies call, `tableoid` if they read it, and `regclass` if they show an oid as a name.
-///
-/// A view that takes a whole row lets every column through. In the tree of a rule a whole row is a variable whose
-/// column number is 0. The array type of a table's rows names the table too.
-const REACHED: &str = r#"
-WITH RECURSIVE
-  named AS (
-    SELECT c.oid FROM unnest($1::text[], $2::text[]) u(s, n)
-      JOIN pg_namespace p ON p.nspname = u.s OR u.s = 'pg_temp' AND p.oid = pg_my_temp_schema()
-      JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n
-    UNION
-    SELECT (SELECT c.oid FROM unnest($3::text[]) WITH ORDINALITY x(name, place) JOIN pg_namespace p ON p.nspname = x.name
-        JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n ORDER BY x.place LIMIT 1)
-      FROM unnest($1::text[], $2::text[]) u(s, n) WHERE u.s IS NULL
-    UNION
-    SELECT e.typrelid FROM pg_type t JOIN pg_type e ON e.oid = t.typelem JOIN pg_namespace p ON p.oid = t.typnamespace
-      WHERE t.typname = ANY ($4::text[]) AND t.typcategory = 'A' AND e.typrelid <> 0
-        AND (p.nspname = ANY ($3::text[]) OR p.nspname = ANY ($1::text[]))),
-  reach AS (SELECT oid AS root, oid, false AS viewed FROM named WHERE oid IS NOT NULL
-    UNION
-    SELECT r.root, x.oid, r.viewed OR x.viewed FROM reach r, LATERAL (
-      SELECT m[1]::oid AS oid, true AS viewed FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid,
-        LATERAL regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m
-        WHERE c.oid = r.oid AND c.relkind IN ('v', 'm') AND c.relnamespace NOT IN
-          ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      UNION ALL SELECT m[1]::oid, true FROM pg_policy y, LATERAL regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m
-        WHERE y.polrelid = r.oid
-      -- A sequence tells the last value of the column that it belongs to.
-      UNION ALL SELECT d.refobjid, true FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = r.oid
-        AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
-      UNION ALL SELECT i.inhparent, false FROM pg_inherits i WHERE i.inhrelid = r.oid
-      UNION ALL SELECT i.inhrelid, false FROM pg_inherits i WHERE i.inhparent = r.oid) x),
-  -- What reads on behalf of a relation: the rules of views, and policies of row-level security.
-  views AS (SELECT r.root, 'pg_rewrite'::regclass AS class, w.oid AS rule, w.ev_action::text ~ ':varattno 0 ' AS whole,
-        w.ev_action::text AS tree
-      FROM reach r JOIN pg_class c ON c.oid = r.oid AND c.relkind IN ('v', 'm') JOIN pg_rewrite w ON w.ev_class = c.oid
-    UNION ALL SELECT r.root, 'pg_policy'::regclass, y.oid, y.polqual::text ~ ':varattno 0 ', y.polqual::text
-      FROM reach r JOIN pg_policy y ON y.polrelid = r.oid AND y.polqual::text ~ ':relid ')
-SELECT rn.nspname::text, rc.relname::text,
-    (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
-      WHERE a.attrelid = rc.oid AND a.attnum > 0 AND NOT a.attisdropped),
-    (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
-      WHERE a.attrelid = rc.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> ''),
-    n.nspname::text, c.relname::text, bool_or(r.viewed) AND NOT bool_or(NOT r.viewed),
-    (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
-      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        AND (bool_or(NOT r.viewed) OR EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
-          AND d.objid = rc.oid AND d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype IN ('a', 'i'))
-        OR EXISTS (SELECT 1 FROM views v WHERE v.root = rc.oid AND (v.whole OR EXISTS (
-          SELECT 1 FROM pg_depend d JOIN pg_attribute da ON da.attrelid = d.refobjid AND da.attnum = d.refobjsubid
-          WHERE d.classid = v.class AND d.objid = v.rule AND d.refclassid = 'pg_class'::regclass
-            AND da.attname = a.attname AND (d.refobjid = c.oid
-              OR EXISTS (SELECT 1 FROM pg_inherits i WHERE d.refobjid IN (i.inhrelid, i.inhparent)))))))),
-    (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
-      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
-    (SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') FROM pg_attribute a
-      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> ''),
-    -- Built-ins that the rules of views and policies call, the number of a row's table, and types that spell a number as a
-    -- name: those of regproc to regcollation.
-    (SELECT coalesce(array_agg(DISTINCT x.name), '{}') FROM views v, LATERAL (
-      SELECT p.proname::text AS name FROM regexp_matches(v.tree, ':(?:funcid|opfuncid) (\d+)', 'g') m
-        JOIN pg_proc p ON p.oid = m[1]::oid AND p.pronamespace = 'pg_catalog'::regnamespace
-      UNION ALL SELECT 'tableoid' WHERE v.tree ~ ':varattno -6 '
-      UNION ALL SELECT 'regclass'
-        WHERE v.tree ~ ':(?:consttype|resulttype|funcresulttype) (?:24|220[2-6]|3734|3769|4089|4096|4191)[^0-9]') x
-      WHERE v.root = rc.oid)
-  FROM reach r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_class rc ON rc.oid = r.root JOIN pg_namespace rn ON rn.oid = rc.relnamespace
-  GROUP BY rc.oid, rn.nspname, rc.relname, c.oid, n.nspname, c.relname
-"#;
+/// Its comment describes parameters and rows.
+const REACHED: &str = include_str!("column_rules.sql");
+
+/// A table with its columns.
+struct Table {
+    schema: String,
+    name: String,
+    columns: Vec<String>,
+    generated: Vec<String>,
+}
+
+impl Table {
+    fn is_of_catalog(&self) -> bool {
+        matches!(self.schema.as_str(), "pg_catalog" | "information_schema")
+    }
+}
+
+/// What the named tables of one inheritance tree reach.
+struct Reach {
+    /// Tables that are reached by name and inheritance.
+    direct: Vec<u32>,
+    /// Tables that are reached through views, policies or sequences alone.
+    viewed: Vec<u32>,
+    /// Columns that come through those, with their table. Table 0 stands for every table.
+    through: BTreeSet<(u32, String)>,
+    /// True if a view takes whole rows, so that every column comes through.
+    whole: bool,
+    /// Built-ins that the views and policies call.
+    inside: Vec<String>,
+}
+
+impl Reach {
+    /// Applies the rules to everything that is reached.
+    fn judge(&self, tables: &BTreeMap<u32, Table>, rules: &ColumnRules) -> RuledTable {
+        let mut ruled = RuledTable::default();
+        let reached = self.direct.iter().map(|oid| (oid, false)).chain(self.viewed.iter().map(|oid| (oid, true)));
+        for (oid, is_viewed) in reached {
+            let Some(table) = tables.get(oid) else { continue };
+            let rule = |column: &String| rules.of_column(&table.schema, &table.name, column);
+            ruled.whole |= rules.denies_table(&table.schema, &table.name);
+            // A value that is computed from a ruled column may reveal it, through a view too.
+            let has_rule = table.columns.iter().any(|column| rule(column).is_some());
+            for column in &table.columns {
+                let is_computed = has_rule && table.generated.contains(column);
+                let Some(kind) = rule(column).or(is_computed.then_some(RuleKind::Deny)) else { continue };
+                match kind {
+                    _ if is_viewed => ruled.whole |= self.lets_through(*oid, column),
+                    RuleKind::Deny => _ = ruled.denied.insert(column.clone()),
+                    RuleKind::Mask => _ = ruled.masked.insert(column.clone()),
+                }
+            }
+        }
+        ruled
+    }
+
+    fn lets_through(&self, table: u32, column: &str) -> bool {
+        let comes_from = |table| self.through.contains(&(table, column.to_owned()));
+        self.whole || comes_from(table) || comes_from(0)
+    }
+}
 
 /// Returns the tables of a statement that a rule affects.
 ///
@@ -116,58 +101,56 @@ pub(super) async fn tables(
             reason: "this source has rules for columns, and it tells of tables, columns or values by their number or name",
         }));
     }
-    let mut generated: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-    let mut found: BTreeMap<(String, String), RuledTable> = BTreeMap::new();
-    for row in rows {
-        let text = |at: usize| lossy::text(&row, at).map_err(DatabaseError::Connection);
-        let list = |at: usize| lossy::texts(&row, at).map_err(DatabaseError::Connection);
-        let (schema, table) = (text(0)?, text(1)?);
-        let is_catalog = |schema: &str| matches!(schema, "pg_catalog" | "information_schema");
-        let inside = list(10)?;
-        let tells = inside.iter().any(|name| tells_of_catalog(name) || TELLING_WORDS.contains(&name.as_str()));
-        if tells || is_catalog(&schema) || is_catalog(&text(4)?) {
+    let mut members: Vec<(u32, Table)> = Vec::new();
+    let mut tables: BTreeMap<u32, Table> = BTreeMap::new();
+    let mut reaches: BTreeMap<u32, Reach> = BTreeMap::new();
+    for row in &rows {
+        let text = |name| lossy::text(row, name).map_err(DatabaseError::Connection);
+        let texts = |name| lossy::texts(row, name).map_err(DatabaseError::Connection);
+        let oids = |name| -> Result<Vec<u32>, DatabaseError> {
+            let oids: Vec<Oid> = row.try_get(name).map_err(DatabaseError::Connection)?;
+            Ok(oids.into_iter().map(|oid| oid.0).collect())
+        };
+        let Oid(id) = row.try_get("id").map_err(DatabaseError::Connection)?;
+        let (kind, list, more) = (text("kind")?, texts("texts")?, texts("more")?);
+        if kind == "root" {
+            let (direct, viewed) = (oids("ids")?, oids("viewed")?);
+            let through = oids("tables")?.into_iter().zip(more).collect();
+            let whole = row.try_get("whole").map_err(DatabaseError::Connection)?;
+            reaches.insert(id, Reach { direct, viewed, through, whole, inside: list });
+            continue;
+        }
+        let table = Table { schema: text("schema")?, name: text("name")?, columns: list, generated: more };
+        if kind == "member" {
+            members.push((id, table));
+        } else {
+            tables.insert(id, table);
+        }
+    }
+    let judged: BTreeMap<u32, RuledTable> =
+        reaches.iter().map(|(root, reach)| (*root, reach.judge(&tables, rules))).collect();
+    let mut found = Vec::new();
+    for (root, table) in members {
+        let (Some(reach), Some(ruled)) = (reaches.get(&root), judged.get(&root)) else { continue };
+        let tells = reach.inside.iter().any(|name| tells_of_catalog(name) || TELLING_WORDS.contains(&name.as_str()));
+        let mut reached = reach.direct.iter().chain(&reach.viewed).filter_map(|oid| tables.get(oid));
+        if tells || table.is_of_catalog() || reached.any(Table::is_of_catalog) {
             return Err(DatabaseError::Ruled(Rejection::Relation {
-                name: format!("{schema}.{table}"),
+                name: format!("{}.{}", table.schema, table.name),
                 reason: "this source has rules for columns, and the catalog tells names and values of columns",
             }));
         }
-        let ruled = found.entry((schema.clone(), table.clone())).or_insert_with(|| RuledTable {
-            schema,
-            table,
-            ..RuledTable::default()
-        });
-        ruled.columns = list(2)?;
-        generated.insert((ruled.schema.clone(), ruled.table.clone()), list(3)?);
-        let (schema, table) = (text(4)?, text(5)?);
-        let viewed: bool = row.try_get(6).map_err(DatabaseError::Connection)?;
-        ruled.whole |= rules.denies_table(&schema, &table);
-        // A value that is computed from a ruled column may reveal it, through a view too.
-        let has_rule = list(8)?.iter().any(|column| rules.of_column(&schema, &table, column).is_some());
-        let computed = if has_rule { list(9)? } else { Vec::new() };
-        for column in list(7)? {
-            let kind = rules.of_column(&schema, &table, &column);
-            match kind.or(computed.contains(&column).then_some(RuleKind::Deny)) {
-                Some(_) if viewed => ruled.whole = true,
-                Some(RuleKind::Deny) => {
-                    ruled.denied.insert(column);
-                }
-                Some(RuleKind::Mask) => {
-                    ruled.masked.insert(column);
-                }
-                None => {}
-            }
+        if !ruled.whole && ruled.denied.is_empty() && ruled.masked.is_empty() {
+            continue;
         }
-    }
-    for (name, ruled) in &mut found {
+        let mut ruled = RuledTable { schema: table.schema, table: table.name, columns: table.columns, ..ruled.clone() };
         if !ruled.denied.is_empty() || !ruled.masked.is_empty() {
             // A value that is computed from a ruled column may reveal it.
-            ruled.denied.extend(generated.remove(name).unwrap_or_default());
+            ruled.denied.extend(table.generated);
         }
+        found.push(ruled);
     }
-    Ok(found
-        .into_values()
-        .filter(|table| table.whole || !table.denied.is_empty() || !table.masked.is_empty())
-        .collect())
+    Ok(found)
 }
 
 /// $1 tables, $2 numbers of columns. Columns: place, schema, table, column.

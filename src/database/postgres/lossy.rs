@@ -3,7 +3,7 @@
 
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgHasArrayType, PgRow, PgTypeInfo, PgValueRef};
-use sqlx::{Postgres, Row};
+use sqlx::{ColumnIndex, Postgres, Row};
 
 /// A text in which invalid UTF-8 is replaced by U+FFFD.
 pub(super) struct Lossy(pub(super) String);
@@ -39,7 +39,7 @@ impl<'r> sqlx::Decode<'r, Postgres> for Lossy {
 /// # Errors
 ///
 /// If the value is NULL, or the row has no such column of a text type.
-pub(super) fn text(row: &PgRow, column: usize) -> Result<String, sqlx::Error> {
+pub(super) fn text(row: &PgRow, column: impl ColumnIndex<PgRow>) -> Result<String, sqlx::Error> {
     row.try_get::<Lossy, _>(column).map(|text| text.0)
 }
 
@@ -48,7 +48,7 @@ pub(super) fn text(row: &PgRow, column: usize) -> Result<String, sqlx::Error> {
 /// # Errors
 ///
 /// If the value is NULL, or the row has no such column of a text array type.
-pub(super) fn texts(row: &PgRow, column: usize) -> Result<Vec<String>, sqlx::Error> {
+pub(super) fn texts(row: &PgRow, column: impl ColumnIndex<PgRow>) -> Result<Vec<String>, sqlx::Error> {
     let texts: Vec<Option<Lossy>> = row.try_get(column)?;
     Ok(texts.into_iter().flatten().map(|text| text.0).collect())
 }
