@@ -1,18 +1,18 @@
 //! `tudb ask`: the tool `ask_database` in the terminal.
 
-use std::io::IsTerminal;
-
 use clap::Args;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{DONE, NO, complain, core, say, table, tell};
+use super::progress::Progress;
+use super::{DONE, NO, core, say, table, tell, terminal_words};
 use crate::ask::NOT_SURE;
 use crate::config::{Config, Environment};
 use crate::gateway::{AskDatabase, Caller};
 
 /// Arguments of `tudb ask`.
 #[derive(Args)]
+#[command(after_help = "Example: tudb ask \"number of orders per status\"")]
 pub(super) struct Ask {
     /// The question, in plain language
     question: String,
@@ -42,13 +42,8 @@ pub(super) struct Ask {
 impl Ask {
     pub(super) async fn run(self, config: Config, env: &Environment) -> u8 {
         let core = core(config, env);
-        let (stage, mut stages) = watch::channel(String::new());
-        let show = std::io::stderr().is_terminal();
-        let progress = tokio::spawn(async move {
-            while show && stages.changed().await.is_ok() {
-                complain(&format!("… {}", stages.borrow_and_update().clone()));
-            }
-        });
+        let (stage, stages) = watch::channel(String::new());
+        let progress = Progress::start("asking", Some(stages));
         let caller = Caller {
             client: Some(format!("tudb ask/{}", env!("CARGO_PKG_VERSION"))),
             stage: Some(stage),
@@ -64,8 +59,7 @@ impl Ask {
             source: self.source,
         };
         let reply = core.asker.ask(&caller, &request).await.with_warning(caller.outcomes.written().await);
-        drop(caller);
-        let _ = progress.await;
+        drop(progress);
         core.gateway.close().await;
         let parsed: Value = serde_json::from_str(&reply.json).unwrap_or_default();
         if self.json {
@@ -87,7 +81,7 @@ fn words(reply: &Value, is_verbose: bool) -> String {
             parts.push(text("summary").to_owned());
             parts.extend(table::of_reply(reply));
             if let Some(hint) = reply.get("hint").and_then(Value::as_str) {
-                parts.push(hint.to_owned());
+                parts.push(terminal_words(hint));
             }
             parts.push(format!("SQL: {}", text("sql")));
             if !text("explanation").is_empty() {
@@ -155,7 +149,7 @@ pub(super) fn error_words(reply: &Value) -> String {
     let part = |name| reply.pointer(&format!("/error/{name}")).and_then(Value::as_str).unwrap_or_default();
     let mut text = format!("{}: {}", part("code"), part("message"));
     if !part("hint").is_empty() {
-        text.push_str(&format!("\n{}", part("hint")));
+        text.push_str(&format!("\n{}", terminal_words(part("hint"))));
     }
     text
 }

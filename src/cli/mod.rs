@@ -8,10 +8,14 @@ mod doctor;
 mod eval;
 #[cfg(feature = "http")]
 mod http;
+mod install;
+mod pages;
+mod progress;
 mod sample;
 mod serve;
 mod sql;
 mod table;
+mod tables;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,7 +23,7 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -57,10 +61,18 @@ enum Command {
     #[cfg(feature = "http")]
     #[command(subcommand)]
     Key(http::KeyCommand),
+    /// Add the server to a client's configuration
+    Install(install::Install),
+    /// Take the server out of a client's configuration
+    Uninstall(install::Uninstall),
     /// Ask a question in plain language
     Ask(ask::Ask),
     /// Run one read-only statement
     Sql(sql::Sql),
+    /// List tables and views
+    Tables(tables::Tables),
+    /// Show the columns and keys of a table
+    Describe(tables::Describe),
     /// Show what a prompt would hold of the schema for a question; no model is asked
     Context(context::Context),
     /// Ask questions whose gold statements are known, and compare the answers
@@ -74,6 +86,10 @@ enum Command {
     Migrate(sample::Place),
     /// Load the sample data into the database that URL names
     Seed(sample::Place),
+    /// Print the completions of a shell
+    Completions(pages::Completions),
+    /// Print the manual page, or write the pages of all commands to a directory
+    Man(pages::Man),
     /// The process that reads one SQLite file for a server; for no one else
     #[command(hide = true)]
     SqliteWorker,
@@ -100,6 +116,17 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
     };
     if matches!(arguments.command, Some(Command::SqliteWorker)) {
         return ExitCode::from(if crate::database::serve_sqlite() { DONE } else { NO });
+    }
+    match &arguments.command {
+        Some(Command::Completions(completions)) => return ExitCode::from(completions.run(Arguments::command())),
+        Some(Command::Man(man)) => return ExitCode::from(man.run(Arguments::command())),
+        _ => {}
+    }
+    // These commands work although the settings are wrong.
+    match arguments.command {
+        Some(Command::Install(install)) => return ExitCode::from(install.run(arguments.config, &env)),
+        Some(Command::Uninstall(uninstall)) => return ExitCode::from(uninstall.run(&env)),
+        _ => {}
     }
     let config = Config::load(arguments.config, &env);
     start_log(config.as_ref().map_or("warn", |config| config.log.as_str()));
@@ -131,14 +158,20 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
             Command::Serve(_) => serve::run(config, &env).await,
             Command::Ask(ask) => with(config, async |config| ask.run(config, &env).await).await,
             Command::Sql(sql) => with(config, async |config| sql.run(config, &env).await).await,
+            Command::Tables(tables) => with(config, async |config| tables.run(config, &env).await).await,
+            Command::Describe(describe) => with(config, async |config| describe.run(config, &env).await).await,
             Command::Context(context) => with(config, async |config| context.run(config, &env).await).await,
             Command::Eval(eval) => with(config, async |config| eval.run(config, &env).await).await,
             Command::Doctor(doctor) => with(config, async |config| doctor.run(config, &env).await).await,
             Command::Audit(audit) => with(config, async |config| audit.run(config).await).await,
             Command::Migrate(place) => with(config, async |config| place.migrate(&config).await).await,
             Command::Seed(place) => with(config, async |config| place.seed(&config).await).await,
-            // `main` has handled this command already: it needs no runtime.
-            Command::SqliteWorker => USAGE,
+            // `main` has handled these commands already: they need no runtime.
+            Command::SqliteWorker
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::Install(_)
+            | Command::Uninstall(_) => USAGE,
         }
     });
     telemetry::stop();
@@ -200,4 +233,67 @@ fn tell(text: &str) {
 fn complain(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "{}", table::plain_lines(text));
+}
+
+/// Asks a question in the terminal. True if the answer is yes, or `yes` says so.
+fn confirmed(question: &str, yes: bool) -> bool {
+    use std::io::{BufRead, IsTerminal};
+    if yes {
+        return true;
+    }
+    if !std::io::stdin().is_terminal() {
+        complain(&format!("{question} Say so with --yes."));
+        return false;
+    }
+    complain(&format!("{question} [y/N]"));
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("y")
+}
+
+/// Names of tools and arguments in a hint, and what a person types in a terminal instead.
+const TERMINAL_WORDS: [(&str, &str); 9] = [
+    ("ask_database", "tudb ask"),
+    ("describe_table", "tudb describe"),
+    ("explain_query", "tudb sql \"EXPLAIN …\""),
+    ("list_tables", "tudb tables"),
+    ("max_rows", "--max-rows"),
+    ("max_rows_ceiling", "max_rows_ceiling"),
+    ("run_sql", "tudb sql"),
+    ("session_id", "--session-id"),
+    ("user_id", "--user-id"),
+];
+
+/// A hint in the words of the terminal: `--max-rows` for `max_rows`.
+fn terminal_words(hint: &str) -> String {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let mut text = String::new();
+    for word in hint.split_inclusive(|c| !is_part(c)) {
+        let name = word.trim_end_matches(|c| !is_part(c));
+        let spelled = TERMINAL_WORDS.iter().find(|(tool, _)| *tool == name).map_or(name, |(_, spelled)| spelled);
+        text.push_str(spelled);
+        text.push_str(word.get(name.len()..).unwrap_or_default());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_names_what_a_terminal_has() {
+        for (hint, spelled) in [
+            ("`list_tables` shows what may be read.", "`tudb tables` shows what may be read."),
+            ("or pass max_rows up to 10000; my_max_rows", "or pass --max-rows up to 10000; my_max_rows"),
+            ("raise max_rows_ceiling, see describe_table", "raise max_rows_ceiling, see tudb describe"),
+            ("é max_rows", "é --max-rows"),
+        ] {
+            assert_eq!(terminal_words(hint), spelled);
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
 }

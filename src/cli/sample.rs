@@ -1,10 +1,8 @@
 //! `tudb migrate URL` and `tudb seed URL`: write the sample's schema and data to a database of the user.
 
-use std::io::{BufRead, IsTerminal};
-
 use clap::Args;
 
-use super::{DONE, NO, complain, say};
+use super::{DONE, NO, complain, confirmed, say};
 use crate::config::{Config, SourceConfig};
 use crate::database::bootstrap::{self, BootstrapError, Done};
 use crate::secret::Secret;
@@ -22,7 +20,7 @@ pub(super) struct Place {
 impl Place {
     pub(super) async fn migrate(self, config: &Config) -> u8 {
         let source = self.source(config);
-        if !self.confirmed(&format!("Create the sample's tables in {}?", bootstrap::where_to(&source))) {
+        if !confirmed(&format!("Create the sample's tables in {}?", bootstrap::where_to(&source)), self.yes) {
             return NO;
         }
         report(
@@ -34,7 +32,7 @@ impl Place {
 
     pub(super) async fn seed(self, config: &Config) -> u8 {
         let source = self.source(config);
-        if !self.confirmed(&format!("Load the sample's rows into {}?", bootstrap::where_to(&source))) {
+        if !confirmed(&format!("Load the sample's rows into {}?", bootstrap::where_to(&source)), self.yes) {
             return NO;
         }
         let result = bootstrap::seed(&source).await;
@@ -49,19 +47,6 @@ impl Place {
         // The environment completes this URL as it completes a source's.
         source.pg_environment = config.sources.first().map(|first| first.pg_environment.clone()).unwrap_or_default();
         source
-    }
-
-    fn confirmed(&self, question: &str) -> bool {
-        if self.yes {
-            return true;
-        }
-        if !std::io::stdin().is_terminal() {
-            complain(&format!("{question} Say so with --yes."));
-            return false;
-        }
-        complain(&format!("{question} [y/N]"));
-        let mut answer = String::new();
-        std::io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("y")
     }
 }
 

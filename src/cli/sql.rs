@@ -1,18 +1,22 @@
 //! `tudb sql`: the tool `run_sql` in the terminal.
 
+use std::io::{IsTerminal, Read};
+
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::{DONE, NO, complain, core, say, table, tell};
+use super::progress::Progress;
+use super::{DONE, NO, USAGE, complain, core, say, table, tell, terminal_words};
 use crate::config::{Config, Environment};
 use crate::gateway::{Caller, Ran, RunSql};
 use crate::tools::run_sql_reply;
 
 /// Arguments of `tudb sql`.
 #[derive(Args)]
+#[command(after_help = "Example: tudb sql \"SELECT status, count(*) FROM orders GROUP BY status\" --format csv")]
 pub(super) struct Sql {
-    /// One SELECT, WITH, VALUES or EXPLAIN statement
-    statement: String,
+    /// One SELECT, WITH, VALUES or EXPLAIN statement; without it, or with -, it is read from standard input
+    statement: Option<String>,
     /// Source to read
     #[arg(long)]
     source: Option<String>,
@@ -23,7 +27,7 @@ pub(super) struct Sql {
     #[arg(long)]
     user_id: Option<String>,
     /// How the rows are printed
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, visible_alias = "output", value_enum, default_value = "table")]
     format: Format,
 }
 
@@ -37,10 +41,20 @@ enum Format {
 
 impl Sql {
     pub(super) async fn run(self, config: Config, env: &Environment) -> u8 {
+        let sql = match self.statement.filter(|statement| statement != "-") {
+            Some(statement) => statement,
+            None => match read_statement(config.limits.max_sql_bytes) {
+                Ok(statement) => statement,
+                Err(message) => {
+                    complain(&message);
+                    return USAGE;
+                }
+            },
+        };
         let core = core(config, env);
         let caller = Caller { client: Some(format!("tudb sql/{}", env!("CARGO_PKG_VERSION"))), ..Caller::default() };
         let request = RunSql {
-            sql: self.statement,
+            sql,
             max_rows: self.max_rows,
             format: match self.format {
                 Format::Table | Format::Json => None,
@@ -50,7 +64,9 @@ impl Sql {
             user_id: self.user_id,
             source: self.source,
         };
+        let progress = Progress::start("running", None);
         let result = core.gateway.run_sql(&caller, &request, 200).await;
+        drop(progress);
         let code = match result {
             Ok(read) => {
                 let reply = run_sql_reply(&read, core.gateway.config().limits.max_reply_bytes);
@@ -68,7 +84,7 @@ impl Sql {
                     Format::Table => tell(&table::of_reply(&parsed).unwrap_or(reply)),
                 }
                 if let (Some(hint), true) = (parsed.get("hint").and_then(Value::as_str), self.format != Format::Json) {
-                    complain(hint);
+                    complain(&terminal_words(hint));
                 }
                 let warnings = parsed.get("warnings").and_then(Value::as_array).into_iter().flatten();
                 for warning in warnings.filter_map(Value::as_str).filter(|_| self.format != Format::Json) {
@@ -88,5 +104,23 @@ impl Sql {
         };
         core.gateway.close().await;
         code
+    }
+}
+
+/// Reads the statement from standard input, up to one byte more than the guard permits.
+///
+/// # Errors
+///
+/// A message for the user when standard input is a terminal, or cannot be read as text.
+fn read_statement(max_bytes: usize) -> Result<String, String> {
+    let input = std::io::stdin();
+    if input.is_terminal() {
+        return Err("A statement is missing: tudb sql \"STATEMENT\", or write it to standard input.".to_owned());
+    }
+    let mut text = String::new();
+    let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
+    match input.lock().take(limit).read_to_string(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(format!("The statement on standard input cannot be read as UTF-8 text: {error}.")),
     }
 }

@@ -7,6 +7,9 @@ use serde_json::Value;
 pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = terminal_width() {
+        table.set_width(width);
+    }
     table.set_header(
         columns.iter().map(|column| column.get("name").and_then(Value::as_str).map(plain).unwrap_or_default()),
     );
@@ -27,6 +30,12 @@ pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
         }
     }
     table.to_string()
+}
+
+/// The columns of the terminal that standard output is. `None` for a pipe or a file.
+pub(super) fn terminal_width() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col)
 }
 
 /// The text on one line, with the characters of [`steers`] escaped. Otherwise data could overwrite other text in the

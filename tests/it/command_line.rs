@@ -1,5 +1,8 @@
 //! The commands of the terminal.
 
+use std::io::Write;
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::support::Home;
@@ -42,6 +45,159 @@ fn sql_prints_every_format_and_its_exit_code_tells() {
     assert!(String::from_utf8_lossy(&refused.stderr).starts_with("write_refused: "));
     assert!(refused.stdout.is_empty());
     assert_eq!(home.run(&["nonsense"]).status.code(), Some(2));
+    let few = home.run(&["sql", "SELECT id FROM orders", "--max-rows", "2"]);
+    let hint = String::from_utf8_lossy(&few.stderr);
+    assert!(hint.contains("pass --max-rows up to"), "{hint}");
+    let few = home.run(&["sql", "SELECT nothing FROM orders"]);
+    assert!(!String::from_utf8_lossy(&few.stderr).contains("describe_table"), "{few:?}");
+}
+
+#[test]
+fn sql_reads_its_statement_from_standard_input() {
+    let home = Home::new("cli-stdin");
+    let run = |arguments: &[&str], input: &[u8]| {
+        let mut command = home.command();
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A child that refuses the input ends before it has read all of it.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap()
+    };
+    for arguments in [&["sql", "--output", "csv"][..], &["sql", "-", "--output", "csv"]] {
+        let output = run(arguments, b"SELECT 'a;b' AS x -- a comment\n;\n");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "x\r\na;b\n", "{output:?}");
+    }
+    let long = format!("SELECT 1 {}", " ".repeat(40_000));
+    assert!(String::from_utf8_lossy(&run(&["sql"], long.as_bytes()).stderr).starts_with("too_long: "));
+    let bytes = run(&["sql"], b"SELECT '\xff'");
+    assert_eq!(bytes.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&bytes.stderr).contains("UTF-8"), "{bytes:?}");
+}
+
+#[test]
+fn tables_and_describe_show_what_the_tools_show() {
+    let home = Home::new("cli-tables");
+    let text = home.say(&["tables"]);
+    assert!(text.contains("│ orders ") && text.contains("┆ table "), "{text}");
+    let text = home.say(&["tables", "unit", "price"]);
+    assert!(text.contains("order_items") && !text.contains("│ customers"), "{text}");
+    let none = home.run(&["tables", "zeppelin"]);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("zeppelin"), "{none:?}");
+    let text = home.say(&["describe", "orders"]);
+    for part in
+        ["orders (table", "│ customer_id ", "not null", "foreign keys: customer_id -> customers", "primary key: id"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let both = home.say(&["describe", "orders, customers", "--json"]);
+    let both: Value = serde_json::from_str(&both).unwrap();
+    assert_eq!(both["tables"].as_array().map(Vec::len), Some(2));
+    let missing = home.run(&["describe", "order"]);
+    assert_eq!(missing.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&missing.stderr);
+    assert!(error.starts_with("unknown_table: ") && !error.contains("list_tables"), "{error}");
+}
+
+#[test]
+fn completions_and_manual_pages_come_from_the_command_line() {
+    let home = Home::new("cli-pages");
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(home.say(&["completions", shell]).contains("describe"), "{shell}");
+    }
+    assert!(home.say(&["man"]).starts_with(".ie"));
+    let directory = home.scratch.path("man1");
+    home.say(&["man", directory.to_str().unwrap()]);
+    assert!(std::fs::read_to_string(directory.join("tudb-sql.1")).unwrap().contains("format"));
+}
+
+/// Ten clients: the entry starts this program, other entries and comments stay, and `uninstall` restores the file.
+#[test]
+fn install_adds_an_entry_to_ten_clients() {
+    let clients = [
+        (
+            "claude-desktop",
+            ".config/Claude/claude_desktop_config.json",
+            "{\n  \"mcpServers\": {\n    \"other\": {\"command\": \"x\"}\n  }\n}\n",
+        ),
+        ("claude-code", ".claude.json", "{\"numStartups\": 3, \"mcpServers\": {}}\n"),
+        ("cursor", ".cursor/mcp.json", "{}"),
+        (
+            "vscode",
+            ".config/Code/User/mcp.json",
+            "{\n\t// keep\n\t\"servers\": {\n\t\t\"other\": { \"command\": \"x\" }, // keep\n\t},\n}\n",
+        ),
+        ("codex", ".codex/config.toml", "model = \"m\" # keep\n\n[mcp_servers.other]\ncommand = \"x\"\n"),
+        ("gemini", ".gemini/settings.json", "{\n  \"theme\": \"dark\"\n}\n"),
+        (
+            "goose",
+            ".config/goose/config.yaml",
+            "GOOSE_MODEL: m # keep\nextensions:\n  other:\n    enabled: true\n    type: builtin\n",
+        ),
+        ("librechat", "librechat.yaml", "version: 1.2.1 # keep\nmcpServers:\n  other:\n    command: x\ncache: true\n"),
+        ("zed", ".config/zed/settings.json", "// keep\n{\n  \"ui_font_size\": 16, // keep\n}\n"),
+        ("windsurf", ".codeium/windsurf/mcp_config.json", "{\"mcpServers\": {\"other\": {\"url\": \"u\"}}}\n"),
+    ];
+    for (client, file, old) in clients {
+        let home = Home::new("cli-install");
+        let path = home.scratch.path(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, old).unwrap();
+        let source = "postgres://reader:pl4nted-pass@db.example/shop";
+        let arguments = ["install", client, "--source", source];
+        let dry = home.say(&[&arguments[..], &["--dry-run"]].concat());
+        assert!(dry.contains("+ ") && !dry.contains("pl4nted"), "{client}: {dry}");
+        let unasked = home.run(&arguments);
+        assert_eq!(unasked.status.code(), Some(1), "{client}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), old, "{client}");
+        let text = home.say(&[&arguments[..], &["--yes"]].concat());
+        assert!(text.contains("Written.") && !text.contains("pl4nted"), "{client}: {text}");
+        let new = std::fs::read_to_string(&path).unwrap();
+        for part in [env!("CARGO_BIN_EXE_tudb"), source, "serve"] {
+            assert!(new.contains(part), "{client} {part}: {new}");
+        }
+        for kept in ["keep", "other", "dark", "numStartups"].iter().filter(|kept| old.contains(*kept)) {
+            assert_eq!(new.matches(kept).count(), old.matches(kept).count(), "{client}: {new}");
+        }
+        let copy = path.with_file_name(format!("{}.before-tudb", path.file_name().unwrap().to_str().unwrap()));
+        assert_eq!(std::fs::read_to_string(copy).unwrap(), old, "{client}");
+        assert!(home.say(&arguments).contains("has this entry already"), "{client}");
+        home.say(&["uninstall", client, "--yes"]);
+        let last = std::fs::read_to_string(&path).unwrap();
+        assert!(!last.contains("pl4nted") && !last.contains(env!("CARGO_BIN_EXE_tudb")), "{client}: {last}");
+    }
+}
+
+#[test]
+fn install_writes_no_secret_that_it_was_not_given() {
+    let secret = "postgres://reader:pl4nted-pass@db.example/shop";
+    for (client, passed) in [("cursor", "${env:TUDB_DATABASE_URL}"), ("codex", "env_vars = [\"TUDB_DATABASE_URL\"]")] {
+        let home = Home::new("cli-secret").set("TUDB_DATABASE_URL", secret);
+        let file = home.scratch.path("made.config");
+        let output = home.run(&["install", client, "--file", file.to_str().unwrap(), "--yes"]);
+        let new = std::fs::read_to_string(&file).unwrap();
+        assert!(new.contains(passed) && !new.contains("pl4nted"), "{client}: {new}");
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("pl4nted"), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("names the variable"), "{output:?}");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+    let home = Home::new("cli-secret").set("TUDB_DATABASE_URL", secret);
+    let output = home.run(&["install", "claude-desktop", "--dry-run"]);
+    let notes = String::from_utf8_lossy(&output.stderr);
+    assert!(notes.contains("was not written") && notes.contains("--config"), "{notes}");
+    // A file that cannot be read as its format is left alone.
+    let broken = home.scratch.path("broken.json");
+    std::fs::write(&broken, "{\"mcpServers\": [}").unwrap();
+    let output = home.run(&["install", "cursor", "--file", broken.to_str().unwrap(), "--yes"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is not JSON"), "{output:?}");
+    assert_eq!(std::fs::read_to_string(&broken).unwrap(), "{\"mcpServers\": [}");
+    let wrong = home.run(&["install", "cursor", "--source", "not a url", "--dry-run"]);
+    assert_eq!(wrong.status.code(), Some(2));
 }
 
 #[test]

@@ -1,0 +1,251 @@
+//! `tudb install` and `tudb uninstall`: add the server to a client's configuration file, and take it out.
+
+mod clients;
+mod edit;
+
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clients::{Client, Passing, System};
+use similar::{ChangeTag, TextDiff};
+
+use super::{DONE, NO, USAGE, complain, tell};
+use crate::database::dsn;
+use crate::environment::{Environment, PgEnvironment};
+
+/// The variable that names the database.
+const URL: &str = "TUDB_DATABASE_URL";
+
+/// Arguments of `tudb install`.
+#[derive(Args)]
+#[command(
+    after_help = "Example: tudb install claude-desktop --source postgres://reader@db.example:5432/shop --dry-run"
+)]
+pub(super) struct Install {
+    #[command(flatten)]
+    place: Place,
+    /// Connection string of the database. It is written to the file as it is, with its password
+    #[arg(long, value_name = "URL")]
+    source: Option<String>,
+}
+
+/// Arguments of `tudb uninstall`.
+#[derive(Args)]
+#[command(after_help = "Example: tudb uninstall claude-desktop")]
+pub(super) struct Uninstall {
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+struct Place {
+    /// The client
+    #[arg(value_enum)]
+    client: Client,
+    /// The client's configuration file, if it is not at its usual place
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// The name of the entry
+    #[arg(long, default_value = "tudb")]
+    name: String,
+    /// Show the change and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Install {
+    /// `config` is the settings file of TUDB, if the command line or `TUDB_CONFIG` names one.
+    pub(super) fn run(self, config: Option<PathBuf>, env: &Environment) -> u8 {
+        let Ok(command) = std::env::current_exe() else {
+            complain("The path of this program is not known.");
+            return NO;
+        };
+        let client = self.place.client;
+        let mut arguments = vec!["serve".to_owned()];
+        let mut values: Vec<(&str, String)> = Vec::new();
+        let mut passed: Vec<&str> = Vec::new();
+        let mut notes: Vec<String> = Vec::new();
+        let config = config.or_else(|| env.get("TUDB_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
+        if let Some(file) = &config {
+            let Ok(file) = file.canonicalize() else {
+                complain(&format!("config_error: the settings file {} does not exist", file.display()));
+                return USAGE;
+            };
+            arguments.extend(["--config".to_owned(), file.display().to_string()]);
+        }
+        if let Some(url) = &self.source {
+            if let Err(problem) = check(url, env) {
+                complain(&format!("config_error: --source: {problem}"));
+                return USAGE;
+            }
+            values.push((URL, url.clone()));
+        } else if let Some(url) = env.get(URL).filter(|url| !url.is_empty()) {
+            // The user did not give this string to the file, so a password in it stays out.
+            match (has_secret(url, env), client.passing()) {
+                (false, _) => values.push((URL, url.clone())),
+                (true, Passing::Never) => notes.push(format!(
+                    "{URL} has a password, which was not written, and {} passes on no variables. Give the string with \
+                     --source, or name a settings file with --config.",
+                    client.title()
+                )),
+                (true, _) => {
+                    passed.push(URL);
+                    notes
+                        .push(format!("{URL} has a password, so the entry names the variable. Set it for the client."));
+                }
+            }
+        } else if config.is_none() {
+            notes.push("No database is named, so the server will read the embedded sample.".to_owned());
+        }
+        let entry = client.entry(&self.place.name, &command.display().to_string(), &arguments, &values, &passed);
+        let secret = self.source.as_deref().and_then(|url| password_of(url, env));
+        self.place.apply(Some(&entry), secret.as_deref(), &notes, env)
+    }
+}
+
+impl Uninstall {
+    pub(super) fn run(self, env: &Environment) -> u8 {
+        self.place.apply(None, None, &[], env)
+    }
+}
+
+impl Place {
+    /// Shows the change, asks, makes a copy of the file and writes it. `secret` is not shown.
+    fn apply(
+        &self,
+        entry: Option<&serde_json::Value>,
+        secret: Option<&str>,
+        notes: &[String],
+        env: &Environment,
+    ) -> u8 {
+        let client = self.client;
+        let Some(path) = self.file.clone().or_else(|| client.path(System::here(), env)) else {
+            complain("The home directory is not known: set HOME, or name the file with --file.");
+            return USAGE;
+        };
+        // A link is followed, so that it stays a link.
+        let path = path.canonicalize().unwrap_or(path);
+        let old = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return fail(&path, &error.to_string()),
+        };
+        let new = match edit::edit(client.format(), &old, client.section(), &self.name, entry) {
+            Ok(text) => text,
+            Err(problem) => return fail(&path, &format!("{problem}. Nothing was changed")),
+        };
+        if new == old {
+            let state = if entry.is_some() { "has this entry already" } else { "has no such entry" };
+            tell(&format!("{} {state}: {}", client.title(), path.display()));
+            return DONE;
+        }
+        tell(&format!("{}: {}", client.title(), path.display()));
+        tell(&difference(&old, &new, secret));
+        for note in notes {
+            complain(note);
+        }
+        if self.dry_run {
+            tell("Nothing was written (--dry-run).");
+            return DONE;
+        }
+        if !super::confirmed("Write this?", self.yes) {
+            return NO;
+        }
+        match write(&path, &old, &new) {
+            Ok(copy) => {
+                let copy = copy.map(|copy| format!(" The old file is {}.", copy.display())).unwrap_or_default();
+                tell(&format!("Written.{copy} {}", client.next_step()));
+                DONE
+            }
+            Err(error) => fail(&path, &error.to_string()),
+        }
+    }
+}
+
+fn fail(path: &Path, problem: &str) -> u8 {
+    complain(&format!("{}: {problem}.", path.display()));
+    NO
+}
+
+/// Checks that a connection string can be read.
+///
+/// # Errors
+///
+/// One sentence without a value of the string.
+fn check(url: &str, env: &Environment) -> Result<(), String> {
+    if url.starts_with("sqlite:") {
+        return Ok(());
+    }
+    dsn::read(url, &PgEnvironment::new(env)).map(drop).map_err(|problem| problem.to_string())
+}
+
+/// True unless the string is known to have no password. A string that cannot be read counts as one with a password.
+fn has_secret(url: &str, env: &Environment) -> bool {
+    !url.starts_with("sqlite:")
+        && (password_of(url, env).is_some() || dsn::read(url, &PgEnvironment::default()).is_err())
+}
+
+/// The password in a connection string, and not one from the environment or the password file.
+fn password_of(url: &str, env: &Environment) -> Option<String> {
+    let alone: Environment = env
+        .iter()
+        .filter(|(name, _)| !name.starts_with("PG") && *name != "HOME")
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    dsn::read(url, &PgEnvironment::new(&alone)).ok()?.password.map(|password| password.reveal().to_owned())
+}
+
+/// The changed lines, `-` before an old line and `+` before a new one. Unchanged lines are left out, because they may
+/// hold secrets of other entries.
+fn difference(old: &str, new: &str, secret: Option<&str>) -> String {
+    let diff = TextDiff::from_lines(old, new);
+    let lines = diff.iter_all_changes().filter_map(|change| {
+        let mark = match change.tag() {
+            ChangeTag::Delete => '-',
+            ChangeTag::Insert => '+',
+            ChangeTag::Equal => return None,
+        };
+        let mut line = change.value().trim_end().to_owned();
+        if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
+            let encoded = percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
+            line = line.replace(&encoded, "***").replace(secret, "***");
+        }
+        Some(format!("{mark} {line}"))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Writes the file by a rename, so that a client never reads half of it. A copy of the old file stays beside it. A new
+/// file can be read by its owner alone.
+fn write(path: &Path, old: &str, new: &str) -> std::io::Result<Option<PathBuf>> {
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        std::fs::create_dir_all(directory)?;
+    }
+    let beside = |ending: &str| {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(ending);
+        path.with_file_name(name)
+    };
+    let copy = (path.exists() || !old.is_empty()).then(|| beside(".before-tudb"));
+    if let Some(copy) = &copy {
+        // `copy` keeps the permissions.
+        std::fs::copy(path, copy)?;
+    }
+    let next = beside(".tudb-new");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&next)?;
+    file.write_all(new.as_bytes())?;
+    file.sync_all()?;
+    if copy.is_some() {
+        std::fs::set_permissions(&next, std::fs::metadata(path)?.permissions())?;
+    }
+    std::fs::rename(&next, path)?;
+    Ok(copy)
+}
