@@ -15,6 +15,8 @@ use crate::dialect::Dialect;
 use crate::error::{ToolError, nearest};
 use crate::quoting;
 
+/// Maximum tables of a statement of which a hint knows.
+const MOST_TABLES: usize = 50;
 /// Maximum names in one hint.
 const MOST_NAMES: usize = 3;
 
@@ -59,6 +61,8 @@ pub fn with_names(
 ) -> ToolError {
     let Some(about) = about(&error) else { return error };
     let own = error.hint.clone().filter(|hint| hint.starts_with("Perhaps") || hint.starts_with("There is"));
+    // Each name is compared with every table of the snapshot.
+    let tables = tables.get(..MOST_TABLES).unwrap_or(tables);
     let read: Vec<&TableDescription> =
         snapshot.tables.iter().filter(|table| tables.iter().any(|name| is_same_table(name, &table.name))).collect();
     let hint = match about {

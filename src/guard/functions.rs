@@ -7,7 +7,7 @@
 //!
 //! Some functions of PostgreSQL are left out, whatever their volatility: those that run SQL from text
 //! (`query_to_xml`, `ts_stat`, `ts_rewrite`), read settings (`current_setting`), reach other sessions, or assign a
-//! transaction id. Source of the names: `pg_proc` of PostgreSQL 15 and <https://sqlite.org/lang_corefunc.html>.
+//! transaction id. So is `array_fill`: a few digits of its arguments took 5 GB of the server's memory. Source of the names: `pg_proc` of PostgreSQL 15 and <https://sqlite.org/lang_corefunc.html>.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -80,6 +80,9 @@ pub(super) fn reason(dialect: Dialect, name: &str) -> (&'static str, &'static st
         (Dialect::Postgresql, name) if name.contains("_to_xml") || name == "ts_stat" || name == "ts_rewrite" => {
             ("runs SQL from a text", "Write the query itself.")
         }
+        (_, "array_fill") => {
+            ("makes an array of any size in the server's memory", "Use generate_series and array_agg.")
+        }
         (Dialect::Postgresql, name) if name.contains("advisory") => ("takes locks", "Leave it out."),
         (Dialect::Sqlite, "load_extension" | "readfile" | "writefile") => {
             ("reaches files", "Files of the server are out of reach here.")
@@ -98,7 +101,7 @@ static SQLITE_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| SQLITE.split_ascii
 /// Functions of PostgreSQL that are refused without a look-up in the catalog. Functions named `pg_..` that are not in
 /// [`POSTGRES`] are refused too.
 const REFUSED: &str = "
-crosstab crosstab2 crosstab3 crosstab4 crosstabn current_query current_setting currval cursor_to_xml cursor_to_xmlschema
+array_fill crosstab crosstab2 crosstab3 crosstab4 crosstabn current_query current_setting currval cursor_to_xml cursor_to_xmlschema
 database_to_xml database_to_xml_and_xmlschema database_to_xmlschema dblink dblink_connect dblink_connect_u dblink_exec
 dblink_open dblink_send_query inet_client_addr inet_client_port inet_server_addr inet_server_port lastval lo_close
 lo_creat lo_create lo_export lo_from_bytea lo_get lo_import lo_lseek lo_lseek64 lo_open lo_put lo_tell lo_tell64
@@ -135,7 +138,7 @@ timestamptz_lt_timestamp timestamptz_mi_interval timestamptz_ne_date timestamptz
 timetz to_regcollation to_regnamespace to_regoper to_regoperator to_regproc to_regprocedure to_regrole to_regtypemod ts_match_tq
 ts_match_tt txid_current_snapshot txid_snapshot_xip txid_snapshot_xmax txid_snapshot_xmin txid_visible_in_snapshot
 xmlconcat2 xmltext
-abbrev abs acos acosd acosh age any_value area array_agg array_append array_cat array_dims array_fill array_length
+abbrev abs acos acosd acosh age any_value area array_agg array_append array_cat array_dims array_length
 array_lower array_ndims array_position array_positions array_prepend array_remove array_replace array_reverse
 array_sample array_shuffle array_sort array_to_json array_to_string array_to_tsvector array_upper ascii asin asind
 asinh atan atan2 atan2d atand atanh avg

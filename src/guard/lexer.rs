@@ -95,7 +95,10 @@ impl Lexer<'_> {
             b'0'..=b'9' => (Kind::Number, self.number(start)?),
             b'.' if self.at(start + 1).is_ascii_digit() => (Kind::Number, self.number(start)?),
             _ if is_name_start(byte) => self.word(start)?,
-            _ if is_operator(byte) => (Kind::Operator, operator_end(self.bytes, start)),
+            _ if is_operator(byte) => match operator_end(self.bytes, start) {
+                Some(end) => (Kind::Operator, end),
+                None => return None,
+            },
             other => (Kind::Mark(other), start + 1),
         })
     }
@@ -225,9 +228,13 @@ fn dollar(sql: &str, place: usize) -> Option<Option<usize>> {
     Some(rest.get(tag_end..)?.find(tag).map(|end| place + tag_end + end + tag.len()))
 }
 
-/// The end of an operator. It is as long as possible, but a comment ends it. An operator of several characters ends in
+/// Operator characters in a row that are read. Each operator looks through all of them.
+const MAX_OPERATOR_RUN: usize = 200;
+
+/// The end of an operator, or `None` if more than [`MAX_OPERATOR_RUN`] such characters follow. An operator is as long as
+/// possible, but a comment ends it. An operator of several characters ends in
 /// `+` or `-` only if it has one of the characters ``~ ! @ # % ^ & | ` ?``.
-fn operator_end(bytes: &[u8], start: usize) -> usize {
+fn operator_end(bytes: &[u8], start: usize) -> Option<usize> {
     let at = |place: usize| bytes.get(place).copied().unwrap_or(0);
     let mut end = start;
     while is_operator(at(end)) {
@@ -236,6 +243,9 @@ fn operator_end(bytes: &[u8], start: usize) -> usize {
             break;
         }
         end += 1;
+        if end - start > MAX_OPERATOR_RUN {
+            return None;
+        }
     }
     let operator = bytes.get(start..end).unwrap_or_default();
     if !operator.iter().any(|byte| b"~!@#%^&|`?".contains(byte)) {
@@ -243,7 +253,7 @@ fn operator_end(bytes: &[u8], start: usize) -> usize {
             end -= 1;
         }
     }
-    end
+    Some(end)
 }
 
 fn is_space(byte: u8) -> bool {

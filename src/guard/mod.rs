@@ -361,6 +361,9 @@ fn names(
     if longest_run(&tokens) > MAX_RUN {
         return Err(Rejection::TooDeep { limit: MAX_RUN });
     }
+    if definitions(&tokens) > MAX_CTES {
+        return Err(Rejection::TooDeep { limit: MAX_CTES });
+    }
     if nesting(&tokens) > MAX_COSTLY_NESTING {
         return Err(Rejection::TooDeep { limit: MAX_COSTLY_NESTING });
     }
@@ -425,6 +428,20 @@ const MAX_COSTLY_NESTING: usize = 8;
 /// Parts of a name with dots, and repetitions of one word, that are accepted. Both readers walk back over them from each
 /// part.
 const MAX_RUN: usize = 60;
+
+/// Common table expressions, and other `AS (`, that are accepted. The planner of PostgreSQL descends into a chain of them, and
+/// does not heed a cancel while it does.
+const MAX_CTES: usize = 100;
+
+/// How often AS, or AS MATERIALIZED, stands before a parenthesis.
+fn definitions(tokens: &[TokenWithSpan]) -> usize {
+    let meaningful: Vec<_> = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+    let opens = |pair: &&[&TokenWithSpan]| match pair {
+        [word, open] => open.token == Token::LParen && (is_word(word, "as") || is_word(word, "materialized")),
+        _ => false,
+    };
+    meaningful.windows(2).filter(opens).count()
+}
 
 /// The longest chain of names with dots, or of the same word again and again.
 fn longest_run(tokens: &[TokenWithSpan]) -> usize {

@@ -379,3 +379,23 @@ fn mentions_are_counted_by_name() {
     assert_eq!(approved.mentions(&["t".into()]), 3);
     assert_eq!(approved.mentions(&["T".into(), "z".into()]), 1);
 }
+
+/// Texts whose reading takes more than a line of time for each line are refused before they are read.
+#[test]
+fn long_runs_of_operators_and_chains_of_ctes_are_refused() {
+    for dialect in [Dialect::Postgresql, Dialect::Sqlite] {
+        let signs = |count: usize| format!("SELECT 1 {}1", "+ -".repeat(count).replace(' ', ""));
+        assert!(approve(&signs(20), dialect, &Limits::default()).is_ok());
+        assert!(approve(&signs(4_000), dialect, &Limits::default()).is_err());
+        assert!(approve(&format!("SELECT 1 -- {}", "-".repeat(9_000)), dialect, &Limits::default()).is_ok());
+        let chain = |count: usize| {
+            let links = (1..count).map(|at| format!(", c{at} AS (SELECT * FROM c{})", at - 1)).collect::<String>();
+            format!("WITH c0 AS (SELECT 1 AS a){links} SELECT * FROM c{}", count - 1)
+        };
+        assert!(approve(&chain(100), dialect, &Limits::default()).is_ok());
+        let refused = approve(&chain(101), dialect, &Limits::default());
+        assert!(matches!(refused, Err(Rejection::TooDeep { .. })), "{refused:?}");
+        let written = chain(101).replace("AS (SELECT *", "AS MATERIALIZED (SELECT *");
+        assert!(matches!(approve(&written, dialect, &Limits::default()), Err(Rejection::TooDeep { .. })));
+    }
+}
