@@ -394,11 +394,15 @@ fn a_statement_over_many_partitions_obeys_the_rules_in_time() {
             &format!(
                 "CREATE TABLE visits (day int, guest text, note text) PARTITION BY RANGE (day); {parts}
                  INSERT INTO visits SELECT n, 'planted', 'note' FROM generate_series(0, 299) n;
-                 CREATE VIEW latest AS SELECT guest FROM p299"
+                 CREATE VIEW latest AS SELECT guest FROM p299;
+                 CREATE TABLE by_ssn (id int, ssn text) PARTITION BY LIST (ssn);
+                 CREATE TABLE by_ssn_a PARTITION OF by_ssn FOR VALUES IN ('planted');
+                 CREATE TABLE by_first (id int, ssn text) PARTITION BY LIST (left(ssn, 1));
+                 CREATE TABLE by_first_a PARTITION OF by_first FOR VALUES IN ('p')"
             ),
         );
         let home = Home::new("rules-partitions");
-        let rules = "statement_timeout_ms = 2000\ndeny = ['visits.note']\nmask = ['visits.guest']";
+        let rules = "statement_timeout_ms = 2000\ndeny = ['visits.note', '*.ssn']\nmask = ['visits.guest']";
         std::fs::write(home.scratch.path("tudb.toml"), format!("[sources.main]\nurl = \"{url}\"\n{rules}")).unwrap();
         let home = home.set("TUDB_CONFIG", "tudb.toml");
         let mut server = home.serve();
@@ -407,10 +411,20 @@ fn a_statement_over_many_partitions_obeys_the_rules_in_time() {
         };
         let free = server.call("run_sql", json!({"sql": union("day"), "max_rows": 2}));
         assert_eq!(free["rows"], json!([[0], [1]]), "{free}");
+        for sql in ["SELECT count(*) FROM by_ssn", "SELECT id FROM by_first"] {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert!(reply["rows"].is_array(), "{sql}: {reply}");
+        }
         let masked = server.call("run_sql", json!({"sql": "SELECT day, guest FROM p7"}));
         assert_eq!(masked["rows"], json!([[7, "***"]]), "{masked}");
         for (sql, code) in [
             (union("note"), "column_denied"),
+            ("SELECT id FROM by_ssn_a".to_owned(), "column_denied"),
+            (
+                "SELECT b.id FROM by_ssn b WHERE EXISTS (SELECT FROM by_ssn_a a WHERE a.id = b.id)".to_owned(),
+                "column_denied",
+            ),
+            ("SELECT count(*) FROM by_first_a".to_owned(), "column_denied"),
             (union("guest"), "column_masked"),
             ("SELECT guest FROM latest".to_owned(), "column_denied"),
         ] {

@@ -101,7 +101,10 @@ pub(super) async fn tables(
             reason: "this source has rules for columns, and it tells of tables, columns or values by their number or name",
         }));
     }
-    let mut members: Vec<(u32, Table)> = Vec::new();
+    // With each table, whether it is a partition.
+    let mut members: Vec<(u32, Table, bool)> = Vec::new();
+    let mut keys: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    let mut keyed_by_expression: BTreeSet<u32> = BTreeSet::new();
     let mut tables: BTreeMap<u32, Table> = BTreeMap::new();
     let mut reaches: BTreeMap<u32, Reach> = BTreeMap::new();
     for row in &rows {
@@ -113,16 +116,21 @@ pub(super) async fn tables(
         };
         let Oid(id) = row.try_get("id").map_err(DatabaseError::Connection)?;
         let (kind, list, more) = (text("kind")?, texts("texts")?, texts("more")?);
+        let whole: bool = row.try_get("whole").map_err(DatabaseError::Connection)?;
+        if kind == "key" {
+            keys.entry(id).or_default().extend(list);
+            keyed_by_expression.extend(whole.then_some(id));
+            continue;
+        }
         if kind == "root" {
             let (direct, viewed) = (oids("ids")?, oids("viewed")?);
             let through = oids("tables")?.into_iter().zip(more).collect();
-            let whole = row.try_get("whole").map_err(DatabaseError::Connection)?;
             reaches.insert(id, Reach { direct, viewed, through, whole, inside: list });
             continue;
         }
         let table = Table { schema: text("schema")?, name: text("name")?, columns: list, generated: more };
         if kind == "member" {
-            members.push((id, table));
+            members.push((id, table, whole));
         } else {
             tables.insert(id, table);
         }
@@ -130,7 +138,7 @@ pub(super) async fn tables(
     let judged: BTreeMap<u32, RuledTable> =
         reaches.iter().map(|(root, reach)| (*root, reach.judge(&tables, rules))).collect();
     let mut found = Vec::new();
-    for (root, table) in members {
+    for (root, table, is_partition) in members {
         let (Some(reach), Some(ruled)) = (reaches.get(&root), judged.get(&root)) else { continue };
         let tells = reach.inside.iter().any(|name| tells_of_catalog(name) || TELLING_WORDS.contains(&name.as_str()));
         let mut reached = reach.direct.iter().chain(&reach.viewed).filter_map(|oid| tables.get(oid));
@@ -143,7 +151,13 @@ pub(super) async fn tables(
         if !ruled.whole && ruled.denied.is_empty() && ruled.masked.is_empty() {
             continue;
         }
-        let mut ruled = RuledTable { schema: table.schema, table: table.name, columns: table.columns, ..ruled.clone() };
+        // That a row stands in a partition tells the values of the partition's key.
+        let is_ruled = |column: &String| ruled.denied.contains(column) || ruled.masked.contains(column);
+        let shows_key = is_partition
+            && (keyed_by_expression.contains(&root) || keys.get(&root).into_iter().flatten().any(is_ruled));
+        let whole = ruled.whole || shows_key;
+        let mut ruled =
+            RuledTable { schema: table.schema, table: table.name, columns: table.columns, whole, ..ruled.clone() };
         if !ruled.denied.is_empty() || !ruled.masked.is_empty() {
             // A value that is computed from a ruled column may reveal it.
             ruled.denied.extend(table.generated);

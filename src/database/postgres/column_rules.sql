@@ -1,8 +1,11 @@
 -- $1 and $2 schemas and names of relations; $3 the schemas of the caller's path in order; $4 names that may be types.
 --
 -- Tables of one inheritance tree reach the same tables, so what is reached is found once for the tree's top (`root`), not
--- once for each partition that the statement names. Three kinds of row:
---   member    a relation that the statement names: `id` is its root, `texts` its columns, `more` its generated columns.
+-- once for each partition that the statement names. Four kinds of row:
+--   member    a relation that the statement names: `id` is its root, `texts` its columns, `more` its generated columns,
+--             `whole` whether it is a partition.
+--   key       a partitioned table that a root reaches by inheritance: `id` is the root, `texts` the columns of its partition
+--             key, `whole` whether the key has an expression.
 --   relation  a relation that a root reaches: `id` is its own oid, `texts` its columns, `more` its generated columns.
 --   root      what a root reaches: `ids` by name and inheritance, `viewed` only through views, policies or sequences.
 --             `more` and `tables` are the columns that come through (0: of every table). `whole`: every column does.
@@ -77,8 +80,12 @@ WITH RECURSIVE
     FROM (SELECT oid FROM reach UNION SELECT member FROM members) x JOIN pg_class c ON c.oid = x.oid
     JOIN pg_namespace n ON n.oid = c.relnamespace)
 SELECT 'member' AS kind, m.root AS id, r.schema, r.name, r.columns AS texts, r.generated AS more,
-    '{}'::oid[] AS ids, '{}'::oid[] AS viewed, '{}'::oid[] AS tables, false AS whole
+    '{}'::oid[] AS ids, '{}'::oid[] AS viewed, '{}'::oid[] AS tables,
+    (SELECT c.relispartition FROM pg_class c WHERE c.oid = m.member) AS whole
   FROM members m JOIN relations r ON r.oid = m.member
+UNION ALL SELECT 'key', r.root, '', '', ARRAY(SELECT a.attname::text FROM pg_attribute a
+    WHERE a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs::int2[])), '{}', '{}', '{}', '{}', p.partexprs IS NOT NULL
+  FROM (SELECT DISTINCT root, oid FROM reach WHERE NOT viewed) r JOIN pg_partitioned_table p ON p.partrelid = r.oid
 UNION ALL SELECT 'relation', oid, schema, name, columns, generated, '{}', '{}', '{}', false FROM relations
 UNION ALL SELECT 'root', k.root, '', '',
     ARRAY(SELECT DISTINCT unnest(t.inside) FROM readers v JOIN trees t ON t.class = v.class AND t.rule = v.rule
