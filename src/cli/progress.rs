@@ -23,7 +23,10 @@ impl Progress {
         let is_shown = std::io::stderr().is_terminal();
         Progress(tokio::spawn(async move {
             let mut pause = FIRST_AFTER;
-            while is_shown {
+            if !is_shown {
+                return;
+            }
+            loop {
                 match stages.as_mut() {
                     Some(stages) if pause != FIRST_AFTER => {
                         let _ = tokio::time::timeout(pause, stages.changed()).await;

@@ -58,8 +58,7 @@ impl Tables {
             if self.json || is_error {
                 break show(&reply, is_error, self.json);
             }
-            let tables = reply["tables"].as_array().map_or(&[][..], Vec::as_slice);
-            rows.extend(tables.iter().map(listed));
+            rows.extend(reply.get("tables").and_then(Value::as_array).into_iter().flatten().map(listed));
             let next = reply.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
             match next {
                 Some(cursor) => _ = arguments.insert("cursor".into(), cursor.into()),
@@ -134,7 +133,8 @@ fn heads(names: &[&str]) -> Vec<Value> {
 fn listed(table: &Value) -> Value {
     let text = |name: &str| table.get(name).and_then(Value::as_str).unwrap_or_default();
     let rows = table.get("rows").map_or_else(|| "".into(), Clone::clone);
-    let matched: Vec<&str> = table["matched"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let matched: Vec<&str> =
+        table.get("matched").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let comment = if matched.is_empty() { text("comment").to_owned() } else { matched.join(", ") };
     json!([text("name"), text("kind").replace('_', " "), rows, comment])
 }
@@ -153,9 +153,10 @@ fn described(table: &Value) -> String {
     if !text("comment").is_empty() {
         head.push_str(&format!(": {}", text("comment")));
     }
-    let columns = table["columns"].as_array().map_or(&[][..], Vec::as_slice);
+    let columns = table.get("columns").and_then(Value::as_array);
     let rows: Vec<Value> = columns
-        .iter()
+        .into_iter()
+        .flatten()
         .map(|column| {
             let part = |name: &str| column.get(name).and_then(Value::as_str).unwrap_or_default();
             let notes: Vec<String> = column

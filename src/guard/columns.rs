@@ -218,6 +218,9 @@ pub struct ColumnUses {
     pub tables: Vec<TableName>,
     /// Uses other than [`ColumnUses::plain`].
     pub uses: Vec<ColumnName>,
+    /// Those of `uses` that stand alone in ORDER BY, GROUP BY or PARTITION BY, before IS NULL, in `count` and the like, or
+    /// of which a part is an item of the outermost select list. The server converts their values to no other type.
+    pub alone: Vec<ColumnName>,
     /// Names of CTEs, sub-queries and functions in FROM. Their columns are defined elsewhere in the statement.
     pub derived: BTreeSet<String>,
     pub plain: Vec<PlainItem>,

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::columns::ColumnUses;
+use super::columns::{ColumnUses, TableName};
 use super::lexer::{Kind, Lexeme, lexemes};
 use super::{ApprovedSql, Names};
 use crate::dialect::Dialect;
@@ -38,6 +38,11 @@ pub(crate) struct Forms {
     pub(crate) rows: bool,
     /// Columns that the statement uses by their names, sorted. `None` if it may use every column.
     pub(crate) columns: Option<Vec<String>>,
+    /// Those of them whose values the server may convert to another type: not a column that is only shown, sorted or
+    /// grouped by. `None` if it may be every column.
+    pub(crate) converted: Option<Vec<String>>,
+    /// Tables whose whole row may be converted.
+    pub(crate) converted_rows: Vec<String>,
     /// Names before a parenthesis and after a dot, without their schemas, in lower case unless quoted. `passing` stands for
     /// the clause PASSING of the SQL/JSON functions. `None` if not known.
     pub(crate) called: Option<Vec<String>>,
@@ -58,6 +63,8 @@ impl Forms {
         let rows = has_rows(approved.names());
         let uses = approved.names().uses.as_ref();
         let columns = if rows { None } else { uses.and_then(columns) };
+        let converted = uses.and_then(converted);
+        let converted_rows = converted_rows(uses, converted.as_deref());
         let dotted = uses.map(dotted).unwrap_or_default();
         let Some(lexemes) = lexemes(text, Dialect::Postgresql) else {
             return Forms {
@@ -68,6 +75,8 @@ impl Forms {
                 writes_arrays: true,
                 rows,
                 columns,
+                converted,
+                converted_rows,
                 called: None,
                 called_with_several: Vec::new(),
                 dotted,
@@ -97,6 +106,8 @@ impl Forms {
             writes_arrays: writes_arrays(approved.names(), &lexemes),
             rows,
             columns,
+            converted,
+            converted_rows,
             called: called_all,
             called_with_several: called(text, &lexemes, true).unwrap_or_default(),
             dotted,
@@ -211,6 +222,30 @@ fn columns(uses: &ColumnUses) -> Option<Vec<String>> {
     Some(columns)
 }
 
+/// See [`Forms::converted`].
+fn converted(uses: &ColumnUses) -> Option<Vec<String>> {
+    if uses.renames {
+        return None;
+    }
+    let mut left = uses.uses.clone();
+    for alone in &uses.alone {
+        if let Some(at) = left.iter().position(|name| name == alone) {
+            left.swap_remove(at);
+        }
+    }
+    let mut columns: Vec<String> =
+        left.into_iter().map(|name| name.column).chain(uses.unread.iter().cloned()).collect();
+    columns.sort();
+    columns.dedup();
+    Some(columns)
+}
+
+/// See [`Forms::converted_rows`]. A table's name or alias that is used as a value is its whole row.
+fn converted_rows(uses: Option<&ColumnUses>, converted: Option<&[String]>) -> Vec<String> {
+    let is_value = |name: &&TableName| converted.is_none_or(|names| names.contains(&name.known_as));
+    uses.into_iter().flat_map(|uses| &uses.tables).filter(is_value).map(|name| name.table.clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +254,46 @@ mod tests {
 
     fn forms(sql: &str) -> Forms {
         Forms::of(&approve(sql, Dialect::Postgresql, &Limits::default()).unwrap())
+    }
+
+    #[test]
+    fn a_column_that_is_shown_or_sorted_is_not_converted() {
+        for sql in [
+            "SELECT k FROM t",
+            "SELECT DISTINCT t.k AS other FROM t ORDER BY k",
+            "SELECT k, count(*) FROM t GROUP BY k ORDER BY t.k DESC",
+            "SELECT * FROM t WHERE k IS NOT NULL",
+            "SELECT count(DISTINCT k), json_agg(k) FROM t",
+            "SELECT (k).a, (t.k).a, k[1], array_length(k, 1) FROM t",
+            "SELECT id, row_number() OVER (PARTITION BY k ORDER BY k) FROM t",
+        ] {
+            let converted = forms(sql).converted.unwrap();
+            assert!(
+                !converted.contains(&"k".to_owned()) && forms(sql).converted_rows.is_empty(),
+                "{sql}: {converted:?}"
+            );
+        }
+        for sql in [
+            "SELECT k::text FROM t",
+            "SELECT id FROM t WHERE k = 'a' ORDER BY k",
+            "SELECT k FROM t UNION SELECT 'a'",
+            "SELECT max(k) FROM t",
+            "SELECT id FROM t WHERE (k).a = 'a'",
+            "SELECT (k).a || 'a' FROM t",
+            "SELECT array_agg(k)::text FROM t",
+            "SELECT mode() WITHIN GROUP (ORDER BY k) || 'a' FROM t",
+            "SELECT count(k = 'a') FROM t",
+            "SELECT (SELECT k FROM t LIMIT 1)",
+            "SELECT q.x FROM (SELECT k AS x FROM t) q WHERE x = 'a'",
+            "SELECT k FROM t GROUP BY k HAVING k > 'a'",
+            "SELECT a.id FROM t a JOIN t b USING (k)",
+            "SELECT id FROM t ORDER BY k || 'a'",
+            "SELECT CASE WHEN k IS NULL THEN k END FROM t",
+        ] {
+            assert!(forms(sql).converted.unwrap().contains(&"k".to_owned()), "{sql}");
+        }
+        assert_eq!(forms("SELECT a.id FROM t a NATURAL JOIN u").converted, None);
+        assert_eq!(forms("SELECT x::text FROM t x").converted_rows, ["t"]);
     }
 
     #[test]

@@ -341,7 +341,7 @@ impl Walk<'_> {
             }
             GroupByExpr::Expressions(list, modifiers) => {
                 self.places(list.iter());
-                self.exprs(list)?;
+                list.iter().try_for_each(|expr| self.alone(expr))?;
                 self.group_modifiers(modifiers)?;
             }
         }

@@ -29,6 +29,7 @@ mod faults;
 mod hints;
 mod in_between;
 mod injections;
+mod other_casts;
 mod other_operators;
 mod other_users;
 mod pooler;

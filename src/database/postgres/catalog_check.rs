@@ -242,6 +242,8 @@ pub(super) async fn vouch(
         .bind(dotted(forms, |(schema, _, _)| schema.clone()))
         .bind(dotted(forms, |(_, table, _)| table.clone()))
         .bind(dotted(forms, |(_, _, name)| name.clone()))
+        .bind(&forms.converted)
+        .bind(&forms.converted_rows)
         .persistent(keep_plan);
     let mut rows = rows.fetch(connection);
     let mut findings = Vec::new();

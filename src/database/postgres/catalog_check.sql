@@ -10,7 +10,8 @@
 -- NULL for a sub-query) and names after a dot.
 --
 -- A pair of $5 and $6 with a schema may also be a type. Words in capitals that are no SQL stand for arrays that the
--- program puts in.
+-- program puts in. $21 columns whose values the statement may convert to another type, NULL for all; $22 tables whose
+-- whole row it may convert.
 --
 -- Columns: kind of finding; schema and name of the chosen function; schema and name of the function that runs;
 -- identity (with argument types) of the chosen function; extension, volatility and language of the function that runs
@@ -70,7 +71,8 @@ WITH RECURSIVE
   -- b: a type that a word without a schema may name;
   -- m: a type of a function's result or arguments, of an operator's result, or in a check of a domain;
   -- l: the type of a column that the statement uses;
-  -- v: a type whose values the statement can read or make.
+  -- v: a type whose values the statement can read or make;
+  -- k: the type of a column, or of a whole row, that the statement may convert to another type.
   reach AS (
     SELECT 'c' AS class, oid FROM named WHERE oid IS NOT NULL
     -- A type name without a schema is looked up in the path only.
@@ -125,6 +127,11 @@ WITH RECURSIVE
           THEN 'l' ELSE 'v' END, a.atttypid
         FROM pg_attribute a WHERE r.class = 'c' AND a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
       UNION ALL SELECT 'v', c.reltype FROM pg_class c WHERE r.class = 'c' AND c.oid = r.oid AND c.reltype >= 16384
+      UNION ALL SELECT 'k', a.atttypid FROM pg_attribute a WHERE r.class = 'c' AND a.attrelid = r.oid AND a.attnum > 0
+        AND NOT a.attisdropped AND a.atttypid >= 16384 AND r.oid = ANY (ARRAY(SELECT oid FROM named))
+        AND ($21::text[] IS NULL OR a.attname = ANY ($21))
+      UNION ALL SELECT 'k', c.reltype FROM pg_class c WHERE r.class = 'c' AND c.oid = r.oid AND c.reltype >= 16384
+        AND c.relname = ANY ($22::text[]) AND r.oid = ANY (ARRAY(SELECT oid FROM named))
       -- A type reaches its parts, and the types in the checks of a domain.
       UNION ALL SELECT r.class, part.oid FROM pg_type t, LATERAL (
           SELECT t.typelem AS oid UNION ALL SELECT t.typbasetype
@@ -147,6 +154,8 @@ WITH RECURSIVE
   written_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'w'),
   column_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'l'),
   met AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'v'),
+  converted AS (SELECT coalesce(array_agg(r.oid), '{}') AS oids FROM reach r JOIN pg_type t ON t.oid = r.oid
+    WHERE r.class = 'k' AND t.typtype IN ('c', 'e', 'r', 'm') OR r.class IN ('w', 'b') AND t.typtype IN ('e', 'r', 'm')),
   -- If foreign tables are refused: also partitions, inheriting tables, and the relations of views and policies.
   parts AS (SELECT r.oid FROM unnest((SELECT oids FROM reached)) r(oid) WHERE $10 UNION SELECT x.oid FROM parts p, LATERAL (
     SELECT i.inhrelid AS oid FROM pg_inherits i WHERE i.inhparent = p.oid
@@ -293,6 +302,13 @@ SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'inform
     CASE WHEN l.lanname = 'internal' AND p.provolatile = 'i' AND p.prokind = 'f' AND EXISTS (SELECT 1 FROM pg_proc b
         WHERE b.pronamespace = 'pg_catalog'::regnamespace AND b.prolang = p.prolang AND b.prosrc = p.prosrc
           AND b.provolatile = 'i' AND b.prokind = 'f' AND p.oid >= 16384)
+        -- The constructors of a range type belong to the server's first superuser, whoever made the type. One that shares its
+        -- name with another function could be chosen instead of it.
+        AND NOT EXISTS (SELECT 1 FROM pg_depend d JOIN pg_type t ON t.oid = d.refobjid AND t.typowner <> ALL (TRUSTED)
+          JOIN pg_proc f ON f.proname = p.proname AND f.oid <> p.oid AND NOT EXISTS (SELECT 1 FROM pg_depend s
+            WHERE s.classid = 'pg_proc'::regclass AND s.objid = f.oid AND s.refclassid = 'pg_type'::regclass
+              AND s.refobjid = t.oid AND s.deptype = 'i')
+          WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_type'::regclass AND d.deptype = 'i')
       THEN 'alias' ELSE l.lanname END::text,
     NOT r.of_aggregate AND (p.proargtypes::oid[] && ARRAY['internal'::regtype::oid, 'cstring'::regtype::oid]
       OR p.prorettype IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype, 'cstring'::regtype)),
@@ -353,6 +369,15 @@ SELECT x.what, n.nspname::text, t.typname::text, n.nspname::text, t.typname::tex
     -- Relations that the statement reads are locked.
     AND (t.typrelid = 0 OR t.typrelid NOT IN (SELECT n.oid FROM named n JOIN pg_class c ON c.oid = n.oid AND c.relkind <> 'c'))
     AND (t.typowner <> ALL (TRUSTED) OR n.nspowner <> ALL (TRUSTED)) AND n.nspname <> 'information_schema'
+UNION ALL
+-- Types for which their owner can make a cast at any time, where the server may look for one. A multirange is named as its
+-- range.
+SELECT 'converted type', n.nspname::text, t.typname::text, n.nspname::text, t.typname::text, n.nspname || '.' || t.typname,
+    NULL, '', '', false, NULL, false, true
+  FROM (SELECT DISTINCT coalesce(g.rngtypid, u.oid) AS oid FROM unnest((SELECT oids FROM converted)::oid[]) u(oid)
+      LEFT JOIN pg_range g ON g.rngmultitypid = u.oid) u
+    JOIN pg_type t ON t.oid = u.oid JOIN pg_namespace n ON n.oid = t.typnamespace
+  WHERE t.typowner <> ALL (TRUSTED) AND n.nspname NOT IN ('pg_catalog', 'information_schema')
 UNION ALL
 -- What the called functions can make of their arguments. `several`: several polymorphic arguments get one type.
 -- `array`: the result is an array or a range of an argument's type. `fills`: a row is filled from other values.

@@ -59,6 +59,9 @@ pub(super) enum Reach {
     /// any time, and the server then calls it.
     #[serde(rename = "type in json")]
     TypeInJson,
+    /// A type that the statement may convert to another one.
+    #[serde(rename = "converted type")]
+    ConvertedType,
     /// What the called functions can make of their arguments: flags in `identity`.
     Forms,
     /// A schema with too many operators or functions to check, or a domain whose check is too long.
@@ -167,6 +170,10 @@ impl Finding {
                     "is a type that the statement writes as JSON, whose owner can make a cast for it at any time, and that owner is \
                      neither a superuser nor the owner of the database"
                 }
+                Reach::ConvertedType => {
+                    "is a type that the statement compares or converts, whose owner can make a cast for it at any time, and that \
+                     owner is neither a superuser nor the owner of the database"
+                }
                 Reach::Type => "is a type whose input function is a user's",
                 _ if shared => "is in allow_functions, but functions of several owners bear its name",
                 _ if listed => "is in allow_functions, but is declared VOLATILE: it may change data",
@@ -234,6 +241,7 @@ impl Finding {
                 | Reach::RowTypeOfColumn
                 | Reach::RowTypeByPath
                 | Reach::TypeInJson
+                | Reach::ConvertedType
         )
     }
 

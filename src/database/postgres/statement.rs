@@ -34,6 +34,8 @@ pub(super) struct ShapeColumn {
     kind: Kind,
     /// True if each of its values is replaced by `***`.
     masked: bool,
+    /// True if a user made its type.
+    is_users: bool,
 }
 
 /// A remembered statement.
@@ -215,7 +217,7 @@ impl PostgresEngine {
             .map(|(index, (column, type_name))| {
                 let masked = masked.contains(&index);
                 let kind = if masked { Kind::Short } else { Kind::of(column.oid) };
-                ShapeColumn { name: column.name, type_name, kind, masked }
+                ShapeColumn { name: column.name, type_name, kind, masked, is_users: column.oid >= FIRST_USER_OID }
             })
             .collect();
         let shape = Arc::new(Shape { columns, text: sql, path, callers_path: opened.callers_path.clone() });
@@ -359,16 +361,17 @@ fn wrap(sql: &str, shape: &[ShapeColumn], budget: &Budget) -> (String, usize) {
             let _ = write!(text, "{comma}'{MASK}'::pg_catalog.text");
             continue;
         }
+        let value = text_of(n, column.is_users);
         let _ = match column.kind {
             Kind::Bool | Kind::Int2 | Kind::Int4 | Kind::Int8 => write!(text, "{comma}c{n}"),
-            Kind::Float | Kind::Short => write!(text, "{comma}c{n}::pg_catalog.text"),
-            Kind::Digits => write!(text, "{comma}pg_catalog.left(c{n}::pg_catalog.text,{max_digits})"),
-            Kind::Long => write!(text, "{comma}pg_catalog.left(c{n}::pg_catalog.text,{max_cell_bytes})"),
+            Kind::Float | Kind::Short => write!(text, "{comma}{value}"),
+            Kind::Digits => write!(text, "{comma}pg_catalog.left({value},{max_digits})"),
+            Kind::Long => write!(text, "{comma}pg_catalog.left({value},{max_cell_bytes})"),
         };
     }
     for (index, column) in shape.iter().enumerate() {
         if column.kind == Kind::Long {
-            let _ = write!(text, ",pg_catalog.octet_length(c{}::pg_catalog.text)", index + 1);
+            let _ = write!(text, ",pg_catalog.octet_length({})", text_of(index + 1, column.is_users));
         }
     }
     text.push_str(" FROM (");
@@ -382,6 +385,17 @@ fn wrap(sql: &str, shape: &[ShapeColumn], budget: &Budget) -> (String, usize) {
         text.push(')');
     }
     (text, prefix)
+}
+
+/// The text of a column. For a type that a user made it is the result of the type's output function: the owner of the type
+/// could make a cast to text at any time, and the server would run it.
+fn text_of(n: usize, is_users: bool) -> String {
+    if is_users {
+        // `IS NULL` is also true for a row of NULLs.
+        format!("CASE WHEN pg_catalog.num_nulls(c{n})=0 THEN pg_catalog.concat(c{n}) END")
+    } else {
+        format!("c{n}::pg_catalog.text")
+    }
 }
 
 /// True if the columns of a row have the types in which they were asked for. The type of a table's column can change after

@@ -48,6 +48,30 @@ impl Walk<'_> {
         Ok(self.dialect == Dialect::Postgresql && is_named && is_listed)
     }
 
+    /// Whether a built-in function of PostgreSQL takes arguments of any type, array or range as they are, and returns a
+    /// number, a boolean or JSON. No other built-in of the same name takes text.
+    fn takes_any(&self, name: &ObjectName) -> bool {
+        let known = [
+            "array_length",
+            "array_lower",
+            "array_ndims",
+            "array_upper",
+            "cardinality",
+            "count",
+            "isempty",
+            "json_agg",
+            "jsonb_agg",
+            "num_nonnulls",
+            "num_nulls",
+            "row_to_json",
+            "to_json",
+            "to_jsonb",
+        ];
+        let parts = self.parts(name).unwrap_or_default();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        matches!(parts.as_slice(), [bare] | ["pg_catalog", bare] if known.contains(bare))
+    }
+
     pub(super) fn function(&mut self, function: &Function) -> Walked {
         let Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment: _, over } =
             function;
@@ -61,7 +85,13 @@ impl Walk<'_> {
             FunctionArguments::None => {}
             FunctionArguments::Subquery(query) => self.query(query)?,
             FunctionArguments::List(FunctionArgumentList { duplicate_treatment: _, args, clauses }) => {
-                self.args(args)?;
+                let takes_any = self.takes_any(name);
+                for arg in args {
+                    match arg {
+                        FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) if takes_any => self.alone(arg)?,
+                        arg => self.args(std::slice::from_ref(arg))?,
+                    }
+                }
                 for clause in clauses {
                     match clause {
                         FunctionArgumentClause::IgnoreOrRespectNulls(_)
@@ -81,7 +111,10 @@ impl Walk<'_> {
                 }
             }
         }
+        // Such an aggregate may return the value that it sorts.
+        let alone = self.uses.alone.len();
         self.order(within_group)?;
+        self.uses.alone.truncate(alone);
         self.maybe(filter.as_deref())?;
         match over {
             None => Ok(()),
@@ -133,7 +166,7 @@ impl Walk<'_> {
         if let Some(name) = window_name {
             self.understand(name);
         }
-        self.exprs(partition_by)?;
+        partition_by.iter().try_for_each(|expr| self.alone(expr))?;
         self.order(order_by)?;
         if let Some(WindowFrame { units: _, start_bound, end_bound }) = window_frame {
             for bound in std::iter::once(start_bound).chain(end_bound) {
@@ -153,7 +186,18 @@ impl Walk<'_> {
             if with_fill.is_some() {
                 return Err(Rejection::clause("WITH FILL"));
             }
-            self.expr(expr)?;
+            self.alone(expr)?;
+        }
+        Ok(())
+    }
+
+    /// Walks an expression whose value is compared with others of its own type only, and notes whether it is a column.
+    pub(super) fn alone(&mut self, expr: &Expr) -> Walked {
+        let before = self.uses.uses.len();
+        self.expr(expr)?;
+        let is_column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        if is_column && self.uses.uses.len() == before + 1 {
+            self.uses.alone.extend(self.uses.uses.last().cloned());
         }
         Ok(())
     }
@@ -224,12 +268,11 @@ impl Walk<'_> {
                 }
                 Ok(())
             }
+            Expr::IsNull(inner) | Expr::IsNotNull(inner) => self.alone(inner),
             Expr::IsFalse(inner)
             | Expr::IsNotFalse(inner)
             | Expr::IsTrue(inner)
             | Expr::IsNotTrue(inner)
-            | Expr::IsNull(inner)
-            | Expr::IsNotNull(inner)
             | Expr::IsUnknown(inner)
             | Expr::IsNotUnknown(inner)
             | Expr::IsJson { expr: inner, kind: _, unique_keys: _, negated: _ }

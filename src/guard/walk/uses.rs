@@ -41,6 +41,10 @@ impl Walk<'_> {
             let alias = alias.map(|alias| self.fold(alias));
             self.uses.plain.push(PlainItem { place, name, alias });
         }
+        if self.level == 1 && is_part(expr) {
+            let parts = self.uses.uses.get(before..).unwrap_or_default().to_vec();
+            self.uses.alone.extend(parts);
+        }
         Ok(())
     }
 
@@ -107,6 +111,21 @@ impl Walk<'_> {
     pub(super) fn places<'e>(&mut self, mut list: impl Iterator<Item = &'e Expr>) {
         self.uses.by_place |= self.level == 1 && list.any(is_place);
     }
+}
+
+/// Whether an expression is a part of a column's value: `(t.pair).a`, `list[1]`.
+fn is_part(expr: &Expr) -> bool {
+    let Expr::CompoundFieldAccess { root, access_chain } = expr else { return false };
+    let mut root = root.as_ref();
+    while let Expr::Nested(inner) = root {
+        root = inner;
+    }
+    let is_fixed = |access: &AccessExpr| match access {
+        AccessExpr::Dot(field) => matches!(field, Expr::Identifier(_)),
+        AccessExpr::Subscript(Subscript::Index { index }) => matches!(index, Expr::Value(_)),
+        AccessExpr::Subscript(Subscript::Slice { .. }) => false,
+    };
+    matches!(root, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) && access_chain.iter().all(is_fixed)
 }
 
 /// `(t.*)`, in any number of parentheses (`findings/postgresql_star_in_parentheses_is_expanded.sh`).

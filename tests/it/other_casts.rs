@@ -1,0 +1,160 @@
+//! Types of another user of the database, for which that user can make a cast at any time. The server looks up a cast by the
+//! types alone, whatever the `search_path` is.
+
+use serde_json::json;
+
+use crate::crowded_names::serve;
+use crate::support::postgres::servers;
+
+const SHOP: &str = "
+CREATE SCHEMA mal AUTHORIZATION mallory;
+GRANT USAGE ON SCHEMA mal TO PUBLIC;
+SET ROLE mallory;
+CREATE TYPE mal.mood AS ENUM ('sad', 'happy');
+CREATE TYPE mal.span AS RANGE (subtype = int4);
+CREATE TYPE mal.pair AS (a int, b text);
+CREATE TABLE mal.notes (id int, note text); INSERT INTO mal.notes VALUES (1, 'x');
+GRANT SELECT ON mal.notes TO PUBLIC;
+RESET ROLE;
+CREATE TABLE items (id int, k mal.mood, s mal.span, p mal.pair, ks mal.mood[]);
+INSERT INTO items VALUES (1, 'happy', '[1,4)', ROW(1, 'x'), '{sad,happy}'), (2, NULL, NULL, ROW(NULL, NULL), NULL);
+GRANT SELECT ON items TO PUBLIC;
+";
+
+/// Casts from each of the types. Their function fails if it runs.
+const CASTS: &str = "SET ROLE mallory;
+CREATE FUNCTION mal.ran(anyelement) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RAISE EXCEPTION 'it ran'; END$$;
+CREATE FUNCTION mal.f(mal.mood) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT mal.ran($1)';
+CREATE FUNCTION mal.f(mal.span) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT mal.ran($1)';
+CREATE FUNCTION mal.f(mal.pair) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT mal.ran($1)';
+CREATE FUNCTION mal.f(mal.mood[]) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT mal.ran($1[1])';
+CREATE CAST (mal.mood AS text) WITH FUNCTION mal.f(mal.mood) AS IMPLICIT;
+CREATE CAST (mal.span AS text) WITH FUNCTION mal.f(mal.span) AS IMPLICIT;
+CREATE CAST (mal.pair AS text) WITH FUNCTION mal.f(mal.pair) AS IMPLICIT;
+CREATE CAST (mal.mood[] AS text) WITH FUNCTION mal.f(mal.mood[]) AS IMPLICIT;";
+
+/// Statements that show values, sort and group by them, and convert nothing.
+const SHOWN: [&str; 7] = [
+    "SELECT id, k, s, p, ks FROM items ORDER BY id",
+    "SELECT * FROM items ORDER BY k",
+    "SELECT k, count(*) FROM items GROUP BY k ORDER BY k",
+    "SELECT DISTINCT ks FROM items ORDER BY ks",
+    "SELECT id FROM items WHERE k IS NOT NULL",
+    "SELECT count(DISTINCT k), count(p) FROM items",
+    "SELECT id, note FROM mal.notes WHERE note = 'x'",
+];
+
+const CONVERTED: [&str; 14] = [
+    "SELECT id FROM items WHERE k = 'happy'",
+    "SELECT k::text FROM items",
+    "SELECT CAST(s AS text) FROM items",
+    "SELECT max(k) FROM items",
+    "SELECT k || '' FROM items",
+    "SELECT coalesce(k, 'sad') FROM items",
+    "SELECT k FROM items UNION SELECT 'sad'",
+    "SELECT id FROM items WHERE s @> 2",
+    "SELECT p::text FROM items",
+    "SELECT lower(ks::text) FROM items",
+    "SELECT id FROM items WHERE 'sad' = ANY (ks)",
+    "SELECT 'sad'::mal.mood",
+    "SELECT q.x FROM (SELECT k AS x FROM items) q WHERE q.x = 'sad'",
+    "SELECT n::text FROM mal.notes n",
+];
+
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn no_cast_of_another_user_runs() {
+    for postgres in servers() {
+        let (database, _) = postgres.database("casts");
+        for role in ["mallory", "honest LOGIN"] {
+            postgres.script_best_effort(&database, &format!("CREATE ROLE {role}"));
+        }
+        postgres.script(&database, SHOP);
+        for rules in ["", "deny = [\"public.items.none\"]"] {
+            let (_home, mut server) = serve(postgres, &database, rules);
+            let reply = server.call("run_sql", json!({"sql": SHOWN[0]}));
+            assert_eq!(
+                reply["rows"],
+                json!([[1, "happy", "[1,4)", "(1,x)", "{sad,happy}"], [2, null, null, "(,)", null]]),
+                "{reply}"
+            );
+            let before = SHOWN.map(|sql| server.call("run_sql", json!({"sql": sql}))["rows"].clone());
+            assert!(before.iter().all(serde_json::Value::is_array), "{before:?}");
+            for sql in CONVERTED {
+                let error = &server.call("run_sql", json!({"sql": sql}))["error"];
+                assert_eq!(error["code"], "function_refused", "{sql}: {error}");
+                assert!(error["message"].as_str().unwrap().contains("make a cast for it"), "{sql}: {error}");
+                let error = &server.call("explain_query", json!({"sql": sql}))["error"];
+                assert_eq!(error["code"], "function_refused", "{sql}: {error}");
+            }
+            // A cast is made while the statements are remembered, by text and by name. It runs in none of them.
+            postgres.script(&database, CASTS);
+            for (sql, before) in SHOWN.iter().zip(&before) {
+                for more in [json!({"sql": sql}), json!({"sql": sql, "max_rows": 7})] {
+                    let reply = server.call("run_sql", more);
+                    assert!(!reply.to_string().contains("it ran"), "{sql}: {reply}");
+                    assert!(reply["rows"] == *before || reply["error"]["code"] == "function_refused", "{sql}: {reply}");
+                }
+            }
+            for sql in CONVERTED {
+                let reply = server.call("run_sql", json!({"sql": sql}));
+                assert_eq!(reply["error"]["code"], "function_refused", "{sql}: {reply}");
+            }
+            for (tool, arguments) in [
+                ("describe_table", json!({"table": "items", "sample": true})),
+                ("list_tables", json!({"search": "items"})),
+                ("ask_database", json!({"question": "How many items are happy?"})),
+            ] {
+                let reply = server.call(tool, arguments).to_string();
+                assert!(!reply.contains("it ran"), "{tool}: {reply}");
+            }
+            postgres.script(&database, "DROP OWNED BY mallory CASCADE");
+            postgres.script(&database, "DROP TABLE IF EXISTS items; DROP SCHEMA IF EXISTS mal CASCADE");
+            postgres.script(&database, SHOP);
+        }
+        // The administrator vouches for a type.
+        let (_home, mut server) = serve(postgres, &database, "allow_functions = [\"mal.mood\"]");
+        let reply = server.call("run_sql", json!({"sql": CONVERTED[0]}));
+        assert_eq!(reply["rows"], json!([[1]]), "{reply}");
+        assert_eq!(server.call("run_sql", json!({"sql": CONVERTED[7]}))["error"]["code"], "function_refused");
+    }
+}
+
+/// The constructors of a range type belong to the server's first superuser. One that another user names like a function of an
+/// extension would be chosen for arguments that fit it better.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn no_range_of_another_user_replaces_a_function() {
+    for postgres in servers() {
+        let (database, _) = postgres.database("range_twins");
+        for role in ["mallory", "honest LOGIN"] {
+            postgres.script_best_effort(&database, &format!("CREATE ROLE {role}"));
+        }
+        postgres.script(
+            &database,
+            "CREATE EXTENSION fuzzystrmatch; CREATE EXTENSION pg_trgm; GRANT CREATE ON SCHEMA public TO PUBLIC;
+             CREATE TABLE words (a varchar, b varchar); INSERT INTO words VALUES ('kitten', 'sitting');
+             GRANT SELECT ON words TO PUBLIC",
+        );
+        let statements = [
+            ("SELECT levenshtein(a, b) FROM words", json!([[3]])),
+            ("SELECT public.levenshtein(a, b) FROM words", json!([[3]])),
+            ("SELECT similarity(a, b) > 0 FROM words", json!([[true]])),
+            ("SELECT lower(a), length(b) FROM words", json!([["kitten", 7]])),
+        ];
+        let (_home, mut server) = serve(postgres, &database, "");
+        for (sql, rows) in &statements {
+            assert_eq!(server.call("run_sql", json!({"sql": sql}))["rows"], *rows, "{sql}");
+        }
+        let twins = ["levenshtein", "similarity", "lower", "length"];
+        let twins = twins.map(|name| {
+            format!("CREATE TYPE public.{name} AS RANGE (subtype = varchar, multirange_type_name = {name}_m);")
+        });
+        postgres.script(&database, &format!("SET ROLE mallory; {}", twins.concat()));
+        let (_home, mut server) = serve(postgres, &database, "");
+        for (sql, rows) in &statements {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert!(reply["rows"] == *rows || reply["error"]["code"] == "function_refused", "{sql}: {reply}");
+        }
+    }
+}
