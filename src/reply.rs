@@ -9,6 +9,8 @@ pub struct Reply {
     pub is_error: bool,
     /// The clarification that the reply asks the user for.
     pub asks_back: Option<Box<AskBack>>,
+    /// A chart as a PNG image.
+    pub image: Option<Vec<u8>>,
 }
 
 /// A clarifying question, and the readings to choose from. Each reading is a complete question.
@@ -20,7 +22,7 @@ pub struct AskBack {
 
 impl Reply {
     pub fn ok(json: String) -> Self {
-        Reply { json, is_error: false, asks_back: None }
+        Reply { json, is_error: false, asks_back: None, image: None }
     }
 }
 
@@ -56,6 +58,6 @@ impl Reply {
 
 impl From<ToolError> for Reply {
     fn from(error: ToolError) -> Self {
-        Reply { json: error.to_json(), is_error: true, asks_back: None }
+        Reply { json: error.to_json(), is_error: true, asks_back: None, image: None }
     }
 }

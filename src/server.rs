@@ -5,6 +5,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::FutureExt;
 use rmcp::ServerHandler;
 use rmcp::model::{
@@ -248,7 +250,10 @@ impl ServerHandler for Server {
             Transport::Stdio => None,
             Transport::Http { .. } => serde_json::from_str(&reply.json).ok(),
         };
-        let content = vec![ContentBlock::text(reply.json)];
+        let image = reply.image.map(|png| ContentBlock::image(BASE64.encode(png), "image/png"));
+        // With a second block the transport does not add the structured content itself.
+        let structured = if image.is_some() { serde_json::from_str(&reply.json).ok() } else { structured };
+        let content = std::iter::once(ContentBlock::text(reply.json)).chain(image).collect();
         let mut result = if reply.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
         result.structured_content = structured;
         Ok(result.into())

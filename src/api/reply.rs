@@ -139,7 +139,7 @@ mod tests {
     use serde_json::json;
 
     fn of(reply: &Value, as_columns: bool) -> Value {
-        let reply = Reply { json: reply.to_string(), is_error: false, asks_back: None };
+        let reply = Reply { json: reply.to_string(), is_error: false, asks_back: None, image: None };
         serde_json::from_str(&query(&reply, as_columns)).unwrap()
     }
 

@@ -172,7 +172,7 @@ impl Asker {
             }
             _ => None,
         };
-        (Reply { json, is_error, asks_back }, receipt.repairs)
+        (Reply { json, is_error, asks_back, image: None }, receipt.repairs)
     }
 
     /// The entries of the context file for a source.

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use super::progress::Progress;
 use super::{DONE, NO, core, say, table, tell, terminal_words};
 use crate::ask::NOT_SURE;
+use crate::chart::{self, Chart};
 use crate::config::{Config, Environment};
 use crate::gateway::{AskDatabase, Caller};
 
@@ -34,6 +35,9 @@ pub(super) struct Ask {
     /// Print the tool's JSON
     #[arg(long)]
     json: bool,
+    /// Draw no chart
+    #[arg(long)]
+    no_chart: bool,
     /// Print the schema when a question is not answered
     #[arg(long)]
     verbose: bool,
@@ -49,6 +53,7 @@ impl Ask {
             stage: Some(stage),
             ..Caller::default()
         };
+        let title = self.question.clone();
         let request = AskDatabase {
             question: self.question,
             choice: self.choice,
@@ -62,17 +67,27 @@ impl Ask {
         drop(progress);
         core.gateway.close().await;
         let parsed: Value = serde_json::from_str(&reply.json).unwrap_or_default();
+        // A pipe gets no chart.
+        let width = table::terminal_width().filter(|_| !self.no_chart);
+        let chart = width.and_then(|width| drawn(&title, &parsed, width)).unwrap_or_default();
         if self.json {
             say(&reply.json);
         } else {
-            tell(&words(&parsed, self.verbose));
+            tell(&words(&parsed, self.verbose, &chart));
         }
         if reply.is_error || parsed.get("status").is_some_and(|status| status == "unanswerable") { NO } else { DONE }
     }
 }
 
+/// The chart of an answer. `None` if it has none.
+fn drawn(title: &str, reply: &Value, width: u16) -> Option<String> {
+    let columns = reply.get("columns")?.as_array()?;
+    let rows = reply.get("rows")?.as_array()?;
+    chart::terminal(&Chart::of(title, columns, rows).ok()?, width).ok()
+}
+
 /// The reply as text for a person.
-fn words(reply: &Value, is_verbose: bool) -> String {
+fn words(reply: &Value, is_verbose: bool, chart: &str) -> String {
     let text = |name: &str| reply.get(name).and_then(Value::as_str).unwrap_or_default();
     let list = |name: &str| reply.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let mut parts: Vec<String> = Vec::new();
@@ -80,6 +95,7 @@ fn words(reply: &Value, is_verbose: bool) -> String {
         "success" => {
             parts.push(text("summary").to_owned());
             parts.extend(table::of_reply(reply));
+            parts.push(chart.to_owned());
             if let Some(hint) = reply.get("hint").and_then(Value::as_str) {
                 parts.push(terminal_words(hint));
             }

@@ -75,7 +75,7 @@ pub struct AskDatabase {
     pub choice: Option<String>,
     /// Rows wanted at most
     pub max_rows: Option<u64>,
-    /// Suggest a chart
+    /// Add a chart as an image
     pub chart: Option<bool>,
     /// User on whose behalf
     pub user_id: Option<String>,

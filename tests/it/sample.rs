@@ -1,6 +1,6 @@
 //! The embedded sample through the five tools, with no settings at all.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Home, output_of};
 use std::process::Command;
@@ -249,4 +249,40 @@ fn the_look_up_of_names_obeys_the_rules() {
             "{line}"
         );
     }
+}
+
+/// A chart is an image beside the answer, and the answer says what it shows or why there is none.
+#[test]
+fn an_answer_has_a_chart_where_one_can_be_drawn() {
+    let home = Home::new("sample-chart");
+    let mut server = home.serve();
+    let mut ask = |question: &str, more: &str| {
+        let arguments: Value = serde_json::from_str(&format!("{{\"question\": {question:?}{more}}}")).unwrap();
+        let result = server.request("tools/call", json!({"name": "ask_database", "arguments": arguments}));
+        let kinds: Vec<String> = result["content"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|block| block["type"].as_str().unwrap().to_owned())
+            .collect();
+        let text: Value = serde_json::from_str(result["content"][0]["text"].as_str().unwrap()).unwrap();
+        assert_eq!(text, result["structuredContent"], "{result}");
+        (kinds, text["chart"].clone(), result["content"][1]["data"].as_str().unwrap_or_default().to_owned())
+    };
+    let (kinds, chart, image) = ask("number of orders per status", ", \"chart\": true");
+    assert_eq!(
+        (kinds, chart),
+        (vec!["text".to_owned(), "image".to_owned()], json!("bars of number_of_orders by status"))
+    );
+    // The first bytes of a PNG file in base64.
+    assert!(image.starts_with("iVBORw0KGgo") && image.len() < 40_000, "{}", image.len());
+    let (kinds, chart, _) = ask("monthly revenue trend for 2025", ", \"chart\": true");
+    assert_eq!((kinds.len(), chart), (2, json!("line of revenue by month")));
+    let (kinds, chart, _) = ask("How many customers are there?", ", \"chart\": true");
+    assert_eq!((kinds.len(), chart), (1, json!("none: a chart needs at least two rows")));
+    let (kinds, chart, _) = ask("number of orders per status", "");
+    assert_eq!((kinds.len(), chart), (1, Value::Null));
+    let small = Home::new("sample-chart").set("TUDB_MAX_REPLY_BYTES", "16000");
+    let reply = small.serve().call("ask_database", json!({"question": "number of orders per status", "chart": true}));
+    assert_eq!(reply["chart"], "none: the image is longer than TUDB_MAX_REPLY_BYTES", "{reply}");
 }
