@@ -32,6 +32,7 @@ mod injections;
 mod other_casts;
 mod other_operators;
 mod other_users;
+mod packages;
 mod pooler;
 mod postgres;
 mod postgres_readable;
