@@ -302,7 +302,8 @@ SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'inform
     CASE WHEN l.lanname = 'internal' AND p.provolatile = 'i' AND p.prokind = 'f' AND EXISTS (SELECT 1 FROM pg_proc b
         WHERE b.pronamespace = 'pg_catalog'::regnamespace AND b.prolang = p.prolang AND b.prosrc = p.prosrc
           AND b.provolatile = 'i' AND b.prokind = 'f' AND p.oid >= 16384)
-        -- The constructors of a range type belong to the server's first superuser, whoever made the type. One that shares its
+        -- The constructors of a range type belong to the server's first superuser, whoever made the type
+        -- (findings/postgresql_range_constructors_belong_to_the_first_superuser.sh). One that shares its
         -- name with another function could be chosen instead of it.
         AND NOT EXISTS (SELECT 1 FROM pg_depend d JOIN pg_type t ON t.oid = d.refobjid AND t.typowner <> ALL (TRUSTED)
           JOIN pg_proc f ON f.proname = p.proname AND f.oid <> p.oid AND NOT EXISTS (SELECT 1 FROM pg_depend s

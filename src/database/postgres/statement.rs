@@ -388,10 +388,10 @@ fn wrap(sql: &str, shape: &[ShapeColumn], budget: &Budget) -> (String, usize) {
 }
 
 /// The text of a column. For a type that a user made it is the result of the type's output function: the owner of the type
-/// could make a cast to text at any time, and the server would run it.
+/// could make a cast to text at any time, and the server would run it (`findings/postgresql_cast_is_found_outside_the_path.sh`).
 fn text_of(n: usize, is_users: bool) -> String {
     if is_users {
-        // `IS NULL` is also true for a row of NULLs.
+        // `IS NULL` is also true for a row of NULLs (`findings/postgresql_row_of_nulls_is_null_and_counted.sh`).
         format!("CASE WHEN pg_catalog.num_nulls(c{n})=0 THEN pg_catalog.concat(c{n}) END")
     } else {
         format!("c{n}::pg_catalog.text")
