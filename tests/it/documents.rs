@@ -119,3 +119,35 @@ fn the_defaults_of_the_settings_are_those_of_the_program() {
     }
     assert!(compared >= 10, "{compared}");
 }
+
+/// Runs the commands of a page in order, and looks for each line of the output that the page shows.
+#[test]
+fn the_tour_runs_as_it_is_written() {
+    let home = Home::new("tour");
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_tudb")).parent().unwrap().display().to_string();
+    let (mut printed, mut commands, mut lines) = (String::new(), 0, 0);
+    for block in read("docs/tour.md").split("\n```").skip(1).step_by(2) {
+        let (kind, text) = block.split_once('\n').unwrap();
+        match kind {
+            "sh" => {
+                let mut shell = Command::new("sh");
+                shell.args(["-euc", &format!("exec 2>&1\n{text}")]).env_clear().current_dir(home.scratch.path(""));
+                shell
+                    .env("PATH", format!("{program}:{}", std::env::var("PATH").unwrap()))
+                    .env("HOME", home.scratch.path(""));
+                let output = shell.output().unwrap();
+                printed = String::from_utf8(output.stdout).unwrap();
+                assert!(output.status.success(), "{text}\n{printed}");
+                commands += text.lines().filter(|line| line.contains("tudb ")).count();
+            }
+            "text" => {
+                for line in text.lines() {
+                    assert!(printed.contains(line), "{line:?} is not in\n{printed}");
+                    lines += 1;
+                }
+            }
+            other => panic!("a block of kind {other:?}"),
+        }
+    }
+    assert!(commands >= 18 && lines >= 18, "{commands} {lines}");
+}
