@@ -11,7 +11,7 @@ use crate::gateway::{Caller, SourceCheck};
 use crate::tools::Core;
 
 /// Arguments of `tudb doctor`.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(super) struct Doctor {
     /// One JSON object
     #[arg(long)]

@@ -13,6 +13,7 @@ mod pages;
 mod progress;
 mod sample;
 mod serve;
+mod setup;
 mod sql;
 mod table;
 mod tables;
@@ -61,6 +62,8 @@ enum Command {
     #[cfg(feature = "http")]
     #[command(subcommand)]
     Key(http::KeyCommand),
+    /// Choose database, model and clients, and write the settings file
+    Setup(setup::Setup),
     /// Add the server to a client's configuration
     Install(install::Install),
     /// Take the server out of a client's configuration
@@ -158,6 +161,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
             Command::Serve(_) => serve::run(config, &env).await,
             Command::Ask(ask) => with(config, async |config| ask.run(config, &env).await).await,
             Command::Sql(sql) => with(config, async |config| sql.run(config, &env).await).await,
+            Command::Setup(setup) => setup.run(&env).await,
             Command::Tables(tables) => with(config, async |config| tables.run(config, &env).await).await,
             Command::Describe(describe) => with(config, async |config| describe.run(config, &env).await).await,
             Command::Context(context) => with(config, async |config| context.run(config, &env).await).await,

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::support::Home;
+use crate::support::postgres::servers;
 
 #[test]
 fn ask_prints_answer_table_sql_and_receipt() {
@@ -268,4 +269,61 @@ fn migrate_and_seed_ask_first() {
     home.say(&["seed", &url, "--yes"]);
     let home = home.set("TUDB_DATABASE_URL", &url);
     assert_eq!(home.say(&["sql", "SELECT count(*) FROM products", "--format", "csv"]).lines().nth(1), Some("80"));
+}
+
+/// A script sets everything up by options; the password stands in a file of its own.
+#[test]
+fn setup_writes_the_settings_and_connects_a_client() {
+    let home = Home::new("cli-setup");
+    let database = home.scratch.path("shop.db");
+    home.say(&["migrate", &format!("sqlite://{}?mode=rwc", database.display()), "--yes"]);
+    let url = format!("sqlite://{}", database.display());
+    let text =
+        home.say(&["setup", "--url", &url, "--model", "builtin", "--client", "cursor", "--client", "codex", "--yes"]);
+    assert!(text.contains("ok   source main: SQLite") && text.contains("Written: "), "{text}");
+    let settings = home.scratch.path(".config/tudb/tudb.toml");
+    let written = std::fs::read_to_string(&settings).unwrap();
+    assert!(written.contains("shop.db") && written.contains("engine = \"builtin\""), "{written}");
+    // The settings are found without a name, and the clients name them.
+    assert!(home.say(&["tables"]).contains("order_items"));
+    for file in [".cursor/mcp.json", ".codex/config.toml"] {
+        let entry = std::fs::read_to_string(home.scratch.path(file)).unwrap();
+        assert!(entry.contains("tudb.toml") && entry.contains("--config"), "{entry}");
+    }
+    // A database that cannot be used changes nothing.
+    let missing = home.run(&["setup", "--url", "postgres://a:pl4nted@127.0.0.1:1/none", "--yes"]);
+    assert_eq!(missing.status.code(), Some(1));
+    let said = format!("{}{}", String::from_utf8_lossy(&missing.stdout), String::from_utf8_lossy(&missing.stderr));
+    assert!(said.contains("FAIL source main: unreachable") && said.contains("Nothing was written"), "{said}");
+    assert!(!said.contains("pl4nted"), "{said}");
+    assert_eq!(std::fs::read_to_string(&settings).unwrap(), written);
+    assert!(!home.scratch.path(".config/tudb/password").exists());
+    // Without a terminal and without --yes it asks nothing.
+    assert_eq!(home.run(&["setup"]).status.code(), Some(2));
+    assert_eq!(home.run(&["setup", "--model", "openai", "--yes"]).status.code(), Some(2));
+}
+
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn setup_keeps_a_password_in_a_file_of_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let postgres = servers().first().unwrap();
+    let (_, url) = postgres.database("setup");
+    let (user, rest) = url.split_once('@').unwrap();
+    let home = Home::new("cli-setup-password");
+    let text = home.say(&["setup", "--url", &format!("{user}:pl4nted%40pass@{rest}"), "--yes"]);
+    assert!(text.contains("ok   source main: PostgreSQL") || text.contains("warn source main: PostgreSQL"), "{text}");
+    let settings = std::fs::read_to_string(home.scratch.path(".config/tudb/tudb.toml")).unwrap();
+    assert!(
+        settings.contains("password_file") && !settings.contains("pl4nted") && !text.contains("pl4nted"),
+        "{settings}"
+    );
+    let password = home.scratch.path(".config/tudb/password");
+    assert_eq!(std::fs::read_to_string(&password).unwrap(), "pl4nted@pass\n");
+    assert_eq!(std::fs::metadata(&password).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(home.say(&["sql", "SELECT 1 AS one", "--format", "csv"]), "one\r\n1\n");
+    // A second try that fails keeps the first password.
+    let failed = home.run(&["setup", "--url", "postgres://a:other@127.0.0.1:1/none", "--yes"]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert_eq!(std::fs::read_to_string(&password).unwrap(), "pl4nted@pass\n");
 }

@@ -12,7 +12,7 @@ use crate::environment::Environment;
 
 /// A client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Client {
+pub(in crate::cli) enum Client {
     ClaudeDesktop,
     ClaudeCode,
     Cursor,

@@ -7,7 +7,8 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use clients::{Client, Passing, System};
+pub(super) use clients::Client;
+use clients::{Passing, System};
 use similar::{ChangeTag, TextDiff};
 
 use super::{DONE, NO, USAGE, complain, tell};
@@ -105,6 +106,14 @@ impl Install {
         let secret = self.source.as_deref().and_then(|url| password_of(url, env));
         self.place.apply(Some(&entry), secret.as_deref(), &notes, env)
     }
+}
+
+/// Adds the server to a client's file, with a settings file. Returns the exit code.
+pub(super) fn add(client: Client, settings: &Path, yes: bool, env: &Environment) -> u8 {
+    let place = Place { client, file: None, name: "tudb".to_owned(), dry_run: false, yes };
+    // The settings file names the database.
+    let env = env.iter().filter(|(name, _)| *name != URL).map(|(name, value)| (name.clone(), value.clone())).collect();
+    Install { place, source: None }.run(Some(settings.to_owned()), &env)
 }
 
 impl Uninstall {
@@ -219,23 +228,30 @@ fn difference(old: &str, new: &str, secret: Option<&str>) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Writes the file by a rename, so that a client never reads half of it. A copy of the old file stays beside it. A new
-/// file can be read by its owner alone.
-fn write(path: &Path, old: &str, new: &str) -> std::io::Result<Option<PathBuf>> {
-    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        std::fs::create_dir_all(directory)?;
-    }
-    let beside = |ending: &str| {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(ending);
-        path.with_file_name(name)
-    };
-    let copy = (path.exists() || !old.is_empty()).then(|| beside(".before-tudb"));
+/// Writes the file, and leaves a copy of the old file beside it.
+pub(super) fn write(path: &Path, old: &str, new: &str) -> std::io::Result<Option<PathBuf>> {
+    let copy = (path.exists() || !old.is_empty()).then(|| beside(path, ".before-tudb"));
     if let Some(copy) = &copy {
         // `copy` keeps the permissions.
         std::fs::copy(path, copy)?;
     }
-    let next = beside(".tudb-new");
+    write_new(path, new)?;
+    Ok(copy)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
+    path.with_file_name(name)
+}
+
+/// Writes the file by a rename, so that nobody reads half of it. A new file can be read by its owner alone; an old one keeps
+/// its permissions.
+pub(super) fn write_new(path: &Path, new: &str) -> std::io::Result<()> {
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        std::fs::create_dir_all(directory)?;
+    }
+    let next = beside(path, ".tudb-new");
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
@@ -243,9 +259,8 @@ fn write(path: &Path, old: &str, new: &str) -> std::io::Result<Option<PathBuf>> 
     let mut file = options.open(&next)?;
     file.write_all(new.as_bytes())?;
     file.sync_all()?;
-    if copy.is_some() {
-        std::fs::set_permissions(&next, std::fs::metadata(path)?.permissions())?;
+    if let Ok(old) = std::fs::metadata(path) {
+        std::fs::set_permissions(&next, old.permissions())?;
     }
-    std::fs::rename(&next, path)?;
-    Ok(copy)
+    std::fs::rename(&next, path)
 }
