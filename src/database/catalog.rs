@@ -326,6 +326,13 @@ impl TableDescription {
             let computed = (is_ruled && column.generated.is_some()).then_some(RuleKind::Deny);
             let kind = of_column(&column.name).or(computed);
             column.masked = kind == Some(RuleKind::Mask);
+            // A row type has the columns of its table.
+            if let Some(fields) = column.fields.take() {
+                let (schema, table) = split(&column.type_name);
+                let is_free = |field: &Field| rules.of_column(&schema, &table, &field.name).is_none();
+                column.fields = (!rules.denies_table(&schema, &table))
+                    .then(|| fields.into_vec().into_iter().filter(is_free).collect());
+            }
             if kind.is_some() {
                 hidden.push(column.name.to_lowercase());
             }

@@ -265,6 +265,11 @@ fn denied_and_masked_columns_are_out_of_reach_on_sqlite() {
     config(&home, &format!("sqlite://{}", path.display()), "");
     let (_home, mut server) = serve(home);
     check(&mut server, &[REFUSED, REFUSED_SQLITE]);
+    for sql in ["SELECT min(id) FROM users", "SELECT id FROM users ORDER BY id", "SELECT name FROM users WHERE id = 1"]
+    {
+        let reply = server.call("explain_query", json!({"sql": sql, "plan": true}));
+        assert!(reply["plan"].is_array() && !reply.to_string().contains("INDEX"), "{sql}: {reply}");
+    }
     let reply = server
         .call("run_sql", json!({"sql": "SELECT highlight(notes, 1, '', '') FROM notes WHERE notes MATCH 'planted'"}));
     assert_eq!(reply["error"]["code"], "column_denied", "{reply}");

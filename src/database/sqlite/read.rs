@@ -150,7 +150,13 @@ pub(super) fn plan(handle: &Handle, sql: &ApprovedSql, rules: &ColumnRules) -> R
     let mut statement = handle.prepare(&text)?;
     let mut plan = Vec::new();
     while statement.step()? {
-        plan.push((statement.integer(0), statement.integer(1), statement.text(3).unwrap_or_default()));
+        let mut detail = statement.text(3).unwrap_or_default();
+        if !rules.is_empty() {
+            // An index has a name and columns of its own, and which one is used depends on stored values.
+            let end = [" USING ", " VIRTUAL TABLE INDEX "].iter().filter_map(|mark| detail.find(mark)).min();
+            detail.truncate(end.unwrap_or(detail.len()));
+        }
+        plan.push((statement.integer(0), statement.integer(1), detail));
     }
     Ok(Explanation::from_sqlite(plan))
 }
