@@ -7,6 +7,7 @@
 //! names that only a catalog can judge as [`Names`], and the engine checks them. On PostgreSQL these include
 //! functions that are not on the list.
 
+mod bounds;
 mod classify;
 pub mod columns;
 pub(crate) mod extensions;
@@ -29,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use sqlparser::ast::Statement;
 use sqlparser::dialect::{PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use sqlparser::tokenizer::{Token, Tokenizer};
 
 use columns::ColumnUses;
 use lexer::{Kind, Lexeme};
@@ -354,19 +355,7 @@ fn names(
             return Ok(names);
         }
     };
-    let meaningful = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
-    if meaningful.count() > limits.max_sql_tokens {
-        return Err(Rejection::TooManyTokens { limit: limits.max_sql_tokens });
-    }
-    if longest_run(&tokens) > MAX_RUN {
-        return Err(Rejection::TooDeep { limit: MAX_RUN });
-    }
-    if definitions(&tokens) > MAX_CTES {
-        return Err(Rejection::TooDeep { limit: MAX_CTES });
-    }
-    if nesting(&tokens) > MAX_COSTLY_NESTING {
-        return Err(Rejection::TooDeep { limit: MAX_COSTLY_NESTING });
-    }
+    bounds::check(&tokens, limits)?;
     // The second reader alone: `unread` says why the parser's tree does not count.
     let alone = |unread: Rejection| {
         let names = second_reader::check(sql, dialect, unread)?;
@@ -385,10 +374,10 @@ fn names(
     };
     // The parser drops GLOBAL after a relation, and a database reads it as the relation's alias. The second reader alone
     // knows no columns, so that it refuses every table with rules.
-    if tokens.iter().any(|token| is_word(token, "global")) {
+    if tokens.iter().any(|token| bounds::is_word(token, "global")) {
         return alone(Rejection::differently());
     }
-    let has_table = tokens.iter().any(|token| is_word(token, "table"));
+    let has_table = tokens.iter().any(|token| bounds::is_word(token, "table"));
     let mut parser = Parser::new(grammar).with_recursion_limit(limits.max_sql_depth).with_tokens_with_locations(tokens);
     let parsed = parser.parse_statements();
     // The parser stops at END, which a database reads as an alias: its tree is a part of the statement.
@@ -415,73 +404,6 @@ fn names(
             alone(unread)
         }
     }
-}
-
-fn is_word(token: &TokenWithSpan, name: &str) -> bool {
-    matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name))
-}
-
-/// Nesting depth of POSITION and of ROW that is accepted. The parser's time doubles with each POSITION inside of another
-/// one, and the text of a row in rows doubles its quotes.
-const MAX_COSTLY_NESTING: usize = 8;
-
-/// Parts of a name with dots, and repetitions of one word, that are accepted. Both readers walk back over them from each
-/// part.
-const MAX_RUN: usize = 60;
-
-/// Common table expressions, and other `AS (`, that are accepted. The planner of PostgreSQL descends into a chain of them, and
-/// does not heed a cancel while it does.
-const MAX_CTES: usize = 100;
-
-/// How often AS, or AS MATERIALIZED, stands before a parenthesis.
-fn definitions(tokens: &[TokenWithSpan]) -> usize {
-    let meaningful: Vec<_> = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
-    let opens = |pair: &&[&TokenWithSpan]| match pair {
-        [word, open] => open.token == Token::LParen && (is_word(word, "as") || is_word(word, "materialized")),
-        _ => false,
-    };
-    meaningful.windows(2).filter(opens).count()
-}
-
-/// The longest chain of names with dots, or of the same word again and again.
-fn longest_run(tokens: &[TokenWithSpan]) -> usize {
-    let meaningful = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
-    let (mut longest, mut dots, mut same) = (0, 0, 0);
-    let mut before: Option<&Token> = None;
-    for token in meaningful.map(|token| &token.token) {
-        match token {
-            Token::Period => dots += 1,
-            Token::Word(_) if before == Some(&Token::Period) => {}
-            _ => dots = 0,
-        }
-        let repeats = match (before, token) {
-            (Some(Token::Word(before)), Token::Word(word)) => before.value.eq_ignore_ascii_case(&word.value),
-            _ => false,
-        };
-        same = if repeats { same + 1 } else { 0 };
-        longest = longest.max(dots).max(same);
-        before = Some(token);
-    }
-    longest
-}
-
-/// How deep one POSITION or ROW stands in another one at most.
-fn nesting(tokens: &[TokenWithSpan]) -> usize {
-    let (mut open, mut deepest, mut depth) = (Vec::new(), 0_usize, 0_usize);
-    let mut is_costly = false;
-    for token in tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))) {
-        match token.token {
-            Token::LParen => {
-                open.push(is_costly);
-                depth += usize::from(is_costly);
-                deepest = deepest.max(depth);
-            }
-            Token::RParen => depth -= usize::from(open.pop().unwrap_or_default()),
-            _ => {}
-        }
-        is_costly = is_word(token, "position") || is_word(token, "row");
-    }
-    deepest
 }
 
 /// TUDB's statement that replaces `SHOW name`.

@@ -292,6 +292,9 @@ impl<'a> Reader<'a> {
         if self.is(at + 1, b'(') {
             return self.call(at, schema, name, dotted, names);
         }
+        if schema.as_deref() == Some("pg_catalog") && self.is_collation(at) {
+            return Ok(());
+        }
         if dotted {
             self.field(at, &name, names)?;
         }

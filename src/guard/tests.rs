@@ -399,3 +399,21 @@ fn long_runs_of_operators_and_chains_of_ctes_are_refused() {
         assert!(matches!(approve(&written, dialect, &Limits::default()), Err(Rejection::TooDeep { .. })));
     }
 }
+
+#[test]
+fn a_built_in_collation_may_be_written_with_its_schema() {
+    let read = |sql: &str| approve(sql, Dialect::Postgresql, &Limits::default());
+    for sql in [
+        "SELECT name FROM customers ORDER BY name COLLATE pg_catalog.\"C\"",
+        "SELECT name COLLATE pg_catalog.\"default\" FROM customers",
+    ] {
+        assert!(read(sql).is_ok(), "{sql}: {:?}", read(sql));
+    }
+    for sql in [
+        "SELECT * FROM pg_catalog.pg_authid",
+        "SELECT a COLLATE \"C\" FROM pg_catalog.pg_authid",
+        "TABLE pg_catalog.pg_shadow",
+    ] {
+        assert!(read(sql).is_err(), "{sql}");
+    }
+}

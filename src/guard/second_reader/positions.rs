@@ -15,6 +15,12 @@ fn replace<T>(levels: &mut [T], by: T) {
 }
 
 impl Reader<'_> {
+    /// Whether the name after a schema and a dot is a collation, as in `COLLATE pg_catalog."C"`. Built-in collations only
+    /// compare.
+    pub(super) fn is_collation(&self, at: usize) -> bool {
+        self.dialect == Dialect::Postgresql && at >= 4 && self.keyword(at - 3) == "collate" && !self.is(at - 4, b'.')
+    }
+
     /// For each position, whether it may be in a FROM clause: behind FROM, and not behind a reserved word that ends the
     /// clause. Parentheses inside of a FROM clause belong to it until a SELECT in them.
     pub(super) fn places_in_from(&self) -> Vec<bool> {
