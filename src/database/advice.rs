@@ -15,7 +15,7 @@ use crate::dialect::Dialect;
 use crate::error::{ToolError, nearest};
 use crate::quoting;
 
-/// Maximum tables of a statement of which a hint knows.
+/// A hint considers at most this many tables of a statement.
 const MOST_TABLES: usize = 50;
 /// Maximum names in one hint.
 const MOST_NAMES: usize = 3;

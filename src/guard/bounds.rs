@@ -9,14 +9,16 @@ use crate::limits::Limits;
 ///
 /// # Errors
 ///
-/// [`Rejection::TooManyTokens`] or [`Rejection::TooDeep`], with the bound.
+/// [`Rejection::TooManyTokens`], [`Rejection::ManyCtes`] or [`Rejection::TooDeep`], with the bound.
 pub(super) fn check(tokens: &[TokenWithSpan], limits: &Limits) -> Result<(), Rejection> {
     let meaningful = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
     if meaningful.count() > limits.max_sql_tokens {
         return Err(Rejection::TooManyTokens { limit: limits.max_sql_tokens });
     }
-    let bounds =
-        [(longest_run(tokens), MAX_RUN), (definitions(tokens), MAX_CTES), (nesting(tokens), MAX_COSTLY_NESTING)];
+    if definitions(tokens) > MAX_CTES {
+        return Err(Rejection::ManyCtes { limit: MAX_CTES });
+    }
+    let bounds = [(longest_run(tokens), MAX_RUN), (nesting(tokens), MAX_COSTLY_NESTING)];
     match bounds.into_iter().find(|(found, limit)| found > limit) {
         Some((_, limit)) => Err(Rejection::TooDeep { limit }),
         None => Ok(()),

@@ -15,6 +15,7 @@ use super::columns::{ColumnUses, TableName};
 use super::lexer::{Kind, Lexeme, lexemes};
 use super::{ApprovedSql, Names};
 use crate::dialect::Dialect;
+use crate::quoting;
 
 /// Clauses that give several values one type.
 const UNIFYING: [&str; 9] =
@@ -41,8 +42,8 @@ pub(crate) struct Forms {
     /// Those of them whose values the server may convert to another type: not a column that is only shown, sorted or
     /// grouped by. `None` if it may be every column.
     pub(crate) converted: Option<Vec<String>>,
-    /// Tables whose whole row may be converted.
-    pub(crate) converted_rows: Vec<String>,
+    /// Tables whose whole row may be converted. `None` if it may be every table.
+    pub(crate) converted_rows: Option<Vec<String>>,
     /// Names before a parenthesis and after a dot, without their schemas, in lower case unless quoted. `passing` stands for
     /// the clause PASSING of the SQL/JSON functions. `None` if not known.
     pub(crate) called: Option<Vec<String>>,
@@ -64,7 +65,10 @@ impl Forms {
         let uses = approved.names().uses.as_ref();
         let columns = if rows { None } else { uses.and_then(columns) };
         let converted = uses.and_then(converted);
-        let converted_rows = converted_rows(uses, converted.as_deref());
+        let converted_rows = match uses {
+            Some(uses) => Some(converted_rows(uses, converted.as_deref())),
+            None => uses_no_row(text).then(Vec::new),
+        };
         let dotted = uses.map(dotted).unwrap_or_default();
         let Some(lexemes) = lexemes(text, Dialect::Postgresql) else {
             return Forms {
@@ -224,7 +228,8 @@ fn columns(uses: &ColumnUses) -> Option<Vec<String>> {
 
 /// See [`Forms::converted`].
 fn converted(uses: &ColumnUses) -> Option<Vec<String>> {
-    if uses.renames {
+    // `(t.*)::text` and `ROW(t.*) = ..` use every column.
+    if uses.renames || uses.wildcards.iter().any(|wildcard| wildcard.from.is_none()) {
         return None;
     }
     let mut left = uses.uses.clone();
@@ -241,9 +246,41 @@ fn converted(uses: &ColumnUses) -> Option<Vec<String>> {
 }
 
 /// See [`Forms::converted_rows`]. A table's name or alias that is used as a value is its whole row.
-fn converted_rows(uses: Option<&ColumnUses>, converted: Option<&[String]>) -> Vec<String> {
+fn converted_rows(uses: &ColumnUses, converted: Option<&[String]>) -> Vec<String> {
     let is_value = |name: &&TableName| converted.is_none_or(|names| names.contains(&name.known_as));
-    uses.into_iter().flat_map(|uses| &uses.tables).filter(is_value).map(|name| name.table.clone()).collect()
+    uses.tables.iter().filter(is_value).map(|name| name.table.clone()).collect()
+}
+
+/// True if no name that may be a table or an alias in FROM stands elsewhere as a value: then no whole row is used. For a
+/// statement that the parser cannot read.
+fn uses_no_row(text: &str) -> bool {
+    const ENDS: [&str; 11] =
+        ["select", "where", "group", "having", "window", "order", "limit", "offset", "union", "intersect", "except"];
+    let Some(lexemes) = lexemes(text, Dialect::Postgresql) else { return false };
+    let lexemes: Vec<&Lexeme> = lexemes.iter().filter(|lexeme| lexeme.kind != Kind::Comment).collect();
+    let spelled = |at: usize| lexemes.get(at).and_then(|lexeme| text.get(lexeme.range.clone())).unwrap_or_default();
+    let (mut tables, mut values) = (BTreeSet::new(), BTreeSet::new());
+    let mut is_in_from = false;
+    for (at, lexeme) in lexemes.iter().enumerate() {
+        if !matches!(lexeme.kind, Kind::Word | Kind::Quoted) {
+            continue;
+        }
+        let word = spelled(at).to_lowercase();
+        let is_part = at > 0 && spelled(at - 1) == ".";
+        let has_part = spelled(at + 1) == "." && spelled(at + 2) != "*";
+        match word.as_str() {
+            "from" | "join" => is_in_from = true,
+            end if ENDS.contains(&end) => is_in_from = false,
+            reserved if lexeme.kind == Kind::Word && quoting::is_reserved(Dialect::Postgresql, reserved) => {}
+            // The name of a CTE before its definition.
+            _ if spelled(at + 1).eq_ignore_ascii_case("as")
+                && ["(", "materialized", "not"].contains(&spelled(at + 2).to_lowercase().as_str()) => {}
+            _ if is_in_from && !has_part => _ = tables.insert(word),
+            _ if is_part || has_part => {}
+            _ => _ = values.insert(word),
+        }
+    }
+    tables.is_disjoint(&values)
 }
 
 #[cfg(test)]
@@ -269,7 +306,7 @@ mod tests {
         ] {
             let converted = forms(sql).converted.unwrap();
             assert!(
-                !converted.contains(&"k".to_owned()) && forms(sql).converted_rows.is_empty(),
+                !converted.contains(&"k".to_owned()) && forms(sql).converted_rows == Some(Vec::new()),
                 "{sql}: {converted:?}"
             );
         }
@@ -293,7 +330,23 @@ mod tests {
             assert!(forms(sql).converted.unwrap().contains(&"k".to_owned()), "{sql}");
         }
         assert_eq!(forms("SELECT a.id FROM t a NATURAL JOIN u").converted, None);
-        assert_eq!(forms("SELECT x::text FROM t x").converted_rows, ["t"]);
+        for sql in ["SELECT (x.*)::text FROM t x", "SELECT ROW(x.*) = ROW(1, 'a') FROM t x"] {
+            assert_eq!(forms(sql).converted, None, "{sql}");
+            assert_eq!(forms(sql).converted_rows, Some(vec!["t".to_owned()]), "{sql}");
+        }
+        assert_eq!(forms("SELECT x::text FROM t x").converted_rows, Some(vec!["t".to_owned()]));
+        assert_eq!(forms("SELECT x::text AS global FROM t x").converted_rows, None);
+        for sql in [
+            "TABLE t",
+            "SELECT i.note FROM ONLY t AS i",
+            "SELECT note AS global FROM s.t ORDER BY note",
+            "WITH q AS (TABLE t) SELECT a AS global FROM q",
+        ] {
+            assert_eq!(forms(sql).converted_rows, Some(Vec::new()), "{sql}");
+        }
+        assert_eq!(forms("SELECT (x.*)::text FROM ONLY s.t x").converted_rows, None);
+        // Where the type has no such part, the server calls the function.
+        assert!(forms("SELECT (k).lower FROM t").converted.unwrap().contains(&"k".to_owned()));
     }
 
     #[test]

@@ -228,7 +228,7 @@ fn dollar(sql: &str, place: usize) -> Option<Option<usize>> {
     Some(rest.get(tag_end..)?.find(tag).map(|end| place + tag_end + end + tag.len()))
 }
 
-/// Operator characters in a row that are read. Each operator looks through all of them.
+/// Operator characters in a row that are read. To find the end of one operator, the whole run is read.
 const MAX_OPERATOR_RUN: usize = 200;
 
 /// The end of an operator, or `None` if more than [`MAX_OPERATOR_RUN`] such characters follow. An operator is as long as

@@ -14,6 +14,8 @@ pub enum Rejection {
     TooManyTokens { limit: usize },
     #[error("the statement is nested more than {limit} levels deep")]
     TooDeep { limit: usize },
+    #[error("the statement has more than {limit} common table expressions")]
+    ManyCtes { limit: usize },
     #[error("the statement is empty")]
     Empty,
     #[error("the statement could not be parsed: {message}")]
@@ -115,6 +117,9 @@ impl From<Rejection> for ToolError {
                 .hint("Shorten it: join to a VALUES list or a table instead of long literal lists."),
             Rejection::TooDeep { .. } => {
                 ToolError::new(Code::TooDeep, message).hint("Flatten it, for example with WITH.")
+            }
+            Rejection::ManyCtes { .. } => {
+                ToolError::new(Code::TooDeep, message).hint("Split it: run a part of it first, and use its result.")
             }
             Rejection::Empty => {
                 ToolError::new(Code::SyntaxError, message).hint("Send one query, for example SELECT 1.")

@@ -44,7 +44,7 @@ const SHOWN: [&str; 7] = [
     "SELECT id, note FROM mal.notes WHERE note = 'x'",
 ];
 
-const CONVERTED: [&str; 14] = [
+const CONVERTED: [&str; 18] = [
     "SELECT id FROM items WHERE k = 'happy'",
     "SELECT k::text FROM items",
     "SELECT CAST(s AS text) FROM items",
@@ -59,6 +59,10 @@ const CONVERTED: [&str; 14] = [
     "SELECT 'sad'::mal.mood",
     "SELECT q.x FROM (SELECT k AS x FROM items) q WHERE q.x = 'sad'",
     "SELECT n::text FROM mal.notes n",
+    "SELECT (n.*)::text FROM mal.notes n",
+    "SELECT ROW(i.*) = ROW(1, 'happy', s, p, ks) FROM items i",
+    "SELECT n::text AS global FROM mal.notes n",
+    "SELECT n.lower FROM mal.notes n",
 ];
 
 #[test]

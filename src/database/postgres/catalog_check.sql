@@ -11,7 +11,7 @@
 --
 -- A pair of $5 and $6 with a schema may also be a type. Words in capitals that are no SQL stand for arrays that the
 -- program puts in. $21 columns whose values the statement may convert to another type, NULL for all; $22 tables whose
--- whole row it may convert.
+-- whole row it may convert, NULL for all.
 --
 -- Columns: kind of finding; schema and name of the chosen function; schema and name of the function that runs;
 -- identity (with argument types) of the chosen function; extension, volatility and language of the function that runs
@@ -131,7 +131,10 @@ WITH RECURSIVE
         AND NOT a.attisdropped AND a.atttypid >= 16384 AND r.oid = ANY (ARRAY(SELECT oid FROM named))
         AND ($21::text[] IS NULL OR a.attname = ANY ($21))
       UNION ALL SELECT 'k', c.reltype FROM pg_class c WHERE r.class = 'c' AND c.oid = r.oid AND c.reltype >= 16384
-        AND c.relname = ANY ($22::text[]) AND r.oid = ANY (ARRAY(SELECT oid FROM named))
+        AND r.oid = ANY (ARRAY(SELECT oid FROM named)) AND ($22::text[] IS NULL OR c.relname = ANY ($22)
+          -- A name after a table that is no column of it may call a function with the whole row.
+          OR EXISTS (SELECT 1 FROM unnest($18::text[], $19::text[], $20::text[]) u(s, t, n) WHERE u.t = c.relname
+            AND NOT EXISTS (SELECT 1 FROM pg_attribute k WHERE k.attrelid = c.oid AND k.attname = u.n)))
       -- A type reaches its parts, and the types in the checks of a domain.
       UNION ALL SELECT r.class, part.oid FROM pg_type t, LATERAL (
           SELECT t.typelem AS oid UNION ALL SELECT t.typbasetype

@@ -6,6 +6,7 @@ use sqlparser::tokenizer::Span;
 use super::{Walk, Walked};
 use crate::dialect::Dialect;
 use crate::guard::columns::{PlainItem, TableName, Wildcard};
+use crate::guard::functions;
 
 impl Walk<'_> {
     /// Records that the walk knows the meaning of this identifier. An identifier that the parser made up has no
@@ -25,6 +26,13 @@ impl Walk<'_> {
         }
     }
 
+    /// Whether a name that was recorded since `before` is that of a built-in function: where a value has no such part, the
+    /// server calls the function with the value.
+    fn may_call(&self, before: usize) -> bool {
+        let names = self.uses.uses.get(before..).unwrap_or_default();
+        names.iter().any(|name| functions::judge(self.dialect, &name.column) == functions::Judgement::Harmless)
+    }
+
     /// Walks one item of a select list. A column by itself in the outermost list is recorded as a plain item.
     pub(super) fn item(&mut self, expr: &Expr, alias: Option<&Ident>, place: usize) -> Walked {
         let before = self.uses.uses.len();
@@ -41,7 +49,7 @@ impl Walk<'_> {
             let alias = alias.map(|alias| self.fold(alias));
             self.uses.plain.push(PlainItem { place, name, alias });
         }
-        if self.level == 1 && is_part(expr) {
+        if self.level == 1 && is_part(expr) && !self.may_call(before) {
             let parts = self.uses.uses.get(before..).unwrap_or_default().to_vec();
             self.uses.alone.extend(parts);
         }
