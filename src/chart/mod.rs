@@ -90,7 +90,9 @@ impl Chart {
             return Err(format!("several rows have the same {}", name(label)));
         }
         let kind = if is_time(label) {
-            marks.sort_by(|one, other| one.label.cmp(&other.label));
+            // Numbers of months are compared as numbers: 9 comes before 10.
+            let place = |mark: &Mark| mark.label.parse::<u32>().ok();
+            marks.sort_by(|one, other| place(one).cmp(&place(other)).then_with(|| one.label.cmp(&other.label)));
             if marks.len() > 2 { Kind::Line } else { Kind::Bars }
         } else {
             marks.sort_by(|one, other| other.value.total_cmp(&one.value));
@@ -123,7 +125,7 @@ fn text_of(cell: &Value) -> String {
     }
 }
 
-/// The value of a cell. PostgreSQL's numeric and money come as text, so the text counts in columns of these types.
+/// The value of a cell. PostgreSQL's numeric and large bigint come as text, so the text counts in columns of these types.
 fn number(cell: &Value, type_of: &str) -> Option<f64> {
     let is_decimal =
         ["numeric", "decimal", "bigint", "integer"].iter().any(|name| type_of.to_lowercase().starts_with(name));
@@ -132,7 +134,8 @@ fn number(cell: &Value, type_of: &str) -> Option<f64> {
         Value::String(text) if is_decimal => text.parse().ok()?,
         _ => return None,
     };
-    value.is_finite().then_some(value)
+    // Axes are computed from differences, which must stay finite.
+    (value.abs() < 1e300).then_some(value)
 }
 
 /// True for a year and month, a date or a timestamp in the order of ISO 8601.
@@ -156,8 +159,10 @@ fn is_time(text: &str) -> bool {
 /// True for whole numbers in a column that is called like a part of time: `year`, `order_month`.
 fn is_period<'a>(name: &str, mut cells: impl Iterator<Item = &'a Value>) -> bool {
     let name = name.to_lowercase();
+    let mut parts = name.rsplit(['_', ' ']);
     let is_part =
-        name.split(['_', ' ']).any(|part| matches!(part, "year" | "month" | "quarter" | "week" | "day" | "hour"));
+        parts.next().is_some_and(|part| matches!(part, "year" | "month" | "quarter" | "week" | "day" | "hour"))
+            && parts.next() != Some("per");
     is_part
         && cells.all(|cell| cell.as_i64().is_some() || cell.as_str().is_some_and(|text| text.parse::<u32>().is_ok()))
 }
@@ -201,6 +206,12 @@ mod tests {
         }
         let found = chart(&names(&["year", "n"]), &json!([[2025, 10], [2024, 20], [2026, 5]])).unwrap();
         assert_eq!((found.kind, found.marks[0].label.as_str()), (Kind::Line, "2024"));
+        let months: Value = (1..=12).rev().map(|month| json!([month, 12 - month])).collect();
+        let found = chart(&names(&["order_month", "n"]), &months).unwrap();
+        let labels: Vec<&str> = found.marks.iter().map(|mark| mark.label.as_str()).collect();
+        assert_eq!(labels[7..], ["8", "9", "10", "11", "12"]);
+        let found = chart(&names(&["name", "orders_per_day"]), &json!([["a", 1], ["b", 2]])).unwrap();
+        assert_eq!(found.kind, Kind::Bars);
     }
 
     #[test]

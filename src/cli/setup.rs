@@ -59,17 +59,16 @@ impl Setup {
             complain("The home directory is not known: set HOME, or name the settings file with --file.");
             return USAGE;
         };
+        // A link is followed, and the file names the password's file by a path that does not depend on the directory.
+        let path = path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or(path);
         self.ask_for_missing();
-        let (text, password) = match self.settings(&path) {
-            Ok(settings) => settings,
-            Err(problem) => {
-                complain(&format!("config_error: {problem}"));
-                return USAGE;
-            }
-        };
-        match self.write_checked(&path, &text, password.as_deref(), env).await {
+        match self.write_checked(&path, env).await {
             Ok(true) => {}
             Ok(false) => return NO,
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+                complain(&format!("config_error: {error}"));
+                return USAGE;
+            }
             Err(error) => {
                 complain(&format!("{}: {error}.", path.display()));
                 return NO;
@@ -78,6 +77,9 @@ impl Setup {
         let mut code = DONE;
         for client in &self.clients {
             code = code.max(install::add(*client, &path, self.yes, env));
+        }
+        for name in ["TUDB_CONFIG", "TUDB_DATABASE_URL"].iter().filter(|name| env.contains_key(**name)) {
+            complain(&format!("{name} is set and takes the place of what was written: unset it."));
         }
         tell("Try it: tudb ask \"how many rows does each table have?\", or `tudb tables`.");
         code
@@ -119,10 +121,10 @@ impl Setup {
         }
     }
 
-    /// The text of the settings file, and the password that goes beside it.
-    fn settings(&self, path: &Path) -> Result<(String, Option<String>), String> {
-        let mut document = toml_edit::DocumentMut::new();
-        let mut password = None;
+    /// The settings file with what was chosen, and the password that goes beside it. Other settings of `old` stay.
+    fn settings(&self, old: &str, password_file: &Path) -> Result<(String, Option<String>), String> {
+        let mut document: toml_edit::DocumentMut =
+            old.parse().map_err(|error: toml_edit::TomlError| format!("the settings file: {}", error.message()))?;
         match self.model {
             Some(Engine::Builtin) => put(&mut document, &["model"], "engine", "builtin"),
             Some(Engine::Bedrock) => {
@@ -141,38 +143,41 @@ impl Setup {
             }
             None => {}
         }
+        let mut password = None;
         if let Some(url) = &self.url {
             let (bare, secret) = without_password(url)?;
             put(&mut document, &["sources", "main"], "url", &bare);
-            if secret.is_some() {
-                put(&mut document, &["sources", "main"], "password_file", &password_path(path).display().to_string());
+            match &secret {
+                Some(_) => {
+                    put(&mut document, &["sources", "main"], "password_file", &password_file.display().to_string());
+                }
+                None => take(&mut document, &["sources", "main"], "password_file"),
             }
             password = secret;
         }
         Ok((document.to_string(), password))
     }
 
-    /// Writes the settings under another name, checks them as `tudb doctor` does, and moves them to their place when the
-    /// user agrees. Returns false if nothing was kept.
-    async fn write_checked(
-        &self,
-        path: &Path,
-        text: &str,
-        password: Option<&str>,
-        env: &Environment,
-    ) -> std::io::Result<bool> {
-        let old_password = std::fs::read_to_string(password_path(path)).ok();
-        if let Some(password) = password {
-            install::write_new(&password_path(path), &format!("{password}\n"))?;
+    /// Writes drafts of the two files, checks them as `tudb doctor` does, and writes the files when the user agrees. Returns
+    /// false if nothing was kept.
+    async fn write_checked(&self, path: &Path, env: &Environment) -> std::io::Result<bool> {
+        let old = if path.exists() { std::fs::read_to_string(path)? } else { String::new() };
+        let password_file = path.with_extension("password");
+        let (draft, draft_password) = (path.with_extension("toml.draft"), path.with_extension("password.draft"));
+        let invalid = |problem: String| std::io::Error::new(std::io::ErrorKind::InvalidInput, problem);
+        let (text, password) = self.settings(&old, &password_file).map_err(invalid)?;
+        let (text_of_draft, _) = self.settings(&old, &draft_password).map_err(invalid)?;
+        let _drafts = Drafts([&draft, &draft_password]);
+        let secret = password.map(|password| format!("{password}\n"));
+        install::write_new(&draft, &text_of_draft)?;
+        if let Some(secret) = &secret {
+            install::write_new(&draft_password, secret)?;
         }
-        let draft = path.with_extension("toml.draft");
-        install::write_new(&draft, text)?;
         // A variable would take the place of what the file says.
-        let env: Environment = env
-            .iter()
-            .filter(|(name, _)| !name.ends_with("DATABASE_URL"))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
+        let without = |(name, value): (&String, &String)| {
+            (!name.ends_with("DATABASE_URL")).then(|| (name.clone(), value.clone()))
+        };
+        let env: Environment = env.iter().filter_map(without).collect();
         let code = match Config::load(Some(draft.clone()), &env) {
             Ok(config) => Doctor::default().run(config, &env).await,
             Err(error) => {
@@ -180,25 +185,37 @@ impl Setup {
                 USAGE
             }
         };
-        let is_kept = code == DONE && confirmed(&format!("Write {}?", path.display()), self.yes)
-            || code != DONE
-                && !self.yes
-                && confirmed("Something cannot be used. Write the settings all the same?", false);
-        std::fs::remove_file(&draft)?;
+        let question = format!("Write {}?", path.display());
+        let is_kept = match code {
+            DONE => confirmed(&question, self.yes),
+            _ => !self.yes && confirmed(&format!("Something cannot be used. {question}"), false),
+        };
         if !is_kept {
             complain("Nothing was written.");
-            match old_password {
-                _ if password.is_none() => {}
-                Some(old) => install::write_new(&password_path(path), &old)?,
-                None => std::fs::remove_file(password_path(path))?,
-            }
             return Ok(false);
         }
-        let old = std::fs::read_to_string(path).unwrap_or_default();
-        let copy = install::write(path, &old, text)?;
+        if let Some(secret) = &secret {
+            // Its permissions are those of a new file: an older one may be readable by others.
+            if password_file.exists() {
+                std::fs::remove_file(&password_file)?;
+            }
+            install::write_new(&password_file, secret)?;
+        }
+        let copy = install::write(path, &text)?;
         let copy = copy.map(|copy| format!(" The old file is {}.", copy.display())).unwrap_or_default();
         tell(&format!("Written: {}.{copy}", path.display()));
         Ok(true)
+    }
+}
+
+/// Files that are removed when the check is over.
+struct Drafts<'a>([&'a PathBuf; 2]);
+
+impl Drop for Drafts<'_> {
+    fn drop(&mut self) {
+        for path in self.0 {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -214,6 +231,16 @@ fn put(document: &mut toml_edit::DocumentMut, tables: &[&str], key: &str, value:
     table.insert(key, toml_edit::value(value));
 }
 
+/// Removes a key of a table of the document.
+fn take(document: &mut toml_edit::DocumentMut, tables: &[&str], key: &str) {
+    let mut table = document.as_table_mut();
+    for name in tables {
+        let Some(inner) = table.get_mut(name).and_then(toml_edit::Item::as_table_mut) else { return };
+        table = inner;
+    }
+    table.remove(key);
+}
+
 /// The settings file that TUDB reads when none is named.
 fn default_file(env: &Environment) -> Option<PathBuf> {
     use etcetera::BaseStrategy;
@@ -221,17 +248,21 @@ fn default_file(env: &Environment) -> Option<PathBuf> {
     Some(place.config_dir().join("tudb").join("tudb.toml"))
 }
 
-fn password_path(settings: &Path) -> PathBuf {
-    settings.with_file_name("password")
-}
-
 /// Splits a connection string into the string without its password, and the password.
 fn without_password(url: &str) -> Result<(String, Option<String>), String> {
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+    let elsewhere =
+        || "write the password as postgres://USER:PASSWORD@HOST/DATABASE, so that it can go to a file".to_owned();
+    let has_password = |url: &str| install::password_of(url, &Environment::new()).is_some();
+    if url.starts_with("sqlite:") {
         return Ok((url.to_owned(), None));
     }
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return if has_password(url) { Err(elsewhere()) } else { Ok((url.to_owned(), None)) };
+    }
     let mut parsed = url::Url::parse(url).map_err(|error| format!("the connection string cannot be read: {error}"))?;
-    let Some(encoded) = parsed.password() else { return Ok((url.to_owned(), None)) };
+    let Some(encoded) = parsed.password() else {
+        return if has_password(url) { Err(elsewhere()) } else { Ok((url.to_owned(), None)) };
+    };
     let password = percent_encoding::percent_decode_str(encoded).decode_utf8();
     let password = password.map_err(|_| "the password is not UTF-8".to_owned())?.into_owned();
     parsed.set_password(None).map_err(|()| "the connection string has no host".to_owned())?;
@@ -258,6 +289,9 @@ mod tests {
             ("sqlite:///x.db", "sqlite:///x.db", None),
         ] {
             assert_eq!(without_password(url).unwrap(), (bare.to_owned(), password.map(str::to_owned)));
+        }
+        for url in ["host=h dbname=d user=a password=p", "postgres://h/d?user=a&password=p"] {
+            assert!(without_password(url).is_err(), "{url}");
         }
     }
 }

@@ -55,13 +55,17 @@ impl Tables {
         let mut rows = Vec::new();
         let code = loop {
             let (reply, is_error) = call(&core, &caller, "list_tables", arguments.clone()).await;
-            if self.json || is_error {
-                break show(&reply, is_error, self.json);
+            if is_error {
+                break show(&reply, true, self.json);
+            }
+            if self.json {
+                say(&reply.to_string());
             }
             rows.extend(reply.get("tables").and_then(Value::as_array).into_iter().flatten().map(listed));
             let next = reply.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
             match next {
                 Some(cursor) => _ = arguments.insert("cursor".into(), cursor.into()),
+                None if self.json => break DONE,
                 None => {
                     if rows.is_empty() {
                         let hint = reply.get("hint").and_then(Value::as_str).unwrap_or("The database has no tables.");

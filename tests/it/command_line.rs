@@ -144,7 +144,7 @@ fn install_adds_an_entry_to_ten_clients() {
         let path = home.scratch.path(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, old).unwrap();
-        let source = "postgres://reader:pl4nted-pass@db.example/shop";
+        let source = "postgres://reader:pl4nted%40pass@db.example/shop";
         let arguments = ["install", client, "--source", source];
         let dry = home.say(&[&arguments[..], &["--dry-run"]].concat());
         assert!(dry.contains("+ ") && !dry.contains("pl4nted"), "{client}: {dry}");
@@ -163,7 +163,10 @@ fn install_adds_an_entry_to_ten_clients() {
         let copy = path.with_file_name(format!("{}.before-tudb", path.file_name().unwrap().to_str().unwrap()));
         assert_eq!(std::fs::read_to_string(copy).unwrap(), old, "{client}");
         assert!(home.say(&arguments).contains("has this entry already"), "{client}");
-        home.say(&["uninstall", client, "--yes"]);
+        let other = home.run(&["install", client, "--source", "postgres://a@b/c", "--dry-run"]);
+        assert!(!format!("{other:?}").contains("pl4nted"), "{client}: {other:?}");
+        let removed = home.say(&["uninstall", client, "--yes"]);
+        assert!(removed.contains("removes ") && !removed.contains("pl4nted"), "{client}: {removed}");
         let last = std::fs::read_to_string(&path).unwrap();
         assert!(!last.contains("pl4nted") && !last.contains(env!("CARGO_BIN_EXE_tudb")), "{client}: {last}");
     }
@@ -290,6 +293,11 @@ fn setup_writes_the_settings_and_connects_a_client() {
         let entry = std::fs::read_to_string(home.scratch.path(file)).unwrap();
         assert!(entry.contains("tudb.toml") && entry.contains("--config"), "{entry}");
     }
+    // What the file has besides stays.
+    std::fs::write(&settings, format!("{written}deny = [\"customers.city\"] # keep\n")).unwrap();
+    home.say(&["setup", "--model", "builtin", "--yes"]);
+    let written = std::fs::read_to_string(&settings).unwrap();
+    assert!(written.contains("# keep") && written.contains("shop.db"), "{written}");
     // A database that cannot be used changes nothing.
     let missing = home.run(&["setup", "--url", "postgres://a:pl4nted@127.0.0.1:1/none", "--yes"]);
     assert_eq!(missing.status.code(), Some(1));
@@ -297,7 +305,7 @@ fn setup_writes_the_settings_and_connects_a_client() {
     assert!(said.contains("FAIL source main: unreachable") && said.contains("Nothing was written"), "{said}");
     assert!(!said.contains("pl4nted"), "{said}");
     assert_eq!(std::fs::read_to_string(&settings).unwrap(), written);
-    assert!(!home.scratch.path(".config/tudb/password").exists());
+    assert!(!home.scratch.path(".config/tudb/tudb.password").exists());
     // Without a terminal and without --yes it asks nothing.
     assert_eq!(home.run(&["setup"]).status.code(), Some(2));
     assert_eq!(home.run(&["setup", "--model", "openai", "--yes"]).status.code(), Some(2));
@@ -318,7 +326,7 @@ fn setup_keeps_a_password_in_a_file_of_its_own() {
         settings.contains("password_file") && !settings.contains("pl4nted") && !text.contains("pl4nted"),
         "{settings}"
     );
-    let password = home.scratch.path(".config/tudb/password");
+    let password = home.scratch.path(".config/tudb/tudb.password");
     assert_eq!(std::fs::read_to_string(&password).unwrap(), "pl4nted@pass\n");
     assert_eq!(std::fs::metadata(&password).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(home.say(&["sql", "SELECT 1 AS one", "--format", "csv"]), "one\r\n1\n");

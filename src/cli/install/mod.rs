@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 pub(super) use clients::Client;
 use clients::{Passing, System};
-use similar::{ChangeTag, TextDiff};
 
 use super::{DONE, NO, USAGE, complain, tell};
 use crate::database::dsn;
@@ -103,8 +102,7 @@ impl Install {
             notes.push("No database is named, so the server will read the embedded sample.".to_owned());
         }
         let entry = client.entry(&self.place.name, &command.display().to_string(), &arguments, &values, &passed);
-        let secret = self.source.as_deref().and_then(|url| password_of(url, env));
-        self.place.apply(Some(&entry), secret.as_deref(), &notes, env)
+        self.place.apply(Some(&entry), &notes, env)
     }
 }
 
@@ -118,19 +116,13 @@ pub(super) fn add(client: Client, settings: &Path, yes: bool, env: &Environment)
 
 impl Uninstall {
     pub(super) fn run(self, env: &Environment) -> u8 {
-        self.place.apply(None, None, &[], env)
+        self.place.apply(None, &[], env)
     }
 }
 
 impl Place {
-    /// Shows the change, asks, makes a copy of the file and writes it. `secret` is not shown.
-    fn apply(
-        &self,
-        entry: Option<&serde_json::Value>,
-        secret: Option<&str>,
-        notes: &[String],
-        env: &Environment,
-    ) -> u8 {
+    /// Shows the change, asks, makes a copy of the file and writes it.
+    fn apply(&self, entry: Option<&serde_json::Value>, notes: &[String], env: &Environment) -> u8 {
         let client = self.client;
         let Some(path) = self.file.clone().or_else(|| client.path(System::here(), env)) else {
             complain("The home directory is not known: set HOME, or name the file with --file.");
@@ -152,8 +144,13 @@ impl Place {
             tell(&format!("{} {state}: {}", client.title(), path.display()));
             return DONE;
         }
+        let place = format!("{}.{}", client.section(), self.name);
         tell(&format!("{}: {}", client.title(), path.display()));
-        tell(&difference(&old, &new, secret));
+        // Lines of the file are not shown: they may hold secrets of other entries, or the password of an older entry.
+        match entry {
+            Some(entry) => tell(&format!("sets {place} to\n{}", shown(entry, env).trim_end())),
+            None => tell(&format!("removes {place}")),
+        }
         for note in notes {
             complain(note);
         }
@@ -164,7 +161,9 @@ impl Place {
         if !super::confirmed("Write this?", self.yes) {
             return NO;
         }
-        match write(&path, &old, &new) {
+        // An older copy would keep the password that is taken out here.
+        let written = if entry.is_some() { write(&path, &new) } else { write_new(&path, &new).map(|()| None) };
+        match written {
             Ok(copy) => {
                 let copy = copy.map(|copy| format!(" The old file is {}.", copy.display())).unwrap_or_default();
                 tell(&format!("Written.{copy} {}", client.next_step()));
@@ -199,7 +198,7 @@ fn has_secret(url: &str, env: &Environment) -> bool {
 }
 
 /// The password in a connection string, and not one from the environment or the password file.
-fn password_of(url: &str, env: &Environment) -> Option<String> {
+pub(super) fn password_of(url: &str, env: &Environment) -> Option<String> {
     let alone: Environment = env
         .iter()
         .filter(|(name, _)| !name.starts_with("PG") && *name != "HOME")
@@ -208,35 +207,31 @@ fn password_of(url: &str, env: &Environment) -> Option<String> {
     dsn::read(url, &PgEnvironment::new(&alone)).ok()?.password.map(|password| password.reveal().to_owned())
 }
 
-/// The changed lines, `-` before an old line and `+` before a new one. Unchanged lines are left out, because they may
-/// hold secrets of other entries.
-fn difference(old: &str, new: &str, secret: Option<&str>) -> String {
-    let diff = TextDiff::from_lines(old, new);
-    let lines = diff.iter_all_changes().filter_map(|change| {
-        let mark = match change.tag() {
-            ChangeTag::Delete => '-',
-            ChangeTag::Insert => '+',
-            ChangeTag::Equal => return None,
-        };
-        let mut line = change.value().trim_end().to_owned();
-        if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
-            let encoded = percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
-            line = line.replace(&encoded, "***").replace(secret, "***");
+/// The entry as it is shown. A connection string with a password is replaced, however the password is spelled.
+fn shown(entry: &serde_json::Value, env: &Environment) -> String {
+    let mut entry = entry.clone();
+    let tables = ["env", "envs"];
+    for table in entry.as_object_mut().into_iter().flatten().filter(|(name, _)| tables.contains(&name.as_str())) {
+        for value in table.1.as_object_mut().into_iter().flatten().map(|(_, value)| value) {
+            if value.as_str().is_some_and(|text| text.contains("://") && has_secret(text, env)) {
+                *value = "***".into();
+            }
         }
-        Some(format!("{mark} {line}"))
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    }
+    serde_json::to_string_pretty(&entry).unwrap_or_default().lines().map(|line| format!("+ {line}\n")).collect()
 }
 
-/// Writes the file, and leaves a copy of the old file beside it.
-pub(super) fn write(path: &Path, old: &str, new: &str) -> std::io::Result<Option<PathBuf>> {
-    let copy = (path.exists() || !old.is_empty()).then(|| beside(path, ".before-tudb"));
-    if let Some(copy) = &copy {
+/// Writes the file, and leaves a copy of the old file beside it. A copy that is there already stays: it is the file as it
+/// was before TUDB.
+pub(super) fn write(path: &Path, new: &str) -> std::io::Result<Option<PathBuf>> {
+    let copy = beside(path, ".before-tudb");
+    let is_copied = path.exists() && !copy.exists();
+    if is_copied {
         // `copy` keeps the permissions.
-        std::fs::copy(path, copy)?;
+        std::fs::copy(path, &copy)?;
     }
     write_new(path, new)?;
-    Ok(copy)
+    Ok(is_copied.then_some(copy))
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
@@ -251,16 +246,24 @@ pub(super) fn write_new(path: &Path, new: &str) -> std::io::Result<()> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         std::fs::create_dir_all(directory)?;
     }
-    let next = beside(path, ".tudb-new");
+    let next = beside(path, &format!(".{}.new", std::process::id()));
+    let written = write_to(&next, path, new);
+    if written.is_err() {
+        let _ = std::fs::remove_file(&next);
+    }
+    written
+}
+
+fn write_to(next: &Path, path: &Path, new: &str) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&next)?;
+    let mut file = options.open(next)?;
     file.write_all(new.as_bytes())?;
     file.sync_all()?;
     if let Ok(old) = std::fs::metadata(path) {
-        std::fs::set_permissions(&next, old.permissions())?;
+        std::fs::set_permissions(next, old.permissions())?;
     }
-    std::fs::rename(&next, path)
+    std::fs::rename(next, path)
 }
