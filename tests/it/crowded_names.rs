@@ -461,7 +461,9 @@ fn labels_of_many_domains_and_wide_keys_take_bounded_memory() {
             let (_home, mut server) = serve(postgres, &database, "");
             others_are_read(&mut server, objects);
             let peak = peak_memory_kb(&server.child);
-            assert!(peak < 120 * 1024, "{peak} kB: {objects}");
+            // The debug form has larger code and stacks.
+            let most = if cfg!(debug_assertions) { 135 } else { 120 };
+            assert!(peak < most * 1024, "{peak} kB: {objects}");
         }
     }
 }
