@@ -81,7 +81,7 @@ impl Setup {
         for name in ["TUDB_CONFIG", "TUDB_DATABASE_URL"].iter().filter(|name| env.contains_key(**name)) {
             complain(&format!("{name} is set and takes the place of what was written: unset it."));
         }
-        tell("Try it: tudb ask \"how many rows does each table have?\", or `tudb tables`.");
+        tell("Try it: `tudb tables` shows what there is; then `tudb ask` with a question about it.");
         code
     }
 
@@ -94,7 +94,7 @@ impl Setup {
             self.url = answer("Connection string, postgres://… or sqlite:///…; empty for the embedded sample");
         }
         if self.model.is_none() {
-            let wanted = answer("What answers questions: builtin, bedrock or openai; empty for builtin");
+            let wanted = answer("What answers questions: builtin, bedrock or openai; empty to leave it as it is");
             self.model = wanted.and_then(|name| Engine::from_str(&name, true).map_err(|error| complain(&error)).ok());
         }
         match self.model {
