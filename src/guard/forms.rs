@@ -251,8 +251,8 @@ fn converted_rows(uses: &ColumnUses, converted: Option<&[String]>) -> Vec<String
     uses.tables.iter().filter(is_value).map(|name| name.table.clone()).collect()
 }
 
-/// True if no name that may be a table or an alias in FROM stands elsewhere as a value: then no whole row is used. For a
-/// statement that the parser cannot read.
+/// True if a statement uses no whole row of a table as a value. For a statement that the parser cannot read: a row is used
+/// where a name that stands in FROM, a table or an alias, also stands outside of it.
 fn uses_no_row(text: &str) -> bool {
     const ENDS: [&str; 11] =
         ["select", "where", "group", "having", "window", "order", "limit", "offset", "union", "intersect", "except"];
@@ -260,18 +260,25 @@ fn uses_no_row(text: &str) -> bool {
     let lexemes: Vec<&Lexeme> = lexemes.iter().filter(|lexeme| lexeme.kind != Kind::Comment).collect();
     let spelled = |at: usize| lexemes.get(at).and_then(|lexeme| text.get(lexeme.range.clone())).unwrap_or_default();
     let (mut tables, mut values) = (BTreeSet::new(), BTreeSet::new());
-    let mut is_in_from = false;
+    // A sub-query ends its own clauses only: after its parenthesis, the FROM around it goes on.
+    let (mut is_in_from, mut around) = (false, Vec::new());
     for (at, lexeme) in lexemes.iter().enumerate() {
+        match lexeme.kind {
+            Kind::Mark(b'(') => around.push(is_in_from),
+            Kind::Mark(b')') => is_in_from = around.pop().unwrap_or_default(),
+            _ => {}
+        }
         if !matches!(lexeme.kind, Kind::Word | Kind::Quoted) {
             continue;
         }
-        let word = spelled(at).to_lowercase();
+        let is_keyword = lexeme.kind == Kind::Word;
+        let word = spelled(at).trim_matches('"').replace("\"\"", "\"").to_lowercase();
         let is_part = at > 0 && spelled(at - 1) == ".";
         let has_part = spelled(at + 1) == "." && spelled(at + 2) != "*";
         match word.as_str() {
-            "from" | "join" => is_in_from = true,
-            end if ENDS.contains(&end) => is_in_from = false,
-            reserved if lexeme.kind == Kind::Word && quoting::is_reserved(Dialect::Postgresql, reserved) => {}
+            "from" | "join" if is_keyword => is_in_from = true,
+            end if is_keyword && ENDS.contains(&end) => is_in_from = false,
+            reserved if is_keyword && quoting::is_reserved(Dialect::Postgresql, reserved) => {}
             // The name of a CTE before its definition.
             _ if spelled(at + 1).eq_ignore_ascii_case("as")
                 && ["(", "materialized", "not"].contains(&spelled(at + 2).to_lowercase().as_str()) => {}
@@ -344,7 +351,14 @@ mod tests {
         ] {
             assert_eq!(forms(sql).converted_rows, Some(Vec::new()), "{sql}");
         }
-        assert_eq!(forms("SELECT (x.*)::text FROM ONLY s.t x").converted_rows, None);
+        for sql in [
+            "SELECT (x.*)::text FROM ONLY s.t x",
+            "SELECT x::text AS global FROM ONLY s.t \"x\"",
+            "SELECT \"where\"::text AS global FROM ONLY s.t \"where\"",
+            "SELECT x::text AS global FROM (SELECT 1 FROM a WHERE true) y, s.t x",
+        ] {
+            assert_eq!(forms(sql).converted_rows, None, "{sql}");
+        }
         // Where the type has no such part, the server calls the function.
         assert!(forms("SELECT (k).lower FROM t").converted.unwrap().contains(&"k".to_owned()));
     }
