@@ -125,7 +125,7 @@ fn text_of(cell: &Value) -> String {
     }
 }
 
-/// The value of a cell. PostgreSQL's numeric and large bigint come as text, so the text counts in columns of these types.
+/// The value of a cell. PostgreSQL's numeric and large bigint come as text, so the text is parsed in columns of these types.
 fn number(cell: &Value, type_of: &str) -> Option<f64> {
     let is_decimal =
         ["numeric", "decimal", "bigint", "integer"].iter().any(|name| type_of.to_lowercase().starts_with(name));
@@ -156,7 +156,7 @@ fn is_time(text: &str) -> bool {
                         && matches!(text.get(10..11), None | Some("" | " " | "T"))))
 }
 
-/// True for whole numbers in a column that is called like a part of time: `year`, `order_month`.
+/// True for a column of whole numbers whose name ends with a part of a date: `year`, `order_month`.
 fn is_period<'a>(name: &str, mut cells: impl Iterator<Item = &'a Value>) -> bool {
     let name = name.to_lowercase();
     let mut parts = name.rsplit(['_', ' ']);

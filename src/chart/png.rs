@@ -14,7 +14,7 @@ const WIDTH: u32 = 900;
 const HEIGHT: u32 = 480;
 const BAR: RGBColor = RGBColor(38, 110, 180);
 const FONT: &str = "ubuntu";
-/// Characters of a title and of a label.
+/// Maximum characters of a title, and of a label.
 const MAX_TITLE: usize = 80;
 const MAX_LABEL: usize = 24;
 

@@ -10,11 +10,11 @@ use ratatui_widgets::chart::{Axis, Chart as LineChart, Dataset, GraphType};
 
 use super::{Chart, Kind};
 
-/// Lines of a line chart.
+/// Height of a line chart, in lines of the terminal.
 const LINE_HEIGHT: u16 = 14;
-/// Characters of a label.
+/// Maximum characters of a label.
 const MAX_LABEL: usize = 30;
-/// The length of the greatest bar, in the unit of the widget.
+/// The widget takes whole numbers as lengths. The longest bar gets this one, and the others their share of it.
 const FULL: f64 = 10_000.0;
 
 /// Returns the chart as lines of at most `width` columns, without colours.

@@ -117,20 +117,19 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
             return ExitCode::from(if error.use_stderr() { USAGE } else { DONE });
         }
     };
-    if matches!(arguments.command, Some(Command::SqliteWorker)) {
-        return ExitCode::from(if crate::database::serve_sqlite() { DONE } else { NO });
-    }
-    match &arguments.command {
-        Some(Command::Completions(completions)) => return ExitCode::from(completions.run(Arguments::command())),
-        Some(Command::Man(man)) => return ExitCode::from(man.run(Arguments::command())),
-        _ => {}
-    }
-    // These commands work although the settings are wrong.
-    match arguments.command {
-        Some(Command::Install(install)) => return ExitCode::from(install.run(arguments.config, &env)),
-        Some(Command::Uninstall(uninstall)) => return ExitCode::from(uninstall.run(&env)),
-        _ => {}
-    }
+    // These commands need no runtime, and work although the settings are wrong.
+    let code = match arguments.command {
+        Some(Command::SqliteWorker) => Ok(if crate::database::serve_sqlite() { DONE } else { NO }),
+        Some(Command::Completions(completions)) => Ok(completions.run(Arguments::command())),
+        Some(Command::Man(man)) => Ok(man.run(Arguments::command())),
+        Some(Command::Install(install)) => Ok(install.run(arguments.config.clone(), &env)),
+        Some(Command::Uninstall(uninstall)) => Ok(uninstall.run(&env)),
+        command => Err(command),
+    };
+    let command = match code {
+        Ok(code) => return ExitCode::from(code),
+        Err(command) => command,
+    };
     let config = Config::load(arguments.config, &env);
     start_log(config.as_ref().map_or("warn", |config| config.log.as_str()));
     // The debug form of the code needs several times the stack of the release form.
@@ -145,7 +144,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
     };
     let code = runtime.block_on(async {
         telemetry::start(&env);
-        let Some(command) = arguments.command else { return serve::run(config, &env).await };
+        let Some(command) = command else { return serve::run(config, &env).await };
         match command {
             #[cfg(feature = "http")]
             Command::Serve(serve::Serve { http: Some(address) }) => {
@@ -170,7 +169,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
             Command::Audit(audit) => with(config, async |config| audit.run(config).await).await,
             Command::Migrate(place) => with(config, async |config| place.migrate(&config).await).await,
             Command::Seed(place) => with(config, async |config| place.seed(&config).await).await,
-            // `main` has handled these commands already: they need no runtime.
+            // Handled above.
             Command::SqliteWorker
             | Command::Completions(_)
             | Command::Man(_)

@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use toml_edit::{DocumentMut, Item, Table, TableLike};
 
 use super::doctor::Doctor;
 use super::install::{self, Client};
@@ -55,7 +56,7 @@ impl Setup {
             complain("tudb setup asks in a terminal. In a script, name what you want by options and add --yes.");
             return USAGE;
         }
-        let Some(path) = self.file.clone().or_else(|| default_file(env)) else {
+        let Some(path) = self.file.clone().or_else(|| Config::default_file(env)) else {
             complain("The home directory is not known: set HOME, or name the settings file with --file.");
             return USAGE;
         };
@@ -123,36 +124,32 @@ impl Setup {
 
     /// The settings file with what was chosen, and the password that goes beside it. Other settings of `old` stay.
     fn settings(&self, old: &str, password_file: &Path) -> Result<(String, Option<String>), String> {
-        let mut document: toml_edit::DocumentMut =
+        let mut document: DocumentMut =
             old.parse().map_err(|error: toml_edit::TomlError| format!("the settings file: {}", error.message()))?;
         match self.model {
-            Some(Engine::Builtin) => put(&mut document, &["model"], "engine", "builtin"),
+            Some(Engine::Builtin) => put(&mut document, &["model"], "engine", Some("builtin"))?,
             Some(Engine::Bedrock) => {
-                put(&mut document, &["model"], "engine", "bedrock");
+                put(&mut document, &["model"], "engine", Some("bedrock"))?;
                 if let Some(region) = &self.region {
-                    put(&mut document, &["bedrock"], "region", region);
+                    put(&mut document, &["bedrock"], "region", Some(region))?;
                 }
             }
             Some(Engine::Openai) => {
                 let (Some(address), Some(model)) = (&self.openai_base_url, &self.openai_model) else {
                     return Err("openai needs --openai-base-url and --openai-model".to_owned());
                 };
-                put(&mut document, &[], "openai_base_url", address);
-                put(&mut document, &[], "openai_model", model);
-                put(&mut document, &["model"], "engine", "openai");
+                put(&mut document, &[], "openai_base_url", Some(address))?;
+                put(&mut document, &[], "openai_model", Some(model))?;
+                put(&mut document, &["model"], "engine", Some("openai"))?;
             }
             None => {}
         }
         let mut password = None;
         if let Some(url) = &self.url {
             let (bare, secret) = without_password(url)?;
-            put(&mut document, &["sources", "main"], "url", &bare);
-            match &secret {
-                Some(_) => {
-                    put(&mut document, &["sources", "main"], "password_file", &password_file.display().to_string());
-                }
-                None => take(&mut document, &["sources", "main"], "password_file"),
-            }
+            put(&mut document, &["sources", "main"], "url", Some(&bare))?;
+            let file = secret.is_some().then(|| password_file.display().to_string());
+            put(&mut document, &["sources", "main"], "password_file", file.as_deref())?;
             password = secret;
         }
         Ok((document.to_string(), password))
@@ -219,33 +216,24 @@ impl Drop for Drafts<'_> {
     }
 }
 
-/// Sets a key of a table of the document, and makes the table if it is missing.
-fn put(document: &mut toml_edit::DocumentMut, tables: &[&str], key: &str, value: &str) {
-    let mut table = document.as_table_mut();
+/// Sets a key of a table of the document, or removes it when `value` is `None`. Makes the table if it is missing.
+///
+/// # Errors
+///
+/// One sentence if the document has something else than a table at that place.
+fn put(document: &mut DocumentMut, tables: &[&str], key: &str, value: Option<&str>) -> Result<(), String> {
+    let mut table: &mut dyn TableLike = document.as_table_mut();
     for name in tables {
-        let mut made = toml_edit::Table::new();
+        let mut made = Table::new();
         made.set_implicit(true);
-        let Some(inner) = table.entry(name).or_insert(toml_edit::Item::Table(made)).as_table_mut() else { return };
-        table = inner;
+        let item = table.entry(name).or_insert(Item::Table(made));
+        table = item.as_table_like_mut().ok_or_else(|| format!("`{name}` of the settings file is not a table"))?;
     }
-    table.insert(key, toml_edit::value(value));
-}
-
-/// Removes a key of a table of the document.
-fn take(document: &mut toml_edit::DocumentMut, tables: &[&str], key: &str) {
-    let mut table = document.as_table_mut();
-    for name in tables {
-        let Some(inner) = table.get_mut(name).and_then(toml_edit::Item::as_table_mut) else { return };
-        table = inner;
-    }
-    table.remove(key);
-}
-
-/// The settings file that TUDB reads when none is named.
-fn default_file(env: &Environment) -> Option<PathBuf> {
-    use etcetera::BaseStrategy;
-    let place = etcetera::choose_base_strategy().ok().filter(|_| env.contains_key("HOME") || cfg!(windows))?;
-    Some(place.config_dir().join("tudb").join("tudb.toml"))
+    match value {
+        Some(value) => table.insert(key, toml_edit::value(value)),
+        None => table.remove(key),
+    };
+    Ok(())
 }
 
 /// Splits a connection string into the string without its password, and the password.

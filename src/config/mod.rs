@@ -339,9 +339,9 @@ impl Config {
     ///
     /// [`ConfigError`] if a named file cannot be read, or if the file or the environment has an error.
     pub fn load(explicit: Option<PathBuf>, env: &Environment) -> Result<Config, ConfigError> {
-        let directories = etcetera::choose_base_strategy().ok().filter(|_| env.contains_key("HOME") || cfg!(windows));
+        let directories = directories(env);
         let named = explicit.or_else(|| env.get("TUDB_CONFIG").map(PathBuf::from));
-        let implied = directories.as_ref().map(|place| place.config_dir().join("tudb").join("tudb.toml"));
+        let implied = Config::default_file(env);
         let read = |path: &PathBuf| {
             std::fs::read_to_string(path)
                 .map_err(|error| ConfigError::File { path: path.display().to_string(), reason: error.to_string() })
@@ -374,10 +374,19 @@ impl Config {
         Ok(config)
     }
 
+    /// The file that is read when none is named. `None` if the platform defines none.
+    pub fn default_file(env: &Environment) -> Option<PathBuf> {
+        directories(env).map(|place| place.config_dir().join("tudb").join("tudb.toml"))
+    }
+
     /// A source by name.
     pub fn source(&self, name: &str) -> Option<&SourceConfig> {
         self.sources.iter().find(|source| source.name == name)
     }
+}
+
+fn directories(env: &Environment) -> Option<impl BaseStrategy> {
+    etcetera::choose_base_strategy().ok().filter(|_| env.contains_key("HOME") || cfg!(windows))
 }
 
 fn suggestion<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {

@@ -163,8 +163,10 @@ fn install_adds_an_entry_to_ten_clients() {
         let copy = path.with_file_name(format!("{}.before-tudb", path.file_name().unwrap().to_str().unwrap()));
         assert_eq!(std::fs::read_to_string(copy).unwrap(), old, "{client}");
         assert!(home.say(&arguments).contains("has this entry already"), "{client}");
-        let other = home.run(&["install", client, "--source", "postgres://a@b/c", "--dry-run"]);
-        assert!(!format!("{other:?}").contains("pl4nted"), "{client}: {other:?}");
+        for other in ["postgres://a@b/c", "host=b dbname=c user=a password=pl4nted"] {
+            let other = home.run(&["install", client, "--source", other, "--dry-run"]);
+            assert!(!format!("{other:?}").contains("pl4nted"), "{client}: {other:?}");
+        }
         let removed = home.say(&["uninstall", client, "--yes"]);
         assert!(removed.contains("removes ") && !removed.contains("pl4nted"), "{client}: {removed}");
         let last = std::fs::read_to_string(&path).unwrap();

@@ -27,7 +27,7 @@ pub(in crate::cli) enum Client {
     Windsurf,
 }
 
-/// The operating system whose paths count.
+/// The operating system. It decides where clients keep their files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum System {
     Linux,
@@ -144,7 +144,7 @@ impl Client {
         }
     }
 
-    /// The entry: command, arguments, variables with their values, and names of variables that the client passes on.
+    /// Builds the entry. `values` are variables with their values; `passed` are names of variables that the client passes on.
     pub(super) fn entry(
         self,
         name: &str,

@@ -207,15 +207,16 @@ pub(super) fn password_of(url: &str, env: &Environment) -> Option<String> {
     dsn::read(url, &PgEnvironment::new(&alone)).ok()?.password.map(|password| password.reveal().to_owned())
 }
 
-/// The entry as it is shown. A connection string with a password is replaced, however the password is spelled.
+/// The entry as it is shown. A connection string with a password is replaced, however string and password are spelled.
 fn shown(entry: &serde_json::Value, env: &Environment) -> String {
     let mut entry = entry.clone();
     let tables = ["env", "envs"];
     for table in entry.as_object_mut().into_iter().flatten().filter(|(name, _)| tables.contains(&name.as_str())) {
-        for value in table.1.as_object_mut().into_iter().flatten().map(|(_, value)| value) {
-            if value.as_str().is_some_and(|text| text.contains("://") && has_secret(text, env)) {
-                *value = "***".into();
-            }
+        if let Some(value) = table.1.get_mut(URL)
+            // The name of a variable is no secret.
+            && value.as_str().is_some_and(|text| !text.starts_with('$') && has_secret(text, env))
+        {
+            *value = "***".into();
         }
     }
     serde_json::to_string_pretty(&entry).unwrap_or_default().lines().map(|line| format!("+ {line}\n")).collect()
