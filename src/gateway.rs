@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::allocation;
 use crate::audit::{AuditLog, EntryStart, Finished, OpenEntry, Outcomes};
+use crate::blocking;
 use crate::config::{Config, SourceConfig};
 use crate::database::result_set::{Format, ResultSet};
 use crate::database::{
@@ -43,9 +44,11 @@ pub use reads::Described;
 pub use requests::{AskDatabase, DescribeTable, ExplainQuery, ListTables, RunSql};
 pub use snapshots::SourceCheck;
 
-/// The syntax tree of a longer statement takes megabytes. That memory goes back to the system as soon as the guard has
-/// checked the statement.
+/// The syntax tree of a longer statement takes megabytes, and its check milliseconds.
 const LARGE_SQL_BYTES: usize = 4_096;
+
+/// How many of these statements are checked at once.
+const LARGE_CHECKS: usize = 2;
 
 /// Maximum time to close the connections.
 const CLOSING: Duration = Duration::from_millis(300);
@@ -129,6 +132,7 @@ pub struct Gateway {
     audit: AuditLog,
     slots: HashMap<String, Slots>,
     snapshots: Snapshots,
+    large_checks: Semaphore,
 }
 
 /// Call slots of one source: how many calls run at once, and how many calls may wait.
@@ -181,7 +185,8 @@ impl Gateway {
             })
             .collect();
         let snapshots = Snapshots::new(config.sources.iter().map(|source| source.name.as_str()));
-        Gateway { router: Router::new(&config), config, audit, slots, snapshots }
+        let large_checks = Semaphore::new(LARGE_CHECKS);
+        Gateway { router: Router::new(&config), config, audit, slots, snapshots, large_checks }
     }
 
     pub fn config(&self) -> &Config {
@@ -488,17 +493,12 @@ impl Gateway {
         let source = self.source(source_name)?;
         let mut options = options(source)?;
         let dialect = self.dialect(source)?;
-        let check = |sql: &str| {
-            let approve = if reading.plans() { guard::approve_plan } else { guard::approve };
-            let approved = approve(sql, dialect, &source.limits);
-            if sql.len() > LARGE_SQL_BYTES {
-                allocation::give_back();
-            }
-            approved
+        let check = async || match reading.sql() {
+            Some(sql) => self.check(sql, reading.plans(), dialect, source).await.map(Some),
+            None => Ok(None),
         };
-        let mut approved = None;
-        if let Some(sql) = reading.sql() {
-            approved = Some(check(sql)?);
+        let mut approved = check().await?;
+        if reading.sql().is_some() {
             options.identity = user(source, user_id)?;
             // The counts of `analyze` include rows that the user may not see.
             if options.identity.is_some() && reading.analyzes() {
@@ -513,19 +513,35 @@ impl Gateway {
                 caller.stage("waiting for other calls");
                 // The names of a statement take many times the memory of its text. So a waiting call keeps only the
                 // text.
-                approved = None;
+                drop(approved.take());
                 let permit = tokio::select! {
                     permit = slots.wait() => permit?,
                     () = caller.cancel.cancelled() => return Err(DatabaseError::Cancelled.into()),
                 };
-                if let Some(sql) = reading.sql() {
-                    approved = Some(check(sql)?);
-                }
+                approved = check().await?;
                 permit
             }
         };
         let database = self.router.database(&source.name).await?;
         Ok(Prepared { source, options, dialect, approved, _permit: permit, database })
+    }
+
+    /// Asks the guard about a statement. A large statement waits for its turn, and does not hold up other calls.
+    async fn check(
+        &self,
+        sql: &str,
+        plans: bool,
+        dialect: Dialect,
+        source: &SourceConfig,
+    ) -> Result<ApprovedSql, ToolError> {
+        let approve = if plans { guard::approve_plan } else { guard::approve };
+        if sql.len() <= LARGE_SQL_BYTES {
+            return Ok(approve(sql, dialect, &source.limits)?);
+        }
+        let _turn = self.large_checks.acquire().await.map_err(|_| ToolError::internal())?;
+        let approved = blocking::run(|| approve(sql, dialect, &source.limits));
+        allocation::give_back();
+        Ok(approved?)
     }
 }
 

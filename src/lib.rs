@@ -31,6 +31,7 @@ pub mod allocation;
 pub mod api;
 pub mod ask;
 pub mod audit;
+pub mod blocking;
 pub mod chart;
 pub mod cli;
 pub mod command;

@@ -86,6 +86,11 @@ impl ReadOptions {
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         left.map_or(self.timeout, |left| left.min(self.timeout))
     }
+
+    /// Returns when a read that starts now must end.
+    pub(crate) fn end(&self) -> Instant {
+        Instant::now() + self.time_left()
+    }
 }
 
 /// Which part of the table list is wanted.

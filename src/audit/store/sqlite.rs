@@ -1,7 +1,7 @@
 //! The store as a SQLite file in WAL mode. A new file can be read only by its owner; any number of processes can share it.
 //!
 //! A commit takes some 30 microseconds, less than handing it to another thread. So the writer task runs it directly.
-//! Work that may wait runs in `block_in_place`, so that it does not hold up other tasks: waiting for the lock of
+//! Work that may wait runs in [`blocking::run`], so that it does not hold up other tasks: waiting for the lock of
 //! another process, for the disk with `audit.power`, or for a checkpoint.
 
 use std::collections::HashSet;
@@ -13,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 use super::super::chain::{Beginning, Row, Seal};
 use super::super::{AuditRemedy, AuditUnavailable};
 use super::PATIENCE;
+use crate::blocking;
 
 /// The migrations. `PRAGMA user_version` is the number of those applied.
 const STEPS: [&str; 2] = [
@@ -36,15 +37,6 @@ pub(super) struct File {
     pages: usize,
 }
 
-/// Runs work that may wait, without holding up the other tasks of the runtime's thread.
-fn waiting<T>(work: impl FnOnce() -> T) -> T {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
-    }
-}
-
 /// Device and inode number of the file at a path.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     #[cfg(unix)]
@@ -61,7 +53,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 impl File {
     /// Opens the store. Creates it if it does not exist, and migrates an older one.
     pub(super) fn open(path: &Path, power: bool) -> Result<Self, AuditUnavailable> {
-        waiting(|| {
+        blocking::run(|| {
             create_private(path)
                 .map_err(|error| AuditUnavailable { reason: error.to_string(), remedy: AuditRemedy::Place })?;
             // Several processes may open a new store at once. Switching to WAL fails for all but one of them, without
@@ -128,7 +120,7 @@ impl File {
     pub(super) fn checkpoint(&mut self) {
         if self.pages >= CHECKPOINT_PAGES {
             self.pages = 0;
-            let done = waiting(|| self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+            let done = blocking::run(|| self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
             if let Err(error) = done {
                 tracing::warn!(%error, "the audit store's write-ahead log was not copied to the file");
             }
@@ -150,7 +142,7 @@ impl File {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, AuditUnavailable> {
         let store = &mut self.connection;
-        Ok(waiting(|| {
+        Ok(blocking::run(|| {
             store.busy_timeout(PATIENCE)?;
             let done = work(store);
             store.busy_timeout(Duration::ZERO)?;

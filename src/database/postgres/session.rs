@@ -2,7 +2,7 @@
 //! its cancellation, and rolls it back in each case.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
@@ -24,6 +24,10 @@ use crate::quoting;
 
 /// How long TUDB waits past the server's own time limit before it cancels the statement itself.
 const SERVER_HEAD_START: Duration = Duration::from_millis(250);
+
+/// How long a call waits for a cancelled statement to return. Then it is answered, and its connection is closed in the
+/// background.
+const CANCEL_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Pause between two attempts to cancel a statement that has not returned.
 const CANCEL_AGAIN: Duration = Duration::from_millis(50);
@@ -156,13 +160,14 @@ impl PostgresSession<'_> {
     ) -> Result<ResultSet, DatabaseError> {
         let engine = self.engine;
         let call = self.call();
+        let end = options.end();
         let read =
             async |connection: &mut PgConnection, opened: &Opened| engine.rows(connection, opened, sql, options).await;
         let mut session = self;
         let mut may_repeat = true;
         loop {
             let was_remembered = engine.shapes.get(&Shapes::key(sql, options)).is_some();
-            let error = match session.within(options, read).await {
+            let error = match session.within(options, end, read).await {
                 Err(error) => error,
                 result => return result,
             };
@@ -193,6 +198,7 @@ impl PostgresSession<'_> {
             return Err(DatabaseError::Ruled(Rejection::parameter_of_plan(version)));
         }
         let call = self.call();
+        let end = options.end();
         let read = async |connection: &mut PgConnection, opened: &Opened| {
             let mut checked = engine.judged(connection, opened, sql).await?;
             // A verbose plan names every column that a scan reads, also denied columns.
@@ -239,9 +245,9 @@ impl PostgresSession<'_> {
             };
             Ok((explanation, false))
         };
-        match self.within(options, read).await {
+        match self.within(options, end, read).await {
             Err(error) if engine.wants_whole_path(sql, &error) => {
-                engine.open(&call, options, None).await?.within(options, read).await
+                engine.open(&call, options, None).await?.within(options, end, read).await
             }
             result => result,
         }
@@ -256,7 +262,7 @@ impl PostgresSession<'_> {
         let settings = &self.engine.settings;
         let (hidden, shown) = (settings.hidden_schemas.clone(), settings.schemas.clone());
         let keep_plan = self.engine.may_name();
-        self.within(options, async |connection, _| {
+        self.within(options, options.end(), async |connection, _| {
             catalog::list(connection, hidden, shown, request, keep_plan).await.map(|page| (page, false))
         })
         .await
@@ -270,7 +276,7 @@ impl PostgresSession<'_> {
     ) -> Result<TableDescription, DatabaseError> {
         let source_name = self.engine.source_name.clone();
         let keep_plan = self.engine.may_name();
-        self.within(options, async |connection, _| {
+        self.within(options, options.end(), async |connection, _| {
             catalog::describe(connection, table, &source_name, keep_plan).await.map(|table| (table, false))
         })
         .await
@@ -291,17 +297,20 @@ impl PostgresSession<'_> {
             rules: &settings.column_rules,
             utc_offset: &self.engine.utc_offset,
         };
-        let drafts = self.within(options, async |connection, _| {
+        let drafts = self.within(options, options.end(), async |connection, _| {
             schema::snapshot(connection, schemas, &bounds, unless).await.map(|drafts| (drafts, false))
         });
         Ok(drafts.await?.map(schema::Drafts::snapshot))
     }
 
-    /// Runs `read` until the deadline or the cancellation of the call. Then it cancels the statement on the server and
-    /// waits for `read`. A connection whose `read` does not return in time is closed.
+    /// Runs `read` until `end` or the cancellation of the call. Then it cancels the statement on the server and waits
+    /// for `read`. A connection whose `read` does not return in time is closed.
+    ///
+    /// All transactions of a call share one `end`, so a statement that is tried twice gets no more time.
     async fn within<T>(
         self,
         options: &ReadOptions,
+        end: Instant,
         read: impl AsyncFnOnce(&mut PgConnection, &Opened) -> Result<(T, bool), DatabaseError>,
     ) -> Result<T, DatabaseError> {
         let mut transaction = self.transaction;
@@ -311,8 +320,7 @@ impl PostgresSession<'_> {
         };
         let pid = opened.pid;
         let limit_bytes = self.engine.limits.max_message_bytes.max(4 * options.budget.max_reply_bytes);
-        let left = options.time_left();
-        let limit_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        let limit_ms = u64::try_from(options.time_left().as_millis()).unwrap_or(u64::MAX);
         let (result, ended_early) = {
             let reading = Bounded::new(read(connection, opened), limit_bytes);
             tokio::pin!(reading);
@@ -323,7 +331,7 @@ impl PostgresSession<'_> {
                     Err(TooLarge { .. }) => Err(DatabaseError::MessageTooLarge { limit_bytes }),
                 },
                 () = options.cancel.cancelled() => Err(DatabaseError::Cancelled),
-                () = tokio::time::sleep(left + SERVER_HEAD_START) => Err(DatabaseError::Timeout { limit_ms }),
+                () = tokio::time::sleep_until((end + SERVER_HEAD_START).into()) => Err(DatabaseError::Timeout { limit_ms }),
             };
             match ended {
                 Ok(result) => (result, false),
@@ -339,7 +347,7 @@ impl PostgresSession<'_> {
                     let is_back = tokio::select! {
                         back = &mut reading => back.is_ok(),
                         () = cancelling => false,
-                        () = tokio::time::sleep(canceller.grace) => false,
+                        () = tokio::time::sleep(CANCEL_PATIENCE) => false,
                     };
                     (Err(why), !is_back)
                 }
