@@ -6,7 +6,8 @@
 Each line of the questions has `question`, `sql` or `gold_sql`, `source` or `db` (the name of a file
 FOLDER/source.sqlite) and, if there are several wordings, `kind`. An answer is right when its rows equal those of the statement, in any order of columns, and in
 order where the statement has ORDER BY. Prints for each wording and each database: questions, right, answered, precision.
-Nothing of the answerer is fitted to a database, so each database stands for one that is left out.
+A question with an empty `sql` cannot be
+answered; it is right when there is no answer. Nothing of the answerer is fitted to a database, so each database stands for one that is left out.
 """
 import collections, itertools, json, os, sqlite3, subprocess, sys, tempfile
 
@@ -72,17 +73,19 @@ def same(gold, rows, ordered):
 lines = [json.loads(line) for line in open(questions)]
 for line in lines:
     line["source"] = line.get("source") or line["db"]
-    line["sql"] = line.get("sql") or line["gold_sql"]
+    line["sql"] = line["sql"] if "sql" in line else line["gold_sql"]
 lines = [line for line in lines if os.path.exists(os.path.join(folder, line["source"] + ".sqlite"))]
 server = Server(sorted({line["source"] for line in lines}))
 totals = collections.defaultdict(collections.Counter)
 for line in lines:
     database = sqlite3.connect(f"file:{folder}/{line['source']}.sqlite?mode=ro", uri=True)
     database.text_factory = lambda text: text.decode("utf-8", "replace")
-    gold = database.execute(line["sql"]).fetchall()
+    gold = database.execute(line["sql"]).fetchall() if line["sql"] else None
     answer = server.ask(line["question"], line["source"])
     outcome = answer["status"]
-    if outcome == "success":
+    if gold is None:
+        outcome = "wrong" if outcome == "success" else "right"
+    elif outcome == "success":
         outcome = "right" if same(gold, answer["rows"], "order by" in line["sql"].lower()) else "wrong"
     for group in (line.get("kind", "all"), line["source"]):
         totals[group][outcome] += 1

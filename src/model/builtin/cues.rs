@@ -131,6 +131,8 @@ pub(super) enum Cue {
     Trend,
     /// Names the date column of a time.
     Dated,
+    /// The share of rows for which something is true.
+    Share,
     /// Means something that no statement here does.
     Refuse,
 }
@@ -240,6 +242,7 @@ fn cue(kind: &str, arguments: &[&str]) -> Option<Cue> {
         "change" => Cue::Change,
         "trend" => Cue::Trend,
         "dated" => Cue::Dated,
+        "share" => Cue::Share,
         "refuse" => Cue::Refuse,
         _ => return None,
     })
@@ -348,24 +351,26 @@ pub(super) fn related(stem: &str) -> Vec<(&'static str, f32)> {
 /// How close two nouns are: 0 for the same meaning, up to [`STEPS`] for one that is more general than the other. `None` if
 /// they have nothing to do with each other.
 pub(super) fn distance(one: Senses, other: Senses) -> Option<usize> {
-    let above = |from: &[(usize, usize)], to: &[(usize, usize)]| {
-        let far = |(set, rank): &(usize, usize)| {
-            let mut at = Some(*set);
-            (0..=STEPS).find(|step| {
-                let is_near = |(other, other_rank): &(usize, usize)| {
-                    // A more general noun has to be meant in its usual sense.
-                    Some(*other) == at && rank + other_rank <= RAREST.saturating_sub(*step)
-                };
-                let hit = to.iter().any(is_near);
-                if !hit {
-                    at = at.and_then(|set| WORDNET.general.get(set).copied().flatten());
-                }
-                hit
-            })
-        };
-        from.iter().filter_map(far).min()
+    steps_up(one, other).into_iter().chain(steps_up(other, one)).min()
+}
+
+/// Steps from a noun up to a more general one. `None` if the other noun is not more general.
+pub(super) fn steps_up(from: Senses, to: Senses) -> Option<usize> {
+    let far = |(set, rank): &(usize, usize)| {
+        let mut at = Some(*set);
+        (0..=STEPS).find(|step| {
+            let is_near = |(other, other_rank): &(usize, usize)| {
+                // A more general noun has to be meant in its usual sense.
+                Some(*other) == at && rank + other_rank <= RAREST.saturating_sub(*step)
+            };
+            let hit = to.iter().any(is_near);
+            if !hit {
+                at = at.and_then(|set| WORDNET.general.get(set).copied().flatten());
+            }
+            hit
+        })
     };
-    above(one, other).into_iter().chain(above(other, one)).min()
+    from.iter().filter_map(far).min()
 }
 
 /// True for a noun in the singular that means people, such as "customer", in its most usual sense. The stems of

@@ -60,7 +60,18 @@ pub(super) fn of_rows(
     if !own.is_empty() {
         return own;
     }
+    // A column of another form (seconds since 1970) dates the rows, and cannot be compared yet.
+    let is_moment =
+        |name: &str| matches!(name_words(name).last().map(String::as_str), Some("at" | "on" | "time" | "timestamp"));
+    if schema.columns(rows).any(|(at, column)| schema.is_number(at) && is_moment(&column.name)) {
+        return Vec::new();
+    }
+    // The date of an order is that of its `order_items`. The day on which a machine was bought dates none of its repairs.
+    let words = |t: usize| name_words(schema.bare(t)).iter().map(|word| stem(word)).collect::<Vec<_>>();
+    let own_words = words(rows);
+    let is_whole = |t: usize| words(t).iter().any(|word| own_words.contains(word));
     let mut near: Vec<(usize, usize)> = (0..schema.tables().len())
+        .filter(|t| is_whole(*t))
         .filter_map(|t| {
             let paths = graph.paths(rows, t);
             let path = paths.first().filter(|path| path.len() <= 2 && path.iter().all(|step| step.is_up))?;

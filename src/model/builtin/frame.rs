@@ -12,8 +12,8 @@ pub(super) use atoms::atoms;
 
 use super::cues::{self, Cue, Function, Op};
 use super::link::{Linker, Mention, OTHER_WORD, WHOLE};
-use super::schema::Schema;
-use super::text::{Token, TokenKind};
+use super::schema::{Schema, singulars};
+use super::text::{Token, TokenKind, name_words};
 use super::windows::{Unit, Window, count_word, unit, window_at, year_of};
 
 /// A piece of the question with all its possible meanings.
@@ -111,6 +111,9 @@ pub(super) struct Frame {
     pub is_superlative: bool,
     /// Most common value of a column.
     pub common: Option<(Mention, bool)>,
+    /// The rows whose share is asked: the first so many conditions say of which rows. `None` in it while the question still
+    /// names them.
+    pub share: Option<Option<usize>>,
     pub is_who: bool,
     pub asks_when: bool,
     /// True if a condition wants two rows: "both A and B".
@@ -141,6 +144,8 @@ pub(super) struct Reader<'a> {
     last: Option<Mention>,
     /// True while what is shown is being named.
     is_head: bool,
+    /// "The 5 customers with the most orders", until the superlative is read.
+    few: Option<u32>,
 }
 
 impl<'a> Reader<'a> {
@@ -155,6 +160,7 @@ impl<'a> Reader<'a> {
             is_alternative: false,
             last: None,
             is_head: true,
+            few: None,
         }
     }
 
@@ -168,6 +174,9 @@ impl<'a> Reader<'a> {
         }
         if self.is_negated {
             self.remark("a denial without an object".to_owned());
+        }
+        if let Some(few) = self.few {
+            self.remark(format!("which {few}"));
         }
         self.frame
     }
@@ -183,6 +192,23 @@ impl<'a> Reader<'a> {
 
     fn has(&self, ahead: usize, cue: &Cue) -> bool {
         self.atom(ahead).is_some_and(|atom| atom.cues.contains(cue))
+    }
+
+    /// "distance in km", "over 800 km": the length of a unit that the column's name has too.
+    fn unit_here(&self) -> Option<usize> {
+        let follows_number = self.before(1).is_some_and(|atom| atom.number.is_some());
+        let (column, ahead) = match self.frame.conditions.last().map(|condition| &condition.what) {
+            Some(What::Compare(column, ..) | What::Between(column, ..)) if follows_number => (column, 0),
+            _ if self.has(0, &Cue::In) => (self.before(1)?.mention.as_ref()?, 1),
+            _ => return None,
+        };
+        let unit = name_words(&self.atom(ahead)?.low);
+        let (at, _) = column.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let words = name_words(&self.schema.column(*at).name);
+        let is_unit =
+            |word: &String| unit == [word.clone()] || unit.iter().map(|unit| singulars(unit)).eq([singulars(word)]);
+        let is_other = self.before(1).is_some_and(|atom| !unit.contains(&atom.low));
+        (words.len() > 1 && is_other && words.iter().any(is_unit)).then_some(ahead + 1)
     }
 
     /// Records words that have no part in the frame.
@@ -229,11 +255,23 @@ impl<'a> Reader<'a> {
 
     fn step(&mut self) {
         let Some(atom) = self.atom(0).cloned() else { return };
+        // "What percentage of the orders of 2024 were cancelled": the verb ends what is the whole.
+        if let Some(None) = self.frame.share
+            && (cues::is_link(&atom.stem)
+                || atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Have | Cue::Not))
+                || matches!(atom.low.as_str(), "was" | "were" | "did" | "do" | "does" | "been"))
+        {
+            self.frame.share = Some(Some(self.frame.conditions.len()));
+        }
         if atom.is_stop {
             self.at += 1;
             if atom.text != "," {
                 self.is_alternative = false;
             }
+            return;
+        }
+        if let Some(length) = self.unit_here() {
+            self.at += length;
             return;
         }
         if let Some(window) = atom.window {
@@ -280,6 +318,7 @@ impl<'a> Reader<'a> {
         for cue in &atom.cues {
             let done = match cue {
                 Cue::Count(distinct) => self.count(*distinct),
+                Cue::Share => self.share(),
                 Cue::Agg(function) => self.aggregate(*function),
                 Cue::Sup(desc) => self.superlative(*desc),
                 Cue::Common(desc) => self.common(*desc),
@@ -373,6 +412,7 @@ impl<'a> Reader<'a> {
                 | Cue::By(..)
                 | Cue::Agg(_)
                 | Cue::Count(_)
+                | Cue::Share
                 | Cue::Op(_)
                 | Cue::OpBy(..)
                 | Cue::Between

@@ -95,6 +95,11 @@ impl Graph {
         Self { edges, of_table }
     }
 
+    /// True for a column of a key, declared or guessed, to another table.
+    pub fn is_reference(&self, t: usize, column: &str) -> bool {
+        self.edges.iter().any(|edge| edge.child == t && edge.pairs.iter().any(|(own, _)| own == column))
+    }
+
     /// Returns the shortest paths between two tables that have the fewest steps down. At most [`MOST_PATHS`] paths are
     /// compared.
     pub fn paths(&self, from: usize, to: usize) -> Vec<Vec<Step>> {

@@ -261,3 +261,79 @@ fn names_ages_and_prices_are_found_under_other_names() {
         assert!(!matches!(verdict, Verdict::Sure(_)), "{question}: {verdict:?}");
     }
 }
+
+#[test]
+fn a_share_is_that_of_what_follows_the_verb() {
+    reads(
+        "What percentage of the hires in 2026 were void?",
+        "SELECT 100.0 * COUNT(CASE WHEN state = 'void' THEN 1 END) / NULLIF(COUNT(*), 0) AS percentage FROM hires WHERE hired_on >= '2026-01-01' AND hired_on < '2027-01-01'",
+    );
+    reads(
+        "What percentage of drivers have no hires?",
+        "SELECT 100.0 * COUNT(CASE WHEN NOT EXISTS (SELECT 1 FROM hires h WHERE d.id = h.driver_id) THEN 1 END) / NULLIF(COUNT(*), 0) AS percentage FROM drivers d",
+    );
+    hands_back("What percentage of void hires?");
+}
+
+#[test]
+fn what_only_names_the_column_of_a_value_is_not_shown() {
+    reads("plates of cars of the kind van", "SELECT plate FROM cars WHERE kind = 'van'");
+    reads("Show the names of garages with 40 spaces", "SELECT name FROM garages WHERE spaces = 40");
+}
+
+#[test]
+fn a_number_before_the_rows_is_how_many_of_a_superlative() {
+    reads(
+        "Show the plate of the 3 cars with the highest daily rate",
+        "SELECT plate FROM cars WHERE daily_rate IS NOT NULL ORDER BY daily_rate DESC LIMIT 3",
+    );
+    hands_back("Show the 3 cars");
+}
+
+#[test]
+fn a_superlative_counts_the_rows_with_a_value() {
+    reads(
+        "Which driver had the most void hires in 2026?",
+        "SELECT d.first_name, d.last_name FROM drivers d ORDER BY (SELECT COUNT(*) FROM hires h WHERE d.id = h.driver_id AND h.state = 'void' AND h.hired_on >= '2026-01-01' AND h.hired_on < '2027-01-01') DESC LIMIT 1",
+    );
+}
+
+#[test]
+fn a_value_that_is_missing_is_a_condition() {
+    reads("How many cars have no daily rate?", "SELECT COUNT(*) AS number_of_cars FROM cars WHERE daily_rate IS NULL");
+    reads("cars without a daily rate", "SELECT plate FROM cars WHERE daily_rate IS NULL");
+}
+
+#[test]
+fn a_more_special_noun_is_not_all_rows() {
+    // WordNet: a convertible is a car.
+    hands_back("How many convertibles are there?");
+}
+
+#[test]
+fn a_name_of_a_column_may_begin_with_an_ordinal() {
+    reads("Show the first name of each driver", "SELECT first_name FROM drivers");
+    reads("the last names of drivers from Peru", "SELECT last_name FROM drivers WHERE country = 'Peru'");
+}
+
+#[test]
+fn names_may_be_abbreviated() {
+    let school = Snapshot::of(vec![
+        table(
+            "stu",
+            &["stu_id integer", "stu_nm text", "crs_cd text", "gr_pt numeric", "enr_dt date"],
+            &[("crs_cd", "crs", "crs_cd")],
+        ),
+        table("crs", &["crs_cd text", "crs_nm text", "hrs_qty integer"], &[]),
+    ]);
+    let reads = |question: &str, expected: &str| match read(question, &school, Dialect::Sqlite, date!(2026 - 11 - 22)) {
+        Verdict::Sure(reading) => assert_eq!(reading.sql, expected, "{question}"),
+        other => panic!("{question}: {other:?}"),
+    };
+    reads("names of the students", "SELECT stu_nm FROM stu");
+    reads("average grade point of students", "SELECT AVG(gr_pt) AS average_gr_pt FROM stu");
+    reads(
+        "How many students are in each course?",
+        "SELECT c.crs_nm, (SELECT COUNT(*) FROM stu s WHERE c.crs_cd = s.crs_cd) AS number_of_stu FROM crs c",
+    );
+}

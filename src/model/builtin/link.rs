@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use super::Found;
 use super::cues::{self, Senses, countries};
 use super::schema::{At, Schema};
-use super::text::{Stems, Token, TokenKind, name_words};
+use super::text::{Stems, Token, TokenKind, abbreviates, name_words};
 
 /// Maximum words of a name or value in a question.
 const LONGEST: usize = 6;
@@ -382,7 +382,14 @@ fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
     {
         return SHORTER;
     }
-    let far = |other: &Words| asked.senses.zip(other.senses).and_then(|(one, other)| cues::distance(one, other));
+    // "Trailers" are not all rows of `vehicles`.
+    let far = |other: &Words| {
+        let (asked, other) = asked.senses.zip(other.senses)?;
+        let far = cues::distance(asked, other)?;
+        let is_narrower = far > 0 && cues::steps_up(asked, other) == Some(far);
+        let is_value = is_column && !whole.stems.iter().any(|stem| stem == "id");
+        (is_value || !is_narrower).then_some(far)
+    };
     if let Some(far) = far(whole) {
         return OTHER_WORD - STEP * far as f32;
     }
@@ -391,6 +398,16 @@ fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
     }
     if let Some(far) = far(short).filter(|_| is_shorter) {
         return OTHER_WORD - 0.05 - STEP * far as f32;
+    }
+    // "teachers" for `tch`, "grade point" for `gr_pt`.
+    let shortens = |(asked, name): (&&str, &String)| {
+        **asked == *name || (words.len() > 1 || name.len() > 2) && is_short_for(name, asked)
+    };
+    if words.len() == whole.stems.len() && words.iter().zip(&whole.stems).all(shortens) {
+        return OTHER_WORD + 0.05;
+    }
+    if is_shorter && words.len() == short.stems.len() && words.iter().zip(&short.stems).all(shortens) {
+        return OTHER_WORD;
     }
     // Word by word, with other words for some.
     if words.len() > 1 && words.len() == whole.stems.len() {
@@ -406,11 +423,23 @@ fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
     part(words, name)
 }
 
+/// True if a word of a name is no English noun, and may abbreviate a word of the question.
+fn is_short_for(name: &str, asked: &str) -> bool {
+    // Two letters say too little, except in a name of several words, which all have to fit.
+    let is_known = if name.len() == 2 {
+        matches!(name, "id" | "no" | "is") || is_loose(name)
+    } else {
+        cues::senses(name).is_some()
+    };
+    !is_known && abbreviates(name, asked)
+}
+
 /// How well words fit a part of a name. Its last word is its head.
 fn part(words: &[&str], name: &Name) -> f32 {
     let short = name.short.stems.as_slice();
     let [word] = words else {
-        let is_part = words.iter().all(|word| name.whole.stems.iter().any(|stem| stem == word));
+        let is_part = words.len() <= name.whole.stems.len()
+            && words.iter().all(|word| name.whole.stems.iter().any(|stem| stem == word));
         return if is_part { PART + 0.05 } else { 0.0 };
     };
     match short {
@@ -433,8 +462,10 @@ fn is_compound(asked: &Asked, whole: &Words) -> bool {
 /// True if one stem begins or ends with the other: "direct" and "director", "power" and "horsepower".
 pub(super) fn related(one: &str, other: &str) -> bool {
     let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
-    // "uninsured" is not "insured".
-    let is_denied = ["un", "in", "im", "non", "dis"].iter().any(|prefix| long.strip_prefix(prefix) == Some(short));
+    // "uninsured" is not "insured", and a subcategory is no category.
+    let is_denied = ["un", "in", "im", "non", "dis", "sub", "super", "pre", "post", "over", "under"]
+        .iter()
+        .any(|prefix| long.strip_prefix(prefix) == Some(short));
     let rest = long.strip_prefix(short).filter(|_| short.len() >= 4);
     rest.is_some_and(|rest| rest.len() <= 3 || rest == "ment")
         || short.len() >= 5 && long.ends_with(short) && !is_denied

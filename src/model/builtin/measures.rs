@@ -33,7 +33,7 @@ pub(super) fn amount(schema: Schema, t: usize) -> Option<At> {
         let mut hits = numbers.iter().filter(|at| {
             let low = &schema.column(**at).name;
             has(schema, **at, words)
-                && !has(schema, **at, &["tax", "discount", "count", "cost", "shipping", "list", "unit"])
+                && !has(schema, **at, &["tax", "discount", "count", "cost", "shipping", "list", "unit", "purchase"])
                 && !low.is_empty()
         });
         if let Some(first) = hits.next() {
@@ -69,7 +69,9 @@ pub(super) fn sales(schema: Schema) -> Vec<usize> {
             return named;
         }
     }
-    sales
+    // The price of a thing is no sale of it.
+    let is_price = |t: &usize| amount(schema, *t).is_some_and(|at| has(schema, at, &["price"]));
+    sales.into_iter().filter(|t| !is_price(t)).collect()
 }
 
 const SALES: &[&str] = &["sale", "sales", "order", "orders", "invoice", "invoices", "purchase", "purchases"];

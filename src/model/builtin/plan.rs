@@ -52,6 +52,8 @@ pub(super) struct Planner<'a> {
     is_open_root: Cell<bool>,
     /// The table from which the distance to the columns of attributes is measured. `None` for the root.
     anchor: Cell<Option<usize>>,
+    /// Number of planned conditions on the whole of which a share is asked.
+    whole: Option<usize>,
 }
 
 impl<'a> Planner<'a> {
@@ -64,7 +66,8 @@ impl<'a> Planner<'a> {
             said: String::new(),
             measures: Vec::new(),
         };
-        Self { schema, graph, linker, frame, plan, root: 0, is_open_root: Cell::new(false), anchor: Cell::new(None) }
+        let (is_open_root, anchor) = (Cell::new(false), Cell::new(None));
+        Self { schema, graph, linker, frame, plan, root: 0, is_open_root, anchor, whole: None }
     }
 
     fn doubt(&mut self, why: impl Into<String>) {
@@ -88,6 +91,7 @@ impl<'a> Planner<'a> {
         self.plan.query.nodes = vec![Node { table: self.root, via: None }];
         self.show();
         self.conditions();
+        self.share();
         self.order();
         self.mentioned_tables();
         self.narrow_measures();
@@ -169,8 +173,7 @@ impl<'a> Planner<'a> {
     }
 
     fn is_reference(&self, at: At) -> bool {
-        let name = &self.schema.column(at).name;
-        self.schema.table(at.0).foreign_keys.iter().any(|key| key.columns.contains(name))
+        self.graph.is_reference(at.0, &self.schema.column(at).name)
     }
 
     /// The only path, or the one that the words tell.
@@ -347,6 +350,7 @@ fn uses(condition: &Condition, t: usize) -> bool {
 fn expr_uses(expr: &Expr, t: usize) -> bool {
     match expr {
         Expr::Counted(branch) | Expr::Measured(branch, _) => branch.nodes.iter().any(|node| node.table == t),
+        Expr::Share(part) => part.iter().any(|condition| uses(condition, t)),
         _ => false,
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Node {
 pub(super) enum Expr {
     Column(usize, At),
     Count,
+    /// Percentage of the rows for which all of these hold.
+    Share(Vec<Condition>),
     CountDistinct(usize, At),
     Aggregate(Function, Box<Expr>),
     Product(usize, At, At),
@@ -81,7 +83,11 @@ pub(super) struct Query {
 pub(super) fn write(query: &Query, schema: Schema, dialect: Dialect) -> String {
     let mut writer = Writer { schema, dialect, used: Vec::new() };
     let has_inner = query.conditions.iter().any(has_branch)
-        || query.columns.iter().any(|(expr, _)| matches!(expr, Expr::Counted(_) | Expr::Measured(..)))
+        || query.columns.iter().any(|(expr, _)| match expr {
+            Expr::Counted(_) | Expr::Measured(..) => true,
+            Expr::Share(part) => part.iter().any(has_branch),
+            _ => false,
+        })
         || query.order.iter().any(|(expr, _)| matches!(expr, Expr::Counted(_) | Expr::Measured(..)));
     let aliases = if query.nodes.len() > 1 || has_inner { writer.aliases(&query.nodes) } else { vec![None] };
     writer.query(query, &aliases)
@@ -140,7 +146,11 @@ impl Writer<'_> {
                 let may_be_null = match expr {
                     Expr::Column(_, at) => self.schema.column(*at).nullable,
                     Expr::Measured(_, what) if matches!(**what, Expr::CountDistinct(..)) => false,
-                    Expr::Aggregate(..) | Expr::Measured(..) | Expr::Product(..) | Expr::Bucket(..) => true,
+                    Expr::Aggregate(..)
+                    | Expr::Measured(..)
+                    | Expr::Product(..)
+                    | Expr::Bucket(..)
+                    | Expr::Share(_) => true,
                     Expr::Count | Expr::CountDistinct(..) | Expr::Counted(_) => false,
                 };
                 let nulls = if may_be_null && self.dialect == Dialect::Postgresql { " NULLS LAST" } else { "" };
@@ -274,6 +284,10 @@ impl Writer<'_> {
                 }
             }
             Expr::Count => "COUNT(*)".to_owned(),
+            Expr::Share(part) => {
+                let part: Vec<String> = part.iter().map(|one| self.condition(one, aliases, true)).collect();
+                format!("100.0 * COUNT(CASE WHEN {} THEN 1 END) / NULLIF(COUNT(*), 0)", part.join(" AND "))
+            }
             Expr::CountDistinct(node, at) => {
                 format!("COUNT(DISTINCT {})", self.field(alias(node), &self.schema.column(*at).name))
             }

@@ -264,7 +264,7 @@ fn abstains() {
         "top 3 products by revenue in each category",
         "How many products are available?",
         "Why did sales drop last month?",
-        "What percentage of orders were cancelled?",
+        "What percentage of orders?",
         "What is the salary of each customer?",
         "What about those in Bern?",
         "sales trend",

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use rust_stemmers::{Algorithm, Stemmer};
 use time::{Date, Month};
@@ -90,7 +91,7 @@ impl Stems {
             "sung" | "sang" => "sing",
             "statuses" => "status",
             "e-mail" | "e-mails" | "emails" => "email",
-            other => other,
+            other => spelled_out(other),
         };
         self.stemmer.stem(regular).into_owned()
     }
@@ -213,7 +214,32 @@ pub(super) fn iso_date(text: &str) -> Option<Date> {
     Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok()
 }
 
-/// Splits the name of a table or column into words in lower case: `songName_2` gives `song`, `name`, `2`.
+/// The usual abbreviations in names of columns, and other spellings. Each word has its whole form.
+static WHOLE_WORDS: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
+    let lines = include_str!("words.txt").lines().filter_map(|line| line.strip_prefix("short ")?.split_once(": "));
+    lines.flat_map(|(whole, short)| short.split(", ").map(move |short| (short, whole))).collect()
+});
+
+fn spelled_out(word: &str) -> &str {
+    WHOLE_WORDS.get(word).copied().unwrap_or(word)
+}
+
+/// True if a word of a name may stand for a longer word: its beginning, or its first letter and consonants (`crs` for
+/// "course"). Both are in lower case.
+pub(super) fn abbreviates(short: &str, long: &str) -> bool {
+    if !(2..=5).contains(&short.len()) || long.len() < short.len() + 2 || !short.is_ascii() {
+        return false;
+    }
+    let mut rest = long.chars();
+    let is_skeleton = short.chars().enumerate().all(|(at, letter)| {
+        (at == 0 || !"aeiou".contains(letter))
+            && if at == 0 { rest.next() == Some(letter) } else { rest.any(|c| c == letter) }
+    });
+    long.starts_with(short) || is_skeleton
+}
+
+/// Splits the name of a table or column into words in lower case: `songName_2` gives `song`, `name`, `2`. Usual
+/// abbreviations are spelled out.
 pub(super) fn name_words(name: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
@@ -231,7 +257,7 @@ pub(super) fn name_words(name: &str) -> Vec<String> {
     if !word.is_empty() {
         words.push(word);
     }
-    words
+    words.into_iter().map(|word| spelled_out(&word).to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -41,7 +41,15 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
             let is_direction = ["asc", "desc", "alpha", "reverse", "incr", "decr", "lexi", "order", "the"];
             length == 1 || last != "in" || is_direction.iter().any(|start| next.starts_with(start))
         };
-        let cue = cues::cue_at(tokens, at).filter(|(cues, length)| !cues.contains(&Cue::Sort) || sorts(*length));
+        // "the first name of each doctor" names a column.
+        let is_article = |length: usize| {
+            let named =
+                |words: usize| linker.mention(tokens, at + 1, at + 1 + words).map_or(0.0, |name| name.name_fit());
+            length == 2 && token.low == "the" && named(2) > 0.9
+        };
+        let cue = cues::cue_at(tokens, at)
+            .filter(|(cues, length)| !cues.contains(&Cue::Sort) || sorts(*length))
+            .map(|(cues, length)| if is_article(length) { (vec![Cue::Skip], 1) } else { (cues, length) });
         let window = window_at(tokens, at, today);
         let number = match token.kind {
             TokenKind::Number(value) => Some(value),

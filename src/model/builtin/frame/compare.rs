@@ -221,6 +221,16 @@ impl Reader<'_> {
             return self.condition(What::During(window, dated));
         }
         self.at += 1;
+        // "the 5 customers with the most orders".
+        let is_listed = |mention: &Mention| mention.values.is_empty() && mention.table_fit() > mention.column_fit();
+        let follows_name = self.before(2).is_some_and(|atom| atom.mention.is_some());
+        let has_order =
+            self.frame.is_superlative || self.frame.items.iter().any(|item| !matches!(item, Item::Attribute(_)));
+        let may_list = self.is_head && !follows_name && !has_order && self.few.is_none();
+        if may_list && self.mention_at(0).is_some_and(is_listed) {
+            self.few = Some(number.clamp(1.0, 1000.0) as u32);
+            return;
+        }
         // "4 or more students".
         let op = self.atom(0).and_then(|atom| {
             atom.cues.iter().find_map(|cue| match cue {

@@ -114,6 +114,17 @@ impl Reader<'_> {
             self.at += 1;
             return self.frame.verbs.push(stem);
         }
+        // "patients with no email", "who have an email".
+        let article = usize::from(self.before(1).is_some_and(|atom| matches!(atom.low.as_str(), "a" | "an" | "any")));
+        let has = self.before(1 + article).is_some_and(|atom| {
+            atom.cues.contains(&Cue::Have) || atom.low.split(' ').any(|word| matches!(word, "no" | "without"))
+        });
+        let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        let may_miss = best.is_some_and(|(at, fit)| *fit > 0.8 && self.schema.column(*at).nullable);
+        if may_miss && has && !is_table && !self.frame.entities.is_empty() {
+            self.at += 1;
+            return self.condition(What::Known(mention));
+        }
         // "How many books are on loan": what is counted is all that is shown.
         let before = self.atoms.get(..self.at).unwrap_or_default().iter().rev();
         let mut before = before.take_while(|atom| !atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))));

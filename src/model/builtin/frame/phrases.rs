@@ -8,6 +8,16 @@ const VAGUE_LIMIT: u32 = 10;
 impl Reader<'_> {
     /// "How many singers", "number of different countries".
     pub(super) fn count(&mut self, distinct: bool) -> bool {
+        // "The staff number of the museum": a part of the name before it.
+        let shown = match self.frame.items.last() {
+            Some(Item::Attribute(shown)) => Some(shown),
+            _ => None,
+        };
+        let follows_name = shown.is_some() && self.before(1).and_then(|atom| atom.mention.as_ref()) == shown;
+        if self.is_head && follows_name && self.atom(0).is_some_and(|atom| atom.low.starts_with("number")) {
+            self.at += 1;
+            return true;
+        }
         let skipped = (1..).take_while(|ahead| self.has(*ahead, &Cue::Distinct)).count();
         let ahead = self.next_solid(1);
         let distinct = distinct || skipped > 0 || (1..ahead).any(|ahead| self.has(ahead, &Cue::Distinct));
@@ -76,6 +86,28 @@ impl Reader<'_> {
         if is_table {
             self.entity(mention);
         }
+        true
+    }
+
+    /// "The percentage of orders that ..", "of the 2024 orders".
+    pub(super) fn share(&mut self) -> bool {
+        let ahead = self.next_solid(1);
+        let window = self.atom(ahead).and_then(|atom| atom.window.clone());
+        let ahead = ahead + usize::from(window.is_some());
+        let Some(mention) = self.mention_at(ahead).cloned() else { return false };
+        let is_table =
+            mention.values.is_empty() && mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit();
+        if !is_table || !self.frame.items.is_empty() {
+            return false;
+        }
+        self.frame.share = Some(None);
+        self.show(Item::Count(mention.clone(), false));
+        self.entity(mention);
+        if let Some(window) = window {
+            self.condition(What::During(window, None));
+        }
+        self.at += ahead + 1;
+        self.is_head = false;
         true
     }
 
@@ -149,6 +181,21 @@ impl Reader<'_> {
                 .is_some_and(|atom| matches!(atom.low.as_str(), "number" | "number of" | "amount" | "total number of"));
         if counts && self.mention_at(ahead).is_none_or(|mention| mention.fit() < WHOLE) {
             ahead = self.next_solid(ahead + 1);
+        }
+        // "the most completed appointments".
+        let is_value = |mention: &&Mention| mention.name_fit() < 0.8 && !mention.values.is_empty();
+        let is_table = |mention: &Mention| mention.table_fit() > 0.8;
+        let value =
+            self.mention_at(ahead).filter(is_value).filter(|_| self.mention_at(ahead + 1).is_some_and(is_table));
+        if let Some(value) = value.filter(|_| limit.is_none() && !self.frame.items.is_empty()).cloned() {
+            let table = self.mention_at(ahead + 1).cloned().unwrap_or_default();
+            if !self.is_plural(ahead + 1) {
+                return false;
+            }
+            self.at += ahead + 2;
+            self.entity(table.clone());
+            self.condition(What::Value(None, value));
+            return self.rank(Key::Count(Some(table)), desc, None);
         }
         let ahead = self.head_noun(ahead);
         let mention = self.mention_at(ahead).cloned();
@@ -264,7 +311,8 @@ impl Reader<'_> {
             return false;
         }
         self.frame.order = vec![(key, desc)];
-        self.frame.limit = Some(limit.map_or(1, |limit| limit.clamp(1.0, 1000.0) as u32));
+        let few = self.few.take().unwrap_or(1);
+        self.frame.limit = Some(limit.map_or(few, |limit| limit.clamp(1.0, 1000.0) as u32));
         self.frame.is_superlative = true;
         self.is_head = false;
         true
@@ -281,11 +329,31 @@ impl Reader<'_> {
     pub(super) fn common(&mut self, desc: bool) -> bool {
         let ahead = self.next_solid(1);
         let Some(mention) = self.mention_at(ahead).filter(|mention| mention.fit() > 0.0).cloned() else {
-            return false;
+            return self.most_often(desc);
         };
         self.at += ahead + 1;
         self.frame.common = Some((mention, desc));
         true
+    }
+
+    /// "Which medication is prescribed most often": the verb names the table whose rows are counted.
+    fn most_often(&mut self, desc: bool) -> bool {
+        let Some(before) = self.before(1).cloned() else { return false };
+        let named = before.mention.filter(|mention| mention.is_verb() && mention.values.is_empty());
+        let verb = before.verb.or_else(|| {
+            let mut mention = named?;
+            if mention.tables.is_empty() {
+                let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+                mention.tables = vec![(best.0.0, best.1)];
+            }
+            mention.columns.clear();
+            Some(mention)
+        });
+        let Some(verb) = verb.filter(|_| !self.frame.entities.is_empty()) else { return false };
+        self.at += 1;
+        // The verb was read as a column that is shown.
+        self.frame.items.retain(|item| !matches!(item, Item::Attribute(shown) if shown.text == verb.text));
+        self.rank(Key::Count(Some(verb)), desc, None)
     }
 
     /// "the oldest singer", "the cheapest product".
@@ -485,7 +553,12 @@ impl Reader<'_> {
             mention.values.is_empty() && !mention.is_quoted && (mention.column_fit() > 0.5 || mention.table_fit() > 0.5)
         });
         let measured = self.frame.items.iter().any(|item| !matches!(item, Item::Attribute(_)));
-        names && measured && self.is_head && self.frame.order.is_empty() && self.per()
+        // "models made by the maker with the full name X": one maker.
+        let is_single = self.atom(ahead).is_some_and(|atom| !atom.low.ends_with('s'))
+            && self
+                .atom(ahead + 1)
+                .is_some_and(|next| next.cues.iter().any(|cue| matches!(cue, Cue::Have | Cue::Named | Cue::That)));
+        names && !is_single && measured && self.is_head && self.frame.order.is_empty() && self.per()
     }
 
     pub(super) fn revenue(&mut self) -> bool {

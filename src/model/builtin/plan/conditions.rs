@@ -7,6 +7,9 @@ impl Planner<'_> {
         let asked = &self.frame.conditions;
         let mut at = 0;
         while let Some(first) = asked.get(at) {
+            if self.frame.share == Some(Some(at)) {
+                self.whole = Some(self.plan.query.conditions.len());
+            }
             let mut group = vec![first];
             while let Some(next) = asked.get(at + group.len()).filter(|next| next.is_alternative) {
                 group.push(next);
@@ -17,6 +20,23 @@ impl Planner<'_> {
             } else {
                 self.alternatives(&group);
             }
+        }
+    }
+
+    /// "The percentage of orders that were cancelled": what follows the verb says which part of the rows.
+    pub(super) fn share(&mut self) {
+        if self.frame.share.is_none() {
+            return;
+        }
+        let part = self.whole.map(|whole| self.plan.query.conditions.split_off(whole)).unwrap_or_default();
+        // A join over a key that may be empty would leave out rows of the whole.
+        let loses_rows = self.plan.assumptions.iter().any(|assumed| assumed.ends_with("are left out"));
+        let counts = self.plan.query.columns.iter().position(|(expr, _)| *expr == Expr::Count);
+        match counts.and_then(|at| self.plan.query.columns.get_mut(at)) {
+            Some(shown) if !part.is_empty() && !loses_rows => {
+                *shown = (Expr::Share(part), Some("percentage".to_owned()))
+            }
+            _ => self.doubt("a share of what"),
         }
     }
 
@@ -382,6 +402,16 @@ impl Planner<'_> {
         let rows = named
             .and_then(|mention| self.table_of(mention))
             .filter(|t| self.schema.columns(*t).any(|(at, _)| self.schema.is_date(at) || self.schema.is_year(at)));
+        // "Students who were enrolled in Algebra in 2025": the time is that of the row that leads to Algebra.
+        let is_dated =
+            |t: usize| self.schema.columns(t).any(|(at, _)| self.schema.is_date(at) || self.schema.is_year(at));
+        let before = match self.plan.query.conditions.last() {
+            Some(Condition::Exists(branch, true)) if !branch.conditions.is_empty() => Some(branch),
+            _ => None,
+        };
+        let rows = before
+            .filter(|_| rows.is_none_or(|t| t == self.root))
+            .map_or(rows, |branch| branch.nodes.iter().map(|node| node.table).find(|t| is_dated(*t)).or(rows));
         // "products by revenue last month": the date of the sales.
         let rows = if is_revenue { measures::sales(self.schema).first().copied() } else { rows };
         let column = column.or(self.frame.dated.as_ref());

@@ -7,7 +7,8 @@ impl Planner<'_> {
     pub(super) fn judge(&mut self) {
         let query = &self.plan.query;
         let is_plain = |expr: &Expr| matches!(expr, Expr::Column(..) | Expr::Bucket(..));
-        let is_group = |expr: &Expr| matches!(expr, Expr::Count | Expr::CountDistinct(..) | Expr::Aggregate(..));
+        let is_group =
+            |expr: &Expr| matches!(expr, Expr::Count | Expr::Share(_) | Expr::CountDistinct(..) | Expr::Aggregate(..));
         let loose = query.columns.iter().any(|(expr, _)| is_plain(expr) && !query.groups.contains(expr));
         let mixed = query.columns.iter().any(|(expr, _)| is_group(expr)) || !query.groups.is_empty();
         let per_row = query.columns.iter().any(|(expr, _)| matches!(expr, Expr::Counted(_) | Expr::Measured(..)));
@@ -48,6 +49,7 @@ impl Planner<'_> {
             self.doubt("by which unit of time");
         }
         self.judge_verbs();
+        self.judge_when();
         if self.frame.is_both && self.plan.query.conditions.len() < 2 {
             self.doubt("both of what");
         }
@@ -73,7 +75,14 @@ impl Planner<'_> {
         let is_denied = query.conditions.iter().any(|condition| matches!(condition, Condition::Exists(_, false)));
         let first = self.frame.entities.first().and_then(|mention| self.table_of(mention));
         let is_ranked = matches!(self.frame.order.as_slice(), [(Key::Attribute(_), _)]) && self.frame.is_superlative;
+        let is_above = |expr: &Expr| matches!(expr, Expr::Column(node, _) if *node > 0);
+        let of_above = |condition: &Condition| matches!(condition, Condition::Compare(expr, ..) if is_above(expr));
+        let is_repeated = all(&is_above)
+            && query.conditions.iter().all(of_above)
+            && (!query.is_distinct && query.groups.is_empty() && query.order.is_empty());
         let doubts = [
+            // "The content of the series Sky Radio", where a channel of that name has many rows of series.
+            (is_repeated, "rows that have no part in the answer"),
             // "friends of Kyle": the name of who is named is no answer.
             (all(&|expr| fixed.contains(expr)), "what is shown is given"),
             (all(&is_answer) && (query.groups.is_empty() || self.frame.is_superlative), "a list of yes and no"),
@@ -87,6 +96,22 @@ impl Planner<'_> {
             if is_doubted {
                 self.doubt(why);
             }
+        }
+    }
+
+    /// "When was the record released" wants a date of releases, where a row has several dates.
+    fn judge_when(&mut self) {
+        let mut dates = self.plan.query.columns.iter().filter_map(|(expr, _)| match expr {
+            Expr::Column(_, at) if self.schema.is_date(*at) => Some(*at),
+            _ => None,
+        });
+        let Some(shown) = dates.next().filter(|_| self.frame.asks_when && !self.frame.verbs.is_empty()) else { return };
+        let has_others = self.schema.columns(shown.0).filter(|(at, _)| self.schema.is_date(*at)).count() > 1;
+        let words: Vec<String> =
+            name_words(&self.schema.column(shown).name).iter().map(|word| self.linker.stem(word)).collect();
+        let is_named = |verb: &String| words.iter().any(|word| word == verb || related(word, verb));
+        if has_others && !self.frame.verbs.iter().any(is_named) {
+            self.doubt("which date");
         }
     }
 

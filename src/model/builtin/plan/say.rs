@@ -11,6 +11,7 @@ impl Planner<'_> {
             match expr {
                 Expr::Column(_, at) => column(*at),
                 Expr::Count => "number of rows".to_owned(),
+                Expr::Share(_) => "percentage of the rows".to_owned(),
                 Expr::CountDistinct(_, at) => format!("number of different {}", column(*at)),
                 Expr::Aggregate(function, inner) => format!("{} {}", function.word(), expr_said(inner, column, table)),
                 Expr::Product(_, one, two) => format!("{} times {}", column(*one), column(*two)),
@@ -73,7 +74,14 @@ impl Planner<'_> {
             }
         }
         let query = &self.plan.query;
-        let shown: Vec<String> = query.columns.iter().map(|(expr, _)| said(expr)).collect();
+        let shown = query.columns.iter().map(|(expr, _)| match expr {
+            Expr::Share(part) => {
+                let part: Vec<String> = part.iter().map(|one| condition_said(one, &said, &table)).collect();
+                format!("{} where {}", said(expr), part.join(" and "))
+            }
+            _ => said(expr),
+        });
+        let shown: Vec<String> = shown.collect();
         let mut text = format!("{} of {}", shown.join(", "), table(self.root));
         let conditions: Vec<String> =
             query.conditions.iter().map(|condition| condition_said(condition, &said, &table)).collect();

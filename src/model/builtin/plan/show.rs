@@ -40,7 +40,7 @@ impl Planner<'_> {
         if let Some(unit) = frame.bucket {
             self.bucket(unit, &mut columns);
         }
-        for item in &frame.items {
+        for item in shown(frame) {
             match item {
                 Item::Attribute(mention) => {
                     if let Some(at) = self.column(mention) {
@@ -262,4 +262,21 @@ impl Planner<'_> {
         self.plan.query.order = vec![(Expr::Count, desc)];
         self.plan.query.limit = Some(self.frame.limit.unwrap_or(1));
     }
+}
+
+/// The items of a frame without those that only name the column of a value: the grade in "names of students in grade 10".
+fn shown(frame: &Frame) -> Vec<&Item> {
+    let mut items: Vec<&Item> = frame.items.iter().collect();
+    for condition in &frame.conditions {
+        let named = match &condition.what {
+            What::Value(Some(named), _) | What::Compare(named, Op::Eq, _) => named,
+            _ => continue,
+        };
+        let is_named = |item: &&Item| matches!(item, Item::Attribute(mention) if mention == named);
+        let is_one = !condition.is_negated && !condition.is_alternative;
+        if let Some(at) = items.iter().rposition(is_named).filter(|_| is_one && items.len() > 1) {
+            items.remove(at);
+        }
+    }
+    items
 }
