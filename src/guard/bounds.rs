@@ -3,7 +3,9 @@
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::Rejection;
+use crate::dialect::Dialect;
 use crate::limits::Limits;
+use crate::quoting;
 
 /// Checks all bounds.
 ///
@@ -29,9 +31,24 @@ pub(super) fn is_word(token: &TokenWithSpan, name: &str) -> bool {
     matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name))
 }
 
-/// Nesting depth of POSITION and of ROW that is accepted. The parser's time doubles with each POSITION inside of another
-/// one, and the text of a row in rows doubles its quotes.
+/// Nesting depth that is accepted of what grows exponentially. The parser's time doubles with each POSITION inside of another
+/// one. The text of a row in rows, of an array of rows, of a quoted literal and of JSON in JSON doubles its quotes.
 const MAX_COSTLY_NESTING: usize = 8;
+
+/// Words before a parenthesis, or before the bracket of an array, that count for [`MAX_COSTLY_NESTING`].
+const COSTLY: [&str; 11] = [
+    "position",
+    "row",
+    "array",
+    "quote_literal",
+    "quote_nullable",
+    "quote_ident",
+    "to_json",
+    "to_jsonb",
+    "row_to_json",
+    "array_to_json",
+    "json_build_array",
+];
 
 /// Parts of a name with dots, and repetitions of one word, that are accepted. Both readers walk back over them from each
 /// part.
@@ -73,21 +90,61 @@ fn longest_run(tokens: &[TokenWithSpan]) -> usize {
     longest
 }
 
-/// How deep one POSITION or ROW stands in another one at most.
+/// True for a word after which a parenthesis holds arguments or a list: a name, or a keyword such as IN.
+fn takes_list(token: &TokenWithSpan) -> bool {
+    match &token.token {
+        Token::Word(word) if word.quote_style.is_none() => {
+            let low = word.value.to_lowercase();
+            matches!(low.as_str(), "in" | "values" | "using" | "on") || !quoting::is_reserved(Dialect::Postgresql, &low)
+        }
+        Token::Word(_) => true,
+        _ => false,
+    }
+}
+
+/// How deep costly parentheses stand in one another at most: see [`COSTLY`], and rows, which are parentheses with a comma and
+/// no name before them.
 fn nesting(tokens: &[TokenWithSpan]) -> usize {
-    let (mut open, mut deepest, mut depth) = (Vec::new(), 0_usize, 0_usize);
-    let mut is_costly = false;
+    /// An open parenthesis: depth of costly ones around it, and within it so far; whether it counts; whether a comma makes it
+    /// count.
+    struct Open {
+        inside: usize,
+        is_costly: bool,
+        may_be_row: bool,
+    }
+    let mut open: Vec<Open> = Vec::new();
+    let mut deepest = 0_usize;
+    let mut before: Option<&TokenWithSpan> = None;
     for token in tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))) {
+        let begins_query = ["select", "with", "values", "table"].iter().any(|word| is_word(token, word));
+        if let Some(innermost) = open.last_mut().filter(|_| begins_query) {
+            innermost.may_be_row = false;
+        }
         match token.token {
-            Token::LParen => {
-                open.push(is_costly);
-                depth += usize::from(is_costly);
-                deepest = deepest.max(depth);
+            Token::LParen | Token::LBracket => {
+                let is_costly = before.is_some_and(|word| COSTLY.iter().any(|costly| is_word(word, costly)));
+                let follows_name = before.is_some_and(takes_list);
+                let is_paren = token.token == Token::LParen;
+                open.push(Open { inside: 0, is_costly, may_be_row: is_paren && !follows_name });
             }
-            Token::RParen => depth -= usize::from(open.pop().unwrap_or_default()),
+            Token::Comma => {
+                if let Some(innermost) = open.last_mut() {
+                    innermost.is_costly |= innermost.may_be_row;
+                }
+            }
+            Token::RParen | Token::RBracket => {
+                let Some(closed) = open.pop() else { continue };
+                let depth = closed.inside + usize::from(closed.is_costly);
+                deepest = deepest.max(depth);
+                if let Some(around) = open.last_mut() {
+                    around.inside = around.inside.max(depth);
+                }
+            }
             _ => {}
         }
-        is_costly = is_word(token, "position") || is_word(token, "row");
+        before = Some(token);
     }
-    deepest
+    // Parentheses that are not closed count too: the parser reads them before it finds out.
+    let unclosed = open.iter().rev().fold(0, |depth, open| open.inside.max(depth) + usize::from(open.is_costly));
+    deepest.max(unclosed)
 }

@@ -228,8 +228,9 @@ fn columns(uses: &ColumnUses) -> Option<Vec<String>> {
 
 /// See [`Forms::converted`].
 fn converted(uses: &ColumnUses) -> Option<Vec<String>> {
-    // `(t.*)::text` and `ROW(t.*) = ..` use every column.
-    if uses.renames || uses.wildcards.iter().any(|wildcard| wildcard.from.is_none()) {
+    // `(t.*)::text` and `ROW(t.*) = ..` use every column. Below the outermost list the columns of a `*` may get other names,
+    // or be the value of a sub-query.
+    if uses.renames || uses.wildcards.iter().any(|wildcard| wildcard.from.is_none() || wildcard.place.is_none()) {
         return None;
     }
     let mut left = uses.uses.clone();
@@ -251,21 +252,59 @@ fn converted_rows(uses: &ColumnUses, converted: Option<&[String]>) -> Vec<String
     uses.tables.iter().filter(is_value).map(|name| name.table.clone()).collect()
 }
 
+/// Which part of a statement a word is in.
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    From,
+    /// The condition of a join. After a comma the list of FROM goes on.
+    On,
+    Values,
+}
+
 /// True if a statement uses no whole row of a table as a value. For a statement that the parser cannot read: a row is used
-/// where a name that stands in FROM, a table or an alias, also stands outside of it.
+/// where a name that stands in FROM, a table or an alias, also stands outside of it, in a condition of a join, or among the
+/// arguments of a function in FROM.
 fn uses_no_row(text: &str) -> bool {
-    const ENDS: [&str; 11] =
-        ["select", "where", "group", "having", "window", "order", "limit", "offset", "union", "intersect", "except"];
+    const ENDS: [&str; 12] = [
+        "select",
+        "where",
+        "group",
+        "having",
+        "window",
+        "order",
+        "limit",
+        "offset",
+        "union",
+        "intersect",
+        "except",
+        "values",
+    ];
     let Some(lexemes) = lexemes(text, Dialect::Postgresql) else { return false };
     let lexemes: Vec<&Lexeme> = lexemes.iter().filter(|lexeme| lexeme.kind != Kind::Comment).collect();
     let spelled = |at: usize| lexemes.get(at).and_then(|lexeme| text.get(lexeme.range.clone())).unwrap_or_default();
+    let is_reserved = |word: &str| quoting::is_reserved(Dialect::Postgresql, word);
+    let is_name = |at: usize| {
+        lexemes.get(at).is_some_and(|lexeme| match lexeme.kind {
+            Kind::Word => !is_reserved(&spelled(at).to_lowercase()),
+            Kind::Quoted => true,
+            _ => false,
+        })
+    };
     let (mut tables, mut values) = (BTreeSet::new(), BTreeSet::new());
     // A sub-query ends its own clauses only: after its parenthesis, the FROM around it goes on.
-    let (mut is_in_from, mut around) = (false, Vec::new());
+    let (mut part, mut around) = (Part::Values, Vec::new());
     for (at, lexeme) in lexemes.iter().enumerate() {
         match lexeme.kind {
-            Kind::Mark(b'(') => around.push(is_in_from),
-            Kind::Mark(b')') => is_in_from = around.pop().unwrap_or_default(),
+            Kind::Mark(b'(') => {
+                around.push(part);
+                // The arguments of a function, or the names of columns after an alias.
+                let follows_name = at.checked_sub(1).is_some_and(is_name);
+                if follows_name || part == Part::On {
+                    part = Part::Values;
+                }
+            }
+            Kind::Mark(b')') => part = around.pop().unwrap_or(Part::Values),
+            Kind::Mark(b',') if part == Part::On => part = Part::From,
             _ => {}
         }
         if !matches!(lexeme.kind, Kind::Word | Kind::Quoted) {
@@ -276,13 +315,14 @@ fn uses_no_row(text: &str) -> bool {
         let is_part = at > 0 && spelled(at - 1) == ".";
         let has_part = spelled(at + 1) == "." && spelled(at + 2) != "*";
         match word.as_str() {
-            "from" | "join" if is_keyword => is_in_from = true,
-            end if is_keyword && ENDS.contains(&end) => is_in_from = false,
-            reserved if is_keyword && quoting::is_reserved(Dialect::Postgresql, reserved) => {}
+            "from" | "join" if is_keyword => part = Part::From,
+            "on" if is_keyword && part == Part::From => part = Part::On,
+            end if is_keyword && ENDS.contains(&end) => part = Part::Values,
+            reserved if is_keyword && is_reserved(reserved) => {}
             // The name of a CTE before its definition.
             _ if spelled(at + 1).eq_ignore_ascii_case("as")
                 && ["(", "materialized", "not"].contains(&spelled(at + 2).to_lowercase().as_str()) => {}
-            _ if is_in_from && !has_part => _ = tables.insert(word),
+            _ if part == Part::From && !has_part => _ = tables.insert(word),
             _ if is_part || has_part => {}
             _ => _ = values.insert(word),
         }
@@ -337,6 +377,15 @@ mod tests {
             assert!(forms(sql).converted.unwrap().contains(&"k".to_owned()), "{sql}");
         }
         assert_eq!(forms("SELECT a.id FROM t a NATURAL JOIN u").converted, None);
+        for sql in [
+            "SELECT (SELECT * FROM t)::text",
+            "SELECT x.z::text FROM (SELECT * FROM t) x(z)",
+            "WITH w(z) AS (SELECT * FROM t) SELECT count(*) FROM w WHERE z <> 'b'",
+            "SELECT x.p::text FROM (SELECT NULL AS p UNION ALL SELECT * FROM t) x",
+            "SELECT x.z::text FROM t o, LATERAL (SELECT o.*) x(z)",
+        ] {
+            assert_eq!(forms(sql).converted, None, "{sql}");
+        }
         for sql in ["SELECT (x.*)::text FROM t x", "SELECT ROW(x.*) = ROW(1, 'a') FROM t x"] {
             assert_eq!(forms(sql).converted, None, "{sql}");
             assert_eq!(forms(sql).converted_rows, Some(vec!["t".to_owned()]), "{sql}");
@@ -348,6 +397,8 @@ mod tests {
             "SELECT i.note FROM ONLY t AS i",
             "SELECT note AS global FROM s.t ORDER BY note",
             "WITH q AS (TABLE t) SELECT a AS global FROM q",
+            "SELECT x.id AS global FROM s.t x JOIN u ON x.id = u.id, s.v y",
+            "SELECT x.id AS global FROM s.t x, LATERAL unnest(x.tags) AS g(tag)",
         ] {
             assert_eq!(forms(sql).converted_rows, Some(Vec::new()), "{sql}");
         }
@@ -356,6 +407,11 @@ mod tests {
             "SELECT x::text AS global FROM ONLY s.t \"x\"",
             "SELECT \"where\"::text AS global FROM ONLY s.t \"where\"",
             "SELECT x::text AS global FROM (SELECT 1 FROM a WHERE true) y, s.t x",
+            "SELECT x.id AS global FROM s.t x JOIN u ON x::text = 'a'",
+            "SELECT x.id FROM ONLY s.t x LEFT JOIN u AS global ON (x::text = global.name)",
+            "SELECT v.b AS global FROM s.t x JOIN LATERAL (VALUES (x::text)) v(b) ON true",
+            "SELECT v.b AS global FROM s.t x, LATERAL concat(x::text) v(b)",
+            "SELECT y.id AS global FROM a JOIN b ON a.id = b.id, s.t y JOIN c ON y::text = c.name",
         ] {
             assert_eq!(forms(sql).converted_rows, None, "{sql}");
         }

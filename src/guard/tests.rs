@@ -353,6 +353,21 @@ fn no_nesting_takes_exponential_time() {
         verdict(Dialect::Postgresql, &format!("SELECT {}1{}", "ROW (".repeat(9), ")".repeat(9))),
         Some(Code::TooDeep)
     );
+    let nested = |open: &str, close: &str, depth| format!("SELECT {}1{}", open.repeat(depth), close.repeat(depth));
+    for (open, close) in
+        [("(", ",1)"), ("ARRAY[(", ",1)]"), ("quote_literal(", ")"), ("to_json(", ")"), ("((1), ", ")")]
+    {
+        assert_eq!(verdict(Dialect::Postgresql, &nested(open, close, 9)), Some(Code::TooDeep), "{open}");
+        assert_eq!(verdict(Dialect::Postgresql, &nested(open, close, 4)), None, "{open}");
+    }
+    for sql in [
+        nested("(", ")", 20),
+        nested("coalesce(", ", 1)", 20),
+        format!("SELECT 1 WHERE {}", vec!["(1, 2) IN ((1, 2), (3, 4))"; 20].join(" AND ")),
+        nested("1 + (SELECT max(x) FROM (VALUES (1, 2), (3, 4)) v(x, y) WHERE x > ", ")", 9),
+    ] {
+        assert_eq!(verdict(Dialect::Postgresql, &sql), None, "{sql}");
+    }
     let many = format!("SELECT {}", vec!["position('a' IN 'b')"; 20].join(", "));
     assert_eq!(verdict(Dialect::Postgresql, &many), None);
     let chain = format!("SELECT (a){} FROM t", ".b".repeat(70));

@@ -154,6 +154,8 @@ pub(super) struct Harmless {
     /// True if another user can replace a relation or a type that the statement reads, after the check and before the
     /// statement runs.
     pub(super) is_replaceable: bool,
+    /// True if the statement makes or reads values of types whose owners nobody trusts.
+    pub(super) has_foreign_types: bool,
     /// True if the statement may mean something else without the schemas of users in its path.
     pub(super) needs_path: bool,
     /// True if somebody who is not trusted can create objects in a schema of the path.
@@ -244,11 +246,12 @@ pub(super) async fn vouch(
         .bind(dotted(forms, |(_, _, name)| name.clone()))
         .bind(&forms.converted)
         .bind(&forms.converted_rows)
+        .bind(vouched.functions.iter().map(|entry| entry.split('(').next().unwrap_or_default()).collect::<Vec<_>>())
         .persistent(keep_plan);
     let mut rows = rows.fetch(connection);
     let mut findings = Vec::new();
     let mut relations = BTreeMap::new();
-    let mut needs_path = false;
+    let (mut needs_path, mut has_foreign_types) = (false, false);
     loop {
         // The look-up can fail because of an object that another user made.
         let row = rows.try_next().await.map_err(|error| unread(sql_error(error, None), schemas))?;
@@ -271,6 +274,10 @@ pub(super) async fn vouch(
         }
         if what == Reach::ShownByPath {
             needs_path = true;
+            continue;
+        }
+        if what == Reach::ForeignTypes {
+            has_foreign_types = true;
             continue;
         }
         findings.push(Finding {
@@ -385,7 +392,15 @@ pub(super) async fn vouch(
         }
     }
     let Some(mut refusal) = refused else {
-        return Ok(Harmless { shadowed, is_replaceable, needs_path, is_path_open, is_function_open, relations });
+        return Ok(Harmless {
+            shadowed,
+            is_replaceable,
+            has_foreign_types,
+            needs_path,
+            is_path_open,
+            is_function_open,
+            relations,
+        });
     };
     // Without the schema of a harmless operator (of `citext`, for example) the server would choose another operator
     // with another result.

@@ -11,7 +11,7 @@
 --
 -- A pair of $5 and $6 with a schema may also be a type. Words in capitals that are no SQL stand for arrays that the
 -- program puts in. $21 columns whose values the statement may convert to another type, NULL for all; $22 tables whose
--- whole row it may convert, NULL for all.
+-- whole row it may convert, NULL for all; $23 the functions and types that the settings list, as schema.name.
 --
 -- Columns: kind of finding; schema and name of the chosen function; schema and name of the function that runs;
 -- identity (with argument types) of the chosen function; extension, volatility and language of the function that runs
@@ -72,7 +72,8 @@ WITH RECURSIVE
   -- m: a type of a function's result or arguments, of an operator's result, or in a check of a domain;
   -- l: the type of a column that the statement uses;
   -- v: a type whose values the statement can read or make;
-  -- k: the type of a column, or of a whole row, that the statement may convert to another type.
+  -- k: the type of a column, of a whole row, or of a result or argument of a user's function, that the statement may
+  --    convert to another type.
   reach AS (
     SELECT 'c' AS class, oid FROM named WHERE oid IS NOT NULL
     -- A type name without a schema is looked up in the path only.
@@ -87,6 +88,11 @@ WITH RECURSIVE
         || coalesce((SELECT ARRAY[g.aggtranstype, g.aggmtranstype] FROM pg_aggregate g WHERE g.aggfnoid = p.oid
           AND p.oid >= 16384 AND (a.what <> 'function' OR NOT EXISTS (SELECT 1 FROM pg_proc b
             WHERE b.proname = p.proname AND b.pronamespace = 'pg_catalog'::regnamespace))), '{}'))) x
+      WHERE x.oid >= 16384
+    -- Values of the functions that the settings list. No other function of a user runs.
+    UNION SELECT 'k', x.oid FROM asked a JOIN pg_proc p ON p.oid = a.oid AND p.oid >= 16384
+      JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname || '.' || p.proname = ANY ($23), LATERAL (
+      SELECT p.prorettype AS oid UNION ALL SELECT unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]))) x
       WHERE x.oid >= 16384
     -- schema.name(value) is a cast if a type has that name.
     UNION SELECT 'w', u.oid FROM unnest(ARRAY(SELECT t.oid FROM unnest($2::text[], $9::text[]) q(schema, name)
@@ -158,7 +164,8 @@ WITH RECURSIVE
   column_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'l'),
   met AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'v'),
   converted AS (SELECT coalesce(array_agg(r.oid), '{}') AS oids FROM reach r JOIN pg_type t ON t.oid = r.oid
-    WHERE r.class = 'k' AND t.typtype IN ('c', 'e', 'r', 'm') OR r.class IN ('w', 'b') AND t.typtype IN ('e', 'r', 'm')),
+    -- A word without a schema is rather the name of a table than that of its row type.
+    WHERE r.class IN ('k', 'w') AND t.typtype IN ('c', 'e', 'r', 'm') OR r.class = 'b' AND t.typtype IN ('e', 'r', 'm')),
   -- If foreign tables are refused: also partitions, inheriting tables, and the relations of views and policies.
   parts AS (SELECT r.oid FROM unnest((SELECT oids FROM reached)) r(oid) WHERE $10 UNION SELECT x.oid FROM parts p, LATERAL (
     SELECT i.inhrelid AS oid FROM pg_inherits i WHERE i.inhparent = p.oid
@@ -295,8 +302,12 @@ WITH RECURSIVE
   shared AS MATERIALIZED (SELECT x.proname, x.pronamespace FROM pg_proc x
     WHERE (x.proname, x.pronamespace) IN (SELECT q.proname, q.pronamespace FROM run r JOIN pg_proc q ON q.oid = r.chosen)
     GROUP BY 1, 2 HAVING min(x.proowner) <> max(x.proowner))
-SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'information_schema') THEN 'user in ' ELSE '' END
-      || qn.nspname, q.proname::text,
+SELECT r.what, CASE WHEN q.oid >= 16384 AND qn.nspname IN ('pg_catalog', 'information_schema') THEN 'user in '
+      -- The settings may list a type. That does not vouch for a function of its name, except for a range's constructor.
+      WHEN q.oid >= 16384 AND EXISTS (SELECT 1 FROM pg_type t WHERE t.typnamespace = q.pronamespace AND t.typname = q.proname
+        AND t.typowner <> ALL (TRUSTED) AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass
+          AND d.objid = q.oid AND d.refclassid = 'pg_type'::regclass AND d.refobjid = t.oid AND d.deptype = 'i'))
+      THEN 'beside the type in ' ELSE '' END || qn.nspname, q.proname::text,
     CASE WHEN p.oid >= 16384 AND n.nspname IN ('pg_catalog', 'information_schema') THEN 'user in ' ELSE '' END
       || n.nspname, p.proname::text,
     left(qn.nspname || '.' || q.proname || '(' || pg_get_function_identity_arguments(q.oid) || ')', 400), e.extname::text,
@@ -349,6 +360,12 @@ UNION ALL
     OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = ANY ((SELECT oids FROM reached)::oid[])
         AND concat(i.indexprs::text, i.indpred::text) ~ ':(funcid|opfuncid) \d{5,}'))
 UNION ALL
+-- Values of other users' types: their owners can make casts at any time, so the statement is checked before each run.
+(SELECT 'foreign types', '', '', '', '', '', NULL, '', '', false, NULL, false, false
+  WHERE EXISTS (SELECT 1 FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
+    WHERE t.oid = ANY ((SELECT oids FROM made)::oid[]) AND t.typowner <> ALL (TRUSTED)
+      AND (t.typtype IN ('d', 'e', 'r', 'm') OR c.relkind = 'c' OR t.oid = ANY ((SELECT oids FROM written_types)::oid[]))))
+UNION ALL
 -- Types that their owner can change while the statement runs: checks of a domain, attributes of a row type (whose new
 -- attribute may be a domain), and a cast to JSON, which the server looks up when it writes JSON. A domain is in a column
 -- alone, or inside an array, a row or a range of a column.
@@ -370,8 +387,9 @@ SELECT x.what, n.nspname::text, t.typname::text, n.nspname::text, t.typname::tex
       WHEN t.typtype IN ('e', 'r', 'm') THEN CASE WHEN (SELECT is_called FROM writes) THEN (SELECT oids FROM made) ELSE '{}' END
       ELSE (SELECT oids FROM made) END::oid[])
     AND t.oid = ANY ((SELECT oids FROM met)::oid[]) AND t.typtype IN ('d', 'c', 'e', 'r', 'm')
-    -- Relations that the statement reads are locked.
-    AND (t.typrelid = 0 OR t.typrelid NOT IN (SELECT n.oid FROM named n JOIN pg_class c ON c.oid = n.oid AND c.relkind <> 'c'))
+    -- Relations that the statement reads are locked. A type that it writes is not, as soon as it is remembered.
+    AND (t.typrelid = 0 OR t.oid = ANY ((SELECT oids FROM written_types)::oid[])
+      OR t.typrelid NOT IN (SELECT n.oid FROM named n JOIN pg_class c ON c.oid = n.oid AND c.relkind <> 'c'))
     AND (t.typowner <> ALL (TRUSTED) OR n.nspowner <> ALL (TRUSTED)) AND n.nspname <> 'information_schema'
 UNION ALL
 -- Types for which their owner can make a cast at any time, where the server may look for one. A multirange is named as its

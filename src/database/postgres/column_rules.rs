@@ -210,18 +210,22 @@ pub(super) async fn compare(
 /// refused, because what they tell cannot be judged.
 ///
 /// They are: functions that take a name or an oid, relations of extensions, types that show an oid as a name, and
-/// `tableoid`, which shows the partition of a row and so its key.
+/// `tableoid` and `ctid`, which show the partition of a row and so its key.
 fn telling(names: &Names) -> Option<&str> {
     let functions = names.functions.iter().chain(names.unknown.iter().map(|(_, name)| name));
     let functions = functions.filter(|name| tells_of_catalog(name) || extensions::tells_of_columns(name));
     let relations = names.reads.iter().map(|(_, name)| name).filter(|name| extensions::tells_of_columns(name));
     // The second reader of a text lists every name among the types.
     let words = names.types.iter().filter(|name| TELLING_WORDS.contains(&name.as_str()));
-    functions.chain(relations).chain(words).map(String::as_str).next()
+    let columns = names.uses.iter().flat_map(|uses| {
+        uses.uses.iter().chain(uses.plain.iter().map(|item| &item.name)).map(|name| &name.column).chain(&uses.unread)
+    });
+    let columns = columns.filter(|name| *name == "ctid");
+    functions.chain(relations).chain(words).chain(columns).map(String::as_str).next()
 }
 
-const TELLING_WORDS: [&str; 7] =
-    ["regclass", "regtype", "regnamespace", "regcollation", "regconfig", "regdictionary", "tableoid"];
+const TELLING_WORDS: [&str; 8] =
+    ["regclass", "regtype", "regnamespace", "regcollation", "regconfig", "regdictionary", "tableoid", "ctid"];
 
 /// True if a function takes a name or an oid and shows what exists in the catalog.
 fn tells_of_catalog(name: &str) -> bool {
@@ -231,6 +235,8 @@ fn tells_of_catalog(name: &str) -> bool {
         || name.ends_with("_size")
         || name.ends_with("_description")
         || name.ends_with("_is_visible")
+        // The values of an enum, which a ruled column may have.
+        || matches!(name, "enum_first" | "enum_last" | "enum_range")
         || name.starts_with("pg_partition_")
         || ["format_type", "oidvectortypes", "row_security_active"].contains(&name)
 }

@@ -111,6 +111,7 @@ impl PostgresEngine {
                 application_name: application_name.clone(),
                 canceller: self.canceller.clone(),
                 permit: Some(permit),
+                is_large: false,
                 reading: Some(Arc::clone(&self.reading)),
                 recent: Arc::clone(&self.recent),
             };

@@ -72,6 +72,9 @@ pub(super) enum Reach {
     /// table with policies, or an index with a user's function.
     #[serde(rename = "shown by path")]
     ShownByPath,
+    /// The statement has values of types of other users.
+    #[serde(rename = "foreign types")]
+    ForeignTypes,
 }
 
 /// One row of the look-up. Most rows describe one object that a name can mean.
@@ -114,7 +117,12 @@ impl Finding {
             matches!(self.schema.as_str(), "pg_catalog" | "information_schema") || self.schema.starts_with("pg_toast");
         let extension = self.extension.as_deref();
         let harmless = match self.what {
-            Reach::ForeignTable | Reach::Crowded | Reach::Found | Reach::ShownByPath | Reach::Forms => false,
+            Reach::ForeignTable
+            | Reach::Crowded
+            | Reach::Found
+            | Reach::ShownByPath
+            | Reach::ForeignTypes
+            | Reach::Forms => false,
             // The check does not find out which columns a view selects.
             Reach::RelationInside if relations::has_closed_columns(&self.schema, &self.name) => false,
             Reach::Relation | Reach::RelationInside => {

@@ -34,7 +34,7 @@ pub(super) struct Checked {
     /// runs.
     pub(super) is_replaceable: bool,
     /// True if the statement may mean something else in another transaction. Its text may contain a table without a
-    /// schema, or the server may choose an object that another user creates later.
+    /// schema, or the server may choose an object that another user creates later, such as a cast for a type of theirs.
     pub(super) may_change: bool,
     /// The `search_path` under which the statement was checked.
     pub(super) path: String,
@@ -252,7 +252,7 @@ impl PostgresEngine {
                     text: approved.qualified(&as_built_in(harmless.shadowed), &relations),
                     masked: BTreeSet::new(),
                     is_replaceable: harmless.is_replaceable || has_bare_tables || is_exposed,
-                    may_change: has_bare_tables || is_exposed,
+                    may_change: has_bare_tables || is_exposed || harmless.has_foreign_types,
                     path: if needs_path { opened.callers_path.clone() } else { OWN_PATH.to_owned() },
                     relations,
                     refusal: None,
@@ -448,7 +448,7 @@ impl PostgresEngine {
                     text: approved.qualified(&functions, &tables),
                     masked: BTreeSet::new(),
                     is_replaceable: true,
-                    may_change: names.has_bare_tables,
+                    may_change: names.has_bare_tables || harmless.has_foreign_types,
                     path: path_of(&left),
                     has_built_ins: !functions.is_empty(),
                     relations: tables,

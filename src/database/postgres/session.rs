@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
-use sqlx::{Executor, Postgres, Row};
+use sqlx::{Connection, Executor, Postgres, Row};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::recent::Recent;
-use super::statement::{Shapes, approved};
+use super::statement::{Shapes, approved, is_large};
 use super::{
     Canceller, OWN_PATH, PostgresEngine, SearchPath, ServerReport, catalog, plan_indexes, schema, sql_error, under_path,
 };
@@ -81,6 +81,8 @@ pub(super) struct OpenTransaction {
     pub(super) canceller: Canceller,
     /// Released when the backend is idle or gone.
     pub(super) permit: Option<Permit>,
+    /// True if the driver may have kept a large statement, which it then forgets.
+    pub(super) is_large: bool,
     /// A clone of the engine's counter of reads that are going on.
     pub(super) reading: Option<Arc<()>>,
     /// Where the connection goes afterwards.
@@ -101,7 +103,7 @@ impl OpenTransaction {
         let Some(connection) = self.connection.take() else { return };
         let (name, canceller) = (std::mem::take(&mut self.application_name), self.canceller.clone());
         let (pid, permit) = (self.opened.as_ref().map(|opened| opened.pid), self.permit.take());
-        let (recent, reading) = (Arc::clone(&self.recent), self.reading.take());
+        let (recent, reading, is_large) = (Arc::clone(&self.recent), self.reading.take(), self.is_large);
         tokio::spawn(async move {
             let mut connection = connection;
             if let (true, Some(pid)) = (unread, pid) {
@@ -112,7 +114,14 @@ impl OpenTransaction {
             let rolled_back = tokio::time::timeout(canceller.grace, connection.execute("ROLLBACK")).await;
             // After the rollback or its timeout the read is no longer counted, even if its backend still runs.
             drop(reading);
-            if matches!(rolled_back, Ok(Ok(_))) {
+            let is_kept = match rolled_back {
+                Ok(Ok(_)) if is_large => {
+                    let forgotten = tokio::time::timeout(canceller.grace, connection.clear_cached_statements());
+                    matches!(forgotten.await, Ok(Ok(())))
+                }
+                rolled_back => matches!(rolled_back, Ok(Ok(_))),
+            };
+            if is_kept {
                 recent.keep(connection);
             } else {
                 drop(connection.detach());
@@ -166,6 +175,7 @@ impl PostgresSession<'_> {
         let mut session = self;
         let mut may_repeat = true;
         loop {
+            session.transaction.is_large = is_large(sql.text());
             let was_remembered = engine.shapes.get(&Shapes::key(sql, options)).is_some();
             let error = match session.within(options, end, read).await {
                 Err(error) => error,

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
+use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, ValueRef};
 
@@ -54,11 +55,26 @@ pub(super) struct Shape {
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
     known: Mutex<HashMap<String, Arc<Shape>>>,
-    /// Texts of statements that need the caller's whole path although the look-up finds nothing in it.
-    of_whole_path: Mutex<HashSet<String>>,
+    /// SHA-256 of the texts of statements that need the caller's whole path although the look-up finds nothing in it.
+    of_whole_path: Mutex<HashSet<[u8; 32]>>,
     /// Part of every text that the server remembers by name, so that texts of a new generation are prepared again.
     generation: AtomicU64,
     fingerprint: Mutex<(Option<Instant>, String)>,
+}
+
+/// Statements of more bytes are not remembered, neither here nor by the driver.
+const LARGE_BYTES: usize = 4 << 10;
+
+/// Shapes of more columns are not remembered.
+const MANY_COLUMNS: usize = 200;
+
+/// True if a statement is too long to be remembered.
+pub(super) fn is_large(sql: &str) -> bool {
+    sql.len() > LARGE_BYTES
+}
+
+fn digest(sql: &str) -> [u8; 32] {
+    Sha256::digest(sql).into()
 }
 
 impl Shapes {
@@ -74,11 +90,12 @@ impl Shapes {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
     }
 
-    /// Remembers a shape, unless the catalog was seen to change since `generation`: the statement may have been checked
-    /// before the change, and have waited for a lock since.
+    /// Remembers a shape, unless it is large, or the catalog was seen to change since `generation`: the statement may have
+    /// been checked before the change, and have waited for a lock since.
     fn insert(&self, sql: &str, shape: &Arc<Shape>, generation: u64, most: usize) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.generation.load(Ordering::Relaxed) != generation {
+        if self.generation.load(Ordering::Relaxed) != generation || is_large(sql) || shape.columns.len() > MANY_COLUMNS
+        {
             return;
         }
         if known.len() >= most {
@@ -88,7 +105,7 @@ impl Shapes {
     }
 
     pub(super) fn needs_whole_path(&self, sql: &str) -> bool {
-        self.of_whole_path.lock().unwrap_or_else(PoisonError::into_inner).contains(sql)
+        self.of_whole_path.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest(sql))
     }
 
     pub(super) fn keep_whole_path(&self, sql: &str, most: usize) {
@@ -96,7 +113,7 @@ impl Shapes {
         if texts.len() >= most {
             texts.clear();
         }
-        texts.insert(sql.to_owned());
+        texts.insert(digest(sql));
     }
 
     pub(super) fn forget(&self) {
@@ -304,7 +321,7 @@ impl PostgresEngine {
         let place = Some((prefix, &shape.text));
         // The server parses a named prepared statement again when an object that it uses changes. Under the caller's
         // path it could then choose an object that another user created meanwhile.
-        let may_name = self.may_name() && shape.path == OWN_PATH;
+        let may_name = self.may_name() && shape.path == OWN_PATH && !is_large(sql.text());
         let mut rows = connection.fetch(sqlx::query(approved(text)).persistent(may_name));
         let mut unread = false;
         let mut is_first = true;
