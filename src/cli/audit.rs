@@ -1,5 +1,7 @@
 //! `tudb audit`: reads, verifies and prunes the audit trail.
 
+mod report;
+
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
@@ -24,6 +26,8 @@ pub(super) enum Audit {
     Verify(Verify),
     /// Print all records
     Export(Export),
+    /// Print one HTML page: calls by day, refusals, slowest statements, cost
+    Report(Only),
     /// Remove old records; what is left can still be verified
     Prune(Prune),
     /// Print the SQL that makes a store on PostgreSQL, with a role that may only insert
@@ -133,6 +137,7 @@ impl Audit {
         let result = match self {
             Audit::Show(show) => show.run(config).await,
             Audit::Export(export) => export.run(config).await,
+            Audit::Report(only) => report(only, config).await,
             Audit::Verify(verify) => verify.run(config).await,
             Audit::Prune(prune) => prune.run(config).await,
             Audit::Schema => {
@@ -188,25 +193,39 @@ impl Show {
 
 impl Export {
     async fn run(self, config: &AuditConfig) -> Result<u8, Ended> {
-        let mut filter = self.only.filter()?;
-        (filter.after, filter.last) = (Some(String::new()), Some(PAGE));
-        let mut trail = Trail::open(config).await?;
         let is_csv = !self.json && self.format == Format::Csv;
         if is_csv {
             say(&csv_line(FIELDS.map(str::to_owned).to_vec()));
         }
-        loop {
-            let records = trail.records(&filter).await?;
-            for record in &records {
-                say(&if is_csv {
-                    csv_line(FIELDS.iter().map(|field| cell(part(record, field))).collect())
-                } else {
-                    record.to_string()
-                });
-            }
-            let Some(last) = records.last().and_then(|last| last.get("id")?.as_str()) else { return Ok(DONE) };
-            filter.after = Some(last.to_owned());
-        }
+        each(self.only, config, |record| {
+            say(&if is_csv {
+                csv_line(FIELDS.iter().map(|field| cell(part(record, field))).collect())
+            } else {
+                record.to_string()
+            });
+        })
+        .await?;
+        Ok(DONE)
+    }
+}
+
+async fn report(only: Only, config: &AuditConfig) -> Result<u8, Ended> {
+    let mut report = report::Report::default();
+    each(only, config, |record| report.add(record)).await?;
+    say(&report.page());
+    Ok(DONE)
+}
+
+/// Reads the records, oldest first.
+async fn each(only: Only, config: &AuditConfig, mut read: impl FnMut(&Value)) -> Result<(), Ended> {
+    let mut filter = only.filter()?;
+    (filter.after, filter.last) = (Some(String::new()), Some(PAGE));
+    let mut trail = Trail::open(config).await?;
+    loop {
+        let records = trail.records(&filter).await?;
+        records.iter().for_each(&mut read);
+        let Some(last) = records.last().and_then(|last| last.get("id")?.as_str()) else { return Ok(()) };
+        filter.after = Some(last.to_owned());
     }
 }
 

@@ -52,6 +52,12 @@ fn every_call_of_the_five_tools_has_one_record_without_values() {
     assert_eq!(verdict["events"], 20);
     let refused = home.say(&["audit", "show", "--decision", "refused", "--json"]);
     assert_eq!(refused.lines().count(), 2);
+    let page = home.say(&["audit", "report", "--since", "1h"]);
+    assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"), "{page}");
+    assert!(page.contains("<dt>calls</dt><dd>10</dd>") && page.contains("<dt>refused</dt><dd>2</dd>"), "{page}");
+    assert!(page.contains("<tr><td>write_refused<td>1</tr>") && page.contains("SELECT name FROM customers"), "{page}");
+    let page = home.say(&["audit", "report", "--tool", "explain_query"]);
+    assert!(page.contains("<dt>calls</dt><dd>1</dd>") && !page.contains("write_refused"), "{page}");
 }
 
 #[test]
