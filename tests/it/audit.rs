@@ -161,3 +161,70 @@ fn the_trail_says_what_was_asked_for() {
     let unknown = format!("drop\u{fffd}{}", "x".repeat(59));
     assert!(targets.contains(&(unknown.as_str(), None)), "{targets:?}");
 }
+
+#[test]
+fn records_are_found_by_time_user_tool_text_and_page() {
+    let home = Home::new("filters");
+    let mut server = home.serve();
+    for number in 0..12 {
+        let user = if number % 2 == 0 { "ann" } else { "bob" };
+        server.call("run_sql", json!({"sql": format!("SELECT {number}, '100%_sure'"), "user_id": user}));
+    }
+    server.call("run_sql", json!({"sql": "DROP TABLE customers"}));
+    server.call("ask_database", json!({"question": "How many customers, please?"}));
+    server.finish();
+    let shown = |arguments: &[&str]| -> Vec<Value> {
+        let text = home.say(&[&["audit", "show", "--json"], arguments].concat());
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let all = shown(&[]);
+    for (arguments, count) in [
+        (&["--user", "ann"][..], 6),
+        (&["--tool", "ask_database"], all.len() - 13),
+        (&["--decision", "refused"], 1),
+        (&["--outcome", "ok", "--tool", "run_sql"], 12),
+        (&["--outcome", "unfinished"], 0),
+        (&["--source", "main"], all.len()),
+        (&["--source", "other"], 0),
+        (&["--text", "100%_SURE"], 12),
+        (&["--text", "100__sure"], 0),
+        (&["--text", "CUSTOMERS, PLEASE"], 1),
+        (&["--since", "1h"], all.len()),
+        (&["--until", "1h"], 0),
+        (&["--since", "2020-01-01", "--until", "2020-02-01T00:00:00Z"], 0),
+        (&["--last", "3"], 3),
+    ] {
+        assert_eq!(shown(arguments).len(), count, "{arguments:?}");
+    }
+    let question = all.iter().find(|record| record.get("question").is_some()).unwrap()["id"].as_str().unwrap();
+    assert_eq!(shown(&["--id", question]).len(), all.len() - 13, "a question with its statements");
+    // Paging returns every record once.
+    let (mut pages, mut before) = (Vec::new(), None::<String>);
+    loop {
+        let mut arguments = vec!["--last", "4"];
+        if let Some(before) = &before {
+            arguments.extend(["--before", before]);
+        }
+        let page = shown(&arguments);
+        let Some(first) = page.first() else { break };
+        before = Some(first["id"].as_str().unwrap().to_owned());
+        pages.splice(0..0, page);
+    }
+    assert_eq!(pages, all);
+    let next = home.run(&["audit", "show", "--last", "4"]);
+    assert!(String::from_utf8_lossy(&next.stderr).contains("older records: --before 0"));
+    assert_eq!(home.say(&["audit", "export", "--json"]).lines().count(), all.len());
+    let csv = home.say(&["audit", "export", "--format", "csv", "--user", "bob"]);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(lines.len() == 7 && lines[0].starts_with("id,started_at,process,seq,client,tool"), "{csv}");
+    assert!(lines[1].contains("\"SELECT 1, '100%_sure'\""), "{}", lines[1]);
+    for wrong in [["--decision", "maybe"], ["--outcome", "weird"]] {
+        let output = home.run(&[&["audit", "show"][..], &wrong].concat());
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+    for wrong in ["yesterday", "2026-13-01", "5y", ""] {
+        let output = home.run(&["audit", "show", "--since", wrong]);
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("--since must be"));
+    }
+}

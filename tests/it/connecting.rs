@@ -284,3 +284,43 @@ fn the_chosen_source_is_said_at_the_start_without_a_secret() {
     let stderr = server.stderr.lock().unwrap();
     assert!(stderr.contains("source main from TUDB_DATABASE_URL") && !stderr.contains("pl4nted"), "{stderr}");
 }
+
+/// `options` of the string, the spelling of Java clients, and a part that is wrong.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn connection_strings_of_other_clients_are_read() {
+    let postgres = server();
+    let (database, _) = postgres.database("strings");
+    postgres.script(&database, "CREATE SCHEMA app; CREATE TABLE app.t AS SELECT 7 AS n");
+    let place = format!("127.0.0.1:{}/{database}", postgres.port);
+    let path = json!([["app", 7]]);
+    for url in [
+        format!("postgres://postgres@{place}?sslmode=disable&options=-c%20search_path%3Dapp"),
+        format!("postgres://postgres@{place}?sslmode=disable&options=-c search_path=app"),
+        format!("jdbc:postgresql://{place}?user=postgres&sslmode=disable&options=-csearch_path=app"),
+        format!(
+            "host=127.0.0.1 port={} user=postgres dbname={database} sslmode=disable options='-c search_path=app'",
+            postgres.port
+        ),
+    ] {
+        let mut server = Home::new("strings").set("TUDB_DATABASE_URL", &url).serve();
+        assert_eq!(server.call("run_sql", json!({"sql": "SELECT current_schema(), n FROM t"}))["rows"], path, "{url}");
+    }
+    let mut server = Home::new("strings").set("TUDB_DATABASE_URL", "postgres://me:pl4nted@127.0.0.1:54a2/shop").serve();
+    let reply = server.call("run_sql", json!({"sql": "SELECT 1"}));
+    assert!(reply["error"]["message"].as_str().unwrap().contains("its port must be a number"), "{reply}");
+    assert!(!reply.to_string().contains("pl4nted"));
+}
+
+/// Variables that Kubernetes sets beside a service named `tudb`.
+#[test]
+fn variables_of_a_service_are_ignored_and_others_are_errors() {
+    let home = Home::new("kubernetes")
+        .set("TUDB_PORT", "tcp://10.0.0.7:80")
+        .set("TUDB_SERVICE_HOST", "10.0.0.7")
+        .set("TUDB_PORT_80_TCP_ADDR", "10.0.0.7");
+    let mut server = home.serve();
+    assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]));
+    let mut server = Home::new("misspelt").set("TUDB_MAX_ROW", "5").serve();
+    assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["error"]["code"], "config_error");
+}

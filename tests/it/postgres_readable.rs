@@ -379,19 +379,6 @@ fn an_alias_called_like_a_denied_table_is_no_use_of_it() {
     }
 }
 
-/// Variables that Kubernetes sets beside a service named `tudb`.
-#[test]
-fn variables_of_a_service_are_ignored_and_others_are_errors() {
-    let home = Home::new("kubernetes")
-        .set("TUDB_PORT", "tcp://10.0.0.7:80")
-        .set("TUDB_SERVICE_HOST", "10.0.0.7")
-        .set("TUDB_PORT_80_TCP_ADDR", "10.0.0.7");
-    let mut server = home.serve();
-    assert_eq!(rows(&mut server, "SELECT 1"), json!([[1]]));
-    let mut server = Home::new("misspelt").set("TUDB_MAX_ROW", "5").serve();
-    assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["error"]["code"], "config_error");
-}
-
 /// Tables with a column of an extension that TUDB does not know, and databases in which one is merely installed.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
@@ -510,33 +497,6 @@ fn a_role_without_grants_is_told_what_helps() {
         let (message, told) = hint(&mut home.serve(), "SELECT * FROM orders");
         assert!(told.contains("public.orders has id, total."), "{message}: {told}");
     }
-}
-
-/// `options` of the string, the spelling of Java clients, and a part that is wrong.
-#[test]
-#[ignore = "needs servers or clients: tests/run"]
-fn connection_strings_of_other_clients_are_read() {
-    let postgres = &servers()[0];
-    let (database, _) = postgres.database("strings");
-    postgres.script(&database, "CREATE SCHEMA app; CREATE TABLE app.t AS SELECT 7 AS n");
-    let server = format!("127.0.0.1:{}/{database}", postgres.port);
-    let path = json!([["app", 7]]);
-    for url in [
-        format!("postgres://postgres@{server}?sslmode=disable&options=-c%20search_path%3Dapp"),
-        format!("postgres://postgres@{server}?sslmode=disable&options=-c search_path=app"),
-        format!("jdbc:postgresql://{server}?user=postgres&sslmode=disable&options=-csearch_path=app"),
-        format!(
-            "host=127.0.0.1 port={} user=postgres dbname={database} sslmode=disable options='-c search_path=app'",
-            postgres.port
-        ),
-    ] {
-        let mut server = Home::new("strings").set("TUDB_DATABASE_URL", &url).serve();
-        assert_eq!(rows(&mut server, "SELECT current_schema(), n FROM t"), path, "{url}");
-    }
-    let mut server = Home::new("strings").set("TUDB_DATABASE_URL", "postgres://me:pl4nted@127.0.0.1:54a2/shop").serve();
-    let reply = server.call("run_sql", json!({"sql": "SELECT 1"}));
-    assert!(reply["error"]["message"].as_str().unwrap().contains("its port must be a number"), "{reply}");
-    assert!(!reply.to_string().contains("pl4nted"));
 }
 
 /// The SQL for a safe role can be copied from `doctor`, and is that of the docs.
