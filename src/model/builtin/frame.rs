@@ -190,6 +190,10 @@ impl<'a> Reader<'a> {
         self.at.checked_sub(back).and_then(|at| self.atoms.get(at))
     }
 
+    fn has_before(&self, back: usize, cue: &Cue) -> bool {
+        self.before(back).is_some_and(|atom| atom.cues.contains(cue))
+    }
+
     fn has(&self, ahead: usize, cue: &Cue) -> bool {
         self.atom(ahead).is_some_and(|atom| atom.cues.contains(cue))
     }

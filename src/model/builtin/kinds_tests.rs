@@ -337,3 +337,26 @@ fn names_may_be_abbreviated() {
         "SELECT c.crs_nm, (SELECT COUNT(*) FROM stu s WHERE c.crs_cd = s.crs_cd) AS number_of_stu FROM crs c",
     );
 }
+
+#[test]
+fn tables_with_a_prefix_and_names_in_one_word_are_known() {
+    let events = Snapshot::of(vec![
+        table("tbl_venues", &["venue_id integer", "vname text", "city text = Leeds|York", "capacity integer"], &[]),
+        table("t_sponsors", &["sponsor_id integer", "company text = Acme|Bolt|Cato", "contact text"], &[]),
+        table(
+            "t_shows",
+            &["show_id integer", "show_dt date", "venue_id integer", "show_title text"],
+            &[("venue_id", "tbl_venues", "venue_id")],
+        ),
+    ]);
+    let reads = |question: &str, expected: &str| match read(question, &events, Dialect::Sqlite, date!(2026 - 11 - 22)) {
+        Verdict::Sure(reading) => assert_eq!(reading.sql, expected, "{question}"),
+        other => panic!("{question}: {other:?}"),
+    };
+    reads("Which venues have a capacity over 2000?", "SELECT vname FROM tbl_venues WHERE capacity > 2000");
+    reads("list the sponsors", "SELECT company FROM t_sponsors");
+    reads(
+        "How many shows did we have in each month of 2024?",
+        "SELECT substr(show_dt, 1, 7) AS month, COUNT(*) AS number_of_shows FROM t_shows WHERE show_dt >= '2024-01-01' AND show_dt < '2025-01-01' GROUP BY substr(show_dt, 1, 7) ORDER BY month",
+    );
+}

@@ -313,6 +313,11 @@ impl<'a> Linker<'a> {
         mention
             .columns
             .retain(|(at, fit)| *fit > OTHER_WORD || parts.contains(at) || !parts.iter().any(|part| part.0 == at.0));
+        // "Hours" are rather the `hours_worked` than another word for a shift.
+        let has_word = |name: &Name| words.iter().all(|word| name.whole.stems.iter().any(|stem| stem == word));
+        if self.columns.iter().any(|(_, name)| has_word(name)) {
+            mention.tables.retain(|(_, fit)| *fit > OTHER_WORD);
+        }
         // A worse fit is no reading beside a better one.
         let best = mention.tables.iter().map(|(_, fit)| *fit).chain(mention.columns.iter().map(|(_, fit)| *fit));
         let best = best.fold(0.0, f32::max);

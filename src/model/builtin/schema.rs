@@ -58,10 +58,16 @@ impl<'a> Schema<'a> {
         self.table(t).columns.iter().position(|column| column.name.eq_ignore_ascii_case(name)).map(|c| (t, c))
     }
 
-    /// The name without its schema.
+    /// The name without its schema, and without a prefix that says that it is a table.
     pub fn bare(&self, t: usize) -> &'a str {
         let name = &self.table(t).name;
-        name.split_once('.').map_or(name.as_str(), |(_, bare)| bare)
+        let bare = name.split_once('.').map_or(name.as_str(), |(_, bare)| bare);
+        let prefix = ["tbl_", "tb_", "t_", "tbl"].iter().find(|prefix| {
+            let rest = bare.get(prefix.len()..).unwrap_or_default();
+            let begins = bare.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+            begins && rest.starts_with(if prefix.ends_with('_') { char::is_alphabetic } else { char::is_uppercase })
+        });
+        prefix.and_then(|prefix| bare.get(prefix.len()..)).unwrap_or(bare)
     }
 
     pub fn is_view(&self, t: usize) -> bool {
@@ -183,7 +189,19 @@ impl<'a> Schema<'a> {
             });
             hits.next().map(|(at, _)| *at)
         };
-        if let Some(at) = ends("name").or_else(|| ends("title")).or_else(|| ends("description")) {
+        // `vname` of venues; sponsors may have a `company` and no name.
+        let is_text = |at: At| self.holds(at) == Holds::Text && !self.is_key(at);
+        let joined = || {
+            let mut hits = visible.iter().filter(|(at, column)| {
+                let low = column.name.to_lowercase();
+                is_text(*at) && low.ends_with("name") && !matches!(low.as_str(), "username" | "filename" | "hostname")
+            });
+            hits.next().map(|(at, _)| *at)
+        };
+        let firm = || called(&["company", "firm", "organization", "organisation", "brand"]).map(|(at, _)| *at);
+        if let Some(at) =
+            ends("name").or_else(|| ends("title")).or_else(joined).or_else(|| ends("description")).or_else(firm)
+        {
             return vec![at];
         }
         let keys: Vec<At> = self.table(t).primary_key.iter().filter_map(|name| self.find(t, name)).collect();

@@ -212,6 +212,8 @@ impl Reader<'_> {
         let follows_in = self
             .before(1)
             .is_some_and(|atom| atom.cues.contains(&Cue::In) || atom.low == "for" || atom.low == "during");
+        // "in each month of 2024".
+        let follows_in = follows_in || self.frame.bucket.is_some() && self.has_before(1, &Cue::Of);
         if let Some(window) = year_of(number).filter(|_| follows_in).and_then(Window::year) {
             self.at += 1;
             let dated = column.filter(|column| self.is_timely(column)).or_else(|| self.shown_date());
