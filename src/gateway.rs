@@ -494,7 +494,7 @@ impl Gateway {
         let mut options = options(source)?;
         let dialect = self.dialect(source)?;
         let check = async || match reading.sql() {
-            Some(sql) => self.check(sql, reading.plans(), dialect, source).await.map(Some),
+            Some(sql) => self.check(caller, sql, reading.plans(), dialect, source).await.map(Some),
             None => Ok(None),
         };
         let mut approved = check().await?;
@@ -529,6 +529,7 @@ impl Gateway {
     /// Asks the guard about a statement. A large statement waits for its turn, and does not hold up other calls.
     async fn check(
         &self,
+        caller: &Caller,
         sql: &str,
         plans: bool,
         dialect: Dialect,
@@ -538,7 +539,10 @@ impl Gateway {
         if sql.len() <= LARGE_SQL_BYTES {
             return Ok(approve(sql, dialect, &source.limits)?);
         }
-        let _turn = self.large_checks.acquire().await.map_err(|_| ToolError::internal())?;
+        let _turn = tokio::select! {
+            turn = self.large_checks.acquire() => turn.map_err(|_| ToolError::internal())?,
+            () = caller.cancel.cancelled() => return Err(DatabaseError::Cancelled.into()),
+        };
         let approved = blocking::run(|| approve(sql, dialect, &source.limits));
         allocation::give_back();
         Ok(approved?)

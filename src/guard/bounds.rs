@@ -3,6 +3,7 @@
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::Rejection;
+use super::lexer::{Kind, lexemes};
 use crate::dialect::Dialect;
 use crate::limits::Limits;
 use crate::quoting;
@@ -27,19 +28,46 @@ pub(super) fn check(tokens: &[TokenWithSpan], limits: &Limits) -> Result<(), Rej
     }
 }
 
+/// Checks a text that the parser's lexer cannot split. Such texts are rare, so the bound is on parentheses of every kind.
+///
+/// # Errors
+///
+/// [`Rejection::TooDeep`] with the bound.
+pub(super) fn check_unread(sql: &str, dialect: Dialect) -> Result<(), Rejection> {
+    let (mut open, mut deepest, mut all) = (0_usize, 0_usize, 0_usize);
+    for lexeme in lexemes(sql, dialect).unwrap_or_default() {
+        match lexeme.kind {
+            Kind::Mark(b'(' | b'[') => {
+                open += 1;
+                all += 1;
+                deepest = deepest.max(open);
+            }
+            Kind::Mark(b')' | b']') => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    match deepest > MAX_COSTLY_NESTING || all > MAX_CTES {
+        true => Err(Rejection::TooDeep { limit: MAX_COSTLY_NESTING }),
+        false => Ok(()),
+    }
+}
+
 pub(super) fn is_word(token: &TokenWithSpan, name: &str) -> bool {
     matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name))
 }
 
 /// Nesting depth that is accepted of what grows exponentially. The parser's time doubles with each POSITION inside of another
-/// one. The text of a row in rows, of an array of rows, of a quoted literal and of JSON in JSON doubles its quotes.
+/// one. The text of a row in rows, of an array of rows, of a quoted literal and of JSON in JSON doubles its quotes. The server
+/// copies the operand of each BETWEEN, and that of IN for each item that is no constant.
 const MAX_COSTLY_NESTING: usize = 8;
 
 /// Words before a parenthesis, or before the bracket of an array, that count for [`MAX_COSTLY_NESTING`].
-const COSTLY: [&str; 11] = [
+const COSTLY: [&str; 16] = [
     "position",
     "row",
     "array",
+    "array_fill",
+    "format",
     "quote_literal",
     "quote_nullable",
     "quote_ident",
@@ -48,6 +76,9 @@ const COSTLY: [&str; 11] = [
     "row_to_json",
     "array_to_json",
     "json_build_array",
+    "json_build_object",
+    "jsonb_build_array",
+    "jsonb_build_object",
 ];
 
 /// Parts of a name with dots, and repetitions of one word, that are accepted. Both readers walk back over them from each
@@ -90,12 +121,18 @@ fn longest_run(tokens: &[TokenWithSpan]) -> usize {
     longest
 }
 
+/// See [`COSTLY`]. A function may be written in quotes.
+fn is_costly_word(token: &TokenWithSpan) -> bool {
+    matches!(&token.token, Token::Word(word) if COSTLY.iter().any(|costly| word.value.eq_ignore_ascii_case(costly)))
+}
+
 /// True for a word after which a parenthesis holds arguments or a list: a name, or a keyword such as IN.
 fn takes_list(token: &TokenWithSpan) -> bool {
     match &token.token {
         Token::Word(word) if word.quote_style.is_none() => {
             let low = word.value.to_lowercase();
-            matches!(low.as_str(), "in" | "values" | "using" | "on") || !quoting::is_reserved(Dialect::Postgresql, &low)
+            matches!(low.as_str(), "in" | "values" | "using" | "on" | "left" | "right" | "group")
+                || !quoting::is_reserved(Dialect::Postgresql, &low)
         }
         Token::Word(_) => true,
         _ => false,
@@ -117,12 +154,14 @@ fn nesting(tokens: &[TokenWithSpan]) -> usize {
     let mut before: Option<&TokenWithSpan> = None;
     for token in tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))) {
         let begins_query = ["select", "with", "values", "table"].iter().any(|word| is_word(token, word));
-        if let Some(innermost) = open.last_mut().filter(|_| begins_query) {
-            innermost.may_be_row = false;
+        let is_first = before.is_some_and(|before| before.token == Token::LParen);
+        if let Some(innermost) = open.last_mut() {
+            innermost.may_be_row &= !(begins_query && is_first);
+            innermost.is_costly |= is_word(token, "between") || is_word(token, "in");
         }
         match token.token {
             Token::LParen | Token::LBracket => {
-                let is_costly = before.is_some_and(|word| COSTLY.iter().any(|costly| is_word(word, costly)));
+                let is_costly = before.is_some_and(is_costly_word);
                 let follows_name = before.is_some_and(takes_list);
                 let is_paren = token.token == Token::LParen;
                 open.push(Open { inside: 0, is_costly, may_be_row: is_paren && !follows_name });

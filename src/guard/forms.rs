@@ -259,6 +259,8 @@ enum Part {
     /// The condition of a join. After a comma the list of FROM goes on.
     On,
     Values,
+    /// The arguments of a function, where FROM is a word of its own: `trim('a' FROM x)`.
+    Arguments,
 }
 
 /// True if a statement uses no whole row of a table as a value. For a statement that the parser cannot read: a row is used
@@ -299,9 +301,11 @@ fn uses_no_row(text: &str) -> bool {
                 around.push(part);
                 // The arguments of a function, or the names of columns after an alias.
                 let follows_name = at.checked_sub(1).is_some_and(is_name);
-                if follows_name || part == Part::On {
-                    part = Part::Values;
-                }
+                part = match part {
+                    _ if follows_name => Part::Arguments,
+                    Part::On => Part::Values,
+                    other => other,
+                };
             }
             Kind::Mark(b')') => part = around.pop().unwrap_or(Part::Values),
             Kind::Mark(b',') if part == Part::On => part = Part::From,
@@ -315,6 +319,10 @@ fn uses_no_row(text: &str) -> bool {
         let is_part = at > 0 && spelled(at - 1) == ".";
         let has_part = spelled(at + 1) == "." && spelled(at + 2) != "*";
         match word.as_str() {
+            // `IS DISTINCT FROM`.
+            "from"
+                if is_keyword
+                    && (part == Part::Arguments || spelled(at.saturating_sub(1)).eq_ignore_ascii_case("distinct")) => {}
             "from" | "join" if is_keyword => part = Part::From,
             "on" if is_keyword && part == Part::From => part = Part::On,
             end if is_keyword && ENDS.contains(&end) => part = Part::Values,
@@ -408,6 +416,8 @@ mod tests {
             "SELECT \"where\"::text AS global FROM ONLY s.t \"where\"",
             "SELECT x::text AS global FROM (SELECT 1 FROM a WHERE true) y, s.t x",
             "SELECT x.id AS global FROM s.t x JOIN u ON x::text = 'a'",
+            "SELECT x.id AS global FROM ONLY s.t x WHERE 'a' IS DISTINCT FROM x::text",
+            "SELECT trim('a' FROM x::text) AS global FROM ONLY s.t x",
             "SELECT x.id FROM ONLY s.t x LEFT JOIN u AS global ON (x::text = global.name)",
             "SELECT v.b AS global FROM s.t x JOIN LATERAL (VALUES (x::text)) v(b) ON true",
             "SELECT v.b AS global FROM s.t x, LATERAL concat(x::text) v(b)",

@@ -348,6 +348,7 @@ fn names(
     let tokens = match Tokenizer::new(grammar, sql).tokenize_with_location() {
         Ok(tokens) => tokens,
         Err(error) => {
+            bounds::check_unread(sql, dialect)?;
             let position = character(sql, error.location.line, error.location.column);
             let unread = Rejection::Syntax { message: error.message, position };
             let names = second_reader::check(sql, dialect, unread)?;

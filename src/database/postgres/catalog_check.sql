@@ -11,7 +11,8 @@
 --
 -- A pair of $5 and $6 with a schema may also be a type. Words in capitals that are no SQL stand for arrays that the
 -- program puts in. $21 columns whose values the statement may convert to another type, NULL for all; $22 tables whose
--- whole row it may convert, NULL for all; $23 the functions and types that the settings list, as schema.name.
+-- whole row it may convert, NULL for all; $23 the functions and types that the settings list, as schema.name;
+-- $24 whether the parser read the statement, so that names of types are known from names of tables.
 --
 -- Columns: kind of finding; schema and name of the chosen function; schema and name of the function that runs;
 -- identity (with argument types) of the chosen function; extension, volatility and language of the function that runs
@@ -89,11 +90,15 @@ WITH RECURSIVE
           AND p.oid >= 16384 AND (a.what <> 'function' OR NOT EXISTS (SELECT 1 FROM pg_proc b
             WHERE b.proname = p.proname AND b.pronamespace = 'pg_catalog'::regnamespace))), '{}'))) x
       WHERE x.oid >= 16384
-    -- Values of the functions that the settings list. No other function of a user runs.
+    -- Values of the functions that the settings list, also of those of operators. No other function of a user runs.
     UNION SELECT 'k', x.oid FROM asked a JOIN pg_proc p ON p.oid = a.oid AND p.oid >= 16384
       JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname || '.' || p.proname = ANY ($23), LATERAL (
-      SELECT p.prorettype AS oid UNION ALL SELECT unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]))) x
+      SELECT p.prorettype AS oid UNION ALL SELECT u.oid FROM unnest(p.proallargtypes, p.proargmodes) u(oid, mode)
+        WHERE u.mode IN ('o', 'b', 't')) x
       WHERE x.oid >= 16384
+    UNION SELECT 'k', o.oprresult FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode
+      JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname || '.' || p.proname = ANY ($23)
+      WHERE o.oid >= 16384 AND o.oprname = ANY ($4) AND o.oprresult >= 16384 AND o.oprnamespace IN (SELECT oid FROM path)
     -- schema.name(value) is a cast if a type has that name.
     UNION SELECT 'w', u.oid FROM unnest(ARRAY(SELECT t.oid FROM unnest($2::text[], $9::text[]) q(schema, name)
       JOIN pg_namespace n ON n.nspname = q.schema JOIN pg_type t ON t.typnamespace = n.oid AND t.typname = q.name
@@ -165,7 +170,9 @@ WITH RECURSIVE
   met AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'v'),
   converted AS (SELECT coalesce(array_agg(r.oid), '{}') AS oids FROM reach r JOIN pg_type t ON t.oid = r.oid
     -- A word without a schema is rather the name of a table than that of its row type.
-    WHERE r.class IN ('k', 'w') AND t.typtype IN ('c', 'e', 'r', 'm') OR r.class = 'b' AND t.typtype IN ('e', 'r', 'm')),
+    -- The second reader counts the name of a table as one of a type too.
+    WHERE (r.class = 'k' OR r.class = 'w' AND ($24 OR t.typrelid NOT IN (SELECT n.oid FROM named n WHERE n.oid IS NOT NULL)))
+      AND t.typtype IN ('c', 'e', 'r', 'm') OR r.class IN ('w', 'b') AND t.typtype IN ('e', 'r', 'm')),
   -- If foreign tables are refused: also partitions, inheriting tables, and the relations of views and policies.
   parts AS (SELECT r.oid FROM unnest((SELECT oids FROM reached)) r(oid) WHERE $10 UNION SELECT x.oid FROM parts p, LATERAL (
     SELECT i.inhrelid AS oid FROM pg_inherits i WHERE i.inhparent = p.oid
@@ -388,7 +395,7 @@ SELECT x.what, n.nspname::text, t.typname::text, n.nspname::text, t.typname::tex
       ELSE (SELECT oids FROM made) END::oid[])
     AND t.oid = ANY ((SELECT oids FROM met)::oid[]) AND t.typtype IN ('d', 'c', 'e', 'r', 'm')
     -- Relations that the statement reads are locked. A type that it writes is not, as soon as it is remembered.
-    AND (t.typrelid = 0 OR t.oid = ANY ((SELECT oids FROM written_types)::oid[])
+    AND (t.typrelid = 0 OR $24 AND t.oid = ANY ((SELECT oids FROM written_types)::oid[])
       OR t.typrelid NOT IN (SELECT n.oid FROM named n JOIN pg_class c ON c.oid = n.oid AND c.relkind <> 'c'))
     AND (t.typowner <> ALL (TRUSTED) OR n.nspowner <> ALL (TRUSTED)) AND n.nspname <> 'information_schema'
 UNION ALL

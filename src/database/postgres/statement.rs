@@ -321,7 +321,8 @@ impl PostgresEngine {
         let place = Some((prefix, &shape.text));
         // The server parses a named prepared statement again when an object that it uses changes. Under the caller's
         // path it could then choose an object that another user created meanwhile.
-        let may_name = self.may_name() && shape.path == OWN_PATH && !is_large(sql.text());
+        let may_name =
+            self.may_name() && shape.path == OWN_PATH && !is_large(sql.text()) && shape.columns.len() <= MANY_COLUMNS;
         let mut rows = connection.fetch(sqlx::query(approved(text)).persistent(may_name));
         let mut unread = false;
         let mut is_first = true;
