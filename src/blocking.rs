@@ -1,4 +1,4 @@
-//! Work that keeps its thread for milliseconds, on a runtime whose few threads serve all calls.
+//! Runs work that takes milliseconds without waiting. The runtime has few threads, which serve all calls.
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 

@@ -34,6 +34,7 @@ use crate::database::{
 use crate::dialect::Dialect;
 use crate::error::{Code, ToolError};
 use crate::guard::{self, ApprovedSql};
+use crate::limits::LARGE_SQL_BYTES;
 use options::{plain_options, read_options};
 use reads::{ExplainStatement, List, Reading, RunStatement, Work};
 use snapshots::Snapshots;
@@ -44,10 +45,7 @@ pub use reads::Described;
 pub use requests::{AskDatabase, DescribeTable, ExplainQuery, ListTables, RunSql};
 pub use snapshots::SourceCheck;
 
-/// The syntax tree of a longer statement takes megabytes, and its check milliseconds.
-const LARGE_SQL_BYTES: usize = 4_096;
-
-/// How many of these statements are checked at once.
+/// How many statements over [`LARGE_SQL_BYTES`] are checked at once.
 const LARGE_CHECKS: usize = 2;
 
 /// Maximum time to close the connections.

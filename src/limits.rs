@@ -4,6 +4,10 @@
 
 use std::time::Duration;
 
+/// UTF-8 bytes from which on a statement is large: its syntax tree takes megabytes and its check milliseconds. Large statements
+/// are checked a few at a time, and not remembered.
+pub const LARGE_SQL_BYTES: usize = 4_096;
+
 /// All limits of one process. They are copied into the parts that enforce them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -87,7 +87,7 @@ impl ReadOptions {
         left.map_or(self.timeout, |left| left.min(self.timeout))
     }
 
-    /// Returns when a read that starts now must end.
+    /// Returns the time at which a read that starts now has to end.
     pub(crate) fn end(&self) -> Instant {
         Instant::now() + self.time_left()
     }

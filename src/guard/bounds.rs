@@ -46,19 +46,19 @@ pub(super) fn check_unread(sql: &str, dialect: Dialect) -> Result<(), Rejection>
             _ => {}
         }
     }
-    match deepest > MAX_COSTLY_NESTING || all > MAX_CTES {
-        true => Err(Rejection::TooDeep { limit: MAX_COSTLY_NESTING }),
-        false => Ok(()),
+    if deepest > MAX_COSTLY_NESTING || all > MAX_CTES {
+        return Err(Rejection::TooDeep { limit: MAX_COSTLY_NESTING });
     }
+    Ok(())
 }
 
 pub(super) fn is_word(token: &TokenWithSpan, name: &str) -> bool {
     matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name))
 }
 
-/// Nesting depth that is accepted of what grows exponentially. The parser's time doubles with each POSITION inside of another
-/// one. The text of a row in rows, of an array of rows, of a quoted literal and of JSON in JSON doubles its quotes. The server
-/// copies the operand of each BETWEEN, and that of IN for each item that is no constant.
+/// Nesting depth that is accepted of forms whose time or size doubles with each level. The parser's time doubles with each
+/// POSITION inside of another one. The text of a row in a row doubles its quotes; so do an array of rows, a quoted literal and JSON
+/// in JSON. The server copies the operand of each BETWEEN, and that of IN for each item that is no constant.
 const MAX_COSTLY_NESTING: usize = 8;
 
 /// Words before a parenthesis, or before the bracket of an array, that count for [`MAX_COSTLY_NESTING`].
@@ -139,14 +139,15 @@ fn takes_list(token: &TokenWithSpan) -> bool {
     }
 }
 
-/// How deep costly parentheses stand in one another at most: see [`COSTLY`], and rows, which are parentheses with a comma and
-/// no name before them.
+/// The deepest nesting of costly parentheses. Costly are those after a word of [`COSTLY`], those that hold BETWEEN or IN, and
+/// rows: a row is a parenthesis with a comma in it and no name before it.
 fn nesting(tokens: &[TokenWithSpan]) -> usize {
-    /// An open parenthesis: depth of costly ones around it, and within it so far; whether it counts; whether a comma makes it
-    /// count.
+    /// A parenthesis or bracket that is open.
     struct Open {
+        /// The deepest nesting of costly ones inside of it so far.
         inside: usize,
         is_costly: bool,
+        /// True if a comma makes it a row, which is costly.
         may_be_row: bool,
     }
     let mut open: Vec<Open> = Vec::new();

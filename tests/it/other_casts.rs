@@ -4,7 +4,16 @@
 use serde_json::json;
 
 use crate::crowded_names::serve;
-use crate::support::postgres::servers;
+use crate::support::postgres::{Postgres, servers};
+
+/// Makes a database, and the roles of an honest reader and of another user.
+fn with_mallory(postgres: &Postgres, name: &str) -> String {
+    let (database, _) = postgres.database(name);
+    for role in ["mallory", "honest LOGIN"] {
+        postgres.script_best_effort(&database, &format!("CREATE ROLE {role}"));
+    }
+    database
+}
 
 const SHOP: &str = "
 CREATE SCHEMA mal AUTHORIZATION mallory;
@@ -93,10 +102,7 @@ const CONVERTED: [&str; 34] = [
 #[ignore = "needs servers or clients: tests/run"]
 fn no_cast_of_another_user_runs() {
     for postgres in servers() {
-        let (database, _) = postgres.database("casts");
-        for role in ["mallory", "honest LOGIN"] {
-            postgres.script_best_effort(&database, &format!("CREATE ROLE {role}"));
-        }
+        let database = with_mallory(postgres, "casts");
         postgres.script(&database, SHOP);
         for rules in ["", "deny = [\"public.items.none\"]"] {
             let (_home, mut server) = serve(postgres, &database, rules);
@@ -168,10 +174,7 @@ fn no_cast_runs_on_values_of_listed_functions() {
     const LISTED: &str = "allow_functions = [\"public.mood\", \"public.moods\", \"public.span\", \"public.noted\", \
                           \"public.two\", \"public.price\"]";
     for postgres in servers() {
-        let (database, _) = postgres.database("cast_functions");
-        for role in ["mallory", "honest LOGIN"] {
-            postgres.script_best_effort(&database, &format!("CREATE ROLE {role}"));
-        }
+        let database = with_mallory(postgres, "cast_functions");
         postgres.script(&database, &format!("{SHOP}{FUNCTIONS}{CASTS}"));
         let (_home, mut server) = serve(postgres, &database, LISTED);
         assert_eq!(server.call("run_sql", json!({"sql": "SELECT price(21)"}))["rows"], json!([[42]]));
@@ -201,10 +204,7 @@ fn no_cast_runs_on_values_of_listed_functions() {
 #[ignore = "needs servers or clients: tests/run"]
 fn a_listed_type_vouches_for_no_function_of_its_name() {
     for postgres in servers() {
-        let (database, _) = postgres.database("cast_names");
-        for role in ["mallory", "honest LOGIN"] {
-            postgres.script_best_effort(&database, &format!("CREATE ROLE {role}"));
-        }
+        let database = with_mallory(postgres, "cast_names");
         postgres.script(
             &database,
             &format!(
@@ -233,10 +233,7 @@ fn a_listed_type_vouches_for_no_function_of_its_name() {
 #[ignore = "needs servers or clients: tests/run"]
 fn no_range_of_another_user_replaces_a_function() {
     for postgres in servers() {
-        let (database, _) = postgres.database("range_twins");
-        for role in ["mallory", "honest LOGIN"] {
-            postgres.script_best_effort(&database, &format!("CREATE ROLE {role}"));
-        }
+        let database = with_mallory(postgres, "range_twins");
         postgres.script(
             &database,
             "CREATE EXTENSION fuzzystrmatch; CREATE EXTENSION pg_trgm; GRANT CREATE ON SCHEMA public TO PUBLIC;

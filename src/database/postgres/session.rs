@@ -316,7 +316,7 @@ impl PostgresSession<'_> {
     /// Runs `read` until `end` or the cancellation of the call. Then it cancels the statement on the server and waits
     /// for `read`. A connection whose `read` does not return in time is closed.
     ///
-    /// All transactions of a call share one `end`, so a statement that is tried twice gets no more time.
+    /// If [`Self::run`] or [`Self::explain`] tries a statement again in a new transaction, that one has the same `end`.
     async fn within<T>(
         self,
         options: &ReadOptions,

@@ -23,6 +23,7 @@ use crate::database::value::Cell;
 use crate::database::{DatabaseError, ReadOptions};
 use crate::guard::columns::MASK;
 use crate::guard::{ApprovedSql, QualifiedSql};
+use crate::limits::LARGE_SQL_BYTES;
 
 /// Interval at which the catalog is read for changes that make remembered shapes wrong.
 const FINGERPRINT_EVERY: Duration = Duration::from_secs(5);
@@ -62,15 +63,12 @@ pub(super) struct Shapes {
     fingerprint: Mutex<(Option<Instant>, String)>,
 }
 
-/// Statements of more bytes are not remembered, neither here nor by the driver.
-const LARGE_BYTES: usize = 4 << 10;
-
 /// Shapes of more columns are not remembered.
 const MANY_COLUMNS: usize = 200;
 
-/// True if a statement is too long to be remembered.
+/// True if a statement is too long to be remembered, here or by the driver.
 pub(super) fn is_large(sql: &str) -> bool {
-    sql.len() > LARGE_BYTES
+    sql.len() > LARGE_SQL_BYTES
 }
 
 fn digest(sql: &str) -> [u8; 32] {

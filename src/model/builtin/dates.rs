@@ -60,7 +60,7 @@ pub(super) fn of_rows(
     if !own.is_empty() {
         return own;
     }
-    // A column of another form (seconds since 1970) dates the rows, and cannot be compared yet.
+    // A number such as `started_at` (seconds since 1970) is the date of the rows. It cannot be compared with a day here.
     let is_moment =
         |name: &str| matches!(name_words(name).last().map(String::as_str), Some("at" | "on" | "time" | "timestamp"));
     if schema.columns(rows).any(|(at, column)| schema.is_number(at) && is_moment(&column.name)) {

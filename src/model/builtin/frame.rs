@@ -111,9 +111,11 @@ pub(super) struct Frame {
     pub is_superlative: bool,
     /// Most common value of a column.
     pub common: Option<(Mention, bool)>,
-    /// The rows whose share is asked: the first so many conditions say of which rows. `None` in it while the question still
-    /// names them.
-    pub share: Option<Option<usize>>,
+    /// True if the question asks for a percentage of rows.
+    pub is_share: bool,
+    /// Number of conditions that say of which rows the percentage is. The later ones say which part of them counts.
+    /// `None` until the verb is read.
+    pub whole: Option<usize>,
     pub is_who: bool,
     pub asks_when: bool,
     /// True if a condition wants two rows: "both A and B".
@@ -260,12 +262,13 @@ impl<'a> Reader<'a> {
     fn step(&mut self) {
         let Some(atom) = self.atom(0).cloned() else { return };
         // "What percentage of the orders of 2024 were cancelled": the verb ends what is the whole.
-        if let Some(None) = self.frame.share
+        if self.frame.is_share
+            && self.frame.whole.is_none()
             && (cues::is_link(&atom.stem)
                 || atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Have | Cue::Not))
                 || matches!(atom.low.as_str(), "was" | "were" | "did" | "do" | "does" | "been"))
         {
-            self.frame.share = Some(Some(self.frame.conditions.len()));
+            self.frame.whole = Some(self.frame.conditions.len());
         }
         if atom.is_stop {
             self.at += 1;

@@ -52,8 +52,10 @@ pub(super) struct Planner<'a> {
     is_open_root: Cell<bool>,
     /// The table from which the distance to the columns of attributes is measured. `None` for the root.
     anchor: Cell<Option<usize>>,
-    /// Number of planned conditions on the whole of which a share is asked.
+    /// Number of planned conditions that say of which rows a percentage is.
     whole: Option<usize>,
+    /// True if a join over a key that may be empty leaves out rows.
+    leaves_out_rows: bool,
 }
 
 impl<'a> Planner<'a> {
@@ -67,7 +69,7 @@ impl<'a> Planner<'a> {
             measures: Vec::new(),
         };
         let (is_open_root, anchor) = (Cell::new(false), Cell::new(None));
-        Self { schema, graph, linker, frame, plan, root: 0, is_open_root, anchor, whole: None }
+        Self { schema, graph, linker, frame, plan, root: 0, is_open_root, anchor, whole: None, leaves_out_rows: false }
     }
 
     fn doubt(&mut self, why: impl Into<String>) {
@@ -315,6 +317,7 @@ impl<'a> Planner<'a> {
             })
         });
         if nullable {
+            self.leaves_out_rows = true;
             let name = self.schema.table(at.0).name.clone();
             self.assume(format!("rows without {name} are left out"));
         }

@@ -100,7 +100,7 @@ impl Reader<'_> {
         if !is_table || !self.frame.items.is_empty() {
             return false;
         }
-        self.frame.share = Some(None);
+        self.frame.is_share = true;
         self.show(Item::Count(mention.clone(), false));
         self.entity(mention);
         if let Some(window) = window {

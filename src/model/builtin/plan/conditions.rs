@@ -7,7 +7,7 @@ impl Planner<'_> {
         let asked = &self.frame.conditions;
         let mut at = 0;
         while let Some(first) = asked.get(at) {
-            if self.frame.share == Some(Some(at)) {
+            if self.frame.whole == Some(at) {
                 self.whole = Some(self.plan.query.conditions.len());
             }
             let mut group = vec![first];
@@ -25,15 +25,13 @@ impl Planner<'_> {
 
     /// "The percentage of orders that were cancelled": what follows the verb says which part of the rows.
     pub(super) fn share(&mut self) {
-        if self.frame.share.is_none() {
+        if !self.frame.is_share {
             return;
         }
         let part = self.whole.map(|whole| self.plan.query.conditions.split_off(whole)).unwrap_or_default();
-        // A join over a key that may be empty would leave out rows of the whole.
-        let loses_rows = self.plan.assumptions.iter().any(|assumed| assumed.ends_with("are left out"));
         let counts = self.plan.query.columns.iter().position(|(expr, _)| *expr == Expr::Count);
         match counts.and_then(|at| self.plan.query.columns.get_mut(at)) {
-            Some(shown) if !part.is_empty() && !loses_rows => {
+            Some(shown) if !part.is_empty() && !self.leaves_out_rows => {
                 *shown = (Expr::Share(part), Some("percentage".to_owned()))
             }
             _ => self.doubt("a share of what"),
