@@ -349,6 +349,7 @@ fn names(
         Ok(tokens) => tokens,
         Err(error) => {
             bounds::check_unread(sql, dialect)?;
+            bounds::check_copies(sql, dialect)?;
             let position = character(sql, error.location.line, error.location.column);
             let unread = Rejection::Syntax { message: error.message, position };
             let names = second_reader::check(sql, dialect, unread)?;
@@ -359,6 +360,7 @@ fn names(
     bounds::check(&tokens, limits)?;
     // The second reader alone: `unread` says why the parser's tree does not count.
     let alone = |unread: Rejection| {
+        bounds::check_copies(sql, dialect)?;
         let names = second_reader::check(sql, dialect, unread)?;
         relations::judge_columns(dialect, &names)?;
         Ok(names)

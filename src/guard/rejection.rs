@@ -16,6 +16,10 @@ pub enum Rejection {
     TooDeep { limit: usize },
     #[error("the statement has more than {limit} common table expressions")]
     ManyCtes { limit: usize },
+    #[error(
+        "the statement uses columns of its sub-queries so often that it becomes more than {limit} columns and literals"
+    )]
+    ManyCopies { limit: u64 },
     #[error("the statement is empty")]
     Empty,
     #[error("the statement could not be parsed: {message}")]
@@ -121,6 +125,8 @@ impl From<Rejection> for ToolError {
             Rejection::ManyCtes { .. } => {
                 ToolError::new(Code::TooDeep, message).hint("Split it: run a part of it first, and use its result.")
             }
+            Rejection::ManyCopies { .. } => ToolError::new(Code::TooDeep, message)
+                .hint("Let a sub-query be computed once: WITH name AS MATERIALIZED (SELECT ..)."),
             Rejection::Empty => {
                 ToolError::new(Code::SyntaxError, message).hint("Send one query, for example SELECT 1.")
             }

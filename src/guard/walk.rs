@@ -5,10 +5,12 @@
 //! PostgreSQL nor SQLite has is refused. Pure.
 
 mod expressions;
+mod sizes;
 mod tables;
 mod uses;
 
 use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 use sqlparser::ast::*;
 use sqlparser::tokenizer::Location;
@@ -17,6 +19,7 @@ use super::classify::{StatementClass, classify};
 use super::columns::ColumnUses;
 use super::{Names, Rejection, relations};
 use crate::dialect::Dialect;
+use sizes::{Columns, Sizes};
 
 type Walked = Result<(), Rejection>;
 
@@ -52,9 +55,13 @@ pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Resul
         copies_ctes: dialect == Dialect::Sqlite,
         level: 0,
         fields: BTreeSet::new(),
+        sizes: Sizes::default(),
     };
     match classify(statement) {
-        StatementClass::Query(query) => walk.query(query)?,
+        StatementClass::Query(query) => {
+            walk.query(query)?;
+            walk.judge_sizes()?;
+        }
         StatementClass::Write(what) => return Err(Rejection::Write { what }),
         StatementClass::Other(what) => return Err(Rejection::clause(what)),
     }
@@ -140,13 +147,19 @@ struct Walk<'a> {
     level: usize,
     /// Last parts of dotted names.
     fields: BTreeSet<String>,
+    sizes: Sizes,
 }
 
 impl Walk<'_> {
     fn query(&mut self, query: &Query) -> Walked {
         self.level += 1;
         self.scopes.push(BTreeSet::new());
-        let walked = self.query_inside(query);
+        let depth = self.sizes.depth();
+        let walked = self.apart(|walk| walk.query_inside(query));
+        self.sizes.close_to(depth);
+        if self.is_kept_apart(query) {
+            self.sizes.result = self.sizes.result.kept_apart();
+        }
         self.scopes.pop();
         self.level -= 1;
         walked
@@ -175,8 +188,25 @@ impl Walk<'_> {
             // Without RECURSIVE a CTE is visible only after its own query. With RECURSIVE it is visible in all
             // queries of the clause. SQLite makes no such difference, but there tables are never qualified.
             let all = cte_tables.iter().filter(|_| *recursive).map(|cte| self.fold(&cte.alias.name)).collect();
+            // A query may refer to a later one only with RECURSIVE. Sizes are not known in that order.
+            let mut later: Vec<(String, _)> = Vec::new();
+            if *recursive {
+                for cte in cte_tables.iter().skip(1) {
+                    let name = self.fold(&cte.alias.name);
+                    let known = self.sizes.replace_cte(&name, Some(Rc::new(Columns::unknown())));
+                    later.push((name, known));
+                }
+            }
+            let mut later = later.into_iter();
             self.scopes.push(all);
-            for Cte { alias, query, from: _, materialized, closing_paren_token: _ } in cte_tables {
+            for (at, Cte { alias, query, from: _, materialized, closing_paren_token: _ }) in
+                cte_tables.iter().enumerate()
+            {
+                if at > 0
+                    && let Some((name, known)) = later.next()
+                {
+                    self.sizes.replace_cte(&name, known);
+                }
                 self.copies_ctes |= matches!(materialized, Some(CteAsMaterialized::NotMaterialized));
                 let name = self.fold(&alias.name);
                 self.understand(&alias.name);
@@ -186,7 +216,19 @@ impl Walk<'_> {
                 // SQLite copies a CTE's body to each of its references while it compiles, and PostgreSQL does so if the
                 // CTE is NOT MATERIALIZED.
                 let outside = std::mem::replace(&mut self.expansions, 1);
+                let before = self.sizes.total();
                 self.query(query)?;
+                let mut columns = self.sizes.result.clone();
+                if matches!(materialized, Some(CteAsMaterialized::NotMaterialized)) {
+                    self.sizes.copied_by_each(before, &mut columns);
+                }
+                if matches!(materialized, Some(CteAsMaterialized::Materialized)) {
+                    columns = columns.kept_apart();
+                }
+                if !alias.columns.is_empty() {
+                    columns = columns.renamed();
+                }
+                self.sizes.cte(&name, columns);
                 let inside = std::mem::replace(&mut self.expansions, outside);
                 self.weights.insert(name.clone(), inside);
                 if let Some(scope) = self.scopes.last_mut() {
@@ -235,15 +277,23 @@ impl Walk<'_> {
             SetExpr::Query(query) => self.query(query),
             SetExpr::SetOperation { left, op: _, set_quantifier: _, right } => {
                 self.level += 1;
+                let depth = self.sizes.depth();
                 self.set_expr(left)?;
+                self.sizes.close_to(depth);
+                let columns = self.sizes.result.clone();
                 self.set_expr(right)?;
+                self.sizes.close_to(depth);
+                self.sizes.result = columns.united(&self.sizes.result);
                 self.level -= 1;
                 Ok(())
             }
             SetExpr::Values(Values { explicit_row: _, value_keyword: _, rows }) => {
-                for row in rows {
-                    self.exprs(&row.content)?;
+                let mut columns = Columns::plain();
+                for expr in rows.iter().flat_map(|row| &row.content) {
+                    let size = self.measured(|walk| walk.expr(expr))?;
+                    columns.add(None, size);
                 }
+                self.sizes.result = columns;
                 Ok(())
             }
             SetExpr::Insert(_) => Err(Rejection::Write { what: "INSERT".into() }),
@@ -299,6 +349,10 @@ impl Walk<'_> {
         if foreign {
             return Err(Rejection::clause("a clause of another SQL dialect"));
         }
+        self.sizes.open_select();
+        for table in from {
+            self.table_with_joins(table)?;
+        }
         match distinct {
             None | Some(Distinct::All) => {}
             // The number of remaining rows reveals which values are equal.
@@ -308,30 +362,40 @@ impl Walk<'_> {
                 self.exprs(list)?;
             }
         }
+        let mut columns = Columns::plain();
         let mut list = None;
         for (place, item) in projection.iter().enumerate() {
             match item {
-                SelectItem::UnnamedExpr(expr) => self.item(expr, None, place)?,
-                SelectItem::ExprWithAlias { expr, alias } => self.item(expr, Some(alias), place)?,
-                SelectItem::ExprWithAliases { expr, aliases: _ } => self.expr(expr)?,
+                SelectItem::UnnamedExpr(expr) => {
+                    let size = self.measured(|walk| walk.item(expr, None, place))?;
+                    columns.add(self.column_name(expr), size);
+                }
+                SelectItem::ExprWithAlias { expr, alias } => {
+                    let size = self.measured(|walk| walk.item(expr, Some(alias), place))?;
+                    columns.add(Some(self.fold(alias)), size);
+                }
+                SelectItem::ExprWithAliases { expr, aliases: _ } => {
+                    let size = self.measured(|walk| walk.expr(expr))?;
+                    columns.add(None, size);
+                }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
                     self.understand_name(name);
                     let of = self.parts(name)?.pop();
+                    self.sizes.star(of.as_deref(), &mut columns);
                     self.note_wildcard(of, from, &mut list, place);
                     self.wildcard(options)?;
                 }
                 SelectItem::Wildcard(options) => {
+                    self.sizes.star(None, &mut columns);
                     self.note_wildcard(None, from, &mut list, place);
                     self.wildcard(options)?;
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(expr), options) => {
-                    self.expr(expr)?;
+                    let size = self.measured(|walk| walk.expr(expr))?;
+                    columns.add(None, size);
                     self.wildcard(options)?;
                 }
             }
-        }
-        for table in from {
-            self.table_with_joins(table)?;
         }
         self.maybe(selection.as_ref())?;
         match group_by {
@@ -353,6 +417,7 @@ impl Walk<'_> {
                 NamedWindowExpr::WindowSpec(spec) => self.window(spec)?,
             }
         }
+        self.sizes.result = columns;
         Ok(())
     }
 

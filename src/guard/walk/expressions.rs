@@ -152,6 +152,7 @@ impl Walk<'_> {
                 FunctionArgExpr::QualifiedWildcard(name) => {
                     self.understand_name(name);
                     let of = self.parts(name)?.pop();
+                    self.sizes.row_of(of.as_deref().unwrap_or_default());
                     self.uses.wildcards.push(Wildcard { of, from: None, place: None });
                 }
                 FunctionArgExpr::Wildcard => {}
@@ -214,6 +215,7 @@ impl Walk<'_> {
         match expr {
             Expr::Value(ValueWithSpan { value: Value::Placeholder(_), span: _ }) => Err(Rejection::placeholder()),
             Expr::CompoundIdentifier(parts) => {
+                self.use_parts(parts);
                 parts.iter().for_each(|part| self.understand(part));
                 if let Some(last) = parts.last() {
                     let field = self.fold(last);
@@ -233,13 +235,18 @@ impl Walk<'_> {
             Expr::Identifier(name) => {
                 self.understand(name);
                 let column = self.fold(name);
+                self.sizes.used(None, &column);
                 self.uses.uses.push(ColumnName { table: None, column });
                 Ok(())
             }
-            Expr::Value(_) | Expr::Wildcard(_) => Ok(()),
+            Expr::Value(_) | Expr::Wildcard(_) => {
+                self.sizes.literal();
+                Ok(())
+            }
             Expr::QualifiedWildcard(name, _) => {
                 self.understand_name(name);
                 let of = self.parts(name)?.pop();
+                self.sizes.row_of(of.as_deref().unwrap_or_default());
                 self.uses.wildcards.push(Wildcard { of, from: None, place: None });
                 Ok(())
             }
@@ -311,7 +318,8 @@ impl Walk<'_> {
                 self.expr(right)
             }
             Expr::InList { expr, list, negated: _ } => {
-                self.expr(expr)?;
+                let computed = list.iter().filter(|item| !matches!(item, Expr::Value(_))).count();
+                self.copied(expr, computed.max(1))?;
                 self.exprs(list)
             }
             Expr::InSubquery { expr, subquery, negated: _ } => {
@@ -319,7 +327,7 @@ impl Walk<'_> {
                 self.query(subquery)
             }
             Expr::Between { expr, negated: _, low, high } => {
-                self.expr(expr)?;
+                self.copied(expr, 2)?;
                 self.expr(low)?;
                 self.expr(high)
             }
@@ -361,7 +369,13 @@ impl Walk<'_> {
                 self.expr(overlay_from)?;
                 self.maybe(overlay_for.as_deref())
             }
-            Expr::Function(function) => self.function(function),
+            Expr::Function(function) => {
+                self.costly(self.is_costly(&function.name), |walk| walk.function(function))?;
+                if self.is_fixed(function) {
+                    self.sizes.fix();
+                }
+                Ok(())
+            }
             Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
                 self.maybe(operand.as_deref())?;
                 for CaseWhen { condition, result } in conditions {
@@ -374,8 +388,8 @@ impl Walk<'_> {
             Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
                 sets.iter().try_for_each(|set| self.exprs(set))
             }
-            Expr::Tuple(list) => self.exprs(list),
-            Expr::Array(Array { elem, named: _ }) => self.exprs(elem),
+            Expr::Tuple(list) => self.costly(true, |walk| walk.exprs(list)),
+            Expr::Array(Array { elem, named: _ }) => self.costly(true, |walk| walk.exprs(elem)),
             Expr::Interval(Interval {
                 value,
                 leading_field: _,

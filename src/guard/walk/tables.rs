@@ -1,7 +1,10 @@
 //! The part of the walk that reads FROM: tables, joins, functions and sub-queries in it.
 
+use std::rc::Rc;
+
 use sqlparser::ast::*;
 
+use super::sizes::Columns;
 use super::{MAX_EXPANSIONS, Walk, Walked};
 use crate::dialect::Dialect;
 use crate::guard::columns::ColumnName;
@@ -77,6 +80,10 @@ impl Walk<'_> {
                 match args {
                     None => {
                         if let Some(name) = self.table_name(name, alias.as_ref()) {
+                            let is_bare = name.schema.is_none();
+                            let columns =
+                                if is_bare { self.sizes.table(&name.table) } else { Rc::new(Columns::plain()) };
+                            self.sizes.range(Some(name.known_as.clone()), columns, has_names(alias.as_ref()));
                             self.uses.tables.push(name);
                         }
                         self.uses.renames |= alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
@@ -95,8 +102,7 @@ impl Walk<'_> {
                             return Err(Rejection::clause("SETTINGS"));
                         }
                         self.derived(alias.as_ref());
-                        self.table_function(name)?;
-                        self.args(args)
+                        self.function_of_from(name, args, alias.as_ref())
                     }
                 }
             }
@@ -104,13 +110,15 @@ impl Walk<'_> {
                 self.derived(alias.as_ref());
                 self.alias(alias.as_ref())?;
                 self.sample(sample.as_ref())?;
-                self.query(subquery)
+                self.query(subquery)?;
+                let (name, columns) = (self.known_as(alias.as_ref()), Rc::new(self.sizes.result.clone()));
+                self.sizes.range(name, columns, has_names(alias.as_ref()));
+                Ok(())
             }
             TableFactor::Function { lateral: _, name, args, with_ordinality: _, alias } => {
                 self.derived(alias.as_ref());
                 self.alias(alias.as_ref())?;
-                self.table_function(name)?;
-                self.args(args)
+                self.function_of_from(name, args, alias.as_ref())
             }
             TableFactor::UNNEST { alias, array_exprs, with_offset: _, with_offset_alias: _, with_ordinality: _ } => {
                 self.alias(alias.as_ref())?;
@@ -120,7 +128,12 @@ impl Walk<'_> {
                 self.alias(alias.as_ref())?;
                 // The alias covers the columns of all tables inside.
                 self.uses.renames |= alias.is_some();
-                self.table_with_joins(table_with_joins)
+                self.table_with_joins(table_with_joins)?;
+                if alias.is_some() {
+                    let columns = Rc::new(self.sizes.current());
+                    self.sizes.range(self.known_as(alias.as_ref()), columns, has_names(alias.as_ref()));
+                }
+                Ok(())
             }
             TableFactor::JsonTable { json_expr, json_path: _, columns, alias } => {
                 self.alias(alias.as_ref())?;
@@ -235,6 +248,20 @@ impl Walk<'_> {
         }
     }
 
+    fn known_as(&self, alias: Option<&TableAlias>) -> Option<String> {
+        alias.map(|alias| self.fold(&alias.name))
+    }
+
+    fn function_of_from(&mut self, name: &ObjectName, args: &[FunctionArg], alias: Option<&TableAlias>) -> Walked {
+        self.table_function(name)?;
+        let is_costly = self.is_costly(name);
+        let size = self.measured(|walk| walk.costly(is_costly, |walk| walk.args(args)))?;
+        let mut columns = Columns::plain();
+        columns.add(None, size);
+        self.sizes.range(self.known_as(alias), Rc::new(columns.kept_apart()), false);
+        Ok(())
+    }
+
     /// A function in FROM. On SQLite, `pragma_..` and a name that is not on the list of functions are judged as
     /// relations.
     fn table_function(&mut self, name: &ObjectName) -> Walked {
@@ -248,4 +275,9 @@ impl Walk<'_> {
         }
         self.function_name(name)
     }
+}
+
+/// True if an alias names the columns too.
+fn has_names(alias: Option<&TableAlias>) -> bool {
+    alias.is_some_and(|alias| !alias.columns.is_empty())
 }

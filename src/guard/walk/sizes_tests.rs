@@ -1,0 +1,200 @@
+//! Statements whose sub-queries grow when PostgreSQL moves them, and honest ones that look alike.
+
+use crate::dialect::Dialect;
+use crate::guard::{Rejection, approve};
+use crate::limits::Limits;
+
+fn check(sql: &str) -> Result<(), Rejection> {
+    approve(sql, Dialect::Postgresql, &Limits::default()).map(|_| ())
+}
+
+/// A chain of CTEs, each of which is `item` over the one before.
+fn ctes(count: usize, item: &str, end: &str) -> String {
+    let links: String =
+        (1..=count).map(|at| format!(", c{at} AS (SELECT {item} AS x FROM c{} AS t{end})", at - 1)).collect();
+    format!("WITH c0 AS (SELECT a AS x, a AS y FROM app.t){links} SELECT x FROM c{count}")
+}
+
+fn nested(count: usize, item: &str) -> String {
+    (0..count).fold("SELECT a AS x FROM app.t".to_owned(), |inner, _| format!("SELECT {item} AS x FROM ({inner}) t"))
+}
+
+fn lateral(count: usize, item: &str) -> String {
+    let steps: String = (1..=count)
+        .map(|at| format!(", LATERAL (SELECT {}) AS t{at}(x{at})", item.replace('x', &format!("x{}", at - 1))))
+        .collect();
+    format!("SELECT x{count} FROM (SELECT a FROM app.t) AS t0(x0){steps}")
+}
+
+/// The server needs about 2 KB for each copy, so that 18 of these steps take 500 MB of it (measured on 15 and 18).
+#[test]
+fn a_column_that_each_sub_query_uses_twice_is_refused_from_a_number_of_steps_on() {
+    let twice = [
+        "x + x",
+        "t.x + t.x",
+        "coalesce(x, x)",
+        "CASE WHEN x > 0 THEN x END",
+        "CASE x WHEN 1 THEN x ELSE 0 END",
+        "(x BETWEEN 0 AND 1)::int",
+        "(x IN (1 + 0, 2 + 0))::int",
+        "(SELECT x) + (SELECT t.x)",
+        "(SELECT max(q.z) FROM (SELECT x + x AS z) q)",
+        "x::text || \"x\"::text",
+        "ARRAY[x, x]",
+        "array_length(ARRAY[x], x)",
+    ];
+    for item in twice {
+        for sql in [ctes(5, item, ""), nested(5, item)] {
+            assert!(check(&sql).is_ok(), "{sql}: {:?}", check(&sql));
+        }
+        for sql in [ctes(40, item, ""), nested(40, item)] {
+            assert!(check(&sql).is_err(), "{sql}");
+        }
+        let refused = check(&ctes(40, item, ""));
+        let by_nesting = item.contains("ARRAY");
+        assert!(by_nesting || matches!(refused, Err(Rejection::ManyCopies { .. })), "{item}: {refused:?}");
+    }
+    assert!(check(&lateral(8, "x + x")).is_ok());
+    for item in ["x + x", "coalesce(x, x)", "x * x, x"] {
+        assert!(check(&lateral(40, item)).is_err(), "{item}");
+    }
+    for end in [" WHERE x > 0", " ORDER BY x", " GROUP BY x", " JOIN app.u ON true"] {
+        assert!(check(&ctes(40, "x + x", end)).is_err(), "{end}");
+    }
+}
+
+/// Forms in which the column comes by another way.
+#[test]
+fn copies_are_counted_through_stars_rows_and_renamed_columns() {
+    let chain = |first: &str, step: &str, last: &str| {
+        let links: String = (1..=30)
+            .map(|at| format!(", {}", step.replace("NEW", &format!("c{at}")).replace("OLD", &format!("c{}", at - 1))))
+            .collect();
+        format!("WITH {first}{links} {}", last.replace("OLD", "c30"))
+    };
+    for (first, step, last) in [
+        ("c0(x) AS (SELECT a FROM app.t)", "NEW(x) AS (SELECT x + x FROM OLD)", "SELECT x FROM OLD"),
+        (
+            "c0 AS (SELECT a AS x FROM app.t)",
+            "NEW AS (SELECT s.p AS x FROM OLD AS q(z), LATERAL (SELECT z + z) AS s(p))",
+            "SELECT x FROM OLD",
+        ),
+        (
+            "c0 AS (SELECT a AS x FROM app.t)",
+            "NEW AS (SELECT * FROM (SELECT x + x AS x FROM OLD) s)",
+            "SELECT * FROM OLD",
+        ),
+        ("c0 AS (SELECT a AS x FROM app.t)", "NEW AS (SELECT ROW(o, o) AS x FROM OLD o)", "SELECT 1 FROM OLD"),
+        (
+            "c0 AS (SELECT a AS x FROM app.t)",
+            "NEW AS (SELECT concat(o.*) || concat(o.*) AS x FROM OLD o)",
+            "SELECT x FROM OLD",
+        ),
+        (
+            "c0 AS (SELECT a AS x FROM app.t)",
+            "NEW AS (SELECT o.concat || o.concat AS x FROM OLD o)",
+            "SELECT x FROM OLD",
+        ),
+        ("c0 AS (SELECT a AS x FROM app.t)", "NEW AS (VALUES ((SELECT x + x FROM OLD)))", "SELECT 1 FROM OLD"),
+        (
+            "c0 AS (SELECT a AS x FROM app.t)",
+            "NEW AS (SELECT j.x + j.x AS x FROM (OLD CROSS JOIN app.u) j)",
+            "SELECT x FROM OLD",
+        ),
+        (
+            "c0 AS (SELECT a AS x FROM app.t)",
+            "NEW AS (SELECT x + x AS x FROM OLD UNION ALL SELECT 1)",
+            "SELECT x FROM OLD",
+        ),
+        (
+            "c0 AS NOT MATERIALIZED (SELECT a AS x FROM app.t)",
+            "NEW AS NOT MATERIALIZED (SELECT l.x FROM OLD l JOIN OLD r ON l.x = r.x)",
+            "SELECT x FROM OLD",
+        ),
+        (
+            "c0 AS (SELECT a AS x, a AS y FROM app.t)",
+            "NEW AS (SELECT y + y AS x, x + x AS y FROM OLD)",
+            "SELECT x FROM OLD",
+        ),
+    ] {
+        let sql = chain(first, step, last);
+        assert!(check(&sql).is_err(), "{sql}");
+    }
+    let backwards: String = (0..30).map(|at| format!("c{at} AS (SELECT x + x AS x FROM c{}), ", at + 1)).collect();
+    assert!(check(&format!("WITH RECURSIVE {backwards}c30 AS (SELECT a AS x FROM app.t) SELECT x FROM c0")).is_err());
+    // A condition on a union is copied to each of its queries.
+    let union = |queries: usize, uses: usize| {
+        let queries = vec!["SELECT a AS x FROM app.t"; queries].join(" UNION ALL ");
+        format!("SELECT x FROM ({queries}) s WHERE {} > 0", vec!["x"; uses].join(" + "))
+    };
+    assert!(check(&union(100, 100)).is_ok() && check(&union(400, 400)).is_err());
+    let wide = format!(
+        "WITH c AS NOT MATERIALIZED (SELECT {} AS x FROM app.t) SELECT 1 FROM {}",
+        vec!["a"; 900].join(" + "),
+        (0..900).map(|at| format!("c c{at}")).collect::<Vec<_>>().join(", ")
+    );
+    assert!(check(&wide).is_err());
+}
+
+#[test]
+fn texts_that_the_parser_cannot_read_have_the_same_bound() {
+    for sql in [
+        ctes(40, "x + x", ""),
+        lateral(40, "x + x"),
+        nested(40, "x + x"),
+        ctes(40, "(x BETWEEN 0 AND 1)::int", ""),
+        ctes(40, "(x IN (1 + 0, 2 + 0))::int", ""),
+        ctes(40, "(SELECT x) + (SELECT x)", ""),
+        ctes(40, "x + \"x\"", ""),
+    ] {
+        for unread in
+            [format!("SELECT a AS global FROM ({sql}) AS q"), sql.replacen("SELECT", "TABLE app.t UNION ALL SELECT", 1)]
+        {
+            assert!(check(&unread).is_err(), "{unread}");
+        }
+    }
+    for sql in [
+        "SELECT x AS global FROM (SELECT a + a + a AS x FROM (SELECT a FROM app.t) s) q WHERE x > 0 AND x < 10",
+        "TABLE app.t",
+    ] {
+        assert!(check(sql).is_ok(), "{sql}: {:?}", check(sql));
+    }
+}
+
+#[test]
+fn what_the_server_keeps_apart_is_not_copied() {
+    for (item, end) in [
+        ("sum(x) + max(x)", ""),
+        ("count(*) FILTER (WHERE x > 0) + count(*) FILTER (WHERE x < 0)", ""),
+        ("lag(x) OVER (ORDER BY x) + x", ""),
+        ("x + x", " LIMIT 10"),
+        ("x + x", " OFFSET 0"),
+        ("x + 1", " WHERE x > 0"),
+        ("x", " WHERE x > 0 AND x < 10 AND x <> 5"),
+    ] {
+        let sql = ctes(60, item, end);
+        assert!(check(&sql).is_ok(), "{sql}: {:?}", check(&sql));
+    }
+    let materialized = ctes(60, "x + x", "").replace("AS (SELECT", "AS MATERIALIZED (SELECT");
+    assert!(check(&materialized).is_ok());
+    // Layers of a report: each passes all columns on and adds one.
+    let layers: String = (1..=20)
+        .map(|at| {
+            format!(
+                ", c{at} AS (SELECT t.*, t.amount * {at} AS m{at}, coalesce(t.m{}, 0) AS n{at} FROM c{} t)",
+                at - 1,
+                at - 1
+            )
+        })
+        .collect();
+    assert!(check(&format!("WITH c0 AS (SELECT *, amount AS m0 FROM app.t){layers} SELECT * FROM c20")).is_ok());
+}
+
+#[test]
+fn quotes_that_double_with_each_step_are_bounded_across_sub_queries() {
+    for item in ["quote_literal(x)", "ROW(x, 1)::text", "(x, 1)::text", "to_json(x::text)", "format('%L', x)"] {
+        let (few, many) = (ctes(7, item, ""), ctes(9, item, ""));
+        assert!(check(&few).is_ok(), "{few}: {:?}", check(&few));
+        assert!(matches!(check(&many), Err(Rejection::TooDeep { .. })), "{many}: {:?}", check(&many));
+    }
+}
