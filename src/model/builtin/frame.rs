@@ -12,6 +12,7 @@ pub(super) use atoms::atoms;
 
 use super::cues::{self, Cue, Function, Op};
 use super::link::{Linker, Mention, OTHER_WORD, WHOLE};
+use super::measures;
 use super::schema::{Schema, singulars};
 use super::text::{Token, TokenKind, name_words};
 use super::windows::{Unit, Window, count_word, unit, window_at, year_of};
@@ -89,11 +90,23 @@ pub(super) struct Condition {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Key {
     Attribute(Mention),
+    /// An aggregate of the rows that belong to a row or a group: "the highest average price".
+    Aggregate(Function, Mention),
     /// The words of an adjective, which are stems of column names.
     By(Vec<String>),
     /// Number of rows of a table; of the listed rows themselves without one.
     Count(Option<Mention>),
     Revenue,
+}
+
+/// "Best customers", which does not say by which measure.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Vague {
+    pub table: Mention,
+    /// Number of rows.
+    pub limit: u32,
+    /// The words as written. Without them the whole question says no more.
+    pub phrase: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -122,8 +135,7 @@ pub(super) struct Frame {
     pub is_both: bool,
     /// Words without a part, and their stems. They may be verbs for a table or column of the statement.
     pub loose: Vec<(String, String)>,
-    /// "best customers": the table, and the number of rows. By which measure is not said.
-    pub vague: Option<(Mention, u32)>,
+    pub vague: Option<Vague>,
     /// The date column that times are about.
     pub dated: Option<Mention>,
     /// True if the question wants a group by time.
@@ -308,7 +320,8 @@ impl<'a> Reader<'a> {
                 self.frame.verbs.push(atom.stem.clone());
             }
             // "dogs that were never treated".
-            if let (true, Some(verb)) = (self.is_negated && is_link, atom.verb) {
+            let verb = atom.verb.clone().or_else(|| self.sold(&atom));
+            if let (true, Some(verb)) = (self.is_negated && is_link, verb) {
                 return self.condition(What::Has(verb));
             }
             let is_name = self.at > 1 && atom.text.chars().next().is_some_and(char::is_uppercase);

@@ -8,6 +8,7 @@ use super::Found;
 use super::cues::{self, Senses, countries};
 use super::schema::{At, Schema};
 use super::text::{Stems, Token, TokenKind, abbreviates, name_words};
+use super::windows::unit;
 
 /// Maximum words of a name or value in a question.
 const LONGEST: usize = 6;
@@ -389,7 +390,9 @@ fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
     }
     // "Trailers" are not all rows of `vehicles`.
     let far = |other: &Words| {
-        let (asked, other) = asked.senses.zip(other.senses)?;
+        // WordNet reaches "amount" from "month" over units of measure.
+        let is_time = unit(&asked.joined).is_some();
+        let (asked, other) = asked.senses.zip(other.senses).filter(|_| !is_time)?;
         let far = cues::distance(asked, other)?;
         let is_narrower = far > 0 && cues::steps_up(asked, other) == Some(far);
         let is_value = is_column && !whole.stems.iter().any(|stem| stem == "id");

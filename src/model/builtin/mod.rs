@@ -264,7 +264,16 @@ impl Engine<'_> {
             return Verdict::Unsure { draft: Some(Draft { sql, doubts: plan.doubts }) };
         }
         if plan.measures.len() > 1 {
-            let choices = plan.measures.into_iter().map(|(label, reading)| Choice { label, reading }).collect();
+            // The rest of the question stays: "best customers in Germany".
+            let phrase = frame.vague.as_ref().and_then(|vague| vague.phrase.as_deref());
+            let is_found = phrase.is_none_or(|phrase| question.contains(phrase));
+            if !is_found && !frame.conditions.is_empty() {
+                return Verdict::Unsure { draft: Some(Draft { sql, doubts: vec!["by which measure".to_owned()] }) };
+            }
+            let phrase = phrase.filter(|_| is_found);
+            let whole = |words: String| phrase.map_or(words.clone(), |phrase| question.replacen(phrase, &words, 1));
+            let choices = plan.measures.into_iter();
+            let choices = choices.map(|(label, words)| Choice { label, reading: whole(words) }).collect();
             return Verdict::Ambiguous { message: "By which measure?".to_owned(), choices };
         }
         if let Some((words, columns)) = plan.open {

@@ -14,7 +14,7 @@ use std::cell::Cell;
 
 use super::cues::{self, Function, Op};
 use super::dates;
-use super::frame::{Condition as Asked, Frame, Item, Key, Literal as Said, What};
+use super::frame::{Condition as Asked, Frame, Item, Key, Literal as Said, Vague, What};
 use super::graph::{Graph, Step};
 use super::link::{Linker, Mention, OTHER_WORD, related};
 use super::measures;
@@ -37,8 +37,8 @@ pub(super) struct Plan {
     pub open: Option<(String, Vec<At>)>,
     /// How the question was read, in one sentence.
     pub said: String,
-    /// If the question names no measure ("best customers"): the measures to choose from. Each is a label and the
-    /// question with this measure.
+    /// If the question names no measure ("best customers"): the measures to choose from. Each is a label, and words with
+    /// this measure that stand for [`Vague::phrase`].
     pub measures: Vec<(String, String)>,
 }
 
@@ -168,6 +168,15 @@ impl<'a> Planner<'a> {
         if is_far && mention.values.is_empty() && !named.is_empty() && !named.contains(&best.0) {
             self.doubt(format!("the word \"{}\"", mention.text));
         }
+        // What a thing costs is its price.
+        let price = self.schema.columns(best.0).find(|(_, column)| column.name.eq_ignore_ascii_case("price"));
+        let costs = self.schema.column(best).name.eq_ignore_ascii_case("cost");
+        let rivals = match price {
+            Some((price, _)) if costs && matches!(mention.text.to_lowercase().as_str(), "cost" | "costs") => {
+                vec![price, best]
+            }
+            _ => rivals,
+        };
         if rivals.len() > 1 && self.plan.open.is_none() {
             self.plan.open = Some((mention.text.clone(), rivals));
         }

@@ -2,7 +2,7 @@
 
 use time::macros::date;
 
-use super::{Shape, Verdict, read};
+use super::{Found, Shape, Verdict, read};
 use crate::database::catalog::{Column, ForeignKey, Snapshot, TableDescription, TableKind};
 use crate::dialect::Dialect;
 
@@ -227,6 +227,82 @@ fn every_choice_is_sure() {
     }
 }
 
+/// The conditions of the question stay in its choices.
+#[test]
+fn choices_keep_the_rest_of_the_question() {
+    for (question, ends) in [
+        ("best customers in Bern", "LIMIT 10"),
+        ("Who are our top 3 customers in Bern?", "LIMIT 3"),
+        ("the three best customers in Bern", "LIMIT 3"),
+        ("Who is the best customer in Bern?", "LIMIT 1"),
+    ] {
+        let verdict = ask(question);
+        let Verdict::Ambiguous { choices, .. } = verdict else { panic!("{question}: {verdict:?}") };
+        for choice in choices {
+            let sql = sql(&choice.reading);
+            assert!(sql.contains("city = 'Bern'") && sql.ends_with(ends), "{question}: {}: {sql}", choice.reading);
+        }
+    }
+    // Of many ratings, the average or the highest.
+    let verdict = ask("Which product has the highest rating?");
+    let Verdict::Ambiguous { choices, .. } = verdict else { panic!("{verdict:?}") };
+    let statements: Vec<String> = choices.iter().map(|choice| sql(&choice.reading)).collect();
+    let by = |function: &str| {
+        format!(
+            "SELECT p.name FROM products p ORDER BY (SELECT {function}(r.rating) FROM reviews r WHERE p.id = r.product_id) DESC LIMIT 1"
+        )
+    };
+    assert_eq!(statements, [by("AVG"), by("MAX")]);
+    assert!(!matches!(ask("Which product has the highest rating in Bern?"), Verdict::Ambiguous { .. }));
+    let verdict = ask("which category sells best");
+    assert!(matches!(verdict, Verdict::Ambiguous { .. }), "{verdict:?}");
+}
+
+#[test]
+fn superlatives_of_aggregates_and_verbs() {
+    let of = "FROM reviews r WHERE p.id = r.product_id)";
+    for (question, expected) in [
+        (
+            "Which product has the highest average rating?",
+            format!("SELECT p.name FROM products p ORDER BY (SELECT AVG(r.rating) {of} DESC LIMIT 1"),
+        ),
+        (
+            "top 5 products by average rating",
+            format!("SELECT p.name FROM products p ORDER BY (SELECT AVG(r.rating) {of} DESC LIMIT 5"),
+        ),
+        (
+            "Which product has the lowest average rating?",
+            format!(
+                "SELECT p.name FROM products p WHERE (SELECT AVG(r.rating) {of} IS NOT NULL ORDER BY (SELECT AVG(r2.rating) FROM reviews r2 WHERE p.id = r2.product_id) LIMIT 1"
+            ),
+        ),
+        (
+            "Which method has the highest average amount?",
+            "SELECT method FROM payments GROUP BY method ORDER BY AVG(amount) DESC LIMIT 1".to_owned(),
+        ),
+        (
+            "which payment method is used most",
+            "SELECT method FROM payments GROUP BY method ORDER BY COUNT(*) DESC LIMIT 1".to_owned(),
+        ),
+        (
+            "most used payment method",
+            "SELECT method FROM payments GROUP BY method ORDER BY COUNT(*) DESC LIMIT 1".to_owned(),
+        ),
+        ("the three cheapest products", "SELECT name FROM products ORDER BY price LIMIT 3".to_owned()),
+        (
+            "customers who ordered more than 20 times",
+            "SELECT c.name FROM customers c WHERE (SELECT COUNT(*) FROM orders o WHERE c.id = o.customer_id) > 20"
+                .to_owned(),
+        ),
+        ("price of Grinder No. 3", "SELECT price FROM products WHERE name = 'Grinder No. 3'".to_owned()),
+    ] {
+        let found = [Found { at: (6, 2), value: "Grinder No. 3".to_owned(), phrase: "grinder no. 3".to_owned() }];
+        let verdict = super::read_with(question, (&shop(""), &found), Dialect::Sqlite, date!(2026 - 11 - 22));
+        let Verdict::Sure(reading) = verdict else { panic!("{question}: {verdict:?}") };
+        assert_eq!(reading.sql, expected, "{question}");
+    }
+}
+
 #[test]
 fn equal_dates_are_a_choice() {
     let kennel = Snapshot::of(vec![table("dogs", &["id integer", "name text", "date_in date", "date_out date"], &[])]);
@@ -245,9 +321,24 @@ fn a_denial_is_about_rows_of_another_table() {
         sql.ends_with("FROM products p WHERE NOT EXISTS (SELECT 1 FROM reviews r WHERE p.id = r.product_id)"),
         "{sql}"
     );
-    for question in ["Which customers have not ordered?", "customers who never ordered", "customers with no orders"] {
+    for question in [
+        "Which customers have not ordered?",
+        "customers who never ordered",
+        "customers with no orders",
+        "which customers haven't ordered anything yet",
+        "customers that haven’t placed an order",
+        "customers who didn't order",
+    ] {
         let sql = self::sql(question);
         assert!(sql.ends_with("NOT EXISTS (SELECT 1 FROM orders o WHERE c.id = o.customer_id)"), "{question}: {sql}");
+    }
+    // No table is called after the verb: that of the sales is meant.
+    for question in ["which products were never sold", "products that have not been sold", "products we never sold"] {
+        let sql = self::sql(question);
+        assert!(
+            sql.ends_with("NOT EXISTS (SELECT 1 FROM order_items oi WHERE p.id = oi.product_id)"),
+            "{question}: {sql}"
+        );
     }
     let sql = self::sql("products without reviews of Bern");
     assert!(
@@ -282,6 +373,10 @@ fn abstains() {
         "second most expensive product",
         "How many items were sold last month?",
         "products out of price",
+        // A month is no amount, though both are measures to WordNet.
+        "best month in 2026",
+        "average revenue per order",
+        "Which product has the highest average price?",
     ] {
         assert!(matches!(ask(question), Verdict::Unsure { .. }), "{question}: {:?}", ask(question));
     }

@@ -142,7 +142,19 @@ pub(super) fn tokens(question: &str, stems: &Stems) -> Vec<Token> {
             out.push(numeric(text, stems));
         } else if c.is_alphabetic() {
             let start = i;
-            while at(i).is_alphanumeric() || at(i) == '_' || (at(i) == '-' && at(i + 1).is_alphabetic()) {
+            // "haven't" is one word.
+            let ends_denial =
+                |i: usize| at(i) == '\'' && at(i - 1) == 'n' && at(i + 1) == 't' && !at(i + 2).is_alphanumeric();
+            while at(i).is_alphanumeric()
+                || at(i) == '_'
+                || (at(i) == '-' && at(i + 1).is_alphabetic())
+                || ends_denial(i)
+            {
+                i += 1;
+            }
+            // "No. 3" denies nothing.
+            let is_number = at(i) == '.' && at(i + 1) == ' ' && at(i + 2).is_ascii_digit();
+            if is_number && i - start == 2 && chars.get(start..i).is_some_and(|word| matches!(word, ['n' | 'N', 'o'])) {
                 i += 1;
             }
             let text: String = chars.iter().take(i).skip(start).collect();

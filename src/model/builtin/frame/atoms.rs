@@ -159,7 +159,7 @@ fn survives(mention: &Mention, cues: &[Cue], is_first: bool) -> bool {
         }
         (false, true) => mention.table_fit().max(mention.column_fit()) > 0.8,
         (_, false) => !is_word_of_grammar && (mention.is_quoted || !needs_object),
-        (true, true) => mention.table_fit().max(mention.column_fit()) > 0.6,
+        (true, true) => mention.table_fit().max(mention.column_fit()) > OTHER_WORD,
     }
 }
 

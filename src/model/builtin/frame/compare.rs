@@ -38,6 +38,13 @@ impl Reader<'_> {
             let named = self.head_noun(self.next_solid(ahead));
             let after = self.mention_at(named).cloned();
             let before = self.last.take();
+            // "customers who ordered more than 20 times".
+            if self.atom(ahead).is_some_and(|atom| atom.low == "times") {
+                let Some(verb) = self.verb_before() else { return false };
+                self.at += ahead + 1;
+                self.condition(What::Counted(verb, op, number));
+                return true;
+            }
             if let Some(column) = before {
                 self.at += ahead;
                 self.condition(What::Compare(column, op, Literal::Number(number)));
@@ -229,7 +236,10 @@ impl Reader<'_> {
         let has_order =
             self.frame.is_superlative || self.frame.items.iter().any(|item| !matches!(item, Item::Attribute(_)));
         let may_list = self.is_head && !follows_name && !has_order && self.few.is_none();
-        if may_list && self.mention_at(0).is_some_and(is_listed) {
+        // "the three cheapest products".
+        let is_ranked = |atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Sup(_) | Cue::By(..)));
+        let listed = usize::from(self.atom(0).is_some_and(is_ranked));
+        if may_list && self.mention_at(listed).is_some_and(is_listed) {
             self.few = Some(number.clamp(1.0, 1000.0) as u32);
             return;
         }

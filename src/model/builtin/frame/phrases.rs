@@ -182,6 +182,13 @@ impl Reader<'_> {
         if counts && self.mention_at(ahead).is_none_or(|mention| mention.fit() < WHOLE) {
             ahead = self.next_solid(ahead + 1);
         }
+        // "the highest average price".
+        if let (Some((function, measure, length)), false) =
+            (self.aggregate_at(ahead), self.frame.items.is_empty() || counts)
+        {
+            self.at += length;
+            return self.rank(Key::Aggregate(function, measure), desc, limit);
+        }
         // "the most completed appointments".
         let is_value = |mention: &&Mention| mention.name_fit() < 0.8 && !mention.values.is_empty();
         let is_table = |mention: &Mention| mention.table_fit() > 0.8;
@@ -202,6 +209,7 @@ impl Reader<'_> {
         if limit.is_some() && self.is_head {
             // "top 3 products by price": what follows is listed.
             let Some(mention) = mention.filter(|mention| mention.table_fit() > 0.0) else { return false };
+            let phrase = self.text_of(0, ahead);
             self.at += ahead + 1;
             self.frame.limit = limit.map(|limit| limit.clamp(1.0, 1000.0) as u32);
             self.show(Item::Entity(mention.clone()));
@@ -223,6 +231,12 @@ impl Reader<'_> {
                 || self.has(0, &Cue::Have)
             {
                 let key = self.next_solid(1);
+                if let Some((function, measure, length)) = self.aggregate_at(key) {
+                    self.at += length;
+                    self.frame.order = vec![(Key::Aggregate(function, measure), desc)];
+                    self.frame.is_superlative = true;
+                    return true;
+                }
                 if let Some(measure) = self.mention_at(key).filter(|mention| mention.column_fit() > 0.0).cloned() {
                     self.at += key + 1;
                     self.frame.order = vec![(Key::Attribute(measure), desc)];
@@ -248,7 +262,8 @@ impl Reader<'_> {
                 }
             }
             let limit = self.frame.limit.unwrap_or(VAGUE_LIMIT);
-            self.frame.vague = self.frame.entities.last().map(|mention| (mention.clone(), limit));
+            let table = self.frame.entities.last().cloned();
+            self.frame.vague = table.map(|table| Vague { table, limit, phrase: Some(phrase) });
             return true;
         }
         if self.atom(ahead).is_some_and(|atom| atom.cues.contains(&Cue::Revenue))
@@ -258,13 +273,18 @@ impl Reader<'_> {
             self.show(Item::Revenue(Function::Sum));
             return self.rank(Key::Revenue, desc, limit);
         }
-        let Some(mention) = mention else { return false };
-        let is_vague = self.atom(0).is_some_and(|atom| matches!(atom.low.trim_start_matches("the "), "best" | "top"));
+        let is_vague = self.atom(0).is_some_and(|atom| {
+            let low = atom.low.trim_start_matches("the ");
+            low.starts_with("best") || low.starts_with("top")
+        });
+        let Some(mention) = mention else { return self.last_superlative(desc, is_vague) };
         if is_vague && !counts && mention.table_fit() > mention.column_fit() {
+            let phrase = self.text_of(usize::from(self.few.is_some()), ahead);
+            let limit = self.few.take().unwrap_or(if self.is_plural(ahead) { VAGUE_LIMIT } else { 1 });
             self.at += ahead + 1;
             self.show(Item::Entity(mention.clone()));
             self.entity(mention.clone());
-            self.frame.vague = Some((mention, VAGUE_LIMIT));
+            self.frame.vague = Some(Vague { table: mention, limit, phrase: Some(phrase) });
             return true;
         }
         let is_table = mention.table_fit() > 0.0 && (counts || mention.table_fit() >= mention.column_fit());
@@ -306,6 +326,54 @@ impl Reader<'_> {
         self.rank(Key::Attribute(mention), desc, limit)
     }
 
+    /// The text from so many atoms before the current one to so many after it.
+    fn text_of(&self, back: usize, ahead: usize) -> String {
+        let atoms = self.atoms.get(self.at.saturating_sub(back)..=self.at + ahead).unwrap_or_default();
+        let texts = atoms.iter().map(|atom| atom.text.as_str());
+        texts.collect::<Vec<_>>().join(" ")
+    }
+
+    /// An aggregate and its measure at a place, and the number of atoms up to its end: "average price".
+    fn aggregate_at(&self, ahead: usize) -> Option<(Function, Mention, usize)> {
+        let atom = self.atom(ahead).filter(|_| self.mention_at(ahead).is_none_or(|mention| mention.fit() < WHOLE))?;
+        let function = atom.cues.iter().find_map(|cue| match cue {
+            Cue::Agg(function) => Some(*function),
+            _ => None,
+        })?;
+        let place = self.next_solid(ahead + 1);
+        let measure = self.mention_at(place).filter(|mention| self.is_measure(mention))?;
+        Some((function, measure.clone(), place + 1))
+    }
+
+    /// A superlative without an object at the end: "which method is used most", "which category sells best".
+    fn last_superlative(&mut self, desc: bool, is_vague: bool) -> bool {
+        if self.atom(1).is_some_and(|next| !next.is_stop) || self.frame.is_superlative || self.is_negated {
+            return false;
+        }
+        if is_vague {
+            let ([entity], true) = (self.frame.entities.as_slice(), self.frame.conditions.is_empty()) else {
+                return false;
+            };
+            self.frame.vague = Some(Vague { table: entity.clone(), limit: 1, phrase: None });
+            self.at += 1;
+            return true;
+        }
+        if self.most_often(desc) {
+            return true;
+        }
+        let follows_verb = self.before(1).is_some_and(|atom| atom.mention.is_none() && cues::is_link(&atom.stem));
+        let [Item::Attribute(shown)] = self.frame.items.as_slice() else { return false };
+        let is_other =
+            |entity: &Mention| !entity.tables.iter().any(|(t, _)| shown.columns.iter().any(|(at, _)| at.0 == *t));
+        if !follows_verb || self.frame.entities.iter().any(is_other) {
+            return false;
+        }
+        self.frame.common = Some((shown.clone(), desc));
+        self.frame.items.clear();
+        self.at += 1;
+        true
+    }
+
     pub(super) fn rank(&mut self, key: Key, desc: bool, limit: Option<f64>) -> bool {
         if self.frame.is_superlative || self.is_negated {
             return false;
@@ -332,13 +400,22 @@ impl Reader<'_> {
             return self.most_often(desc);
         };
         self.at += ahead + 1;
+        // "the most used payment method".
+        let mention = self.column_of_table(mention);
         self.frame.common = Some((mention, desc));
         true
     }
 
     /// "Which medication is prescribed most often": the verb names the table whose rows are counted.
     fn most_often(&mut self, desc: bool) -> bool {
-        let Some(before) = self.before(1).cloned() else { return false };
+        let Some(verb) = self.verb_before() else { return false };
+        self.at += 1;
+        self.rank(Key::Count(Some(verb)), desc, None)
+    }
+
+    /// The table that the verb right before means: `orders` for "ordered".
+    pub(super) fn verb_before(&mut self) -> Option<Mention> {
+        let before = self.before(1).cloned()?;
         let named = before.mention.filter(|mention| mention.is_verb() && mention.values.is_empty());
         let verb = before.verb.or_else(|| {
             let mut mention = named?;
@@ -349,11 +426,23 @@ impl Reader<'_> {
             mention.columns.clear();
             Some(mention)
         });
-        let Some(verb) = verb.filter(|_| !self.frame.entities.is_empty()) else { return false };
-        self.at += 1;
+        let verb = verb.filter(|_| !self.frame.entities.is_empty())?;
         // The verb was read as a column that is shown.
         self.frame.items.retain(|item| !matches!(item, Item::Attribute(shown) if shown.text == verb.text));
-        self.rank(Key::Count(Some(verb)), desc, None)
+        Some(verb)
+    }
+
+    /// The table of sales, for a verb such as "bought" where no table is called so.
+    pub(super) fn sold(&self, atom: &Atom) -> Option<Mention> {
+        if !matches!(atom.stem.as_str(), "buy" | "purchas" | "sell") {
+            return None;
+        }
+        match measures::sales(self.schema).as_slice() {
+            [only] => {
+                Some(Mention { text: atom.text.clone(), tables: vec![(*only, OTHER_WORD)], ..Mention::default() })
+            }
+            _ => None,
+        }
     }
 
     /// "the oldest singer", "the cheapest product".
@@ -361,6 +450,8 @@ impl Reader<'_> {
         let ahead = self.next_solid(1);
         let number = self.atom(ahead).and_then(|atom| atom.number).filter(|_| self.mention_at(ahead).is_none());
         let mut place = if number.is_some() { self.next_solid(ahead + 1) } else { ahead };
+        // "the three cheapest products".
+        let number = number.or_else(|| self.few.take().map(f64::from));
         // "the cheapest double room".
         let is_value = |mention: &&Mention| mention.name_fit() == 0.0 && !mention.values.is_empty();
         let follows = self.mention_at(place + 1).is_some_and(|next| next.table_fit() > 0.5);

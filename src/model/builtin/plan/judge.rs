@@ -29,6 +29,7 @@ impl Planner<'_> {
             self.doubt("the number of different values of what is given");
         }
         self.judge_shown(&fixed);
+        self.judge_revenue();
         let bound = |condition: &Condition, lower: bool| match condition {
             Condition::Compare(expr, Op::Gt | Op::Ge, Literal::Number(value)) if lower => Some((expr.clone(), *value)),
             Condition::Compare(expr, Op::Lt | Op::Le, Literal::Number(value)) if !lower => Some((expr.clone(), *value)),
@@ -115,13 +116,26 @@ impl Planner<'_> {
         }
     }
 
+    /// "How much money did tickets bring in", where the amounts of sponsors are the only sales.
+    pub(super) fn judge_revenue(&mut self) {
+        let is_revenue = self.frame.items.iter().any(|item| matches!(item, Item::Revenue(_)));
+        let Some(sales) = measures::sales(self.schema).first().copied().filter(|_| is_revenue) else { return };
+        let is_above =
+            |t: usize| self.graph.paths(sales, t).first().is_some_and(|path| path.iter().all(|step| step.is_up));
+        let named = self.frame.entities.iter().filter_map(|mention| self.table_of(mention));
+        let others = named.filter(|t| *t != sales && !is_above(*t) && measures::amount(self.schema, *t).is_some());
+        if others.count() > 0 {
+            self.doubt("whose money is meant");
+        }
+    }
+
     /// A verb such as "sold" or "reviewed" wants the table that it names.
     pub(super) fn judge_verbs(&mut self) {
         let is_bought = |verb: &String| matches!(verb.as_str(), "buy" | "purchas" | "sell");
         let sales = measures::sales(self.schema);
         for verb in &self.frame.verbs {
             let tables = self.tables_used();
-            if is_bought(verb) && !sales.is_empty() {
+            if is_bought(verb) && !sales.is_empty() && self.frame.vague.is_none() {
                 if !sales.iter().any(|t| tables.contains(t)) {
                     self.doubt("what was sold");
                 }

@@ -61,6 +61,7 @@ impl Planner<'_> {
                     }
                     None => None,
                 },
+                Key::Aggregate(function, mention) => self.order_by_aggregate(*function, mention),
                 Key::Count(table) => self.order_by_count(table.as_ref()),
                 Key::Revenue => self.order_by_revenue(),
             };
@@ -75,6 +76,7 @@ impl Planner<'_> {
                     }
                     self.plan.query.order.push((expr, *desc));
                 }
+                None if self.offer_aggregates(key, *desc) => {}
                 None => self.doubt("no measure to order by"),
             }
         }
@@ -91,6 +93,27 @@ impl Planner<'_> {
                 }
             }
         }
+    }
+
+    /// "The product with the highest rating", where a product has many ratings: offers the average, and the highest of all.
+    fn offer_aggregates(&mut self, key: &Key, desc: bool) -> bool {
+        let (Key::Attribute(measure), [Item::Entity(entity)]) = (key, self.frame.items.as_slice()) else {
+            return false;
+        };
+        let Some(at) = self.best_column(measure, Some(self.root)) else { return false };
+        let is_measure = self.schema.is_number(at) && !self.schema.is_key(at);
+        let is_below = |path: &Vec<Step>| path.first().is_some_and(|step| !step.is_up);
+        let is_below = self.graph.paths(self.root, at.0).first().is_some_and(is_below);
+        if !self.frame.is_superlative || !self.frame.conditions.is_empty() || !is_measure || !is_below {
+            return false;
+        }
+        let (rank, word) = if desc { ("top", "maximum") } else { ("bottom", "minimum") };
+        for word in ["average", word] {
+            let label = format!("by {word} {}", measure.text);
+            let limit = self.frame.limit.unwrap_or(1);
+            self.plan.measures.push((label.clone(), format!("{rank} {limit} {} {label}", entity.text)));
+        }
+        true
     }
 
     pub(super) fn order_by(&mut self, mention: &Mention) -> Option<Expr> {
@@ -128,30 +151,38 @@ impl Planner<'_> {
         let t = table.and_then(|mention| self.table_of(mention));
         let t = match t {
             Some(t) if t != self.root => t,
-            _ => {
-                // Rows of the root for each value that is shown.
-                if self.plan.query.groups.is_empty() {
-                    let shown: Vec<Expr> = self
-                        .plan
-                        .query
-                        .columns
-                        .iter()
-                        .map(|(expr, _)| expr.clone())
-                        .filter(|expr| !is_aggregate(expr))
-                        .collect();
-                    let is_entity = shown.iter().any(|expr| matches!(expr, Expr::Column(0, at) if self.schema.is_key(*at) || self.schema.display(at.0).contains(at)));
-                    if shown.is_empty() || is_entity {
-                        return None;
-                    }
-                    self.plan.query.groups = shown;
-                }
-                return Some(Expr::Count);
-            }
+            _ => return self.group_by_shown().then_some(Expr::Count),
         };
         if !self.plan.query.groups.is_empty() {
             return None;
         }
         self.counted(t, &[])
+    }
+
+    /// Groups the rows of the root by what is shown. False if one row is shown at a time.
+    fn group_by_shown(&mut self) -> bool {
+        if !self.plan.query.groups.is_empty() {
+            return true;
+        }
+        let columns = self.plan.query.columns.iter().map(|(expr, _)| expr);
+        let shown: Vec<Expr> = columns.filter(|expr| !is_aggregate(expr)).cloned().collect();
+        let is_of_row = |at: &At| self.schema.is_key(*at) || self.schema.display(at.0).contains(at);
+        let is_entity = shown.iter().any(|expr| matches!(expr, Expr::Column(0, at) if is_of_row(at)));
+        if shown.is_empty() || is_entity {
+            return false;
+        }
+        self.plan.query.groups = shown;
+        true
+    }
+
+    /// "Which product has the highest average rating": of the rows below, or of the rows of each group.
+    fn order_by_aggregate(&mut self, function: Function, mention: &Mention) -> Option<Expr> {
+        let at = self.best_column(mention, Some(self.root))?;
+        let is_each = at.0 != self.root && self.plan.query.groups.is_empty();
+        if !is_each && !self.group_by_shown() {
+            return None;
+        }
+        self.aggregate(function, mention, is_each).map(|(expr, _)| expr)
     }
 
     /// The number of rows of a table that belong to a row of the root. A row that several rows in between lead to is
@@ -187,7 +218,10 @@ impl Planner<'_> {
 
     /// Offers measures for a question without one ("best customers"): revenue, or the number of rows of a table below.
     pub(super) fn offer_measures(&mut self) {
-        let Some((mention, limit)) = &self.frame.vague else { return };
+        let Some(Vague { table: mention, limit, phrase }) = &self.frame.vague else { return };
+        if phrase.is_none() && !self.frame.conditions.is_empty() {
+            return self.doubt("by which measure");
+        }
         let (schema, graph, root) = (self.schema, self.graph, self.root);
         let words = |t: usize| name_words(schema.bare(t)).join(" ");
         let is_below = |t: usize| {

@@ -122,8 +122,13 @@ impl Planner<'_> {
     /// "Which city has the most admissions", where the city is a column of patients: the table whose rows are counted for
     /// each city.
     fn counted_per_column(&self) -> Option<usize> {
-        let [(Key::Count(Some(counted)), _)] = self.frame.order.as_slice() else { return None };
-        let t = self.table_of(counted).filter(|_| self.frame.is_superlative)?;
+        let first = self.frame.entities.first().and_then(|mention| self.table_of(mention));
+        let t = match self.frame.order.as_slice() {
+            [(Key::Count(Some(counted)), _)] => self.table_of(counted),
+            [(Key::Aggregate(_, measure), _)] => self.best_column(measure, first).map(|at| at.0),
+            _ => None,
+        };
+        let t = t.filter(|_| self.frame.is_superlative)?;
         let is_of_group = |item: &Item| {
             let Item::Attribute(mention) = item else { return false };
             let Some(at) = self.best_column(mention, Some(t)) else { return false };

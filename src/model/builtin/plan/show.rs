@@ -79,6 +79,11 @@ impl Planner<'_> {
                         columns.push((expr, Some(name)));
                     }
                 }
+                Item::Revenue(Function::Avg | Function::Min | Function::Max)
+                    if !measures::sales(self.schema).contains(&self.root) =>
+                {
+                    self.doubt("one amount of several sums");
+                }
                 Item::Revenue(_) if !measures::sales(self.schema).contains(&self.root) => match self.order_by_revenue()
                 {
                     Some(expr) => columns.push((expr, Some("revenue".to_owned()))),
