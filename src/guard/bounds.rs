@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::Rejection;
 use super::lexer::{Kind, lexemes};
+use super::{Rejection, walk};
 use crate::dialect::Dialect;
 use crate::limits::Limits;
 use crate::quoting;
@@ -105,11 +105,13 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection>
                 }
                 continue;
             }
-            Kind::Word => written.to_lowercase(),
-            Kind::Quoted => written.trim_matches('"').to_owned(),
+            Kind::Word => walk::fold(dialect, written, false),
+            Kind::Quoted => walk::fold(dialect, written.trim_matches('"'), true),
             _ => continue,
         };
-        let is_keyword = lexeme.kind == Kind::Word;
+        // After a dot, a keyword is a name.
+        let follows_dot = at > 0 && written_at(at - 1) == ".";
+        let is_keyword = lexeme.kind == Kind::Word && !follows_dot;
         if is_keyword && ["select", "values", "table"].contains(&name.as_str()) {
             // After UNION, the query before it has ended.
             for closed in open.extract_if(.., |select| select.depth >= depth) {
@@ -117,8 +119,9 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection>
             }
             open.push(Open { depth, names: HashMap::new(), operands: 1 });
         } else if is_keyword && name == "between" {
-            open.last_mut().into_iter().for_each(|select| select.operands += 1);
-        } else if !(is_qualifier || is_keyword && quoting::is_reserved(Dialect::Postgresql, &name)) {
+            // BETWEEN SYMMETRIC makes four.
+            open.last_mut().into_iter().for_each(|select| select.operands += 3);
+        } else if !is_qualifier && (!is_keyword || !quoting::is_reserved(dialect, &name)) {
             open.iter_mut().for_each(|select| *select.names.entry(name.clone()).or_default() += 1);
         }
     }
@@ -155,9 +158,9 @@ pub(super) const COSTLY: [&str; 16] = [
     "jsonb_build_object",
 ];
 
-/// Copies of columns and literals that a statement may become when sub-queries are moved into the queries around them. The
-/// planner of PostgreSQL 15 and 18 takes about 2 KB for each (measured).
-pub(super) const MAX_COPIES: u64 = 30_000;
+/// Copies of expressions, columns and literals that a statement may need when sub-queries are moved into the queries around
+/// them. The planner of PostgreSQL 15 and 18 takes about 500 bytes for each (measured).
+pub(super) const MAX_COPIES: u64 = 100_000;
 
 /// Parts of a name with dots, and repetitions of one word, that are accepted. Both readers walk back over them from each
 /// part.

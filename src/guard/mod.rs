@@ -44,7 +44,7 @@ use crate::quoting;
 /// sqlparser's recursion limit does not count these levels.
 const STACK_BYTES: usize = 64 << 20;
 /// Up to this size, the tree of a text fits the stack of a worker thread.
-const SMALL_SQL_BYTES: usize = 512;
+const SMALL_SQL_BYTES: usize = 256;
 
 /// One query that the guard found harmless. Only the guard can create a value of this type.
 ///
@@ -78,6 +78,8 @@ pub struct Names {
     pub operators: Vec<String>,
     /// Named types. A user's type may run functions when a value is converted to it.
     pub types: Vec<String>,
+    /// Types without a schema in casts and the like, as far as the parser read them. `types` has other words too.
+    pub cast_types: Vec<String>,
     /// Named types that are written with a schema.
     pub qualified_types: Vec<(String, String)>,
     /// Functions called by a bare name that may be qualified with a schema, with their byte offsets.
@@ -221,6 +223,11 @@ impl ApprovedSql {
 /// A [`Rejection`] when the text is too long, cannot be read, has more than one statement, or does anything but read. A
 /// text that the parser cannot read may still pass. So may a function of PostgreSQL that is not on the list.
 pub fn approve(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Rejection> {
+    approve_as(sql, dialect, limits, false)
+}
+
+/// `is_plan`: the plan is shown.
+fn approve_as(sql: &str, dialect: Dialect, limits: &Limits, is_plan: bool) -> Result<ApprovedSql, Rejection> {
     if sql.len() > limits.max_sql_bytes {
         return Err(Rejection::TooLong { bytes: sql.len(), limit: limits.max_sql_bytes });
     }
@@ -228,9 +235,9 @@ pub fn approve(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedS
         return Err(Rejection::Syntax { message: "it holds a NUL byte".into(), position: None });
     }
     if sql.len() <= SMALL_SQL_BYTES {
-        return check(sql, dialect, limits);
+        return check(sql, dialect, limits, is_plan);
     }
-    stacker::grow(STACK_BYTES, || check(sql, dialect, limits))
+    stacker::grow(STACK_BYTES, || check(sql, dialect, limits, is_plan))
 }
 
 /// Checks one statement that is only planned, and that may have parameters (`$1`) on PostgreSQL.
@@ -245,8 +252,8 @@ pub fn approve_plan(sql: &str, dialect: Dialect, limits: &Limits) -> Result<Appr
         None
     };
     match texts {
-        Some(texts) => Ok(ApprovedSql { has_parameters: true, ..approve(&texts, dialect, limits)? }),
-        None => approve(sql, dialect, limits),
+        Some(texts) => Ok(ApprovedSql { has_parameters: true, ..approve_as(&texts, dialect, limits, true)? }),
+        None => approve_as(sql, dialect, limits, true),
     }
 }
 
@@ -292,7 +299,7 @@ pub fn with_backticks(sql: &str) -> Option<String> {
     Some(text)
 }
 
-fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Rejection> {
+fn check(sql: &str, dialect: Dialect, limits: &Limits, is_plan: bool) -> Result<ApprovedSql, Rejection> {
     let postgres = PostgreSqlDialect {};
     let sqlite = SQLiteDialect {};
     let grammar: &dyn sqlparser::dialect::Dialect = match dialect {
@@ -317,7 +324,7 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Re
                 return Ok(ApprovedSql { text: shown, explain: false, has_parameters: false, names: Names::default() });
             }
             if let Some(described) = described_by_pragma(sql, statement, dialect)? {
-                let names = names(&described, dialect, grammar, limits)?;
+                let names = names(&described, dialect, grammar, limits, false)?;
                 return Ok(ApprovedSql { text: described, explain: false, has_parameters: false, names });
             }
             let start = explained(sql, statement)?;
@@ -329,12 +336,13 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Re
     };
     // Positions refer to the caller's whole text.
     let place = start.and_then(|start| sql.get(..start)).map_or(0, |before| before.chars().count() as u64);
-    let names = names(text, dialect, grammar, limits).map_err(|rejection| match rejection {
-        Rejection::Syntax { message, position } => {
-            Rejection::Syntax { message, position: position.map(|position| position + place) }
-        }
-        other => other,
-    })?;
+    let names =
+        names(text, dialect, grammar, limits, is_plan || start.is_some()).map_err(|rejection| match rejection {
+            Rejection::Syntax { message, position } => {
+                Rejection::Syntax { message, position: position.map(|position| position + place) }
+            }
+            other => other,
+        })?;
     Ok(ApprovedSql { text: text.to_owned(), explain: start.is_some(), has_parameters: false, names })
 }
 
@@ -344,6 +352,7 @@ fn names(
     dialect: Dialect,
     grammar: &dyn sqlparser::dialect::Dialect,
     limits: &Limits,
+    is_plan: bool,
 ) -> Result<Names, Rejection> {
     let tokens = match Tokenizer::new(grammar, sql).tokenize_with_location() {
         Ok(tokens) => tokens,
@@ -392,7 +401,7 @@ fn names(
             // The tree keeps the name in TABLE t without its quotes, so that it may be another name.
             [Statement::Query(_)] if has_table => alone(Rejection::differently()),
             [statement] => {
-                let (walked, understood) = walk::check(sql, statement, dialect)?;
+                let (walked, understood) = walk::check(sql, statement, dialect, is_plan)?;
                 let understood = token_agreement::byte_offsets(sql, &understood);
                 let names = second_reader::complete(sql, dialect, Names { operators, ..walked }, &understood)?;
                 relations::judge_columns(dialect, &names)?;

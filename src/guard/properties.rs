@@ -102,7 +102,7 @@ proptest! {
         let Some(statements) = parsed else { return Ok(()) };
         let tokens = Tokenizer::new(&grammar, &sql).tokenize_with_location().unwrap();
         let agree = token_agreement::operators(&sql, &tokens).is_some();
-        let (Ok((walked, _)), true) = (walk::check(&sql, &statements[0], Dialect::Postgresql), agree) else { return Ok(()) };
+        let (Ok((walked, _)), true) = (walk::check(&sql, &statements[0], Dialect::Postgresql, false), agree) else { return Ok(()) };
         let Ok(read) = second_reader::check(&sql, Dialect::Postgresql, Rejection::Empty) else { return Ok(()) };
         let seen = |name: &str| {
             read.types.iter().any(|other| other == name)

@@ -17,9 +17,11 @@ pub enum Rejection {
     #[error("the statement has more than {limit} common table expressions")]
     ManyCtes { limit: usize },
     #[error(
-        "the statement uses columns of its sub-queries so often that it becomes more than {limit} columns and literals"
+        "the statement uses columns of its sub-queries so often that the server would make more than {limit} copies of their parts"
     )]
     ManyCopies { limit: u64 },
+    #[error("a SELECT of the statement has more than {limit} tables")]
+    ManyTables { limit: usize },
     #[error("the statement is empty")]
     Empty,
     #[error("the statement could not be parsed: {message}")]
@@ -122,7 +124,7 @@ impl From<Rejection> for ToolError {
             Rejection::TooDeep { .. } => {
                 ToolError::new(Code::TooDeep, message).hint("Flatten it, for example with WITH.")
             }
-            Rejection::ManyCtes { .. } => {
+            Rejection::ManyCtes { .. } | Rejection::ManyTables { .. } => {
                 ToolError::new(Code::TooDeep, message).hint("Split it: run a part of it first, and use its result.")
             }
             Rejection::ManyCopies { .. } => ToolError::new(Code::TooDeep, message)

@@ -263,6 +263,7 @@ impl<'a> Reader<'a> {
             has_bare_tables,
             beyond_ascii: (0..self.words.len()).any(|at| self.is_beyond_ascii(at)),
             uses: None,
+            cast_types: Vec::new(),
         })
     }
 

@@ -31,12 +31,17 @@ pub(super) const MAX_EXPANSIONS: u64 = 1_000;
 /// something that is no column.
 pub(super) type Understood = BTreeSet<Location>;
 
-/// Returns the names of the statement and the locations that the walk understood.
+/// Returns the names of the statement and the locations that the walk understood. `is_plan`: the plan is shown.
 ///
 /// # Errors
 ///
 /// Why the statement is refused.
-pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Result<(Names, Understood), Rejection> {
+pub(super) fn check(
+    sql: &str,
+    statement: &Statement,
+    dialect: Dialect,
+    is_plan: bool,
+) -> Result<(Names, Understood), Rejection> {
     let mut walk = Walk {
         sql,
         dialect,
@@ -47,6 +52,7 @@ pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Resul
         functions: BTreeSet::new(),
         unknown: BTreeSet::new(),
         types: BTreeSet::new(),
+        cast_types: BTreeSet::new(),
         reads: BTreeSet::new(),
         uses: ColumnUses::default(),
         understood: Understood::new(),
@@ -55,12 +61,11 @@ pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Resul
         copies_ctes: dialect == Dialect::Sqlite,
         level: 0,
         fields: BTreeSet::new(),
-        sizes: Sizes::default(),
+        sizes: Sizes::new(dialect, is_plan),
     };
     match classify(statement) {
         StatementClass::Query(query) => {
             walk.query(query)?;
-            walk.judge_sizes()?;
         }
         StatementClass::Write(what) => return Err(Rejection::Write { what }),
         StatementClass::Other(what) => return Err(Rejection::clause(what)),
@@ -72,6 +77,7 @@ pub(super) fn check(sql: &str, statement: &Statement, dialect: Dialect) -> Resul
         operators: Vec::new(),
         unknown: walk.unknown.into_iter().collect(),
         types: walk.types.into_iter().collect(),
+        cast_types: walk.cast_types.into_iter().collect(),
         qualified_types: Vec::new(),
         reads: walk.reads.into_iter().collect(),
         calls: Vec::new(),
@@ -134,6 +140,8 @@ struct Walk<'a> {
     /// Functions that only the catalog can judge.
     unknown: BTreeSet<(Option<String>, String)>,
     types: BTreeSet<String>,
+    /// Types without a schema in casts.
+    cast_types: BTreeSet<String>,
     /// Every relation, including those that a CTE may hide.
     reads: BTreeSet<(Option<String>, String)>,
     uses: ColumnUses,
@@ -198,6 +206,7 @@ impl Walk<'_> {
                 }
             }
             let mut later = later.into_iter();
+            let is_plan = self.sizes.is_plan();
             self.scopes.push(all);
             for (at, Cte { alias, query, from: _, materialized, closing_paren_token: _ }) in
                 cte_tables.iter().enumerate()
@@ -222,7 +231,7 @@ impl Walk<'_> {
                 if matches!(materialized, Some(CteAsMaterialized::NotMaterialized)) {
                     self.sizes.copied_by_each(before, &mut columns);
                 }
-                if matches!(materialized, Some(CteAsMaterialized::Materialized)) {
+                if matches!(materialized, Some(CteAsMaterialized::Materialized)) && !is_plan {
                     columns = columns.kept_apart();
                 }
                 if !alias.columns.is_empty() {
@@ -381,12 +390,12 @@ impl Walk<'_> {
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
                     self.understand_name(name);
                     let of = self.parts(name)?.pop();
-                    self.sizes.star(of.as_deref(), &mut columns);
+                    self.sizes.star(of.as_deref(), &mut columns)?;
                     self.note_wildcard(of, from, &mut list, place);
                     self.wildcard(options)?;
                 }
                 SelectItem::Wildcard(options) => {
-                    self.sizes.star(None, &mut columns);
+                    self.sizes.star(None, &mut columns)?;
                     self.note_wildcard(None, from, &mut list, place);
                     self.wildcard(options)?;
                 }
@@ -397,7 +406,7 @@ impl Walk<'_> {
                 }
             }
         }
-        self.maybe(selection.as_ref())?;
+        self.condition(selection.as_ref())?;
         match group_by {
             GroupByExpr::All(modifiers) => {
                 self.uses.by_place = true;
@@ -409,7 +418,7 @@ impl Walk<'_> {
                 self.group_modifiers(modifiers)?;
             }
         }
-        self.maybe(having.as_ref())?;
+        self.condition(having.as_ref())?;
         for NamedWindowDefinition(name, window) in named_window {
             self.understand(name);
             match window {
@@ -417,7 +426,9 @@ impl Walk<'_> {
                 NamedWindowExpr::WindowSpec(spec) => self.window(spec)?,
             }
         }
-        self.sizes.result = columns;
+        let is_grouped =
+            distinct.is_some() || !matches!(group_by, GroupByExpr::Expressions(list, _) if list.is_empty());
+        self.finish_select(columns, is_grouped);
         Ok(())
     }
 

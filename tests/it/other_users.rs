@@ -335,7 +335,7 @@ fn a_message_of_any_length_takes_bounded_memory() {
     let long_error = "SELECT repeat('x', 100000000)::int".to_owned();
     let wide_numbers =
         format!("SELECT {}", (0..600).map(|_| "repeat('9', 131000)::numeric").collect::<Vec<_>>().join(","));
-    let doubled = (0..15).fold("SELECT repeat('y', 1000) AS x".to_owned(), |inner, n| {
+    let doubled = (0..7).fold("SELECT repeat('y', 100000) AS x".to_owned(), |inner, n| {
         format!("SELECT x || x AS x FROM ({inner}) AS q{n}")
     });
     let long_plan = format!("SELECT * FROM ({doubled}) q WHERE x <> random()::text");

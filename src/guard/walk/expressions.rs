@@ -212,6 +212,7 @@ impl Walk<'_> {
     }
 
     pub(super) fn expr(&mut self, expr: &Expr) -> Walked {
+        self.sizes.weigh(1);
         match expr {
             Expr::Value(ValueWithSpan { value: Value::Placeholder(_), span: _ }) => Err(Rejection::placeholder()),
             Expr::CompoundIdentifier(parts) => {
@@ -239,10 +240,11 @@ impl Walk<'_> {
                 self.uses.uses.push(ColumnName { table: None, column });
                 Ok(())
             }
-            Expr::Value(_) | Expr::Wildcard(_) => {
-                self.sizes.literal();
+            Expr::Value(value) => {
+                self.weigh_value(&value.value);
                 Ok(())
             }
+            Expr::Wildcard(_) => Ok(()),
             Expr::QualifiedWildcard(name, _) => {
                 self.understand_name(name);
                 let of = self.parts(name)?.pop();
@@ -369,13 +371,7 @@ impl Walk<'_> {
                 self.expr(overlay_from)?;
                 self.maybe(overlay_for.as_deref())
             }
-            Expr::Function(function) => {
-                self.costly(self.is_costly(&function.name), |walk| walk.function(function))?;
-                if self.is_fixed(function) {
-                    self.sizes.fix();
-                }
-                Ok(())
-            }
+            Expr::Function(function) => self.measured_call(function),
             Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
                 self.maybe(operand.as_deref())?;
                 for CaseWhen { condition, result } in conditions {
@@ -386,6 +382,9 @@ impl Walk<'_> {
             }
             Expr::Exists { subquery, negated: _ } | Expr::Subquery(subquery) => self.query(subquery),
             Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
+                if matches!(expr, Expr::Cube(_)) {
+                    self.sizes.cube(sets.len());
+                }
                 sets.iter().try_for_each(|set| self.exprs(set))
             }
             Expr::Tuple(list) => self.costly(true, |walk| walk.exprs(list)),
@@ -438,6 +437,7 @@ impl Walk<'_> {
             Custom(name, _) => {
                 if let Some(bare) = self.parts(name)?.pop() {
                     object_type_refusal(&bare)?;
+                    self.cast_types.insert(bare.clone());
                     self.types.insert(bare);
                 }
                 Ok(())

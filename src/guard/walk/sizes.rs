@@ -3,23 +3,26 @@
 //! (`pull_up_subqueries` in `prepjointree.c`). In a chain of sub-queries in which each uses a column of the one before
 //! twice, the size doubles with each of them. The planner does not heed a cancel while it copies.
 //!
-//! The estimate is never too low for a statement that PostgreSQL accepts. It is too high where PostgreSQL keeps a sub-query apart.
+//! It is an estimate. Views and partitions of the database are not in it, and some queries count as moved that are not.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
-use sqlparser::ast::{Expr, Fetch, Function, Ident, LimitClause, ObjectName, Query};
+use sqlparser::ast::{Expr, Fetch, Function, Ident, LimitClause, ObjectName, Query, Value};
 
 use super::{Walk, Walked};
 use crate::dialect::Dialect;
 use crate::guard::Rejection;
 use crate::guard::bounds::{COSTLY, MAX_COPIES, MAX_COSTLY_NESTING};
 
-/// What one use of a column stands for.
+/// What one use of a column stands for: the nodes of the expression behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size {
-    /// Columns and literals in the expression behind it.
-    leaves: u64,
+    /// In another expression. 1 if the query of the column is not moved.
+    moved: u64,
+    /// In a condition. The server also pushes conditions into queries that it does not move.
+    pushed: u64,
     /// Nesting depth of the forms of [`COSTLY`] in it.
     nesting: usize,
 }
@@ -59,7 +62,14 @@ const AGGREGATES: [&str; 30] = [
 ];
 
 /// Functions of PostgreSQL 15 and 18 that take a whole row (`pg_proc`).
-const OF_ROWS: [&str; 13] = [
+const OF_ROWS: [&str; 20] = [
+    "pg_collation_for",
+    "pg_column_compression",
+    "pg_column_size",
+    "pg_column_toast_chunk_id",
+    "pg_typeof",
+    "record_out",
+    "record_send",
     "concat",
     "hash_record",
     "json_build_array",
@@ -78,11 +88,21 @@ const OF_ROWS: [&str; 13] = [
 /// Names of columns that are kept of one table or sub-query.
 const MAX_NAMES: usize = 200;
 
-const COLUMN: Size = Size { leaves: 1, nesting: 0 };
+/// Tables of one SELECT that are accepted. The planner's time and memory grow with the square of their number. SQLite joins 64.
+const MAX_TABLES: usize = 200;
+
+/// Nodes for a table in FROM.
+const TABLE: u64 = 10;
+
+const COLUMN: Size = Size { moved: 1, pushed: 1, nesting: 0 };
 
 impl Size {
     fn max(self, other: Size) -> Size {
-        Size { leaves: self.leaves.max(other.leaves), nesting: self.nesting.max(other.nesting) }
+        Size {
+            moved: self.moved.max(other.moved),
+            pushed: self.pushed.max(other.pushed),
+            nesting: self.nesting.max(other.nesting),
+        }
     }
 
     fn deeper(self) -> Size {
@@ -90,7 +110,11 @@ impl Size {
     }
 
     fn plus(self, other: Size) -> Size {
-        Size { leaves: self.leaves.saturating_add(other.leaves), nesting: self.nesting.max(other.nesting) }
+        Size {
+            moved: self.moved.saturating_add(other.moved),
+            pushed: self.pushed.saturating_add(other.pushed),
+            nesting: self.nesting.max(other.nesting),
+        }
     }
 }
 
@@ -102,7 +126,7 @@ pub(super) struct Columns {
     other: Size,
     /// All columns together.
     row: Size,
-    /// Columns and literals that each reference to a CTE copies: all of its query if it is NOT MATERIALIZED.
+    /// Nodes that each reference to a CTE copies: all of its query if it is NOT MATERIALIZED.
     body: u64,
 }
 
@@ -114,7 +138,7 @@ impl Columns {
 
     /// A query that refers to a later one of its WITH. Its size is not known yet.
     pub(super) fn unknown() -> Self {
-        Self::all(Size { leaves: MAX_COPIES + 2, nesting: 0 })
+        Self::all(Size { moved: MAX_COPIES * 2, pushed: MAX_COPIES * 2, nesting: 0 })
     }
 
     fn all(size: Size) -> Self {
@@ -159,7 +183,15 @@ impl Columns {
 
     /// Columns of a query that PostgreSQL keeps apart. The nesting in their values stays.
     pub(super) fn kept_apart(&self) -> Self {
-        Self::all(Size { leaves: 1, nesting: self.row.nesting })
+        Self::all(Size { nesting: self.row.nesting, ..COLUMN })
+    }
+
+    /// Columns of a query that PostgreSQL does not move, and into which it pushes conditions.
+    fn grouped(mut self) -> Self {
+        for size in self.named.values_mut().chain([&mut self.other, &mut self.row]) {
+            size.moved = 1;
+        }
+        self
     }
 
     /// Columns that are named by a list after the alias.
@@ -177,14 +209,24 @@ struct Scope {
     named: HashMap<String, Size>,
     /// The largest column whose name is not known.
     other: Option<Size>,
+    /// Number of tables.
+    count: usize,
 }
 
 /// The state of the estimate.
 #[derive(Debug)]
 pub(super) struct Sizes {
-    /// Columns and literals so far, and the sum of their sizes.
-    uses: u64,
-    leaves: u64,
+    /// False for SQLite, which bounds its memory.
+    is_counted: bool,
+    /// True if the plan is shown: its text follows columns through all queries.
+    is_plan: bool,
+    /// Nodes of the statement so far as it is written, and as it becomes.
+    written: u64,
+    total: u64,
+    /// The sums of [`Size::moved`] and [`Size::pushed`].
+    moved: u64,
+    pushed: u64,
+    in_condition: bool,
     /// Each enclosing SELECT.
     scopes: Vec<Scope>,
     ctes: HashMap<String, Rc<Columns>>,
@@ -197,11 +239,16 @@ pub(super) struct Sizes {
     is_fixed: bool,
 }
 
-impl Default for Sizes {
-    fn default() -> Self {
+impl Sizes {
+    pub(super) fn new(dialect: Dialect, is_plan: bool) -> Self {
         Sizes {
-            uses: 0,
-            leaves: 0,
+            is_counted: dialect == Dialect::Postgresql,
+            is_plan,
+            written: 0,
+            total: 0,
+            moved: 0,
+            pushed: 0,
+            in_condition: false,
             scopes: Vec::new(),
             ctes: HashMap::new(),
             result: Columns::plain(),
@@ -210,9 +257,11 @@ impl Default for Sizes {
             is_fixed: false,
         }
     }
-}
 
-impl Sizes {
+    pub(super) fn is_plan(&self) -> bool {
+        self.is_plan
+    }
+
     /// The number of SELECTs that are open.
     pub(super) fn depth(&self) -> usize {
         self.scopes.len()
@@ -228,15 +277,35 @@ impl Sizes {
     }
 
     /// Adds a table, a sub-query or a function to the current SELECT. `has_names`: its alias names the columns.
-    pub(super) fn range(&mut self, name: Option<String>, columns: Rc<Columns>, has_names: bool) {
-        let Some(scope) = self.scopes.last_mut() else { return };
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::ManyTables`] with the bound.
+    pub(super) fn range(&mut self, name: Option<String>, columns: Rc<Columns>, has_names: bool) -> Walked {
+        self.weigh(TABLE);
+        self.copy(columns.body);
+        let Some(scope) = self.scopes.last_mut() else { return Ok(()) };
+        scope.count += 1;
+        if scope.count > MAX_TABLES {
+            return Err(Rejection::ManyTables { limit: MAX_TABLES });
+        }
+        if !self.is_counted {
+            return Ok(());
+        }
         let columns = if has_names { Rc::new(columns.as_ref().clone().renamed()) } else { columns };
-        self.leaves = self.leaves.saturating_add(columns.body);
         for (name, size) in &columns.named {
             scope.named.entry(name.clone()).and_modify(|sum| *sum = sum.plus(*size)).or_insert(*size);
         }
         scope.other = Some(scope.other.unwrap_or(COLUMN).max(columns.other));
-        scope.tables.insert(name.unwrap_or_default(), columns);
+        match scope.tables.entry(name.unwrap_or_default()) {
+            Entry::Vacant(free) => _ = free.insert(columns),
+            Entry::Occupied(mut taken) => {
+                let mut both = taken.get().as_ref().clone();
+                both.extend(&columns);
+                taken.insert(Rc::new(both));
+            }
+        }
+        Ok(())
     }
 
     /// The columns of a table by its name without a schema: those of a CTE, if one has this name.
@@ -246,6 +315,9 @@ impl Sizes {
 
     /// Records a CTE. Where several have one name, each counts as the largest.
     pub(super) fn cte(&mut self, name: &str, mut columns: Columns) {
+        if !self.is_counted {
+            return;
+        }
         if let Some(known) = self.ctes.get(name) {
             columns.extend(known);
             columns.body = columns.body.max(known.body);
@@ -255,12 +327,12 @@ impl Sizes {
 
     /// Records that each reference to the query since `before` copies it.
     pub(super) fn copied_by_each(&self, before: u64, columns: &mut Columns) {
-        columns.body = self.leaves.saturating_sub(before);
+        columns.body = self.total.saturating_sub(before);
     }
 
     /// The sum of all sizes so far.
     pub(super) fn total(&self) -> u64 {
-        self.leaves
+        self.total
     }
 
     /// Replaces what is known of a CTE, and returns it.
@@ -273,6 +345,9 @@ impl Sizes {
 
     /// Notes a use of a column.
     pub(super) fn used(&mut self, table: Option<&str>, column: &str) {
+        if !self.is_counted {
+            return;
+        }
         let size = match table {
             Some(table) => match (self.find(table), self.find(table).and_then(|table| table.named.get(column))) {
                 (Some(_), Some(size)) => *size,
@@ -286,28 +361,51 @@ impl Sizes {
         self.count(size);
     }
 
-    pub(super) fn literal(&mut self) {
-        self.count(COLUMN);
+    /// Notes so many nodes of the statement as it is written.
+    pub(super) fn weigh(&mut self, nodes: u64) {
+        self.written = self.written.saturating_add(nodes);
+        self.copy(nodes);
+    }
+
+    /// Notes so many nodes that the server adds.
+    fn copy(&mut self, nodes: u64) {
+        for sum in [&mut self.total, &mut self.moved, &mut self.pushed] {
+            *sum = sum.saturating_add(nodes);
+        }
+    }
+
+    /// Notes CUBE over so many expressions.
+    pub(super) fn cube(&mut self, expressions: usize) {
+        self.copy((expressions as u64).saturating_mul(4 << expressions.min(40)));
     }
 
     /// Notes a `*` of a select list, and adds its columns.
-    pub(super) fn star(&mut self, of: Option<&str>, into: &mut Columns) {
-        let Some(scope) = self.scopes.last() else { return };
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::judge`].
+    pub(super) fn star(&mut self, of: Option<&str>, into: &mut Columns) -> Walked {
+        let Some(scope) = self.scopes.last().filter(|_| self.is_counted) else { return Ok(()) };
         let tables = scope.tables.iter().filter(|(name, _)| of.is_none_or(|of| of == name.as_str()));
         let tables: Vec<Rc<Columns>> = tables.map(|(_, columns)| columns.clone()).collect();
-        let named = scope.named.clone();
         for columns in tables {
             self.count(columns.row);
             into.extend(&columns);
+            self.judge()?;
         }
         // Where tables share a name, it is the column of a join.
         let row = into.row;
-        named.into_iter().filter(|_| of.is_none()).for_each(|(name, size)| into.add(Some(name), size));
+        let named = self.scopes.last().filter(|_| of.is_none()).map(|scope| scope.named.clone());
+        named.into_iter().flatten().for_each(|(name, size)| into.add(Some(name), size));
         into.row = row;
+        Ok(())
     }
 
     /// Notes `t.*` as a value.
     pub(super) fn row_of(&mut self, table: &str) {
+        if !self.is_counted {
+            return;
+        }
         let row = self.find(table).map(|columns| columns.row);
         self.count(row.unwrap_or_else(|| self.largest()));
     }
@@ -325,8 +423,11 @@ impl Sizes {
     }
 
     fn count(&mut self, size: Size) {
-        self.uses += 1;
-        self.leaves = self.leaves.saturating_add(size.leaves);
+        self.written += 1;
+        self.moved = self.moved.saturating_add(size.moved);
+        self.pushed = self.pushed.saturating_add(size.pushed);
+        let is_pushed = self.in_condition || self.is_plan;
+        self.total = self.total.saturating_add(if is_pushed { size.pushed } else { size.moved });
         self.nesting = self.nesting.max(self.open + size.nesting);
     }
 
@@ -349,6 +450,19 @@ impl Sizes {
         largest
     }
 
+    /// # Errors
+    ///
+    /// [`Rejection::ManyCopies`] or [`Rejection::TooDeep`] with the bound.
+    pub(super) fn judge(&self) -> Walked {
+        if self.is_counted && self.total.saturating_sub(self.written) > MAX_COPIES {
+            return Err(Rejection::ManyCopies { limit: MAX_COPIES });
+        }
+        if self.is_counted && self.nesting > MAX_COSTLY_NESTING {
+            return Err(Rejection::TooDeep { limit: MAX_COSTLY_NESTING });
+        }
+        Ok(())
+    }
+
     fn largest(&self) -> Size {
         let tables = self.scopes.iter().flat_map(|scope| scope.tables.values());
         tables.fold(COLUMN, |largest, columns| largest.max(columns.largest()))
@@ -358,11 +472,20 @@ impl Sizes {
 impl Walk<'_> {
     /// Walks one item of a select list and returns its size.
     pub(super) fn measured(&mut self, walk: impl FnOnce(&mut Self) -> Walked) -> Result<Size, Rejection> {
-        let (before, nesting) = (self.sizes.leaves, std::mem::take(&mut self.sizes.nesting));
+        let (moved, pushed) = (self.sizes.moved, self.sizes.pushed);
+        let nesting = std::mem::take(&mut self.sizes.nesting);
         let (is_fixed, open) = (std::mem::take(&mut self.sizes.is_fixed), std::mem::take(&mut self.sizes.open));
         walk(self)?;
-        let leaves = if self.sizes.is_fixed { 1 } else { self.sizes.leaves.saturating_sub(before).max(1) };
-        let size = Size { leaves, nesting: self.sizes.nesting };
+        let mut size = Size {
+            moved: self.sizes.moved.saturating_sub(moved).max(1),
+            pushed: self.sizes.pushed.saturating_sub(pushed).max(1),
+            nesting: self.sizes.nesting,
+        };
+        if self.sizes.is_fixed {
+            // A condition on an aggregate goes into HAVING, and no further.
+            size.pushed = if self.sizes.is_plan { size.pushed } else { size.moved };
+            size.moved = 1;
+        }
         self.sizes.nesting = nesting.max(open + size.nesting);
         (self.sizes.is_fixed, self.sizes.open) = (is_fixed, open);
         Ok(size)
@@ -370,12 +493,42 @@ impl Walk<'_> {
 
     /// Walks an operand that the server copies `copies` times.
     pub(super) fn copied(&mut self, expr: &Expr, copies: usize) -> Walked {
-        let before = self.sizes.leaves;
+        let before = [self.sizes.total, self.sizes.moved, self.sizes.pushed];
         self.expr(expr)?;
-        let size = self.sizes.leaves.saturating_sub(before);
-        let more = size.saturating_mul((copies as u64).saturating_sub(1));
-        self.sizes.leaves = self.sizes.leaves.saturating_add(more);
+        let more = (copies as u64).saturating_sub(1);
+        let sums = [&mut self.sizes.total, &mut self.sizes.moved, &mut self.sizes.pushed];
+        for (sum, before) in sums.into_iter().zip(before) {
+            *sum = sum.saturating_add(sum.saturating_sub(before).saturating_mul(more));
+        }
         Ok(())
+    }
+
+    /// Notes the length of a literal.
+    pub(super) fn weigh_value(&mut self, value: &Value) {
+        self.sizes.weigh(value.to_string().len() as u64 / 64);
+    }
+
+    /// Walks a call of a function.
+    pub(super) fn measured_call(&mut self, function: &Function) -> Walked {
+        let is_costly = self.is_costly(&function.name);
+        self.costly(is_costly, |walk| walk.function(function))?;
+        if self.is_fixed(function) {
+            self.sizes.fix();
+        }
+        Ok(())
+    }
+
+    /// Walks a condition: WHERE, HAVING or ON.
+    pub(super) fn condition(&mut self, expr: Option<&Expr>) -> Walked {
+        let outside = std::mem::replace(&mut self.sizes.in_condition, true);
+        let walked = self.maybe(expr);
+        self.sizes.in_condition = outside;
+        walked
+    }
+
+    /// The columns of a SELECT. `is_grouped`: it has GROUP BY or DISTINCT.
+    pub(super) fn finish_select(&mut self, columns: Columns, is_grouped: bool) {
+        self.sizes.result = if is_grouped && !self.sizes.is_plan { columns.grouped() } else { columns };
     }
 
     /// Walks the parts of a form that doubles the quotes of the texts in it.
@@ -427,37 +580,24 @@ impl Walk<'_> {
 
     /// Walks a query whose aggregates say nothing about the expression around it.
     pub(super) fn apart(&mut self, walk: impl FnOnce(&mut Self) -> Walked) -> Walked {
-        let is_fixed = self.sizes.is_fixed;
+        let (is_fixed, in_condition) = (self.sizes.is_fixed, std::mem::take(&mut self.sizes.in_condition));
         let walked = walk(self);
-        self.sizes.is_fixed = is_fixed;
-        walked
+        (self.sizes.is_fixed, self.sizes.in_condition) = (is_fixed, in_condition);
+        walked?;
+        self.sizes.judge()
     }
 
     /// True if PostgreSQL keeps the query apart from those around it.
     pub(super) fn is_kept_apart(&self, query: &Query) -> bool {
+        if self.sizes.is_plan {
+            return false;
+        }
         let limits = match &query.limit_clause {
             None => false,
             Some(LimitClause::LimitOffset { limit, offset, limit_by: _ }) => limit.is_some() || offset.is_some(),
             Some(LimitClause::OffsetCommaLimit { .. }) => true,
         };
         limits || matches!(&query.fetch, Some(Fetch { quantity: Some(_), .. }))
-    }
-
-    /// # Errors
-    ///
-    /// [`Rejection::ManyCopies`] or [`Rejection::TooDeep`] with the bound.
-    pub(super) fn judge_sizes(&self) -> Walked {
-        // SQLite has a bound on its memory.
-        if self.dialect == Dialect::Sqlite {
-            return Ok(());
-        }
-        if self.sizes.leaves.saturating_sub(self.sizes.uses) > MAX_COPIES {
-            return Err(Rejection::ManyCopies { limit: MAX_COPIES });
-        }
-        if self.sizes.nesting > MAX_COSTLY_NESTING {
-            return Err(Rejection::TooDeep { limit: MAX_COSTLY_NESTING });
-        }
-        Ok(())
     }
 }
 

@@ -26,11 +26,12 @@ impl Walk<'_> {
                 | JoinOperator::RightOuter(constraint)
                 | JoinOperator::FullOuter(constraint)
                 | JoinOperator::CrossJoin(constraint) => match constraint {
-                    JoinConstraint::On(expr) => self.expr(expr)?,
+                    JoinConstraint::On(expr) => self.condition(Some(expr))?,
                     JoinConstraint::Using(columns) => {
                         for column in columns {
                             self.understand_name(column);
                             let column = self.parts(column)?.pop().unwrap_or_default();
+                            self.sizes.used(None, &column);
                             self.uses.uses.push(ColumnName { table: None, column });
                         }
                     }
@@ -83,7 +84,7 @@ impl Walk<'_> {
                             let is_bare = name.schema.is_none();
                             let columns =
                                 if is_bare { self.sizes.table(&name.table) } else { Rc::new(Columns::plain()) };
-                            self.sizes.range(Some(name.known_as.clone()), columns, has_names(alias.as_ref()));
+                            self.sizes.range(Some(name.known_as.clone()), columns, has_names(alias.as_ref()))?;
                             self.uses.tables.push(name);
                         }
                         self.uses.renames |= alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
@@ -112,8 +113,7 @@ impl Walk<'_> {
                 self.sample(sample.as_ref())?;
                 self.query(subquery)?;
                 let (name, columns) = (self.known_as(alias.as_ref()), Rc::new(self.sizes.result.clone()));
-                self.sizes.range(name, columns, has_names(alias.as_ref()));
-                Ok(())
+                self.sizes.range(name, columns, has_names(alias.as_ref()))
             }
             TableFactor::Function { lateral: _, name, args, with_ordinality: _, alias } => {
                 self.derived(alias.as_ref());
@@ -128,12 +128,16 @@ impl Walk<'_> {
                 self.alias(alias.as_ref())?;
                 // The alias covers the columns of all tables inside.
                 self.uses.renames |= alias.is_some();
-                self.table_with_joins(table_with_joins)?;
-                if alias.is_some() {
-                    let columns = Rc::new(self.sizes.current());
-                    self.sizes.range(self.known_as(alias.as_ref()), columns, has_names(alias.as_ref()));
+                if alias.is_none() {
+                    return self.table_with_joins(table_with_joins);
                 }
-                Ok(())
+                // The alias hides the names inside.
+                let depth = self.sizes.depth();
+                self.sizes.open_select();
+                self.table_with_joins(table_with_joins)?;
+                let columns = Rc::new(self.sizes.current());
+                self.sizes.close_to(depth);
+                self.sizes.range(self.known_as(alias.as_ref()), columns, has_names(alias.as_ref()))
             }
             TableFactor::JsonTable { json_expr, json_path: _, columns, alias } => {
                 self.alias(alias.as_ref())?;
@@ -258,8 +262,7 @@ impl Walk<'_> {
         let size = self.measured(|walk| walk.costly(is_costly, |walk| walk.args(args)))?;
         let mut columns = Columns::plain();
         columns.add(None, size);
-        self.sizes.range(self.known_as(alias), Rc::new(columns.kept_apart()), false);
-        Ok(())
+        self.sizes.range(self.known_as(alias), Rc::new(columns.kept_apart()), false)
     }
 
     /// A function in FROM. On SQLite, `pragma_..` and a name that is not on the list of functions are judged as
