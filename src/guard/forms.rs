@@ -252,90 +252,49 @@ fn converted_rows(uses: &ColumnUses, converted: Option<&[String]>) -> Vec<String
     uses.tables.iter().filter(is_value).map(|name| name.table.clone()).collect()
 }
 
-/// Which part of a statement a word is in.
-#[derive(Clone, Copy, PartialEq)]
-enum Part {
-    From,
-    /// The condition of a join. After a comma the list of FROM goes on.
-    On,
-    Values,
-    /// The arguments of a function, where FROM is a word of its own: `trim('a' FROM x)`.
-    Arguments,
-}
-
-/// True if a statement uses no whole row of a table as a value. For a statement that the parser cannot read: a row is used
-/// where a name that stands in FROM, a table or an alias, also stands outside of it, in a condition of a join, or among the
-/// arguments of a function in FROM.
+/// True if a statement that the parser cannot read certainly converts no value. Only plain columns of one table, sorted and
+/// limited, are known to be so: any operator, condition, parenthesis or name after a dot may convert a row of the table.
 fn uses_no_row(text: &str) -> bool {
-    const ENDS: [&str; 12] = [
-        "select",
-        "where",
-        "group",
-        "having",
-        "window",
-        "order",
-        "limit",
-        "offset",
-        "union",
-        "intersect",
-        "except",
-        "values",
-    ];
-    let Some(lexemes) = lexemes(text, Dialect::Postgresql) else { return false };
-    let lexemes: Vec<&Lexeme> = lexemes.iter().filter(|lexeme| lexeme.kind != Kind::Comment).collect();
-    let spelled = |at: usize| lexemes.get(at).and_then(|lexeme| text.get(lexeme.range.clone())).unwrap_or_default();
-    let is_reserved = |word: &str| quoting::is_reserved(Dialect::Postgresql, word);
-    let is_name = |at: usize| {
-        lexemes.get(at).is_some_and(|lexeme| match lexeme.kind {
-            Kind::Word => !is_reserved(&spelled(at).to_lowercase()),
-            Kind::Quoted => true,
-            _ => false,
-        })
+    let lexemes = lexemes(text, Dialect::Postgresql).unwrap_or_default();
+    let lexemes = lexemes.iter().filter(|lexeme| lexeme.kind != Kind::Comment);
+    let words: Vec<(Kind, String)> = lexemes
+        .map(|lexeme| (lexeme.kind, text.get(lexeme.range.clone()).unwrap_or_default().to_lowercase()))
+        .collect();
+    let is = |(kind, word): &(Kind, String), keyword: &str| *kind == Kind::Word && word == keyword;
+    let is_name = |(kind, word): &(Kind, String)| {
+        *kind == Kind::Quoted || *kind == Kind::Word && !quoting::is_reserved(Dialect::Postgresql, word)
     };
-    let (mut tables, mut values) = (BTreeSet::new(), BTreeSet::new());
-    // A sub-query ends its own clauses only: after its parenthesis, the FROM around it goes on.
-    let (mut part, mut around) = (Part::Values, Vec::new());
-    for (at, lexeme) in lexemes.iter().enumerate() {
-        match lexeme.kind {
-            Kind::Mark(b'(') => {
-                around.push(part);
-                // The arguments of a function, or the names of columns after an alias.
-                let follows_name = at.checked_sub(1).is_some_and(is_name);
-                part = match part {
-                    _ if follows_name => Part::Arguments,
-                    Part::On => Part::Values,
-                    other => other,
-                };
+    let is_item = |item: &[(Kind, String)]| match item {
+        [star] => star.1 == "*" || is_name(star),
+        [column, alias] => is_name(column) && is_name(alias),
+        [column, keyword, _] => is_name(column) && is(keyword, "as"),
+        _ => false,
+    };
+    let is_comma = |(kind, _): &(Kind, String)| *kind == Kind::Mark(b',');
+    let mut rest = match words.split_first() {
+        Some((first, rest)) if is(first, "table") => rest,
+        Some((first, rest)) if is(first, "select") => {
+            let from = rest.iter().position(|word| is(word, "from")).unwrap_or(rest.len());
+            let (list, rest) = rest.split_at(from);
+            if !list.split(is_comma).all(is_item) {
+                return false;
             }
-            Kind::Mark(b')') => part = around.pop().unwrap_or(Part::Values),
-            Kind::Mark(b',') if part == Part::On => part = Part::From,
-            _ => {}
+            rest.get(1..).unwrap_or_default()
         }
-        if !matches!(lexeme.kind, Kind::Word | Kind::Quoted) {
-            continue;
-        }
-        let is_keyword = lexeme.kind == Kind::Word;
-        let word = spelled(at).trim_matches('"').replace("\"\"", "\"").to_lowercase();
-        let is_part = at > 0 && spelled(at - 1) == ".";
-        let has_part = spelled(at + 1) == "." && spelled(at + 2) != "*";
-        match word.as_str() {
-            // `IS DISTINCT FROM`.
-            "from"
-                if is_keyword
-                    && (part == Part::Arguments || spelled(at.saturating_sub(1)).eq_ignore_ascii_case("distinct")) => {}
-            "from" | "join" if is_keyword => part = Part::From,
-            "on" if is_keyword && part == Part::From => part = Part::On,
-            end if is_keyword && ENDS.contains(&end) => part = Part::Values,
-            reserved if is_keyword && is_reserved(reserved) => {}
-            // The name of a CTE before its definition.
-            _ if spelled(at + 1).eq_ignore_ascii_case("as")
-                && ["(", "materialized", "not"].contains(&spelled(at + 2).to_lowercase().as_str()) => {}
-            _ if part == Part::From && !has_part => _ = tables.insert(word),
-            _ if is_part || has_part => {}
-            _ => _ = values.insert(word),
-        }
+        _ => return false,
+    };
+    rest = rest.strip_prefix(std::slice::from_ref(&(Kind::Word, "only".to_owned()))).unwrap_or(rest);
+    while let [_, (Kind::Mark(b'.'), _), ..] = rest {
+        rest = rest.get(2..).unwrap_or_default();
     }
-    tables.is_disjoint(&values)
+    const TAIL: [&str; 8] = ["order", "by", "asc", "desc", "nulls", "limit", "offset", "all"];
+    let is_tail = |word: &(Kind, String)| {
+        TAIL.iter().any(|keyword| is(word, keyword)) || word.0 == Kind::Number || is_comma(word)
+    };
+    match rest.split_first() {
+        Some((table, tail)) => is_name(table) && tail.iter().all(|word| is_tail(word) || is_name(word)),
+        None => false,
+    }
 }
 
 #[cfg(test)]
@@ -400,28 +359,28 @@ mod tests {
         }
         assert_eq!(forms("SELECT x::text FROM t x").converted_rows, Some(vec!["t".to_owned()]));
         assert_eq!(forms("SELECT x::text AS global FROM t x").converted_rows, None);
-        for sql in [
-            "TABLE t",
-            "SELECT i.note FROM ONLY t AS i",
-            "SELECT note AS global FROM s.t ORDER BY note",
-            "WITH q AS (TABLE t) SELECT a AS global FROM q",
-            "SELECT x.id AS global FROM s.t x JOIN u ON x.id = u.id, s.v y",
-            "SELECT x.id AS global FROM s.t x, LATERAL unnest(x.tags) AS g(tag)",
-        ] {
+        for sql in ["TABLE t", "TABLE ONLY s.t", "table s.\"T\" ORDER BY note, n DESC NULLS LAST LIMIT 3 OFFSET 1 -- t"]
+        {
             assert_eq!(forms(sql).converted_rows, Some(Vec::new()), "{sql}");
         }
         for sql in [
-            "SELECT (x.*)::text FROM ONLY s.t x",
-            "SELECT x::text AS global FROM ONLY s.t \"x\"",
-            "SELECT \"where\"::text AS global FROM ONLY s.t \"where\"",
-            "SELECT x::text AS global FROM (SELECT 1 FROM a WHERE true) y, s.t x",
-            "SELECT x.id AS global FROM s.t x JOIN u ON x::text = 'a'",
-            "SELECT x.id AS global FROM ONLY s.t x WHERE 'a' IS DISTINCT FROM x::text",
-            "SELECT trim('a' FROM x::text) AS global FROM ONLY s.t x",
-            "SELECT x.id FROM ONLY s.t x LEFT JOIN u AS global ON (x::text = global.name)",
-            "SELECT v.b AS global FROM s.t x JOIN LATERAL (VALUES (x::text)) v(b) ON true",
-            "SELECT v.b AS global FROM s.t x, LATERAL concat(x::text) v(b)",
-            "SELECT y.id AS global FROM a JOIN b ON a.id = b.id, s.t y JOIN c ON y::text = c.name",
+            "TABLE t ORDER BY t.lower",
+            "TABLE t ORDER BY n + 1",
+            "TABLE t ORDER BY n USING <",
+            "TABLE t UNION TABLE u",
+            "WITH q AS (TABLE t) SELECT a FROM q WHERE q",
+            "SELECT x AT local, 1 AS global FROM ONLY s.t x",
+            "SELECT NOT x AS global FROM ONLY s.t x",
+            "SELECT x.lower AS global FROM ONLY s.t x",
+            "SELECT 1 AS from, x.lower AS global FROM s.t x",
+            "SELECT a AS global FROM s.t, s.u",
+            "SELECT x::text AS global, 1 AS distinct FROM s.t x",
+            "SELECT 1 AS join, x::text AS global FROM s.t x",
+            "SELECT y.g AS global FROM s.t x, LATERAL left(x::text, 19) AS y(g)",
+            "SELECT 'a' || x AS materialized, 1 AS global FROM s.t x",
+            "SELECT (s.t.*)::text AS global FROM s.t",
+            "SELECT '(1,a)'::s.t::text AS global",
+            "SELECT id AS global FROM s.t x WHERE x",
         ] {
             assert_eq!(forms(sql).converted_rows, None, "{sql}");
         }

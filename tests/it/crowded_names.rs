@@ -549,7 +549,9 @@ fn a_remembered_statement_reads_the_same_table_on_a_new_connection() {
             // `public`. Then the view is what the name means now.
             let is_plain = sql.starts_with("SELECT note FROM") || sql.contains("JOIN");
             let means_the_view = !is_plain && reply["rows"] == json!([["taken"]]);
-            assert!(reply["rows"] == json!([["plain"]]) || means_the_view, "{sql}: {reply}");
+            // Where it cannot be told that no row of the view is converted, the statement is refused.
+            let is_refused = !is_plain && reply["error"]["code"] == "function_refused";
+            assert!(reply["rows"] == json!([["plain"]]) || means_the_view || is_refused, "{sql}: {reply}");
             postgres.query(&database, "DROP VIEW public.items");
         }
     }

@@ -248,6 +248,7 @@ pub(super) async fn vouch(
         .bind(&forms.converted_rows)
         .bind(vouched.functions.iter().map(|entry| entry.split('(').next().unwrap_or_default()).collect::<Vec<_>>())
         .bind(names.uses.is_some())
+        .bind(names.cast_types.clone())
         .persistent(keep_plan);
     let mut rows = rows.fetch(connection);
     let mut findings = Vec::new();

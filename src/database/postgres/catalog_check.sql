@@ -12,7 +12,8 @@
 -- A pair of $5 and $6 with a schema may also be a type. Words in capitals that are no SQL stand for arrays that the
 -- program puts in. $21 columns whose values the statement may convert to another type, NULL for all; $22 tables whose
 -- whole row it may convert, NULL for all; $23 the functions and types that the settings list, as schema.name;
--- $24 whether the parser read the statement, so that names of types are known from names of tables.
+-- $24 whether the parser read the statement, so that names of types are known from names of tables; $25 types without a schema
+-- in its casts.
 --
 -- Columns: kind of finding; schema and name of the chosen function; schema and name of the function that runs;
 -- identity (with argument types) of the chosen function; extension, volatility and language of the function that runs
@@ -96,6 +97,11 @@ WITH RECURSIVE
       SELECT p.prorettype AS oid UNION ALL SELECT u.oid FROM unnest(p.proallargtypes, p.proargmodes) u(oid, mode)
         WHERE u.mode IN ('o', 'b', 't')) x
       WHERE x.oid >= 16384
+    -- A default may decide the type of a polymorphic result.
+    UNION SELECT k.class, u.oid FROM asked a JOIN pg_proc p ON p.oid = a.oid AND p.proargdefaults IS NOT NULL
+      JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname || '.' || p.proname = ANY ($23),
+      LATERAL unnest(ARRAY(SELECT t.oid FROM regexp_matches(p.proargdefaults::text, ':\w*type(?:id|Id)? (\d{5,})', 'g') m
+        JOIN pg_type t ON t.oid = m[1]::oid WHERE t.oid >= 16384)) u(oid), (VALUES ('k'), ('m')) k(class)
     UNION SELECT 'k', o.oprresult FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode
       JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname || '.' || p.proname = ANY ($23)
       WHERE o.oid >= 16384 AND o.oprname = ANY ($4) AND o.oprresult >= 16384 AND o.oprnamespace IN (SELECT oid FROM path)
@@ -155,7 +161,7 @@ WITH RECURSIVE
             WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) part
         WHERE r.class <> 'c' AND t.oid = r.oid AND part.oid >= 16384
       UNION ALL SELECT 'm', u.oid FROM pg_constraint k, LATERAL unnest(ARRAY(SELECT t.oid
-          FROM regexp_matches(CASE WHEN pg_column_size(k.conbin) < 50000 THEN k.conbin::text END, '[ (](\d{5,})', 'g') m
+          FROM regexp_matches(CASE WHEN (SELECT sum(pg_column_size(s.conbin)) FROM pg_constraint s WHERE s.contypid = k.contypid) < 20000 THEN k.conbin::text END, '[ (](\d{5,})', 'g') m
             JOIN pg_type t ON t.oid = m[1]::oid WHERE t.oid >= 16384)) u(oid)
         WHERE r.class IN ('m', 'l', 'w', 'b') AND k.contypid = r.oid
       UNION ALL SELECT 'v', r.oid WHERE r.class IN ('m', 'l', 'w', 'b')
@@ -165,13 +171,15 @@ WITH RECURSIVE
   made AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class IN ('m', 'l', 'w', 'b')),
   -- Only these can be the target of an explicit cast.
   named_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class IN ('m', 'w', 'b')),
-  written_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'w'),
+  -- Row types in casts without a schema.
+  cast_rows AS (SELECT coalesce(array_agg(t.oid), '{}') AS oids FROM pg_type t WHERE t.typname = ANY ($25) AND t.typtype = 'c'
+    AND t.typnamespace IN (SELECT oid FROM path)),
+  written_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach
+    WHERE class = 'w' OR class = 'b' AND oid = ANY ((SELECT oids FROM cast_rows)::oid[])),
   column_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'l'),
   met AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'v'),
   converted AS (SELECT coalesce(array_agg(r.oid), '{}') AS oids FROM reach r JOIN pg_type t ON t.oid = r.oid
-    -- A word without a schema is rather the name of a table than that of its row type.
-    -- The second reader counts the name of a table as one of a type too.
-    WHERE (r.class = 'k' OR r.class = 'w' AND ($24 OR t.typrelid NOT IN (SELECT n.oid FROM named n WHERE n.oid IS NOT NULL)))
+    WHERE (r.class = 'k' OR r.class = 'b' AND t.oid = ANY ((SELECT oids FROM cast_rows)::oid[]) OR r.class = 'w' AND ($24 OR t.typrelid NOT IN (SELECT n.oid FROM named n WHERE n.oid IS NOT NULL)))
       AND t.typtype IN ('c', 'e', 'r', 'm') OR r.class IN ('w', 'b') AND t.typtype IN ('e', 'r', 'm')),
   -- If foreign tables are refused: also partitions, inheriting tables, and the relations of views and policies.
   parts AS (SELECT r.oid FROM unnest((SELECT oids FROM reached)) r(oid) WHERE $10 UNION SELECT x.oid FROM parts p, LATERAL (
@@ -185,7 +193,7 @@ WITH RECURSIVE
       JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'v'
         AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       JOIN pg_rewrite w ON w.ev_class = c.oid
-    UNION ALL SELECT CASE WHEN pg_column_size(k.conbin) < 50000 THEN k.conbin::text END FROM pg_constraint k
+    UNION ALL SELECT CASE WHEN (SELECT sum(pg_column_size(s.conbin)) FROM pg_constraint s WHERE s.contypid = k.contypid) < 20000 THEN k.conbin::text END FROM pg_constraint k
       WHERE k.contypid = ANY ((SELECT oids FROM made)::oid[]) AND k.connamespace <> 'information_schema'::regnamespace
     -- From version 18 on a generated column may be computed when it is read.
     UNION ALL SELECT f.adbin::text FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
@@ -435,8 +443,9 @@ UNION ALL
 -- Checks that are too long to be looked through.
 SELECT 'crowded', n.nspname::text, '', n.nspname::text, '', 'a check of domain ' || n.nspname || '.' || t.typname, NULL, 'v', '',
     true, n.nspname::text, false, true
-  FROM pg_constraint k JOIN pg_type t ON t.oid = k.contypid JOIN pg_namespace n ON n.oid = t.typnamespace
-  WHERE k.contypid = ANY ((SELECT oids FROM made)::oid[]) AND pg_column_size(k.conbin) >= 50000
+  FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+  WHERE t.oid = ANY ((SELECT oids FROM made)::oid[]) AND t.typtype = 'd'
+    AND (SELECT sum(pg_column_size(s.conbin)) FROM pg_constraint s WHERE s.contypid = t.oid) >= 20000
 UNION ALL
 -- A cast from a row type lets row.name call any function of one argument.
 SELECT 'cast', n.nspname::text, t.typname::text, n.nspname::text, t.typname::text,
