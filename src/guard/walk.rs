@@ -7,6 +7,7 @@
 mod expressions;
 mod sizes;
 mod tables;
+mod types;
 mod uses;
 
 use std::collections::{BTreeSet, HashMap};

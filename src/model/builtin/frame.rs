@@ -7,6 +7,7 @@ mod atoms;
 mod compare;
 mod names;
 mod phrases;
+mod superlatives;
 
 pub(super) use atoms::atoms;
 

@@ -1,0 +1,352 @@
+//! Superlatives: "the most flights", "the oldest singer", "used most".
+
+use super::*;
+
+/// Rows of "best customers", which says no number.
+const VAGUE_LIMIT: u32 = 10;
+
+impl Reader<'_> {
+    /// "the highest age", "the most flights", "the largest number of seats".
+    pub(super) fn superlative(&mut self, desc: bool) -> bool {
+        let mut ahead = self.next_solid(1);
+        let limit = self.atom(ahead).and_then(|atom| atom.number).filter(|_| self.mention_at(ahead).is_none());
+        if limit.is_some() {
+            ahead = self.next_solid(ahead + 1);
+        }
+        let counts = self.atom(ahead).is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))))
+            || self
+                .atom(ahead)
+                .is_some_and(|atom| matches!(atom.low.as_str(), "number" | "number of" | "amount" | "total number of"));
+        if counts && self.mention_at(ahead).is_none_or(|mention| mention.fit() < WHOLE) {
+            ahead = self.next_solid(ahead + 1);
+        }
+        // "the highest average price".
+        if let (Some((function, measure, length)), false) =
+            (self.aggregate_at(ahead), self.frame.items.is_empty() || counts)
+        {
+            self.at += length;
+            return self.rank(Key::Aggregate(function, measure), desc, limit);
+        }
+        // "the most completed appointments".
+        let is_value = |mention: &&Mention| mention.name_fit() < 0.8 && !mention.values.is_empty();
+        let is_table = |mention: &Mention| mention.table_fit() > 0.8;
+        let value =
+            self.mention_at(ahead).filter(is_value).filter(|_| self.mention_at(ahead + 1).is_some_and(is_table));
+        if let Some(value) = value.filter(|_| limit.is_none() && !self.frame.items.is_empty()).cloned() {
+            let table = self.mention_at(ahead + 1).cloned().unwrap_or_default();
+            if !self.is_plural(ahead + 1) {
+                return false;
+            }
+            self.at += ahead + 2;
+            self.entity(table.clone());
+            self.condition(What::Value(None, value));
+            return self.rank(Key::Count(Some(table)), desc, None);
+        }
+        let ahead = self.head_noun(ahead);
+        let mention = self.mention_at(ahead).cloned();
+        if limit.is_some() && self.is_head {
+            // "top 3 products by price": what follows is listed.
+            let Some(mention) = mention.filter(|mention| mention.table_fit() > 0.0) else { return false };
+            let phrase = self.text_of(0, ahead);
+            self.at += ahead + 1;
+            self.frame.limit = limit.map(|limit| limit.clamp(1.0, 1000.0) as u32);
+            self.show(Item::Entity(mention.clone()));
+            self.entity(mention);
+            let by = self.next_solid(1);
+            let is_weak = self.is_weak_revenue(self.mention_at(by));
+            if self.has(0, &Cue::By_) && is_weak && self.atom(by).is_some_and(|atom| atom.cues.contains(&Cue::Revenue))
+            {
+                self.at += by + 1;
+                self.frame.order = vec![(Key::Revenue, desc)];
+                self.frame.is_superlative = true;
+                self.show(Item::Revenue(Function::Sum));
+                return true;
+            }
+            if self.has(0, &Cue::By_)
+                || self.has(0, &Cue::Per)
+                || self.has(0, &Cue::Sort)
+                || self.has(0, &Cue::That)
+                || self.has(0, &Cue::Have)
+            {
+                let key = self.next_solid(1);
+                if let Some((function, measure, length)) = self.aggregate_at(key) {
+                    self.at += length;
+                    self.frame.order = vec![(Key::Aggregate(function, measure), desc)];
+                    self.frame.is_superlative = true;
+                    return true;
+                }
+                if let Some(measure) = self.mention_at(key).filter(|mention| mention.column_fit() > 0.0).cloned() {
+                    self.at += key + 1;
+                    self.frame.order = vec![(Key::Attribute(measure), desc)];
+                    self.frame.is_superlative = true;
+                    return true;
+                }
+                if self.atom(key).is_some_and(|atom| atom.cues.contains(&Cue::Revenue)) {
+                    self.at += key + 1;
+                    self.frame.order = vec![(Key::Revenue, desc)];
+                    self.frame.is_superlative = true;
+                    return true;
+                }
+                let of_count =
+                    self.atom(key).is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))));
+                let counted = self.next_solid(key + 1);
+                if let Some(table) =
+                    self.mention_at(counted).filter(|mention| of_count && mention.table_fit() > 0.0).cloned()
+                {
+                    self.at += counted + 1;
+                    self.frame.order = vec![(Key::Count(Some(table)), desc)];
+                    self.frame.is_superlative = true;
+                    return true;
+                }
+            }
+            let limit = self.frame.limit.unwrap_or(VAGUE_LIMIT);
+            let table = self.frame.entities.last().cloned();
+            self.frame.vague = table.map(|table| Vague { table, limit, phrase: Some(phrase) });
+            return true;
+        }
+        if self.atom(ahead).is_some_and(|atom| atom.cues.contains(&Cue::Revenue))
+            && self.is_weak_revenue(mention.as_ref())
+        {
+            self.at += ahead + 1;
+            self.show(Item::Revenue(Function::Sum));
+            return self.rank(Key::Revenue, desc, limit);
+        }
+        let is_vague = self.atom(0).is_some_and(|atom| {
+            let low = atom.low.trim_start_matches("the ");
+            low.starts_with("best") || low.starts_with("top")
+        });
+        let Some(mention) = mention else { return self.last_superlative(desc, is_vague) };
+        if is_vague && !counts && mention.table_fit() > mention.column_fit() {
+            let phrase = self.text_of(usize::from(self.few.is_some()), ahead);
+            let limit = self.few.take().unwrap_or(if self.is_plural(ahead) { VAGUE_LIMIT } else { 1 });
+            self.at += ahead + 1;
+            self.show(Item::Entity(mention.clone()));
+            self.entity(mention.clone());
+            self.frame.vague = Some(Vague { table: mention, limit, phrase: Some(phrase) });
+            return true;
+        }
+        let is_table = mention.table_fit() > 0.0 && (counts || mention.table_fit() >= mention.column_fit());
+        // "the most reviews" counts them; "the worst reviews" and "the highest booking" want a measure.
+        let is_number = self.atom(0).is_some_and(|atom| {
+            matches!(
+                atom.low.trim_start_matches("the "),
+                "most" | "fewest" | "least" | "largest" | "highest" | "greatest" | "lowest" | "smallest"
+            )
+        });
+        if is_table && !counts && (!is_number || !self.is_plural(ahead)) {
+            return false;
+        }
+        if is_table && (counts || self.is_plural(ahead)) {
+            self.at += ahead + 1;
+            if !self.frame.entities.is_empty() {
+                self.entity(mention.clone());
+            }
+            return self.rank(Key::Count(Some(mention)), desc, limit);
+        }
+        if mention.column_fit() == 0.0 {
+            return false;
+        }
+        // In the head "the highest price" is a value, unless an entity follows or came before.
+        let is_measure = mention
+            .columns
+            .iter()
+            .any(|(at, _)| self.schema.is_number(*at) || self.schema.is_date(*at) || self.schema.is_year(*at));
+        if !is_measure && !counts {
+            return false;
+        }
+        self.at += ahead + 1;
+        let in_head =
+            self.is_head && (self.frame.items.is_empty() || self.follows_and_before(ahead + 1)) && limit.is_none();
+        if in_head && !counts {
+            self.show(Item::Aggregate(if desc { Function::Max } else { Function::Min }, mention));
+            return true;
+        }
+        self.rank(Key::Attribute(mention), desc, limit)
+    }
+
+    /// The text from so many atoms before the current one to so many after it.
+    fn text_of(&self, back: usize, ahead: usize) -> String {
+        let atoms = self.atoms.get(self.at.saturating_sub(back)..=self.at + ahead).unwrap_or_default();
+        let texts = atoms.iter().map(|atom| atom.text.as_str());
+        texts.collect::<Vec<_>>().join(" ")
+    }
+
+    /// An aggregate and its measure at a place, and the number of atoms up to its end: "average price".
+    fn aggregate_at(&self, ahead: usize) -> Option<(Function, Mention, usize)> {
+        let atom = self.atom(ahead).filter(|_| self.mention_at(ahead).is_none_or(|mention| mention.fit() < WHOLE))?;
+        let function = atom.cues.iter().find_map(|cue| match cue {
+            Cue::Agg(function) => Some(*function),
+            _ => None,
+        })?;
+        let place = self.next_solid(ahead + 1);
+        let measure = self.mention_at(place).filter(|mention| self.is_measure(mention))?;
+        Some((function, measure.clone(), place + 1))
+    }
+
+    /// A superlative without an object at the end: "which method is used most", "which category sells best".
+    fn last_superlative(&mut self, desc: bool, is_vague: bool) -> bool {
+        if self.atom(1).is_some_and(|next| !next.is_stop) || self.frame.is_superlative || self.is_negated {
+            return false;
+        }
+        if is_vague {
+            let ([entity], true) = (self.frame.entities.as_slice(), self.frame.conditions.is_empty()) else {
+                return false;
+            };
+            self.frame.vague = Some(Vague { table: entity.clone(), limit: 1, phrase: None });
+            self.at += 1;
+            return true;
+        }
+        if self.most_often(desc) {
+            return true;
+        }
+        let follows_verb = self.before(1).is_some_and(|atom| atom.mention.is_none() && cues::is_link(&atom.stem));
+        let [Item::Attribute(shown)] = self.frame.items.as_slice() else { return false };
+        let is_other =
+            |entity: &Mention| !entity.tables.iter().any(|(t, _)| shown.columns.iter().any(|(at, _)| at.0 == *t));
+        if !follows_verb || self.frame.entities.iter().any(is_other) {
+            return false;
+        }
+        self.frame.common = Some((shown.clone(), desc));
+        self.frame.items.clear();
+        self.at += 1;
+        true
+    }
+
+    pub(super) fn rank(&mut self, key: Key, desc: bool, limit: Option<f64>) -> bool {
+        if self.frame.is_superlative || self.is_negated {
+            return false;
+        }
+        self.frame.order = vec![(key, desc)];
+        let few = self.few.take().unwrap_or(1);
+        self.frame.limit = Some(limit.map_or(few, |limit| limit.clamp(1.0, 1000.0) as u32));
+        self.frame.is_superlative = true;
+        self.is_head = false;
+        true
+    }
+
+    pub(super) fn is_plural(&self, ahead: usize) -> bool {
+        self.atom(ahead).is_some_and(|atom| {
+            let low = atom.low.as_str();
+            low.ends_with('s') && !low.ends_with("ss") || matches!(low, "people" | "children")
+        })
+    }
+
+    /// "the most common breed".
+    pub(super) fn common(&mut self, desc: bool) -> bool {
+        let ahead = self.next_solid(1);
+        let Some(mention) = self.mention_at(ahead).filter(|mention| mention.fit() > 0.0).cloned() else {
+            return self.most_often(desc);
+        };
+        self.at += ahead + 1;
+        // "the most used payment method".
+        let mention = self.column_of_table(mention);
+        self.frame.common = Some((mention, desc));
+        true
+    }
+
+    /// "Which medication is prescribed most often": the verb names the table whose rows are counted.
+    fn most_often(&mut self, desc: bool) -> bool {
+        let Some(verb) = self.verb_before() else { return false };
+        self.at += 1;
+        self.rank(Key::Count(Some(verb)), desc, None)
+    }
+
+    /// The table that the verb right before means: `orders` for "ordered".
+    pub(super) fn verb_before(&mut self) -> Option<Mention> {
+        let before = self.before(1).cloned()?;
+        let named = before.mention.filter(|mention| mention.is_verb() && mention.values.is_empty());
+        let verb = before.verb.or_else(|| {
+            let mut mention = named?;
+            if mention.tables.is_empty() {
+                let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+                mention.tables = vec![(best.0.0, best.1)];
+            }
+            mention.columns.clear();
+            Some(mention)
+        });
+        let verb = verb.filter(|_| !self.frame.entities.is_empty())?;
+        // The verb was read as a column that is shown.
+        self.frame.items.retain(|item| !matches!(item, Item::Attribute(shown) if shown.text == verb.text));
+        Some(verb)
+    }
+
+    /// The table of sales, for a verb such as "bought" where no table is called so.
+    pub(super) fn sold(&self, atom: &Atom) -> Option<Mention> {
+        if !matches!(atom.stem.as_str(), "buy" | "purchas" | "sell") {
+            return None;
+        }
+        match measures::sales(self.schema).as_slice() {
+            [only] => {
+                Some(Mention { text: atom.text.clone(), tables: vec![(*only, OTHER_WORD)], ..Mention::default() })
+            }
+            _ => None,
+        }
+    }
+
+    /// "the oldest singer", "the cheapest product".
+    pub(super) fn adjective(&mut self, desc: bool, words: &[String]) -> bool {
+        let ahead = self.next_solid(1);
+        let number = self.atom(ahead).and_then(|atom| atom.number).filter(|_| self.mention_at(ahead).is_none());
+        let mut place = if number.is_some() { self.next_solid(ahead + 1) } else { ahead };
+        // "the three cheapest products".
+        let number = number.or_else(|| self.few.take().map(f64::from));
+        // "the cheapest double room".
+        let is_value = |mention: &&Mention| mention.name_fit() == 0.0 && !mention.values.is_empty();
+        let follows = self.mention_at(place + 1).is_some_and(|next| next.table_fit() > 0.5);
+        let value = self.mention_at(place).filter(is_value).filter(|_| follows).cloned();
+        if value.is_some() && !self.frame.is_superlative {
+            place += 1;
+        }
+        let mention = self.mention_at(place).cloned();
+        // "first name" is a name of the schema; "the first 3 students" and "the youngest student" are superlatives.
+        let is_order = matches!(self.atom(0).map(|atom| atom.low.as_str()), Some("first" | "last"));
+        match mention {
+            Some(mention) if mention.table_fit() > 0.0 => {
+                if self.frame.is_superlative {
+                    return false;
+                }
+                // "newest customers" does not say how many.
+                if number.is_none() && self.is_plural(place) {
+                    self.remark(format!("how many {}", mention.text));
+                }
+                self.at += place + 1;
+                if self.is_head && self.frame.items.is_empty() {
+                    self.show(Item::Entity(mention.clone()));
+                }
+                self.entity(mention);
+                let head = self.is_head;
+                if let Some(value) = value {
+                    self.condition(What::Value(None, value));
+                }
+                let done = self.rank(Key::By(words.to_vec()), desc, number);
+                self.is_head = head;
+                done
+            }
+            Some(mention) if mention.column_fit() > 0.0 && !is_order => {
+                // "the latest order date", "most recent transcript".
+                let dated = mention
+                    .columns
+                    .iter()
+                    .any(|(at, _)| self.schema.is_date(*at) || self.schema.is_year(*at) || self.schema.is_number(*at));
+                if !dated {
+                    return false;
+                }
+                self.at += place + 1;
+                if self.is_head && self.frame.items.is_empty() {
+                    self.show(Item::Aggregate(if desc { Function::Max } else { Function::Min }, mention));
+                    return true;
+                }
+                self.rank(Key::Attribute(mention), desc, number)
+            }
+            // "Which singer is the oldest?"
+            _ if !is_order
+                && !self.frame.is_superlative
+                && (!self.frame.items.is_empty() || !self.frame.entities.is_empty()) =>
+            {
+                self.at += 1;
+                self.rank(Key::By(words.to_vec()), desc, None)
+            }
+            _ => false,
+        }
+    }
+}
