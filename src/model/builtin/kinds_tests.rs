@@ -68,6 +68,7 @@ fn rental() -> Snapshot {
                 "garage_id integer",
                 "on_break boolean",
                 "insured text = yes|no",
+                "bonus boolean",
             ],
             &[("garage_id", "garages", "id")],
         ),
@@ -357,5 +358,18 @@ fn tables_with_a_prefix_and_names_in_one_word_are_known() {
     reads(
         "How many shows did we have in each month of 2024?",
         "SELECT substr(show_dt, 1, 7) AS month, COUNT(*) AS number_of_shows FROM t_shows WHERE show_dt >= '2024-01-01' AND show_dt < '2025-01-01' GROUP BY substr(show_dt, 1, 7) ORDER BY month",
+    );
+}
+
+#[test]
+fn a_thing_that_says_yes_or_no_may_be_had() {
+    reads(
+        "How many mechanics get a bonus?",
+        "SELECT COUNT(*) AS number_of_mechanics FROM mechanics WHERE bonus = TRUE",
+    );
+    reads("mechanics with a bonus", "SELECT name FROM mechanics WHERE bonus = TRUE");
+    reads(
+        "How many new garages were opened in 2025?",
+        "SELECT COUNT(*) AS number_of_garages FROM garages WHERE opened >= '2025-01-01' AND opened < '2026-01-01'",
     );
 }

@@ -297,7 +297,8 @@ impl Reader<'_> {
     }
 
     /// True for a column that says yes or no after a word such as "are" or "not" ("are active"), before a table
-    /// ("active members"), or after its own table in the plural ("doctors on leave").
+    /// ("active members"), after its own table in the plural ("doctors on leave"), or after a word of having ("get the
+    /// newsletter").
     fn is_flag(&self, mention: &Mention) -> bool {
         let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1));
         let says = best.is_some_and(|(at, _)| self.schema.answers(*at).is_some());
@@ -311,7 +312,12 @@ impl Reader<'_> {
             && self.mention_before().is_some_and(|before| {
                 before.column_fit() < 0.8 && before.tables.iter().any(|(t, fit)| *fit > 0.8 && is_of(*t))
             });
-        says && mention.table_fit() < mention.column_fit() && (follows_be || precedes_table || follows_table)
+        let before = (1..=2).filter_map(|back| self.before(back)).find(|atom| !atom.cues.contains(&Cue::Skip));
+        let follows_have = before.is_some_and(|atom| {
+            atom.cues.contains(&Cue::Have) || matches!(atom.stem.as_str(), "get" | "receiv" | "want" | "take")
+        });
+        let follows = follows_be || follows_table || follows_have;
+        says && mention.table_fit() < mention.column_fit() && (follows || precedes_table)
     }
 
     fn is_plural_before(&self) -> bool {

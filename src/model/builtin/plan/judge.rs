@@ -41,8 +41,18 @@ impl Planner<'_> {
         if lows.iter().any(|(low, from)| highs.iter().any(|(high, to)| low == high && from >= to)) {
             self.doubt("an empty range");
         }
+        // "New customers this year" are those of the dates of their rows.
+        let own = dates::of_rows(self.schema, self.graph, self.root, false, |word| self.linker.stem(word));
+        let is_own = |condition: &Condition| match (condition, own.as_slice()) {
+            (Condition::Compare(Expr::Column(0, at), ..), [only]) => at == only && only.0 == self.root,
+            _ => false,
+        };
+        let are_new = self.plan.query.conditions.iter().any(|condition| match condition {
+            Condition::All(parts) => parts.iter().any(is_own),
+            one => is_own(one),
+        });
         for (word, stem) in &self.frame.loose {
-            if !self.is_named_like(stem) {
+            if !self.is_named_like(stem) && !(are_new && word.eq_ignore_ascii_case("new")) {
                 self.doubt(format!("the word \"{word}\""));
             }
         }
