@@ -85,7 +85,11 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection>
     let mut lists: Vec<usize> = Vec::new();
     for (at, lexeme) in lexemes.iter().enumerate() {
         let written = written_at(at);
-        let is_qualifier = lexemes.get(at + 1).is_some_and(|next| next.kind == Kind::Mark(b'.'));
+        // `o.*` uses all columns of `o`, and `(row).*` copies the row for each of its columns.
+        let is_qualifier = written_at(at + 1) == "." && written_at(at + 2) != "*";
+        if written == ")" && written_at(at + 1) == "." && written_at(at + 2) == "*" {
+            open.last_mut().into_iter().for_each(|select| select.operands += 19);
+        }
         let name = match lexeme.kind {
             Kind::Mark(b'(') => {
                 depth += 1;
@@ -118,6 +122,9 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection>
                 copies = copies.saturating_mul(closed.uses());
             }
             open.push(Open { depth, names: HashMap::new(), operands: 1 });
+            if open.len() > MAX_OPEN {
+                return Err(Rejection::TooDeep { limit: MAX_OPEN });
+            }
         } else if is_keyword && name == "between" {
             // BETWEEN SYMMETRIC makes four.
             open.last_mut().into_iter().for_each(|select| select.operands += 3);
@@ -161,6 +168,9 @@ pub(super) const COSTLY: [&str; 16] = [
 /// Copies of expressions, columns and literals that a statement may need when sub-queries are moved into the queries around
 /// them. The planner of PostgreSQL 15 and 18 takes about 500 bytes for each (measured).
 pub(super) const MAX_COPIES: u64 = 100_000;
+
+/// Queries inside of each other that are accepted where the parser cannot read a text.
+const MAX_OPEN: usize = 50;
 
 /// Parts of a name with dots, and repetitions of one word, that are accepted. Both readers walk back over them from each
 /// part.

@@ -22,6 +22,9 @@ use super::{Names, Rejection, relations};
 use crate::dialect::Dialect;
 use sizes::{Columns, Sizes};
 
+/// Columns of a row that `(row).*` is taken to have.
+const COLUMNS_OF_ROW: usize = 20;
+
 type Walked = Result<(), Rejection>;
 
 /// Maximum number of queries that SQLite may make of one statement when it expands the CTEs. In a chain of CTEs in
@@ -401,7 +404,8 @@ impl Walk<'_> {
                     self.wildcard(options)?;
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(expr), options) => {
-                    let size = self.measured(|walk| walk.expr(expr))?;
+                    // The server copies the row for each of its columns.
+                    let size = self.measured(|walk| walk.copied(expr, COLUMNS_OF_ROW))?;
                     columns.add(None, size);
                     self.wildcard(options)?;
                 }
@@ -427,8 +431,9 @@ impl Walk<'_> {
                 NamedWindowExpr::WindowSpec(spec) => self.window(spec)?,
             }
         }
-        let is_grouped =
-            distinct.is_some() || !matches!(group_by, GroupByExpr::Expressions(list, _) if list.is_empty());
+        let is_grouped = matches!(distinct, Some(Distinct::Distinct | Distinct::On(_)))
+            || self.sizes.has_fixed()
+            || !matches!(group_by, GroupByExpr::Expressions(list, _) if list.is_empty());
         self.finish_select(columns, is_grouped);
         Ok(())
     }

@@ -308,7 +308,11 @@ impl Walk<'_> {
             Expr::AnyOp { left, compare_op, right, is_some: _ } | Expr::AllOp { left, compare_op, right } => {
                 binary(compare_op)?;
                 self.expr(left)?;
-                self.expr(right)
+                self.expr(right)?;
+                if let Expr::Subquery(_) = right.as_ref() {
+                    self.compared();
+                }
+                Ok(())
             }
             Expr::IsDistinctFrom(left, right)
             | Expr::IsNotDistinctFrom(left, right)
@@ -326,12 +330,15 @@ impl Walk<'_> {
             }
             Expr::InSubquery { expr, subquery, negated: _ } => {
                 self.expr(expr)?;
-                self.query(subquery)
+                self.query(subquery)?;
+                self.compared();
+                Ok(())
             }
             Expr::Between { expr, negated: _, low, high } => {
-                self.copied(expr, 2)?;
-                self.expr(low)?;
-                self.expr(high)
+                // BETWEEN SYMMETRIC makes four, and the parser may read it as a call in `low`.
+                self.copied(expr, 4)?;
+                self.copied(low, 2)?;
+                self.copied(high, 2)
             }
             Expr::Like { negated: _, any: _, expr, pattern, escape_char }
             | Expr::ILike { negated: _, any: _, expr, pattern, escape_char }

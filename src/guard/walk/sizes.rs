@@ -1,31 +1,25 @@
 //! The part of the walk that estimates how large a statement becomes when PostgreSQL moves sub-queries into the queries
-//! around them. It then replaces each use of a column by the expression behind it
+//! around them. The server then replaces each use of a column by the expression behind the column
 //! (`pull_up_subqueries` in `prepjointree.c`). In a chain of sub-queries in which each uses a column of the one before
 //! twice, the size doubles with each of them. The planner does not heed a cancel while it copies.
 //!
 //! It is an estimate. Views and partitions of the database are not in it, and some queries count as moved that are not.
 
+mod columns;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
-use sqlparser::ast::{Expr, Fetch, Function, Ident, LimitClause, ObjectName, Query, Value};
+use sqlparser::ast::{Expr, Fetch, Function, FunctionArguments, Ident, LimitClause, ObjectName, Query, Value};
+
+pub(super) use columns::Columns;
+use columns::{COLUMN, Size};
 
 use super::{Walk, Walked};
 use crate::dialect::Dialect;
 use crate::guard::Rejection;
 use crate::guard::bounds::{COSTLY, MAX_COPIES, MAX_COSTLY_NESTING};
-
-/// What one use of a column stands for: the nodes of the expression behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size {
-    /// In another expression. 1 if the query of the column is not moved.
-    moved: u64,
-    /// In a condition. The server also pushes conditions into queries that it does not move.
-    pushed: u64,
-    /// Nesting depth of the forms of [`COSTLY`] in it.
-    nesting: usize,
-}
 
 /// Aggregates of PostgreSQL.
 const AGGREGATES: [&str; 30] = [
@@ -85,120 +79,14 @@ const OF_ROWS: [&str; 20] = [
     "to_jsonb",
 ];
 
-/// Names of columns that are kept of one table or sub-query.
-const MAX_NAMES: usize = 200;
+/// Names of columns that the estimate goes through before it gives up.
+const MAX_WORK: usize = 1_000_000;
 
 /// Tables of one SELECT that are accepted. The planner's time and memory grow with the square of their number. SQLite joins 64.
 const MAX_TABLES: usize = 200;
 
 /// Nodes for a table in FROM.
 const TABLE: u64 = 10;
-
-const COLUMN: Size = Size { moved: 1, pushed: 1, nesting: 0 };
-
-impl Size {
-    fn max(self, other: Size) -> Size {
-        Size {
-            moved: self.moved.max(other.moved),
-            pushed: self.pushed.max(other.pushed),
-            nesting: self.nesting.max(other.nesting),
-        }
-    }
-
-    fn deeper(self) -> Size {
-        Size { nesting: self.nesting + 1, ..self }
-    }
-
-    fn plus(self, other: Size) -> Size {
-        Size {
-            moved: self.moved.saturating_add(other.moved),
-            pushed: self.pushed.saturating_add(other.pushed),
-            nesting: self.nesting.max(other.nesting),
-        }
-    }
-}
-
-/// The columns of a table, a CTE or a sub-query.
-#[derive(Clone, Debug)]
-pub(super) struct Columns {
-    named: HashMap<String, Size>,
-    /// The largest column whose name is not known.
-    other: Size,
-    /// All columns together.
-    row: Size,
-    /// Nodes that each reference to a CTE copies: all of its query if it is NOT MATERIALIZED.
-    body: u64,
-}
-
-impl Columns {
-    /// Columns of a table, or of anything that is not moved.
-    pub(super) fn plain() -> Self {
-        Self::all(COLUMN)
-    }
-
-    /// A query that refers to a later one of its WITH. Its size is not known yet.
-    pub(super) fn unknown() -> Self {
-        Self::all(Size { moved: MAX_COPIES * 2, pushed: MAX_COPIES * 2, nesting: 0 })
-    }
-
-    fn all(size: Size) -> Self {
-        Columns { named: HashMap::new(), other: size, row: size, body: 0 }
-    }
-
-    fn largest(&self) -> Size {
-        self.named.values().fold(self.other, |largest, size| largest.max(*size))
-    }
-
-    /// Adds a column. Of a very wide list only some names are kept.
-    pub(super) fn add(&mut self, name: Option<String>, size: Size) {
-        self.row = self.row.plus(size);
-        match name {
-            Some(name) if self.named.contains_key(&name) || self.named.len() < MAX_NAMES => {
-                let known = self.named.entry(name).or_insert(size);
-                *known = known.max(size);
-            }
-            _ => self.other = self.other.max(size),
-        }
-    }
-
-    /// Adds the columns of a `*`.
-    fn extend(&mut self, other: &Columns) {
-        let row = self.row.plus(other.row);
-        self.other = self.other.max(other.other);
-        for (name, size) in &other.named {
-            self.add(Some(name.clone()), *size);
-        }
-        self.row = row;
-    }
-
-    /// The result of a set operation, which is named as the left query. A condition on a column is copied to both queries, and
-    /// each column may be the largest of the right one.
-    pub(super) fn united(mut self, right: &Columns) -> Self {
-        let largest = right.largest();
-        self.other = self.other.plus(largest);
-        self.named.values_mut().for_each(|size| *size = size.plus(largest));
-        self.row = self.row.plus(right.row);
-        self
-    }
-
-    /// Columns of a query that PostgreSQL keeps apart. The nesting in their values stays.
-    pub(super) fn kept_apart(&self) -> Self {
-        Self::all(Size { nesting: self.row.nesting, ..COLUMN })
-    }
-
-    /// Columns of a query that PostgreSQL does not move, and into which it pushes conditions.
-    fn grouped(mut self) -> Self {
-        for size in self.named.values_mut().chain([&mut self.other, &mut self.row]) {
-            size.moved = 1;
-        }
-        self
-    }
-
-    /// Columns that are named by a list after the alias.
-    pub(super) fn renamed(self) -> Self {
-        Columns { row: self.row, body: self.body, ..Self::all(self.largest()) }
-    }
-}
 
 /// The tables of one SELECT.
 #[derive(Debug, Default)]
@@ -209,8 +97,12 @@ struct Scope {
     named: HashMap<String, Size>,
     /// The largest column whose name is not known.
     other: Option<Size>,
-    /// Number of tables.
+    /// Number of tables, also inside of joins with an alias.
     count: usize,
+    /// The largest column of all.
+    largest: Option<Size>,
+    /// True if the columns of a table are not known.
+    has_unknown: bool,
 }
 
 /// The state of the estimate.
@@ -227,6 +119,8 @@ pub(super) struct Sizes {
     moved: u64,
     pushed: u64,
     in_condition: bool,
+    /// Names of columns that the estimate has gone through.
+    work: usize,
     /// Each enclosing SELECT.
     scopes: Vec<Scope>,
     ctes: HashMap<String, Rc<Columns>>,
@@ -235,8 +129,13 @@ pub(super) struct Sizes {
     /// Costly forms around the current expression, and the deepest nesting of them in it.
     open: usize,
     nesting: usize,
-    /// True if the current expression has an aggregate or a window function. Such an expression is not moved.
+    /// True if the current expression has an aggregate of this SELECT, or a window function. Such an expression is not moved.
     is_fixed: bool,
+    /// True if an item of the current select list was so.
+    has_fixed: bool,
+    /// Columns that the current expression uses: of this SELECT, and of those around it.
+    uses_own: bool,
+    uses_outer: bool,
 }
 
 impl Sizes {
@@ -249,17 +148,26 @@ impl Sizes {
             moved: 0,
             pushed: 0,
             in_condition: false,
+            work: 0,
             scopes: Vec::new(),
             ctes: HashMap::new(),
             result: Columns::plain(),
             open: 0,
             nesting: 0,
             is_fixed: false,
+            has_fixed: false,
+            uses_own: false,
+            uses_outer: false,
         }
     }
 
     pub(super) fn is_plan(&self) -> bool {
         self.is_plan
+    }
+
+    /// True if an item of the current select list has an aggregate or a window function. Forgets it.
+    pub(super) fn has_fixed(&mut self) -> bool {
+        std::mem::take(&mut self.has_fixed)
     }
 
     /// The number of SELECTs that are open.
@@ -293,6 +201,9 @@ impl Sizes {
             return Ok(());
         }
         let columns = if has_names { Rc::new(columns.as_ref().clone().renamed()) } else { columns };
+        self.work += columns.named.len();
+        scope.has_unknown |= columns.named.is_empty();
+        scope.largest = Some(scope.largest.unwrap_or(COLUMN).max(columns.largest()));
         for (name, size) in &columns.named {
             scope.named.entry(name.clone()).and_modify(|sum| *sum = sum.plus(*size)).or_insert(*size);
         }
@@ -348,14 +259,20 @@ impl Sizes {
         if !self.is_counted {
             return;
         }
+        let is_own = self.is_own(table, column);
+        self.uses_own |= is_own;
+        self.uses_outer |= !is_own;
         let size = match table {
-            Some(table) => match (self.find(table), self.find(table).and_then(|table| table.named.get(column))) {
-                (Some(_), Some(size)) => *size,
-                // If there is no such column, the server calls the function with the whole row.
-                (Some(columns), None) if OF_ROWS.contains(&column) => columns.row.deeper(),
-                (Some(columns), None) => columns.other,
-                (None, _) => self.largest(),
-            },
+            Some(table) => {
+                // A sub-query in FROM does not see the tables beside it, so a table further out may be meant.
+                let sizes = self.tables_called(table).map(|columns| match columns.named.get(column) {
+                    Some(size) => *size,
+                    // If there is no such column, the server calls the function with the whole row.
+                    None if OF_ROWS.contains(&column) => columns.row.deeper(),
+                    None => columns.other,
+                });
+                sizes.reduce(Size::max).unwrap_or_else(|| self.largest())
+            }
             None => self.of_name(column),
         };
         self.count(size);
@@ -385,11 +302,16 @@ impl Sizes {
     ///
     /// As [`Self::judge`].
     pub(super) fn star(&mut self, of: Option<&str>, into: &mut Columns) -> Walked {
-        let Some(scope) = self.scopes.last().filter(|_| self.is_counted) else { return Ok(()) };
-        let tables = scope.tables.iter().filter(|(name, _)| of.is_none_or(|of| of == name.as_str()));
-        let tables: Vec<Rc<Columns>> = tables.map(|(_, columns)| columns.clone()).collect();
+        if !self.is_counted {
+            return Ok(());
+        }
+        let tables: Vec<Rc<Columns>> = match of {
+            Some(of) => self.tables_called(of).cloned().collect(),
+            None => self.scopes.last().into_iter().flat_map(|scope| scope.tables.values().cloned()).collect(),
+        };
         for columns in tables {
             self.count(columns.row);
+            self.work += columns.named.len();
             into.extend(&columns);
             self.judge()?;
         }
@@ -406,20 +328,51 @@ impl Sizes {
         if !self.is_counted {
             return;
         }
-        let row = self.find(table).map(|columns| columns.row);
+        let row = self.tables_called(table).map(|columns| columns.row).reduce(Size::max);
         self.count(row.unwrap_or_else(|| self.largest()));
     }
 
     /// All columns of the current SELECT.
-    pub(super) fn current(&self) -> Columns {
+    fn current(&self) -> Columns {
         let mut all = Columns::plain();
         self.scopes.last().iter().flat_map(|scope| scope.tables.values()).for_each(|columns| all.extend(columns));
         all
     }
 
-    /// Notes an aggregate or a window function.
-    pub(super) fn fix(&mut self) {
-        self.is_fixed = true;
+    /// Notes a condition on a column: of USING or NATURAL, or of IN with a sub-query.
+    pub(super) fn count_pushed(&mut self, size: Size) {
+        self.count(Size { moved: size.pushed, ..size });
+    }
+
+    /// Notes conditions on all columns of the current SELECT.
+    pub(super) fn natural(&mut self) {
+        let tables: Vec<Size> =
+            self.scopes.last().iter().flat_map(|scope| scope.tables.values()).map(|columns| columns.row).collect();
+        self.work += tables.len();
+        tables.into_iter().for_each(|row| self.count_pushed(row));
+    }
+
+    /// Notes a condition on a column by its name.
+    pub(super) fn using(&mut self, column: &str) {
+        let size = self.of_name(column);
+        self.count_pushed(size);
+    }
+
+    /// Adds the number of tables inside of a join with an alias.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::range`].
+    pub(super) fn close_join(&mut self) -> Result<Columns, Rejection> {
+        let columns = self.current();
+        let inside = self.scopes.pop().map_or(0, |scope| scope.count);
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.count += inside;
+            if scope.count > MAX_TABLES {
+                return Err(Rejection::ManyTables { limit: MAX_TABLES });
+            }
+        }
+        Ok(columns)
     }
 
     fn count(&mut self, size: Size) {
@@ -431,20 +384,33 @@ impl Sizes {
         self.nesting = self.nesting.max(self.open + size.nesting);
     }
 
-    fn find(&self, table: &str) -> Option<&Rc<Columns>> {
-        self.scopes.iter().rev().find_map(|scope| scope.tables.get(table))
+    /// All tables of this name, in this SELECT and around it.
+    fn tables_called<'t>(&'t self, table: &'t str) -> impl Iterator<Item = &'t Rc<Columns>> {
+        self.scopes.iter().filter_map(move |scope| scope.tables.get(table))
+    }
+
+    /// True if a column belongs to the current SELECT, and not to one around it.
+    fn is_own(&self, table: Option<&str>, column: &str) -> bool {
+        let Some((scope, around)) = self.scopes.split_last() else { return false };
+        match table {
+            Some(table) => scope.tables.contains_key(table),
+            None => {
+                let is_alone = around.iter().all(|scope| scope.count == 0);
+                scope.named.contains_key(column) || is_alone && scope.has_unknown
+            }
+        }
     }
 
     /// The size of a column by its name alone. The name of a table means its whole row.
     fn of_name(&self, column: &str) -> Size {
         let mut largest = COLUMN;
-        for scope in self.scopes.iter().rev() {
+        for scope in &self.scopes {
             largest = largest.max(scope.other.unwrap_or(COLUMN));
             if let Some(table) = scope.tables.get(column) {
                 largest = largest.max(table.row);
             }
             if let Some(sum) = scope.named.get(column) {
-                return largest.max(*sum);
+                largest = largest.max(*sum);
             }
         }
         largest
@@ -454,7 +420,8 @@ impl Sizes {
     ///
     /// [`Rejection::ManyCopies`] or [`Rejection::TooDeep`] with the bound.
     pub(super) fn judge(&self) -> Walked {
-        if self.is_counted && self.total.saturating_sub(self.written) > MAX_COPIES {
+        let is_large = self.total.saturating_sub(self.written) > MAX_COPIES || self.work > MAX_WORK;
+        if self.is_counted && is_large {
             return Err(Rejection::ManyCopies { limit: MAX_COPIES });
         }
         if self.is_counted && self.nesting > MAX_COSTLY_NESTING {
@@ -464,8 +431,7 @@ impl Sizes {
     }
 
     fn largest(&self) -> Size {
-        let tables = self.scopes.iter().flat_map(|scope| scope.tables.values());
-        tables.fold(COLUMN, |largest, columns| largest.max(columns.largest()))
+        self.scopes.iter().filter_map(|scope| scope.largest).fold(COLUMN, Size::max)
     }
 }
 
@@ -481,8 +447,10 @@ impl Walk<'_> {
             pushed: self.sizes.pushed.saturating_sub(pushed).max(1),
             nesting: self.sizes.nesting,
         };
+        self.sizes.has_fixed |= self.sizes.is_fixed;
         if self.sizes.is_fixed {
-            // A condition on an aggregate goes into HAVING, and no further.
+            // The server pushes a condition on an aggregate into HAVING, and not into the queries below. The text of a plan
+            // follows it there.
             size.pushed = if self.sizes.is_plan { size.pushed } else { size.moved };
             size.moved = 1;
         }
@@ -511,9 +479,19 @@ impl Walk<'_> {
     /// Walks a call of a function.
     pub(super) fn measured_call(&mut self, function: &Function) -> Walked {
         let is_costly = self.is_costly(&function.name);
+        let uses = (std::mem::take(&mut self.sizes.uses_own), std::mem::take(&mut self.sizes.uses_outer));
         self.costly(is_costly, |walk| walk.function(function))?;
-        if self.is_fixed(function) {
-            self.sizes.fix();
+        // An aggregate whose columns all belong to a SELECT around this one belongs there too.
+        let is_outer = self.sizes.uses_outer && !self.sizes.uses_own;
+        if function.over.is_some() || self.is_aggregate(&function.name) && !is_outer {
+            self.sizes.is_fixed = true;
+        }
+        self.sizes.uses_own |= uses.0;
+        self.sizes.uses_outer |= uses.1;
+        if let (FunctionArguments::List(list), Some("cube")) =
+            (&function.args, self.bare_name(&function.name).as_deref())
+        {
+            self.sizes.cube(list.args.len());
         }
         Ok(())
     }
@@ -526,7 +504,13 @@ impl Walk<'_> {
         walked
     }
 
-    /// The columns of a SELECT. `is_grouped`: it has GROUP BY or DISTINCT.
+    /// Notes that a value is compared with a column of the query that was walked last.
+    pub(super) fn compared(&mut self) {
+        let largest = self.sizes.result.largest();
+        self.sizes.count_pushed(largest);
+    }
+
+    /// The columns of a SELECT. `is_grouped`: it has GROUP BY, DISTINCT, or an aggregate or window function in its list.
     pub(super) fn finish_select(&mut self, columns: Columns, is_grouped: bool) {
         self.sizes.result = if is_grouped && !self.sizes.is_plan { columns.grouped() } else { columns };
     }
@@ -545,10 +529,8 @@ impl Walk<'_> {
         self.bare_name(name).is_some_and(|name| COSTLY.contains(&name.as_str()))
     }
 
-    /// True for an aggregate of PostgreSQL or a window function.
-    pub(super) fn is_fixed(&self, function: &Function) -> bool {
-        let is_known = || self.bare_name(&function.name).is_some_and(|name| AGGREGATES.contains(&name.as_str()));
-        function.over.is_some() || is_known()
+    fn is_aggregate(&self, name: &ObjectName) -> bool {
+        self.bare_name(name).is_some_and(|name| AGGREGATES.contains(&name.as_str()))
     }
 
     fn bare_name(&self, name: &ObjectName) -> Option<String> {
@@ -570,9 +552,11 @@ impl Walk<'_> {
 
     /// Notes the columns that `alias.column.field` may mean.
     pub(super) fn use_parts(&mut self, parts: &[Ident]) {
-        for pair in parts.windows(2) {
-            if let [table, column] = pair {
-                let (table, column) = (self.fold(table), self.fold(column));
+        for (at, pair) in parts.windows(2).enumerate() {
+            let [table, column] = pair else { continue };
+            let (table, column) = (self.fold(table), self.fold(column));
+            // `schema.table.column`: the schema is no table.
+            if at + 2 == parts.len() || self.sizes.tables_called(&table).next().is_some() {
                 self.sizes.used(Some(&table), &column);
             }
         }
@@ -580,9 +564,11 @@ impl Walk<'_> {
 
     /// Walks a query whose aggregates say nothing about the expression around it.
     pub(super) fn apart(&mut self, walk: impl FnOnce(&mut Self) -> Walked) -> Walked {
-        let (is_fixed, in_condition) = (self.sizes.is_fixed, std::mem::take(&mut self.sizes.in_condition));
+        let (is_fixed, has_fixed) = (self.sizes.is_fixed, std::mem::take(&mut self.sizes.has_fixed));
+        let in_condition = std::mem::take(&mut self.sizes.in_condition);
         let walked = walk(self);
-        (self.sizes.is_fixed, self.sizes.in_condition) = (is_fixed, in_condition);
+        (self.sizes.is_fixed, self.sizes.has_fixed) = (is_fixed, has_fixed);
+        self.sizes.in_condition = in_condition;
         walked?;
         self.sizes.judge()
     }

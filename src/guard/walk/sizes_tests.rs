@@ -147,6 +147,7 @@ fn texts_that_the_parser_cannot_read_have_the_same_bound() {
         ctes(40, "(SELECT x) + (SELECT x)", ""),
         ctes(40, "x + \"x\"", ""),
         ctes(40, "(x BETWEEN SYMMETRIC 0 AND 1)::int", ""),
+        ctes(40, "concat(t.*, t.*)", ""),
         ctes(40, "t.x + t.x", "").replace('x', "all"),
         ctes(40, "x1 + x2", "").replace('x', &"c".repeat(63)),
     ] {
@@ -175,8 +176,28 @@ fn what_looks_smaller_than_it_is_counts_in_full() {
         "SELECT o.x + o.x AS x FROM (PREV) o, (app.u AS o CROSS JOIN app.u AS o2) AS j",
         "SELECT o.pg_column_size + o.pg_column_size AS x FROM (PREV) o",
         "SELECT o.pg_typeof = o.pg_typeof AS x FROM (PREV) o",
+        "SELECT ALL x + x AS x FROM (PREV) t",
+        "SELECT q.x + q.x AS x FROM (PREV) o, LATERAL (SELECT o.*) q",
+        // A sub-query in FROM sees no table beside it.
+        "SELECT z.y AS x FROM (PREV) o, LATERAL (SELECT q.y FROM app.u o, (SELECT o.x + o.x AS y) q) z",
+        "SELECT z.y AS x FROM (PREV) o, LATERAL (SELECT q.y FROM (SELECT 1 AS x) s, (SELECT x + x AS y) q) z",
+        "SELECT (x BETWEEN SYMMETRIC (0) AND 1)::int AS x FROM (PREV) o",
+        // The aggregate belongs to the SELECT around it.
+        "SELECT (SELECT z FROM (SELECT z + z + max(o.a) AS z FROM (SELECT x AS z FROM (PREV) p) q) r) AS x FROM app.t o",
     ] {
         assert!(check(&chain(3, step)).is_ok() && check(&chain(25, step)).is_err(), "{step}");
+    }
+    // Conditions are pushed through grouped queries.
+    let groups = ctes(25, "x + x", " GROUP BY x");
+    assert!(check(&groups).is_ok());
+    for sql in [
+        format!("SELECT 1 FROM ({groups}) c NATURAL JOIN (SELECT 5 AS x) k"),
+        format!("SELECT 1 FROM ({groups}) c JOIN (SELECT 5 AS x) k USING (x)"),
+        format!("SELECT 1 FROM app.u WHERE u.a = 5 AND u.a IN (SELECT x FROM ({groups}) c)"),
+        format!("SELECT 1 FROM app.u WHERE u.a = ANY (SELECT x FROM ({groups}) c)"),
+        format!("SELECT 1 FROM ({groups}) c WHERE x > 0"),
+    ] {
+        assert!(check(&sql).is_err(), "{sql}");
     }
     let uses = |item: &str, count: usize| {
         format!("SELECT {} FROM (SELECT {item} AS x FROM app.t) o", vec!["x"; count].join("+"))
@@ -234,6 +255,10 @@ fn wide_stars_are_counted_in_time() {
         )
     };
     let began = std::time::Instant::now();
+    let distinct = stars(199, "c x#")
+        .replace("(SELECT", "(SELECT DISTINCT")
+        .replace(" SELECT *", &format!(" SELECT {}", "*,".repeat(4_000) + "*"));
+    let _ = approve(&distinct, Dialect::Postgresql, &Limits::default());
     for (count, table) in [(1_200, "c x#"), (400, "(c x# CROSS JOIN c y#) z#"), (800, "(c CROSS JOIN c)z#")] {
         for dialect in [Dialect::Postgresql, Dialect::Sqlite] {
             let _ = approve(&stars(count, table), dialect, &Limits::default());
@@ -254,6 +279,7 @@ fn what_the_server_keeps_apart_is_not_copied() {
         ("x + x", " GROUP BY 1"),
         ("CASE x WHEN 1 THEN 2 WHEN 2 THEN 3 WHEN 3 THEN 4 ELSE x + x + x END", " GROUP BY x"),
         ("DISTINCT x + x", ""),
+        ("max(x) OVER () AS m, x + x", ""),
         ("x + 1", " WHERE x > 0"),
         ("x", " WHERE x > 0 AND x < 10 AND x <> 5"),
     ] {
@@ -282,4 +308,13 @@ fn quotes_that_double_with_each_step_are_bounded_across_sub_queries() {
         assert!(check(&few).is_ok(), "{few}: {:?}", check(&few));
         assert!(matches!(check(&many), Err(Rejection::TooDeep { .. })), "{many}: {:?}", check(&many));
     }
+}
+
+/// Names with a schema, as BI tools write every column, are no larger than others.
+#[test]
+fn a_schema_before_a_table_counts_nothing() {
+    let case = format!("CASE a {} END", "WHEN 1 THEN 2 ".repeat(300));
+    let columns = vec!["\"app\".\"t\".\"a\""; 400].join(", ");
+    let sql = format!("SELECT {columns}, q.x FROM app.t JOIN (SELECT {case} AS x FROM app.u) q ON true");
+    assert!(check(&sql).is_ok(), "{:?}", check(&sql));
 }

@@ -31,11 +31,14 @@ impl Walk<'_> {
                         for column in columns {
                             self.understand_name(column);
                             let column = self.parts(column)?.pop().unwrap_or_default();
-                            self.sizes.used(None, &column);
+                            self.sizes.using(&column);
                             self.uses.uses.push(ColumnName { table: None, column });
                         }
                     }
-                    JoinConstraint::Natural => self.uses.renames = true,
+                    JoinConstraint::Natural => {
+                        self.uses.renames = true;
+                        self.sizes.natural();
+                    }
                     JoinConstraint::None => {}
                 },
                 JoinOperator::Semi(_)
@@ -122,6 +125,7 @@ impl Walk<'_> {
             }
             TableFactor::UNNEST { alias, array_exprs, with_offset: _, with_offset_alias: _, with_ordinality: _ } => {
                 self.alias(alias.as_ref())?;
+                self.plain_range(alias.as_ref())?;
                 self.exprs(array_exprs)
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
@@ -132,20 +136,20 @@ impl Walk<'_> {
                     return self.table_with_joins(table_with_joins);
                 }
                 // The alias hides the names inside.
-                let depth = self.sizes.depth();
                 self.sizes.open_select();
                 self.table_with_joins(table_with_joins)?;
-                let columns = Rc::new(self.sizes.current());
-                self.sizes.close_to(depth);
+                let columns = Rc::new(self.sizes.close_join()?);
                 self.sizes.range(self.known_as(alias.as_ref()), columns, has_names(alias.as_ref()))
             }
             TableFactor::JsonTable { json_expr, json_path: _, columns, alias } => {
                 self.alias(alias.as_ref())?;
+                self.plain_range(alias.as_ref())?;
                 self.json_table_columns(columns)?;
                 self.expr(json_expr)
             }
             TableFactor::XmlTable { namespaces, row_expression, passing, columns, alias } => {
                 self.alias(alias.as_ref())?;
+                self.plain_range(alias.as_ref())?;
                 for XmlNamespaceDefinition { uri, name: _ } in namespaces {
                     self.expr(uri)?;
                 }
@@ -250,6 +254,11 @@ impl Walk<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Adds something in FROM whose columns are not moved.
+    fn plain_range(&mut self, alias: Option<&TableAlias>) -> Walked {
+        self.sizes.range(self.known_as(alias), Rc::new(Columns::plain()), false)
     }
 
     fn known_as(&self, alias: Option<&TableAlias>) -> Option<String> {
