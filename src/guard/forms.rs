@@ -287,13 +287,30 @@ fn uses_no_row(text: &str) -> bool {
     while let [_, (Kind::Mark(b'.'), _), ..] = rest {
         rest = rest.get(2..).unwrap_or_default();
     }
-    const TAIL: [&str; 8] = ["order", "by", "asc", "desc", "nulls", "limit", "offset", "all"];
-    let is_tail = |word: &(Kind, String)| {
-        TAIL.iter().any(|keyword| is(word, keyword)) || word.0 == Kind::Number || is_comma(word)
+    let Some((_, mut tail)) = rest.split_first().filter(|(table, _)| is_name(table)) else { return false };
+    // LIMIT and OFFSET with a number each.
+    for _ in 0..2 {
+        if let [before @ .., keyword, (Kind::Number, _)] = tail
+            && (is(keyword, "limit") || is(keyword, "offset"))
+        {
+            tail = before;
+        }
+    }
+    let is_key = |key: &[(Kind, String)]| {
+        let key = match key {
+            [before @ .., nulls, place] if is(nulls, "nulls") && (is(place, "first") || is(place, "last")) => before,
+            key => key,
+        };
+        let key = match key {
+            [before @ .., direction] if is(direction, "asc") || is(direction, "desc") => before,
+            key => key,
+        };
+        matches!(key, [column] if is_name(column) || column.0 == Kind::Number)
     };
-    match rest.split_first() {
-        Some((table, tail)) => is_name(table) && tail.iter().all(|word| is_tail(word) || is_name(word)),
-        None => false,
+    match tail {
+        [] => true,
+        [order, by, keys @ ..] => is(order, "order") && is(by, "by") && keys.split(is_comma).all(is_key),
+        _ => false,
     }
 }
 
@@ -366,6 +383,8 @@ mod tests {
         for sql in [
             "TABLE t ORDER BY t.lower",
             "TABLE t ORDER BY n + 1",
+            "TABLE t ORDER BY t AT TIME ZONE note",
+            "TABLE t ORDER BY t AT LOCAL",
             "TABLE t ORDER BY n USING <",
             "TABLE t UNION TABLE u",
             "WITH q AS (TABLE t) SELECT a FROM q WHERE q",

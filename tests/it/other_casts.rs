@@ -29,7 +29,9 @@ CREATE TABLE items (id int, k mal.mood, s mal.span, p mal.pair, ks mal.mood[]);
 INSERT INTO items VALUES (1, 'happy', '[1,4)', ROW(1, 'x'), '{sad,happy}'), (2, NULL, NULL, ROW(NULL, NULL), NULL);
 CREATE TABLE one (k mal.mood); INSERT INTO one VALUES ('sad');
 CREATE TABLE lines (id int, b text); INSERT INTO lines VALUES (1, 'a'); ALTER TABLE lines OWNER TO mallory;
-GRANT SELECT ON items, one, lines TO PUBLIC;
+CREATE TYPE holder AS (id int, k mal.mood);
+CREATE TABLE blob (id int, b text); ALTER TABLE blob OWNER TO mallory;
+GRANT SELECT ON items, one, lines, blob TO PUBLIC;
 ";
 
 /// Casts from each of the types. Their function fails if it runs.
@@ -58,7 +60,7 @@ const SHOWN: [&str; 9] = [
     "SELECT id FROM ONLY mal.notes",
 ];
 
-const CONVERTED: [&str; 54] = [
+const CONVERTED: [&str; 58] = [
     "SELECT id FROM items WHERE k = 'happy'",
     "SELECT k::text FROM items",
     "SELECT CAST(s AS text) FROM items",
@@ -116,6 +118,10 @@ const CONVERTED: [&str; 54] = [
     "SELECT ROW(1, 'a')::lines FROM lines",
     "SELECT json_populate_record(NULL::lines, '{\"b\": \"a\"}') FROM lines",
     "WITH lines AS (SELECT 1) SELECT '(1,a)'::lines FROM lines",
+    "SELECT ARRAY[l]::_lines::text FROM lines l",
+    "SELECT ROW(1, 'happy')::holder::text",
+    "SELECT ROW(1, 'a')::blob::text FROM blob",
+    "TABLE mal.notes ORDER BY notes AT TIME ZONE note",
     "SELECT k::text AS global FROM items",
 ];
 
@@ -168,7 +174,7 @@ fn no_cast_of_another_user_runs() {
                 assert!(!reply.contains("it ran"), "{tool}: {reply}");
             }
             postgres.script(&database, "DROP OWNED BY mallory CASCADE");
-            postgres.script(&database, "DROP TABLE IF EXISTS items, one, lines; DROP SCHEMA IF EXISTS mal CASCADE");
+            postgres.script(&database, "DROP TYPE IF EXISTS holder; DROP TABLE IF EXISTS items, one, lines, blob; DROP SCHEMA IF EXISTS mal CASCADE");
             postgres.script(&database, SHOP);
         }
         // The administrator vouches for a type.

@@ -83,6 +83,9 @@ WITH RECURSIVE
       AND (t.typname = ANY ($7) OR t.typname = ANY (ARRAY(SELECT '_' || x FROM unnest($7::text[]) x)))
     UNION SELECT 'w', t.oid FROM unnest($12::text[], $13::text[]) u(s, n) JOIN pg_namespace p ON p.nspname = u.s
       JOIN pg_type t ON t.typnamespace = p.oid AND t.oid >= 16384 AND t.typname IN (u.n, '_' || u.n)
+    -- Row types in casts without a schema, also as arrays. Their names are those of tables.
+    UNION SELECT 'w', t.oid FROM pg_type t WHERE t.typtype = 'c' AND t.oid >= 16384
+      AND (t.typname = ANY ($25) OR '_' || t.typname = ANY ($25)) AND t.typnamespace IN (SELECT oid FROM path)
     -- A literal next to the result of a function or an operator becomes a value of the same type.
     UNION SELECT 'm', x.oid FROM asked a JOIN pg_proc p ON p.oid = a.oid, LATERAL (
       SELECT p.prorettype AS oid UNION ALL SELECT unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])
@@ -100,7 +103,7 @@ WITH RECURSIVE
     -- A default may decide the type of a polymorphic result.
     UNION SELECT k.class, u.oid FROM asked a JOIN pg_proc p ON p.oid = a.oid AND p.proargdefaults IS NOT NULL
       JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname || '.' || p.proname = ANY ($23),
-      LATERAL unnest(ARRAY(SELECT t.oid FROM regexp_matches(p.proargdefaults::text, ':\w*type(?:id|Id)? (\d{5,})', 'g') m
+      LATERAL unnest(ARRAY(SELECT t.oid FROM regexp_matches(p.proargdefaults::text, ':\w*typ(?:e|id|eid|eId) (\d{5,})', 'g') m
         JOIN pg_type t ON t.oid = m[1]::oid WHERE t.oid >= 16384)) u(oid), (VALUES ('k'), ('m')) k(class)
     UNION SELECT 'k', o.oprresult FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode
       JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname || '.' || p.proname = ANY ($23)
@@ -160,10 +163,11 @@ WITH RECURSIVE
           UNION ALL SELECT a.atttypid FROM pg_attribute a
             WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) part
         WHERE r.class <> 'c' AND t.oid = r.oid AND part.oid >= 16384
-      UNION ALL SELECT 'm', u.oid FROM pg_constraint k, LATERAL unnest(ARRAY(SELECT t.oid
-          FROM regexp_matches(CASE WHEN (SELECT sum(pg_column_size(s.conbin)) FROM pg_constraint s WHERE s.contypid = k.contypid) < 20000 THEN k.conbin::text END, '[ (](\d{5,})', 'g') m
+      UNION ALL SELECT 'm', u.oid FROM unnest(ARRAY(SELECT k.conbin::text FROM pg_constraint k WHERE k.contypid = r.oid
+            AND (SELECT sum(pg_column_size(s.conbin)) FROM pg_constraint s WHERE s.contypid = r.oid) < 20000)) k(tree),
+          LATERAL unnest(ARRAY(SELECT t.oid FROM regexp_matches(k.tree, '[ (](\d{5,})', 'g') m
             JOIN pg_type t ON t.oid = m[1]::oid WHERE t.oid >= 16384)) u(oid)
-        WHERE r.class IN ('m', 'l', 'w', 'b') AND k.contypid = r.oid
+        WHERE r.class IN ('m', 'l', 'w', 'b')
       UNION ALL SELECT 'v', r.oid WHERE r.class IN ('m', 'l', 'w', 'b')
       UNION ALL SELECT 'v', t.typarray FROM pg_type t WHERE r.class = 'v' AND t.oid = r.oid AND t.typarray >= 16384) x),
   -- Arrays instead of sets keep the planner's cost estimate low, so the server does not JIT-compile the query.
@@ -171,15 +175,11 @@ WITH RECURSIVE
   made AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class IN ('m', 'l', 'w', 'b')),
   -- Only these can be the target of an explicit cast.
   named_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class IN ('m', 'w', 'b')),
-  -- Row types in casts without a schema.
-  cast_rows AS (SELECT coalesce(array_agg(t.oid), '{}') AS oids FROM pg_type t WHERE t.typname = ANY ($25) AND t.typtype = 'c'
-    AND t.typnamespace IN (SELECT oid FROM path)),
-  written_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach
-    WHERE class = 'w' OR class = 'b' AND oid = ANY ((SELECT oids FROM cast_rows)::oid[])),
+  written_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'w'),
   column_types AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'l'),
   met AS (SELECT coalesce(array_agg(oid), '{}') AS oids FROM reach WHERE class = 'v'),
   converted AS (SELECT coalesce(array_agg(r.oid), '{}') AS oids FROM reach r JOIN pg_type t ON t.oid = r.oid
-    WHERE (r.class = 'k' OR r.class = 'b' AND t.oid = ANY ((SELECT oids FROM cast_rows)::oid[]) OR r.class = 'w' AND ($24 OR t.typrelid NOT IN (SELECT n.oid FROM named n WHERE n.oid IS NOT NULL)))
+    WHERE (r.class = 'k' OR r.class = 'w' AND ($24 OR t.typrelid NOT IN (SELECT n.oid FROM named n WHERE n.oid IS NOT NULL)))
       AND t.typtype IN ('c', 'e', 'r', 'm') OR r.class IN ('w', 'b') AND t.typtype IN ('e', 'r', 'm')),
   -- If foreign tables are refused: also partitions, inheriting tables, and the relations of views and policies.
   parts AS (SELECT r.oid FROM unnest((SELECT oids FROM reached)) r(oid) WHERE $10 UNION SELECT x.oid FROM parts p, LATERAL (
@@ -193,8 +193,9 @@ WITH RECURSIVE
       JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'v'
         AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       JOIN pg_rewrite w ON w.ev_class = c.oid
-    UNION ALL SELECT CASE WHEN (SELECT sum(pg_column_size(s.conbin)) FROM pg_constraint s WHERE s.contypid = k.contypid) < 20000 THEN k.conbin::text END FROM pg_constraint k
-      WHERE k.contypid = ANY ((SELECT oids FROM made)::oid[]) AND k.connamespace <> 'information_schema'::regnamespace
+    UNION ALL SELECT k.conbin::text FROM unnest((SELECT oids FROM made)::oid[]) r(oid) JOIN pg_constraint k ON k.contypid = r.oid
+      WHERE (SELECT sum(pg_column_size(s.conbin)) FROM pg_constraint s WHERE s.contypid = r.oid) < 20000
+        AND k.connamespace <> 'information_schema'::regnamespace
     -- From version 18 on a generated column may be computed when it is read.
     UNION ALL SELECT f.adbin::text FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
       WHERE f.adrelid = ANY ((SELECT oids FROM reached)::oid[]) AND a.attgenerated = 'v'

@@ -128,6 +128,7 @@ impl Walk<'_> {
                 // A keyword of another dialect may be a user's type here. Its first word is the name.
                 let words = data_type.to_string().to_lowercase();
                 let word = words.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+                self.cast_types.insert(word.to_owned());
                 self.types.insert(word.to_owned());
                 Ok(())
             }
