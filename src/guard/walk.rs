@@ -167,7 +167,7 @@ impl Walk<'_> {
         self.level += 1;
         self.scopes.push(BTreeSet::new());
         let depth = self.sizes.depth();
-        let walked = self.apart(|walk| walk.query_inside(query));
+        let walked = self.as_query(|walk| walk.query_inside(query));
         self.sizes.close_to(depth);
         if self.is_kept_apart(query) {
             self.sizes.result = self.sizes.result.kept_apart();

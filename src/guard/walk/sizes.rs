@@ -112,8 +112,9 @@ pub(super) struct Sizes {
     is_counted: bool,
     /// True if the plan is shown: its text follows columns through all queries.
     is_plan: bool,
-    /// Nodes of the statement so far as it is written, and as it becomes.
+    /// Nodes of the statement as it is written, so far.
     written: u64,
+    /// Nodes that it becomes. A use of a column adds its `moved` size, and in a condition its `pushed` size.
     total: u64,
     /// The sums of [`Size::moved`] and [`Size::pushed`].
     moved: u64,
@@ -271,7 +272,7 @@ impl Sizes {
                     None if OF_ROWS.contains(&column) => columns.row.deeper(),
                     None => columns.other,
                 });
-                sizes.reduce(Size::max).unwrap_or_else(|| self.largest())
+                sizes.reduce(Size::max).unwrap_or_else(|| self.largest_known())
             }
             None => self.of_name(column),
         };
@@ -329,7 +330,7 @@ impl Sizes {
             return;
         }
         let row = self.tables_called(table).map(|columns| columns.row).reduce(Size::max);
-        self.count(row.unwrap_or_else(|| self.largest()));
+        self.count(row.unwrap_or_else(|| self.largest_known()));
     }
 
     /// All columns of the current SELECT.
@@ -430,7 +431,8 @@ impl Sizes {
         Ok(())
     }
 
-    fn largest(&self) -> Size {
+    /// The largest column of all tables here and around.
+    fn largest_known(&self) -> Size {
         self.scopes.iter().filter_map(|scope| scope.largest).fold(COLUMN, Size::max)
     }
 }
@@ -562,8 +564,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Walks a query whose aggregates say nothing about the expression around it.
-    pub(super) fn apart(&mut self, walk: impl FnOnce(&mut Self) -> Walked) -> Walked {
+    /// Walks a query whose aggregates and conditions are its own.
+    pub(super) fn as_query(&mut self, walk: impl FnOnce(&mut Self) -> Walked) -> Walked {
         let (is_fixed, has_fixed) = (self.sizes.is_fixed, std::mem::take(&mut self.sizes.has_fixed));
         let in_condition = std::mem::take(&mut self.sizes.in_condition);
         let walked = walk(self);

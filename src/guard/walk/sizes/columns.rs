@@ -50,7 +50,7 @@ pub(in crate::guard::walk) struct Columns {
     pub other: Size,
     /// All columns together.
     pub row: Size,
-    /// Nodes that each reference to a CTE copies: all of its query if it is NOT MATERIALIZED.
+    /// Nodes that each reference copies: the whole query of a CTE that is NOT MATERIALIZED, and 0 for everything else.
     pub body: u64,
 }
 
@@ -110,7 +110,8 @@ impl Columns {
         Self::all(Size { nesting: self.row.nesting, ..COLUMN })
     }
 
-    /// Columns of a query that PostgreSQL does not move, and into which it pushes conditions.
+    /// Columns of a query that PostgreSQL does not move. What a condition on them costs stays, because the server pushes it
+    /// into the query.
     pub fn grouped(mut self) -> Self {
         for size in self.named.values_mut().chain([&mut self.other, &mut self.row]) {
             size.moved = 1;

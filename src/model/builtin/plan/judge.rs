@@ -52,7 +52,7 @@ impl Planner<'_> {
             one => is_own(one),
         });
         for (word, stem) in &self.frame.loose {
-            if !self.is_named_like(stem) && !(are_new && word.eq_ignore_ascii_case("new")) {
+            if !(self.is_named_like(stem) || are_new && word.eq_ignore_ascii_case("new")) {
                 self.doubt(format!("the word \"{word}\""));
             }
         }
