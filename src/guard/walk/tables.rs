@@ -85,6 +85,7 @@ impl Walk<'_> {
                     None => {
                         if let Some(name) = self.table_name(name, alias.as_ref()) {
                             let is_bare = name.schema.is_none();
+                            self.sizes.weigh_table(is_bare.then_some(name.table.as_str()));
                             let columns =
                                 if is_bare { self.sizes.table(&name.table) } else { Rc::new(Columns::plain()) };
                             self.sizes.range(Some(name.known_as.clone()), columns, has_names(alias.as_ref()))?;
