@@ -3,7 +3,7 @@
 //! (`pull_up_subqueries` in `prepjointree.c`). In a chain of sub-queries in which each uses a column of the one before
 //! twice, the size doubles with each of them. The planner does not heed a cancel while it copies.
 //!
-//! It is an estimate. Views and partitions of the database are not in it, and some queries count as moved that are not.
+//! It is an estimate. Views and partitions of the database are not in it. Some queries that stay apart count as moved.
 
 mod columns;
 
@@ -133,7 +133,7 @@ pub(super) struct Sizes {
     nesting: usize,
     /// True if the current expression has an aggregate of this SELECT, or a window function. Such an expression is not moved.
     is_fixed: bool,
-    /// True if an item of the current select list was so.
+    /// True if an item of the current select list has such an aggregate or window function.
     has_fixed: bool,
     /// Columns that the current expression uses: of this SELECT, and of those around it.
     uses_own: bool,
@@ -285,7 +285,7 @@ impl Sizes {
         self.copy(nodes);
     }
 
-    /// Notes a table, which is a CTE if one has this name.
+    /// Notes a table in FROM. `bare` is its name if it has no schema; a CTE may have this name.
     pub(super) fn weigh_table(&mut self, bare: Option<&str>) {
         let is_cte = bare.is_some_and(|name| self.ctes.contains_key(name));
         self.weigh(if is_cte { 1 } else { TABLE });
