@@ -388,13 +388,9 @@ impl PostgresEngine {
     /// The SELECT is parsed under the role's own `search_path`, so it names every function with its schema and contains
     /// no operator and no cast. It also reads the schemas of the caller's path and sets the wanted path.
     fn opening_message(&self, application_name: &str, timeout: Duration, path: SearchPath) -> String {
-        let timeout_ms = timeout.as_millis().max(1);
-        let application_name = quoting::literal(application_name);
-        // Settings of the session are made once, on a connection that nobody else can have.
-        let settings = if self.has_session_settings() { String::new() } else { self.settings(Scope::Transaction) };
         format!(
-            "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};{settings}SET LOCAL application_name={application_name};\
-             SELECT pg_catalog.pg_backend_pid(),{callers},pg_catalog.current_setting('{SESSION_MARK}',true){own}",
+            "{begin}SELECT pg_catalog.pg_backend_pid(),{callers},pg_catalog.current_setting('{SESSION_MARK}',true){own}",
+            begin = self.begin_message(application_name, timeout),
             callers = self.callers_path(),
             own = match path {
                 // One plan is kept for each look-up: planning it takes longer than running it.
@@ -408,6 +404,17 @@ impl PostgresEngine {
                 }
                 SearchPath::Callers => String::new(),
             },
+        )
+    }
+
+    /// The first part of the opening message, which returns no row.
+    fn begin_message(&self, application_name: &str, timeout: Duration) -> String {
+        let timeout_ms = timeout.as_millis().max(1);
+        let application_name = quoting::literal(application_name);
+        // Settings of the session are made once, on a connection that nobody else can have.
+        let settings = if self.has_session_settings() { String::new() } else { self.settings(Scope::Transaction) };
+        format!(
+            "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};{settings}SET LOCAL application_name={application_name};"
         )
     }
 
@@ -484,8 +491,8 @@ impl PostgresEngine {
     }
 
     pub(super) async fn close(&self) {
-        while let Some(connection) = self.recent.take() {
-            drop(connection);
+        while let Some(idle) = self.recent.take() {
+            drop(idle);
         }
         self.pool.close().await;
         self.canceller.pool.close().await;

@@ -334,3 +334,36 @@ fn keywords_are_quoted_as_the_server_quotes_them() {
         assert_eq!(is_quoted, quoted_by_one.contains(&word), "{word}");
     }
 }
+
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_warm_statement_opens_its_transaction_with_a_short_message() {
+    let postgres = server();
+    let (database, url) = postgres.database("short_opening");
+    postgres.query("postgres", &format!("ALTER DATABASE {database} SET log_statement = 'all'"));
+    let home = Home::new("pg-short-opening").set("TUDB_DATABASE_URL", url);
+    let mut server = home.serve();
+    let settings = "SELECT current_setting('transaction_read_only'), current_setting('TimeZone'),
+        current_setting('lock_timeout'), current_setting('search_path')";
+    let first = server.call("run_sql", json!({"sql": settings}));
+    assert_eq!(first["rows"][0][0], "on", "{first}");
+    // On a slow machine more than a second may pass between two calls, and each then needs the whole message.
+    let is_short = |line: &&str| {
+        line.contains("BEGIN READ ONLY;") && line.contains("search_path = ") && !line.contains("pg_backend_pid")
+    };
+    let short = || postgres.log().lines().filter(is_short).map(str::to_owned).collect::<Vec<_>>();
+    for _ in 0..500 {
+        let again = server.call("run_sql", json!({"sql": settings}));
+        assert_eq!(again["rows"], first["rows"], "{again}");
+        if short().len() > 2 {
+            break;
+        }
+    }
+    let short = short();
+    assert!(short.len() > 2, "{}", postgres.log());
+    for line in short {
+        for set in ["statement_timeout=", "application_name='tudb/"] {
+            assert!(line.contains(set), "{line}");
+        }
+    }
+}

@@ -5,13 +5,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Executor, Postgres, Row};
+use sqlx::{AssertSqlSafe, Executor, Row};
 
 use super::endpoints::{self, ConnectFailure};
+use super::recent::{Idle, Known};
 use super::session::{OpenTransaction, Opened, Permit, PostgresSession};
-use super::{OWN_PATH, PostgresEngine, SearchPath, ServerReport, connect_error, is_broken, path_of, pooler_proof};
+use super::{
+    OWN_PATH, PostgresEngine, SearchPath, ServerReport, connect_error, is_broken, path_of, pooler_proof, under_path,
+};
 use crate::database::target::ServerRole;
 use crate::database::{DatabaseError, Identity, ReadOptions};
 use crate::guard::ApprovedSql;
@@ -99,15 +101,16 @@ impl PostgresEngine {
         let (mut last, mut was_silent) = (None, false);
         for _ in 0..=self.limits.max_connections {
             let mut permit = self.permit().await?;
-            let connection = self.acquire().await?;
-            if connection.is_none() {
+            let Some(idle) = self.acquire().await? else {
                 self.give_up(permit);
                 continue;
-            }
+            };
             permit.in_use = Some(Arc::clone(&self.connections_in_use));
             let mut transaction = OpenTransaction {
-                connection,
+                connection: Some(idle.connection),
                 opened: None,
+                known: idle.known,
+                is_short: false,
                 application_name: application_name.clone(),
                 canceller: self.canceller.clone(),
                 permit: Some(permit),
@@ -166,6 +169,16 @@ impl PostgresEngine {
         path: SearchPath,
     ) -> Result<(), NotOpened> {
         let Some(connection) = transaction.connection.as_mut() else { return Err(sqlx::Error::WorkerCrashed.into()) };
+        transaction.known.take_if(|known| !self.may_use(known, options, path));
+        if let Some(known) = &transaction.known {
+            let opened = Opened { path, ..known.opened.clone() };
+            let path = if path == SearchPath::Callers { &opened.callers_path } else { OWN_PATH };
+            let message = format!("{}{}", self.begin_message(application_name, options.time_left()), under_path(path));
+            connection.execute(AssertSqlSafe(message)).await?;
+            transaction.opened = Some(opened);
+            transaction.is_short = true;
+            return Ok(());
+        }
         let message = self.opening_message(application_name, options.time_left(), path);
         let is_split = self.splits_begin();
         let mut opened = begin(connection, message, path, is_split).await?;
@@ -178,11 +191,19 @@ impl PostgresEngine {
                 return Err(sqlx::Error::Protocol("the session did not keep its settings".into()).into());
             }
         }
+        // A role has a path of its own.
+        transaction.known = options.identity.is_none().then(|| Known::new(opened.clone()));
         let opened = transaction.opened.insert(opened);
         match &options.identity {
             Some(identity) => self.take_role(connection, opened, identity).await,
             None => Ok(()),
         }
+    }
+
+    /// True if the next transaction of a connection needs only a short opening message: the statement is remembered, and
+    /// the connection cannot be another client's meanwhile.
+    fn may_use(&self, known: &Known, options: &ReadOptions, path: SearchPath) -> bool {
+        path != SearchPath::Own && options.identity.is_none() && self.has_session_settings() && known.is_current()
     }
 
     /// Waits for a permit to use a connection. A read whose backend does not end keeps its permit, so abandoned calls
@@ -197,8 +218,8 @@ impl PostgresEngine {
     }
 
     fn drop_idle(&self) {
-        while let Some(connection) = self.recent.take().or_else(|| self.pool.try_acquire()) {
-            drop(connection.detach());
+        while let Some(idle) = self.recent.take().or_else(|| self.pool.try_acquire().map(Idle::from)) {
+            drop(idle.connection.detach());
         }
     }
 
@@ -308,16 +329,16 @@ impl PostgresEngine {
     /// Takes a connection from the pool. After a failure it tries once more: with a new password, with another
     /// endpoint, or after a short pause. While the server closes the new connection, it tries up to [`CLOSED_PAUSES`]
     /// times more. `None` if the server accepts no more connections than those in use.
-    async fn acquire(&self) -> Result<Option<PoolConnection<Postgres>>, DatabaseError> {
-        if let Some(connection) = self.recent.take() {
-            return Ok(Some(connection));
+    async fn acquire(&self) -> Result<Option<Idle>, DatabaseError> {
+        if let Some(idle) = self.recent.take() {
+            return Ok(Some(idle));
         }
         self.refresh_password(false).await?;
         if self.endpoints.is_open() {
             self.choose_way().await?;
         }
         let error = match self.wait().await {
-            Ok(connection) => return Ok(Some(connection)),
+            Ok(idle) => return Ok(Some(idle)),
             Err(NoConnection::Failed(error)) if self.is_full(&error) => return Ok(None),
             Err(NoConnection::Failed(error)) => error,
             Err(other) => return Err(self.no_connection(other)),
@@ -370,7 +391,7 @@ impl PostgresEngine {
     /// Waits for a connection. The pool keeps trying a server that refuses, which is right while the server restarts.
     /// The pool does not say why it waits. So the endpoints are probed meanwhile, one after another. The pool then uses
     /// the first endpoint that works.
-    async fn wait(&self) -> Result<PoolConnection<Postgres>, NoConnection> {
+    async fn wait(&self) -> Result<Idle, NoConnection> {
         let began = Instant::now();
         let seen = Mutex::new(None);
         let looking = async {
@@ -394,8 +415,8 @@ impl PostgresEngine {
         };
         tokio::select! {
             biased;
-            connection = self.recent.next() => Ok(connection),
-            acquired = self.pool.acquire() => acquired.map_err(|error| match error {
+            idle = self.recent.next() => Ok(idle),
+            acquired = self.pool.acquire() => acquired.map(Idle::from).map_err(|error| match error {
                 sqlx::Error::PoolTimedOut if self.are_all_taken() => NoConnection::AllTaken,
                 sqlx::Error::PoolTimedOut => {
                     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();

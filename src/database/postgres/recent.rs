@@ -8,12 +8,47 @@ use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use tokio::sync::Notify;
 
+use super::session::Opened;
+
 /// How long an unused connection is kept out of the pool.
 const KEPT: Duration = Duration::from_secs(1);
+
+/// How long the next transaction of a connection may use what an earlier one read of its path.
+const KNOWN: Duration = Duration::from_secs(1);
 
 /// Interval at which a connection goes back to the pool even if calls follow each other without a pause. Only the pool
 /// closes connections that are too old.
 const THROUGH_THE_POOL_EVERY: Duration = Duration::from_secs(10);
+
+/// What the last whole opening message on a connection returned, and when.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) opened: Opened,
+    read_at: Instant,
+}
+
+impl Known {
+    pub(super) fn new(opened: Opened) -> Self {
+        Known { opened, read_at: Instant::now() }
+    }
+
+    pub(super) fn is_current(&self) -> bool {
+        self.read_at.elapsed() < KNOWN
+    }
+}
+
+/// An idle connection, and what is known of it. Nothing is known of a connection of the pool.
+#[derive(Debug)]
+pub(super) struct Idle {
+    pub(super) connection: PoolConnection<Postgres>,
+    pub(super) known: Option<Known>,
+}
+
+impl From<PoolConnection<Postgres>> for Idle {
+    fn from(connection: PoolConnection<Postgres>) -> Self {
+        Idle { connection, known: None }
+    }
+}
 
 /// The connections that are kept out of the pool.
 #[derive(Debug)]
@@ -26,7 +61,7 @@ pub(super) struct Recent {
 #[derive(Debug)]
 struct State {
     /// Each with the time of its last use.
-    kept: Vec<(PoolConnection<Postgres>, Instant)>,
+    kept: Vec<(Idle, Instant)>,
     /// When a connection last went back to the pool.
     last_returned: Instant,
     /// Whether a task returns unused connections.
@@ -46,29 +81,29 @@ impl Recent {
     }
 
     /// Takes the connection that was used last.
-    pub(super) fn take(&self) -> Option<PoolConnection<Postgres>> {
-        self.state().kept.pop().map(|(connection, _)| connection)
+    pub(super) fn take(&self) -> Option<Idle> {
+        self.state().kept.pop().map(|(idle, _)| idle)
     }
 
     /// Waits for a connection.
-    pub(super) async fn next(&self) -> PoolConnection<Postgres> {
+    pub(super) async fn next(&self) -> Idle {
         loop {
             match self.take() {
-                Some(connection) => return connection,
+                Some(idle) => return idle,
                 None => self.kept.notified().await,
             }
         }
     }
 
     /// Keeps an idle connection for the next call.
-    pub(super) fn keep(self: &Arc<Self>, connection: PoolConnection<Postgres>) {
+    pub(super) fn keep(self: &Arc<Self>, idle: Idle) {
         let mut state = self.state();
         let now = Instant::now();
         if now.duration_since(state.last_returned) >= THROUGH_THE_POOL_EVERY {
             state.last_returned = now;
-            return drop(connection);
+            return drop(idle);
         }
-        state.kept.push((connection, now));
+        state.kept.push((idle, now));
         if !std::mem::replace(&mut state.is_watched, true) {
             tokio::spawn(Arc::clone(self).watch());
         }

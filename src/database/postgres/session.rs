@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor, Postgres, Row};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::recent::Recent;
+use super::recent::{Idle, Known, Recent};
 use super::statement::{Shapes, approved, is_large};
 use super::{
     Canceller, OWN_PATH, PostgresEngine, SearchPath, ServerReport, catalog, plan_indexes, schema, sql_error, under_path,
@@ -77,6 +77,10 @@ pub(super) struct OpenTransaction {
     pub(super) connection: Option<PoolConnection<Postgres>>,
     /// `None` until the transaction is open.
     pub(super) opened: Option<Opened>,
+    /// What the next transaction on the connection may use.
+    pub(super) known: Option<Known>,
+    /// True if the opening message was the short one, which reads nothing.
+    pub(super) is_short: bool,
     pub(super) application_name: String,
     pub(super) canceller: Canceller,
     /// Released when the backend is idle or gone.
@@ -104,8 +108,11 @@ impl OpenTransaction {
         let (name, canceller) = (std::mem::take(&mut self.application_name), self.canceller.clone());
         let (pid, permit) = (self.opened.as_ref().map(|opened| opened.pid), self.permit.take());
         let (recent, reading, is_large) = (Arc::clone(&self.recent), self.reading.take(), self.is_large);
+        let known = self.known.take();
         tokio::spawn(async move {
             let mut connection = connection;
+            // The reply goes first.
+            tokio::task::yield_now().await;
             if let (true, Some(pid)) = (unread, pid) {
                 // Before the rollback the driver would read the remaining rows. A cancel makes the server stop sending
                 // them.
@@ -122,7 +129,7 @@ impl OpenTransaction {
                 rolled_back => matches!(rolled_back, Ok(Ok(_))),
             };
             if is_kept {
-                recent.keep(connection);
+                recent.keep(Idle { connection, known });
             } else {
                 drop(connection.detach());
                 if let Some(pid) = pid {
@@ -174,6 +181,11 @@ impl PostgresSession<'_> {
             async |connection: &mut PgConnection, opened: &Opened| engine.rows(connection, opened, sql, options).await;
         let mut session = self;
         let mut may_repeat = true;
+        if session.transaction.is_short && engine.shapes.get(&Shapes::key(sql, options)).is_none() {
+            // The shape was forgotten since the transaction began. The look-up needs the path as it is now.
+            session.transaction.finish(false);
+            session = engine.open(&call, options, None).await?;
+        }
         loop {
             session.transaction.is_large = is_large(sql.text());
             let was_remembered = engine.shapes.get(&Shapes::key(sql, options)).is_some();
