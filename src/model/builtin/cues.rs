@@ -310,6 +310,15 @@ static WORDNET: LazyLock<WordNet> = LazyLock::new(|| {
         net.general.push(general);
         net.nouns.push(stems_of_set);
     }
+    // Sets that are no part of WordNet: words that stand for each other in the tables of a business.
+    for line in include_str!("words.txt").lines().filter_map(|line| line.strip_prefix("same: ")) {
+        let set = net.general.len();
+        let stem = |noun: &str| noun.split(' ').map(|word| stems.of(word)).collect::<Vec<_>>().join(" ");
+        let nouns: Vec<String> = line.split(", ").map(stem).collect();
+        nouns.iter().for_each(|noun| net.senses.entry(noun.clone()).or_default().push((set, 1)));
+        net.general.push(None);
+        net.nouns.push(nouns);
+    }
     net
 });
 

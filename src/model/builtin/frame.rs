@@ -12,9 +12,9 @@ mod superlatives;
 pub(super) use atoms::atoms;
 
 use super::cues::{self, Cue, Function, Op};
-use super::link::{Linker, Mention, OTHER_WORD, WHOLE};
+use super::link::{Linker, Mention, OTHER_WORD, ROLE, WHOLE};
 use super::measures;
-use super::schema::{Schema, singulars};
+use super::schema::{At, Schema, singulars};
 use super::text::{Token, TokenKind, name_words};
 use super::windows::{Unit, Window, count_word, unit, window_at, year_of};
 
@@ -83,6 +83,8 @@ pub(super) struct Condition {
     pub is_alternative: bool,
     /// Words before it that tell which key is meant: "arriving", "from".
     pub words: Vec<String>,
+    /// True in a clause with "who" or "that" after the last of these tables.
+    pub is_relative: bool,
     /// Number of tables that the question named before this condition. The last of them is what it is about.
     pub about: usize,
 }
@@ -139,6 +141,8 @@ pub(super) struct Frame {
     pub vague: Option<Vague>,
     /// The date column that times are about.
     pub dated: Option<Mention>,
+    /// True if the question asks for the measure of its superlative: "and what is that average".
+    pub shows_key: bool,
     /// True if the question wants a group by time.
     pub wants_bucket: bool,
     /// Stems of verbs that say that two things belong together.
@@ -155,6 +159,7 @@ pub(super) struct Reader<'a> {
     words: Vec<String>,
     is_negated: bool,
     is_alternative: bool,
+    is_relative: bool,
     /// The column of the last condition, for "over 30 or under 20".
     last: Option<Mention>,
     /// True while what is shown is being named.
@@ -173,6 +178,7 @@ impl<'a> Reader<'a> {
             words: Vec::new(),
             is_negated: false,
             is_alternative: false,
+            is_relative: false,
             last: None,
             is_head: true,
             few: None,
@@ -192,6 +198,13 @@ impl<'a> Reader<'a> {
         }
         if let Some(few) = self.few {
             self.remark(format!("which {few}"));
+        }
+        // "Bookings per status" counts them.
+        let is_grouped = !self.frame.groups.is_empty() || self.frame.bucket.is_some();
+        if let ([Item::Entity(entity)], true, true) =
+            (self.frame.items.as_slice(), is_grouped, self.frame.order.is_empty())
+        {
+            self.frame.items = vec![Item::Count(entity.clone(), false)];
         }
         self.frame
     }
@@ -288,6 +301,8 @@ impl<'a> Reader<'a> {
             if atom.text != "," {
                 self.is_alternative = false;
             }
+            // "The three members with the most check-ins: first name, last name".
+            self.is_head |= atom.text == ":";
             return;
         }
         if let Some(length) = self.unit_here() {
@@ -297,7 +312,15 @@ impl<'a> Reader<'a> {
         if let Some(window) = atom.window {
             return self.window(window, 1);
         }
-        if self.by_cue(&atom) {
+        if self.asks_for_key() || self.more_than(&atom) || self.by_cue(&atom) {
+            return;
+        }
+        // "Still open" is open; "still running" says more than a link between two things.
+        if atom.low == "still" {
+            self.at += 1;
+            if !(0..=1).any(|ahead| self.mention_at(ahead).is_some()) {
+                self.doubt(atom.text);
+            }
             return;
         }
         let is_plain_number = atom.number.is_some()
@@ -340,7 +363,7 @@ impl<'a> Reader<'a> {
             let done = match cue {
                 Cue::Count(distinct) => self.count(*distinct),
                 Cue::Share => self.share(),
-                Cue::Agg(function) => self.aggregate(*function),
+                Cue::Agg(function) => self.aggregate(*function) || atom.low == "on average" && self.averaged(),
                 Cue::Sup(desc) => self.superlative(*desc),
                 Cue::Common(desc) => self.common(*desc),
                 Cue::By(desc, words) => self.adjective(*desc, words),
@@ -360,6 +383,7 @@ impl<'a> Reader<'a> {
                 Cue::Bucket(unit) => {
                     self.at += 1;
                     self.frame.bucket = Some(*unit);
+                    self.dated_bucket();
                     true
                 }
                 Cue::By_ => self.grouped_by(),
@@ -409,6 +433,7 @@ impl<'a> Reader<'a> {
             return false;
         }
         self.at += 1;
+        self.is_relative |= atom.cues.contains(&Cue::That);
         for cue in &atom.cues {
             match cue {
                 Cue::Open => self.is_head = self.frame.items.is_empty() || self.is_head || self.starts_sentence(),
@@ -469,6 +494,7 @@ impl<'a> Reader<'a> {
             is_negated: std::mem::take(&mut self.is_negated),
             is_alternative: std::mem::take(&mut self.is_alternative),
             words: std::mem::take(&mut self.words),
+            is_relative: self.is_relative,
             about: self.frame.entities.len(),
         };
         self.frame.conditions.push(condition);
@@ -483,6 +509,7 @@ impl<'a> Reader<'a> {
 
     fn entity(&mut self, mention: Mention) {
         let best = |mention: &Mention| mention.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(t, _)| *t);
+        self.is_relative = false;
         if !self.frame.entities.iter().any(|known| best(known) == best(&mention)) {
             self.frame.entities.push(mention);
         }

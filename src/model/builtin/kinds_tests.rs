@@ -373,3 +373,128 @@ fn a_thing_that_says_yes_or_no_may_be_had() {
         "SELECT COUNT(*) AS number_of_garages FROM garages WHERE opened >= '2025-01-01' AND opened < '2026-01-01'",
     );
 }
+
+/// A port, with names as older programs give them.
+fn port() -> Snapshot {
+    let mut calls = table(
+        "port_call",
+        &[
+            "call_no integer",
+            "vessel_no integer",
+            "arrived_on date",
+            "departed_on date",
+            "status text = open|closed",
+            "tons_qty integer",
+            "dues_eur numeric",
+            "pilot_flg integer = 0|1",
+        ],
+        &[("vessel_no", "vessel", "vessel_no")],
+    );
+    for column in calls.columns.iter_mut().filter(|column| column.name == "departed_on") {
+        column.nullable = true;
+    }
+    Snapshot::of(vec![
+        calls,
+        table(
+            "vessel",
+            &["vessel_no integer", "vessel_name text", "home_country text = Spain|Norway", "max_draft_m numeric"],
+            &[],
+        ),
+        table(
+            "inspection_visit",
+            &["visit_id integer", "call_no integer", "visit_date date", "score integer", "remark_text text"],
+            &[("call_no", "port_call", "call_no")],
+        ),
+        table(
+            "pilot",
+            &["pilot_id integer", "first_name text", "last_name text", "hired_on date", "licensed boolean"],
+            &[],
+        ),
+    ])
+}
+
+#[test]
+fn the_last_word_of_a_tables_name_says_what_its_rows_are() {
+    let reads = |question: &str, expected: &str| reads_of(&port(), question, expected);
+    reads("port calls per status", "SELECT status, COUNT(*) AS number_of_port_call FROM port_call GROUP BY status");
+    reads(
+        "How many visits were there in 2025?",
+        "SELECT COUNT(*) AS number_of_inspection_visit FROM inspection_visit WHERE visit_date >= '2025-01-01' AND visit_date < '2026-01-01'",
+    );
+    reads("How many ships are there?", "SELECT COUNT(*) AS number_of_vessel FROM vessel");
+    reads(
+        "average visit score of the vessels from Norway",
+        "SELECT AVG(iv.score) AS average_score FROM inspection_visit iv JOIN port_call pc ON pc.call_no = iv.call_no JOIN vessel v ON v.vessel_no = pc.vessel_no WHERE v.home_country = 'Norway'",
+    );
+}
+
+#[test]
+fn units_and_amounts_at_the_end_of_a_name_may_be_left_out() {
+    let reads = |question: &str, expected: &str| reads_of(&port(), question, expected);
+    reads(
+        "List name and max draft of the vessels above 12 m, highest first",
+        "SELECT vessel_name, max_draft_m FROM vessel WHERE max_draft_m > 12 ORDER BY max_draft_m DESC",
+    );
+    reads("calls with dues over 3 thousand", "SELECT call_no FROM port_call WHERE dues_eur > 3000");
+    reads("How many tons does a call have on average?", "SELECT AVG(tons_qty) AS average_tons_quantity FROM port_call");
+    reads(
+        "Show status and dues of calls with dues between 100 and 200",
+        "SELECT status, dues_eur FROM port_call WHERE dues_eur >= 100 AND dues_eur <= 200",
+    );
+    reads(
+        "How many calls had higher dues than the average call?",
+        "SELECT COUNT(*) AS number_of_port_call FROM port_call WHERE dues_eur > (SELECT AVG(dues_eur) FROM port_call)",
+    );
+}
+
+#[test]
+fn a_superlative_may_have_a_number_a_condition_and_its_measure() {
+    let reads = |question: &str, expected: &str| reads_of(&port(), question, expected);
+    reads(
+        "top 3 open calls by dues",
+        "SELECT call_no FROM port_call WHERE status = 'open' ORDER BY dues_eur DESC LIMIT 3",
+    );
+    reads(
+        "Which vessel has the highest max draft, and what is it?",
+        "SELECT vessel_name, max_draft_m FROM vessel ORDER BY max_draft_m DESC LIMIT 1",
+    );
+    reads(
+        "Which vessel has the most calls, and how many?",
+        "SELECT v.vessel_name, (SELECT COUNT(*) FROM port_call pc WHERE v.vessel_no = pc.vessel_no) AS number FROM vessel v ORDER BY number DESC LIMIT 1",
+    );
+    reads(
+        "Give me the two vessels with the most calls: name and number of calls.",
+        "SELECT v.vessel_name, (SELECT COUNT(*) FROM port_call pc WHERE v.vessel_no = pc.vessel_no) AS number_of_port_call FROM vessel v ORDER BY number_of_port_call DESC LIMIT 2",
+    );
+}
+
+#[test]
+fn a_date_of_the_rows_wins_over_a_value_of_other_rows() {
+    let reads = |question: &str, expected: &str| reads_of(&port(), question, expected);
+    reads(
+        "What percentage of calls has departed?",
+        "SELECT 100.0 * COUNT(CASE WHEN departed_on IS NOT NULL THEN 1 END) / NULLIF(COUNT(*), 0) AS percentage FROM port_call",
+    );
+    reads(
+        "How many visits were there of vessels from Spain in 2025?",
+        "SELECT COUNT(*) AS number_of_inspection_visit FROM inspection_visit iv JOIN port_call pc ON pc.call_no = iv.call_no JOIN vessel v ON v.vessel_no = pc.vessel_no WHERE v.home_country = 'Spain' AND iv.visit_date >= '2025-01-01' AND iv.visit_date < '2026-01-01'",
+    );
+    reads(
+        "Show first and last name of the pilots who are not licensed",
+        "SELECT first_name, last_name FROM pilot WHERE licensed = FALSE",
+    );
+}
+
+#[test]
+fn what_is_not_understood_is_handed_back() {
+    for question in [
+        "Which calls are still waiting?",
+        "What are the properties of Spain called?",
+        "Average score per vessel with more than 60 scores",
+        "How many calls with a pilot are there?",
+        "How many calls that started in 2025 are there?",
+    ] {
+        let verdict = read(question, &port(), Dialect::Sqlite, date!(2026 - 11 - 22));
+        assert!(!matches!(verdict, Verdict::Sure(_)), "{question}: {verdict:?}");
+    }
+}

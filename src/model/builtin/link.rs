@@ -8,7 +8,7 @@ use super::Found;
 use super::cues::{self, Senses, countries};
 use super::schema::{At, Schema};
 use super::text::{Stems, Token, TokenKind, abbreviates, name_words};
-use super::windows::unit;
+use super::windows::{count_word, unit};
 
 /// Maximum words of a name or value in a question.
 const LONGEST: usize = 6;
@@ -24,7 +24,10 @@ const PART: f32 = 0.55;
 const STEP: f32 = 0.05;
 
 /// Fit of a table by the name of a key that refers to it.
-const ROLE: f32 = 0.75;
+pub(super) const ROLE: f32 = 0.75;
+
+/// Fit of the last word of a table's name, if no other table has it there.
+const HEAD: f32 = 0.86;
 
 /// Fit of "name" for the column that stands for a row.
 const DISPLAY: f32 = 0.92;
@@ -107,7 +110,9 @@ impl Name {
         Name {
             sorted,
             each: words.iter().map(|word| cues::senses(word)).collect(),
-            short: Words::new(without(&|stem| is_left_out(stem) || is_dropped(stem))),
+            short: Words::new(without(&|stem| {
+                is_left_out(stem) || is_dropped(stem) || words.len() > 1 && is_unit(stem)
+            })),
             rest: Words::new(without(&|stem| own.contains(stem))),
             whole: Words::new(words),
         }
@@ -117,6 +122,8 @@ impl Name {
 /// Words of the question.
 struct Asked<'a> {
     words: &'a [&'a str],
+    /// As written, in lower case.
+    written: &'a [&'a str],
     sorted: Vec<&'a str>,
     joined: String,
     senses: Option<Senses>,
@@ -161,6 +168,50 @@ fn is_left_out(stem: &str) -> bool {
             | "of"
             | "in"
             | "the"
+            | "amount"
+            | "quantiti"
+            | "percent"
+    )
+}
+
+/// Units of measure at the end of a name: "elevation" for `elevation_m`, "price" for `price_eur`.
+fn is_unit(stem: &str) -> bool {
+    matches!(
+        stem,
+        "m" | "mm"
+            | "cm"
+            | "kilomet"
+            | "km2"
+            | "sqm"
+            | "m2"
+            | "m3"
+            | "ha"
+            | "kilogram"
+            | "g"
+            | "mg"
+            | "l"
+            | "ml"
+            | "c"
+            | "f"
+            | "ms"
+            | "kmh"
+            | "mph"
+            | "kw"
+            | "kwh"
+            | "mw"
+            | "mwh"
+            | "gb"
+            | "mb"
+            | "eur"
+            | "usd"
+            | "gbp"
+            | "chf"
+            | "sek"
+            | "pct"
+            | "hour"
+            | "minut"
+            | "min"
+            | "sec"
     )
 }
 
@@ -194,7 +245,9 @@ impl<'a> Linker<'a> {
         let mut values: HashMap<String, Vec<(At, String)>> = HashMap::new();
         for t in 0..schema.tables().len() {
             for (at, column) in schema.columns(t) {
-                for value in &column.values {
+                // Nobody asks for the 1 of a column that says yes or no.
+                let is_switch = schema.is_number(at) && schema.answers(at).is_some();
+                for value in column.values.iter().filter(|_| !is_switch) {
                     let low = value.trim().to_lowercase();
                     let demonym = tokens.iter().any(|token| countries(&token.low).any(|country| country == low));
                     if demonym || low.chars().next().is_some_and(|first| starts.contains(&first)) {
@@ -235,8 +288,8 @@ impl<'a> Linker<'a> {
         let capital = from > 0 && first.capital();
         let low = span.iter().map(|token| token.low.as_str()).collect::<Vec<_>>().join(" ");
         let mut values = self.stored(&words_of(&low));
-        if values.is_empty() && span.len() == 1 {
-            values = countries(&first.low).flat_map(|country| self.stored(country)).collect();
+        if span.len() == 1 {
+            values.extend(countries(&first.low).flat_map(|country| self.stored(country)));
         }
         // The plural of a value: "cancelled orders" is one, "cats" is another.
         if values.is_empty() && span.len() == 1 && low.len() > 3 {
@@ -247,18 +300,24 @@ impl<'a> Linker<'a> {
         let is_name =
             |token: &Token| token.kind == TokenKind::Word && !matches!(token.low.as_str(), "named" | "called");
         if span.iter().all(is_name) {
-            let stems: Vec<&str> =
-                span.iter().map(|token| token.stem.as_str()).filter(|stem| !matches!(*stem, "of" | "the")).collect();
+            let solid = || span.iter().filter(|token| !matches!(token.stem.as_str(), "of" | "the"));
+            let stems: Vec<&str> = solid().map(|token| token.stem.as_str()).collect();
+            let written: Vec<&str> = solid().map(|token| token.low.as_str()).collect();
             let edges = [span.first(), span.last()];
             let has_loose_edge = span.len() > 1 && edges.into_iter().flatten().any(|token| is_loose(&token.low));
-            if has_loose_edge {
+            // The "on" of `requested_on` is no name.
+            let is_loose_word = span.len() == 1 && is_loose(&first.low);
+            // "Two" is a number to WordNet, and no other word for one.
+            let is_loose_word = is_loose_word || span.len() == 1 && count_word(&first.low).is_some();
+            if has_loose_edge || is_loose_word {
                 // "date in" is a name only if a column is called so.
                 let stems: Vec<&str> = span.iter().map(|token| token.stem.as_str()).collect();
-                self.names(&stems, &mut mention);
+                let written: Vec<&str> = span.iter().map(|token| token.low.as_str()).collect();
+                self.names(&stems, &written, &mut mention);
                 mention.tables.retain(|(_, fit)| *fit >= WHOLE);
                 mention.columns.retain(|(_, fit)| *fit >= WHOLE);
             } else if !stems.is_empty() {
-                self.names(&stems, &mut mention);
+                self.names(&stems, &written, &mut mention);
             }
         }
         (!mention.tables.is_empty() || !mention.columns.is_empty() || !mention.values.is_empty()).then_some(mention)
@@ -268,11 +327,12 @@ impl<'a> Linker<'a> {
         self.values.get(words).cloned().unwrap_or_default()
     }
 
-    fn names(&self, words: &[&str], mention: &mut Mention) {
+    fn names(&self, words: &[&str], written: &[&str], mention: &mut Mention) {
         let mut sorted = words.to_vec();
         sorted.sort_unstable();
         let asked = Asked {
             words,
+            written,
             sorted,
             joined: words.concat(),
             senses: cues::senses(&words.join(" ")),
@@ -284,6 +344,7 @@ impl<'a> Linker<'a> {
                 mention.tables.push((t, fit));
             }
         }
+        self.by_head(&asked, mention);
         for (t, role) in &self.roles {
             let is_named = role.short.stems.iter().map(String::as_str).eq(words.iter().copied());
             if is_named && !mention.tables.iter().any(|(of, _)| of == t) {
@@ -296,6 +357,11 @@ impl<'a> Linker<'a> {
                 let of_table = self.tables.get(at.0).is_some_and(|table| table.whole.stems == name.whole.stems);
                 of_table || name.whole.stems.iter().any(|stem| matches!(stem.as_str(), "name" | "titl" | "label"))
             };
+            // "Date" for `obs_date`.
+            let is_date = |name: &Name| name.whole.stems.last().is_some_and(|last| last == "date");
+            if words == ["date"] && is_date(name) && self.schema.is_date(*at) {
+                fit = fit.max(SHORTER - 0.05);
+            }
             if words == ["name"] && is_named(name) && self.schema.display(at.0) == [*at] {
                 fit = fit.max(DISPLAY);
             }
@@ -324,6 +390,18 @@ impl<'a> Linker<'a> {
         let best = best.fold(0.0, f32::max);
         mention.tables.retain(|(_, fit)| *fit > best - 0.31);
         mention.columns.retain(|(_, fit)| *fit > best - 0.31);
+    }
+
+    /// "Orders" for `sales_order`, if no other table is called so: the last word says what its rows are.
+    fn by_head(&self, asked: &Asked, mention: &mut Mention) {
+        let ([word], true) = (asked.words, mention.table_fit() < SHORTER) else { return };
+        let is_headed =
+            |name: &Name| name.short.stems.len() > 1 && name.short.stems.last().is_some_and(|head| head == word);
+        let mut headed = self.tables.iter().enumerate().filter(|(_, name)| is_headed(name)).map(|(t, _)| t);
+        if let (Some(t), None) = (headed.next(), headed.next()) {
+            mention.tables.retain(|(of, _)| *of != t);
+            mention.tables.push((t, HEAD));
+        }
     }
 
     /// "How many surgeons", where `surgeon` is a value of a column of doctors: leaves the value to the mention, and returns
@@ -395,8 +473,10 @@ fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
         let (asked, other) = asked.senses.zip(other.senses).filter(|_| !is_time)?;
         let far = cues::distance(asked, other)?;
         let is_narrower = far > 0 && cues::steps_up(asked, other) == Some(far);
+        // "Properties" are no amounts, though each amount is a property.
+        let is_vague = far > 1 && cues::steps_up(other, asked) == Some(far);
         let is_value = is_column && !whole.stems.iter().any(|stem| stem == "id");
-        (is_value || !is_narrower).then_some(far)
+        ((is_value || !is_narrower) && !is_vague).then_some(far)
     };
     if let Some(far) = far(whole) {
         return OTHER_WORD - STEP * far as f32;
@@ -408,13 +488,20 @@ fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
         return OTHER_WORD - 0.05 - STEP * far as f32;
     }
     // "teachers" for `tch`, "grade point" for `gr_pt`.
-    let shortens = |(asked, name): (&&str, &String)| {
-        **asked == *name || (words.len() > 1 || name.len() > 2) && is_short_for(name, asked)
+    let shortens = |(at, name): (usize, &String)| {
+        let (Some(stem), Some(written)) = (words.get(at), asked.written.get(at)) else { return false };
+        stem == name || (words.len() > 1 || name.len() > 2) && (is_short_for(name, stem) || is_short_for(name, written))
     };
-    if words.len() == whole.stems.len() && words.iter().zip(&whole.stems).all(shortens) {
+    let all_shortened = |names: &[String]| {
+        let turned = |at: usize| if words.len() == 2 { 1 - at } else { at };
+        words.len() == names.len()
+            && (names.iter().enumerate().all(shortens)
+                || names.iter().enumerate().all(|(at, name)| shortens((turned(at), name))))
+    };
+    if all_shortened(&whole.stems) {
         return OTHER_WORD + 0.05;
     }
-    if is_shorter && words.len() == short.stems.len() && words.iter().zip(&short.stems).all(shortens) {
+    if is_shorter && all_shortened(&short.stems) {
         return OTHER_WORD;
     }
     // Word by word, with other words for some.

@@ -95,6 +95,7 @@ impl<'a> Planner<'a> {
         self.conditions();
         self.share();
         self.order();
+        self.show_key();
         self.mentioned_tables();
         self.narrow_measures();
         if self.plan.query.columns.is_empty() {

@@ -145,10 +145,13 @@ pub(super) fn tokens(question: &str, stems: &Stems) -> Vec<Token> {
             // "haven't" is one word.
             let ends_denial =
                 |i: usize| at(i) == '\'' && at(i - 1) == 'n' && at(i + 1) == 't' && !at(i + 2).is_alphanumeric();
+            // "PM2.5" is one word too.
+            let is_version = |i: usize| at(i) == '.' && at(i - 1).is_ascii_digit() && at(i + 1).is_ascii_digit();
             while at(i).is_alphanumeric()
                 || at(i) == '_'
                 || (at(i) == '-' && at(i + 1).is_alphabetic())
                 || ends_denial(i)
+                || is_version(i)
             {
                 i += 1;
             }
@@ -183,7 +186,36 @@ pub(super) fn tokens(question: &str, stems: &Stems) -> Vec<Token> {
             i += 1;
         }
     }
+    multiplied(&mut out);
+    first_names(&mut out, stems);
     out
+}
+
+/// "3 million" is one number.
+fn multiplied(tokens: &mut Vec<Token>) {
+    for at in (1..tokens.len()).rev() {
+        let factor = match tokens.get(at).map(|token| token.low.as_str()) {
+            Some("thousand") => 1e3,
+            Some("million" | "millions") => 1e6,
+            Some("billion" | "billions") => 1e9,
+            _ => continue,
+        };
+        let Some(before) = tokens.get_mut(at - 1) else { continue };
+        let TokenKind::Number(number) = before.kind else { continue };
+        before.kind = TokenKind::Number(number * factor);
+        tokens.remove(at);
+    }
+}
+
+/// "First and last name" are two names.
+fn first_names(tokens: &mut Vec<Token>, stems: &Stems) {
+    let is_said = |words: &[Token]| {
+        let said: Vec<&str> = words.iter().map(|token| token.low.as_str()).collect();
+        matches!(said.as_slice(), ["first", "and", "last", "name" | "names"])
+    };
+    if let Some(at) = tokens.windows(4).position(is_said) {
+        tokens.insert(at + 1, Token::new("name".to_owned(), TokenKind::Word, stems));
+    }
 }
 
 /// Typographic quotes become plain ones.
@@ -268,6 +300,11 @@ pub(super) fn name_words(name: &str) -> Vec<String> {
     }
     if !word.is_empty() {
         words.push(word);
+    }
+    // The "no" of `serial_no`.
+    let count = words.len();
+    if let Some(last) = words.last_mut().filter(|last| count > 1 && *last == "no") {
+        *last = "number".to_owned();
     }
     words.into_iter().map(|word| spelled_out(&word).to_owned()).collect()
 }

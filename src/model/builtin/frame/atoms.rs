@@ -27,10 +27,40 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
             let is_weak = length == 1 && mention.fit() < 0.5 && !is_of_name || is_verb && !is_of_name;
             // WordNet knows "average cost" as one noun; here it asks for an average.
             let is_far = length > 1 && mention.fit() < 0.8;
-            let holds_phrase = is_far && (at..at + length).any(|at| asks_measure(tokens, at));
+            // `mean_temp` is a mean itself.
+            let is_own = |at: usize| {
+                let stem = tokens.get(at).map_or("", |token| token.stem.as_str());
+                let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+                best.is_some_and(|(column, _)| linker.is_word_of(*column, stem))
+            };
+            let holds_phrase = is_far && (at..at + length).any(|at| asks_measure(tokens, at) && !is_own(at));
+            // "Number of rooms" is no `room_number`, and "rooms of type double" are rooms.
+            let next = tokens.get(at + 1).is_some_and(|next| length > 1 && next.low == "of");
+            let is_turned = next && mention.values.is_empty() && {
+                let is_table = linker.mention(tokens, at, at + 1).is_some_and(|one| one.table_fit() > 0.94);
+                token.low == "number" && mention.fit() < WHOLE || is_table && token.low.ends_with('s')
+            };
+            // "The total amount of charges" is a sum, if charges have amounts and the `total_amount` is that of other rows.
+            let of = tokens.get(at + length).is_some_and(|next| length > 1 && next.low == "of");
+            let is_other = of && asks_measure(tokens, at) && {
+                let owner = (1..=2).rev().find_map(|words| {
+                    linker
+                        .mention(tokens, at + length + 1, at + length + 1 + words)
+                        .filter(|owner| owner.table_fit() > 0.8)
+                });
+                let has = |mention: &Mention, least: f32| {
+                    owner.as_ref().is_some_and(|owner| {
+                        let of = |t: usize| owner.tables.iter().any(|(of, fit)| *of == t && *fit > 0.8);
+                        mention.columns.iter().any(|(at, fit)| *fit > least && of(at.0))
+                    })
+                };
+                !has(&mention, 0.8) && linker.mention(tokens, at + 1, at + length).is_some_and(|rest| has(&rest, 0.8))
+            };
+            let holds_phrase = holds_phrase || is_turned || is_other;
             // "phone booking" is one noun there too; here it names the table of bookings.
             let names_table = |at: usize| linker.mention(tokens, at, at + 1).is_some_and(|one| one.table_fit() > 0.94);
-            let holds_table = is_far && mention.values.is_empty() && (at..at + length).any(names_table);
+            let is_role = mention.table_fit() >= ROLE;
+            let holds_table = is_far && !is_role && mention.values.is_empty() && (at..at + length).any(names_table);
             (!is_weak && !holds_phrase && !holds_table).then_some((mention, length))
         };
         let mentioned = (1..=6).rev().find_map(found);

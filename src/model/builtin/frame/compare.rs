@@ -50,6 +50,13 @@ impl Reader<'_> {
                 self.condition(What::Compare(column, op, Literal::Number(number)));
                 return true;
             }
+            // "stations above 250 m".
+            let is_bare = self.column_before().is_none_or(|column| column.table_fit() > column.column_fit());
+            if let Some(column) = self.by_unit(ahead).filter(|_| is_bare) {
+                self.at += ahead + 1;
+                self.condition(What::Compare(column, op, Literal::Number(number)));
+                return true;
+            }
             if let Some(mention) = after.filter(|_| self.atom(named).is_some_and(|atom| atom.number.is_none())) {
                 let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit();
                 if is_table || mention.column_fit() > 0.0 {
@@ -86,6 +93,52 @@ impl Reader<'_> {
         false
     }
 
+    /// The only column of the tables named so far whose name ends with this unit.
+    fn by_unit(&self, ahead: usize) -> Option<Mention> {
+        let unit = self.atom(ahead)?;
+        let wanted = name_words(&unit.low);
+        let tables =
+            self.frame.entities.iter().filter_map(|mention| mention.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1)));
+        let ends = |name: &str| {
+            let words = name_words(name);
+            words.len() > 1 && words.last().is_some_and(|last| wanted == [last.clone()])
+        };
+        let columns = tables.flat_map(|(t, _)| self.schema.columns(*t));
+        let mut fitting = columns.filter(|(at, column)| self.schema.is_number(*at) && ends(&column.name));
+        let (at, _) = fitting.next().filter(|_| fitting.next().is_none())?;
+        Some(Mention { text: unit.text.clone(), columns: vec![(at, WHOLE)], ..Mention::default() })
+    }
+
+    /// "more downtime than the average", "a higher price than 20".
+    pub(super) fn more_than(&mut self, atom: &Atom) -> bool {
+        let op = match atom.low.as_str() {
+            "more" | "higher" | "greater" | "larger" | "bigger" => Op::Gt,
+            "less" | "lower" | "fewer" | "smaller" => Op::Lt,
+            _ => return false,
+        };
+        let Some((column, length)) = self.attribute_at(1) else { return false };
+        if self.atom(1 + length).is_none_or(|atom| atom.low != "than") {
+            return false;
+        }
+        let than = self.next_solid(2 + length);
+        let number = self.atom(than).and_then(|atom| atom.number);
+        let average = self.atom(than).is_some_and(|atom| atom.cues.contains(&Cue::Agg(Function::Avg)));
+        match number {
+            Some(number) => {
+                self.at += than + 1;
+                self.condition(What::Compare(column, op, Literal::Number(number)));
+            }
+            None if average => {
+                let of = self.next_solid(than + 1);
+                let is_named = self.mention_at(of).is_some_and(|mention| mention.name_fit() > 0.0);
+                self.at += if is_named { of + 1 } else { than + 1 };
+                self.condition(What::Average(column, op));
+            }
+            None => return false,
+        }
+        true
+    }
+
     /// The column that was named right before.
     pub(super) fn column_before(&self) -> Option<Mention> {
         let before = (1..=3).filter_map(|back| self.before(back));
@@ -100,7 +153,10 @@ impl Reader<'_> {
 
     /// Takes back what was shown, because it turned out to be the object of a condition.
     pub(super) fn unshow(&mut self, mention: &Mention) {
-        if self.frame.items.len() > 1 {
+        // "The salary of those with a salary over 3000" shows it.
+        let said = self.atoms.get(..self.at).unwrap_or_default().iter();
+        let times = said.filter(|atom| atom.mention.as_ref() == Some(mention)).count();
+        if self.frame.items.len() > 1 && times < 2 {
             let last = self.frame.items.last();
             if matches!(last, Some(Item::Attribute(shown)) if shown == mention) && !self.is_head {
                 self.frame.items.pop();

@@ -13,6 +13,7 @@ impl Reader<'_> {
         let is_date = is_dated
             && !mention.is_quoted
             && (self.is_compared(1, &mention) || self.is_negated && self.is_participle(&mention));
+        let is_date = is_date || self.is_own_date(&mention);
         let is_value = !mention.values.is_empty()
             && !is_date
             && (mention.is_quoted
@@ -121,7 +122,8 @@ impl Reader<'_> {
         });
         let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1));
         let may_miss = best.is_some_and(|(at, fit)| *fit > 0.8 && self.schema.column(*at).nullable);
-        if may_miss && has && !is_table && !self.frame.entities.is_empty() {
+        let is_bound = is_compared || self.atom(1).is_some_and(|next| next.number.is_some());
+        if may_miss && has && !is_bound && !is_table && !self.frame.entities.is_empty() {
             self.at += 1;
             return self.condition(What::Known(mention));
         }
@@ -129,6 +131,11 @@ impl Reader<'_> {
         let before = self.atoms.get(..self.at).unwrap_or_default().iter().rev();
         let mut before = before.take_while(|atom| !atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))));
         let is_counted = matches!(self.frame.items.last(), Some(Item::Count(..))) && !before.any(|atom| atom.is_stop);
+        // "How many rooms are on floor 2".
+        let precedes_number = self.atom(1).is_some_and(|atom| atom.number.is_some());
+        if is_counted && !is_table && precedes_number {
+            self.is_head = false;
+        }
         if self.is_head && is_counted && !is_table && !self.follows_and_before(0) && !self.follows_their(0) {
             self.at += 1;
             return self.doubt(mention.text);
@@ -137,6 +144,15 @@ impl Reader<'_> {
         if self.is_head && !negated {
             if self.is_alternative && !self.frame.items.is_empty() {
                 self.remark(format!("\"or {}\"", mention.text));
+            }
+            // "titles and the studio names": the names of studios.
+            let owned = self.attribute_at(0).filter(|(attribute, length)| {
+                is_table && *length > 1 && !attribute.is_verb() && !self.is_compared(*length, attribute)
+            });
+            if let Some((attribute, length)) = owned.filter(|_| !self.frame.items.is_empty()) {
+                self.at += length;
+                self.entity(mention);
+                return self.show(Item::Attribute(attribute));
             }
             self.at += 1;
             if is_table {
@@ -152,6 +168,9 @@ impl Reader<'_> {
             return;
         }
         if is_table {
+            if mention.is_verb() {
+                self.frame.verbs.extend(self.atom(0).map(|atom| atom.stem.clone()));
+            }
             self.at += 1;
             let is_first = self.frame.entities.is_empty();
             self.entity(mention.clone());
@@ -216,16 +235,58 @@ impl Reader<'_> {
         self.doubt(mention.text);
     }
 
+    /// "subscriptions that were cancelled", where they have a date for it, and `cancelled` is a value of other rows.
+    fn is_own_date(&self, mention: &Mention) -> bool {
+        let first =
+            self.frame.entities.first().and_then(|entity| entity.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1)));
+        let Some((t, _)) = first.copied() else { return false };
+        let is_date = |(at, fit): &(At, f32)| at.0 == t && *fit > 0.8 && self.schema.is_date(*at);
+        !mention.is_quoted
+            && mention.columns.iter().any(is_date)
+            && !mention.values.iter().any(|(at, _)| at.0 == t)
+            && self.is_participle(mention)
+    }
+
     /// "phone bookings", where `phone` is a value of a column of bookings, and a column of another table.
     fn is_value_here(&self, mention: &Mention) -> bool {
-        let owns = |t: usize| mention.values.iter().any(|(at, _)| at.0 == t);
-        let has_column = |t: usize| mention.columns.iter().any(|(at, fit)| at.0 == t && *fit > 0.8);
-        let is_of = |table: &Mention| table.tables.iter().any(|(t, fit)| *fit > 0.8 && owns(*t) && !has_column(*t));
+        let is_of = |table: &Mention| self.is_value_of_table(mention, table);
         let follows = self.before(1).is_some_and(|atom| {
             atom.cues.iter().any(|cue| matches!(cue, Cue::By_ | Cue::In | Cue::Or | Cue::Not | Cue::Be))
         });
         mention.table_fit() < 0.8
             && (self.mention_at(1).is_some_and(is_of) || follows && self.frame.entities.last().is_some_and(is_of))
+    }
+
+    /// The column named at a place, and the number of atoms of its name: "score", or "review score" where the table of
+    /// reviews has a score.
+    pub(super) fn attribute_at(&self, ahead: usize) -> Option<(Mention, usize)> {
+        let mention = self.mention_at(ahead)?;
+        // "the total ordered quantity".
+        let next = self.mention_at(ahead + 1).filter(|next| mention.is_verb() && next.column_fit() > 0.8);
+        if let Some(next) = next.filter(|next| next.table_fit() == 0.0) {
+            return Some((next.clone(), 2));
+        }
+        let own = |next: &Mention| -> Vec<(At, f32)> {
+            let is_of = |at: &At| mention.tables.iter().any(|(t, fit)| *fit > 0.8 && *t == at.0);
+            next.columns.iter().filter(|(at, fit)| *fit >= OTHER_WORD && is_of(at)).copied().collect()
+        };
+        if mention.table_fit() > mention.column_fit()
+            && let Some(next) = self.mention_at(ahead + 1).filter(|next| next.table_fit() < 0.8)
+        {
+            let columns = own(next);
+            if !columns.is_empty() {
+                let text = next.text.clone();
+                return Some((Mention { text, columns, ..Mention::default() }, 2));
+            }
+        }
+        (mention.column_fit() > 0.0).then(|| (mention.clone(), 1))
+    }
+
+    /// True for a value of a column of the table, which has no column of that name.
+    pub(super) fn is_value_of_table(&self, mention: &Mention, table: &Mention) -> bool {
+        let owns = |t: usize| mention.values.iter().any(|(at, _)| at.0 == t);
+        let has_column = |t: usize| mention.columns.iter().any(|(at, fit)| at.0 == t && *fit > 0.8);
+        table.tables.iter().any(|(t, fit)| *fit > 0.8 && owns(*t) && !has_column(*t))
     }
 
     /// "names of guests", where guests have a first and a last name: what stands for a row is shown anyway.
@@ -244,7 +305,7 @@ impl Reader<'_> {
         is_of || is_owned && matches!(self.frame.items.as_slice(), [Item::Entity(_)])
     }
 
-    fn mention_before(&self) -> Option<&Mention> {
+    pub(super) fn mention_before(&self) -> Option<&Mention> {
         self.before(1).and_then(|atom| atom.mention.as_ref())
     }
 
@@ -378,6 +439,13 @@ impl Reader<'_> {
             let verb = verb.clone();
             mention.values.retain(|(at, _)| verb.columns.iter().any(|(of, _)| of == at));
             self.at += 1;
+        }
+        // "Italian hotels": a value of hotels.
+        if let Some(table) = self.mention_at(0).filter(|next| next.table_fit() > 0.8) {
+            let is_of = |at: &At| table.tables.iter().any(|(t, fit)| *fit > 0.8 && *t == at.0);
+            if mention.values.iter().any(|(at, _)| is_of(at)) {
+                mention.values.retain(|(at, _)| is_of(at));
+            }
         }
         let is_head = self.is_head;
         let precedes_name = self.mention_at(0).is_some_and(|next| next.table_fit() > 0.0 || next.column_fit() > 0.0);

@@ -44,7 +44,9 @@ impl Reader<'_> {
         let next = self.mention_at(ahead + 1);
         // "How many active members".
         let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| *at);
+        let is_value = next.is_some_and(|next| self.is_value_of_table(&mention, next));
         if mention.table_fit() < mention.column_fit()
+            && !is_value
             && best.is_some_and(|at| self.schema.answers(at).is_some())
             && let Some(table) = next.filter(|next| next.table_fit() > 0.0).cloned()
         {
@@ -54,7 +56,7 @@ impl Reader<'_> {
             self.condition(What::Flag(mention));
             return true;
         }
-        if mention.table_fit() == 0.0 && mention.column_fit() == 0.0 {
+        if is_value || mention.table_fit() == 0.0 && mention.column_fit() == 0.0 {
             if next.is_some_and(|next| next.table_fit() > 0.0) {
                 let table = next.cloned().unwrap_or_default();
                 self.at += ahead + 2;
@@ -91,6 +93,11 @@ impl Reader<'_> {
         let ahead = self.next_solid(1);
         let window = self.atom(ahead).and_then(|atom| atom.window.clone());
         let ahead = ahead + usize::from(window.is_some());
+        // "of the valid measurements".
+        let is_value = |mention: &&Mention| !mention.values.is_empty() && mention.name_fit() < 0.9;
+        let values: Vec<Mention> =
+            (ahead..).map_while(|ahead| self.mention_at(ahead).filter(is_value)).cloned().collect();
+        let ahead = ahead + values.len();
         let Some(mention) = self.mention_at(ahead).cloned() else { return false };
         let is_table =
             mention.values.is_empty() && mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit();
@@ -102,6 +109,9 @@ impl Reader<'_> {
         self.entity(mention);
         if let Some(window) = window {
             self.condition(What::During(window, None));
+        }
+        for value in values {
+            self.condition(What::Value(None, value));
         }
         self.at += ahead + 1;
         self.is_head = false;
@@ -140,10 +150,8 @@ impl Reader<'_> {
             self.show(Item::Revenue(function));
             return true;
         }
-        let Some(mention) = self.mention_at(ahead).filter(|mention| mention.column_fit() > 0.0).cloned() else {
-            return false;
-        };
-        self.at += ahead + 1;
+        let Some((mention, length)) = self.attribute_at(ahead) else { return false };
+        self.at += ahead + length;
         for function in functions {
             self.show(Item::Aggregate(function, mention.clone()));
         }
@@ -156,6 +164,25 @@ impl Reader<'_> {
             self.at += ahead + 1;
             self.show(Item::Aggregate(function, another));
         }
+        true
+    }
+
+    /// "How many nights does a stay last on average": the average of what was read as a number or a column.
+    pub(super) fn averaged(&mut self) -> bool {
+        if let (true, [(Key::Attribute(measure), desc)]) = (self.frame.is_superlative, self.frame.order.as_slice())
+            && self.is_measure(measure)
+        {
+            self.frame.order = vec![(Key::Aggregate(Function::Avg, measure.clone()), *desc)];
+            self.at += 1;
+            return true;
+        }
+        let measure = match self.frame.items.last() {
+            Some(Item::Count(measure, false) | Item::Attribute(measure)) if self.is_measure(measure) => measure.clone(),
+            _ => return false,
+        };
+        self.frame.items.pop();
+        self.show(Item::Aggregate(Function::Avg, measure));
+        self.at += 1;
         true
     }
 
@@ -265,6 +292,7 @@ impl Reader<'_> {
         {
             self.at += ahead + 1;
             self.frame.bucket = Some(unit);
+            self.dated_bucket();
             return true;
         }
         let Some(mention) = atom.mention.filter(|mention| mention.column_fit() > 0.0 || mention.table_fit() > 0.0)
@@ -275,6 +303,16 @@ impl Reader<'_> {
         let group = self.column_of_table(mention);
         self.frame.groups.push(group);
         true
+    }
+
+    /// "per month of the check-in date".
+    pub(super) fn dated_bucket(&mut self) {
+        let ahead = self.next_solid(1);
+        let named = self.mention_at(ahead).filter(|mention| mention.table_fit() == 0.0 && self.is_timely(mention));
+        if let (true, Some(named)) = (self.has(0, &Cue::Of), named.cloned()) {
+            self.at += ahead + 1;
+            self.frame.dated = Some(named);
+        }
     }
 
     /// "per room type": the column of the table that was named. "Per student name" is each student.
@@ -298,11 +336,16 @@ impl Reader<'_> {
         });
         let measured = self.frame.items.iter().any(|item| !matches!(item, Item::Attribute(_)));
         // "models made by the maker with the full name X": one maker.
-        let is_single = self.atom(ahead).is_some_and(|atom| !atom.low.ends_with('s'))
+        let is_column = self.mention_at(ahead).is_some_and(|mention| mention.column_fit() > mention.table_fit());
+        let is_single = !(is_column && ahead == 1)
+            && self.atom(ahead).is_some_and(|atom| !atom.low.ends_with('s'))
             && self
                 .atom(ahead + 1)
                 .is_some_and(|next| next.cues.iter().any(|cue| matches!(cue, Cue::Have | Cue::Named | Cue::That)));
-        names && !is_single && measured && self.is_head && self.frame.order.is_empty() && self.per()
+        // "concentration of PM10 by city": nobody does anything by a city.
+        let follows_name = ahead == 1
+            && self.mention_before().is_some_and(|before| !before.values.is_empty() || is_column && !before.is_verb());
+        names && !is_single && measured && (self.is_head || follows_name) && self.frame.order.is_empty() && self.per()
     }
 
     pub(super) fn revenue(&mut self) -> bool {

@@ -8,6 +8,9 @@ const VAGUE_LIMIT: u32 = 10;
 impl Reader<'_> {
     /// "the highest age", "the most flights", "the largest number of seats".
     pub(super) fn superlative(&mut self, desc: bool) -> bool {
+        if self.sorted_first(desc, None) {
+            return true;
+        }
         let mut ahead = self.next_solid(1);
         let limit = self.atom(ahead).and_then(|atom| atom.number).filter(|_| self.mention_at(ahead).is_none());
         if limit.is_some() {
@@ -42,6 +45,17 @@ impl Reader<'_> {
             self.condition(What::Value(None, value));
             return self.rank(Key::Count(Some(table)), desc, None);
         }
+        // "the top 5 active employees".
+        let best = |mention: &Mention| mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| *at);
+        let is_flag = |mention: &Mention| best(mention).is_some_and(|at| self.schema.answers(at).is_some());
+        let narrows = |mention: &&Mention| mention.table_fit() < 0.8 && (is_value(mention) || is_flag(mention));
+        let follows = self.mention_at(ahead + 1).is_some_and(is_table);
+        let narrowed = self.mention_at(ahead).filter(narrows).filter(|_| limit.is_some() && self.is_head && follows);
+        let narrowed = narrowed.map(|mention| match is_value(&mention) {
+            true => What::Value(None, mention.clone()),
+            false => What::Flag(mention.clone()),
+        });
+        let ahead = ahead + usize::from(narrowed.is_some());
         let ahead = self.head_noun(ahead);
         let mention = self.mention_at(ahead).cloned();
         if limit.is_some() && self.is_head {
@@ -52,6 +66,10 @@ impl Reader<'_> {
             self.frame.limit = limit.map(|limit| limit.clamp(1.0, 1000.0) as u32);
             self.show(Item::Entity(mention.clone()));
             self.entity(mention);
+            if let Some(narrowed) = narrowed {
+                self.condition(narrowed);
+                self.is_head = true;
+            }
             let by = self.next_solid(1);
             let is_weak = self.is_weak_revenue(self.mention_at(by));
             if self.has(0, &Cue::By_) && is_weak && self.atom(by).is_some_and(|atom| atom.cues.contains(&Cue::Revenue))
@@ -116,6 +134,10 @@ impl Reader<'_> {
             low.starts_with("best") || low.starts_with("top")
         });
         let Some(mention) = mention else { return self.last_superlative(desc, is_vague) };
+        let (mention, ahead) = match self.attribute_at(ahead) {
+            Some((attribute, length @ 2..)) if !counts => (attribute, ahead + length - 1),
+            _ => (mention, ahead),
+        };
         if is_vague && !counts && mention.table_fit() > mention.column_fit() {
             let phrase = self.text_of(usize::from(self.few.is_some()), ahead);
             let limit = self.few.take().unwrap_or(if self.is_plural(ahead) { VAGUE_LIMIT } else { 1 });
@@ -164,6 +186,74 @@ impl Reader<'_> {
         self.rank(Key::Attribute(mention), desc, limit)
     }
 
+    /// "highest price first", "newest first": sorts what is listed.
+    fn sorted_first(&mut self, desc: bool, words: Option<&[String]>) -> bool {
+        let named = self.attribute_at(1).filter(|_| words.is_none());
+        let end = named.as_ref().map_or(1, |(_, length)| 1 + length);
+        if self.atom(end).is_none_or(|atom| atom.low != "first") || self.frame.is_superlative {
+            return false;
+        }
+        let shown = self.frame.items.iter().rev().find_map(|item| match item {
+            Item::Attribute(shown) if self.is_measure(shown) => Some(Key::Attribute(shown.clone())),
+            Item::Aggregate(_, measure) => Some(Key::Attribute(measure.clone())),
+            Item::Count(counted, _) => Some(Key::Count(Some(counted.clone()))),
+            _ => None,
+        });
+        let key = match (words, named) {
+            (Some(words), _) => Some(Key::By(words.to_vec())),
+            (None, Some((named, _))) if self.is_measure(&named) || self.is_timely(&named) => {
+                Some(Key::Attribute(named))
+            }
+            // "best rated category first".
+            (None, _) => shown,
+        };
+        let Some(key) = key else { return false };
+        self.at += end + 1;
+        self.frame.order.push((key, desc));
+        true
+    }
+
+    /// "... and what is that average", "... and how many are in stock": the measure of the superlative is shown too.
+    pub(super) fn asks_for_key(&mut self) -> bool {
+        let asks =
+            |atom: &Atom| ["what", "how much", "how many", "by how much"].iter().any(|word| atom.low.starts_with(word));
+        if !self.frame.is_superlative || !self.atom(0).is_some_and(asks) {
+            return false;
+        }
+        let rest = self.atoms.get(self.at + 1..).unwrap_or_default();
+        let rest: Vec<&Atom> = rest.iter().take_while(|atom| !atom.is_stop).collect();
+        let key = self.frame.order.first().map(|(key, _)| key);
+        let is_key = |mention: &Mention| match key {
+            Some(Key::Attribute(known) | Key::Aggregate(_, known) | Key::Count(Some(known))) => {
+                known.columns.iter().any(|(at, _)| mention.columns.iter().any(|(of, _)| of == at))
+                    || known.tables.iter().any(|(t, _)| mention.tables.iter().any(|(of, _)| of == t))
+            }
+            _ => false,
+        };
+        let is_soft = |atom: &&Atom| {
+            let is_verb = matches!(
+                atom.low.as_str(),
+                "it" | "was" | "were" | "did" | "does" | "do" | "value" | "figure" | "amount"
+            ) || cues::is_link(&atom.stem);
+            let is_grammar = atom.cues.iter().any(|cue| {
+                matches!(
+                    cue,
+                    Cue::Skip | Cue::Be | Cue::That | Cue::Their | Cue::In | Cue::Have | Cue::Agg(_) | Cue::Count(_)
+                )
+            });
+            match &atom.mention {
+                Some(mention) => is_key(mention) || is_grammar && mention.fit() < 0.8,
+                None => is_verb || is_grammar,
+            }
+        };
+        if !rest.iter().all(is_soft) {
+            return false;
+        }
+        self.at += 1 + rest.len();
+        self.frame.shows_key = true;
+        true
+    }
+
     /// The text from so many atoms before the current one to so many after it.
     fn text_of(&self, back: usize, ahead: usize) -> String {
         let atoms = self.atoms.get(self.at.saturating_sub(back)..=self.at + ahead).unwrap_or_default();
@@ -179,8 +269,8 @@ impl Reader<'_> {
             _ => None,
         })?;
         let place = self.next_solid(ahead + 1);
-        let measure = self.mention_at(place).filter(|mention| self.is_measure(mention))?;
-        Some((function, measure.clone(), place + 1))
+        let (measure, length) = self.attribute_at(place).filter(|(mention, _)| self.is_measure(mention))?;
+        Some((function, measure, place + length))
     }
 
     /// A superlative without an object at the end: "which method is used most", "which category sells best".
@@ -285,6 +375,9 @@ impl Reader<'_> {
 
     /// "the oldest singer", "the cheapest product".
     pub(super) fn adjective(&mut self, desc: bool, words: &[String]) -> bool {
+        if self.sorted_first(desc, Some(words)) {
+            return true;
+        }
         let ahead = self.next_solid(1);
         let number = self.atom(ahead).and_then(|atom| atom.number).filter(|_| self.mention_at(ahead).is_none());
         let mut place = if number.is_some() { self.next_solid(ahead + 1) } else { ahead };

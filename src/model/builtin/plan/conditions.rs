@@ -216,6 +216,7 @@ impl Planner<'_> {
     pub(super) fn counted_group(&mut self, op: Op, value: f64) {
         let shown: Vec<Expr> = self.plan.query.columns.iter().map(|(expr, _)| expr.clone()).collect();
         let is_group = |expr: &Expr| matches!(expr, Expr::Column(0, at) if !self.schema.is_key_of(*at) && !self.schema.display(at.0).contains(at));
+        let shown: Vec<Expr> = shown.into_iter().filter(|expr| *expr != Expr::Count).collect();
         if shown.is_empty() || !shown.iter().all(is_group) || self.plan.query.having.is_some() {
             return self.doubt("a number for each group");
         }
@@ -369,6 +370,9 @@ impl Planner<'_> {
             dates::of_rows(self.schema, self.graph, rows.unwrap_or(self.root), is_years, |word| self.linker.stem(word));
         match candidates.as_slice() {
             [only] => {
+                if let Some(doubt) = self.other_date(*only) {
+                    self.doubt(doubt);
+                }
                 let name = format!("{}.{}", self.schema.table(only.0).name, self.schema.column(*only).name);
                 self.assume(format!("dates by {name}"));
                 Some(*only)
@@ -382,6 +386,20 @@ impl Planner<'_> {
                 several.first().copied()
             }
         }
+    }
+
+    fn is_dated(&self, t: usize) -> bool {
+        self.schema.columns(t).any(|(at, _)| self.schema.is_date(at) || self.schema.is_year(at))
+    }
+
+    /// "Stays that started in 2023", where the column that dates a row says when it was booked.
+    fn other_date(&self, chosen: At) -> Option<&'static str> {
+        let is_end = |verb: &String| matches!(verb.as_str(), "start" | "begin" | "end" | "finish" | "expir");
+        let verb = self.frame.verbs.iter().find(|verb| is_end(verb))?;
+        let is_named =
+            |at: At| name_words(&self.schema.column(at).name).iter().any(|word| self.linker.stem(word) == *verb);
+        let others = self.schema.columns(chosen.0).filter(|(at, _)| *at != chosen && self.schema.is_date(*at)).count();
+        (others > 0 && !is_named(chosen)).then_some("which date")
     }
 
     pub(super) fn during(&mut self, window: &Window, column: Option<&Mention>, asked: &Asked) {
@@ -400,9 +418,14 @@ impl Planner<'_> {
         let rows = named
             .and_then(|mention| self.table_of(mention))
             .filter(|t| self.schema.columns(*t).any(|(at, _)| self.schema.is_date(at) || self.schema.is_year(at)));
+        // "Orders of customers in 2023" were placed then. In "orders of customers who joined in 2023" the customers joined.
+        let is_above = |t: usize| {
+            t != self.root
+                && self.graph.paths(self.root, t).first().is_some_and(|path| path.iter().all(|step| step.is_up))
+        };
+        let rows = rows.filter(|t| asked.is_relative || !is_above(*t) || !self.is_dated(self.root));
         // "Students who were enrolled in Algebra in 2025": the time is that of the row that leads to Algebra.
-        let is_dated =
-            |t: usize| self.schema.columns(t).any(|(at, _)| self.schema.is_date(at) || self.schema.is_year(at));
+        let is_dated = |t: usize| self.is_dated(t);
         let before = match self.plan.query.conditions.last() {
             Some(Condition::Exists(branch, true)) if !branch.conditions.is_empty() => Some(branch),
             _ => None,

@@ -30,6 +30,7 @@ impl Planner<'_> {
         }
         self.judge_shown(&fixed);
         self.judge_revenue();
+        self.judge_number_of();
         let bound = |condition: &Condition, lower: bool| match condition {
             Condition::Compare(expr, Op::Gt | Op::Ge, Literal::Number(value)) if lower => Some((expr.clone(), *value)),
             Condition::Compare(expr, Op::Lt | Op::Le, Literal::Number(value)) if !lower => Some((expr.clone(), *value)),
@@ -136,6 +137,23 @@ impl Planner<'_> {
         let others = named.filter(|t| *t != sales && !is_above(*t) && measures::amount(self.schema, *t).is_some());
         if others.count() > 0 {
             self.doubt("whose money is meant");
+        }
+    }
+
+    /// "Average score of trainings with more than 60 scores": a number of scores, or a score over 60.
+    fn judge_number_of(&mut self) {
+        let same = |one: &Mention, other: &Mention| {
+            one.columns.iter().any(|(at, _)| other.columns.iter().any(|(of, _)| of == at))
+        };
+        let averaged = |mention: &Mention| {
+            self.frame
+                .items
+                .iter()
+                .any(|item| matches!(item, Item::Aggregate(Function::Avg, shown) if same(shown, mention)))
+        };
+        let is_number_of = |condition: &Asked| matches!(&condition.what, What::Compare(mention, op, _) if *op != Op::Eq && averaged(mention));
+        if !self.frame.groups.is_empty() && self.frame.conditions.iter().any(is_number_of) {
+            self.doubt("a number of rows, or a value");
         }
     }
 

@@ -95,6 +95,24 @@ impl Planner<'_> {
         }
     }
 
+    /// Shows what the rows are ordered by, if the question asks for it.
+    pub(super) fn show_key(&mut self) {
+        let (true, Some((expr, _)), Some((key, _))) =
+            (self.frame.shows_key, self.plan.query.order.first().cloned(), self.frame.order.first())
+        else {
+            return;
+        };
+        let name = match key {
+            Key::Count(_) => Some("number".to_owned()),
+            Key::Aggregate(function, _) => Some(function.word().to_owned()),
+            Key::Revenue => Some("revenue".to_owned()),
+            Key::Attribute(_) | Key::By(_) => None,
+        };
+        if !self.plan.query.columns.iter().any(|(known, _)| *known == expr) {
+            self.plan.query.columns.push((expr, name));
+        }
+    }
+
     /// "The product with the highest rating", where a product has many ratings: offers the average, and the highest of all.
     fn offer_aggregates(&mut self, key: &Key, desc: bool) -> bool {
         let (Key::Attribute(measure), [Item::Entity(entity)]) = (key, self.frame.items.as_slice()) else {

@@ -9,7 +9,9 @@ impl Planner<'_> {
         if let Some(t) = self.group_table() {
             return Some(t);
         }
-        if frame.is_who && first.is_none() {
+        // "Who has never ordered anything": the verb is no person.
+        let is_verb = frame.entities.first().is_some_and(Mention::is_verb) && frame.items.is_empty();
+        if frame.is_who && (first.is_none() || is_verb) {
             return self.people();
         }
         // "Which month had the most orders".

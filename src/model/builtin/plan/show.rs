@@ -22,7 +22,13 @@ impl Planner<'_> {
         let has_plain = has_plain || each.is_some();
         let mut counted = false;
         if each.is_none() {
-            for mention in &frame.groups {
+            // "The average distance per trip" is that of all trips.
+            let is_each_row = |mention: &&Mention| {
+                self.table_of(mention) == Some(self.root) && mention.table_fit() > mention.column_fit()
+            };
+            let measures = frame.items.iter().any(|item| matches!(item, Item::Aggregate(..)));
+            let groups = frame.groups.iter().filter(|mention| !measures || !is_each_row(mention));
+            for mention in groups.collect::<Vec<_>>() {
                 self.group(mention, &mut columns);
             }
         }
@@ -46,6 +52,9 @@ impl Planner<'_> {
                     if let Some(at) = self.column(mention) {
                         if frame.groups.contains(mention) {
                             continue;
+                        }
+                        if mention.columns.iter().any(|(of, fit)| *of == at && *fit < 0.5) {
+                            self.doubt(format!("the word \"{}\"", mention.text));
                         }
                         match self.above(at, &[]) {
                             Some(expr) => columns.push((expr, None)),
@@ -138,7 +147,8 @@ impl Planner<'_> {
     }
 
     pub(super) fn bucket(&mut self, unit: Unit, columns: &mut Vec<(Expr, Option<String>)>) {
-        let Some(at) = self.date_column(None, unit == Unit::Year, None) else { return };
+        let dated = self.frame.dated.as_ref();
+        let Some(at) = self.date_column(dated, unit == Unit::Year, None) else { return };
         let expr = if self.schema.is_year(at) && unit == Unit::Year {
             self.above(at, &[])
         } else if matches!(unit, Unit::Year | Unit::Month | Unit::Day) && self.schema.is_date(at) {
@@ -167,6 +177,10 @@ impl Planner<'_> {
         let orders = matches!(function, Function::Min | Function::Max);
         let fits = self.schema.is_number(at) && !self.schema.is_key(at)
             || orders && (self.schema.is_date(at) || self.schema.is_year(at));
+        // "How much was charged": the amount of the charges.
+        let amount =
+            measures::amount(self.schema, at.0).filter(|_| !fits && function == Function::Sum && mention.is_verb());
+        let (at, fits) = amount.map_or((at, fits), |amount| (amount, true));
         if !fits {
             self.doubt(format!("\"{}\" is no measure", mention.text));
         }
