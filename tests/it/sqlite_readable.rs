@@ -514,3 +514,20 @@ fn names_with_dots_and_the_schema_are_found_under_rules() {
     let described = server.call("describe_table", json!({"table": "c"}));
     assert!(!described.to_string().contains("pin"), "{described}");
 }
+
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn an_integer_column_of_zeros_and_ones_says_yes_or_no() {
+    // `floor` happens to hold a 0 and a 1 too, and a 2. Nothing is in `seats` but NULL.
+    let script = "CREATE TABLE Room (RoomId INTEGER PRIMARY KEY, SeaView INTEGER, floor INTEGER, seats INTEGER);
+        INSERT INTO Room VALUES (1, 1, 0, NULL), (2, 0, 1, NULL), (3, 1, 2, NULL), (4, NULL, 2, NULL)";
+    let (_home, mut server) = serve(Home::new("switch"), script, "");
+    for (question, count) in [
+        ("How many rooms have a sea view?", 2),
+        ("How many rooms have no sea view?", 1),
+        ("How many rooms are on floor 2?", 2),
+    ] {
+        let reply = server.call("ask_database", json!({"question": question}));
+        assert_eq!(reply["rows"], json!([[count]]), "{question}: {reply}");
+    }
+}

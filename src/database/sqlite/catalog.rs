@@ -186,10 +186,17 @@ pub(super) fn snapshot(
         if named.kind == TableKind::Table {
             for column in &mut table.columns {
                 // Values get at most half of the memory, so that they do not displace tables.
-                if column.values.is_empty() && is_text(&column.type_name) && bytes < max_bytes / 2 {
-                    let (values, are_all) = readable(sample(handle, &named.name, &column.name, sampled), &mut None)?;
-                    column.set_values(values, are_all);
+                if !column.values.is_empty() || bytes >= max_bytes / 2 {
+                    continue;
                 }
+                let (name, table) = (&column.name, &named.name);
+                let sampled = match () {
+                    () if is_text(&column.type_name) => sample(handle, table, name, sampled),
+                    () if is_integer(&column.type_name) => switch(handle, table, name),
+                    () => continue,
+                };
+                let (values, are_all) = readable(sampled, &mut None)?;
+                column.set_values(values, are_all);
             }
         }
         bytes += table.bytes();
@@ -223,6 +230,23 @@ fn sample(handle: &Handle, table: &str, column: &str, most: usize) -> Result<(Ve
     let mut beyond = handle.prepare(&format!("SELECT 1 FROM {table} LIMIT 1 OFFSET {SAMPLED_ROWS}"))?;
     let has_all_values = !beyond.step()?;
     Ok((values, has_all_values))
+}
+
+/// Returns 0 and 1, if an integer column holds nothing else.
+fn switch(handle: &Handle, table: &str, column: &str) -> Result<(Vec<String>, bool), Fault> {
+    let (table, column) = (quoting::quoted_name(table), quoting::quoted_name(column));
+    // The third value ends the query.
+    let text = format!(
+        "SELECT DISTINCT v FROM (SELECT {column} AS v FROM {table} LIMIT {SAMPLED_ROWS}) WHERE v IS NOT NULL LIMIT 3"
+    );
+    let mut values = texts(handle.prepare(&text)?, 0)?;
+    values.sort();
+    let is_switch = values == ["0", "1"];
+    Ok((if is_switch { values } else { Vec::new() }, true))
+}
+
+fn is_integer(declared: &str) -> bool {
+    declared.to_ascii_uppercase().contains("INT")
 }
 
 fn is_text(declared: &str) -> bool {

@@ -123,10 +123,11 @@ impl<'a> Schema<'a> {
     /// and 1, or a text with Y and N.
     pub fn answers(&self, at: At) -> Option<(&'static str, &'static str)> {
         let column = self.column(at);
-        let low = column.name.to_lowercase();
+        let words = name_words(&column.name);
+        let begins = words.len() > 1 && words.first().is_some_and(|word| matches!(word.as_str(), "is" | "has"));
         let is_switch = column.type_name.to_lowercase().contains("int")
             && column.values.is_empty()
-            && (low.starts_with("is_") || low.starts_with("has_") || low.ends_with("_flag"));
+            && (begins || words.last().is_some_and(|word| word == "flag"));
         match self.holds(at) {
             Holds::Bool => Some(("TRUE", "FALSE")),
             _ if is_switch => Some(("1", "0")),
