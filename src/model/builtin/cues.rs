@@ -385,18 +385,22 @@ pub(super) fn steps_up(from: Senses, to: Senses) -> Option<usize> {
 /// True for a noun in the singular that means people, such as "customer", in its most usual sense. The stems of
 /// [`distance`] would not do: that of "reviewer" is "review".
 pub(super) fn is_person(noun: &str) -> bool {
-    let lines = || include_str!("wordnet.txt").lines().filter(|line| !line.starts_with('#'));
-    let first_sense = |noun: &str| lines().position(|line| line.split([' ', ',']).any(|known| known == noun));
-    let (Some(person), Some(mut at)) = (first_sense("person"), first_sense(noun)) else { return false };
-    for _ in 0..12 {
-        if at == person {
-            return true;
-        }
-        let Some(general) = WORDNET.general.get(at).copied().flatten() else { return false };
-        at = general;
-    }
-    false
+    PEOPLE.contains(noun)
 }
+
+/// Maximum number of steps from a noun for a person up to "person".
+const STEPS_TO_PERSON: usize = 12;
+
+static PEOPLE: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    let mut first_senses: HashMap<&'static str, usize> = HashMap::new();
+    for (set, line) in include_str!("wordnet.txt").lines().filter(|line| !line.starts_with('#')).enumerate() {
+        line.split([' ', ',']).for_each(|noun| _ = first_senses.entry(noun).or_insert(set));
+    }
+    let Some(person) = first_senses.get("person").copied() else { return HashSet::new() };
+    let above = |set: &usize| WORDNET.general.get(*set).copied().flatten();
+    let is_person = |set: usize| std::iter::successors(Some(set), above).take(STEPS_TO_PERSON).any(|at| at == person);
+    first_senses.into_iter().filter(|(_, set)| is_person(*set)).map(|(noun, _)| noun).collect()
+});
 
 #[cfg(test)]
 mod tests {

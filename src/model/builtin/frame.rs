@@ -16,7 +16,7 @@ use super::link::{Linker, Mention, OTHER_WORD, ROLE, WHOLE};
 use super::measures;
 use super::schema::{At, Schema, singulars};
 use super::text::{Token, TokenKind, name_words};
-use super::windows::{Unit, Window, count_word, unit, window_at, year_of};
+use super::windows::{Unit, Window, count_word, measure_unit, unit, window_at, year_of};
 
 /// A piece of the question with all its possible meanings.
 #[derive(Clone, Debug)]
@@ -141,6 +141,8 @@ pub(super) struct Frame {
     pub vague: Option<Vague>,
     /// The date column that times are about.
     pub dated: Option<Mention>,
+    /// True if the superlative is "most" or "fewest", which sums up the rows that belong to a row.
+    pub is_most: bool,
     /// True if the question asks for the measure of its superlative: "and what is that average".
     pub shows_key: bool,
     /// True if the question wants a group by time.
@@ -199,8 +201,15 @@ impl<'a> Reader<'a> {
         if let Some(few) = self.few {
             self.remark(format!("which {few}"));
         }
-        // "Bookings per status" counts them.
         let is_grouped = !self.frame.groups.is_empty() || self.frame.bucket.is_some();
+        // "Total amount per month", where `total_amount` is a column.
+        if let ([Item::Attribute(shown)], true) = (self.frame.items.as_slice(), is_grouped)
+            && shown.text.to_lowercase().starts_with("total ")
+            && self.is_measure(shown)
+        {
+            self.frame.items = vec![Item::Aggregate(Function::Sum, shown.clone())];
+        }
+        // "Bookings per status" counts them.
         if let ([Item::Entity(entity)], true, true) =
             (self.frame.items.as_slice(), is_grouped, self.frame.order.is_empty())
         {
@@ -234,11 +243,16 @@ impl<'a> Reader<'a> {
             _ if self.has(0, &Cue::In) => (self.before(1)?.mention.as_ref()?, 1),
             _ => return None,
         };
-        let unit = name_words(&self.atom(ahead)?.low);
+        let atom = self.atom(ahead)?;
+        let known = measure_unit(&atom.low);
+        let unit = name_words(&atom.low);
         let (at, _) = column.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
         let words = name_words(&self.schema.column(*at).name);
-        let is_unit =
-            |word: &String| unit == [word.clone()] || unit.iter().map(|unit| singulars(unit)).eq([singulars(word)]);
+        let is_unit = |word: &String| {
+            known.is_some() && known == measure_unit(word)
+                || unit == [word.clone()]
+                || unit.iter().map(|unit| singulars(unit)).eq([singulars(word)])
+        };
         let is_other = self.before(1).is_some_and(|atom| !unit.contains(&atom.low));
         (words.len() > 1 && is_other && words.iter().any(is_unit)).then_some(ahead + 1)
     }
@@ -408,6 +422,11 @@ impl<'a> Reader<'a> {
                 Cue::Trend => {
                     self.at += 1;
                     self.frame.wants_bucket = true;
+                    true
+                }
+                // "What share of orders in percent".
+                Cue::Refuse if self.frame.is_share && matches!(atom.low.as_str(), "percent" | "percentage") => {
+                    self.at += 1;
                     true
                 }
                 Cue::Refuse if atom.mention.as_ref().is_none_or(|mention| mention.fit() < WHOLE) => {

@@ -397,7 +397,13 @@ fn port() -> Snapshot {
         calls,
         table(
             "vessel",
-            &["vessel_no integer", "vessel_name text", "home_country text = Spain|Norway", "max_draft_m numeric"],
+            &[
+                "vessel_no integer",
+                "vessel_name text",
+                "home_country text = Spain|Norway",
+                "max_draft_m numeric",
+                "built integer",
+            ],
             &[],
         ),
         table(
@@ -493,8 +499,67 @@ fn what_is_not_understood_is_handed_back() {
         "Average score per vessel with more than 60 scores",
         "How many calls with a pilot are there?",
         "How many calls that started in 2025 are there?",
+        "How many athletes are there?",
     ] {
         let verdict = read(question, &port(), Dialect::Sqlite, date!(2026 - 11 - 22));
         assert!(!matches!(verdict, Verdict::Sure(_)), "{question}: {verdict:?}");
     }
+}
+
+#[test]
+fn days_spans_of_months_and_years_are_times() {
+    let reads = |question: &str, expected: &str| reads_of(&port(), question, expected);
+    reads(
+        "How many calls arrived between 1 March 2025 and 31 May 2025?",
+        "SELECT COUNT(*) AS number_of_port_call FROM port_call WHERE arrived_on >= '2025-03-01' AND arrived_on < '2025-06-01'",
+    );
+    reads(
+        "How many visits were there on March 3rd, 2025?",
+        "SELECT COUNT(*) AS number_of_inspection_visit FROM inspection_visit WHERE visit_date >= '2025-03-03' AND visit_date < '2025-03-04'",
+    );
+    reads(
+        "How many visits were there from June to August 2025?",
+        "SELECT COUNT(*) AS number_of_inspection_visit FROM inspection_visit WHERE visit_date >= '2025-06-01' AND visit_date < '2025-09-01'",
+    );
+    reads("vessels built before 1980", "SELECT vessel_name FROM vessel WHERE built < 1980");
+}
+
+#[test]
+fn rows_that_belong_to_a_row_are_counted_and_summed() {
+    let reads = |question: &str, expected: &str| reads_of(&port(), question, expected);
+    reads(
+        "vessels with more than 2 open calls",
+        "SELECT v.vessel_name FROM vessel v WHERE (SELECT COUNT(*) FROM port_call pc WHERE v.vessel_no = pc.vessel_no AND pc.status = 'open') > 2",
+    );
+    reads(
+        "Vessels with more than 3 calls, with the count",
+        "SELECT v.vessel_name, (SELECT COUNT(*) FROM port_call pc WHERE v.vessel_no = pc.vessel_no) AS number_of_port_call FROM vessel v WHERE (SELECT COUNT(*) FROM port_call pc2 WHERE v.vessel_no = pc2.vessel_no) > 3",
+    );
+    reads(
+        "Which vessel has the most tons, and how many tons is that?",
+        "SELECT v.vessel_name, (SELECT SUM(pc.tons_qty) FROM port_call pc WHERE v.vessel_no = pc.vessel_no) FROM vessel v ORDER BY (SELECT SUM(pc2.tons_qty) FROM port_call pc2 WHERE v.vessel_no = pc2.vessel_no) DESC LIMIT 1",
+    );
+    reads(
+        "What share of calls in percent are open?",
+        "SELECT 100.0 * COUNT(CASE WHEN status = 'open' THEN 1 END) / NULLIF(COUNT(*), 0) AS percentage FROM port_call",
+    );
+    reads(
+        "total tons per status",
+        "SELECT status, SUM(tons_qty) AS total_tons_quantity FROM port_call GROUP BY status",
+    );
+}
+
+#[test]
+fn the_key_of_a_table_says_what_its_rows_are() {
+    let old = Snapshot::of(vec![
+        table("CLMHDR", &["CLM_NO integer", "AGT_NO integer", "LOSS_AMT numeric"], &[("AGT_NO", "AGTMST", "AGT_NO")]),
+        table("AGTMST", &["AGT_NO integer", "AGT_NM text", "CITY text = Oslo|Bergen"], &[]),
+    ]);
+    let reads = |question: &str, expected: &str| reads_of(&old, question, expected);
+    reads("How many agents are there?", "SELECT COUNT(*) AS number_of_agtmst FROM AGTMST");
+    reads("Which agents are in Oslo?", "SELECT AGT_NM FROM AGTMST WHERE CITY = 'Oslo'");
+    reads(
+        "agents with more than 3 claims",
+        "SELECT a.AGT_NM FROM AGTMST a WHERE (SELECT COUNT(*) FROM CLMHDR c WHERE a.AGT_NO = c.AGT_NO) > 3",
+    );
 }

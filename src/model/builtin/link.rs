@@ -6,9 +6,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::Found;
 use super::cues::{self, Senses, countries};
-use super::schema::{At, Schema};
+use super::schema::{At, Schema, singulars};
 use super::text::{Stems, Token, TokenKind, abbreviates, name_words};
-use super::windows::{count_word, unit};
+use super::windows::{count_word, measure_unit, unit};
 
 /// Maximum words of a name or value in a question.
 const LONGEST: usize = 6;
@@ -106,13 +106,21 @@ impl Name {
         let words: Vec<String> = name_words(text).iter().map(|word| stems.of(word)).collect();
         let mut sorted = words.clone();
         sorted.sort_unstable();
-        let without = |is_out: &dyn Fn(&String) -> bool| words.iter().filter(|stem| !is_out(stem)).cloned().collect();
+        let without = |is_out: &dyn Fn(&String) -> bool| -> Vec<String> {
+            words.iter().filter(|stem| !is_out(stem)).cloned().collect()
+        };
+        // "Elevation" for `elevation_m`, "price" for `price_eur`, and "amount" for `amount_usd`.
+        let has_unit = words.len() > 1 && measure_unit(name_words(text).last().map_or("", String::as_str)).is_some();
+        let unit = if has_unit { words.last() } else { None };
+        let is_unit = |stem: &String| Some(stem) == unit;
+        let mut short = without(&|stem| is_left_out(stem) || is_dropped(stem) || is_unit(stem));
+        if short.is_empty() {
+            short = without(&is_unit);
+        }
         Name {
             sorted,
             each: words.iter().map(|word| cues::senses(word)).collect(),
-            short: Words::new(without(&|stem| {
-                is_left_out(stem) || is_dropped(stem) || words.len() > 1 && is_unit(stem)
-            })),
+            short: Words::new(short),
             rest: Words::new(without(&|stem| own.contains(stem))),
             whole: Words::new(words),
         }
@@ -171,47 +179,6 @@ fn is_left_out(stem: &str) -> bool {
             | "amount"
             | "quantiti"
             | "percent"
-    )
-}
-
-/// Units of measure at the end of a name: "elevation" for `elevation_m`, "price" for `price_eur`.
-fn is_unit(stem: &str) -> bool {
-    matches!(
-        stem,
-        "m" | "mm"
-            | "cm"
-            | "kilomet"
-            | "km2"
-            | "sqm"
-            | "m2"
-            | "m3"
-            | "ha"
-            | "kilogram"
-            | "g"
-            | "mg"
-            | "l"
-            | "ml"
-            | "c"
-            | "f"
-            | "ms"
-            | "kmh"
-            | "mph"
-            | "kw"
-            | "kwh"
-            | "mw"
-            | "mwh"
-            | "gb"
-            | "mb"
-            | "eur"
-            | "usd"
-            | "gbp"
-            | "chf"
-            | "sek"
-            | "pct"
-            | "hour"
-            | "minut"
-            | "min"
-            | "sec"
     )
 }
 
@@ -385,6 +352,8 @@ impl<'a> Linker<'a> {
         if self.columns.iter().any(|(_, name)| has_word(name)) {
             mention.tables.retain(|(_, fit)| *fit > OTHER_WORD);
         }
+        self.by_key(mention);
+        self.only_people(&asked, mention);
         // A worse fit is no reading beside a better one.
         let best = mention.tables.iter().map(|(_, fit)| *fit).chain(mention.columns.iter().map(|(_, fit)| *fit));
         let best = best.fold(0.0, f32::max);
@@ -402,6 +371,36 @@ impl<'a> Linker<'a> {
             mention.tables.retain(|(of, _)| *of != t);
             mention.tables.push((t, HEAD));
         }
+    }
+
+    /// Athletes are no marathons, though athletics, which has their stem, is a more general noun.
+    fn only_people(&self, asked: &Asked, mention: &mut Mention) {
+        let [written] = asked.written else { return };
+        if cues::is_person(&singulars(written)) {
+            let is_person =
+                |t: usize| name_words(self.schema.bare(t)).last().is_some_and(|word| cues::is_person(&singulars(word)));
+            mention.tables.retain(|(t, fit)| *fit > OTHER_WORD || is_person(*t));
+        }
+    }
+
+    /// "Policies" for the rows of `POLMST`, whose key is `POL_NO`: the number of a thing is called after the thing.
+    fn by_key(&self, mention: &mut Mention) {
+        if mention.table_fit() >= OTHER_WORD {
+            return;
+        }
+        let is_key = |at: At| self.schema.is_only_key(at);
+        let is_bare = |at: At| {
+            let name = self.columns.iter().find(|(of, _)| *of == at);
+            name.is_some_and(|(_, name)| name.short.stems.len() < name.whole.stems.len())
+        };
+        let keys =
+            mention.columns.iter().filter(|(at, fit)| (OTHER_WORD..0.9).contains(fit) && is_key(*at) && is_bare(*at));
+        let keys: Vec<(At, f32)> = keys.copied().collect();
+        let [(at, fit)] = keys.as_slice() else { return };
+        let t = at.0;
+        mention.tables.retain(|(of, _)| *of != t);
+        mention.tables.push((t, *fit));
+        mention.columns.retain(|(of, _)| self.schema.name_of(*of) != self.schema.name_of(*at));
     }
 
     /// "How many surgeons", where `surgeon` is a value of a column of doctors: leaves the value to the mention, and returns
@@ -467,6 +466,7 @@ fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
         return SHORTER;
     }
     // "Trailers" are not all rows of `vehicles`.
+    let asked_words = words;
     let far = |other: &Words| {
         // WordNet reaches "amount" from "month" over units of measure.
         let is_time = unit(&asked.joined).is_some();
@@ -475,6 +475,13 @@ fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
         let is_narrower = far > 0 && cues::steps_up(asked, other) == Some(far);
         // "Properties" are no amounts, though each amount is a property.
         let is_vague = far > 1 && cues::steps_up(other, asked) == Some(far);
+        // A margin is an amount, and no `amount` is a margin.
+        let is_general =
+            matches!(whole.stems.last().map(String::as_str), Some("amount" | "valu" | "number" | "quantiti" | "total"));
+        // Almost everything is a property to WordNet.
+        let is_empty =
+            matches!(asked_words, ["properti" | "attribut" | "qualiti" | "thing" | "object" | "part" | "group"]);
+        let is_vague = is_vague || (is_general || is_empty) && far > 0;
         let is_value = is_column && !whole.stems.iter().any(|stem| stem == "id");
         ((is_value || !is_narrower) && !is_vague).then_some(far)
     };

@@ -80,6 +80,16 @@ impl<'a> Schema<'a> {
         table.primary_key.contains(name) || table.foreign_keys.iter().any(|key| key.columns.contains(name))
     }
 
+    /// True for the only column of the table's own key.
+    pub fn is_only_key(&self, at: At) -> bool {
+        matches!(self.table(at.0).primary_key.as_slice(), [only] if *only == self.column(at).name)
+    }
+
+    /// The name of a column in lower case.
+    pub fn name_of(&self, at: At) -> String {
+        self.column(at).name.to_lowercase()
+    }
+
     /// True for a column of the table's own key.
     pub fn is_key_of(&self, at: At) -> bool {
         self.table(at.0).primary_key.contains(&self.column(at).name)

@@ -68,9 +68,16 @@ impl Window {
         Self { from: None, to: self.to }
     }
 
-    /// From the start of this one to the end of the other.
+    /// From the start of this one to the end of the other. "June to August 2024" begins in 2024 too.
     pub fn through(self, other: Self) -> Self {
-        Self { from: self.from, to: other.to }
+        let is_late = |from: Date| other.from.is_some_and(|other| from > other);
+        let moved = |from: Date| {
+            let year = other.from.map_or(from.year(), Date::year);
+            let same = from.replace_year(year).ok()?;
+            if is_late(same) { same.replace_year(year - 1).ok() } else { Some(same) }
+        };
+        let from = self.from.map(|from| if is_late(from) { moved(from).unwrap_or(from) } else { from });
+        Self { from, to: other.to }
     }
 
     /// The same in whole years (`from <= year < to`), when the window begins and ends with years.
@@ -91,6 +98,9 @@ pub(super) fn window_at(tokens: &[Token], i: usize, today: Date) -> Option<(Wind
         Some(TokenKind::Number(value)) => Some(*value),
         _ => count_word(word(n)),
     };
+    if let Some((day, length)) = day_at(tokens, i) {
+        return Window::day(day).map(|window| (window, length));
+    }
     match tokens.get(i)?.kind {
         TokenKind::Date(day) => return Window::day(day).map(|window| (window, 1)),
         TokenKind::Word => {}
@@ -141,6 +151,33 @@ pub(super) fn window_at(tokens: &[Token], i: usize, today: Date) -> Option<(Wind
     Window::days(start, next_start(Unit::Month, start)).map(|window| (window, length))
 }
 
+/// Reads a day with its year, and the number of its tokens: "1 March 2023", "March 1st, 2023".
+fn day_at(tokens: &[Token], i: usize) -> Option<(Date, usize)> {
+    let token = |n: usize| tokens.get(i + n);
+    let day = |n: usize| {
+        let token = token(n)?;
+        let digits = ["st", "nd", "rd", "th"].iter().find_map(|end| token.low.strip_suffix(end)).unwrap_or(&token.low);
+        digits.parse::<u8>().ok().filter(|day| (1..=31).contains(day))
+    };
+    let month = |n: usize| month(&token(n)?.low, token(n)?.capital());
+    let year = |n: usize| match token(n)?.kind {
+        TokenKind::Number(year) => year_of(year),
+        _ => None,
+    };
+    let skips = |n: usize, is: &dyn Fn(&Token) -> bool| usize::from(token(n).is_some_and(is));
+    let (day, month, at) = match (day(0), month(0)) {
+        (Some(day), _) => {
+            let at = 1 + skips(1, &|token| token.low == "of");
+            (day, month(at)?, at + 1)
+        }
+        (None, Some(month)) => (day(1)?, month, 2),
+        (None, None) => return None,
+    };
+    let at = at + skips(at, &|token| token.kind == TokenKind::Comma);
+    let date = Date::from_calendar_date(year(at)?, Month::try_from(month).ok()?, day).ok()?;
+    Some((date, at + 1))
+}
+
 /// Reads a number from 1800 to 2199 as a year.
 pub(super) fn year_of(number: f64) -> Option<i32> {
     (number.fract() == 0.0 && (1800.0..=2199.0).contains(&number)).then_some(number as i32)
@@ -155,6 +192,37 @@ pub(super) fn unit(word: &str) -> Option<Unit> {
         "year" | "years" => Unit::Year,
         _ => return None,
     })
+}
+
+/// The unit of measure of a word, if it is one: `minute` for "min" and "minutes".
+pub(super) fn measure_unit(word: &str) -> Option<&'static str> {
+    const UNITS: [&[&str]; 24] = [
+        &["second", "seconds", "sec", "secs", "s"],
+        &["minute", "minutes", "min", "mins"],
+        &["hour", "hours", "hr", "hrs", "h"],
+        &["day", "days"],
+        &["week", "weeks"],
+        &["month", "months"],
+        &["meter", "meters", "metre", "metres", "m"],
+        &["kilometer", "kilometers", "kilometre", "kilometres", "km", "kms"],
+        &["centimeter", "centimeters", "centimetre", "centimetres", "cm"],
+        &["millimeter", "millimeters", "millimetre", "millimetres", "mm"],
+        &["mile", "miles", "mi"],
+        &["foot", "feet", "ft"],
+        &["gram", "grams", "g"],
+        &["kilogram", "kilograms", "kg", "kgs", "kilo", "kilos"],
+        &["ton", "tons", "tonnes", "t"],
+        &["liter", "liters", "litre", "litres", "l"],
+        &["degree", "degrees", "c", "celsius"],
+        &["percent", "pct", "%"],
+        &["euro", "euros", "eur"],
+        &["dollar", "dollars", "usd"],
+        &["sqm", "m2"],
+        &["hectare", "hectares", "ha"],
+        &["kilowatt", "kilowatts", "kw"],
+        &["kwh", "kilowatthours"],
+    ];
+    UNITS.iter().find(|names| names.contains(&word)).and_then(|names| names.first().copied())
 }
 
 /// Small numbers in words.

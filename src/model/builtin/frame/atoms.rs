@@ -58,7 +58,11 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
             };
             let holds_phrase = holds_phrase || is_turned || is_other;
             // "phone booking" is one noun there too; here it names the table of bookings.
-            let names_table = |at: usize| linker.mention(tokens, at, at + 1).is_some_and(|one| one.table_fit() > 0.94);
+            let is_known = |t: usize| mention.tables.iter().any(|(of, _)| *of == t);
+            let names_table = |at: usize| {
+                let one = linker.mention(tokens, at, at + 1);
+                one.is_some_and(|one| one.tables.iter().any(|(t, fit)| *fit > 0.94 && !is_known(*t)))
+            };
             let is_role = mention.table_fit() >= ROLE;
             let holds_table = is_far && !is_role && mention.values.is_empty() && (at..at + length).any(names_table);
             (!is_weak && !holds_phrase && !holds_table).then_some((mention, length))

@@ -36,6 +36,17 @@ impl Reader<'_> {
         if let Some(number) = number {
             ahead += 1;
             let named = self.head_noun(self.next_solid(ahead));
+            // "more than 10 won deals".
+            let is_value = |mention: &&Mention| !mention.values.is_empty() && mention.name_fit() < 0.8;
+            let narrowed = self.mention_at(named).filter(is_value).cloned();
+            let counted = self.mention_at(named + 1).filter(|table| table.table_fit() > 0.8).cloned();
+            if let (Some(value), Some(table), None) = (narrowed, counted, &self.last) {
+                self.at += named + 2;
+                self.entity(table.clone());
+                self.condition(What::Counted(table, op, number));
+                self.condition(What::Value(None, value));
+                return true;
+            }
             let after = self.mention_at(named).cloned();
             let before = self.last.take();
             // "customers who ordered more than 20 times".
@@ -96,12 +107,12 @@ impl Reader<'_> {
     /// The only column of the tables named so far whose name ends with this unit.
     fn by_unit(&self, ahead: usize) -> Option<Mention> {
         let unit = self.atom(ahead)?;
-        let wanted = name_words(&unit.low);
+        let wanted = measure_unit(&unit.low)?;
         let tables =
             self.frame.entities.iter().filter_map(|mention| mention.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1)));
         let ends = |name: &str| {
             let words = name_words(name);
-            words.len() > 1 && words.last().is_some_and(|last| wanted == [last.clone()])
+            words.len() > 1 && words.last().is_some_and(|last| measure_unit(last) == Some(wanted))
         };
         let columns = tables.flat_map(|(t, _)| self.schema.columns(*t));
         let mut fitting = columns.filter(|(at, column)| self.schema.is_number(*at) && ends(&column.name));
@@ -167,6 +178,12 @@ impl Reader<'_> {
     pub(super) fn compare_by(&mut self, op: Op, words: &[String]) -> bool {
         let ahead = self.next_solid(1);
         if let Some(number) = self.atom(ahead).and_then(|atom| atom.number) {
+            // "films longer than 180 minutes".
+            if let Some(column) = self.by_unit(ahead + 1) {
+                self.at += ahead + 2;
+                self.condition(What::Compare(column, op, Literal::Number(number)));
+                return true;
+            }
             self.at += ahead + 1;
             self.condition(What::By(words.to_vec(), op, number));
             return true;
@@ -227,6 +244,24 @@ impl Reader<'_> {
         let Some(atom) = self.atom(ahead).cloned() else { return false };
         let year = atom.number.and_then(year_of).and_then(Window::year);
         let Some(window) = atom.window.or(year) else { return false };
+        // "founded before 1980", where `founded` is a number.
+        let number = atom.number.filter(|_| ahead == 1);
+        let column = self.last.clone().or_else(|| self.column_before());
+        let column =
+            column.filter(|column| self.is_measure(column) && !self.is_timely(column) && column.column_fit() > 0.8);
+        let op = match cue {
+            Cue::After => Some(Op::Gt),
+            Cue::Before => Some(Op::Lt),
+            Cue::Since => Some(Op::Ge),
+            _ => None,
+        };
+        if let (Some(number), Some(column), Some(op)) = (number, column, op) {
+            self.last = None;
+            self.at += ahead + 1;
+            self.unshow(&column);
+            self.condition(What::Compare(column, op, Literal::Number(number)));
+            return true;
+        }
         let window = match cue {
             Cue::After => window.after(),
             Cue::Before => window.before(),
@@ -249,6 +284,16 @@ impl Reader<'_> {
 
     pub(super) fn window(&mut self, window: Window, length: usize) {
         self.at += length;
+        // "June to August 2024".
+        let joins = self.atom(0).is_some_and(|atom| matches!(atom.low.as_str(), "to" | "through" | "till" | "until"));
+        let until = self.atom(1).and_then(|atom| atom.window.clone()).filter(|_| joins);
+        let (window, length) = match until {
+            Some(until) => {
+                self.at += 2;
+                (window.through(until), length + 2)
+            }
+            None => (window, length),
+        };
         let column = self.last.take().or_else(|| self.column_before_window(length));
         let column = column.filter(|column| self.is_timely(column)).or_else(|| self.shown_date());
         self.condition(What::During(window, column));

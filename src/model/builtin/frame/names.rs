@@ -147,10 +147,13 @@ impl Reader<'_> {
             }
             // "titles and the studio names": the names of studios.
             let owned = self.attribute_at(0).filter(|(attribute, length)| {
-                is_table && *length > 1 && !attribute.is_verb() && !self.is_compared(*length, attribute)
+                let best = attribute.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+                let is_flag = best.is_some_and(|(at, _)| self.schema.answers(*at).is_some());
+                is_table && *length > 1 && !is_flag && !attribute.is_verb() && !self.is_compared(*length, attribute)
             });
-            if let Some((attribute, length)) = owned.filter(|_| !self.frame.items.is_empty()) {
+            if let Some((attribute, length)) = owned {
                 self.at += length;
+                self.take_back_entity();
                 self.entity(mention);
                 return self.show(Item::Attribute(attribute));
             }

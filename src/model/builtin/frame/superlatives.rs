@@ -11,6 +11,8 @@ impl Reader<'_> {
         if self.sorted_first(desc, None) {
             return true;
         }
+        let is_most =
+            self.atom(0).is_some_and(|atom| atom.low.split(' ').any(|word| matches!(word, "most" | "fewest")));
         let mut ahead = self.next_solid(1);
         let limit = self.atom(ahead).and_then(|atom| atom.number).filter(|_| self.mention_at(ahead).is_none());
         if limit.is_some() {
@@ -183,6 +185,7 @@ impl Reader<'_> {
             self.show(Item::Aggregate(if desc { Function::Max } else { Function::Min }, mention));
             return true;
         }
+        self.frame.is_most = is_most;
         self.rank(Key::Attribute(mention), desc, limit)
     }
 
@@ -217,7 +220,16 @@ impl Reader<'_> {
     pub(super) fn asks_for_key(&mut self) -> bool {
         let asks =
             |atom: &Atom| ["what", "how much", "how many", "by how much"].iter().any(|word| atom.low.starts_with(word));
-        if !self.frame.is_superlative || !self.atom(0).is_some_and(asks) {
+        // "with that total", "and the amount", "with the count".
+        let names = |atom: &Atom| atom.low == "with" || atom.cues.contains(&Cue::And);
+        let is_article = |atom: &Atom| matches!(atom.low.as_str(), "that" | "the" | "its" | "their");
+        let is_named =
+            self.atom(0).is_some_and(names) && self.atom(1).is_some_and(is_article) && self.atom(2).is_some();
+        let counted = match self.frame.conditions.last().map(|condition| &condition.what) {
+            Some(What::Counted(counted, ..)) if !self.frame.is_superlative && is_named => Some(counted.clone()),
+            _ => None,
+        };
+        if !self.frame.is_superlative && counted.is_none() || !(is_named || self.atom(0).is_some_and(asks)) {
             return false;
         }
         let rest = self.atoms.get(self.at + 1..).unwrap_or_default();
@@ -228,13 +240,15 @@ impl Reader<'_> {
                 known.columns.iter().any(|(at, _)| mention.columns.iter().any(|(of, _)| of == at))
                     || known.tables.iter().any(|(t, _)| mention.tables.iter().any(|(of, _)| of == t))
             }
-            _ => false,
+            _ => counted.is_some(),
         };
         let is_soft = |atom: &&Atom| {
-            let is_verb = matches!(
-                atom.low.as_str(),
-                "it" | "was" | "were" | "did" | "does" | "do" | "value" | "figure" | "amount"
-            ) || cues::is_link(&atom.stem);
+            let is_verb = measure_unit(&atom.low).is_some()
+                || matches!(
+                    atom.low.as_str(),
+                    "it" | "was" | "were" | "did" | "does" | "do" | "value" | "figure" | "amount"
+                )
+                || cues::is_link(&atom.stem);
             let is_grammar = atom.cues.iter().any(|cue| {
                 matches!(
                     cue,
@@ -250,7 +264,10 @@ impl Reader<'_> {
             return false;
         }
         self.at += 1 + rest.len();
-        self.frame.shows_key = true;
+        match counted {
+            Some(counted) => self.show(Item::Count(counted, false)),
+            None => self.frame.shows_key = true,
+        }
         true
     }
 
@@ -425,6 +442,15 @@ impl Reader<'_> {
                     return false;
                 }
                 self.at += place + 1;
+                // The fastest time is the shortest.
+                let is_time = |at: At| {
+                    name_words(&self.schema.column(at).name)
+                        .iter()
+                        .any(|word| matches!(word.as_str(), "time" | "duration" | "lap"))
+                };
+                let is_fast =
+                    words.iter().any(|word| word == "speed") && mention.columns.iter().any(|(at, _)| is_time(*at));
+                let desc = desc ^ is_fast;
                 if self.is_head && self.frame.items.is_empty() {
                     self.show(Item::Aggregate(if desc { Function::Max } else { Function::Min }, mention));
                     return true;

@@ -49,7 +49,17 @@ impl Planner<'_> {
         }
         for (key, desc) in &self.frame.order {
             let found = match key {
-                Key::Attribute(mention) => self.order_by(mention),
+                Key::Attribute(mention) => {
+                    // "Top 5 films by total amount of bookings", "the venue with the most seats".
+                    let is_sum = self.frame.is_most || mention.text.to_lowercase().starts_with("total ");
+                    let at = self.best_column(mention, Some(self.root));
+                    let is_below = |at: At| {
+                        let paths = self.graph.paths(self.root, at.0);
+                        paths.first().and_then(|path| path.first()).is_some_and(|step| !step.is_up)
+                    };
+                    let is_summed = is_sum && at.is_some_and(|at| self.schema.is_number(at) && is_below(at));
+                    if is_summed { self.order_by_aggregate(Function::Sum, mention) } else { self.order_by(mention) }
+                }
                 Key::By(words) => match self.quality(words, self.root).or_else(|| self.newest(words)) {
                     Some((at, turned)) => {
                         let expr = self.above(at, &[]).unwrap_or(Expr::Column(0, at));

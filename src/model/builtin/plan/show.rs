@@ -53,6 +53,12 @@ impl Planner<'_> {
                         if frame.groups.contains(mention) {
                             continue;
                         }
+                        // "Which races were run in the rain" wants no `race_date`.
+                        let low = mention.text.to_lowercase();
+                        let is_dated = self.schema.is_date(at) && low.ends_with('s') && !low.contains("date");
+                        if is_dated && mention.columns.iter().any(|(of, fit)| *of == at && *fit <= 0.85) {
+                            self.doubt("which date");
+                        }
                         if mention.columns.iter().any(|(of, fit)| *of == at && *fit < 0.5) {
                             self.doubt(format!("the word \"{}\"", mention.text));
                         }
