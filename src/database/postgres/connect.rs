@@ -12,7 +12,8 @@ use super::endpoints::{self, ConnectFailure};
 use super::recent::{Idle, Known};
 use super::session::{OpenTransaction, Opened, Permit, PostgresSession};
 use super::{
-    OWN_PATH, PostgresEngine, SearchPath, ServerReport, connect_error, is_broken, path_of, pooler_proof, under_path,
+    OWN_PATH, PostgresEngine, SESSION_MARK, SearchPath, ServerReport, connect_error, is_broken, path_of, pooler_proof,
+    under_path,
 };
 use crate::database::target::ServerRole;
 use crate::database::{DatabaseError, Identity, ReadOptions};
@@ -110,7 +111,6 @@ impl PostgresEngine {
                 connection: Some(idle.connection),
                 opened: None,
                 known: idle.known,
-                is_short: false,
                 application_name: application_name.clone(),
                 canceller: self.canceller.clone(),
                 permit: Some(permit),
@@ -171,14 +171,16 @@ impl PostgresEngine {
         let Some(connection) = transaction.connection.as_mut() else { return Err(sqlx::Error::WorkerCrashed.into()) };
         transaction.known.take_if(|known| !self.may_use(known, options, path));
         if let Some(known) = &transaction.known {
-            let opened = Opened { path, ..known.opened.clone() };
-            let path = if path == SearchPath::Callers { &opened.callers_path } else { OWN_PATH };
-            let message = format!("{}{}", self.begin_message(application_name, options.time_left()), under_path(path));
-            connection.execute(AssertSqlSafe(message)).await?;
-            transaction.opened = Some(opened);
-            transaction.is_short = true;
-            return Ok(());
+            let opened = Opened { path, is_short: true, ..known.opened.clone() };
+            let message = self.begin_message(application_name, options.time_left());
+            if begin_short(connection, &message, &opened).await? {
+                transaction.opened = Some(opened);
+                return Ok(());
+            }
+            transaction.known = None;
+            connection.execute("ROLLBACK").await?;
         }
+        let read_at = Instant::now();
         let message = self.opening_message(application_name, options.time_left(), path);
         let is_split = self.splits_begin();
         let mut opened = begin(connection, message, path, is_split).await?;
@@ -192,7 +194,7 @@ impl PostgresEngine {
             }
         }
         // A role has a path of its own.
-        transaction.known = options.identity.is_none().then(|| Known::new(opened.clone()));
+        transaction.known = options.identity.is_none().then(|| Known::new(opened.clone(), read_at));
         let opened = transaction.opened.insert(opened);
         match &options.identity {
             Some(identity) => self.take_role(connection, opened, identity).await,
@@ -201,9 +203,13 @@ impl PostgresEngine {
     }
 
     /// True if the next transaction of a connection needs only a short opening message: the statement is remembered, and
-    /// the connection cannot be another client's meanwhile.
+    /// the connection counts as direct.
     fn may_use(&self, known: &Known, options: &ReadOptions, path: SearchPath) -> bool {
-        path != SearchPath::Own && options.identity.is_none() && self.has_session_settings() && known.is_current()
+        path != SearchPath::Own
+            && options.identity.is_none()
+            && self.has_session_settings()
+            && known.opened.has_session_settings(&self.settings.vouched.mark)
+            && known.is_current()
     }
 
     /// Waits for a permit to use a connection. A read whose backend does not end keeps its permit, so abandoned calls
@@ -516,7 +522,22 @@ async fn begin(
     let session_mark: Option<String> = row.try_get_raw(4)?.as_str().ok().map(str::to_owned);
     let plan_cache_mode = if path == SearchPath::Own { Some(text(5)?.to_owned()) } else { None };
     let (set_path, callers_path) = (text(1)?.to_owned(), path_of(&schemas));
-    Ok(Opened { pid, set_path, callers_path, schemas, path, session_mark, plan_cache_mode })
+    Ok(Opened { pid, set_path, callers_path, schemas, path, session_mark, plan_cache_mode, is_short: false })
+}
+
+/// Sends the short opening message. Returns false if the session is not the one that `opened` is about, or if the schemas of
+/// its path have changed. The SELECT is the first query of the transaction, as in the whole message.
+async fn begin_short(connection: &mut PgConnection, begin: &str, opened: &Opened) -> Result<bool, sqlx::Error> {
+    let path = if opened.path == SearchPath::Callers { &opened.callers_path } else { OWN_PATH };
+    let message = format!(
+        "{begin}{};SELECT pg_catalog.pg_backend_pid(),pg_catalog.current_setting('{SESSION_MARK}',true),\
+         pg_catalog.array_to_json(pg_catalog.current_schemas(true))",
+        under_path(path)
+    );
+    let row = connection.fetch_one(AssertSqlSafe(message)).await?;
+    let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
+    let is_same_session = text(0)? == opened.pid.to_string() && text(1).ok() == opened.session_mark.as_deref();
+    Ok(is_same_session && (opened.path != SearchPath::Callers || names(text(2)?)? == opened.schemas))
 }
 
 /// The first statement of the opening message.

@@ -28,8 +28,9 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn new(opened: Opened) -> Self {
-        Known { opened, read_at: Instant::now() }
+    /// `read_at`: when the message was sent.
+    pub(super) fn new(opened: Opened, read_at: Instant) -> Self {
+        Known { opened, read_at }
     }
 
     pub(super) fn is_current(&self) -> bool {

@@ -35,7 +35,7 @@ const CANCEL_AGAIN: Duration = Duration::from_millis(50);
 /// Maximum bytes of a plan. A plan repeats a literal of the statement at each use.
 const MAX_PLAN_BYTES: usize = 4 << 20;
 
-/// What the opening message returns about a transaction.
+/// What is known of a transaction when it is open.
 #[derive(Clone, Debug)]
 pub(super) struct Opened {
     /// Process id of the backend.
@@ -53,6 +53,8 @@ pub(super) struct Opened {
     pub(super) session_mark: Option<String>,
     /// The caller's `plan_cache_mode`, if another one is set until the caller's statement is looked up.
     pub(super) plan_cache_mode: Option<String>,
+    /// True if the opening message was the short one: the path is that of an earlier transaction.
+    pub(super) is_short: bool,
 }
 
 impl Opened {
@@ -79,8 +81,6 @@ pub(super) struct OpenTransaction {
     pub(super) opened: Option<Opened>,
     /// What the next transaction on the connection may use.
     pub(super) known: Option<Known>,
-    /// True if the opening message was the short one, which reads nothing.
-    pub(super) is_short: bool,
     pub(super) application_name: String,
     pub(super) canceller: Canceller,
     /// Released when the backend is idle or gone.
@@ -111,7 +111,7 @@ impl OpenTransaction {
         let known = self.known.take();
         tokio::spawn(async move {
             let mut connection = connection;
-            // The reply goes first.
+            // Gives way to the task that writes the reply.
             tokio::task::yield_now().await;
             if let (true, Some(pid)) = (unread, pid) {
                 // Before the rollback the driver would read the remaining rows. A cancel makes the server stop sending
@@ -181,18 +181,19 @@ impl PostgresSession<'_> {
             async |connection: &mut PgConnection, opened: &Opened| engine.rows(connection, opened, sql, options).await;
         let mut session = self;
         let mut may_repeat = true;
-        if session.transaction.is_short && engine.shapes.get(&Shapes::key(sql, options)).is_none() {
-            // The shape was forgotten since the transaction began. The look-up needs the path as it is now.
-            session.transaction.finish(false);
-            session = engine.open(&call, options, None).await?;
-        }
         loop {
             session.transaction.is_large = is_large(sql.text());
             let was_remembered = engine.shapes.get(&Shapes::key(sql, options)).is_some();
+            let was_short = session.transaction.opened.as_ref().is_some_and(|opened| opened.is_short);
             let error = match session.within(options, end, read).await {
                 Err(error) => error,
                 result => return result,
             };
+            if was_short && matches!(error, DatabaseError::Changing) {
+                // The shape was forgotten since the transaction began. The look-up needs the path as it is now.
+                session = engine.open(&call, options, None).await?;
+                continue;
+            }
             let is_stale = was_remembered && may_repeat && is_about_shape(&error);
             if is_stale {
                 // A table changed after its shape was remembered. The shape is asked for again, once.

@@ -175,13 +175,20 @@ impl PostgresEngine {
                 let is_set = match path {
                     SearchPath::Own => false,
                     SearchPath::OwnForCaller => shape.path == OWN_PATH,
-                    SearchPath::Callers => shape.path == opened.callers_path,
+                    // The whole opening message sets all schemas of the settings, also those that do not exist (yet).
+                    SearchPath::Callers => {
+                        let is_same = opened.is_short || self.settings.schemas.is_empty();
+                        is_same && shape.path == opened.callers_path
+                    }
                 };
                 if !is_set {
                     connection.execute(AssertSqlSafe(opened.settings_of_caller(&shape.path))).await.map_err(own)?;
                 }
                 return Ok(shape);
             }
+        }
+        if opened.is_short {
+            return Err(DatabaseError::Changing);
         }
         let generation = self.shapes.generation.load(Ordering::Relaxed);
         // The checked text and its path are remembered with the shape. All shapes are forgotten when the catalog
