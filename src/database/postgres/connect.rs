@@ -528,16 +528,20 @@ async fn begin(
 /// Sends the short opening message. Returns false if the session is not the one that `opened` is about, or if the schemas of
 /// its path have changed. The SELECT is the first query of the transaction, as in the whole message.
 async fn begin_short(connection: &mut PgConnection, begin: &str, opened: &Opened) -> Result<bool, sqlx::Error> {
-    let path = if opened.path == SearchPath::Callers { &opened.callers_path } else { OWN_PATH };
+    let schemas = ",pg_catalog.array_to_json(pg_catalog.current_schemas(true))";
+    // TUDB's own path has no schemas that could change.
+    let (path, schemas) = match opened.path {
+        SearchPath::Callers => (opened.callers_path.as_str(), schemas),
+        SearchPath::Own | SearchPath::OwnForCaller => (OWN_PATH, ""),
+    };
     let message = format!(
-        "{begin}{};SELECT pg_catalog.pg_backend_pid(),pg_catalog.current_setting('{SESSION_MARK}',true),\
-         pg_catalog.array_to_json(pg_catalog.current_schemas(true))",
+        "{begin}{};SELECT pg_catalog.pg_backend_pid(),pg_catalog.current_setting('{SESSION_MARK}',true){schemas}",
         under_path(path)
     );
     let row = connection.fetch_one(AssertSqlSafe(message)).await?;
     let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
     let is_same_session = text(0)? == opened.pid.to_string() && text(1).ok() == opened.session_mark.as_deref();
-    Ok(is_same_session && (opened.path != SearchPath::Callers || names(text(2)?)? == opened.schemas))
+    Ok(is_same_session && (schemas.is_empty() || names(text(2)?)? == opened.schemas))
 }
 
 /// The first statement of the opening message.
