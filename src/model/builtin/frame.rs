@@ -466,6 +466,8 @@ impl<'a> Reader<'a> {
                 Cue::Who if self.at == 1 => self.frame.is_who = true,
                 Cue::When if self.at == 1 => self.frame.asks_when = true,
                 Cue::Where if self.at == 1 => self.doubt(atom.text.clone()),
+                // "Show name and year"; "in the year of 1970" says nothing more.
+                Cue::Time if !self.is_of_number() => self.doubt(atom.text.clone()),
                 Cue::In | Cue::By_ => {
                     self.words.push(atom.low.clone());
                     if self.frame.items.is_empty() && !self.frame.entities.is_empty() {
@@ -501,6 +503,13 @@ impl<'a> Reader<'a> {
     /// True if a phrase has a meaning that needs no object.
     fn is_soft_too(&self, cues: &[Cue]) -> bool {
         cues.iter().any(|cue| matches!(cue, Cue::Skip | Cue::Have | Cue::In | Cue::Of | Cue::That | Cue::Be | Cue::By_))
+    }
+
+    /// True if a number or a time stands beside the word just read: "the year 1970", "10 days".
+    fn is_of_number(&self) -> bool {
+        let is_number = |atom: &Atom| atom.number.is_some() || atom.window.is_some();
+        let after = self.next_solid(0);
+        self.atom(after).is_some_and(is_number) || self.before(2).is_some_and(is_number)
     }
 
     fn starts_sentence(&self) -> bool {

@@ -563,3 +563,31 @@ fn the_key_of_a_table_says_what_its_rows_are() {
         "SELECT a.AGT_NM FROM AGTMST a WHERE (SELECT COUNT(*) FROM CLMHDR c WHERE a.AGT_NO = c.AGT_NO) > 3",
     );
 }
+
+#[test]
+fn people_units_and_the_value_of_rows_are_understood() {
+    let mut totals = table("order_totals", &["order_id integer", "ordered_at date", "total "], &[]);
+    totals.kind = TableKind::View;
+    totals.primary_key.clear();
+    let shop = Snapshot::of(vec![
+        table("customers", &["id integer", "name text", "newsletter boolean"], &[]),
+        table(
+            "orders",
+            &["id integer", "customer_id integer", "ordered_at date"],
+            &[("customer_id", "customers", "id")],
+        ),
+        table(
+            "order_items",
+            &["id integer", "order_id integer", "quantity integer", "unit_price numeric"],
+            &[("order_id", "orders", "id")],
+        ),
+        totals,
+    ]);
+    let reads = |question: &str, expected: &str| reads_of(&shop, question, expected);
+    reads("What is the average order value?", "SELECT AVG(total) AS average_total FROM order_totals");
+    reads(
+        "How many people get the newsletter?",
+        "SELECT COUNT(*) AS number_of_customers FROM customers WHERE newsletter = TRUE",
+    );
+    reads("How many units did we sell?", "SELECT SUM(quantity) AS number_of_quantity FROM order_items");
+}

@@ -13,11 +13,13 @@ use super::windows::{count_word, measure_unit, unit};
 /// Maximum words of a name or value in a question.
 const LONGEST: usize = 6;
 
-/// Fit of a whole name. Lower: the name without the words of its table or without words like "name"; another word for
-/// it; a part of it.
+/// Fit of a whole name.
 pub(super) const WHOLE: f32 = 1.0;
+/// Fit of a name without words such as "id" or "code", or without its unit.
 const SHORTER: f32 = 0.85;
+/// Fit of a word of similar meaning.
 pub(super) const OTHER_WORD: f32 = 0.7;
+/// Fit of a part of a name.
 const PART: f32 = 0.55;
 
 /// How much each step to a more general noun lowers the fit.
@@ -26,7 +28,7 @@ const STEP: f32 = 0.05;
 /// Fit of a table by the name of a key that refers to it.
 pub(super) const ROLE: f32 = 0.75;
 
-/// Fit of the last word of a table's name, if no other table has it there.
+/// Fit of the last word of a table's name, if no other table's name ends with this word.
 const HEAD: f32 = 0.86;
 
 /// Fit of "name" for the column that stands for a row.
@@ -49,7 +51,7 @@ pub(super) struct Mention {
 }
 
 impl Mention {
-    /// True for a word such as "booked".
+    /// True if the text ends with "ed", as most past participles do.
     pub fn is_verb(&self) -> bool {
         self.text.ends_with("ed")
     }
@@ -73,7 +75,7 @@ impl Mention {
     }
 }
 
-/// Words as stems, and what is computed of them once.
+/// The stems of some words, the stems joined, and their senses.
 struct Words {
     stems: Vec<String>,
     joined: String,
@@ -88,13 +90,13 @@ impl Words {
     }
 }
 
-/// A name of the schema.
+/// The name of a table or a column.
 struct Name {
     whole: Words,
     sorted: Vec<String>,
     /// Senses of each word.
     each: Vec<Option<Senses>>,
-    /// Without words like "name" or "code".
+    /// Without words such as "id" or "code", and without a unit at the end.
     short: Words,
     /// Without the words of its table.
     rest: Words,
@@ -142,7 +144,8 @@ pub(super) struct Linker<'a> {
     schema: Schema<'a>,
     stems: &'a Stems,
     tables: Vec<Name>,
-    /// Names that keys give to the tables they refer to: `student_id` makes a "student" of a row of `highschoolers`.
+    /// Other names of tables, from columns of foreign keys. If `student_id` refers to `highschoolers`, a "student" is a row
+    /// of `highschoolers`.
     roles: Vec<(usize, Name)>,
     columns: Vec<(At, Name)>,
     /// Stored values by their words in lower case.
@@ -212,7 +215,7 @@ impl<'a> Linker<'a> {
         let mut values: HashMap<String, Vec<(At, String)>> = HashMap::new();
         for t in 0..schema.tables().len() {
             for (at, column) in schema.columns(t) {
-                // Nobody asks for the 1 of a column that says yes or no.
+                // Questions do not name the 0 and 1 of a column that says yes or no.
                 let is_switch = schema.is_number(at) && schema.answers(at).is_some();
                 for value in column.values.iter().filter(|_| !is_switch) {
                     let low = value.trim().to_lowercase();
@@ -258,7 +261,7 @@ impl<'a> Linker<'a> {
         if span.len() == 1 {
             values.extend(countries(&first.low).flat_map(|country| self.stored(country)));
         }
-        // The plural of a value: "cancelled orders" is one, "cats" is another.
+        // If no value has this word, the word without its final "s" is tried: "cats" for the value `cat`.
         if values.is_empty() && span.len() == 1 && low.len() > 3 {
             let single = low.strip_suffix('s').map(|single| self.stored(single)).unwrap_or_default();
             values = single;
@@ -274,7 +277,7 @@ impl<'a> Linker<'a> {
             let has_loose_edge = span.len() > 1 && edges.into_iter().flatten().any(|token| is_loose(&token.low));
             // The "on" of `requested_on` is no name.
             let is_loose_word = span.len() == 1 && is_loose(&first.low);
-            // "Two" is a number to WordNet, and no other word for one.
+            // A number word such as "two" names a column only if it is the whole name. WordNet would link it to `number`.
             let is_loose_word = is_loose_word || span.len() == 1 && count_word(&first.low).is_some();
             if has_loose_edge || is_loose_word {
                 // "date in" is a name only if a column is called so.
@@ -336,7 +339,7 @@ impl<'a> Linker<'a> {
                 mention.columns.push((*at, fit));
             }
         }
-        // "price" is the `unit_price` of a row that has a `cost` too.
+        // If a table has `unit_price` and `cost`, "price" means the `unit_price`, whose name has the word.
         let has_word = |at: &At| {
             self.columns
                 .iter()
@@ -347,14 +350,15 @@ impl<'a> Linker<'a> {
         mention
             .columns
             .retain(|(at, fit)| *fit > OTHER_WORD || parts.contains(at) || !parts.iter().any(|part| part.0 == at.0));
-        // "Hours" are rather the `hours_worked` than another word for a shift.
+        // If the name of a column has the words, they name no table by similar meaning: "hours" are the `hours_worked`, and
+        // not shifts.
         let has_word = |name: &Name| words.iter().all(|word| name.whole.stems.iter().any(|stem| stem == word));
         if self.columns.iter().any(|(_, name)| has_word(name)) {
             mention.tables.retain(|(_, fit)| *fit > OTHER_WORD);
         }
-        self.by_key(mention);
+        self.by_key(&asked, mention);
         self.only_people(&asked, mention);
-        // A worse fit is no reading beside a better one.
+        // Tables and columns that fit much worse than the best are left out.
         let best = mention.tables.iter().map(|(_, fit)| *fit).chain(mention.columns.iter().map(|(_, fit)| *fit));
         let best = best.fold(0.0, f32::max);
         mention.tables.retain(|(_, fit)| *fit > best - 0.31);
@@ -373,7 +377,8 @@ impl<'a> Linker<'a> {
         }
     }
 
-    /// Athletes are no marathons, though athletics, which has their stem, is a more general noun.
+    /// A word for people names a table by similar meaning only if the table's name is a word for people too. Otherwise
+    /// "athletes" would mean `marathons`, because "athlete" and "athletics" have one stem.
     fn only_people(&self, asked: &Asked, mention: &mut Mention) {
         let [written] = asked.written else { return };
         if cues::is_person(&singulars(written)) {
@@ -384,14 +389,16 @@ impl<'a> Linker<'a> {
     }
 
     /// "Policies" for the rows of `POLMST`, whose key is `POL_NO`: the number of a thing is called after the thing.
-    fn by_key(&self, mention: &mut Mention) {
+    fn by_key(&self, asked: &Asked, mention: &mut Mention) {
         if mention.table_fit() >= OTHER_WORD {
             return;
         }
         let is_key = |at: At| self.schema.is_only_key(at);
         let is_bare = |at: At| {
             let name = self.columns.iter().find(|(of, _)| *of == at);
-            name.is_some_and(|(_, name)| name.short.stems.len() < name.whole.stems.len())
+            name.is_some_and(|(_, name)| {
+                name.short.stems.len() < name.whole.stems.len() && name.short.stems.len() == asked.words.len()
+            })
         };
         let keys =
             mention.columns.iter().filter(|(at, fit)| (OTHER_WORD..0.9).contains(fit) && is_key(*at) && is_bare(*at));
@@ -403,8 +410,8 @@ impl<'a> Linker<'a> {
         mention.columns.retain(|(of, _)| self.schema.name_of(*of) != self.schema.name_of(*at));
     }
 
-    /// "How many surgeons", where `surgeon` is a value of a column of doctors: leaves the value to the mention, and returns
-    /// the table whose rows are meant.
+    /// "How many surgeons", where `surgeon` is a value of a column of doctors: leaves only the value in the mention, and
+    /// returns a mention of the table that has the value.
     pub fn entity_of_value(&self, mention: &mut Mention, low: &str) -> Option<Mention> {
         let (at, value) = mention.values.first()?.clone();
         let is_one_column = mention.values.iter().all(|(of, _)| *of == at);
@@ -465,7 +472,7 @@ fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
     {
         return SHORTER;
     }
-    // "Trailers" are not all rows of `vehicles`.
+    // A more special noun does not name a table: "trailers" are not all rows of `vehicles`.
     let asked_words = words;
     let far = |other: &Words| {
         // WordNet reaches "amount" from "month" over units of measure.
@@ -475,7 +482,7 @@ fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
         let is_narrower = far > 0 && cues::steps_up(asked, other) == Some(far);
         // "Properties" are no amounts, though each amount is a property.
         let is_vague = far > 1 && cues::steps_up(other, asked) == Some(far);
-        // A margin is an amount, and no `amount` is a margin.
+        // A general name such as `amount` fits only nouns of the same meaning: a "margin" is no `amount`.
         let is_general =
             matches!(whole.stems.last().map(String::as_str), Some("amount" | "valu" | "number" | "quantiti" | "total"));
         // Almost everything is a property to WordNet.
@@ -511,13 +518,15 @@ fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
     if is_shorter && all_shortened(&short.stems) {
         return OTHER_WORD;
     }
-    // Word by word, with other words for some.
+    // Compares word by word. Each word has to be equal to, related to, or near in meaning to the word of the name.
     if words.len() > 1 && words.len() == whole.stems.len() {
         let near = |at: usize| {
             let senses = asked.each.get(at).copied().flatten().zip(name.each.get(at).copied().flatten());
             senses.and_then(|(one, other)| cues::distance(one, other)).is_some_and(|far| far <= 1)
         };
-        let close = |(at, (a, b)): (usize, (&&str, &String))| *a == b || related(a, b) || near(at);
+        // The "race year" is no `race_date`.
+        let close =
+            |(at, (a, b)): (usize, (&&str, &String))| *a == b || unit(a).is_none() && (related(a, b) || near(at));
         if words.iter().zip(&whole.stems).enumerate().all(close) {
             return OTHER_WORD - 0.05;
         }

@@ -85,6 +85,16 @@ impl<'a> Schema<'a> {
         matches!(self.table(at.0).primary_key.as_slice(), [only] if *only == self.column(at).name)
     }
 
+    /// The only table of people.
+    pub fn only_people(&self) -> Option<usize> {
+        let is_person = |t: &usize| {
+            let words = name_words(self.bare(*t));
+            !self.is_view(*t) && words.last().is_some_and(|word| super::cues::is_person(&singulars(word)))
+        };
+        let mut people = (0..self.tables().len()).filter(is_person);
+        people.next().filter(|_| people.next().is_none())
+    }
+
     /// The name of a column in lower case.
     pub fn name_of(&self, at: At) -> String {
         self.column(at).name.to_lowercase()
@@ -110,6 +120,12 @@ impl<'a> Schema<'a> {
             return Holds::Other;
         }
         if has(&["int", "num", "dec", "real", "double", "float", "money", "serial"]) {
+            return Holds::Number;
+        }
+        // A computed column of a view has no type in SQLite.
+        let is_amount =
+            |word: &String| matches!(word.as_str(), "total" | "amount" | "price" | "revenue" | "quantity" | "cost");
+        if kind.is_empty() && column.values.is_empty() && self.is_view(at.0) && words.iter().any(is_amount) {
             return Holds::Number;
         }
         if has(&["char", "text", "clob", "enum", "string", "citext"]) || kind.is_empty() {

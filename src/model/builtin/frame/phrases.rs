@@ -30,6 +30,12 @@ impl Reader<'_> {
             }
             _ => ahead,
         };
+        if let Some(people) = self.people(ahead) {
+            self.at = people.1;
+            self.show(Item::Count(people.0.clone(), distinct));
+            self.entity(people.0);
+            return true;
+        }
         let Some(mention) = self.mention_at(ahead).cloned() else {
             // "... and the count": it was named before, or is that of the superlative.
             if let Some((Key::Count(Some(counted)), _)) = self.frame.order.first().cloned() {
@@ -86,6 +92,35 @@ impl Reader<'_> {
             self.entity(mention);
         }
         true
+    }
+
+    /// "How many people get the newsletter": rows of the only table of people, and where the next atom stands. People who live
+    /// somewhere may be a number that is stored.
+    fn people(&self, ahead: usize) -> Option<(Mention, usize)> {
+        let at = (1..=ahead)
+            .find(|ahead| self.atom(*ahead).is_some_and(|atom| matches!(atom.low.as_str(), "people" | "persons")))?;
+        let follows = self
+            .mention_at(at + 1)
+            .is_some_and(|next| next.table_fit() > 0.0 && next.table_fit() >= next.column_fit() && !next.is_verb());
+        let mut all = (0..self.schema.tables().len()).flat_map(|t| self.schema.columns(t));
+        let is_stored = all.any(|(_, column)| name_words(&column.name).iter().any(|word| word == "population"));
+        let t = self.schema.only_people().filter(|_| !follows && !is_stored)?;
+        let text = self.atom(at)?.text.clone();
+        Some((Mention { text, tables: vec![(t, WHOLE)], ..Mention::default() }, self.at + at + 1))
+    }
+
+    /// The amount of the rows of a table, or of a view that is named after it: "order value".
+    fn value_of_rows(&self, ahead: usize) -> Option<Mention> {
+        let table = self.mention_at(ahead).filter(|mention| mention.table_fit() > 0.8)?;
+        let value = self.atom(ahead + 1).filter(|atom| matches!(atom.low.as_str(), "value" | "total" | "amount"))?;
+        let (t, _) = *table.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let own = singulars(self.schema.bare(t));
+        let is_named_after =
+            |view: &usize| name_words(self.schema.bare(*view)).first().is_some_and(|first| singulars(first) == own);
+        let views = (0..self.schema.tables().len()).filter(|view| self.schema.is_view(*view)).filter(is_named_after);
+        let at = std::iter::once(t).chain(views).find_map(|t| measures::amount(self.schema, t))?;
+        let text = format!("{} {}", table.text, value.text);
+        Some(Mention { text, columns: vec![(at, WHOLE)], ..Mention::default() })
     }
 
     /// "The percentage of orders that ..", "of the 2024 orders".
@@ -150,7 +185,8 @@ impl Reader<'_> {
             self.show(Item::Revenue(function));
             return true;
         }
-        let Some((mention, length)) = self.attribute_at(ahead) else { return false };
+        let value = self.value_of_rows(ahead).map(|value| (value, 2)).filter(|_| functions == [Function::Avg]);
+        let Some((mention, length)) = value.or_else(|| self.attribute_at(ahead)) else { return false };
         self.at += ahead + length;
         for function in functions {
             self.show(Item::Aggregate(function, mention.clone()));

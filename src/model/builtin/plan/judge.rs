@@ -167,7 +167,8 @@ impl Planner<'_> {
                 if !sales.iter().any(|t| tables.contains(t)) {
                     self.doubt("what was sold");
                 }
-                if self.frame.items.iter().any(|item| matches!(item, Item::Count(..))) {
+                let is_unclear = |item: &Item| matches!(item, Item::Count(counted, _) if !self.is_units(counted));
+                if self.frame.items.iter().any(is_unclear) {
                     self.doubt("units or rows that were sold");
                 }
             }

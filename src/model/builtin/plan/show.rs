@@ -243,6 +243,9 @@ impl Planner<'_> {
         if mention.columns.iter().any(|(of, fit)| *of == at && *fit < OTHER_WORD) {
             self.doubt(format!("the word \"{}\"", mention.text));
         }
+        if self.is_units(mention) && !distinct && !is_each {
+            return Some((Expr::Aggregate(Function::Sum, Box::new(self.above(at, &[])?)), name));
+        }
         if self.schema.is_number(at) && !self.schema.is_key(at) && !distinct {
             // "How many cylinders does the car have?" asks for the number that is stored.
             let is_of_one =
@@ -269,6 +272,13 @@ impl Planner<'_> {
                 None
             }
         }
+    }
+
+    /// "How many units were sold": the quantity of sales, of which the sum is meant.
+    pub(super) fn is_units(&self, mention: &Mention) -> bool {
+        let best = self.best_column(mention, Some(self.root));
+        let is_sold = |at: At| measures::product(self.schema, at.0).is_some_and(|(quantity, _)| quantity == at);
+        mention.table_fit() < mention.column_fit() && best.is_some_and(is_sold)
     }
 
     pub(super) fn common(&mut self, mention: &Mention, desc: bool, columns: &mut Vec<(Expr, Option<String>)>) {
