@@ -1,9 +1,9 @@
 //! The checks that a request passes before its handler: host and origin, API key, rate, and the body.
 //!
-//! A web page of any site can send requests to a server on the reader's machine. `Host` and `Origin` show it: a page that
-//! reached this machine by a name of its own (DNS rebinding) sends that name as the host, and any other page sends its
-//! origin. Requests without an origin come from programs. The body is read whole, within bounds, before anything else
-//! happens, so a slow client holds no slot and no connection of a database.
+//! A web page of any site can send requests to a server on the reader's machine. The headers Host, Origin and
+//! Sec-Fetch-Site reveal such a request. A page that reached this machine by DNS rebinding sends the name of its own site
+//! as Host. Another page sends its Origin, or, for an image or a link, only Sec-Fetch-Site. After these checks the whole
+//! body is read within limits before the handler starts. So a slow client has no call slot and no database connection.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -27,10 +27,11 @@ use crate::error::{Code, ToolError};
 use crate::gateway::Grant;
 use crate::transport::values_of;
 
-/// How long a web page may remember what it is allowed to send.
+/// How long a browser may cache the reply to a preflight request (`Access-Control-Max-Age`).
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
-/// The host names that requests may be sent to: those of this machine, the address itself, and the configured ones.
+/// The host names that requests may be sent to: the names of this machine, the address that the
+/// server listens on, and the configured names.
 pub(super) fn hosts(configured: &[String], address: IpAddr) -> Vec<String> {
     let mut hosts: Vec<String> = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec();
     if !address.is_unspecified() {
@@ -43,7 +44,7 @@ pub(super) fn hosts(configured: &[String], address: IpAddr) -> Vec<String> {
     hosts
 }
 
-/// Answers web pages of the configured origins. A page never sends credentials of its own, because keys stand in headers.
+/// Adds the CORS headers for the configured origins. Cookies are not allowed, because keys are sent in headers.
 pub(super) fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     let headers = [
@@ -72,7 +73,7 @@ pub(super) fn cors(origins: &[String]) -> CorsLayer {
 
 /// Refuses a request to a foreign host name, or from a web page of a foreign origin.
 pub(super) async fn with_host(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    // Orchestrators ask by an address that nobody configures, and the reply says nothing.
+    // Orchestrators call this path at an address that is not in `allowed_hosts`. The reply contains no data.
     if request.uri().path() != "/health/live"
         && let Err(error) = check_host(&api, request.uri(), request.headers())
     {
@@ -82,7 +83,7 @@ pub(super) async fn with_host(State(api): State<Arc<Api>>, request: Request, nex
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // A page of another site may not load a reply as an image or a script, unless its origin is allowed.
+    // A page of another site may not load a reply as an image or a script. With configured origins the header is left out.
     if api.core.gateway.config().http.allowed_origins.is_empty() {
         let policy = header::HeaderName::from_static("cross-origin-resource-policy");
         headers.insert(policy, HeaderValue::from_static("same-origin"));
@@ -90,8 +91,8 @@ pub(super) async fn with_host(State(api): State<Arc<Api>>, request: Request, nex
     response
 }
 
-/// Refuses what a web page of another site sends without an origin (an image, a link), and what comes through a proxy to a
-/// server without keys: then every caller seems to be on this machine.
+/// Refuses two kinds of requests: those that a web page of another origin sends without the header Origin (an image, a
+/// link), and those that a proxy forwards to a server without keys. Behind a proxy, remote callers look like local ones.
 fn check_sender(api: &Api, headers: &HeaderMap) -> Result<(), ToolError> {
     let config = &api.core.gateway.config().http;
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
@@ -118,7 +119,7 @@ fn check_host(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<(), ToolError
     let mut named = headers.get_all(header::HOST).iter();
     let host = match (named.next().map(HeaderValue::to_str), named.next()) {
         (Some(Ok(host)), None) => host.to_ascii_lowercase(),
-        _ => return Err(ToolError::invalid("the request needs one header Host")),
+        _ => return Err(ToolError::invalid("the request must have exactly one header Host")),
     };
     // A request in absolute form names the host twice.
     if uri.authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(&host)) {
@@ -148,7 +149,8 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Refuses a request without a key or over its rate, and reads the body.
+/// Refuses a request without a valid key or token, and a request over the rate of its key or of the server. Then reads
+/// the body.
 pub(super) async fn with_key(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     if let Err(error) = check_sender(&api, request.headers()) {
         return reply::error(&error);
@@ -186,7 +188,7 @@ pub(super) async fn with_key(State(api): State<Arc<Api>>, mut request: Request, 
 #[derive(Clone)]
 pub(super) struct Whole(pub(super) Bytes);
 
-/// A body that keeps a permit until it is sent.
+/// A body that keeps a permit until the body is sent.
 pub(super) fn held_with(body: Body, permit: OwnedSemaphorePermit) -> Body {
     Body::new(Holding { body, _permit: permit })
 }
@@ -216,7 +218,8 @@ impl hyper::body::Body for Holding {
     }
 }
 
-/// The key of a request: `X-API-Key`, or `Authorization: Bearer`. `None` if it has none, or more than one.
+/// The key of a request: `X-API-Key`, or `Authorization: Bearer`. `None` if the request has no key, two different
+/// keys, or a header twice.
 fn presented(headers: &HeaderMap) -> Option<&str> {
     let one = |name: &str| {
         let mut values = headers.get_all(name).iter();
@@ -232,7 +235,7 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
             let (scheme, key) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(key.trim_start())
         }
-        // Two keys that agree are one.
+        // If both headers have the same key, the key is accepted.
         (Some(key), Some(value)) => value.split_once(' ').map(|(_, same)| same).filter(|same| *same == key),
         (None, None) => None,
     }
@@ -277,7 +280,7 @@ fn unauthorized(api: &Api, fault: Option<Fault>) -> Response {
 }
 
 fn too_many(wait: Duration, message: &str) -> Response {
-    // The last part of a second counts as a whole one.
+    // Rounded up, so that the client does not try again too early.
     let seconds = wait.as_secs() + 1;
     let error = ToolError::new(Code::RateLimited, message).hint(format!("Try again in {seconds} s."));
     let mut response = reply::error(&error);
@@ -304,11 +307,11 @@ async fn read(api: &Api, body: Body) -> Result<(Bytes, Held), Box<Response>> {
                 .map_err(|_| told(StatusCode::BAD_REQUEST, Code::InvalidArgument, "the body cannot be read".into()))?;
             let Ok(data) = frame.into_data() else { continue };
             if whole.len() + data.len() > limits.http_max_body_bytes {
-                let message = format!("the body may have {} bytes", limits.http_max_body_bytes);
+                let message = format!("the body has more than {} bytes", limits.http_max_body_bytes);
                 return Err(told(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLong, message));
             }
             whole.extend_from_slice(&data);
-            // One permit a KiB of the sum: many small pieces cost no more than one large one.
+            // One permit for each KiB of the whole body, however many frames it has.
             let kib =
                 whole.len().div_ceil(1_024) - held.as_ref().map_or(0, |held: &OwnedSemaphorePermit| held.num_permits());
             let kib = u32::try_from(kib).unwrap_or(u32::MAX);
@@ -331,7 +334,7 @@ async fn read(api: &Api, body: Body) -> Result<(Bytes, Held), Box<Response>> {
         }
     }
     if values_of(&whole) > limits.max_line_values {
-        let message = format!("the body may have {} JSON values", limits.max_line_values);
+        let message = format!("the body has more than {} JSON arrays, objects and commas", limits.max_line_values);
         return Err(told(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLong, message));
     }
     Ok((whole.into(), held))

@@ -351,7 +351,7 @@ impl Asker {
             [Some(&request.question), request.choice.as_ref(), request.user_id.as_ref(), request.session_id.as_ref()];
         if texts.into_iter().flatten().any(|text| text.len() > limits.max_text_bytes) {
             let message =
-                format!("question, choice, user_id and session_id may have {} bytes each", limits.max_text_bytes);
+                format!("question, choice, user_id or session_id is longer than {} bytes", limits.max_text_bytes);
             return Err(ToolError::new(Code::InvalidArgument, message));
         }
         let model = self.model.as_ref().map_err(Clone::clone)?;

@@ -39,7 +39,7 @@ pub(super) struct Show {
     /// Newest records to show
     #[arg(long, default_value_t = 50)]
     last: u64,
-    /// Only records older than this one: the next page
+    /// Only records older than the record with this id, for the next page
     #[arg(long, value_name = "ID")]
     before: Option<String>,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub(super) struct Show {
 
 #[derive(Args)]
 pub(super) struct Only {
-    /// From this time on: 2026-11-01, 2026-11-01T09:00:00Z, or 90m, 24h, 7d ago
+    /// From this time on: 2026-11-01, 2026-11-01T09:00:00Z, or an age such as 90m, 24h or 7d
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Before this time
@@ -72,7 +72,7 @@ pub(super) struct Only {
     /// Only this source
     #[arg(long)]
     source: Option<String>,
-    /// Only this record, and the statements of this question
+    /// Only the record with this id; of a question also its statements
     #[arg(long, value_name = "ID")]
     id: Option<String>,
     /// Only records whose question or statement holds this text
@@ -84,7 +84,7 @@ pub(super) struct Only {
 pub(super) struct Export {
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
-    /// One JSON object a line, as without it
+    /// One JSON object a line (the default)
     #[arg(long, conflicts_with = "format")]
     json: bool,
     #[command(flatten)]
@@ -101,7 +101,7 @@ enum Format {
 pub(super) struct Verify {
     #[arg(long)]
     json: bool,
-    /// Take chains without a key that began before this time: when the key was introduced
+    /// Accept chains without a key that began before this time, when the key was introduced
     #[arg(long, value_name = "TIME")]
     unkeyed_until: Option<String>,
 }
@@ -173,7 +173,7 @@ impl Only {
 impl Show {
     async fn run(self, config: &AuditConfig) -> Result<u8, Ended> {
         let mut filter = self.only.filter()?;
-        // Both options limit the time from above, so the earlier limit applies.
+        // `--until` and `--before` both leave out newer records, so the earlier of the two applies.
         filter.before = filter.before.into_iter().chain(self.before).min();
         filter.last = Some(self.last);
         let records = Trail::open(config).await?.records(&filter).await?;
@@ -237,7 +237,7 @@ fn csv_line(cells: Vec<String>) -> String {
     String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned()
 }
 
-/// Marks a text that a spreadsheet would read as a formula with a leading `'`. Spreadsheets ignore invisible characters
+/// Puts a `'` in front of a text that a spreadsheet would read as a formula. Spreadsheets ignore invisible characters
 /// at the beginning, and some accept the full-width forms of the signs.
 fn cell(text: String) -> String {
     let shown = text.trim_start_matches(|c: char| c.is_whitespace() || steers(c));
@@ -271,8 +271,8 @@ impl Verify {
                 AuditStore::File(_) | AuditStore::Nowhere => "",
             };
             tell(&format!(
-                "Not detectable here: that ends of chains which no later process has seen, or the newest processes, were cut off; that \
-                 the store was replaced by an older state of itself{processes}; {key}."
+                "Not detectable here: that the end of a chain was removed, if no later process has recorded it; that the newest \
+                 processes were removed; that the store was replaced by an older copy of itself{processes}; {key}."
             ));
         }
         Ok(if verdict.faults.is_empty() { DONE } else { NO })

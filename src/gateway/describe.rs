@@ -20,7 +20,8 @@ impl Gateway {
     /// # Errors
     ///
     /// `unknown_table` with the nearest names, `ambiguous_table` with the matches, and the errors of
-    /// [`Gateway::list_tables`]. Among several names, an unknown or ambiguous one has its error in its place.
+    /// [`Gateway::list_tables`]. If a request has several names, the error of an
+    /// unknown or ambiguous name takes the place of its description.
     pub async fn describe_table(
         &self,
         caller: &Caller,
@@ -35,7 +36,10 @@ impl Gateway {
                 return Err(ToolError::invalid("table must be a name, or several separated by commas"));
             }
             if names.len() > MAX_DESCRIBED {
-                return Err(ToolError::invalid(format!("table may name {MAX_DESCRIBED} tables, not {}", names.len())));
+                return Err(ToolError::invalid(format!(
+                    "table names {} tables; at most {MAX_DESCRIBED} are allowed",
+                    names.len()
+                )));
             }
             Ok(plain_options(caller, source))
         };

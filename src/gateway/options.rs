@@ -32,7 +32,7 @@ pub fn user(source: &SourceConfig, user_id: Option<&str>) -> Result<Option<Ident
     // The id is checked even if the source has no rule about users, because the id is written to the record.
     if user_id.is_some_and(|id| id.contains('\0') || id.len() > source.limits.max_text_bytes) {
         let limit = source.limits.max_text_bytes;
-        return Err(ToolError::invalid(format!("user_id may have {limit} bytes and no NUL")));
+        return Err(ToolError::invalid(format!("user_id must have at most {limit} bytes and no NUL")));
     }
     let Some(rule) = &source.user else { return Ok(None) };
     match user_id.filter(|id| !id.is_empty()) {

@@ -1,4 +1,4 @@
-//! `describe_table`: everything that a statement about one table needs, within the byte limit of a reply.
+//! `describe_table`: the descriptions of one or more tables, shortened to the byte limit of a reply.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::gateway::{Caller, DescribeTable, Described, Gateway, Read};
 /// Time limit of all samples of one call.
 const SAMPLE_TIME: Duration = Duration::from_secs(1);
 
-/// Bytes of the list that several tables stand in, without the tables.
+/// Bytes reserved for the text around the tables in a reply with several tables.
 const LIST_BYTES: usize = 200;
 
 pub(super) fn tool(view: &View<'_>) -> Tool {
@@ -52,7 +52,7 @@ fn list(source: &str, described: &[Described], samples: &[Sample], max_bytes: us
     let each = max_bytes.saturating_sub(LIST_BYTES) / described.len().max(1);
     let tables = described.iter().zip(samples).map(|((name, found), sample)| match found {
         Ok(table) => reply(None, table.clone(), sample, each),
-        // The text of the error is bounded.
+        // An error needs no shortening: its text has a limit of its own.
         Err(error) => format!("{{\"name\":{},{}", json!(cut(name, 200)), error.to_json().trim_start_matches('{')),
     });
     let mut tables: Vec<String> = tables.collect();
@@ -65,7 +65,7 @@ fn list(source: &str, described: &[Described], samples: &[Sample], max_bytes: us
         };
         format!("{{\"source\":{},\"tables\":[{}]{hint}}}", json!(source), tables.join(","))
     };
-    // Very small limits do not even hold the names of all tables.
+    // If the limit is too small for all tables, the last tables are left out.
     let mut text = written(&tables);
     while text.len() > max_bytes && tables.len() > 1 {
         tables.pop();
@@ -79,7 +79,7 @@ fn list(source: &str, described: &[Described], samples: &[Sample], max_bytes: us
 struct Sample {
     /// Fields to add to a column, by its position.
     columns: HashMap<usize, Map<String, Value>>,
-    /// What the reader has to know of the sample.
+    /// A remark for the reader: that the sample covers only the first rows, or why there is no sample.
     remark: Option<String>,
 }
 
@@ -116,7 +116,8 @@ const STEPS: [Step; 5] = [
     (drop_keys, "keys are left out"),
 ];
 
-/// The reply's JSON. If it has more than `max_bytes` bytes, it is shortened step by step, and the sample goes first.
+/// The reply's JSON. If the JSON is longer than `max_bytes`, the sample is left out first. Then the steps of [`STEPS`] are
+/// applied until the JSON fits.
 fn reply(source: Option<&str>, mut table: TableDescription, sample: &Sample, max_bytes: usize) -> String {
     table.leave_out_what_follows();
     let text = written(source, &table, Some(sample), None);
@@ -141,7 +142,7 @@ fn reply(source: Option<&str>, mut table: TableDescription, sample: &Sample, max
     }
     let all = table.columns.len();
     loop {
-        // Each round removes at least one column, and about as many as exceed the limit.
+        // Each round cuts the number of columns in the ratio of the limit to the length, and removes at least one column.
         let text = written(source, &table, None, Some(&hint(&given_up, Some((table.columns.len(), all)))));
         if text.len() <= max_bytes || table.columns.is_empty() {
             return text;

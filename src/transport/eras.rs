@@ -95,7 +95,7 @@ impl Switch {
         }
         let scan = Scan::of(text, self.max_id_bytes);
         if scan.id_is_long() {
-            self.out.error(None, -32600, &format!("an id may have {} bytes", self.max_id_bytes));
+            self.out.error(None, -32600, &format!("the id is longer than {} bytes", self.max_id_bytes));
             return true;
         }
         if scan.values > self.max_values {
@@ -132,7 +132,7 @@ impl Switch {
                 if let Some(NumberOrString::String(token)) = token.map(|token| token.0)
                     && token.len() > self.max_id_bytes
                 {
-                    let message = format!("a progressToken may have {} bytes", self.max_id_bytes);
+                    let message = format!("the progressToken is longer than {} bytes", self.max_id_bytes);
                     self.out.error(Some(request.id.clone()), -32602, &message);
                     return true;
                 }

@@ -89,7 +89,7 @@ fn a_sample_of_a_sqlite_table_says_what_it_holds() {
     assert_eq!(table["columns"][3], json!({"name": "body", "type": "BLOB", "nulls": 0.3333}));
     let many = (0..21).map(|n| format!("t{n}")).collect::<Vec<_>>().join(",");
     let refused = server.call("describe_table", json!({"table": many}));
-    assert_eq!(refused["error"]["message"], "table may name 20 tables, not 21");
+    assert_eq!(refused["error"]["message"], "table names 21 tables; at most 20 are allowed");
     for (wrong, message) in [
         (json!({"table": "x", "sample": "maybe"}), "sample must be true or false"),
         (json!({"table": " , "}), "table must be a name, or several separated by commas"),
