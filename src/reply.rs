@@ -27,7 +27,7 @@ impl Reply {
 }
 
 impl Reply {
-    /// The code of the reply's error, if it is one.
+    /// The error code, if the reply is an error.
     pub fn error_code(&self) -> Option<Code> {
         #[derive(serde::Deserialize)]
         struct Body {
@@ -41,7 +41,7 @@ impl Reply {
         body.map(|body| body.error.code)
     }
 
-    /// Adds a warning to the reply, if there is one.
+    /// Adds `warning` to the reply. Does nothing if it is `None`.
     pub fn with_warning(mut self, warning: Option<String>) -> Self {
         if let Some(warning) = warning
             && let Ok(serde_json::Value::Object(mut fields)) = serde_json::from_str(&self.json)

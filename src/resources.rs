@@ -36,7 +36,7 @@ pub fn templates(gateway: Option<&Gateway>) -> Vec<ResourceTemplate> {
 ///
 /// # Errors
 ///
-/// `invalid_argument` for an address of another form, and the errors of `list_tables` and `describe_table`.
+/// `invalid_argument` if the address is not one of the resources, and the errors of `list_tables` and `describe_table`.
 pub async fn read(gateway: &Gateway, caller: &Caller, uri: &str) -> Result<String, ToolError> {
     let unknown = || ToolError::invalid("the resources are tudb://schema and tudb://schema/{table}");
     let url = Url::parse(uri).map_err(|_| unknown())?;
@@ -57,7 +57,7 @@ pub async fn read(gateway: &Gateway, caller: &Caller, uri: &str) -> Result<Strin
     .await
 }
 
-/// Returns the names of tables that contain the text typed so far, and the number of all matches.
+/// Returns table names that contain the typed text, and the number of all such names.
 ///
 /// # Errors
 ///
@@ -78,13 +78,13 @@ pub async fn complete_table(
     Ok((names, total))
 }
 
-/// The tool that gives the same as a resource.
+/// Returns the tool whose reply is the content of the resource.
 pub fn tool_of(uri: &str) -> ToolName {
     let path = Url::parse(uri).map(|url| url.path().trim_start_matches('/').len());
     if path == Ok(0) { ToolName::ListTables } else { ToolName::DescribeTable }
 }
 
-/// Whether an error means that the resource does not exist, and not that it cannot be read now.
+/// True if the error means that the resource does not exist. False if it may be readable later.
 pub fn is_missing(error: &ToolError) -> bool {
     matches!(error.code, Code::InvalidArgument | Code::UnknownTable | Code::AmbiguousTable | Code::UnknownSource)
 }

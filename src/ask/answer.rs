@@ -33,7 +33,7 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-/// The rows of the last statement that succeeded.
+/// A successful answer: the last statement that succeeded, its rows, and the text of the answer.
 #[derive(Debug)]
 pub(super) struct Success {
     pub sql: String,
@@ -43,12 +43,12 @@ pub(super) struct Success {
     pub warnings: Vec<String>,
 }
 
-/// The message of a hand-back.
+/// The message of a hand-back if the built-in answerer has no remark of its own.
 pub(crate) const NOT_SURE: &str =
     "No language model is configured and the built-in answerer is not sure; write the statement from this.";
 
-/// The hand-back, when no model is configured and the built-in answerer is not sure.
-/// It holds what a capable client needs to write the statement.
+/// The reply if no model is configured and the built-in answerer is not sure. It has the schema, values and joins that a
+/// client needs to write the statement.
 #[derive(Debug, Serialize)]
 pub(super) struct HandBack {
     pub message: String,
@@ -76,7 +76,7 @@ pub(super) struct Draft {
 
 impl HandBack {
     /// Shortens the hand-back until its JSON has at most `max_bytes` bytes.
-    /// A long draft goes first, then the end of the schema text, joins with values, and tables.
+    /// First drops a long draft, then the end of the schema text, then joins and values, and last the names of tables.
     pub(super) fn within(mut self, max_bytes: usize) -> Self {
         let size = |hand_back: &HandBack| serde_json::to_string(hand_back).map_or(0, |text| text.len());
         if size(&self) <= max_bytes {

@@ -16,23 +16,25 @@ const IN_COLUMN_COMMENT: f32 = 0.6;
 const STORED_VALUE: f32 = 2.0;
 /// Share of a word's weight that its parts have: `orderitems` is also `order` and `items`.
 const OF_PART: f32 = 0.6;
-/// BM25: how soon further occurrences of a word count less, and how much the length of a table counts.
+/// BM25's `k1`: how slowly the score saturates when a word occurs more often.
 const K1: f32 = 3.0;
+/// BM25's `b`: how strongly the score is normalised by the length of the table.
 const B: f32 = 0.4;
 /// Share of a table's score that is added to the tables joined to it by a foreign key.
 const NEIGHBOUR_SHARE: f32 = 0.35;
-/// Share of the best score that the tables of the schema with the best tables get.
+/// Share of the best table's score that is added to each found table of the best schema. Other schemas get less.
 const SCHEMA_SHARE: f32 = 0.5;
-/// Share of a word's weight that a word of like meaning has, at most.
+/// Maximum weight of a word of similar meaning, as a share of the weight of the asked word.
 const OF_SYNONYM: f32 = 0.3;
-/// Tables of a schema whose scores make the score of the schema.
+/// The score of a schema is the sum of the scores of this many of its best tables.
 const SCHEMA_TABLES: usize = 3;
-/// Words that a stored value in the index has at most.
+/// Maximum number of words of a stored value in the index.
 const VALUE_WORDS: usize = 5;
-/// Bytes that a part of a word has at least, and bytes of the longest word that is split.
+/// Minimum bytes of a part of a word.
 const PART_BYTES: usize = 3;
+/// Maximum bytes of a word that is split.
 const LONGEST_SPLIT: usize = 40;
-/// Words of questions that name nothing.
+/// Words of a question that are ignored, because they name no table, column or value.
 const STOP_WORDS: [&str; 72] = [
     "a", "all", "also", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "did", "do", "does",
     "each", "every", "find", "for", "from", "give", "had", "has", "have", "how", "i", "in", "is", "it", "its", "list",
@@ -45,7 +47,7 @@ const STOP_WORDS: [&str; 72] = [
 #[derive(Debug, Default)]
 pub struct Index {
     tables: usize,
-    /// From a stem to the tables that contain it, each with the sum of the weights of its places.
+    /// For each stem: the tables that contain it, each with the sum of the weights of the places where it occurs.
     stems: HashMap<String, Vec<(u32, f32)>>,
     /// For each table, the sum of the weights of its words, divided by the average of all tables.
     lengths: Vec<f32>,
@@ -67,7 +69,7 @@ impl Index {
         let place: HashMap<&str, u32> = snapshot.tables.iter().map(|table| table.name.as_str()).zip(0..).collect();
         index.neighbours = vec![Vec::new(); snapshot.tables.len()];
         let mut schemas: HashMap<&str, u32> = HashMap::new();
-        // The words of all names, which show the parts of words without a separator.
+        // The words of all names. A word such as `orderitems` is split if both parts are among them.
         let names = snapshot
             .tables
             .iter()
@@ -122,8 +124,9 @@ impl Index {
 
     /// Tables with their scores, best first, ties in the snapshot's order. Tables with score zero are left out.
     ///
-    /// The score is BM25 over the words of names and comments, with the stored values that the question contains. Nouns of
-    /// like meaning, tables joined to a good table, and tables of the schema that has the best ones get a share.
+    /// The score is BM25 over the words of names and comments, with the stored values that the question contains. A table
+    /// with a noun of similar meaning gets a part of that word's weight. A table joined to a table with a score gets a part of
+    /// that score. Tables of the schemas with the best tables get a part of the best score.
     pub fn rank(&self, question: &str) -> Vec<(usize, f32)> {
         let mut scores: HashMap<u32, f32> = HashMap::new();
         let all = self.tables as f32;
@@ -188,7 +191,7 @@ impl Index {
         ranked
     }
 
-    /// Adds a share to the tables of schemas with good tables: the tables of one question mostly stand in one schema.
+    /// Raises the scores of tables in the best schemas, because the tables that one question needs are mostly in one schema.
     /// `own` is sorted, best first.
     fn add_schemas(&self, own: &[(u32, f32)], total: &mut HashMap<u32, f32>) {
         let schema_of = |table: u32| self.schemas.get(table as usize).copied().unwrap_or_default();
@@ -239,7 +242,7 @@ impl Index {
 /// The name of a table without its schema.
 fn bare(table: &TableDescription) -> &str {
     match table.kin.first() {
-        // Only the names of PostgreSQL have a schema, and only the schema's name may contain a quoted dot.
+        // Only the names of PostgreSQL have a schema. Its name may contain a dot in quotes, so the first dot may be part of it.
         Some((schema, _)) if !schema.is_empty() => {
             let quoted = crate::quoting::name(crate::dialect::Dialect::Postgresql, schema);
             table.name.strip_prefix(&quoted).and_then(|rest| rest.strip_prefix('.')).unwrap_or(&table.name)
@@ -266,8 +269,8 @@ pub fn stems(text: &str) -> HashSet<String> {
     words(text).map(|word| stemmer.stem(&word).into_owned()).collect()
 }
 
-/// Positions of the columns to show when a table has more than `most`. Columns that the question names come before
-/// keys, and keys before the rest. The result is in the table's order.
+/// Positions of the columns to show when a table has more than `most`. Chooses columns that the
+/// question names first, then keys, then others. Returns the chosen columns in the table's order.
 pub fn best_columns(table: &TableDescription, asked: &HashSet<String>, hits: &[usize], most: usize) -> Vec<usize> {
     let is_key = |name: &String| {
         table.primary_key.contains(name) || table.foreign_keys.iter().any(|key| key.columns.contains(name))

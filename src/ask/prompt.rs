@@ -1,5 +1,6 @@
-//! All text that the model reads. The rules come first, then the schema; a whole schema is the same for every question
-//! of a source, so that the provider can cache both. Date and question follow.
+//! The rules, the frame of the schema, the question, and the replies to the model. The descriptions of tools are in
+//! `toolset`. The rules come first, then the schema. If the schema is shown whole, both are the same for every question of
+//! a source, so the provider can cache them. Date and question follow.
 
 use sha2::{Digest, Sha256};
 
@@ -52,7 +53,7 @@ pub(super) fn system(dialect: Dialect, send_rows: bool) -> String {
     )
 }
 
-/// Explains to a model without native tool calls how to write one as JSON.
+/// Explains to a model without native tool calls how to write a tool call as JSON.
 pub(super) fn spoken_tools(tools: &[ModelTool]) -> String {
     let mut text = String::from(
         "You have no tool calls of your own: to call a tool, answer with one JSON object and nothing else, \
@@ -71,8 +72,8 @@ const NOTATION: &str = "One table a line: name(column type, ..) -- comment. Name
 
 /// The schema part of the prompt.
 pub(super) fn schema(text: &str, whole: bool, notes: &str) -> String {
-    // Comments and values come from outside. The mark is a hash of the text: the prefix stays the same for the cache,
-    // and a text cannot contain its own mark.
+    // Comments and values come from outside. The mark is a hash of the text. So the same schema gives the
+    // same beginning of the prompt, which the provider can cache, and a text cannot contain its own mark.
     let mark = crate::audit::hex(&Sha256::digest(text));
     let text = fenced(mark.get(..16).unwrap_or(&mark), text);
     let schema = if whole {

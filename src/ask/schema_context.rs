@@ -35,17 +35,18 @@ pub struct MatchedValue {
 
 /// Characters per token, as an estimate.
 const CHARACTERS_PER_TOKEN: f64 = 3.5;
-/// Columns of one table in a ranked schema. Public benchmarks lose answers with fewer.
+/// Maximum number of columns of one table in a ranked schema. With a lower limit, fewer questions of public benchmarks were
+/// answered.
 const MOST_COLUMNS: usize = 20;
 /// Columns of one table in a hand-back.
 const TELLING_COLUMNS: usize = 12;
-/// Share of the best table's score that a table in a hand-back has at least.
+/// Minimum score of a table in a hand-back, as a share of the best table's score.
 const LEAST_SHARE: f32 = 0.25;
-/// Columns with at most this many values are shown with all of them.
+/// In a prompt, a column with at most this many values shows all of them. In a hand-back, a column with more shows none.
 const MOST_VALUES: usize = 12;
-/// Values of any other column, to show their form.
+/// Number of values that a prompt shows of a column with more values.
 const EXAMPLES: usize = 3;
-/// Values of a column in a hand-back.
+/// Maximum number of values of a column in a hand-back.
 const SHORT_VALUES: usize = 6;
 /// Bytes of a comment that a prompt repeats.
 const COMMENT_BYTES: usize = 300;
@@ -58,7 +59,8 @@ pub fn tokens(text: &str) -> usize {
 /// The schema text for the prompt, one table a line, in the snapshot's order.
 ///
 /// The text has all tables if they fit `whole_budget`. Otherwise it has the best ranked tables that fit
-/// `ranked_budget`, each with at most `MOST_COLUMNS` columns. Budgets are in tokens.
+/// `ranked_budget`, each with at most `MOST_COLUMNS` columns. If the best table alone exceeds the budget, its line is
+/// cut. Budgets are in tokens.
 pub fn build(
     snapshot: &Snapshot,
     index: &Index,
@@ -105,7 +107,7 @@ pub fn build(
     SchemaContext { text, whole: false }
 }
 
-/// All tables with score zero, if the question hits none.
+/// Returns the ranked tables. If no table matches the question, returns every table with the score 0.
 fn ranked(snapshot: &Snapshot, index: &Index, question: &str) -> Vec<(usize, f32)> {
     let ranked = index.rank(question);
     if ranked.is_empty() { (0..snapshot.tables.len()).map(|at| (at, 0.0)).collect() } else { ranked }
@@ -149,7 +151,8 @@ pub fn matched_values(snapshot: &Snapshot, index: &Index, question: &str, most: 
 }
 
 /// The lines of the tables that matter for a question, and the names of these tables, for a client that writes the
-/// statement itself. A small schema is given as a whole. `most_tokens` limits the text, except that of a first table.
+/// statement itself. A small schema is shown whole. Otherwise `most_tokens` limits the lines;
+/// the first line is always shown.
 pub fn telling(
     snapshot: &Snapshot,
     index: &Index,
@@ -162,7 +165,7 @@ pub fn telling(
     };
     let whole: Vec<String> = snapshot.tables.iter().take(most_tables + 1).map(short).collect();
     let all: Vec<(usize, f32)> = (0..snapshot.tables.len()).map(|at| (at, 1.0)).collect();
-    // A schema that is a little larger is still worth its tokens: nothing has to be looked up.
+    // A schema of up to 1.5 times `most_tokens` is shown whole. The client then needs no call of another tool.
     let is_small = whole.len() <= most_tables && tokens(&whole.join("\n")) <= most_tokens * 3 / 2;
     let ranked = if is_small { all } else { ranked(snapshot, index, question) };
     let best = ranked.first().map_or(0.0, |(_, score)| *score);
@@ -227,7 +230,7 @@ pub fn line(table: &TableDescription, send_values: bool) -> String {
 enum Detail {
     /// Keys, values and comments.
     Full,
-    /// The primary key and few values. The joins stand beside the lines.
+    /// The primary key and a few values. The hand-back lists the joins in a field of its own.
     Short,
 }
 

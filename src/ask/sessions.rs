@@ -1,5 +1,5 @@
-//! Remembers the last answered questions of a session and their statements, so that a later question can refer to them,
-//! and the choices of questions back, so that a later call can name one of them. Both are kept in memory, separately for
+//! Remembers the last answered questions of a session and their statements, to which a later question can refer. Also
+//! remembers the choices of a clarification, of which a later call can name one. Both are kept in memory, separately for
 //! each source and user.
 
 use std::collections::{HashMap, VecDeque};
@@ -68,7 +68,7 @@ impl Sessions {
 /// Maximum number of questions whose choices are remembered. The oldest is dropped first.
 const ASKED_BACK: usize = 200;
 
-/// A question that was asked back: source, user and question, with the message and the choices of the reply.
+/// A clarification: the source, user and question that it belongs to, its message, and its choices.
 type AskedBack = ((String, Option<String>, String), String, Vec<Choice>);
 
 /// What the `choice` of a request means.
@@ -114,7 +114,7 @@ impl Offered {
 }
 
 /// Finds the choice of a request among those that were offered: by its label or by its reading, in upper or lower case.
-/// If nothing is known to have been offered, the choice is taken as a reading.
+/// If no offered choices are remembered, the choice is used as a complete question.
 pub(super) fn chosen(choice: Option<&str>, offered: Option<(String, Vec<Choice>)>) -> Chosen {
     let Some(choice) = choice.map(str::trim).filter(|choice| !choice.is_empty()) else { return Chosen::Nothing };
     let Some((message, choices)) = offered else { return Chosen::Reading(choice.to_owned()) };

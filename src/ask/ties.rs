@@ -18,8 +18,8 @@ pub(super) struct Probe {
     pub sql: String,
     /// Number of rows that the original statement returns at most.
     pub limit: u64,
-    /// Whether the second sort key only makes the order definite, as a name or an id does. `None` without a second key. For
-    /// `Other`, the values of the key decide.
+    /// The kind of the second sort key, if there is one. An id only makes the order definite. For `Other`, the values decide
+    /// (see [`Probe::tie`]).
     second: Option<Second>,
 }
 
@@ -30,7 +30,8 @@ enum Second {
     Other,
 }
 
-/// The statement that shows whether a tie is hidden. `None` if the statement has no order with a small LIMIT.
+/// The statement that shows whether a tie is hidden. `None` if the statement has no
+/// simple ORDER BY with a small LIMIT.
 pub(super) fn probe(sql: &str, dialect: Dialect) -> Option<Probe> {
     let grammar: &dyn Grammar = match dialect {
         Dialect::Postgresql => &PostgreSqlDialect {},
@@ -70,7 +71,8 @@ pub(super) fn probe(sql: &str, dialect: Dialect) -> Option<Probe> {
     Some(Probe { sql: query.to_string(), limit, second })
 }
 
-/// The expression that a sort key means: itself, or that of the column whose alias or position it is.
+/// Returns the expression that a sort key stands for. If the key is the alias or the position of a selected column, this is
+/// the expression of the column. Otherwise it is the key's own expression.
 fn sorted_by(key: &OrderByExpr, columns: &[SelectItem]) -> Option<Expr> {
     let of_column = |column: &SelectItem| match column {
         SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),

@@ -13,7 +13,8 @@ const FIRST_AFTER: Duration = Duration::from_millis(500);
 /// The pause between two lines of the same stage.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// Prints a line to stderr when a stage takes long, if stderr is a terminal. Dropping it stops the lines.
+/// Prints the stage and the elapsed seconds to stderr: after half a second, then at each new stage and every five seconds.
+/// Prints nothing if stderr is no terminal. Dropping the value stops the lines.
 pub(super) struct Progress(JoinHandle<()>);
 
 impl Progress {

@@ -15,7 +15,7 @@ use crate::server::{Server, Transport};
 use crate::tools::Core;
 use crate::transport::{self, Session};
 
-/// Time in which the process ends after everything was cancelled, even if something hangs.
+/// Time after the cancellation at which the process is ended, even if something hangs.
 const LAST_MOMENT: Duration = Duration::from_millis(1_000);
 
 #[derive(Debug, clap::Args)]
@@ -67,7 +67,8 @@ pub(super) async fn run(config: Result<Config, ConfigError>, env: &Environment) 
     }
 }
 
-/// Prints the configured sources and their places to stderr, in the format of `doctor`. Connects to nothing.
+/// Prints the origin of the configuration, the sources and the number of unfinished records to stderr. Connects to no
+/// source.
 pub(super) async fn introduce(core: Arc<Core>) {
     let config = core.gateway.config();
     complain(&format!("tudb {}: {}", env!("CARGO_PKG_VERSION"), config.origin));
@@ -78,7 +79,7 @@ pub(super) async fn introduce(core: Arc<Core>) {
         };
         complain(&format!("tudb: source {}: {place}", source.name));
     }
-    // Only for a file. On PostgreSQL the role may only insert, so it cannot read.
+    // Unfinished calls are counted only if the store is a file. On PostgreSQL the role may insert and not read.
     if matches!(&config.audit.store, AuditStore::File(path) if path.exists())
         && let Ok(mut trail) = Trail::open(&config.audit).await
         && let Ok(unfinished @ 1..) = trail.unfinished().await
@@ -126,13 +127,14 @@ pub(super) fn stop_on_signals(end: CancellationToken) {
     });
 }
 
-/// Ends the process if closing takes longer than `after`. It uses its own thread, so that the runtime cannot delay it.
+/// Ends the process if closing takes longer than `after`. The wait has a thread of its own, so
+/// that the runtime cannot delay the end.
 pub(super) fn last_moment(end: CancellationToken, after: Duration) {
     tokio::spawn(async move {
         end.cancelled().await;
         std::thread::spawn(move || {
             std::thread::sleep(after);
-            // Statements were cancelled, and what ran is recorded at least as an intent. So nothing is lost.
+            // Statements were cancelled, and each call has at least its intent in the trail.
             #[allow(clippy::exit)]
             std::process::exit(0);
         });

@@ -3,7 +3,8 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::Value;
 
-/// A table of named columns and rows of JSON cells. Numbers are right-aligned, and NULL is shown as such.
+/// A table of named columns and rows of JSON cells. A column of numbers and NULL
+/// is right-aligned. NULL is written as `NULL`.
 pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
@@ -32,20 +33,21 @@ pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
     table.to_string()
 }
 
-/// The columns of the terminal that standard output is. `None` for a pipe or a file.
+/// The width in characters of the terminal to which standard output is connected. `None` for a pipe or a file.
 pub(super) fn terminal_width() -> Option<u16> {
     let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
     (size.ws_col > 0).then_some(size.ws_col)
 }
 
-/// The text on one line, with the characters of [`steers`] escaped. Otherwise data could overwrite other text in the
+/// The text on one line: line feeds and tabs become blanks, and each other character for which [`steers`] is true is
+/// escaped. Otherwise data could overwrite other text in the
 /// terminal, or change its reading order.
 pub(super) fn plain(text: &str) -> String {
     let shown = |c: char| if steers(c) { c.escape_default().collect::<String>() } else { c.to_string() };
     text.replace(['\n', '\t'], " ").chars().map(shown).collect()
 }
 
-/// The text with the same characters escaped, but with its line breaks.
+/// As [`plain`], but line feeds are kept.
 pub(super) fn plain_lines(text: &str) -> String {
     text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
 }
@@ -58,7 +60,7 @@ pub(super) fn steers(c: char) -> bool {
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
-/// Columns and rows of a reply as a table, if it has them.
+/// Renders the columns and rows of a reply as a table. `None` if the reply has no columns or no rows.
 pub(super) fn of_reply(reply: &Value) -> Option<String> {
     let columns = reply.get("columns")?.as_array()?;
     let rows = reply.get("rows")?.as_array()?;

@@ -1,9 +1,9 @@
-//! Providers as data: how a host is recognised, and what follows for connecting. Pure. An unknown host is plain
-//! PostgreSQL.
+//! The known providers: how a host name identifies each, and the settings that apply to it. Pure. An unknown host is
+//! plain PostgreSQL.
 //!
 //! The facts come from the vendors' documentation; none was tested with the real provider.
 
-/// What a provider changes in how TUDB connects.
+/// The settings of a provider: TLS mode, wake-up time, hidden schemas, and a hint for failures to connect.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Preset {
     pub name: &'static str,
@@ -73,7 +73,7 @@ static RAILWAY: Preset = Preset {
 
 static RDS: Preset = Preset {
     name: "rds",
-    // `verify-full` where `rds_roots` knows the region.
+    // If `rds_roots` has the certificates of the region, the mode is `verify-full` instead.
     tls: Some("require"),
     sleeps: true,
     hidden_schemas: &["aws_commons", "aws_s3", "aws_lambda"],
@@ -115,8 +115,8 @@ pub fn rds_roots(host: &str) -> Option<&'static str> {
     Some(rest.split_once("\nregion ").map_or(rest, |(own, _)| own))
 }
 
-/// True if host and port are those of a pooler in transaction mode. There a prepared statement outlives its
-/// transaction, on a backend that another client gets next.
+/// True if host and port are those of a pooler in transaction mode. In this mode a prepared statement stays on the
+/// backend after the transaction ends, and the pooler may give this backend to another client.
 pub fn is_transaction_pooler(host: &str, port: u16) -> bool {
     let host = host.to_ascii_lowercase();
     let supabase = port == 6543 && (host.ends_with(".supabase.com") || host.ends_with(".supabase.co"));
@@ -126,8 +126,8 @@ pub fn is_transaction_pooler(host: &str, port: u16) -> bool {
     supabase || neon || rds_proxy || port == 6432
 }
 
-/// True if the host name proves that the server itself listens there. Other endpoints are inspected: those of a
-/// provider whose names prove nothing (Railway), and those of unknown hosts.
+/// True if host name and port show that no pooler is in front of the server. TUDB inspects any other endpoint, unless it
+/// is known to be a transaction pooler.
 pub fn is_direct(host: &str, port: u16) -> bool {
     let host = host.to_ascii_lowercase();
     let supabase = host.starts_with("db.") && host.ends_with(".supabase.co") && port == 5432;

@@ -1,4 +1,4 @@
-//! Hints for statements that are written in another dialect or that a database cannot read: how the same is written here.
+//! Hints for statements in another dialect, or that the database cannot parse: the form in the dialect of the source.
 //! Pure. The statement is read as tokens, so that nothing inside a text or a comment counts.
 
 use std::collections::HashSet;
@@ -11,8 +11,8 @@ use crate::dialect::Dialect;
 use crate::error::{Code, ToolError};
 use crate::quoting;
 
-/// Functions that one of the dialects lacks: names, what PostgreSQL has in their place, what SQLite has. Empty where the
-/// function exists. Sources: the manuals of PostgreSQL 18 and SQLite 3.51.
+/// Functions that at least one dialect lacks or calls by another name: names, the form in PostgreSQL, the form in SQLite.
+/// An empty form means that no hint is needed. Sources: the manuals of PostgreSQL 18 and SQLite 3.51.
 const FUNCTIONS: [(&[&str], &str, &str); 44] = [
     (&["strftime"], "to_char(d, 'YYYY-MM')", ""),
     (&["date_format"], "to_char(d, 'YYYY-MM')", "strftime('%Y-%m', d)"),
@@ -94,7 +94,7 @@ pub fn may_help(error: &ToolError) -> bool {
     matches!(error.code, Code::SqlError | Code::SyntaxError | Code::StatementRefused | Code::FunctionRefused)
 }
 
-/// How the statement is written in this dialect. `None` if nothing is recognised. The snapshot is used if there is one.
+/// Returns a hint that corrects the statement. `None` if no hint fits. Some hints need the snapshot.
 pub fn remedy(dialect: Dialect, error: &ToolError, sql: &str, snapshot: Option<&Snapshot>) -> Option<String> {
     let tokens = tokens_of(sql);
     let state = error.sqlstate.as_deref().unwrap_or_default();
@@ -194,7 +194,7 @@ fn of_missing_function(dialect: Dialect, error: &ToolError, tokens: &[Token]) ->
     })
 }
 
-/// True if [`value_for_table`] is worth a look at the schema.
+/// True if the statement may contain a word that [`value_for_table`] warns of, so that the schema has to be read.
 pub fn may_read_value(dialect: Dialect, sql: &str) -> bool {
     let low = sql.to_lowercase();
     dialect == Dialect::Postgresql

@@ -50,7 +50,7 @@ pub use pipe::Place;
 use pipe::{Answer, Bounds, ReadError, Reply, Request, Setup, Work};
 use worker::Worker;
 
-/// Has one permit, because only one statement of the whole server may use the larger memory at a time.
+/// The permit for the larger memory limit (`sqlite_large_heap_bytes`). Only one statement of the whole server may have it.
 static LARGE: Semaphore = Semaphore::const_new(1);
 
 impl Place {
@@ -238,8 +238,8 @@ impl SqliteSession<'_> {
         self.ask_hearing(work, options, &mut |_| {}).await
     }
 
-    /// Sends a request to the process and waits for the answer, at most until the deadline or the cancellation of the
-    /// call. A process that has answered is used again by later reads, unless it had the larger memory.
+    /// Sends a request to the process and waits for the answer, at most until `sqlite_grace_ms` after the deadline, or
+    /// until the call is cancelled. A process that has answered is used again by later reads, unless it had the larger memory.
     ///
     /// If the process ends before it answers, a new process gets the request, but only once. If a statement needs more
     /// memory, its request is sent again as soon as the permit of [`LARGE`] is free. Sending a request again is safe,

@@ -32,7 +32,7 @@ impl ApprovedSql {
     ///
     /// # Errors
     ///
-    /// The text is anything else.
+    /// The text is not the output of [`ApprovedSql::to_pipe`].
     pub(crate) fn from_pipe(sent: &RawValue) -> Result<Self, serde_json::Error> {
         let sent: Crossing<'static> = serde_json::from_str(sent.get())?;
         Ok(ApprovedSql {

@@ -20,7 +20,7 @@ use crate::config::Mirror;
 /// Maximum number of bytes in the queue.
 const MAX_WAITING_BYTES: usize = 1 << 20;
 
-/// Maximum time for which the end of the process waits until the queue is written.
+/// Maximum time that the process waits at its end for the queue to be written.
 const LAST_WAIT: Duration = Duration::from_millis(300);
 
 /// The mirror: its destination, and the records without an outcome.

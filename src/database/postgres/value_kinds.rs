@@ -20,8 +20,8 @@ pub(super) enum Kind {
     Digits,
     /// As text. The type limits the length of the text.
     Short,
-    /// As text, which may be long. The server cuts the text to the maximum size of a cell. A separate column contains
-    /// the length of the whole text.
+    /// As text, which may be long. The server cuts the text after as many characters as a cell may have bytes. A
+    /// separate column contains the length of the whole text in bytes.
     Long,
 }
 

@@ -15,7 +15,7 @@ use libsqlite3_sys as ffi;
 /// The name under which the file system is registered.
 const NAME: &CStr = c"tudb-reads";
 
-/// Files that stand beside a database.
+/// A database and the files beside it. The URI parameters of `file` protect `-shm` files.
 const BESIDE: c_int =
     ffi::SQLITE_OPEN_MAIN_DB | ffi::SQLITE_OPEN_MAIN_JOURNAL | ffi::SQLITE_OPEN_SUPER_JOURNAL | ffi::SQLITE_OPEN_WAL;
 
@@ -51,10 +51,10 @@ pub(super) fn name() -> Option<&'static CStr> {
     platform.as_ref().map(|_| NAME)
 }
 
-/// Makes SQLite keep the owner of files, in the whole process. Run as root, SQLite would give a `-shm` file the owner
-/// of the database.
+/// Stops SQLite from changing the owner of files, in the whole process. SQLite that runs as root would give a `-shm` file
+/// the owner of the database.
 pub(super) fn keep_owners() {
-    // SAFETY: SQLite calls it in place of fchown(2), with the same arguments and result.
+    // SAFETY: SQLite calls `leave_owner` in place of fchown(2), with the same arguments and result.
     unsafe {
         let platform = ffi::sqlite3_vfs_find(std::ptr::null());
         if let Some(set) = platform.as_ref().and_then(|platform| platform.xSetSystemCall) {
@@ -107,7 +107,8 @@ unsafe extern "C" fn open(
     }
 }
 
-/// Deletes nothing. The platform removes temporary files from the directory as soon as they are open.
+/// Deletes nothing. Temporary files do not need this function: the platform removes them from the directory as soon as
+/// they are open.
 ///
 /// # Safety
 ///

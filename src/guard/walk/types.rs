@@ -6,8 +6,9 @@ use super::{Walk, Walked, object_type_refusal};
 use crate::guard::Rejection;
 
 impl Walk<'_> {
-    /// A type in a cast. Converting a text runs the type's input function and a domain's checks, so the catalog must
-    /// judge its name. Object-identifier types look up objects by name; only the harmless ones are allowed.
+    /// A type name, as in a cast or in the columns of an alias. Converting a text runs the type's input function and the
+    /// checks of a domain. So the engine looks up the name in the catalog. Types that look up objects by name are refused,
+    /// except for harmless ones.
     pub(super) fn data_type(&mut self, data_type: &DataType) -> Walked {
         use DataType::*;
         match data_type {
@@ -125,7 +126,8 @@ impl Walk<'_> {
             | GeometricType(..)
             | TsVector
             | TsQuery => {
-                // A keyword of another dialect may be a user's type here. Its first word is the name.
+                // A type keyword of another dialect may be the name of a user's type in this database. The first word of the
+                // keyword is that name.
                 let words = data_type.to_string().to_lowercase();
                 let word = words.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
                 self.cast_types.insert(word.to_owned());

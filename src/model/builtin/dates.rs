@@ -32,7 +32,7 @@ fn score(schema: Schema, at: At, stem: &impl Fn(&str) -> String) -> i32 {
     score
 }
 
-/// The date columns of the table with the best score. There are several if none is better.
+/// The date columns of one table with the best score: several if their scores are equal.
 fn best_of(schema: Schema, t: usize, years: bool, stem: &impl Fn(&str) -> String) -> Vec<At> {
     let dated: Vec<At> =
         schema.columns(t).filter(|(at, column)| !column.masked && schema.is_date(*at)).map(|(at, _)| at).collect();
@@ -41,14 +41,15 @@ fn best_of(schema: Schema, t: usize, years: bool, stem: &impl Fn(&str) -> String
         return plain();
     }
     let top = dated.iter().map(|at| score(schema, *at, stem)).max().unwrap_or(0);
-    // A column that says when the row ended or changed does not date it, even if there is no other.
+    // The time at which a row ended or changed is not the date of the row, even if the table has no other date column.
     if top < 0 {
         return plain();
     }
     dated.into_iter().filter(|at| score(schema, *at, stem) == top).collect()
 }
 
-/// The date columns for rows of a table: its own, else those of a table above it.
+/// The date columns for the rows of a table: its own, or else those of a table that it refers to and that shares a word of
+/// its name.
 pub(super) fn of_rows(
     schema: Schema,
     graph: &Graph,
@@ -60,13 +61,14 @@ pub(super) fn of_rows(
     if !own.is_empty() {
         return own;
     }
-    // A number such as `started_at` (seconds since 1970) is the date of the rows. It cannot be compared with a day here.
+    // A number such as `started_at` (seconds since 1970) is the date of the rows, but it cannot be compared with a day here.
+    // So no other date is used.
     let is_moment =
         |name: &str| matches!(name_words(name).last().map(String::as_str), Some("at" | "on" | "time" | "timestamp"));
     if schema.columns(rows).any(|(at, column)| schema.is_number(at) && is_moment(&column.name)) {
         return Vec::new();
     }
-    // The date of an order is that of its `order_items`. The day on which a machine was bought dates none of its repairs.
+    // `order_items` have the date of their order. Repairs do not have the purchase date of their machine.
     let words = |t: usize| name_words(schema.bare(t)).iter().map(|word| stem(word)).collect::<Vec<_>>();
     let own_words = words(rows);
     let is_whole = |t: usize| words(t).iter().any(|word| own_words.contains(word));

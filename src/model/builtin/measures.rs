@@ -1,4 +1,4 @@
-//! Finds the columns that contain an amount of money.
+//! Finds the columns with amounts of money, and the tables of sales.
 
 use super::schema::{At, Schema};
 use super::text::name_words;
@@ -20,12 +20,12 @@ pub(super) fn product(schema: Schema, t: usize) -> Option<(At, At)> {
         .iter()
         .find(|at| matches!(schema.column(**at).name.to_lowercase().as_str(), "unit_price" | "unitprice" | "price"));
     let price = price.copied().or_else(|| pick(&["price"]))?;
-    // A table that refers to no other lists stock at a price, not sales.
+    // A table without a foreign key lists stock and prices, not sales.
     let sale = !schema.table(t).foreign_keys.is_empty();
     (sale && quantity != price).then_some((quantity, price))
 }
 
-/// The only column of the table that contains an amount of money.
+/// The column of the table with an amount of money. `None` if several fit equally.
 pub(super) fn amount(schema: Schema, t: usize) -> Option<At> {
     let numbers: Vec<At> =
         schema.columns(t).map(|(at, _)| at).filter(|at| schema.is_number(*at) && !schema.is_key(*at)).collect();
@@ -51,15 +51,15 @@ pub(super) fn earning(schema: Schema, t: usize) -> Option<(At, Option<At>)> {
     }
 }
 
-/// Tables whose rows are sales: those with quantity and price; else those with one amount, preferably named for sales
-/// or payments.
+/// The tables whose rows are sales: those with a quantity and a price. If there are none: the tables with one amount, first
+/// those named for sales, then those named for payments.
 pub(super) fn sales(schema: Schema) -> Vec<usize> {
     let base = (0..schema.tables().len()).filter(|t| !schema.is_view(*t));
     let (products, rest): (Vec<usize>, Vec<usize>) = base.partition(|t| product(schema, *t).is_some());
     if !products.is_empty() {
         return products;
     }
-    // A table that refers to no other is a list of prices.
+    // A table without a foreign key is a price list. It is left out if another table has a foreign key.
     let refers = |t: &usize| !schema.table(*t).foreign_keys.is_empty();
     let rest: Vec<usize> = if rest.iter().any(refers) { rest.into_iter().filter(refers).collect() } else { rest };
     let sales: Vec<usize> = rest.iter().copied().filter(|t| amount(schema, *t).is_some()).collect();
@@ -69,7 +69,7 @@ pub(super) fn sales(schema: Schema) -> Vec<usize> {
             return named;
         }
     }
-    // The price of a thing is no sale of it.
+    // A table with only a price lists things, not sales.
     let is_price = |t: &usize| amount(schema, *t).is_some_and(|at| has(schema, at, &["price"]));
     sales.into_iter().filter(|t| !is_price(t)).collect()
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 impl Reader<'_> {
-    /// A number after an operator, or what is compared otherwise.
+    /// Reads what follows a comparison: a text, an average or a number.
     pub(super) fn compare(&mut self, op: Op) -> bool {
         let mut ahead = self.next_solid(1);
         // "with the word X in the name".
@@ -90,7 +90,7 @@ impl Reader<'_> {
             self.condition(What::Compare(column, op, Literal::Number(number)));
             return true;
         }
-        // "older than the average" is read by `compare_by`; "other than X" by the value.
+        // `compare_by` reads "older than the average". Of "other than X" only the denial is noted here; X is read next.
         if op == Op::Ne {
             self.is_negated = true;
             self.at += 1;
@@ -104,7 +104,8 @@ impl Reader<'_> {
         false
     }
 
-    /// The only column of the tables named so far whose name ends with this unit.
+    /// The number column whose name ends with the unit at this position, among the tables that the question has named so far.
+    /// `None` if several fit.
     fn by_unit(&self, ahead: usize) -> Option<Mention> {
         let unit = self.atom(ahead)?;
         let wanted = measure_unit(&unit.low)?;
@@ -120,7 +121,7 @@ impl Reader<'_> {
         Some(Mention { text: unit.text.clone(), columns: vec![(at, WHOLE)], ..Mention::default() })
     }
 
-    /// "more downtime than the average", "a higher price than 20".
+    /// Reads "more downtime than the average" and "a higher price than 20". False if the words are none of these.
     pub(super) fn more_than(&mut self, atom: &Atom) -> bool {
         let op = match atom.low.as_str() {
             "more" | "higher" | "greater" | "larger" | "bigger" => Op::Gt,
@@ -162,9 +163,9 @@ impl Reader<'_> {
         atom.mention.clone().filter(|mention| mention.column_fit() > 0.0 && !is_revenue)
     }
 
-    /// Takes back what was shown, because it turned out to be the object of a condition.
+    /// Removes the column shown last if a condition uses it.
     pub(super) fn unshow(&mut self, mention: &Mention) {
-        // "The salary of those with a salary over 3000" shows it.
+        // A column that the question names twice stays: "the salary of those with a salary over 3000".
         let said = self.atoms.get(..self.at).unwrap_or_default().iter();
         let times = said.filter(|atom| atom.mention.as_ref() == Some(mention)).count();
         if self.frame.items.len() > 1 && times < 2 {
@@ -238,7 +239,7 @@ impl Reader<'_> {
         false
     }
 
-    /// "after 2014", "before March 2022", "since".
+    /// Reads a limit of time such as "after 2014". False if no time follows.
     pub(super) fn bounded(&mut self, cue: &Cue) -> bool {
         let ahead = self.next_solid(1);
         let Some(atom) = self.atom(ahead).cloned() else { return false };
@@ -369,7 +370,7 @@ impl Reader<'_> {
             self.unshow(&column);
             return self.condition(What::Compare(column, Op::Eq, Literal::Number(number)));
         }
-        // "3 cylinders"; "two flights" counts.
+        // "3 cylinders" compares a column. "Two flights" counts rows.
         let ahead = self.next_solid(0);
         if let Some(mention) = self.mention_at(ahead).cloned() {
             if mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit() && !self.is_head {
