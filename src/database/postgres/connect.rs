@@ -177,7 +177,6 @@ impl PostgresEngine {
                 transaction.opened = Some(opened);
                 return Ok(());
             }
-            transaction.known = None;
             connection.execute("ROLLBACK").await?;
         }
         let read_at = Instant::now();

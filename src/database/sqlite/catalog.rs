@@ -190,10 +190,12 @@ pub(super) fn snapshot(
                     continue;
                 }
                 let (name, table) = (&column.name, &named.name);
-                let sampled = match () {
-                    () if is_text(&column.type_name) => sample(handle, table, name, sampled),
-                    () if is_integer(&column.type_name) => switch(handle, table, name),
-                    () => continue,
+                let sampled = if is_text(&column.type_name) {
+                    sample(handle, table, name, sampled)
+                } else if is_integer(&column.type_name) {
+                    switch(handle, table, name)
+                } else {
+                    continue;
                 };
                 let (values, are_all) = readable(sampled, &mut None)?;
                 column.set_values(values, are_all);
@@ -227,12 +229,16 @@ fn sample(handle: &Handle, table: &str, column: &str, most: usize) -> Result<(Ve
     if values.len() > most {
         return Ok((Vec::new(), true));
     }
-    let mut beyond = handle.prepare(&format!("SELECT 1 FROM {table} LIMIT 1 OFFSET {SAMPLED_ROWS}"))?;
-    let has_all_values = !beyond.step()?;
-    Ok((values, has_all_values))
+    Ok((values, are_all_sampled(handle, &table)?))
 }
 
-/// Returns 0 and 1, if an integer column holds nothing else.
+/// True if the table, whose name is quoted, has no more rows than are sampled.
+fn are_all_sampled(handle: &Handle, table: &str) -> Result<bool, Fault> {
+    let mut beyond = handle.prepare(&format!("SELECT 1 FROM {table} LIMIT 1 OFFSET {SAMPLED_ROWS}"))?;
+    Ok(!beyond.step()?)
+}
+
+/// Returns 0 and 1 if the sampled rows of an integer column hold both and nothing else, and whether all rows were sampled.
 fn switch(handle: &Handle, table: &str, column: &str) -> Result<(Vec<String>, bool), Fault> {
     let (table, column) = (quoting::quoted_name(table), quoting::quoted_name(column));
     // The third value ends the query.
@@ -241,8 +247,10 @@ fn switch(handle: &Handle, table: &str, column: &str) -> Result<(Vec<String>, bo
     );
     let mut values = texts(handle.prepare(&text)?, 0)?;
     values.sort();
-    let is_switch = values == ["0", "1"];
-    Ok((if is_switch { values } else { Vec::new() }, true))
+    if values != ["0", "1"] {
+        return Ok((Vec::new(), true));
+    }
+    Ok((values, are_all_sampled(handle, &table)?))
 }
 
 fn is_integer(declared: &str) -> bool {

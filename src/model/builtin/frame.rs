@@ -246,8 +246,8 @@ impl<'a> Reader<'a> {
         let atom = self.atom(ahead)?;
         let known = measure_unit(&atom.low);
         let unit = name_words(&atom.low);
-        let (at, _) = column.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-        let words = name_words(&self.schema.column(*at).name);
+        let (at, _) = column.best_column()?;
+        let words = name_words(&self.schema.column(at).name);
         let is_unit = |word: &String| {
             known.is_some() && known == measure_unit(word)
                 || unit == [word.clone()]
@@ -536,7 +536,7 @@ impl<'a> Reader<'a> {
     }
 
     fn entity(&mut self, mention: Mention) {
-        let best = |mention: &Mention| mention.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(t, _)| *t);
+        let best = |mention: &Mention| mention.best_table().map(|(t, _)| t);
         self.is_relative = false;
         if !self.frame.entities.iter().any(|known| best(known) == best(&mention)) {
             self.frame.entities.push(mention);

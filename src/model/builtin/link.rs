@@ -56,6 +56,21 @@ impl Mention {
         self.text.ends_with("ed")
     }
 
+    /// The column that fits best.
+    pub fn best_column(&self) -> Option<(At, f32)> {
+        self.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1)).copied()
+    }
+
+    /// The table that fits best.
+    pub fn best_table(&self) -> Option<(usize, f32)> {
+        self.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1)).copied()
+    }
+
+    /// True if a column may be meant by both mentions.
+    pub fn shares_column(&self, other: &Mention) -> bool {
+        self.columns.iter().any(|(at, _)| other.columns.iter().any(|(of, _)| of == at))
+    }
+
     pub fn fit(&self) -> f32 {
         let fits = self.tables.iter().map(|(_, fit)| *fit).chain(self.columns.iter().map(|(_, fit)| *fit));
         fits.fold(if self.values.is_empty() { 0.0 } else { WHOLE }, f32::max)
@@ -382,13 +397,11 @@ impl<'a> Linker<'a> {
     fn only_people(&self, asked: &Asked, mention: &mut Mention) {
         let [written] = asked.written else { return };
         if cues::is_person(&singulars(written)) {
-            let is_person =
-                |t: usize| name_words(self.schema.bare(t)).last().is_some_and(|word| cues::is_person(&singulars(word)));
-            mention.tables.retain(|(t, fit)| *fit > OTHER_WORD || is_person(*t));
+            mention.tables.retain(|(t, fit)| *fit > OTHER_WORD || self.schema.is_of_people(*t));
         }
     }
 
-    /// "Policies" for the rows of `POLMST`, whose key is `POL_NO`: the number of a thing is called after the thing.
+    /// Adds the table whose key has the word in its name: "policies" means the rows of `POLMST`, because their key is `POL_NO`.
     fn by_key(&self, asked: &Asked, mention: &mut Mention) {
         if mention.table_fit() >= OTHER_WORD {
             return;

@@ -85,13 +85,14 @@ impl<'a> Schema<'a> {
         matches!(self.table(at.0).primary_key.as_slice(), [only] if *only == self.column(at).name)
     }
 
+    /// True if the name of the table is a word for people.
+    pub fn is_of_people(&self, t: usize) -> bool {
+        name_words(self.bare(t)).last().is_some_and(|word| super::cues::is_person(&singulars(word)))
+    }
+
     /// The only table of people.
     pub fn only_people(&self) -> Option<usize> {
-        let is_person = |t: &usize| {
-            let words = name_words(self.bare(*t));
-            !self.is_view(*t) && words.last().is_some_and(|word| super::cues::is_person(&singulars(word)))
-        };
-        let mut people = (0..self.tables().len()).filter(is_person);
+        let mut people = (0..self.tables().len()).filter(|t| !self.is_view(*t) && self.is_of_people(*t));
         people.next().filter(|_| people.next().is_none())
     }
 

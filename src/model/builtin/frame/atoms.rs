@@ -27,11 +27,11 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
             let is_weak = length == 1 && mention.fit() < 0.5 && !is_of_name || is_verb && !is_of_name;
             // WordNet knows "average cost" as one noun; here it asks for an average.
             let is_far = length > 1 && mention.fit() < 0.8;
-            // `mean_temp` is a mean itself.
+            // In a name such as `mean_temp`, "mean" asks for no average.
             let is_own = |at: usize| {
                 let stem = tokens.get(at).map_or("", |token| token.stem.as_str());
-                let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1));
-                best.is_some_and(|(column, _)| linker.is_word_of(*column, stem))
+                let best = mention.best_column();
+                best.is_some_and(|(column, _)| linker.is_word_of(column, stem))
             };
             let holds_phrase = is_far && (at..at + length).any(|at| asks_measure(tokens, at) && !is_own(at));
             // "Number of rooms" is no `room_number`, and "rooms of type double" are rooms.

@@ -109,13 +109,12 @@ impl Reader<'_> {
     fn by_unit(&self, ahead: usize) -> Option<Mention> {
         let unit = self.atom(ahead)?;
         let wanted = measure_unit(&unit.low)?;
-        let tables =
-            self.frame.entities.iter().filter_map(|mention| mention.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1)));
+        let tables = self.frame.entities.iter().filter_map(|mention| mention.best_table());
         let ends = |name: &str| {
             let words = name_words(name);
             words.len() > 1 && words.last().is_some_and(|last| measure_unit(last) == Some(wanted))
         };
-        let columns = tables.flat_map(|(t, _)| self.schema.columns(*t));
+        let columns = tables.flat_map(|(t, _)| self.schema.columns(t));
         let mut fitting = columns.filter(|(at, column)| self.schema.is_number(*at) && ends(&column.name));
         let (at, _) = fitting.next().filter(|_| fitting.next().is_none())?;
         Some(Mention { text: unit.text.clone(), columns: vec![(at, WHOLE)], ..Mention::default() })

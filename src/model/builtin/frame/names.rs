@@ -120,8 +120,8 @@ impl Reader<'_> {
         let has = self.before(1 + article).is_some_and(|atom| {
             atom.cues.contains(&Cue::Have) || atom.low.split(' ').any(|word| matches!(word, "no" | "without"))
         });
-        let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1));
-        let may_miss = best.is_some_and(|(at, fit)| *fit > 0.8 && self.schema.column(*at).nullable);
+        let best = mention.best_column();
+        let may_miss = best.is_some_and(|(at, fit)| fit > 0.8 && self.schema.column(at).nullable);
         let is_bound = is_compared || self.atom(1).is_some_and(|next| next.number.is_some());
         if may_miss && has && !is_bound && !is_table && !self.frame.entities.is_empty() {
             self.at += 1;
@@ -147,8 +147,8 @@ impl Reader<'_> {
             }
             // "titles and the studio names": the names of studios.
             let owned = self.attribute_at(0).filter(|(attribute, length)| {
-                let best = attribute.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1));
-                let is_flag = best.is_some_and(|(at, _)| self.schema.answers(*at).is_some());
+                let best = attribute.best_column();
+                let is_flag = best.is_some_and(|(at, _)| self.schema.answers(at).is_some());
                 is_table && *length > 1 && !is_flag && !attribute.is_verb() && !self.is_compared(*length, attribute)
             });
             if let Some((attribute, length)) = owned {
@@ -240,9 +240,8 @@ impl Reader<'_> {
 
     /// "subscriptions that were cancelled", where they have a date for it, and `cancelled` is a value of other rows.
     fn is_own_date(&self, mention: &Mention) -> bool {
-        let first =
-            self.frame.entities.first().and_then(|entity| entity.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1)));
-        let Some((t, _)) = first.copied() else { return false };
+        let first = self.frame.entities.first().and_then(|entity| entity.best_table());
+        let Some((t, _)) = first else { return false };
         let is_date = |(at, fit): &(At, f32)| at.0 == t && *fit > 0.8 && self.schema.is_date(*at);
         !mention.is_quoted
             && mention.columns.iter().any(is_date)
@@ -299,8 +298,8 @@ impl Reader<'_> {
         }
         let has_column = |t: usize| mention.columns.iter().any(|(at, fit)| at.0 == t && *fit > 0.8);
         let is_named = |table: &Mention| {
-            let best = table.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, fit)| *fit > 0.8);
-            best.is_some_and(|(t, _)| !has_column(*t) && self.schema.display(*t).len() == 2)
+            let best = table.best_table().filter(|(_, fit)| *fit > 0.8);
+            best.is_some_and(|(t, _)| !has_column(t) && self.schema.display(t).len() == 2)
         };
         let after = self.next_solid(1);
         let is_of = self.has(1, &Cue::Of) && self.mention_at(after).is_some_and(is_named);
@@ -315,7 +314,7 @@ impl Reader<'_> {
     /// True for the name of a date column that is used as a verb: "loans returned", "were not returned".
     fn is_participle(&self, mention: &Mention) -> bool {
         let low = mention.text.to_lowercase();
-        let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| *at);
+        let best = mention.best_column().map(|(at, _)| at);
         let is_verb = low.ends_with("ed") || matches!(low.as_str(), "sent" | "paid" | "sold" | "written" | "built");
         let follows = self.before(1).is_some_and(|atom| {
             let is_noun = atom.mention.as_ref().is_some_and(|noun| noun.values.is_empty() && noun.name_fit() > 0.8);
@@ -364,8 +363,8 @@ impl Reader<'_> {
     /// ("active members"), after its own table in the plural ("doctors on leave"), or after a word of having ("get the
     /// newsletter").
     fn is_flag(&self, mention: &Mention) -> bool {
-        let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1));
-        let says = best.is_some_and(|(at, _)| self.schema.answers(*at).is_some());
+        let best = mention.best_column();
+        let says = best.is_some_and(|(at, _)| self.schema.answers(at).is_some());
         let follows_be = self
             .before(1)
             .is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Not | Cue::That | Cue::And)));

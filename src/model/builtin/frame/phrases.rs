@@ -49,7 +49,7 @@ impl Reader<'_> {
         // "How many French singers": the value comes first.
         let next = self.mention_at(ahead + 1);
         // "How many active members".
-        let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| *at);
+        let best = mention.best_column().map(|(at, _)| at);
         let is_value = next.is_some_and(|next| self.is_value_of_table(&mention, next));
         if mention.table_fit() < mention.column_fit()
             && !is_value
@@ -113,7 +113,7 @@ impl Reader<'_> {
     fn value_of_rows(&self, ahead: usize) -> Option<Mention> {
         let table = self.mention_at(ahead).filter(|mention| mention.table_fit() > 0.8)?;
         let value = self.atom(ahead + 1).filter(|atom| matches!(atom.low.as_str(), "value" | "total" | "amount"))?;
-        let (t, _) = *table.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let (t, _) = table.best_table()?;
         let own = singulars(self.schema.bare(t));
         let is_named_after =
             |view: &usize| name_words(self.schema.bare(*view)).first().is_some_and(|first| singulars(first) == own);
@@ -353,8 +353,8 @@ impl Reader<'_> {
 
     /// "per room type": the column of the table that was named. "Per student name" is each student.
     pub(super) fn column_of_table(&mut self, table: Mention) -> Mention {
-        let best = table.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, fit)| *fit > 0.8);
-        let (Some((t, _)), Some(next)) = (best.copied(), self.mention_at(0).cloned()) else { return table };
+        let best = table.best_table().filter(|(_, fit)| *fit > 0.8);
+        let (Some((t, _)), Some(next)) = (best, self.mention_at(0).cloned()) else { return table };
         let own: Vec<_> = next.columns.iter().filter(|(at, fit)| at.0 == t && *fit > 0.8).copied().collect();
         if next.table_fit() > 0.0 || own.is_empty() {
             return table;

@@ -48,7 +48,7 @@ impl Reader<'_> {
             return self.rank(Key::Count(Some(table)), desc, None);
         }
         // "the top 5 active employees".
-        let best = |mention: &Mention| mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| *at);
+        let best = |mention: &Mention| mention.best_column().map(|(at, _)| at);
         let is_flag = |mention: &Mention| best(mention).is_some_and(|at| self.schema.answers(at).is_some());
         let narrows = |mention: &&Mention| mention.table_fit() < 0.8 && (is_value(mention) || is_flag(mention));
         let follows = self.mention_at(ahead + 1).is_some_and(is_table);
@@ -237,7 +237,7 @@ impl Reader<'_> {
         let key = self.frame.order.first().map(|(key, _)| key);
         let is_key = |mention: &Mention| match key {
             Some(Key::Attribute(known) | Key::Aggregate(_, known) | Key::Count(Some(known))) => {
-                known.columns.iter().any(|(at, _)| mention.columns.iter().any(|(of, _)| of == at))
+                known.shares_column(mention)
                     || known.tables.iter().any(|(t, _)| mention.tables.iter().any(|(of, _)| of == t))
             }
             _ => counted.is_some(),
@@ -365,7 +365,7 @@ impl Reader<'_> {
         let verb = before.verb.or_else(|| {
             let mut mention = named?;
             if mention.tables.is_empty() {
-                let best = mention.columns.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+                let best = mention.best_column()?;
                 mention.tables = vec![(best.0.0, best.1)];
             }
             mention.columns.clear();

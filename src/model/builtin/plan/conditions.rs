@@ -392,7 +392,8 @@ impl Planner<'_> {
         self.schema.columns(t).any(|(at, _)| self.schema.is_date(at) || self.schema.is_year(at))
     }
 
-    /// "Stays that started in 2023", where the column that dates a row says when it was booked.
+    /// Returns a doubt if a verb such as "started" names another date than the chosen column. Stays that started in 2023 may
+    /// have been booked in 2022.
     fn other_date(&self, chosen: At) -> Option<&'static str> {
         let is_end = |verb: &String| matches!(verb.as_str(), "start" | "begin" | "end" | "finish" | "expir");
         let verb = self.frame.verbs.iter().find(|verb| is_end(verb))?;

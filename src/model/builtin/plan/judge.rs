@@ -140,16 +140,13 @@ impl Planner<'_> {
         }
     }
 
-    /// "Average score of trainings with more than 60 scores": a number of scores, or a score over 60.
+    /// Doubts a number that may count rows or limit a value: "average score of trainings with more than 60 scores".
     fn judge_number_of(&mut self) {
-        let same = |one: &Mention, other: &Mention| {
-            one.columns.iter().any(|(at, _)| other.columns.iter().any(|(of, _)| of == at))
-        };
         let averaged = |mention: &Mention| {
             self.frame
                 .items
                 .iter()
-                .any(|item| matches!(item, Item::Aggregate(Function::Avg, shown) if same(shown, mention)))
+                .any(|item| matches!(item, Item::Aggregate(Function::Avg, shown) if shown.shares_column(mention)))
         };
         let is_number_of = |condition: &Asked| matches!(&condition.what, What::Compare(mention, op, _) if *op != Op::Eq && averaged(mention));
         if !self.frame.groups.is_empty() && self.frame.conditions.iter().any(is_number_of) {

@@ -166,10 +166,7 @@ impl Planner<'_> {
     /// For "who": the only table of people. If the question asks for revenue, the rows of sales must refer to the
     /// table, directly or over other tables. `None` if there are several such tables or none.
     pub(super) fn people(&self) -> Option<usize> {
-        let is_person = |t: &usize| {
-            let words = name_words(self.schema.bare(*t));
-            !self.schema.is_view(*t) && words.last().is_some_and(|word| cues::is_person(&singulars(word)))
-        };
+        let is_person = |t: &usize| !self.schema.is_view(*t) && self.schema.is_of_people(*t);
         let mut people: Vec<usize> = (0..self.schema.tables().len()).filter(is_person).collect();
         if self.frame.items.iter().any(|item| matches!(item, Item::Revenue(_))) {
             let sales = measures::sales(self.schema);
