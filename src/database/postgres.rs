@@ -40,6 +40,7 @@ use self::endpoints::Endpoints;
 use self::password::PasswordSource;
 use self::recent::Recent;
 pub use self::server::ServerReport;
+use self::session::Permit;
 pub use self::session::PostgresSession;
 use self::statement::Shapes;
 use self::value_kinds::TypeNames;
@@ -188,10 +189,17 @@ impl Canceller {
 
     /// Cancels until the backend has left the transaction of the call. A few functions of PostgreSQL react neither to a
     /// cancel nor to the end of their client. After [`UNANSWERED`] failed attempts in a row the server counts as gone.
-    async fn end(&self, pid: i32, application_name: &str) {
+    /// The permit is returned then. While the server does not answer, its connection does not count as in use, so calls
+    /// that wait for a permit report an unreachable server and not a busy one.
+    async fn end(&self, pid: i32, application_name: &str, mut permit: Option<Permit>) {
         let (mut wait, mut unanswered) = (LOOK_AGAIN, 0);
+        let counter = permit.as_ref().and_then(|permit| permit.in_use.as_ref()).map(Arc::downgrade).unwrap_or_default();
         loop {
-            match self.cancel(pid, application_name).await {
+            let was_there = self.cancel(pid, application_name).await;
+            if let Some(permit) = &mut permit {
+                permit.in_use = counter.upgrade().filter(|_| was_there.is_some());
+            }
+            match was_there {
                 Some(false) => return,
                 Some(true) => unanswered = 0,
                 None => unanswered += 1,

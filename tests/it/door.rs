@@ -65,7 +65,7 @@ fn flood(text: &str) -> (usize, u64) {
 
 fn is_refused_at_the_door(answer: &Value) -> bool {
     let message = answer["error"]["message"].as_str().unwrap_or_default();
-    let known = ["the limit is", "a progressToken may have", "busy: "];
+    let known = ["the limit is", "the progressToken is longer than", "busy: "];
     let is_refused = known.iter().any(|words| message.contains(words));
     // The only other protocol error here is that of an unknown tool.
     assert!(is_refused || answer.get("error").is_none() || message.contains("unknown tool"), "{answer}");

@@ -236,6 +236,23 @@ fn a_network_that_goes_silent_while_a_role_is_taken_is_noticed() {
 
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
+fn a_network_that_goes_silent_after_a_reply_is_not_called_busy() {
+    let relay = Relay::to(server().port);
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable", relay.port);
+    let (_home, mut server) = serve(&url);
+    works("first call", &mut server);
+    // The first call's rollback ends before.
+    std::thread::sleep(Duration::from_millis(500));
+    // No rollback gets an answer, so each call's permit stays taken. There are four.
+    relay.silence_each_at("ROLLBACK");
+    (0..4).for_each(|_| works("a call whose rollback gets no answer", &mut server));
+    fails_then_works("no connection can be rolled back", &mut server, "SELECT 1", "unreachable", || {
+        relay.silence(false);
+    });
+}
+
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
 fn a_new_primary_is_found() {
     let primary = Postgres::with_settings(&[]);
     let standby = primary.standby(&[]);

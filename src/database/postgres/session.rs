@@ -133,10 +133,9 @@ impl OpenTransaction {
             } else {
                 drop(connection.detach());
                 if let Some(pid) = pid {
-                    canceller.end(pid, &name).await;
+                    canceller.end(pid, &name, permit).await;
                 }
             }
-            drop(permit);
         });
     }
 }
@@ -149,8 +148,7 @@ impl Drop for OpenTransaction {
             let (name, canceller) = (std::mem::take(&mut self.application_name), self.canceller.clone());
             let (pid, permit) = (opened.pid, self.permit.take());
             runtime.spawn(async move {
-                canceller.end(pid, &name).await;
-                drop(permit);
+                canceller.end(pid, &name, permit).await;
             });
         }
     }

@@ -15,6 +15,8 @@ struct Mood {
     closes: AtomicBool,
     /// Becomes silent as soon as the client sends this.
     trap: Mutex<Option<Vec<u8>>>,
+    /// Each connection becomes silent as soon as its client sends this.
+    trap_of_each: Mutex<Option<Vec<u8>>>,
     /// Milliseconds before a new connection reaches the server.
     delay_ms: AtomicU64,
     open: Mutex<Vec<TcpStream>>,
@@ -58,14 +60,20 @@ impl Relay {
         Relay { port, mood }
     }
 
-    /// Passes nothing on from here on: the network is gone, and no side gets an error.
+    /// Passes nothing on from here on: the network is gone, and no side gets an error. `false` ends every silence.
     pub fn silence(&self, silent: bool) {
+        *self.mood.trap_of_each.lock().unwrap() = None;
         self.mood.silent.store(silent, Ordering::SeqCst);
     }
 
     /// Becomes silent as soon as the client sends `word`.
     pub fn silent_at(&self, word: &str) {
         *self.mood.trap.lock().unwrap() = Some(word.as_bytes().to_vec());
+    }
+
+    /// A connection becomes silent as soon as its client sends `word`.
+    pub fn silence_each_at(&self, word: &str) {
+        *self.mood.trap_of_each.lock().unwrap() = Some(word.as_bytes().to_vec());
     }
 
     pub fn close_new(&self, closes: bool) {
@@ -87,13 +95,15 @@ impl Relay {
 fn pass(mut from: TcpStream, mut to: TcpStream, mood: &Mood) {
     let mut bytes = [0; 16_384];
     while let Ok(count) = from.read(&mut bytes) {
+        let is_in = |word: &Vec<u8>| bytes[..count].windows(word.len()).any(|part| part == word);
+        let is_trapped = mood.trap_of_each.lock().unwrap().as_ref().is_some_and(is_in);
         let mut trap = mood.trap.lock().unwrap();
-        if trap.as_ref().is_some_and(|word| bytes[..count].windows(word.len()).any(|part| part == word)) {
+        if trap.as_ref().is_some_and(is_in) {
             *trap = None;
             mood.silent.store(true, Ordering::SeqCst);
         }
         drop(trap);
-        while mood.silent.load(Ordering::SeqCst) {
+        while mood.silent.load(Ordering::SeqCst) || is_trapped && mood.trap_of_each.lock().unwrap().is_some() {
             std::thread::sleep(Duration::from_millis(10));
         }
         if count == 0 || to.write_all(&bytes[..count]).is_err() {
