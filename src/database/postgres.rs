@@ -1,7 +1,8 @@
 //! The PostgreSQL engine: each read runs in its own read-only transaction, which is always rolled back.
 //!
 //! A fixed message of TUDB opens the transaction, sets its limits and reads the pid of the backend. The caller's text
-//! follows by the extended protocol only, wrapped in a sub-query. The rollback runs after the reply. A connection that
+//! follows later, by the extended protocol. Only EXPLAIN of a statement with parameters uses the simple protocol. The
+//! caller's text is run only as a sub-query of TUDB's statement. The rollback runs after the reply. A connection that
 //! is dropped inside a transaction is closed and never used again, and its statement is cancelled on the server. The
 //! engine approves no statement itself.
 
@@ -80,7 +81,7 @@ fn path_of(schemas: &[String]) -> String {
     format!("{middle}pg_temp")
 }
 
-/// A setting of the session that says that the others are made. Its value is known to this process only.
+/// A custom setting that marks a session in which TUDB has made its settings. Only this process knows its value.
 const SESSION_MARK: &str = "tudb.session";
 
 /// How long settings hold.
@@ -126,8 +127,8 @@ pub struct PostgresEngine {
     permits: Arc<Semaphore>,
     /// Cloned for each connection in use, so their number is the reference count minus one.
     connections_in_use: Arc<()>,
-    /// Cloned for each read that is going on, its rollback included. A read that waits for its backend to end is not going
-    /// on.
+    /// Cloned for each read that is going on, its rollback included. A read that waits for its backend to end does not
+    /// count.
     reading: Arc<()>,
     recent: Arc<Recent>,
     /// Number of permits that are taken away for a while, because the server lets in no more connections.
@@ -145,7 +146,7 @@ pub struct PostgresEngine {
 /// What the opening message sets, besides the limits.
 #[derive(Debug)]
 struct Settings {
-    /// That of the source's settings; otherwise the server's own holds.
+    /// The time zone from the source's settings. `None` means the server's own.
     time_zone: Option<String>,
     schemas: Vec<String>,
     hidden_schemas: Vec<String>,
@@ -189,8 +190,8 @@ impl Canceller {
 
     /// Cancels until the backend has left the transaction of the call. A few functions of PostgreSQL react neither to a
     /// cancel nor to the end of their client. After [`UNANSWERED`] failed attempts in a row the server counts as gone.
-    /// The permit is returned then. While the server does not answer, its connection does not count as in use, so calls
-    /// that wait for a permit report an unreachable server and not a busy one.
+    /// The permit is returned then. While the server does not answer, the connection of the abandoned read does not
+    /// count as in use, so calls that wait for a permit report an unreachable server and not a busy one.
     async fn end(&self, pid: i32, application_name: &str, mut permit: Option<Permit>) {
         let (mut wait, mut unanswered) = (LOOK_AGAIN, 0);
         let counter = permit.as_ref().and_then(|permit| permit.in_use.as_ref()).map(Arc::downgrade).unwrap_or_default();
@@ -311,13 +312,14 @@ impl PostgresEngine {
         self.server.get().map(AsRef::as_ref)
     }
 
-    /// True if the cause of the error has passed, so the read may run once more. Reads change nothing.
+    /// True if the cause of the error has passed, so the read may run once more. Reads change nothing. If the error
+    /// shows an undetected pooler, the source counts as pooled from now on.
     pub(super) fn is_retryable(&self, sqlstate: &str) -> bool {
         match sqlstate {
             // A standby cancelled the statement because it had to apply a change to the same data. At isolation level
             // READ COMMITTED there is no other cause.
             "40001" => true,
-            // The lock of the look-up and another session's locks waited for each other.
+            // A deadlock between a lock of the look-up and another session.
             "40P01" => true,
             // A named statement is missing, exists already or is another one: an undetected pooler shares backends.
             "26000" | "42P05" | "08P01" if !self.is_direct() => {
@@ -355,13 +357,13 @@ impl PostgresEngine {
     pub fn unverified(&self) -> Option<&'static str> {
         match self.sslmode? {
             "disable" | "allow" | "prefer" => {
-                Some("it may be without any: set sslmode=verify-full, or require at least")
+                Some("the connection may be unencrypted: set sslmode=verify-full, or at least sslmode=require")
             }
             "require" => Some(
-                "encrypted, but anybody could be the server: set sslmode=verify-full, with sslrootcert where the authority \
-                 is not a public one",
+                "encrypted, but the server's identity is not checked: set sslmode=verify-full, and sslrootcert if its \
+                 certificate is not from a public authority",
             ),
-            "verify-ca" => Some("any server of the authority would do: set sslmode=verify-full"),
+            "verify-ca" => Some("the host name is not checked: set sslmode=verify-full"),
             _ => None,
         }
     }
@@ -419,15 +421,15 @@ impl PostgresEngine {
     fn begin_message(&self, application_name: &str, timeout: Duration) -> String {
         let timeout_ms = timeout.as_millis().max(1);
         let application_name = quoting::literal(application_name);
-        // Settings of the session are made once, on a connection that nobody else can have.
+        // Settings of the session are made once, on a connection that is certainly not shared through a pooler.
         let settings = if self.has_session_settings() { String::new() } else { self.settings(Scope::Transaction) };
         format!(
             "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};{settings}SET LOCAL application_name={application_name};"
         )
     }
 
-    /// True if the settings that never change are made for the session. Behind a pooler, the session may be another
-    /// client's next.
+    /// True if the settings that never change are made for the session. Behind a pooler, another client may use the
+    /// same session next.
     fn has_session_settings(&self) -> bool {
         self.may_name() && self.server().is_some()
     }
@@ -454,19 +456,21 @@ impl PostgresEngine {
             ("bytea_output", "hex".to_owned()),
             ("extra_float_digits", "1".to_owned()),
             ("standard_conforming_strings", "on".to_owned()),
-            // The planner would compute the constant parts of CHECKs of children and partitions.
+            // Otherwise the planner would evaluate the constant parts of CHECKs of children and partitions.
             ("constraint_exclusion", "off".to_owned()),
         ];
         // An index-only scan returns rows in the order of the index, which would reveal the ranking of a ruled column.
         if !self.settings.column_rules.is_empty() {
             settings.push(("enable_indexonlyscan", "off".to_owned()));
         }
-        // A server with this encoding does not know what its texts are, and refuses to send those that are not UTF-8.
+        // A database with the encoding SQL_ASCII does not know the encoding of its texts. With another client encoding,
+        // it refuses to send texts that are not valid in it.
         if self.server().is_some_and(|server| server.encoding == "SQL_ASCII") {
             settings.push(("client_encoding", "SQL_ASCII".to_owned()));
         }
-        // From version 14 on the server detects a lost client by itself, however the connection ended. A proxy in between
-        // may close its half of a silent connection while the answer is still awaited.
+        // From version 14 on the server can check at this interval whether the client is still connected. This is set
+        // only for direct connections: a proxy may close one half of a silent connection while the answer is still
+        // awaited, and the server would take the client for lost.
         if self.is_direct() && self.server().is_some_and(|server| server.major().is_some_and(|major| major >= 14)) {
             settings.push(("client_connection_check_interval", "1000".to_owned()));
         }
@@ -507,7 +511,7 @@ impl PostgresEngine {
     }
 }
 
-/// True if the connection is lost, rather than the message wrong.
+/// True if the connection is lost. False if the server only rejected the statement.
 fn is_broken(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
@@ -548,7 +552,8 @@ fn sql_error(error: sqlx::Error, sent: Option<(usize, &QualifiedSql)>) -> Databa
     }
 }
 
-/// Returns the statement that sets the path for a caller's text. After it names mean what that path says.
+/// Returns the statement that sets the path for a caller's text. After this statement, names without a schema are
+/// resolved by that path.
 fn under_path(path: &str) -> String {
     format!("SET LOCAL search_path = {path}")
 }

@@ -331,7 +331,8 @@ fn piped(sql: &ApprovedSql) -> Result<Box<serde_json::value::RawValue>, Database
     sql.to_pipe().map_err(|error| DatabaseError::Invalid(error.to_string()))
 }
 
-/// Sets `kin`: the names that rules are compared with. The process does not send `kin`, because it is not serialized.
+/// Sets `kin`, the table names with which the rules are compared. The process does not send `kin`, because it is not
+/// serialized.
 fn with_kin(mut table: TableDescription) -> TableDescription {
     table.kin = Arc::new(vec![(String::new(), table.name.clone())]);
     table
@@ -358,15 +359,15 @@ fn too_much(limits: &Limits) -> DatabaseError {
     let megabytes = limits.sqlite_large_heap_bytes >> 20;
     bounded(
         format!("out of memory: the statement needs more than {megabytes} MB at once"),
-        "Select fewer or shorter values (substr, LIMIT), and sort or group less than whole large texts.",
+        "Select fewer or shorter values (substr, LIMIT), and sort or group by a part of long texts.",
     )
 }
 
 fn too_big(limits: &Limits) -> DatabaseError {
     let megabytes = limits.sqlite_value_bytes >> 20;
     bounded(
-        format!("string or blob too big: a value may have {megabytes} MB here"),
-        "Read a part of the value with substr(), or build it from less.",
+        format!("string or blob too big: a value may have at most {megabytes} MB here"),
+        "Read a part of the value with substr(), or build a shorter one.",
     )
 }
 

@@ -1,8 +1,9 @@
 //! Rules on tables and columns: a source's `deny` and `mask`, and how a statement uses the columns that they name.
 //!
 //! The walk records every use of a column ([`ColumnUses`]). The engine reports which tables of the statement have rules
-//! ([`RuledTable`]). [`judge`] compares the two. A name that might mean a ruled column counts as that column, so an
-//! unclear origin is refused. Pure.
+//! ([`RuledTable`]). [`judge`] compares the two. A column is *ruled* if a rule covers it, and a table if a rule covers
+//! it or one of its columns. A name that might mean a ruled column counts as that column, so an unclear origin is
+//! refused. Pure.
 
 use std::collections::BTreeSet;
 
@@ -115,7 +116,8 @@ impl ColumnRules {
         self.0.is_empty()
     }
 
-    /// Whether anything is denied. Statements on the catalog would then reveal too much.
+    /// Whether a rule denies anything. Errors and hints of the database may then contain names of denied tables or
+    /// columns.
     pub fn denies(&self) -> bool {
         self.0.iter().any(|rule| rule.kind == RuleKind::Deny)
     }
@@ -130,7 +132,8 @@ impl ColumnRules {
         self.0.iter().any(|rule| rule.touches(schema, table))
     }
 
-    /// The rule for a column of a table that is not denied itself. `Deny` takes precedence.
+    /// The rule that covers the column itself; whether the whole table is denied is not considered. `Deny` takes
+    /// precedence.
     pub fn of_column(&self, schema: &str, table: &str, column: &str) -> Option<RuleKind> {
         let kinds = self.0.iter().filter(|rule| rule.covers_column(schema, table, column)).map(|rule| rule.kind);
         kinds.fold(None, |found, kind| if found == Some(RuleKind::Deny) { found } else { Some(kind) })
@@ -147,7 +150,8 @@ pub struct RuledTable {
     pub columns: Vec<String>,
     pub denied: BTreeSet<String>,
     pub masked: BTreeSet<String>,
-    /// Whether every use is refused: the table is denied, or it is a view whose columns may come from ruled ones.
+    /// Whether every use is refused: the table is denied, or it may show values of ruled columns and it is unknown
+    /// where.
     pub whole: bool,
 }
 
@@ -164,7 +168,7 @@ impl RuledTable {
         self.columns.iter().filter(ruled).cloned().collect()
     }
 
-    /// The refusal of one column.
+    /// The refusal of a use of `column`. Unless the column is denied, the refusal names the whole table (`*`).
     pub fn refusal(&self, column: &str) -> Rejection {
         self.refuse(if self.denied.contains(column) { column } else { "*" })
     }
@@ -218,21 +222,23 @@ pub struct ColumnUses {
     pub tables: Vec<TableName>,
     /// Uses other than [`ColumnUses::plain`].
     pub uses: Vec<ColumnName>,
-    /// Those of `uses` that stand alone in ORDER BY, GROUP BY or PARTITION BY, before IS NULL, in `count` and the like, or
-    /// of which a part is an item of the outermost select list. The server converts their values to no other type.
+    /// The members of `uses` whose values the server converts to no other type. These are columns that are the whole
+    /// expression in ORDER BY, GROUP BY, PARTITION BY, before IS NULL or in functions such as `count`. Columns are
+    /// included too if an item of the outermost select list is a part of their value, such as `list[1]`.
     pub alone: Vec<ColumnName>,
     /// Names of CTEs, sub-queries and functions in FROM. Their columns are defined elsewhere in the statement.
     pub derived: BTreeSet<String>,
     pub plain: Vec<PlainItem>,
     pub wildcards: Vec<Wildcard>,
-    /// For each SELECT with a wildcard, the tables in its FROM, in order. `None` stands for a sub-query or a
-    /// function. The positions of the columns after a wildcard are known only if the wildcard covers one table with
-    /// rules.
+    /// For each SELECT with a wildcard, the tables in its FROM, in order. `None` stands for a sub-query or a function.
+    /// The positions of the columns after a wildcard are known only if the wildcard covers exactly one table and that
+    /// table has rules, because only then the list of its columns is known.
     pub from_lists: Vec<Vec<Option<TableName>>>,
-    /// Whether an item of the outermost select list is a wildcard in parentheses. PostgreSQL expands it as if there were
-    /// none, so the positions of the columns are unknown.
+    /// Whether an item of the outermost select list is a wildcard in parentheses. PostgreSQL expands it as if it had no
+    /// parentheses, so the positions of the columns are unknown.
     pub expands: bool,
-    /// Whether the statement joins by column names that are not written, or renames a table's columns.
+    /// Whether the statement has a NATURAL JOIN, an alias with a column list, an alias of a parenthesised join, or an
+    /// `ONLY` that the parser misread. It is then unclear which table a column belongs to.
     pub renames: bool,
     /// Whether the outermost query sorts or groups by the position of a column.
     pub by_place: bool,
@@ -254,7 +260,6 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
         };
     };
     let mut masked = BTreeSet::new();
-    // Positions before an unresolved wildcard are known; positions after it depend on the wildcard's columns.
     for table in ruled {
         if table.whole {
             return Err(table.refuse("*"));
@@ -288,7 +293,7 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
         let rows = uses.uses.iter().chain(uses.plain.iter().map(|item| &item.name));
         // PostgreSQL calls `table.name` as a function of the whole row where the table has no such column.
         let is_call = |name: &ColumnName| {
-            // `schema.table` of a longer name.
+            // `schema.table` as the beginning of `schema.table.column` is no call.
             let is_alias = uses.tables.iter().any(|known| known.known_as == table.schema);
             let is_itself = name.table.as_ref() == Some(&table.schema)
                 && name.column == table.table
@@ -333,7 +338,7 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
         }
     }
     // The remaining uses are masked columns, named directly or by a wildcard over one table. Positions after a wildcard
-    // are known only if its table is.
+    // are known only if its columns are known.
     let mut shift = if uses.expands { None } else { Some(0usize) };
     let mut items: Vec<(usize, Item<'_>)> = uses.plain.iter().map(|item| (item.place, Item::Plain(item))).collect();
     items.extend(uses.wildcards.iter().filter_map(|wildcard| Some((wildcard.place?, Item::Wildcard(wildcard)))));
@@ -348,7 +353,8 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
                 });
                 let Some(owner) = owner else { continue };
                 let alias = item.alias.as_ref().unwrap_or(&item.name.column);
-                // The alias may stand where the parser took it for a value (`true`, `interval DESC`).
+                // The result may be sorted by this alias at a place where the parser read the alias as a value (`true`,
+                // `interval DESC`).
                 let sorted = uses.by_place
                     || uses.unread.contains(alias)
                     || uses.uses.iter().any(|name| name.table.is_none() && name.column == *alias);
@@ -409,7 +415,7 @@ impl ColumnUses {
             })
     }
 
-    /// Whether a qualifier may mean the table. It may not if it is known to mean another one.
+    /// Whether a qualifier may mean the table. False if the qualifier is known to mean something else.
     fn may_mean(&self, of: &str, table: &RuledTable) -> bool {
         let named = |name: &&TableName| name.known_as == of;
         let is_this = |name: &TableName| table.is_named(name.schema.as_deref(), &name.table);

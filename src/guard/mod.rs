@@ -1,11 +1,11 @@
 //! The guard: decides whether a statement from outside may run. Pure, without I/O and without `async`.
 //!
 //! It stands between the gateway and an engine: a text comes in, and an [`ApprovedSql`] or a [`Rejection`] comes out.
-//! It allows one query that calls known functions and reads listed relations of the system catalog. It refuses
-//! everything else. `walk` checks the parser's tree, and `second_reader` checks the lexemes. A statement that the
-//! parser cannot read is checked by `second_reader` alone. The guard does not query the database. It returns the
-//! names that only a catalog can judge as [`Names`], and the engine checks them. On PostgreSQL these include
-//! functions that are not on the list.
+//! It allows one query. The query may call known functions. Of the system catalog, it may read only listed relations.
+//! The guard refuses everything else. `walk` checks the parser's tree, and `second_reader` checks the lexemes. A
+//! statement that the parser cannot read is checked by `second_reader` alone. The guard does not query the database. It
+//! returns the names that only a catalog can judge as [`Names`], and the engine checks them. On PostgreSQL these
+//! include functions that are not on the list.
 
 mod bounds;
 mod classify;
@@ -66,7 +66,7 @@ pub struct Names {
     /// Tables that the statement names, folded, for the record and the reply. The statement's own CTEs are left out,
     /// unless the parser could not read the statement.
     pub relations: Vec<String>,
-    /// Schema and name of every relation that may be read.
+    /// Schema and name of every relation that the statement might read.
     pub reads: Vec<(Option<String>, String)>,
     /// Allowed functions called without a schema. The server might choose a user's function of the same name.
     pub functions: Vec<String>,
@@ -78,7 +78,8 @@ pub struct Names {
     pub operators: Vec<String>,
     /// Named types. A user's type may run functions when a value is converted to it.
     pub types: Vec<String>,
-    /// Types without a schema in casts and the like, as far as the parser read them. `types` has other words too.
+    /// Types that are written without a schema in casts and similar places, from the parser's tree only. `types` also
+    /// has words that may be no types.
     pub cast_types: Vec<String>,
     /// Named types that are written with a schema.
     pub qualified_types: Vec<(String, String)>,
@@ -86,12 +87,12 @@ pub struct Names {
     pub calls: Vec<(usize, String)>,
     /// Tables named without a schema that may be qualified, with their byte offsets.
     pub tables: Vec<(usize, String)>,
-    /// Whether a table without a schema may stay unqualified: it may have the name of a CTE, or it may follow an `ONLY`
-    /// that the second reader could not place.
+    /// Whether the text may still contain a table without a schema after qualification. This happens if a name may be
+    /// that of a CTE, or if the second reader could not tell what an `ONLY` belongs to.
     pub has_bare_tables: bool,
     /// Whether a name has characters beyond ASCII that a server with another encoding might fold or cut differently.
     pub beyond_ascii: bool,
-    /// How the statement uses columns. `None` from the second reader, which does not know it.
+    /// How the statement uses columns. `None` from the second reader, which does not record uses of columns.
     pub uses: Option<ColumnUses>,
 }
 
@@ -139,7 +140,7 @@ impl Names {
 }
 
 impl ApprovedSql {
-    /// A text that no guard has checked, to test the locks behind the guard.
+    /// A text that no guard has checked, to test the protections that work without the guard.
     #[cfg(test)]
     pub(crate) fn unchecked(text: &str) -> Self {
         ApprovedSql { text: text.to_owned(), explain: false, has_parameters: false, names: Names::default() }
@@ -189,8 +190,8 @@ impl ApprovedSql {
         restored.unwrap_or_else(|| qualified.text.clone())
     }
 
-    /// How often the statement names one of these relations, the most of them. A name before a dot is a qualifier and does
-    /// not count. PostgreSQL only.
+    /// Returns how often the statement names the one of these relations that it names most often. A name before a dot
+    /// is a qualifier and does not count. PostgreSQL only.
     pub fn mentions(&self, relations: &[String]) -> u64 {
         let Some(lexemes) = lexer::lexemes(&self.text, Dialect::Postgresql) else { return u64::MAX };
         let lexemes: Vec<Lexeme> = lexemes.into_iter().filter(|lexeme| lexeme.kind != Kind::Comment).collect();
@@ -221,12 +222,13 @@ impl ApprovedSql {
 /// # Errors
 ///
 /// A [`Rejection`] when the text is too long, cannot be read, has more than one statement, or does anything but read. A
-/// text that the parser cannot read may still pass. So may a function of PostgreSQL that is not on the list.
+/// text that the parser cannot read is approved if the second reader finds it harmless. On PostgreSQL, a function of
+/// which the guard knows nothing is not refused here; the engine checks it in the catalog.
 pub fn approve(sql: &str, dialect: Dialect, limits: &Limits) -> Result<ApprovedSql, Rejection> {
     approve_as(sql, dialect, limits, false)
 }
 
-/// `is_plan`: the plan is shown.
+/// `is_plan` is true if the statement is only planned and not run.
 fn approve_as(sql: &str, dialect: Dialect, limits: &Limits, is_plan: bool) -> Result<ApprovedSql, Rejection> {
     if sql.len() > limits.max_sql_bytes {
         return Err(Rejection::TooLong { bytes: sql.len(), limit: limits.max_sql_bytes });
@@ -384,21 +386,22 @@ fn names(
         },
         Dialect::Sqlite => Vec::new(),
     };
-    // The parser drops GLOBAL after a relation, and a database reads it as the relation's alias. The second reader alone
-    // knows no columns, so that it refuses every table with rules.
+    // The parser drops GLOBAL after a relation, and a database reads it as the relation's alias. Without the parser's
+    // tree, the uses of columns are unknown, so every table with rules is refused.
     if tokens.iter().any(|token| bounds::is_word(token, "global")) {
         return alone(Rejection::differently());
     }
     let has_table = tokens.iter().any(|token| bounds::is_word(token, "table"));
     let mut parser = Parser::new(grammar).with_recursion_limit(limits.max_sql_depth).with_tokens_with_locations(tokens);
     let parsed = parser.parse_statements();
-    // The parser stops at END, which a database reads as an alias: its tree is a part of the statement.
+    // The parser stops at END, which a database reads as an alias. Its tree then covers only the beginning of the
+    // statement.
     if parsed.is_ok() && parser.peek_token().token != Token::EOF {
         return alone(Rejection::differently());
     }
     match parsed {
         Ok(statements) => match statements.as_slice() {
-            // The tree keeps the name in TABLE t without its quotes, so that it may be another name.
+            // For TABLE t, the tree does not say whether the name was quoted, so the name cannot be folded correctly.
             [Statement::Query(_)] if has_table => alone(Rejection::differently()),
             [statement] => {
                 let (walked, understood) = walk::check(sql, statement, dialect, is_plan)?;
@@ -431,7 +434,7 @@ fn shown_setting(sql: &str, lexemes: &[Lexeme], dialect: Dialect) -> Result<Opti
     };
     settings::show(name).map(Some).ok_or_else(|| Rejection::Statement {
         what: format!("SHOW {name}"),
-        hint: "SHOW tells settings that say how to read results: TimeZone, server_version, search_path and the like.",
+        hint: "SHOW works only for settings on how to read results: TimeZone, server_version, search_path and others.",
     })
 }
 

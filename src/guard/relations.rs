@@ -1,7 +1,9 @@
 //! The relations of the system catalog that a statement may read. Pure data and one look-up.
 //!
 //! Access to user relations is decided by the role. System relations are refused unless they are on this list, because
-//! many reveal secrets, other sessions or server files (`pg_authid`, `pg_stat_activity`, `pg_hba_file_rules`, ..).
+//! many reveal secrets, other sessions or server files (`pg_authid`, `pg_stat_activity`, `pg_hba_file_rules`, ..). On
+//! PostgreSQL, a name without a schema is refused here only if it is in [`CLOSED`]. The engine checks what other names
+//! mean.
 
 use super::columns::{self, RuledTable};
 use super::{Names, Rejection};
@@ -256,8 +258,9 @@ const INFORMATION_SCHEMA: [&str; 56] = [
     "views",
 ];
 
-/// Columns of relations of the catalog that may not be read although the relation may: sources of functions and their
-/// settings, values of settings, and values of tables. Each with the relation's schema and name, all of its columns, and the closed ones.
+/// Catalog relations that may be read except for some columns: source code and settings of functions, values of
+/// settings, and sampled values of tables. Each entry has the schema, the name, all columns, and the columns that may
+/// not be read.
 const CLOSED_COLUMNS: [(&str, &str, &str, &str); 4] = [
     (
         "pg_catalog",
@@ -323,7 +326,7 @@ pub(super) fn judge_columns(dialect: Dialect, names: &Names) -> Result<(), Rejec
     if closed.is_empty() { Ok(()) } else { columns::judge(names.uses.as_ref(), &closed).map(|_| ()) }
 }
 
-/// Table functions of SQLite that tell a property of the file or of this build. They take no argument.
+/// Table functions of SQLite that return a property of the file or of this build. They take no argument.
 pub(crate) const PRAGMAS_WITHOUT_ARGUMENT: [&str; 11] = [
     "pragma_application_id",
     "pragma_collation_list",

@@ -4,14 +4,14 @@
 //! and `type 'x'` a column with an alias. So every statement is read here too. Names that the parser missed are added
 //! to the names from its tree. A statement that does not parse is judged by this reader alone, and more strictly.
 //!
-//! This reader needs no grammar, because the server never runs a text that it cannot parse. The reader must find
-//! every name that could do harm. It finds too many names rather than too few. In both databases a call by name is a
-//! name before a parenthesis. Changing data, taking locks and naming a table to create need a keyword. A second
-//! statement needs a semicolon. So a name before a parenthesis counts as a call, unless it is a keyword or a
-//! declaration there. `INTO` is refused wherever it occurs without quotes and not after a dot. So are the other
-//! refused words if the parser could not read the statement; otherwise they are refused only where a statement can
-//! begin. Any other name may count as a table and a type at once. So a few harmless statements are refused (a column
-//! alias named `into`). Pure.
+//! This reader needs no grammar, because the server never runs a text that it cannot parse. The reader must find every
+//! name that could do harm. It finds too many names rather than too few. In both databases a call by name is a name
+//! before a parenthesis. Changing data, taking locks and naming a table to create need a keyword. A second statement
+//! needs a semicolon. So a name before a parenthesis counts as a call, unless it is a keyword or a declaration there.
+//! The word INTO is refused everywhere, unless it is quoted or follows a dot. The other refused words are treated in
+//! the same way if the parser could not read the statement. If it could, they are refused only at places where a
+//! statement can begin. Any other name may count as a table and a type at once. So a few harmless statements are
+//! refused (a column alias named `into`). Pure.
 
 mod positions;
 mod unread;
@@ -43,7 +43,8 @@ merge_action national nchar none normalize nullif numeric out overlay position p
 timestamp trim varchar xmlattributes xmlconcat xmlelement xmlexists xmlforest
 ";
 
-/// Functions that PostgreSQL calls by a keyword without parentheses, also in FROM.
+/// Functions that PostgreSQL calls by a keyword without parentheses, also in FROM. The exception is `default`, which is
+/// no function but is treated in the same way.
 const VALUES_WITHOUT_PARENTHESES: [&str; 13] = [
     "current_catalog",
     "current_date",
@@ -71,8 +72,8 @@ const LOCKS: [&str; 4] = ["update", "share", "no", "key"];
 /// # Errors
 ///
 /// A [`Rejection`] for anything that is not known to be harmless. `unread` if the text cannot be split into lexemes,
-/// does not begin like a query, has an unpaired parenthesis, has a character that is not accepted, or has a WITH on
-/// SQLite.
+/// does not begin like a query, has an unpaired parenthesis, has a character that is not accepted, has a WITH on
+/// SQLite, or has NOT MATERIALIZED.
 pub(super) fn check(sql: &str, dialect: Dialect, unread: Rejection) -> Result<Names, Rejection> {
     match Reader::new(sql, dialect, true) {
         Some(reader) => reader.check(unread),
@@ -118,7 +119,7 @@ pub(super) fn complete(
     })
 }
 
-/// For each position, the partner of the parenthesis there. `None` elsewhere.
+/// For each position of a parenthesis, the position of the matching parenthesis. `None` elsewhere.
 fn pairs(words: &[Lexeme]) -> Vec<Option<usize>> {
     let mut partner = vec![None; words.len()];
     let mut open = Vec::new();
@@ -145,7 +146,7 @@ struct Reader<'a> {
     sql: &'a str,
     dialect: Dialect,
     words: Vec<Lexeme>,
-    /// For each position, the partner of the parenthesis there.
+    /// For each position of a parenthesis, the position of the matching parenthesis. `None` elsewhere.
     closing: Vec<Option<usize>>,
     /// For each position, whether it is in FROM.
     in_from: Vec<bool>,
@@ -204,8 +205,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a server with an encoding other than UTF-8 could fold or cut the name differently. It folds letters of
-    /// an unquoted name, and cuts a name after 63 bytes.
+    /// Whether a server with an encoding other than UTF-8 could fold or cut the name differently. The server folds
+    /// letters of an unquoted name, and cuts a name after 63 bytes.
     fn is_beyond_ascii(&self, at: usize) -> bool {
         let text = self.text(at);
         match self.kind(at) {
@@ -228,7 +229,7 @@ impl<'a> Reader<'a> {
         if self.alone && self.dialect == Dialect::Sqlite && (0..self.words.len()).any(|at| self.keyword(at) == "with") {
             return Err(unread);
         }
-        // Nor is it counted here how often PostgreSQL copies a CTE.
+        // This reader also does not count how often PostgreSQL copies a CTE that is NOT MATERIALIZED.
         let copies = |at: usize| self.keyword(at) == "not" && self.keyword(at + 1) == "materialized";
         if self.alone && (0..self.words.len()).any(copies) {
             return Err(unread);
@@ -551,7 +552,7 @@ impl<'a> Reader<'a> {
         rows_from || !opens_query
     }
 
-    /// A text cast to `regclass` names a relation, as FROM does.
+    /// Refuses a string that is cast to `regclass` and names a relation that may not be read.
     fn regclass_texts(&self, names: &Collected) -> Result<(), Rejection> {
         if !names.all.iter().map(|(_, name)| name).chain(&names.columns).any(|name| name == "regclass") {
             return Ok(());

@@ -1,8 +1,8 @@
 //! The walk over a parsed statement: every query, table, function, operator and type, at every position.
 //!
-//! Structs that can contain a name are matched field by field, and enums are matched without a wildcard. So this
-//! module does not compile with a new version of the parser until its changes are reviewed. Most syntax that neither
-//! PostgreSQL nor SQLite has is refused. Pure.
+//! Structs that can contain a name are matched field by field. In the checks, enums are matched without a wildcard,
+//! unless the wildcard refuses. So if a new version of the parser adds something, the checks do not compile or refuse
+//! it. What only records columns is less strict. Most syntax that neither PostgreSQL nor SQLite has is refused. Pure.
 
 mod expressions;
 mod sizes;
@@ -22,7 +22,7 @@ use super::{Names, Rejection, relations};
 use crate::dialect::Dialect;
 use sizes::{Columns, Sizes};
 
-/// Columns of a row that `(row).*` is taken to have.
+/// Number of columns that a row is assumed to have in `(row).*`.
 const COLUMNS_OF_ROW: usize = 20;
 
 type Walked = Result<(), Rejection>;
@@ -35,7 +35,8 @@ pub(super) const MAX_EXPANSIONS: u64 = 1_000;
 /// something that is no column.
 pub(super) type Understood = BTreeSet<Location>;
 
-/// Returns the names of the statement and the locations that the walk understood. `is_plan`: the plan is shown.
+/// Returns the names of the statement and the locations that the walk understood. `is_plan` is true if the statement is
+/// only planned and not run.
 ///
 /// # Errors
 ///
@@ -150,8 +151,9 @@ struct Walk<'a> {
     reads: BTreeSet<(Option<String>, String)>,
     uses: ColumnUses,
     understood: Understood,
-    /// The number of queries that the current query becomes when CTEs are expanded, and the same number for each CTE.
+    /// Number of queries that the current query becomes when CTEs are expanded.
     expansions: u64,
+    /// The same number for each CTE, by name.
     weights: HashMap<String, u64>,
     /// Whether the database copies the body of a CTE to each of its references.
     copies_ctes: bool,
@@ -197,10 +199,11 @@ impl Walk<'_> {
             return Err(Rejection::clause("FOR XML/JSON, SETTINGS, FORMAT or a pipe operator"));
         }
         if let Some(With { with_token: _, recursive, cte_tables }) = with {
-            // Without RECURSIVE a CTE is visible only after its own query. With RECURSIVE it is visible in all
-            // queries of the clause. SQLite makes no such difference, but there tables are never qualified.
+            // Without RECURSIVE a CTE is visible only after its own query. With RECURSIVE it is visible in all queries
+            // of the clause. SQLite does not make this distinction. That does not matter, because no schemas are added
+            // to tables on SQLite.
             let all = cte_tables.iter().filter(|_| *recursive).map(|cte| self.fold(&cte.alias.name)).collect();
-            // A query may refer to a later one only with RECURSIVE. Sizes are not known in that order.
+            // With RECURSIVE, a CTE may refer to a later CTE, whose size is not known yet.
             let mut later: Vec<(String, _)> = Vec::new();
             if *recursive {
                 for cte in cte_tables.iter().skip(1) {
@@ -313,7 +316,8 @@ impl Walk<'_> {
             SetExpr::Update(_) => Err(Rejection::Write { what: "UPDATE".into() }),
             SetExpr::Delete(_) => Err(Rejection::Write { what: "DELETE".into() }),
             SetExpr::Merge(_) => Err(Rejection::Write { what: "MERGE".into() }),
-            // The tree keeps the name without its quotes. The second reader alone judges such a statement.
+            // The tree does not say whether the name was quoted, so the name cannot be folded correctly. The second
+            // reader alone judges such a statement.
             SetExpr::Table(_) => Err(Rejection::differently()),
         }
     }
@@ -368,7 +372,8 @@ impl Walk<'_> {
         }
         match distinct {
             None | Some(Distinct::All) => {}
-            // The number of remaining rows reveals which values are equal.
+            // With DISTINCT, the number of rows reveals which masked values are equal. So it counts as grouping by the
+            // columns' positions.
             Some(Distinct::Distinct) => self.uses.by_place |= self.level == 1,
             Some(Distinct::On(list)) => {
                 self.places(list.iter());

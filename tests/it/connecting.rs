@@ -312,7 +312,7 @@ fn connection_strings_of_other_clients_are_read() {
     assert!(!reply.to_string().contains("pl4nted"));
 }
 
-/// Variables that Kubernetes sets beside a service named `tudb`.
+/// Variables that Kubernetes sets for a service named `tudb`.
 #[test]
 fn variables_of_a_service_are_ignored_and_others_are_errors() {
     let home = Home::new("kubernetes")

@@ -132,7 +132,7 @@ fn a_pooler_behind_a_providers_name_is_seen() {
     let mut late = home.serve();
     let reply = late.call("run_sql", json!({"sql": "SELECT 1"}));
     assert_eq!(reply["error"]["code"], "unreachable", "{reply}");
-    assert!(reply["error"]["hint"].as_str().unwrap().contains("its pooler may all be in use"), "{reply}");
+    assert!(reply["error"]["hint"].as_str().unwrap().contains("backends of its pooler may be in use"), "{reply}");
     for mut holder in holders {
         holder.kill().unwrap();
         holder.wait().unwrap();

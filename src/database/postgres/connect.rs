@@ -1,5 +1,6 @@
 //! Takes a connection for a read, from the pool or newly opened, and sends TUDB's opening message on it. Explains the
-//! error when no connection can be had. No text of the caller is sent here, so every step may be repeated.
+//! error when no connection can be had. No SQL of the caller is sent here, only the claims of the user, so every step
+//! may be repeated.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,7 +42,7 @@ const TOO_MANY_CONNECTIONS: &str = "53300";
 
 /// Hint for a server that accepts the connection and then does not answer.
 const NO_ANSWER: &str =
-    "It lets in and does not answer: the backends of its pooler may all be in use, or the server hangs.";
+    "The server accepts connections but does not answer: all backends of its pooler may be in use, or it hangs.";
 
 /// Why a transaction could not be opened on a connection.
 enum NotOpened {
@@ -192,7 +193,7 @@ impl PostgresEngine {
                 return Err(sqlx::Error::Protocol("the session did not keep its settings".into()).into());
             }
         }
-        // A role has a path of its own.
+        // With a user's role nothing is kept for the next transaction, because each role may have its own search_path.
         transaction.known = options.identity.is_none().then(|| Known::new(opened.clone(), read_at));
         let opened = transaction.opened.insert(opened);
         match &options.identity {
@@ -201,8 +202,8 @@ impl PostgresEngine {
         }
     }
 
-    /// True if the next transaction of a connection needs only a short opening message: the statement is remembered, and
-    /// the connection counts as direct.
+    /// True if the next transaction of a connection needs only a short opening message: the statement is remembered, no
+    /// user's role is taken on, the session has TUDB's settings, and what is known of it is recent.
     fn may_use(&self, known: &Known, options: &ReadOptions, path: SearchPath) -> bool {
         path != SearchPath::Own
             && options.identity.is_none()
@@ -250,7 +251,7 @@ impl PostgresEngine {
         if is_open && self.endpoints.lead_to_one_place() && report.ends.is_some_and(is_own) {
             self.direct.store(true, Ordering::Relaxed);
         } else if is_open && self.canceller.shares_backends(opened.pid, &report.seen_at).await {
-            tracing::info!(source = self.source_name, "a transaction pooler stands in between");
+            tracing::info!(source = self.source_name, "a pooler in transaction mode was detected");
             self.pooled.store(true, Ordering::Relaxed);
         }
         // A connection through pgpool-II is never proved direct.
@@ -381,7 +382,8 @@ impl PostgresEngine {
             && Arc::strong_count(&self.reading) > 1
     }
 
-    /// Uses one connection less for a while. The next wait is for a connection of this source that another read returns.
+    /// Uses one connection less for a while. The call then waits until another read of this source returns its
+    /// connection.
     fn give_up(&self, permit: Permit) {
         permit.permit.forget();
         self.given_up.fetch_add(1, Ordering::Relaxed);
@@ -501,8 +503,9 @@ impl PostgresEngine {
 
 /// Sends the opening message and reads the row that it returns.
 ///
-/// `is_split` sends BEGIN by itself. pgpool-II sends a message of several statements to the primary and does not see the
-/// BEGIN in it, so that the next statement may run on a standby, outside of the transaction and its limits.
+/// If `is_split` is true, BEGIN is sent as a message of its own. pgpool-II sends a message of several statements to the
+/// primary and does not see the BEGIN in it, so that the next statement may run on a standby, outside of the
+/// transaction and its limits.
 async fn begin(
     connection: &mut PgConnection,
     mut message: String,
@@ -546,7 +549,8 @@ async fn begin_short(connection: &mut PgConnection, begin: &str, opened: &Opened
 /// The first statement of the opening message.
 const BEGIN_ALONE: &str = "BEGIN READ ONLY";
 
-/// Whether pgpool-II answers: the statement is its own, and an unknown setting to PostgreSQL.
+/// True if the connection goes through pgpool-II. pgpool-II answers `SHOW pool_version` itself; PostgreSQL reports an
+/// unknown setting.
 /// Source: <https://www.pgpool.net/docs/latest/en/html/sql-show-pool-version.html>.
 async fn is_pgpool(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     match connection.fetch_optional("SHOW pool_version").await {

@@ -45,7 +45,8 @@ pub(super) struct Checked {
     /// another user could create a relation of the same name in an earlier schema of the path before the statement
     /// runs.
     relations: BTreeMap<String, String>,
-    /// Why `path` leaves out schemas of the caller's path; `None` if `path` is the whole path of the caller.
+    /// Why the first check refused the statement, if it was then checked without the schemas of users. `None` if the
+    /// first check passed.
     refusal: Option<catalog_check::Refusal>,
 }
 
@@ -88,8 +89,8 @@ impl PostgresEngine {
         self.look_up_for(connection, opened, approved, None).await
     }
 
-    /// Makes the short look-up of a plain statement, or the full one of another statement. Afterwards the transaction
-    /// has the `search_path` of the result.
+    /// Runs the short look-up, or the whole look-up if the short one cannot check the statement. Afterwards the
+    /// transaction has the `search_path` of the result.
     ///
     /// If the statement needs only tables from the schemas of users, this `search_path` is [`OWN_PATH`]. Then the
     /// server may not find a name that the look-up cannot see, such as a name in a string. [`Self::wants_whole_path`]
@@ -97,7 +98,7 @@ impl PostgresEngine {
     ///
     /// # Errors
     ///
-    /// Those of [`Self::look_up`] and [`Self::confirm`].
+    /// Those of [`Self::look_up_plain`], [`Self::look_up`], [`Self::confirm`] and [`Self::count_relations`].
     pub(super) async fn judged(
         &self,
         connection: &mut PgConnection,
@@ -207,8 +208,8 @@ impl PostgresEngine {
     pub(super) fn wants_whole_path(&self, approved: &ApprovedSql, error: &DatabaseError) -> bool {
         let DatabaseError::Sql { sqlstate: Some(state), message, .. } = error else { return false };
         let names = approved.names();
-        // A type is missing, or a function or an operator for a type, or a relation that a function looks up. The relations
-        // of the statement itself were looked up.
+        // The error says that a type, function, operator, relation or schema does not exist. The relations that the
+        // statement names were looked up, so a missing relation can only be one that a function looks up.
         let is_own = names.reads.iter().any(|(_, name)| message.contains(name.as_str()));
         let may_be_path = matches!(state.as_str(), "42704" | "42883")
             || matches!(state.as_str(), "42P01" | "3F000")
@@ -302,11 +303,11 @@ impl PostgresEngine {
         )
     }
 
-    /// Locks the relations of a statement, so that nobody can exchange one. The server must not parse the statement itself
-    /// here: it turns literals into values of composite types and arrays while it parses, and runs the checks of domains in
-    /// them. So it parses a query that names the relations and nothing else, and does not run it. Unlike LOCK TABLE, this
-    /// takes relations of every kind and wants no right. PREPARE is sent as an SQL statement under a unique name, because
-    /// behind a pooler another client may use the same backend.
+    /// Locks the relations of a statement, so that nobody can replace them. The server must not parse the statement
+    /// itself here: it turns literals into values of composite types and arrays while it parses, and runs the checks of
+    /// domains in them. So it parses a query that names the relations and nothing else, and does not run it. Unlike
+    /// LOCK TABLE, this locks relations of every kind and needs no privilege. PREPARE is sent as an SQL statement under
+    /// a unique name, because behind a pooler another client may use the same backend.
     async fn hold(
         &self,
         connection: &mut PgConnection,
@@ -330,14 +331,15 @@ impl PostgresEngine {
             connection.execute(sqlx::query(AssertSqlSafe(text)).persistent(false)).await.map_err(own)?;
             let closed = sqlx::query(AssertSqlSafe(format!("DEALLOCATE {name}"))).persistent(false);
             connection.execute(closed).await.map_err(own)?;
-            // The views are locked now. One of them may have been exchanged after it was counted.
+            // The views are locked now. One of them may have been replaced after it was counted.
             expansion::check(connection, &schemas, &names, times).await?;
         }
         Ok(())
     }
 
-    /// Checks the statement again if another user can replace an object that it reads. Before that check the transaction
-    /// locks its relations, so that nobody can exchange them. Afterwards `search_path` is the `path` of the result.
+    /// Checks the statement again if another user can replace an object that it reads. Before that check the
+    /// transaction locks its relations, so that nobody can replace them. Afterwards `search_path` is the `path` of the
+    /// result.
     ///
     /// # Errors
     ///
@@ -358,7 +360,7 @@ impl PostgresEngine {
         self.look_up_again(connection, opened, approved, checked).await
     }
 
-    /// As [`Self::confirm`], for a statement whose relations the transaction holds.
+    /// As [`Self::confirm`], for a statement whose relations the transaction has already locked.
     pub(super) async fn confirm_held(
         &self,
         connection: &mut PgConnection,
@@ -505,7 +507,8 @@ const PATH_TYPES: [&str; 11] = [
     "regcollation",
 ];
 
-/// A statement that names each relation at most so often is not counted, unless another user can replace one of them.
+/// A statement that names no relation more often than this is not checked by [`expansion::check`], unless another user
+/// can replace an object that it reads.
 const FEW_MENTIONS: u64 = 25;
 
 /// Schemas and names of the relations that a statement names.

@@ -51,7 +51,8 @@ pub(super) struct Opened {
     pub(super) path: SearchPath,
     /// The mark of a session whose settings TUDB made.
     pub(super) session_mark: Option<String>,
-    /// The caller's `plan_cache_mode`, if another one is set until the caller's statement is looked up.
+    /// The session's own `plan_cache_mode`. `Some` if the whole opening message set another mode for TUDB's look-ups.
+    /// The own mode is restored before the caller's statement runs.
     pub(super) plan_cache_mode: Option<String>,
     /// True if the opening message was the short one: the path is that of an earlier transaction.
     pub(super) is_short: bool,
@@ -85,7 +86,8 @@ pub(super) struct OpenTransaction {
     pub(super) canceller: Canceller,
     /// Released when the backend is idle or gone.
     pub(super) permit: Option<Permit>,
-    /// True if the driver may have kept a large statement, which it then forgets.
+    /// True if the driver may have cached a large statement. Its statement cache is then cleared before the connection
+    /// is used again.
     pub(super) is_large: bool,
     /// A clone of the engine's counter of reads that are going on.
     pub(super) reading: Option<Arc<()>>,
@@ -161,7 +163,7 @@ pub struct PostgresSession<'a> {
 }
 
 impl PostgresSession<'_> {
-    /// Number of the call, for a second transaction of the same call.
+    /// Id of the call's record, for a second transaction of the same call.
     fn call(&self) -> String {
         self.transaction.application_name.rsplit(' ').next().unwrap_or_default().to_owned()
     }
@@ -249,7 +251,7 @@ impl PostgresSession<'_> {
             if plan.len() > MAX_PLAN_BYTES {
                 return Err(DatabaseError::HeaderTooLong { bytes: plan.len() });
             }
-            // The server writes valid JSON, but the plan of many joins is nested deeper than is read here.
+            // The server writes valid JSON, but the plan of many joins can be nested deeper than serde_json reads.
             let plan = serde_json::from_str(plan).map_err(|_| DatabaseError::HeaderTooLong { bytes: plan.len() })?;
             let explanation = if engine.settings.column_rules.is_empty() {
                 let mut explanation = Explanation::from_postgres(plan);
@@ -405,7 +407,7 @@ fn is_about_shape(error: &DatabaseError) -> bool {
     let DatabaseError::Sql { sqlstate: Some(sqlstate), message, .. } = error else {
         return matches!(error, DatabaseError::Changing);
     };
-    // The server's words (XX000) for an object that another session dropped while the statement was parsed.
+    // The server's message (XX000) for an object that another session dropped while the statement was parsed.
     if message.contains("cache lookup failed") {
         return true;
     }

@@ -58,7 +58,8 @@ pub(super) struct Shapes {
     known: Mutex<HashMap<String, Arc<Shape>>>,
     /// SHA-256 of the texts of statements that need the caller's whole path although the look-up finds nothing in it.
     of_whole_path: Mutex<HashSet<[u8; 32]>>,
-    /// Part of every text that the server remembers by name, so that texts of a new generation are prepared again.
+    /// How often all shapes were forgotten. If it is not 0, it is appended as a comment to the texts that are sent, so
+    /// that texts prepared by name are prepared again.
     generation: AtomicU64,
     fingerprint: Mutex<(Option<Instant>, String)>,
 }
@@ -88,8 +89,8 @@ impl Shapes {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
     }
 
-    /// Remembers a shape, unless it is large, or the catalog was seen to change since `generation`: the statement may have
-    /// been checked before the change, and have waited for a lock since.
+    /// Remembers a shape, unless it is too large, or the shapes were forgotten since `generation` was read. In that
+    /// case the statement may have been checked before the catalog changed.
     fn insert(&self, sql: &str, shape: &Arc<Shape>, generation: u64, most: usize) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if self.generation.load(Ordering::Relaxed) != generation || is_large(sql) || shape.columns.len() > MANY_COLUMNS
@@ -175,7 +176,8 @@ impl PostgresEngine {
                 let is_set = match path {
                     SearchPath::Own => false,
                     SearchPath::OwnForCaller => shape.path == OWN_PATH,
-                    // The whole opening message sets all schemas of the settings, also those that do not exist (yet).
+                    // After the whole opening message, the path also has schemas of the settings that do not exist. It
+                    // then differs from `callers_path`, which has only existing schemas, and is set again.
                     SearchPath::Callers => {
                         let is_same = opened.is_short || self.settings.schemas.is_empty();
                         is_same && shape.path == opened.callers_path
@@ -350,13 +352,13 @@ impl PostgresEngine {
 }
 
 /// Replaces the error "undefined function" if the text was changed to call a built-in: only a function of a user fits
-/// the call, and nobody vouches for it.
+/// the call, and the configuration does not allow it.
 pub(super) fn shadowed(error: DatabaseError) -> DatabaseError {
     match error {
         DatabaseError::Sql { sqlstate: Some(state), message, .. } if state == "42883" => DatabaseError::NotVouched {
             name: message.replace(" does not exist", ""),
-            reason: "is no built-in, and a user's function of that name is not vouched for",
-            hint: "Its administrator can list it as \"schema.name\" in the source's allow_functions.".into(),
+            reason: "is no built-in function, and the configuration does not allow a user's function of that name",
+            hint: "The administrator of the source can list it as \"schema.name\" in allow_functions.".into(),
             is_relation: false,
         },
         other => other,
@@ -421,8 +423,8 @@ fn text_of(n: usize, is_users: bool) -> String {
     }
 }
 
-/// True if the columns of a row have the types in which they were asked for. The type of a table's column can change after
-/// its shape was remembered.
+/// True if the columns of a row have the types that the wrapped statement asks for. The type of a table's column can
+/// change after the shape of the statement was remembered.
 fn has_types(row: &PgRow, shape: &[ShapeColumn]) -> bool {
     // The oids of bool, int2, int4, int8 and text, in `pg_type.dat`.
     let expected = |column: &ShapeColumn| match column.kind {
@@ -486,7 +488,7 @@ struct DescribedColumn {
 /// look up. Both statements return built-in types. Neither runs the caller's text: the join on false makes the planner
 /// drop the sub-query.
 async fn probe(connection: &mut PgConnection, sql: &QualifiedSql) -> Result<Vec<DescribedColumn>, DatabaseError> {
-    // A column of this name would be read instead of the row, so that nobody may guess it.
+    // If a column had this name, it would be read instead of the row. So the alias is one that nobody can guess.
     let alias = format!("tudb_{}", uuid::Uuid::now_v7().simple());
     let opening = format!(
         "SELECT pg_catalog.row_to_json({alias})::pg_catalog.text FROM (SELECT t.* FROM (SELECT 1) d LEFT JOIN ("

@@ -36,8 +36,8 @@ pub(super) fn judge(
         })
     };
     // A denied column that the authorizer reports is refused, in whichever form the text contains it. The authorizer
-    // does not report the columns by which NATURAL or USING joins two tables. For such columns `columns::judge`
-    // compares the text with all ruled columns of its tables.
+    // does not report the columns by which NATURAL or USING joins two tables. For USING, `columns::judge` compares the
+    // names in the text with the ruled columns. It refuses a NATURAL JOIN if the statement has a ruled table.
     for read in reads {
         let (table, column) = (read.table.to_ascii_lowercase(), read.column.to_ascii_lowercase());
         let found = ruled.iter().find(|ruled| ruled.table == table);
@@ -143,9 +143,9 @@ impl Virtuals {
 struct Object {
     /// In ASCII lower case, because SQLite ignores the case of names.
     name: String,
-    /// The name after [`searched`].
+    /// The name in the form that [`searched`] returns.
     words: String,
-    /// The part of the CREATE statement that may name other tables, after [`searched`].
+    /// The part of the CREATE statement that may name other tables, in that form.
     text: String,
 }
 
