@@ -5,11 +5,13 @@
 
 mod atoms;
 mod compare;
+mod finish;
 mod names;
 mod phrases;
 mod superlatives;
 
 pub(super) use atoms::atoms;
+use compare::year_window;
 
 use super::cues::{self, Cue, Function, Op};
 use super::link::{Linker, Mention, OTHER_WORD, ROLE, WHOLE};
@@ -59,6 +61,8 @@ pub(super) enum What {
     Counted(Mention, Op, f64),
     /// Compared with the average of the column.
     Average(Mention, Op),
+    /// Compared with another column of the same row.
+    Columns(Mention, Op, Mention),
     Between(Mention, f64, f64),
     During(Window, Option<Mention>),
     /// The date is known: "loans returned".
@@ -134,6 +138,8 @@ pub(super) struct Frame {
     pub whole: Option<usize>,
     pub is_who: bool,
     pub asks_when: bool,
+    /// True for "What is each cinema called".
+    pub asks_name: bool,
     /// True if a condition wants two rows: "both A and B".
     pub is_both: bool,
     /// Words without a part, and their stems. They may be verbs for a table or column of the statement.
@@ -201,20 +207,7 @@ impl<'a> Reader<'a> {
         if let Some(few) = self.few {
             self.remark(format!("which {few}"));
         }
-        let is_grouped = !self.frame.groups.is_empty() || self.frame.bucket.is_some();
-        // "Total amount per month", where `total_amount` is a column.
-        if let ([Item::Attribute(shown)], true) = (self.frame.items.as_slice(), is_grouped)
-            && shown.text.to_lowercase().starts_with("total ")
-            && self.is_measure(shown)
-        {
-            self.frame.items = vec![Item::Aggregate(Function::Sum, shown.clone())];
-        }
-        // "Bookings per status" counts them.
-        if let ([Item::Entity(entity)], true, true) =
-            (self.frame.items.as_slice(), is_grouped, self.frame.order.is_empty())
-        {
-            self.frame.items = vec![Item::Count(entity.clone(), false)];
-        }
+        self.finish();
         self.frame
     }
 
@@ -233,28 +226,6 @@ impl<'a> Reader<'a> {
 
     fn has(&self, ahead: usize, cue: &Cue) -> bool {
         self.atom(ahead).is_some_and(|atom| atom.cues.contains(cue))
-    }
-
-    /// "distance in km", "over 800 km": the length of a unit that the column's name has too.
-    fn unit_here(&self) -> Option<usize> {
-        let follows_number = self.before(1).is_some_and(|atom| atom.number.is_some());
-        let (column, ahead) = match self.frame.conditions.last().map(|condition| &condition.what) {
-            Some(What::Compare(column, ..) | What::Between(column, ..)) if follows_number => (column, 0),
-            _ if self.has(0, &Cue::In) => (self.before(1)?.mention.as_ref()?, 1),
-            _ => return None,
-        };
-        let atom = self.atom(ahead)?;
-        let known = measure_unit(&atom.low);
-        let unit = name_words(&atom.low);
-        let (at, _) = column.best_column()?;
-        let words = name_words(&self.schema.column(at).name);
-        let is_unit = |word: &String| {
-            known.is_some() && known == measure_unit(word)
-                || unit == [word.clone()]
-                || unit.iter().map(|unit| singulars(unit)).eq([singulars(word)])
-        };
-        let is_other = self.before(1).is_some_and(|atom| !unit.contains(&atom.low));
-        (words.len() > 1 && is_other && words.iter().any(is_unit)).then_some(ahead + 1)
     }
 
     /// Records words that have no part in the frame.
@@ -316,12 +287,25 @@ impl<'a> Reader<'a> {
                 self.is_alternative = false;
             }
             // "The three members with the most check-ins: first name, last name".
-            self.is_head |= atom.text == ":";
+            self.is_head |= atom.text == ":" || atom.text != "," && self.lists_columns();
+            return;
+        }
+        // "The promised date", where the column is `promised`.
+        let is_day = matches!(atom.low.as_str(), "date" | "dates" | "day");
+        let is_date =
+            |mention: &Mention| mention.best_column().is_some_and(|(at, fit)| fit > 0.8 && self.schema.is_date(at));
+        if is_day && self.before(1).and_then(|before| before.mention.as_ref()).is_some_and(is_date) {
+            self.at += 1;
             return;
         }
         if let Some(length) = self.unit_here() {
             self.at += length;
             return;
+        }
+        if let (true, Some(window)) = (self.is_from_on(), atom.window.clone().or(year_window(&atom))) {
+            let column = self.last.take().filter(|column| self.is_timely(column)).or_else(|| self.shown_date());
+            self.at += 2;
+            return self.condition(What::During(window.since(), column));
         }
         if let Some(window) = atom.window {
             return self.window(window, 1);
@@ -350,7 +334,7 @@ impl<'a> Reader<'a> {
             self.words.push(atom.low.clone());
             // A verb that only says that two things belong together needs no part of its own. "The places" is no verb.
             let is_noun = self.before(2).is_some_and(|before| {
-                before.cues.contains(&Cue::Distinct)
+                before.cues.iter().any(|cue| matches!(cue, Cue::Distinct | Cue::Of))
                     || matches!(before.low.as_str(), "the" | "a" | "an" | "each" | "every" | "which" | "what")
             });
             let is_link = cues::is_link(&atom.stem) && !(is_noun && atom.low.ends_with('s'));
@@ -455,17 +439,36 @@ impl<'a> Reader<'a> {
         self.is_relative |= atom.cues.contains(&Cue::That);
         for cue in &atom.cues {
             match cue {
-                Cue::Open => self.is_head = self.frame.items.is_empty() || self.is_head || self.starts_sentence(),
+                // "When was each race held, and in which city?"
+                Cue::Open => {
+                    self.is_head |= self.frame.items.is_empty() || self.starts_sentence() || self.follows_and_before(1)
+                }
                 Cue::Not => self.is_negated = true,
                 Cue::Distinct => self.frame.is_distinct |= self.is_head,
                 Cue::Or => self.is_alternative = true,
                 Cue::Both => self.frame.is_both = true,
                 // "Whose contract ends in 2027" asks for the owner of what is named.
                 Cue::That if self.at == 1 && atom.low == "whose" => self.doubt(atom.text.clone()),
+                Cue::Named if self.atom(0).is_none_or(|next| next.is_stop || next.cues.contains(&Cue::And)) => {
+                    self.frame.asks_name = true;
+                    self.is_head = self.is_head && self.frame.items.is_empty();
+                }
                 Cue::Have | Cue::That | Cue::Named => self.is_head = self.is_head && self.frame.items.is_empty(),
                 Cue::Who if self.at == 1 => self.frame.is_who = true,
                 Cue::When if self.at == 1 => self.frame.asks_when = true,
                 Cue::Where if self.at == 1 => self.doubt(atom.text.clone()),
+                // "... and where are they?" asks for more.
+                Cue::When | Cue::Where if self.follows_and_before(1) => self.wanted(atom),
+                Cue::Who if self.follows_and_before(1) => self.doubt(atom.text.clone()),
+                // "What are the books about?"
+                Cue::Of
+                    if atom.low == "about"
+                        && self.atom(0).is_none_or(|next| next.is_stop || next.cues.contains(&Cue::That)) =>
+                {
+                    self.doubt(atom.text.clone());
+                }
+                // "Is it a town or a village?"
+                Cue::Be if self.asks_yes_or_no() => self.remark("a question for yes or no".to_owned()),
                 // "Show name and year"; "in the year of 1970" says nothing more.
                 Cue::Time if !self.is_of_number() => self.doubt(atom.text.clone()),
                 Cue::In | Cue::By_ => {

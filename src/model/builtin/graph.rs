@@ -6,6 +6,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
+use super::keys::refers;
 use super::schema::{Holds, Schema, singulars};
 
 /// A foreign key, from the table that holds it to the table it refers to.
@@ -210,7 +211,13 @@ fn guesses(schema: &Schema) -> Vec<Edge> {
         for (at, column) in schema.columns(child) {
             let is_key = matches!(table.primary_key.as_slice(), [key] if *key == column.name)
                 || table.foreign_keys.iter().any(|key| key.columns.contains(&column.name));
-            let Some([(parent, key)]) = targets.get(&column.name.to_lowercase()).map(Vec::as_slice) else { continue };
+            let same = targets.get(&column.name.to_lowercase()).map(Vec::as_slice);
+            // "origin_depot_id" refers to `depots.id`.
+            let with_role = || {
+                let mut all = targets.iter().filter(|(name, _)| !has_keys && refers(&column.name, name));
+                all.next().filter(|_| all.next().is_none()).map(|(_, targets)| targets.as_slice())
+            };
+            let Some([(parent, key)]) = same.or_else(with_role) else { continue };
             let is_declared = table.foreign_keys.iter().any(|key| key.references == schema.table(*parent).name);
             let is_number = |at| schema.holds(at) == Holds::Number;
             let has_same_type = schema.find(*parent, key).is_some_and(|other| is_number(other) == is_number(at));

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use super::Found;
 use super::cues::{self, Senses, countries};
 use super::schema::{At, Schema, singulars};
-use super::text::{Stems, Token, TokenKind, abbreviates, name_words};
+use super::text::{Stems, Token, TokenKind, abbreviates, is_left_out, is_loose, name_words, words_of};
 use super::windows::{count_word, measure_unit, unit};
 
 /// Maximum words of a name or value in a question.
@@ -167,42 +167,9 @@ pub(super) struct Linker<'a> {
     values: HashMap<String, Vec<(At, String)>>,
 }
 
-/// Words that neither begin nor end a name in a question.
-fn is_loose(low: &str) -> bool {
-    matches!(low, "of" | "the" | "in" | "for" | "at" | "on" | "and" | "is" | "are" | "with" | "or" | "has" | "a")
-}
-
-/// Words of column names that a question leaves out: "email" for `email_address`.
-fn is_left_out(stem: &str) -> bool {
-    matches!(
-        stem,
-        "id" | "code"
-            | "number"
-            | "no"
-            | "num"
-            | "yn"
-            | "flag"
-            | "is"
-            | "has"
-            | "at"
-            | "on"
-            | "text"
-            | "date"
-            | "address"
-            | "tbl"
-            | "list"
-            | "of"
-            | "in"
-            | "the"
-            | "amount"
-            | "quantiti"
-            | "percent"
-    )
-}
-
 impl<'a> Linker<'a> {
     pub fn new(schema: Schema<'a>, found: &[Found], tokens: &[Token], stems: &'a Stems) -> Self {
-        let of_table = |stem: &str| matches!(stem, "data" | "info" | "tabl" | "detail" | "record");
+        let of_table = |stem: &str| matches!(stem, "data" | "info" | "tabl" | "detail" | "record" | "type" | "master");
         let tables: Vec<Name> =
             (0..schema.tables().len()).map(|t| Name::new(schema.bare(t), &[], stems, of_table)).collect();
         let columns = (0..schema.tables().len())
@@ -270,7 +237,8 @@ impl<'a> Linker<'a> {
         if !span.iter().all(is_value_word) {
             return None;
         }
-        let capital = from > 0 && first.capital();
+        let starts = from.checked_sub(1).and_then(|at| tokens.get(at)).is_none_or(|token| token.kind == TokenKind::End);
+        let capital = !starts && first.capital();
         let low = span.iter().map(|token| token.low.as_str()).collect::<Vec<_>>().join(" ");
         let mut values = self.stored(&words_of(&low));
         if span.len() == 1 {
@@ -382,12 +350,14 @@ impl<'a> Linker<'a> {
 
     /// "Orders" for `sales_order`, if no other table is called so: the last word says what its rows are.
     fn by_head(&self, asked: &Asked, mention: &mut Mention) {
-        let ([word], true) = (asked.words, mention.table_fit() < SHORTER) else { return };
+        let ([word], true) = (asked.words, mention.table_fit() < HEAD) else { return };
         let is_headed =
             |name: &Name| name.short.stems.len() > 1 && name.short.stems.last().is_some_and(|head| head == word);
         let mut headed = self.tables.iter().enumerate().filter(|(_, name)| is_headed(name)).map(|(t, _)| t);
         if let (Some(t), None) = (headed.next(), headed.next()) {
+            // A `competition_record` is no competition, if there is a `farm_competition`.
             mention.tables.retain(|(of, _)| *of != t);
+            mention.tables.iter_mut().for_each(|(_, fit)| *fit = fit.min(OTHER_WORD));
             mention.tables.push((t, HEAD));
         }
     }
@@ -398,6 +368,14 @@ impl<'a> Linker<'a> {
         let [written] = asked.written else { return };
         if cues::is_person(&singulars(written)) {
             mention.tables.retain(|(t, fit)| *fit > OTHER_WORD || self.schema.is_of_people(*t));
+            // Nor is a "representative" the `Counties_Represented`. `Directed_by` and keys name people.
+            let names_person = |at: At| {
+                let words = name_words(&self.schema.column(at).name);
+                let is_person = words.iter().any(|word| cues::is_person(&singulars(word)));
+                let is_by = words.last().is_some_and(|last| last == "by");
+                is_person || is_by || self.schema.is_key(at) || self.schema.is_number(at)
+            };
+            mention.columns.retain(|(at, fit)| *fit >= OTHER_WORD || names_person(*at));
         }
     }
 
@@ -593,9 +571,4 @@ pub(super) fn related(one: &str, other: &str) -> bool {
     let rest = long.strip_prefix(short).filter(|_| short.len() >= 4);
     rest.is_some_and(|rest| rest.len() <= 3 || rest == "ment")
         || short.len() >= 5 && long.ends_with(short) && !is_denied
-}
-
-/// The words of a value, so that marks do not matter.
-fn words_of(low: &str) -> String {
-    low.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }

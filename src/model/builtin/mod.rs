@@ -9,10 +9,13 @@ mod cues;
 mod dates;
 mod frame;
 mod graph;
+mod keys;
 #[cfg(test)]
 mod kinds_tests;
 mod link;
 mod measures;
+#[cfg(test)]
+mod more_kinds_tests;
 mod plan;
 mod schema;
 mod sql;
@@ -94,7 +97,8 @@ pub fn related_nouns(stem: &str) -> Vec<(&'static str, f32)> {
 /// Returns the join conditions between the named tables that no foreign key declares. They are guessed from equal names
 /// and types.
 pub fn guessed_joins(snapshot: &Snapshot, tables: &[String]) -> Vec<String> {
-    let schema = schema::Schema::new(snapshot);
+    let snapshot = keys::with_keys(snapshot);
+    let schema = schema::Schema::new(&snapshot);
     graph::Graph::new(&schema).guesses_between(&schema, tables)
 }
 
@@ -214,7 +218,8 @@ pub fn read_with(
         return unsure;
     }
     let stems = text::Stems::new();
-    let schema = schema::Schema::new(snapshot);
+    let snapshot = keys::with_keys(snapshot);
+    let schema = schema::Schema::new(&snapshot);
     let graph = graph::Graph::new(&schema);
     let engine = Engine { schema, found, stems: &stems, graph: &graph, dialect, today };
     let verdict = engine.read(question);

@@ -48,6 +48,8 @@ pub(super) enum Condition {
     In(Expr, Vec<Literal>, bool),
     NotNull(Expr),
     Null(Expr),
+    /// Compared with another column of the same table.
+    Columns(Expr, Op, At),
     /// Compared with the average over the whole table.
     Average(Expr, Op, At),
     Any(Vec<Condition>),
@@ -224,6 +226,11 @@ impl Writer<'_> {
             }
             Condition::Compare(expr, op, literal) => {
                 format!("{} {} {}", self.expr(expr, aliases), op.sql(), self.literal(literal))
+            }
+            Condition::Columns(expr, op, other) => {
+                let Expr::Column(node, _) = expr else { return String::from("FALSE") };
+                let other = Expr::Column(*node, *other);
+                format!("{} {} {}", self.expr(expr, aliases), op.sql(), self.expr(&other, aliases))
             }
             Condition::In(expr, values, is_in) => {
                 let values: Vec<String> = values.iter().map(|value| self.literal(value)).collect();

@@ -247,6 +247,44 @@ fn numeric(text: String, stems: &Stems) -> Token {
     }
 }
 
+/// Words that neither begin nor end a name in a question.
+pub(super) fn is_loose(low: &str) -> bool {
+    matches!(low, "of" | "the" | "in" | "for" | "at" | "on" | "and" | "is" | "are" | "with" | "or" | "has" | "a")
+}
+
+/// Words of column names that a question leaves out: "email" for `email_address`.
+pub(super) fn is_left_out(stem: &str) -> bool {
+    matches!(
+        stem,
+        "id" | "code"
+            | "number"
+            | "no"
+            | "num"
+            | "yn"
+            | "flag"
+            | "is"
+            | "has"
+            | "at"
+            | "on"
+            | "text"
+            | "date"
+            | "address"
+            | "tbl"
+            | "list"
+            | "of"
+            | "in"
+            | "the"
+            | "amount"
+            | "quantiti"
+            | "percent"
+    )
+}
+
+/// The words of a value, so that marks do not matter.
+pub(super) fn words_of(low: &str) -> String {
+    low.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 /// Reads `YYYY-MM-DD`.
 pub(super) fn iso_date(text: &str) -> Option<Date> {
     let mut parts = text.split('-');

@@ -22,7 +22,15 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
         };
         let found = |length: usize| {
             let mention = linker.mention(tokens, at, at + length)?;
-            let is_verb = length == 1 && cues::is_link(&token.stem) && mention.values.is_empty() && mention.fit() < 0.8;
+            // "Names of stores" are no verb.
+            let follows = at.checked_sub(1).and_then(|at| tokens.get(at)).map_or("", |token| token.low.as_str());
+            let is_noun =
+                token.low.ends_with('s') && matches!(follows, "of" | "the" | "all" | "many" | "per" | "which");
+            let is_verb = length == 1
+                && !is_noun
+                && cues::is_link(&token.stem)
+                && mention.values.is_empty()
+                && mention.fit() < 0.8;
             let is_of_name = mention.columns.iter().any(|(at, _)| linker.is_word_of(*at, &token.stem));
             let is_weak = length == 1 && mention.fit() < 0.5 && !is_of_name || is_verb && !is_of_name;
             // WordNet knows "average cost" as one noun; here it asks for an average.
@@ -95,6 +103,12 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
             let is_first =
                 atoms.iter().all(|atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Open | Cue::Skip)));
             rival.is_none_or(|cues| survives(mention, cues, is_first))
+        });
+        // "Female people" are those that a key `female_id` refers to. No other word says so in the statement.
+        let mentioned = mentioned.filter(|(mention, length)| {
+            let table = mention.best_table().filter(|(_, fit)| *fit <= ROLE && mention.column_fit() <= ROLE);
+            let next = linker.mention(tokens, at + length, at + length + 1).and_then(|next| next.best_table());
+            table.is_none() || table.map(|(t, _)| t) != next.filter(|(_, fit)| *fit > 0.8).map(|(t, _)| t)
         });
         let named = mentioned.as_ref().map_or(0, |(_, length)| *length);
         let said = cue.as_ref().map_or(0, |(_, length)| *length);

@@ -2,6 +2,11 @@
 
 use super::*;
 
+/// The year that a number says.
+pub(super) fn year_window(atom: &Atom) -> Option<Window> {
+    atom.number.and_then(year_of).and_then(Window::year)
+}
+
 impl Reader<'_> {
     /// Reads what follows a comparison: a text, an average or a number.
     pub(super) fn compare(&mut self, op: Op) -> bool {
@@ -11,11 +16,19 @@ impl Reader<'_> {
             let Some(atom) = self.atom(ahead).cloned() else { return false };
             let is_text = atom.mention.as_ref().is_some_and(|mention| mention.is_quoted)
                 || atom.cues.is_empty() && atom.mention.is_none();
-            let Some(column) = self.last.clone().or_else(|| self.column_before()) else { return false };
+            // "with the word X in their titles".
+            let place = self.next_solid(ahead + 1);
+            let named = self.next_solid(place + 1);
+            let named = Some(named).filter(|_| self.has(place, &Cue::In));
+            let after = named.and_then(|at| self.attribute_at(at).map(|(column, length)| (column, at + length)));
+            let before = self.last.clone().or_else(|| self.column_before());
+            let Some((column, length)) = after.or_else(|| before.map(|column| (column, ahead + 1))) else {
+                return false;
+            };
             if !is_text {
                 return false;
             }
-            self.at += ahead + 1;
+            self.at += length;
             self.unshow(&column);
             self.condition(What::Compare(column, op, Literal::Text(atom.text)));
             return true;
@@ -90,6 +103,18 @@ impl Reader<'_> {
             self.condition(What::Compare(column, op, Literal::Number(number)));
             return true;
         }
+        // "stock below the reorder level".
+        let other = self.mention_at(ahead).filter(|other| self.is_measure(other)).cloned();
+        let column = self.last.clone().or_else(|| self.column_before()).filter(|column| self.is_measure(column));
+        if let (Some(column), Some(other)) = (column, other)
+            && !matches!(op, Op::Eq | Op::Ne)
+        {
+            self.last = None;
+            self.at += ahead + 1;
+            self.unshow(&column);
+            self.condition(What::Columns(column, op, other));
+            return true;
+        }
         // `compare_by` reads "older than the average". Of "other than X" only the denial is noted here; X is read next.
         if op == Op::Ne {
             self.is_negated = true;
@@ -102,6 +127,12 @@ impl Reader<'_> {
             return true;
         }
         false
+    }
+
+    /// True for a time in "from 2021 on".
+    pub(super) fn is_from_on(&self) -> bool {
+        let is_on = |atom: &Atom| matches!(atom.low.as_str(), "on" | "onward" | "onwards" | "upwards" | "forward");
+        self.before(1).is_some_and(|atom| atom.low == "from") && self.atom(1).is_some_and(is_on)
     }
 
     /// The number column whose name ends with the unit at this position, among the tables that the question has named so far.
@@ -242,7 +273,26 @@ impl Reader<'_> {
     pub(super) fn bounded(&mut self, cue: &Cue) -> bool {
         let ahead = self.next_solid(1);
         let Some(atom) = self.atom(ahead).cloned() else { return false };
-        let year = atom.number.and_then(year_of).and_then(Window::year);
+        let year = year_window(&atom);
+        // "delivered after the promised date".
+        let is_date = |mention: &Mention| mention.columns.iter().any(|(at, _)| self.schema.is_date(*at));
+        let dates = self.mention_at(ahead).filter(|other| is_date(other)).cloned();
+        let before = self.last.clone().or_else(|| self.mention_before().cloned()).filter(is_date);
+        let op = match cue {
+            Cue::After => Some(Op::Gt),
+            Cue::Before => Some(Op::Lt),
+            _ => None,
+        };
+        if let (Some(before), Some(other), Some(op)) = (before, dates, op) {
+            self.last = None;
+            self.at += ahead + 1;
+            // "the promised date".
+            self.at +=
+                usize::from(self.atom(0).is_some_and(|atom| matches!(atom.low.as_str(), "date" | "day" | "time")));
+            self.unshow(&before);
+            self.condition(What::Columns(before, op, other));
+            return true;
+        }
         let Some(window) = atom.window.or(year) else { return false };
         // "founded before 1980", where `founded` is a number.
         let number = atom.number.filter(|_| ahead == 1);
@@ -300,7 +350,7 @@ impl Reader<'_> {
     }
 
     /// "check-ins in 2026": the only thing shown is a date.
-    fn shown_date(&self) -> Option<Mention> {
+    pub(super) fn shown_date(&self) -> Option<Mention> {
         match self.frame.items.as_slice() {
             [Item::Attribute(shown)] if self.frame.entities.is_empty() && self.is_timely(shown) => Some(shown.clone()),
             _ => None,

@@ -4,7 +4,38 @@ use super::*;
 
 impl Reader<'_> {
     /// A name of the schema, or a stored value.
-    pub(super) fn named(&mut self, mention: Mention) {
+    pub(super) fn named(&mut self, mut mention: Mention) {
+        // "... and when was it opened?"
+        let best = mention.best_column().map(|(at, _)| at);
+        let is_asked = |item: &Item| match item {
+            Item::Attribute(shown) => shown.text == "when" && shown.columns.iter().any(|(at, _)| Some(*at) == best),
+            _ => false,
+        };
+        if mention.is_verb() && self.frame.items.iter().any(is_asked) {
+            self.at += 1;
+            return;
+        }
+        // "When did Ann sign her contract" asks for no contract.
+        let is_shown_date = matches!(self.frame.items.last(), Some(Item::Attribute(shown)) if self.is_timely(shown));
+        if self.frame.asks_when && is_shown_date && self.follows_their(0) {
+            self.at += 1;
+            return self.doubt(mention.text);
+        }
+        let owner = self.next_solid(1);
+        if let (true, Some(owner)) = (self.has(1, &Cue::Of), self.mention_at(owner)) {
+            // "Date of death", where a column of dates is called so.
+            let is_day = matches!(mention.text.to_lowercase().as_str(), "date" | "day" | "time");
+            let is_date = |at: At| self.schema.is_date(at);
+            if is_day && owner.table_fit() < 0.8 && owner.best_column().is_some_and(|(at, _)| is_date(at)) {
+                self.at += 1;
+                return;
+            }
+            // "The name of their depot" is no name of another table's rows.
+            let is_of = |at: At| owner.tables.iter().any(|(t, fit)| *fit >= OTHER_WORD && *t == at.0);
+            if mention.table_fit() == 0.0 && mention.columns.iter().any(|(at, fit)| *fit > 0.8 && is_of(*at)) {
+                mention.columns.retain(|(at, _)| is_of(*at));
+            }
+        }
         let is_name = mention.table_fit() > 0.0 || mention.column_fit() > 0.0;
         // "orders shipped yesterday", where `shipped` is a status too: the date tells, unless it is the only one.
         let has_others = |t: usize| self.schema.columns(t).filter(|(at, _)| self.schema.is_date(*at)).count() > 1;

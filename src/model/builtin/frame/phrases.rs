@@ -18,6 +18,11 @@ impl Reader<'_> {
         let skipped = (1..).take_while(|ahead| self.has(*ahead, &Cue::Distinct)).count();
         let ahead = self.next_solid(1);
         let distinct = distinct || skipped > 0 || (1..ahead).any(|ahead| self.has(ahead, &Cue::Distinct));
+        // "How many kinds of cities": cities of one kind count once.
+        let is_kind = |atom: &Atom| matches!(atom.low.as_str(), "kind" | "kinds" | "type of" | "kind of" | "sort of");
+        if (1..ahead).any(|ahead| self.atom(ahead).is_some_and(is_kind)) {
+            self.remark("how many kinds".to_owned());
+        }
         // "How many grumpy customers": the word is doubted, and the count is understood.
         let unknown = self.atom(ahead).filter(|atom| atom.cues.is_empty() && atom.mention.is_none() && !atom.is_stop);
         let unknown = unknown
@@ -94,11 +99,38 @@ impl Reader<'_> {
         true
     }
 
+    /// "... and where are they", "... and when did they start": the only column of places or dates of the first table is shown.
+    pub(super) fn wanted(&mut self, atom: &Atom) {
+        let is_place = |at: At| {
+            let words = name_words(&self.schema.column(at).name);
+            let is_one = |word: &String| {
+                matches!(
+                    word.as_str(),
+                    "location" | "place" | "city" | "country" | "address" | "venue" | "town" | "region"
+                )
+            };
+            !self.schema.is_key(at) && !self.schema.is_number(at) && words.last().is_some_and(is_one)
+        };
+        let is_fit = |at: At| match atom.low.as_str() {
+            "where" => is_place(at),
+            "when" => self.schema.is_date(at) || self.schema.is_year(at),
+            _ => false,
+        };
+        let first = self.frame.entities.first().and_then(Mention::best_table);
+        let all = first.into_iter().flat_map(|(t, _)| self.schema.columns(t));
+        let fitting: Vec<At> = all.map(|(at, _)| at).filter(|at| is_fit(*at)).collect();
+        let [only] = fitting.as_slice() else { return self.doubt(atom.text.clone()) };
+        let columns = vec![(*only, WHOLE)];
+        self.show(Item::Attribute(Mention { text: atom.text.clone(), columns, ..Mention::default() }));
+    }
+
     /// "How many people get the newsletter": rows of the only table of people, and where the next atom stands. People who live
     /// somewhere may be a number that is stored.
     fn people(&self, ahead: usize) -> Option<(Mention, usize)> {
-        let at = (1..=ahead)
-            .find(|ahead| self.atom(*ahead).is_some_and(|atom| matches!(atom.low.as_str(), "people" | "persons")))?;
+        let is_said =
+            |ahead: usize| self.atom(ahead).is_some_and(|atom| matches!(atom.low.as_str(), "people" | "persons"));
+        let is_grammar = |ahead: usize| self.atom(ahead).is_some_and(|atom| !atom.cues.is_empty());
+        let at = (1..=ahead).find(|ahead| is_said(*ahead) || !is_grammar(*ahead)).filter(|ahead| is_said(*ahead))?;
         let follows = self
             .mention_at(at + 1)
             .is_some_and(|next| next.table_fit() > 0.0 && next.table_fit() >= next.column_fit() && !next.is_verb());
@@ -291,14 +323,18 @@ impl Reader<'_> {
     /// "in ascending order", "in alphabetical order of name".
     pub(super) fn direction(&mut self, desc: bool) -> bool {
         let ahead = self.next_solid(1);
-        let named = self
-            .mention_at(ahead)
-            .filter(|mention| {
-                mention.column_fit() > 0.0 && ahead > 1 || self.atom(0).is_some_and(|atom| atom.low.ends_with(" of"))
-            })
-            .cloned();
-        if let Some(named) = named.filter(|mention| mention.column_fit() > 0.0) {
-            self.at += ahead + 1;
+        let is_of = self.has(1, &Cue::Of) || self.atom(0).is_some_and(|atom| atom.low.ends_with(" of"));
+        // "in descending order of the number of companies".
+        let counts = self.atom(ahead).is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))));
+        let counted = self.next_solid(ahead + 1);
+        let table = self.mention_at(counted).filter(|mention| is_of && counts && mention.table_fit() > 0.0).cloned();
+        if let Some(table) = table {
+            self.at += counted + 1;
+            self.frame.order.push((Key::Count(Some(table)), desc));
+            return true;
+        }
+        if let Some((named, length)) = self.attribute_at(ahead).filter(|_| is_of || ahead > 1) {
+            self.at += ahead + length;
             self.frame.order.push((Key::Attribute(named), desc));
             return true;
         }

@@ -14,6 +14,11 @@ impl Reader<'_> {
         let is_most =
             self.atom(0).is_some_and(|atom| atom.low.split(' ').any(|word| matches!(word, "most" | "fewest")));
         let mut ahead = self.next_solid(1);
+        // "that have hosted least two weddings" probably means "at least".
+        let is_bare = self.atom(0).is_some_and(|atom| atom.low == "least") && !self.frame.items.is_empty();
+        if is_bare && self.atom(ahead).is_some_and(|atom| atom.number.is_some()) {
+            return false;
+        }
         let limit = self.atom(ahead).and_then(|atom| atom.number).filter(|_| self.mention_at(ahead).is_none());
         if limit.is_some() {
             ahead = self.next_solid(ahead + 1);
@@ -463,7 +468,7 @@ impl Reader<'_> {
                 && (!self.frame.items.is_empty() || !self.frame.entities.is_empty()) =>
             {
                 self.at += 1;
-                self.rank(Key::By(words.to_vec()), desc, None)
+                self.rank(Key::By(words.to_vec()), desc, number)
             }
             _ => false,
         }

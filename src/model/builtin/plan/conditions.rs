@@ -119,6 +119,16 @@ impl Planner<'_> {
                     ])
                 });
             }
+            What::Columns(mention, op, other) => {
+                let (Some(at), Some(other)) = (self.column(mention), self.column(other)) else { return };
+                let is_same_kind = self.schema.is_number(at) && self.schema.is_number(other)
+                    || self.schema.holds(at) == self.schema.holds(other) && self.schema.is_date(at);
+                let op = if negated { op.negated() } else { Some(*op) };
+                let Some(op) = op.filter(|_| at.0 == other.0 && at != other && is_same_kind) else {
+                    return self.doubt(format!("\"{}\" compared with another column", mention.text));
+                };
+                self.place(at, &asked.words, false, |expr| Condition::Columns(expr, op, other));
+            }
             What::Average(mention, op) => {
                 let Some(at) = self.column(mention) else { return };
                 if !self.schema.is_number(at) || self.schema.is_key(at) || negated {
@@ -366,6 +376,9 @@ impl Planner<'_> {
                 return Some(at);
             }
         }
+        if let Some(at) = self.date_of_verb(rows.unwrap_or(self.root)) {
+            return Some(at);
+        }
         let candidates =
             dates::of_rows(self.schema, self.graph, rows.unwrap_or(self.root), is_years, |word| self.linker.stem(word));
         match candidates.as_slice() {
@@ -390,6 +403,17 @@ impl Planner<'_> {
 
     fn is_dated(&self, t: usize) -> bool {
         self.schema.columns(t).any(|(at, _)| self.schema.is_date(at) || self.schema.is_year(at))
+    }
+
+    /// The date column that a verb of the question names: `shipped` for "parcels shipped in May".
+    fn date_of_verb(&self, rows: usize) -> Option<At> {
+        let is_named = |at: At| {
+            let words = name_words(&self.schema.column(at).name);
+            words.iter().any(|word| self.frame.verbs.contains(&self.linker.stem(word)))
+        };
+        let columns = self.schema.columns(rows).map(|(at, _)| at);
+        let mut named = columns.filter(|at| self.schema.is_date(*at) && is_named(*at));
+        named.next().filter(|_| named.next().is_none())
     }
 
     /// Returns a doubt if a verb such as "started" names another date than the chosen column. Stays that started in 2023 may

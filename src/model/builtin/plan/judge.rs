@@ -60,6 +60,32 @@ impl Planner<'_> {
         if self.frame.wants_bucket && self.frame.bucket.is_none() {
             self.doubt("by which unit of time");
         }
+        let is_of_person = |expr: &Expr| match expr {
+            Expr::Column(_, at) => {
+                let words = name_words(&self.schema.column(*at).name);
+                self.schema.is_of_people(at.0) || words.iter().any(|word| cues::is_person(&singulars(word)))
+            }
+            _ => false,
+        };
+        // "Who made the most railways": a manager, or the builder that the railways name.
+        let person_of = |t: usize| {
+            self.schema.columns(t).any(|(at, column)| {
+                // A "founder" is no noun of the words here, but ends like one who does something.
+                let is_agent = |word: &String| word.len() > 4 && (word.ends_with("er") || word.ends_with("or"));
+                let is_one = |word: &String| is_agent(word) || cues::is_person(&singulars(word));
+                let is_person = self.schema.holds(at) == Holds::Text && name_words(&column.name).iter().any(is_one);
+                is_person && !self.schema.is_key(at) && !self.is_reference(at)
+            })
+        };
+        let others = self.frame.entities.iter().chain(self.frame.order.iter().filter_map(|(key, _)| match key {
+            Key::Count(counted) => counted.as_ref(),
+            _ => None,
+        }));
+        let mut others = others.filter_map(|mention| self.table_of(mention));
+        let is_open = others.any(|t| t != self.root && person_of(t));
+        if self.frame.is_who && (is_open || !self.plan.query.columns.iter().any(|(expr, _)| is_of_person(expr))) {
+            self.doubt("who");
+        }
         self.judge_verbs();
         self.judge_when();
         if self.frame.is_both && self.plan.query.conditions.len() < 2 {

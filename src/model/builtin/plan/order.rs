@@ -370,6 +370,7 @@ fn moved(condition: &Condition, places: &[usize]) -> Condition {
         Condition::In(left, values, is_in) => Condition::In(expr(left), values.clone(), *is_in),
         Condition::NotNull(left) => Condition::NotNull(expr(left)),
         Condition::Null(left) => Condition::Null(expr(left)),
+        Condition::Columns(left, op, at) => Condition::Columns(expr(left), *op, *at),
         Condition::Average(left, op, at) => Condition::Average(expr(left), *op, *at),
         Condition::Any(parts) => Condition::Any(all(parts)),
         Condition::All(parts) => Condition::All(all(parts)),

@@ -62,6 +62,9 @@ impl Planner<'_> {
                 }
                 Condition::NotNull(expr) => format!("{} is known", said(expr)),
                 Condition::Null(expr) => format!("{} is not known", said(expr)),
+                Condition::Columns(expr, op, other) => {
+                    format!("{} {} {}", said(expr), op.sql(), said(&Expr::Column(0, *other)))
+                }
                 Condition::Average(expr, op, _) => format!("{} {} its average", said(expr), op.sql()),
                 Condition::Any(parts) => all(parts, " or "),
                 Condition::All(parts) => all(parts, " and "),

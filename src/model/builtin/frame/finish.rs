@@ -1,0 +1,96 @@
+//! What a frame needs when all words are read, and what the rest of a sentence says.
+
+use super::*;
+
+impl Reader<'_> {
+    /// Completes the frame: what is counted for each group, and what is shown.
+    pub(super) fn finish(&mut self) {
+        let is_grouped = !self.frame.groups.is_empty() || self.frame.bucket.is_some();
+        // "Total amount per month", where `total_amount` is a column.
+        if let ([Item::Attribute(shown)], true) = (self.frame.items.as_slice(), is_grouped)
+            && shown.text.to_lowercase().starts_with("total ")
+            && self.is_measure(shown)
+        {
+            self.frame.items = vec![Item::Aggregate(Function::Sum, shown.clone())];
+        }
+        // "What is each cinema called" lists the cinemas.
+        let is_plain = |item: &Item| matches!(item, Item::Attribute(_) | Item::Entity(_));
+        let is_table = |group: &Mention| group.table_fit() > 0.8 && group.table_fit() >= group.column_fit();
+        if let ([group], None) = (self.frame.groups.as_slice(), self.frame.bucket)
+            && is_table(group)
+            && self.frame.order.is_empty()
+            && self.frame.items.iter().all(is_plain)
+            && (self.frame.asks_name || !self.frame.items.is_empty())
+        {
+            let group = group.clone();
+            self.frame.groups.clear();
+            if self.frame.asks_name {
+                self.frame.items.insert(0, Item::Entity(group.clone()));
+            }
+            self.frame.entities.insert(0, group);
+        }
+        // "Bookings per status" and "parcels shipped per month" count them.
+        if is_grouped && self.frame.order.is_empty() {
+            match (self.frame.items.as_slice(), self.frame.entities.as_slice()) {
+                ([Item::Entity(entity)], _) => self.frame.items = vec![Item::Count(entity.clone(), false)],
+                ([], [entity]) => self.frame.items = vec![Item::Count(entity.clone(), false)],
+                _ => {}
+            }
+        }
+        // "The 5 parts with the highest total quantity: name and quantity" shows the total that it ranks by.
+        if let Some((Key::Aggregate(function, ranked), _)) = self.frame.order.first() {
+            for item in &mut self.frame.items {
+                match item {
+                    Item::Attribute(shown) if shown == ranked => *item = Item::Aggregate(*function, ranked.clone()),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// "distance in km", "over 800 km": the length of a unit that the column's name has too.
+    pub(super) fn unit_here(&self) -> Option<usize> {
+        let follows_number = self.before(1).is_some_and(|atom| atom.number.is_some());
+        let (column, ahead) = match self.frame.conditions.last().map(|condition| &condition.what) {
+            Some(What::Compare(column, ..) | What::Between(column, ..)) if follows_number => (column, 0),
+            _ if self.has(0, &Cue::In) => (self.before(1)?.mention.as_ref()?, 1),
+            _ => return None,
+        };
+        let atom = self.atom(ahead)?;
+        let known = measure_unit(&atom.low);
+        let unit = name_words(&atom.low);
+        let (at, _) = column.best_column()?;
+        let words = name_words(&self.schema.column(at).name);
+        let is_unit = |word: &String| {
+            known.is_some() && known == measure_unit(word)
+                || unit == [word.clone()]
+                || unit.iter().map(|unit| singulars(unit)).eq([singulars(word)])
+        };
+        let is_other = self.before(1).is_some_and(|atom| !unit.contains(&atom.low));
+        (words.len() > 1 && is_other && words.iter().any(is_unit)).then_some(ahead + 1)
+    }
+
+    /// True after "is" at the start of a question or before "it": "Is the city a town?" "Are there ..." asks for rows.
+    pub(super) fn asks_yes_or_no(&self) -> bool {
+        let begins = self.at == 1 && self.atom(0).is_some_and(|atom| atom.low != "there");
+        begins || self.atom(0).is_some_and(|atom| matches!(atom.low.as_str(), "it" | "they"))
+    }
+
+    /// True if the rest of the sentence only names what is to be shown: "Name and number of artworks."
+    pub(super) fn lists_columns(&self) -> bool {
+        let rest = self.atoms.get(self.at..).unwrap_or_default();
+        let rest = rest.iter().take_while(|atom| !atom.is_stop || atom.text == ",");
+        let mut names = 0;
+        for atom in rest {
+            let is_name = atom.mention.as_ref().is_some_and(|mention| mention.values.is_empty() && !mention.is_quoted);
+            let is_soft = atom.cues.iter().any(|cue| {
+                matches!(cue, Cue::Skip | Cue::Their | Cue::And | Cue::Of | Cue::Count(_) | Cue::Distinct | Cue::Open)
+            });
+            if !is_name && !is_soft && atom.text != "," || atom.number.is_some() || atom.window.is_some() {
+                return false;
+            }
+            names += usize::from(is_name);
+        }
+        names > 0
+    }
+}

@@ -1,0 +1,182 @@
+//! More kinds of questions that were once answered wrongly or not at all.
+
+use time::macros::date;
+
+use super::tests::table;
+use super::{Verdict, read};
+use crate::database::catalog::{Column, Snapshot};
+use crate::dialect::Dialect;
+
+fn reads_of(snapshot: &Snapshot, question: &str, expected: &str) {
+    match read(question, snapshot, Dialect::Postgresql, date!(2026 - 07 - 15)) {
+        Verdict::Sure(reading) => assert_eq!(reading.sql, expected, "{question}"),
+        other => panic!("{question}: {other:?}"),
+    }
+}
+
+fn doubts(snapshot: &Snapshot, question: &str) {
+    let verdict = read(question, snapshot, Dialect::Postgresql, date!(2026 - 07 - 15));
+    assert!(!matches!(verdict, Verdict::Sure(_)), "{question}: {verdict:?}");
+}
+
+/// A ferry line without declared keys.
+fn ferries() -> Snapshot {
+    let mut tables = vec![
+        table("harbours", &["id integer", "name text", "city text = Kiel|Oslo", "opened date"], &[]),
+        table(
+            "crossings",
+            &[
+                "id integer",
+                "from_harbour_id integer",
+                "to_harbour_id integer",
+                "vessel_id integer",
+                "sailed date",
+                "planned date",
+                "reported date",
+                "seats_sold integer",
+                "seats_free integer",
+            ],
+            &[],
+        ),
+        table("vessels", &["id integer", "name text", "built integer", "length_m integer"], &[]),
+        table("cargo_type", &["id integer", "cargo_name text", "fee numeric"], &[]),
+        table("loads", &["id integer", "vessel_id integer", "cargo_type_id integer", "weight_kg integer"], &[]),
+    ];
+    for table in &mut tables {
+        table.primary_key.clear();
+    }
+    Snapshot::of(tables)
+}
+
+#[test]
+fn keys_are_guessed_where_none_are_declared() {
+    let ferries = ferries();
+    let reads = |question: &str, expected: &str| reads_of(&ferries, question, expected);
+    reads(
+        "Which vessels have no crossings?",
+        "SELECT v.name FROM vessels v WHERE NOT EXISTS (SELECT 1 FROM crossings c WHERE v.id = c.vessel_id)",
+    );
+    reads(
+        "List the sailed date of each crossing and the name of its vessel",
+        "SELECT c.sailed, v.name FROM crossings c JOIN vessels v ON v.id = c.vessel_id",
+    );
+    // Two keys lead to harbours.
+    doubts(&ferries, "Number of crossings per harbour");
+}
+
+#[test]
+fn rows_are_counted_by_the_date_that_a_verb_names() {
+    let ferries = ferries();
+    let reads = |question: &str, expected: &str| reads_of(&ferries, question, expected);
+    reads(
+        "crossings sailed per month in 2024",
+        "SELECT to_char(sailed, 'YYYY-MM') AS month, COUNT(*) AS number_of_crossings FROM crossings WHERE sailed >= \
+         '2024-01-01' AND sailed < '2025-01-01' GROUP BY to_char(sailed, 'YYYY-MM') ORDER BY month",
+    );
+    reads(
+        "harbours opened per year, from 2021 on",
+        "SELECT to_char(opened, 'YYYY') AS year, COUNT(*) AS number_of_harbours FROM harbours WHERE opened >= \
+         '2021-01-01' GROUP BY to_char(opened, 'YYYY') ORDER BY year",
+    );
+}
+
+#[test]
+fn two_columns_of_a_row_are_compared() {
+    let ferries = ferries();
+    let reads = |question: &str, expected: &str| reads_of(&ferries, question, expected);
+    reads(
+        "How many crossings sailed after the planned date?",
+        "SELECT COUNT(*) AS number_of_crossings FROM crossings WHERE sailed > planned",
+    );
+    reads(
+        "How many crossings have seats sold below the seats free?",
+        "SELECT COUNT(*) AS number_of_crossings FROM crossings WHERE seats_sold < seats_free",
+    );
+    doubts(&ferries, "How many crossings have seats sold above the fee?");
+}
+
+#[test]
+fn a_sentence_after_the_question_names_what_is_shown() {
+    let ferries = ferries();
+    let reads = |question: &str, expected: &str| reads_of(&ferries, question, expected);
+    let counted = "(SELECT COUNT(*) FROM crossings c WHERE v.id = c.vessel_id)";
+    reads(
+        "Which vessels have more than 3 crossings? Name and number of crossings.",
+        &format!(
+            "SELECT v.name, {counted} AS number_of_crossings FROM vessels v WHERE {} > 3",
+            counted.replace("crossings c ", "crossings c2 ").replace("c.vessel_id", "c2.vessel_id")
+        ),
+    );
+}
+
+#[test]
+fn orders_follow_what_they_name() {
+    let ferries = ferries();
+    let reads = |question: &str, expected: &str| reads_of(&ferries, question, expected);
+    reads(
+        "List the names of vessels in descending order of vessel length.",
+        "SELECT name FROM vessels ORDER BY length_m DESC",
+    );
+    reads(
+        "List the cities of harbours in descending order of the number of harbours",
+        "SELECT city FROM harbours GROUP BY city ORDER BY COUNT(*) DESC",
+    );
+}
+
+#[test]
+fn table_names_lose_words_that_say_nothing() {
+    let ferries = ferries();
+    let reads = |question: &str, expected: &str| reads_of(&ferries, question, expected);
+    reads("How many cargos are there?", "SELECT COUNT(*) AS number_of_cargo_type FROM cargo_type");
+}
+
+#[test]
+fn what_else_a_question_asks_for_is_shown_or_doubted() {
+    let ferries = ferries();
+    let reads = |question: &str, expected: &str| reads_of(&ferries, question, expected);
+    reads(
+        "Which harbour is the newest, and when was it opened?",
+        "SELECT name, opened FROM harbours ORDER BY opened DESC LIMIT 1",
+    );
+    reads("Which three harbours are the newest?", "SELECT name FROM harbours ORDER BY opened DESC LIMIT 3");
+    for question in [
+        "List all vessels, and who built them?",
+        "How many different kinds of vessels are there?",
+        "Is Kiel a city or a town?",
+        "Which harbours have had least two crossings?",
+        "What are the crossings about?",
+        "Which vessel is the longest, and is it new or old?",
+    ] {
+        doubts(&ferries, question);
+    }
+}
+
+#[test]
+fn who_asks_for_people() {
+    let clubs = Snapshot::of(vec![
+        table("coaches", &["id integer", "name text"], &[]),
+        table("clubs", &["id integer", "name text", "founder text"], &[]),
+        table(
+            "coach_club",
+            &["coach_id integer", "club_id integer"],
+            &[("coach_id", "coaches", "id"), ("club_id", "clubs", "id")],
+        ),
+    ]);
+    doubts(&clubs, "Who made the most clubs?");
+    reads_of(
+        &clubs,
+        "Which coach has the most clubs?",
+        "SELECT c.name FROM coaches c ORDER BY (SELECT COUNT(DISTINCT c2.id) FROM coach_club cc JOIN clubs c2 ON c2.id = cc.club_id WHERE c.id = cc.coach_id) DESC LIMIT 1",
+    );
+    let mut males = table("people", &["id integer", "name text", "age integer"], &[]);
+    males.columns.push(Column::new("is_male".into(), "text".into()));
+    let weddings = Snapshot::of(vec![
+        males,
+        table(
+            "weddings",
+            &["id integer", "male_id integer", "female_id integer"],
+            &[("male_id", "people", "id"), ("female_id", "people", "id")],
+        ),
+    ]);
+    doubts(&weddings, "How many female people are older than 30?");
+}
