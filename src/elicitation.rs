@@ -1,6 +1,7 @@
-//! Asks the user a clarifying question inside a call, if the client supports that: by a request of its own until
-//! 2025-11-25, by a result that asks for input since 2026-07-28. Without elicitation, or if the user declines, the
-//! reading comes with the next call's `choice`.
+//! Asks the user a clarifying question, if the client supports elicitation. Up to protocol version 2025-11-25 the
+//! server sends an `elicitation/create` request during the call. From version 2026-07-28 on the call ends with an
+//! `input_required` result. Without elicitation, or if the user declines, the client can pass the chosen reading as
+//! `choice` of the next call.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub enum Way {
 /// Returns how this call's client can ask its user. `None` if it cannot show a form.
 pub fn way(context: &RequestContext<RoleServer>) -> Option<Way> {
     let offered = context.client_capabilities()?.elicitation?;
-    // An older client that offers elicitation names no kind and means forms.
+    // An older client that offers elicitation does not say which kind. It supports forms only.
     if offered.form.is_none() && offered.url.is_some() {
         return None;
     }
@@ -51,21 +52,22 @@ fn form(question: &AskBack) -> Option<ElicitRequestParams> {
 pub async fn ask(context: &RequestContext<RoleServer>, question: &AskBack, patience: Duration) -> Option<String> {
     let asked = context.peer.create_elicitation_with_timeout(form(question)?, Some(patience));
     let result = tokio::select! {
-        result = asked => result.inspect_err(|error| tracing::debug!(%error, "the user was not asked")).ok()?,
+        result = asked => result.inspect_err(|error| tracing::debug!(%error, "elicitation failed or timed out")).ok()?,
         () = context.ct.cancelled() => return None,
     };
     let reading = reading(&result)?;
     question.readings.contains(&reading).then_some(reading)
 }
 
-/// Returns the result that asks. The client repeats the same call with the answer, so nothing has to be remembered.
+/// Returns an `input_required` result with the question. The client repeats the same call with the answer, so nothing
+/// has to be remembered.
 pub fn input_required(question: &AskBack) -> Option<InputRequiredResult> {
     let request = InputRequest::Elicitation(ElicitRequest::new(form(question)?));
     Some(InputRequiredResult::from_input_requests(BTreeMap::from([(READING.to_owned(), request)])))
 }
 
-/// Moves the answer that came with a call into the argument `choice`. Returns `true` if there was an answer, even a
-/// useless one: then the user is not asked again.
+/// Moves the answer that came with a call into the argument `choice`. Returns `true` if the call has an answer, even an
+/// unusable one. The caller then does not ask the user again.
 pub fn answered(request: &mut CallToolRequestParams) -> bool {
     let Some(answer) = request.input_responses.as_mut().and_then(|answers| answers.remove(READING)) else {
         return false;

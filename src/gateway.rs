@@ -1,10 +1,10 @@
 //! The only access to the data. For each call the gateway opens a record, approves the statement, runs it and closes
 //! the record. `tools` and `ask` call the gateway and hold no connection pool.
 //!
-//! The intent is committed before any text of the caller is sent to a database. During the commit, the gateway already
-//! takes a connection and opens a transaction. If the claims of a user are sent with that opening, the gateway waits
-//! for the commit first. Refusals and failures are recorded as successes are. The gateway does not write the text of a
-//! reply, but it enforces the limits on a reply.
+//! The intent (the part of a record that is written before the call runs) is committed before any text of the caller is
+//! sent to a database. During the commit, the gateway already takes a connection and opens a transaction. If the claims
+//! of a user are sent with that opening, the gateway waits for the commit first. Refusals and failures are recorded as
+//! successes are. The gateway does not write the text of a reply, but it enforces the limits on a reply.
 
 mod describe;
 mod grant;
@@ -223,7 +223,7 @@ impl Gateway {
         })
     }
 
-    /// The calls whose intent is not committed yet, and the outcomes that are not written yet.
+    /// The number of intents that are not committed yet plus the number of outcomes that are not written yet.
     pub fn audit_backlog(&self) -> usize {
         self.audit.backlog()
     }
@@ -455,12 +455,13 @@ impl Gateway {
             (Err(error), prepared) => {
                 let tables = prepared.as_ref().ok().and_then(|prepared| prepared.approved.as_ref());
                 let tables = tables.map(|approved| approved.names().relations.clone()).unwrap_or_default();
-                // The snapshot may need the call slot that the failed read holds.
+                // Frees the call slot for other calls. Explaining the error may read the schema, but it needs no slot.
                 drop(prepared);
                 let error = match self.source(source_name) {
                     Ok(source) => {
                         let error = self.explained(caller, source, (reading.sql(), &tables), error, &entry).await;
-                        // The model of a question is asked about one source.
+                        // The model that answers a question can only read the question's source, so its errors do not
+                        // name other sources.
                         if caller.question_id.is_some() { error } else { self.elsewhere(caller, source, error) }
                     }
                     Err(_) => error,
@@ -484,7 +485,7 @@ impl Gateway {
         reading: &impl Reading,
         options: impl FnOnce(&SourceConfig) -> Result<ReadOptions, ToolError>,
     ) -> Result<Prepared<'_>, ToolError> {
-        // Checked first: an unknown source is answered with the names of all.
+        // The grant is checked first, because the error for an unknown source lists the names of all sources.
         if let (Some(grant), Some(name)) = (&caller.grant, source_name) {
             grant.check_source(name)?;
         }
@@ -509,8 +510,8 @@ impl Gateway {
             Ok(permit) => permit,
             Err(_) => {
                 caller.stage("waiting for other calls");
-                // The names of a statement take many times the memory of its text. So a waiting call keeps only the
-                // text.
+                // The list of names that the guard found in a statement takes much more memory than the text. So a
+                // waiting call keeps only the text, and is checked again afterwards.
                 drop(approved.take());
                 let permit = tokio::select! {
                     permit = slots.wait() => permit?,
@@ -547,11 +548,12 @@ impl Gateway {
     }
 }
 
-/// Maximum number of characters of a tool name, and of what a call asked for, in a record.
+/// Maximum number of characters of a tool name in a record.
 const MAX_TOOL_CHARACTERS: usize = 64;
+/// Maximum number of characters of `target` in a record.
 const MAX_TARGET_CHARACTERS: usize = 256;
 
-/// Returns a text from outside as a record keeps it: without control characters, and cut.
+/// Returns the first `characters` characters of a text, with each control character replaced by U+FFFD.
 fn printable(text: &str, characters: usize) -> String {
     text.chars().take(characters).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
@@ -567,7 +569,8 @@ struct Prepared<'a> {
 }
 
 impl Prepared<'_> {
-    /// Opens a session. `runs`: the approved statement will run in it as it is.
+    /// Opens a session. If `runs` is true, the approved statement itself may run in it, and not only a plan or a read
+    /// of the catalog.
     async fn open(&self, call: &str, runs: bool) -> Result<Session<'_>, ToolError> {
         Ok(self.database.open(call, &self.options, self.approved.as_ref().filter(|_| runs)).await?)
     }

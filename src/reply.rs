@@ -1,4 +1,4 @@
-//! The reply of a tool call, whichever module wrote it.
+//! The reply of a tool call. `tools` and `ask` make it, and the server and the HTTP API send it.
 
 use crate::error::{Code, ToolError};
 
@@ -7,13 +7,14 @@ use crate::error::{Code, ToolError};
 pub struct Reply {
     pub json: String,
     pub is_error: bool,
-    /// The clarification that the reply asks the user for.
+    /// The clarifying question, if the reply asks one.
     pub asks_back: Option<Box<AskBack>>,
     /// A chart as a PNG image.
     pub image: Option<Vec<u8>>,
 }
 
-/// A clarifying question, and the readings to choose from. Each reading is a complete question.
+/// A clarifying question and the possible meanings of the user's question (*readings*) to choose from. Each reading is
+/// written as a complete question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskBack {
     pub message: String,

@@ -11,7 +11,7 @@ use crate::tools::{ToolName, describe_table, list_tables};
 const OVERVIEW: &str = "tudb://schema";
 const JSON: &str = "application/json";
 
-/// Names that a completion may contain at most. The protocol sets this limit.
+/// Maximum number of names in a completion. The protocol sets this limit.
 const COMPLETIONS: u64 = 100;
 
 pub fn list() -> Vec<Resource> {
@@ -32,11 +32,11 @@ pub fn templates(gateway: Option<&Gateway>) -> Vec<ResourceTemplate> {
     vec![table]
 }
 
-/// Returns the document at an address.
+/// Returns the document at a URI.
 ///
 /// # Errors
 ///
-/// `invalid_argument` if the address is not one of the resources, and the errors of `list_tables` and `describe_table`.
+/// `invalid_argument` if the URI is not one of the resources, and the errors of `list_tables` and `describe_table`.
 pub async fn read(gateway: &Gateway, caller: &Caller, uri: &str) -> Result<String, ToolError> {
     let unknown = || ToolError::invalid("the resources are tudb://schema and tudb://schema/{table}");
     let url = Url::parse(uri).map_err(|_| unknown())?;

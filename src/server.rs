@@ -1,5 +1,6 @@
-//! The MCP server: its description, tools, resources and prompts. All work passes through `Server::attend`, which turns
-//! panics into results, sends progress to clients that ask for it, and passes cancellation on to the database.
+//! The MCP server: its description, tools, resources and prompts. Tool calls, reads of resources and completions pass
+//! through `Server::attend`, which turns panics into results, sends progress to clients that ask for it, and passes
+//! cancellation on to the database.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub struct Server {
 /// What carries the messages.
 #[derive(Clone, Debug)]
 pub enum Transport {
-    /// [`crate::transport`], which puts a tool's text into both blocks of its result.
+    /// [`crate::transport`], which writes a tool's JSON both as the text block and as `structuredContent`.
     Stdio,
     /// The SDK's own, which sends a result as it is. `calls` has a permit for each call that may run or wait.
     Http { calls: Arc<Semaphore> },
@@ -92,7 +93,7 @@ impl Server {
             outcomes: Outcomes::default(),
             stage: token.is_some().then_some(stage),
         };
-        // A client that does not read its replies gets no more of them.
+        // Over stdio, a call begins only when the client has read enough of the earlier replies.
         let unread = context.extensions.get::<Arc<Unread>>().cloned();
         let work = caught(what, async {
             let _begun = match &unread {
@@ -196,7 +197,8 @@ impl ServerHandler for Server {
             .build();
         ServerConfig::new(capabilities).with_server_info(implementation).with_instructions(tools::instructions(
             self.core.as_ref().ok().map(Arc::as_ref).filter(|core| {
-                // The names of sources are not for every key.
+                // The instructions name the default source, but a key may not allow it. So they name none if keys are
+                // needed.
                 matches!(self.transport, Transport::Stdio) || !core.gateway.config().http.needs_key()
             }),
         ))
@@ -251,7 +253,8 @@ impl ServerHandler for Server {
             Transport::Http { .. } => serde_json::from_str(&reply.json).ok(),
         };
         let image = reply.image.map(|png| ContentBlock::image(BASE64.encode(png), "image/png"));
-        // With a second block the transport does not add the structured content itself.
+        // The stdio transport adds the structured content only if the result has a single text block. With an image it
+        // is set here.
         let structured = if image.is_some() { serde_json::from_str(&reply.json).ok() } else { structured };
         let content = std::iter::once(ContentBlock::text(reply.json)).chain(image).collect();
         let mut result = if reply.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
@@ -289,7 +292,8 @@ impl ServerHandler for Server {
         let read = self
             .attend("resource", &context, async |caller| {
                 let read = resources::read(gateway, caller, &request.uri).await;
-                // A resource has no place for a warning. The next call reports an unusable store.
+                // The result of a resource cannot carry the warning that the outcome was not recorded. If the audit
+                // store is unusable, the next tool call reports it.
                 let _ = caller.outcomes.written().await;
                 read
             })

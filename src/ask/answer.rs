@@ -45,7 +45,7 @@ pub(super) struct Success {
 
 /// The message of a hand-back if the built-in answerer has no remark of its own.
 pub(crate) const NOT_SURE: &str =
-    "No language model is configured and the built-in answerer is not sure; write the statement from this.";
+    "No language model is configured and the built-in answerer is not sure. Write the statement from the schema below.";
 
 /// The reply if no model is configured and the built-in answerer is not sure. It has the schema, values and joins that a
 /// client needs to write the statement.
@@ -121,7 +121,8 @@ pub(super) enum Outcome {
         missing: String,
         hint: Option<String>,
     },
-    /// The guard refused the statement that the model proposed last.
+    /// A statement was refused before it ran: the last statement that the model proposed, or the question itself if it
+    /// is a write statement.
     Blocked {
         sql: String,
         error: ToolError,
@@ -129,7 +130,7 @@ pub(super) enum Outcome {
     Failed(ToolError),
 }
 
-/// Bytes of a refused statement that a reply repeats.
+/// Maximum bytes of a refused statement that a reply repeats.
 const MAX_REFUSED_BYTES: usize = 8_000;
 
 /// Bytes to reserve in a reply for everything except the result set.

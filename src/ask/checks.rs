@@ -1,5 +1,6 @@
 //! Checks of a result and of the model's text about the result. They run before the client gets the text. They find
-//! results without values, and copies of the model's rules. The functions are pure.
+//! results without values, and copies of the model's rules. They also find statements whose result may depend on the
+//! time zone. The functions are pure.
 
 use serde_json::Value;
 
@@ -44,9 +45,9 @@ pub(super) fn repeats(words: &str, rules: &str) -> bool {
     })
 }
 
-/// Whether the rows of a statement may depend on the time zone, because it converts timestamps to days, months or
-/// years. True if the text contains the beginning of a date literal or a sign such as `date_trunc`, and if one of its
-/// tables has a column of a type with time zone.
+/// Whether the result of a statement may depend on the time zone, because the statement converts timestamps to days,
+/// months or years. True if the text contains the beginning of a date literal or a sign such as `date_trunc`, and if
+/// one of its tables has a column of a type with time zone.
 pub(super) fn cuts_moments_into_days(sql: &str, snapshot: &Snapshot, tables: &[String]) -> bool {
     const SIGNS: [&str; 10] = [
         "date_trunc",

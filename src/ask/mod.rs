@@ -40,7 +40,7 @@ use spending::Spending;
 use toolset::{Answer, Choice};
 use turns::Question;
 
-/// Tables that `Asker::context` lists.
+/// Maximum number of tables that `Asker::context` lists.
 const INSPECTED_TABLES: usize = 20;
 
 /// The schema part of a prompt, and how it was chosen.
@@ -201,7 +201,8 @@ impl Asker {
         self.notes(source_name).map(|notes| notes.misfits(snapshot)).unwrap_or_default()
     }
 
-    /// Verified queries of a source that no longer work, each with the reason. They are explained, not run.
+    /// Returns the verified queries that no longer work, each with the reason. Every verified query is tested with
+    /// EXPLAIN and not run.
     pub async fn failing_queries(&self, caller: &Caller, source: &SourceConfig) -> Vec<String> {
         let mut failing = Vec::new();
         for (query, sql) in self.notes(&source.name).into_iter().flat_map(ContextFile::trials) {
@@ -289,7 +290,11 @@ impl Asker {
         let read = match self.gateway.run_sql(caller, &run, answer::reserved_bytes(&sql)).await {
             Ok(read) => read,
             Err(error) => {
-                tracing::warn!(%error, question = query.question, "a verified query failed; it is asked as any other question");
+                tracing::warn!(
+                    %error,
+                    question = query.question,
+                    "a verified query failed; the question is answered without it"
+                );
                 return None;
             }
         };
@@ -302,8 +307,8 @@ impl Asker {
         let Ran::Rows(rows) = read.close(Some(row_count), bytes) else { return None };
         receipt.engine = "verified";
         receipt.model = None;
-        // The model reads this statement with the session's next question. Without `send_values` it keeps the user's
-        // spelling, so that the model sees no stored value.
+        // The model sees this statement when it answers the session's next question. If `send_values` is off, the
+        // statement is remembered in the user's spelling, so that the model sees no stored value.
         let remembered =
             if self.gateway.config().model.send_values { None } else { notes.verified(asked, str::to_owned) };
         self.sessions.add(
@@ -317,7 +322,8 @@ impl Asker {
             explanation: format!("Verified query: {}", query.question),
             assumptions: Vec::new(),
         };
-        // A name that is not stored gives a zero, which would look like an answer.
+        // If a text parameter is no stored value, a count is 0 and looks like a real answer. So the nearest stored
+        // values are named in a warning.
         let warnings = near.into_iter().map(|near| format!("nothing matched: {near}")).collect();
         Some(Outcome::Success(Box::new(Success { sql, rows, tables, answer, warnings })))
     }
@@ -373,7 +379,8 @@ impl Asker {
             return Ok(outcome);
         }
         let dialect = self.gateway.dialect(source)?;
-        // A statement that changes something is refused as in `run_sql`. No model is asked about it.
+        // If the question itself is an SQL statement that changes something, it is refused as in `run_sql`, and the
+        // model is not called.
         if let Some(rejection) = guard::refused_write(asked, dialect, &source.limits) {
             return Ok(Outcome::Blocked { sql: asked.to_owned(), error: rejection.into() });
         }

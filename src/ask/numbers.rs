@@ -1,15 +1,16 @@
-//! Finds numbers in the model's words that come from nowhere: neither from a result, nor from the question, nor computed
-//! from a complete result in one step. Pure.
+//! Finds numbers in the model's words that the sources do not explain. The sources are the results, the question, the
+//! statement, the assumptions, today's date, and values computed in one step from a complete result. Pure.
 
 use serde_json::Value;
 
 /// Maximum number of numbers that are reported.
 const MOST_FOREIGN: usize = 10;
-/// Rows of a column whose differences are known. The number of differences grows with the square.
+/// Maximum number of rows whose numbers are compared in pairs. The number of pairs in a column grows with the square of
+/// the number of rows.
 const MOST_COMPARED: usize = 20;
 /// Numbers of earlier results that are remembered.
 pub(super) const MOST_EARLIER: usize = 2_000;
-/// Number words, from two on. "One" is mostly no number.
+/// Number words, from two on. "One" is left out, because it is often not meant as a number.
 const WORDS: [&str; 11] = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 
 /// What the model may state numbers from.
@@ -17,7 +18,7 @@ const WORDS: [&str; 11] = ["two", "three", "four", "five", "six", "seven", "eigh
 pub(super) struct Sources<'a> {
     pub rows: &'a [Value],
     pub row_count: u64,
-    /// Whether `rows` are all rows of the result. Sums and shares of a part of a result are not known.
+    /// Whether `rows` are all rows of the result. If not, no sums, shares or differences are computed.
     pub is_complete: bool,
     /// The question, the statement, the assumptions, today's date.
     pub texts: &'a [&'a str],
@@ -69,7 +70,7 @@ pub(super) fn explained_sentences(words: &str, sources: &Sources<'_>) -> String 
     kept.collect::<Vec<_>>().join(" ")
 }
 
-/// The numbers of a result, for a later statement of the same question.
+/// The numbers of a result. They are kept because the summary may state numbers of earlier results.
 pub(super) fn of_rows(rows: &[Value]) -> Vec<f64> {
     let mut found: Vec<f64> = rows.iter().filter_map(Value::as_array).flatten().flat_map(cell_numbers).collect();
     found.push(rows.len() as f64);
@@ -115,7 +116,8 @@ fn known(sources: &Sources<'_>) -> (Vec<f64>, Vec<f64>) {
             }
         }
     }
-    // Two numbers of one row: 30 sold of 40 are 75 % and leave 10.
+    // Two numbers of one row give a share, a sum and a difference. If 30 of 40 are sold, the model may state 75 % and
+    // 10.
     for row in rows.iter().filter_map(Value::as_array).take(MOST_COMPARED) {
         let values: Vec<f64> = row.iter().filter_map(number_of).collect();
         for (at, value) in values.iter().enumerate().take(8) {
@@ -150,7 +152,7 @@ fn cell_numbers(cell: &Value) -> Vec<f64> {
     }
 }
 
-/// Day, month and year of the day before each date in a text: a window that ends before March 1 ends on February 28.
+/// Day, month and year of the day before each date in a text: a period that ends before March 1 ends on February 28.
 fn days_before(text: &str) -> Vec<f64> {
     let format = time::macros::format_description!("[year]-[month]-[day]");
     let places = text.char_indices().filter(|(_, c)| c.is_ascii_digit());
@@ -212,7 +214,7 @@ fn readings(run: &str) -> Vec<(f64, usize)> {
 /// A run of digits in a text, with the separators between its digits: `1,234.50`, `1'234`, `1.234,5`.
 struct Number {
     text: String,
-    /// Whether it stands where a list counts its items: `1. Bern`, `2) Zürich`, `#3`.
+    /// Whether it looks like the number of a list item: `1. Bern`, `2) Zürich`, `#3`.
     is_place: bool,
 }
 

@@ -38,7 +38,7 @@ const CHARACTERS_PER_TOKEN: f64 = 3.5;
 /// Maximum number of columns of one table in a ranked schema. With a lower limit, fewer questions of public benchmarks were
 /// answered.
 const MOST_COLUMNS: usize = 20;
-/// Columns of one table in a hand-back.
+/// Maximum number of columns of one table in a hand-back, unless the whole schema is shown.
 const TELLING_COLUMNS: usize = 12;
 /// Minimum score of a table in a hand-back, as a share of the best table's score.
 const LEAST_SHARE: f32 = 0.25;
@@ -120,7 +120,8 @@ pub fn narrowed(snapshot: &Snapshot, index: &Index, question: &str, most: usize)
     Snapshot::of(best.into_iter().filter_map(|at| snapshot.tables.get(at).cloned()).collect())
 }
 
-/// The best tables for a question, at most `most`. Tables with score zero are listed only if all tables have it.
+/// The best tables for a question, at most `most`. Tables with score zero are listed only if every table has score
+/// zero.
 pub fn ranked_tables(snapshot: &Snapshot, index: &Index, question: &str, most: usize) -> Vec<RankedTable> {
     ranked(snapshot, index, question)
         .into_iter()
@@ -241,7 +242,7 @@ fn cut_line(table: &TableDescription, chosen: &[usize], send_values: bool, detai
     let columns = chosen.iter().filter_map(|at| table.columns.get(*at));
     let mut columns: Vec<String> = columns
         .map(|column| {
-            // Capitals count in a quoted name.
+            // A quoted type name is case-sensitive, so it is not converted to lower case.
             let type_name = &column.type_name;
             let type_name = if type_name.contains('"') { type_name.to_string() } else { type_name.to_lowercase() };
             let mut text = format!("{} {type_name}", table.spelt_column(&column.name));

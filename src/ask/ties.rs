@@ -9,7 +9,8 @@ use sqlparser::parser::Parser;
 
 use crate::dialect::Dialect;
 
-/// Greatest LIMIT that is looked at. A longer list is no superlative.
+/// Largest LIMIT that is checked for ties. A question with a larger LIMIT asks for a list and not for the most or the
+/// least.
 const MOST_ROWS: u64 = 50;
 
 /// A statement that returns one row more than the statement it was made from, with the sort keys as its last columns.
@@ -18,8 +19,8 @@ pub(super) struct Probe {
     pub sql: String,
     /// Number of rows that the original statement returns at most.
     pub limit: u64,
-    /// The kind of the second sort key, if there is one. An id only makes the order definite. For `Other`, the values decide
-    /// (see [`Probe::tie`]).
+    /// The kind of the second sort key, if there is one. An id as second key only makes the order deterministic, so
+    /// equal first keys are a tie. For `Other`, [`Probe::tie`] decides by the values.
     second: Option<Second>,
 }
 
@@ -53,7 +54,8 @@ pub(super) fn probe(sql: &str, dialect: Dialect) -> Option<Probe> {
     };
     let Some(OrderByKind::Expressions(keys)) = query.order_by.as_ref().map(|order| &order.kind) else { return None };
     let SetExpr::Select(select) = query.body.as_mut() else { return None };
-    // A further column would change what is distinct. With three keys, the order is part of the question.
+    // With DISTINCT, an added column would change which rows are equal. With three or more sort keys, the question is
+    // assumed to ask for exactly this order.
     if select.distinct.is_some() || keys.len() > 2 {
         return None;
     }
@@ -107,8 +109,8 @@ fn is_id(key: &Expr) -> bool {
 }
 
 impl Probe {
-    /// The sort key that the last row of the original statement shares with the row after it. `rows` is the result of the
-    /// probe.
+    /// Returns the first sort key's value if the last row of the original statement and the row after it are tied.
+    /// `rows` is the result of the probe.
     pub fn tie<'a>(&self, rows: &'a [Value]) -> Option<&'a Value> {
         let at = usize::try_from(self.limit).ok()?;
         let keys = if self.second.is_some() { 2 } else { 1 };
@@ -120,7 +122,8 @@ impl Probe {
         if last != next || last.is_null() {
             return None;
         }
-        // A second key of numbers or dates may belong to the question: the newest by year and month.
+        // If the second key contains numbers or dates, it may be part of the measure, as in ORDER BY year, month. Rows
+        // that differ in it are then not tied.
         let is_order = match self.second {
             Some(Second::Other) => {
                 let (last, next) = (key(at - 1, 1)?, key(at, 1)?);

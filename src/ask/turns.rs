@@ -43,7 +43,8 @@ const RECEIPT_BYTES: usize = 500;
 const CLOSING_TIME: Duration = Duration::from_millis(500);
 /// Maximum number of tables in a hand-back.
 const HAND_BACK_TABLES: usize = 8;
-/// Maximum tokens of the schema text in a hand-back. An agent pays for each hand-back, and it can call `describe_table`.
+/// Maximum tokens of the schema text in a hand-back. The client's model reads every hand-back and pays for its tokens.
+/// For more columns it can call `describe_table`.
 const HAND_BACK_TOKENS: usize = 280;
 /// Maximum number of stored values in a hand-back.
 const HAND_BACK_VALUES: usize = 8;
@@ -56,7 +57,7 @@ const EXAMPLES: usize = 3;
 const SAMPLE: u64 = 20;
 /// Maximum number of columns that one call of `sample_values` reads.
 const SAMPLED_COLUMNS: usize = 5;
-/// Rows that `sample_values` reads of a larger table.
+/// Maximum number of rows of a table that `sample_values` reads.
 const SAMPLED_ROWS: i64 = 100_000;
 /// Maximum number of rows of a result that is checked for having no values, or only zeros.
 const FEW_ROWS: u64 = 20;
@@ -106,7 +107,7 @@ struct Progress {
     doubted_numbers: bool,
     /// True after the model was asked about a tie that LIMIT hides.
     doubted_tie: bool,
-    /// Numbers of results before the last one.
+    /// Numbers that occur in the results before the last one.
     earlier_numbers: Vec<f64>,
     warnings: Vec<String>,
 }

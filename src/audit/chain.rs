@@ -67,7 +67,7 @@ pub(super) struct Beginning {
     pub key_id: Option<String>,
     /// The last events of earlier chains, as `PROCESS SEQ HASH [closed]`, joined by `, `.
     pub previous: Option<String>,
-    /// `None` in stores of the first schema version.
+    /// `None` for a chain that began before schema version 2.
     pub hash: Option<String>,
 }
 

@@ -105,12 +105,12 @@ impl Finished {
         }
     }
 
-    /// Returns the outcome of a call of which only success or the error is recorded.
+    /// Returns the outcome of a call whose record has no row count and no reply size: success, or the error.
     pub fn of<T>(result: &Result<T, ToolError>) -> Self {
         result.as_ref().map_or_else(Self::of_error, |_| Self::new(OutcomeKind::Ok))
     }
 
-    /// Returns the outcome of a failed call. The code of the error determines its kind.
+    /// Returns the outcome of a failed call. The error code determines the kind of the outcome.
     pub fn of_error(error: &ToolError) -> Self {
         let kind = match error.code {
             Code::Timeout | Code::Deadline => OutcomeKind::TimedOut,

@@ -11,7 +11,8 @@ use super::store::{PATIENCE, now, seal};
 use super::trail::{Trail, TrailError};
 use crate::config::{AuditConfig, AuditStore};
 
-/// Later than any record.
+/// A time later than that of every record. With it, `verify` accepts chains without a key, except after a chain with a
+/// key.
 const ANY_TIME: &str = "9999";
 /// Estimated bytes of an event besides its body.
 const EVENT_BYTES: i64 = 250;
@@ -34,11 +35,11 @@ pub struct Retention {
 /// The store is no file, it has faults, its key cannot be read, or sqlx fails.
 pub async fn prune(config: &AuditConfig, retention: &Retention) -> Result<u64, TrailError> {
     let AuditStore::File(path) = &config.store else {
-        let reason = "only a store in a file is pruned here; on PostgreSQL its owner removes records, and a role that may \
-                      only insert cannot";
+        let reason = "`tudb audit prune` works only on a store in a file; on PostgreSQL the owner of the audit tables \
+                      has to delete old records, because TUDB's role may only insert";
         return Err(TrailError::Unavailable(reason.into()));
     };
-    // A checkpoint vouches for the removed events, so they are verified first.
+    // After the removal only the checkpoint shows that the removed events were intact, so they are verified first.
     let verdict = Trail::open(config).await?.verify(Some(ANY_TIME)).await?;
     if let Some(fault) = verdict.faults.first() {
         let reason = format!("nothing was removed: the trail has faults, see `tudb audit verify`: {fault}");
@@ -61,7 +62,8 @@ pub async fn prune(config: &AuditConfig, retention: &Retention) -> Result<u64, T
         keep = keep.max(over.map(|id| format!("{id}~")));
     }
     let Some(keep) = keep.map(|keep| retention.own.iter().cloned().fold(keep, Ord::min)) else { return Ok(0) };
-    // Removes each chain up to its first kept event, or all of it.
+    // For each chain, selects the last event to remove: the one before the first kept event, or the last event of the
+    // chain if none is kept.
     const LAST_REMOVED: &str = "SELECT p.process, e.seq, e.hash, COALESCE(c.removed, 0),
           (SELECT count(*) FROM event WHERE process = p.process AND seq <= e.seq)
         FROM process AS p JOIN event AS e ON e.process = p.process AND e.seq = (

@@ -1,4 +1,4 @@
-//! Reads the audit trail from either kind of store, for `audit show`, `audit export` and `audit verify`.
+//! Reads the audit trail from either kind of store, for the commands of `tudb audit` and the start of the server.
 
 mod verify;
 
@@ -58,7 +58,8 @@ pub struct Filter {
     pub after: Option<String>,
     /// Ids before this one.
     pub before: Option<String>,
-    /// The number of records at most; all when `None`. They are the newest, or with `after` the oldest.
+    /// Maximum number of records; `None` means all. Without `after` the newest matching records are returned, with
+    /// `after` the oldest.
     pub last: Option<u64>,
 }
 
@@ -188,14 +189,14 @@ impl Trail {
         Ok(Trail { store, seal })
     }
 
-    /// The matching records, oldest first, each as a JSON object without its empty fields. A limit keeps the newest
-    /// records, or with `after` those that follow it.
+    /// The matching records, oldest first, each as a JSON object without its empty fields. If more than `last` records
+    /// match, the newest are returned, or with `after` the oldest.
     ///
     /// # Errors
     ///
     /// sqlx's, when the store cannot be read.
     pub async fn records(&mut self, filter: &Filter) -> Result<Vec<Value>, TrailError> {
-        // Views that were made before there were targets have no such column.
+        // The `record` view has no column `target`, so the target is read from the intent.
         let target = match &self.store {
             Reader::Sqlite(_) => {
                 "(SELECT t.body ->> 'target' FROM {}readable AS t WHERE t.id = record.id AND t.kind = 'intent')"
@@ -251,7 +252,8 @@ impl Trail {
         Ok(rows.into_iter().map(record).collect())
     }
 
-    /// The number of calls without an outcome whose process has no `closing` row. It was killed, or still runs.
+    /// The number of calls that have no outcome and whose process has no `closing` row. Such a process was killed or
+    /// still runs.
     ///
     /// # Errors
     ///
@@ -276,7 +278,8 @@ impl Trail {
 
     /// The next events of a process, in the order of their sequence numbers.
     async fn events(&mut self, process: &str, after: i64) -> Result<Vec<Row>, TrailError> {
-        // PostgreSQL calls the first column of the result `seq` too, and would sort by its text.
+        // On PostgreSQL the result column `CAST(seq AS TEXT)` is also named `seq`. `ORDER BY seq` would sort by this
+        // text, so the table's column is written as `e.seq`.
         let query = format!(
             "SELECT CAST(seq AS TEXT), kind, CAST(id AS TEXT), at, body, hash FROM {{}}event AS e
              WHERE {} AND seq > CAST($2 AS BIGINT) ORDER BY e.seq LIMIT {PAGE}",
@@ -306,7 +309,7 @@ async fn open_file(path: &Path) -> Result<SqliteConnection, TrailError> {
     let mut store = options.disable_statement_logging().connect().await?;
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut store).await?;
     if version < VERSION {
-        let reason = "the store was written by an older version of tudb; `tudb doctor` brings it forward";
+        let reason = "the store was written by an older version of tudb; run `tudb doctor` to upgrade it";
         return Err(TrailError::Unavailable(reason.into()));
     }
     if version > VERSION {

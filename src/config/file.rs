@@ -171,7 +171,7 @@ impl Keys {
         let unknown = env.keys().filter(|key| key.starts_with("TUDB_") && !known.contains(&key.as_str()));
         let (of_service, unknown): (Vec<&String>, Vec<&String>) = unknown.partition(|key| is_of_service(key));
         if !of_service.is_empty() {
-            tracing::warn!(?of_service, "variables that Kubernetes sets beside a service named tudb are ignored");
+            tracing::warn!(?of_service, "variables that Kubernetes sets for a service named tudb are ignored");
         }
         if let Some(key) = unknown.into_iter().next() {
             let suggestion = suggestion(key, known.into_iter());
@@ -296,7 +296,8 @@ impl Keys {
                 None if self.bedrock.is_some() => (ModelChoice::Bedrock, ModelReason::Found("[bedrock]")),
                 None if self.bedrock_model.is_some() => (ModelChoice::Bedrock, ModelReason::Found("bedrock_model")),
                 None if openai => (ModelChoice::OpenAi, ModelReason::Found("openai_base_url")),
-                // Without an address they are an error, and no silent use of the built-in answerer.
+                // If `openai_base_url` is missing, this choice leads to an error. The built-in answerer must not be
+                // used silently.
                 None if self.openai_model.is_some() => (ModelChoice::OpenAi, ModelReason::Found("openai_model")),
                 None if self.openai_api_key.is_some() => (ModelChoice::OpenAi, ModelReason::Found("openai_api_key")),
                 None => (ModelChoice::Builtin, ModelReason::NothingFound),
@@ -402,7 +403,7 @@ impl Keys {
         if sources.is_empty() {
             let set = |name: &'static str| Some((name, env.get(name).filter(|value| !value.is_empty())?.clone()));
             let found = FOUND_NAMES.into_iter().find_map(set);
-            // The string names nothing, so that these variables determine the whole connection.
+            // The URL has only a scheme, so the libpq variables determine the whole connection.
             let found =
                 found.or_else(|| PG_NAMES.into_iter().find_map(set).map(|(name, _)| (name, "postgres://".into())));
             origin = match found {
@@ -480,7 +481,7 @@ impl SourceKeys {
         };
         let only_iam = [("region", self.region), ("profile", self.profile), ("sign_host", self.sign_host)];
         if let (None, Some((key, _))) = (&iam, only_iam.iter().find(|(_, value)| value.is_some())) {
-            return Err(bad(key, "goes with auth = \"rds-iam\" only"));
+            return Err(bad(key, "is allowed only with auth = \"rds-iam\""));
         }
         let password = match (self.password_file, self.password_command, iam) {
             (None, None, None) => None,
@@ -488,7 +489,7 @@ impl SourceKeys {
             (None, Some(command), None) if !command.is_empty() => Some(PasswordFrom::Command(command)),
             (None, None, Some(iam)) => Some(PasswordFrom::RdsIam(iam)),
             (None, Some(_), None) => return Err(bad("password_command", "is empty")),
-            _ => return Err(bad("auth", "must be one of password_file, password_command and rds-iam")),
+            _ => return Err(bad("auth", "is ambiguous: set only one of password_file, password_command and rds-iam")),
         };
         let user = self.user.map(|user| user.rule().map_err(|(key, problem)| bad(key, problem))).transpose()?;
         Ok(SourceConfig {
@@ -524,7 +525,7 @@ impl UserKeys {
             ]),
             Some(claims) => match serde_json::to_value(claims) {
                 Ok(serde_json::Value::Object(claims)) => claims,
-                _ => return Err(("user.claims", "must be a table that JSON can hold")),
+                _ => return Err(("user.claims", "must be a table that can be written as JSON")),
             },
         };
         let rule = UserRule { role: self.role, claims };

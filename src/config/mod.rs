@@ -45,8 +45,8 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// One line for stderr that says where the sources come from. It contains no values.
     pub origin: String,
-    /// Whether the source's URL was found in a variable such as `DATABASE_URL`. The server then says so, because the
-    /// user did not choose this database.
+    /// Whether the source was found in a variable that is not TUDB's, such as `DATABASE_URL` or `PGHOST`. The server
+    /// then says so, because the user did not choose this database.
     pub found_by_name: bool,
 }
 
@@ -74,7 +74,7 @@ pub struct SourceConfig {
     pub allow_foreign_tables: bool,
     /// How a call's `user_id` becomes a role and claims. With `None`, statements run as the login role.
     pub user: Option<UserRule>,
-    /// Refuse a role that could do harm if every guard failed.
+    /// Whether TUDB refuses a database role that has more rights than it needs for reading.
     pub require_safe_role: bool,
     /// The process's limits, overridden by the source's own.
     pub limits: Limits,
@@ -181,7 +181,7 @@ impl std::fmt::Display for ModelReason {
     }
 }
 
-/// Settings of asking.
+/// Settings of the model that answers questions.
 #[derive(Clone, Debug)]
 pub struct ModelConfig {
     pub choice: ModelChoice,
@@ -218,7 +218,8 @@ pub struct Price {
     pub output: f64,
     #[serde(default)]
     pub cache_read: f64,
-    /// Without it, a token written to the cache costs as two input tokens, as with the lifetime of an hour.
+    /// If not set, a token written to the cache costs twice as much as an input token. That is the price for a cache
+    /// lifetime of one hour.
     pub cache_write: Option<f64>,
 }
 
@@ -250,7 +251,7 @@ pub enum AuditStore {
 impl std::fmt::Display for AuditStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            AuditStore::Nowhere => f.write_str("no place for it"),
+            AuditStore::Nowhere => f.write_str("none: the platform defines no directory"),
             AuditStore::File(path) => write!(f, "{}", path.display()),
             AuditStore::Postgres(_) => f.write_str("PostgreSQL"),
         }
@@ -291,7 +292,8 @@ impl From<ConfigError> for ToolError {
     fn from(error: ConfigError) -> Self {
         let hint = match &error {
             ConfigError::Unexpanded { .. } => {
-                "Your client did not expand the placeholder: write the value itself, or use your client's own form."
+                "Your client did not expand the placeholder: write the value itself, or use the placeholder syntax \
+                 of your client."
             }
             _ => "Correct the setting and restart the server; docs/settings.md lists all settings.",
         };

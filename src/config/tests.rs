@@ -62,8 +62,8 @@ fn errors_name_key_and_place_and_never_a_value() {
         ("", &[("TUDB_DATABASE_URL", "${DB}")], "TUDB_DATABASE_URL still holds a ${..} placeholder"),
         ("[sources.a]\nurl = '${DB_s3cret}'\n", &[], "sources.a.url still holds a ${..} placeholder"),
         ("[sources.a]\nauth = 'kerberos'\n", &[], "sources.a.auth must be password or rds-iam"),
-        ("[sources.a]\nregion = 'eu-west-1'\n", &[], "sources.a.region goes with auth"),
-        ("[sources.a]\nauth = 'rds-iam'\npassword_file = 'p'\n", &[], "sources.a.auth must be one of"),
+        ("[sources.a]\nregion = 'eu-west-1'\n", &[], "sources.a.region is allowed only with auth"),
+        ("[sources.a]\nauth = 'rds-iam'\npassword_file = 'p'\n", &[], "sources.a.auth is ambiguous"),
         ("[sources.a]\nallow_foreign_tables = 's3cret'\n", &[], "[sources.a]: the value has the wrong type"),
         ("[sources.a.user]\nrole = '{user_id}'\n", &[], "sources.a.user.role must be the name of one role"),
         (
