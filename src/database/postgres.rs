@@ -458,6 +458,9 @@ impl PostgresEngine {
             ("standard_conforming_strings", "on".to_owned()),
             // Otherwise the planner would evaluate the constant parts of CHECKs of children and partitions.
             ("constraint_exclusion", "off".to_owned()),
+            // Compiling takes memory that nothing bounds, and it does not heed a cancel: a statement of 1,500 bytes took
+            // 540 MB, and an honest one of 5 KB 78 s instead of 2.
+            ("jit", "off".to_owned()),
         ];
         // An index-only scan returns rows in the order of the index, which would reveal the ranking of a ruled column.
         if !self.settings.column_rules.is_empty() {

@@ -296,9 +296,13 @@ impl Walk<'_> {
                 let depth = self.sizes.depth();
                 self.set_expr(left)?;
                 self.sizes.close_to(depth);
+                if !matches!(left.as_ref(), SetExpr::SetOperation { .. }) {
+                    self.sizes.joins_union();
+                }
                 let columns = self.sizes.result.clone();
                 self.set_expr(right)?;
                 self.sizes.close_to(depth);
+                self.sizes.joins_union();
                 self.sizes.result = columns.united(&self.sizes.result);
                 self.level -= 1;
                 Ok(())

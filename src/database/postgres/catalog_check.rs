@@ -287,7 +287,8 @@ pub(super) async fn vouch(
             chosen: (text(1)?, text(2)?),
             schema: text(3)?,
             name: text(4)?,
-            identity: text(5)?,
+            // NULL for an object that was dropped while the look-up ran.
+            identity: optional(5)?.ok_or(DatabaseError::Changing)?,
             extension: optional(6)?,
             volatility: text(7)?,
             language: text(8)?,

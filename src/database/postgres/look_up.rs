@@ -291,14 +291,13 @@ impl PostgresEngine {
 
     /// Returns the settings for the look-up of names. [`ROLLBACK`] undoes them.
     ///
-    /// Planning a look-up takes five times as long as running it, so the server keeps one plan for all parameters. JIT
-    /// compilation is off: the planner's estimate made the server compile look-ups, which took two seconds instead of
-    /// milliseconds. Hash and merge joins are off, because they read whole catalogs (25 ms with 10,000 tables). A
-    /// look-up needs only a few rows.
+    /// Planning a look-up takes five times as long as running it, so the server keeps one plan for all parameters. Hash
+    /// and merge joins are off, because they read whole catalogs (25 ms with 10,000 tables). A look-up needs only a few
+    /// rows.
     fn settings_of_look_up(&self) -> String {
         let timeout_ms = LOOK_UP_TIMEOUT_MS.min(self.limits.statement_timeout_ms);
         format!(
-            "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; SET LOCAL enable_mergejoin = off; \
+            "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_mergejoin = off; \
              SET LOCAL enable_hashjoin = off; SET LOCAL statement_timeout = {timeout_ms}"
         )
     }

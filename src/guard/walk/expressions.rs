@@ -332,7 +332,7 @@ impl Walk<'_> {
                 self.expr(expr)?;
                 self.query(subquery)?;
                 self.compared();
-                Ok(())
+                self.sizes.semi_join()
             }
             Expr::Between { expr, negated: _, low, high } => {
                 // BETWEEN SYMMETRIC makes four, and the parser may read it as a call in `low`.
@@ -390,7 +390,7 @@ impl Walk<'_> {
             Expr::Exists { subquery, negated: _ } | Expr::Subquery(subquery) => self.query(subquery),
             Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
                 if matches!(expr, Expr::Cube(_)) {
-                    self.sizes.cube(sets.len());
+                    self.sizes.cube(sets.len(), sets.iter().map(Vec::len).sum());
                 }
                 sets.iter().try_for_each(|set| self.exprs(set))
             }

@@ -111,11 +111,13 @@ impl Walk<'_> {
                     }
                 }
             }
-            TableFactor::Derived { lateral: _, subquery, alias, sample } => {
+            TableFactor::Derived { lateral, subquery, alias, sample } => {
                 self.derived(alias.as_ref());
                 self.alias(alias.as_ref())?;
                 self.sample(sample.as_ref())?;
+                let hidden = self.sizes.hide(*lateral);
                 self.query(subquery)?;
+                self.sizes.show_again(hidden);
                 let (name, columns) = (self.known_as(alias.as_ref()), Rc::new(self.sizes.result.clone()));
                 self.sizes.range(name, columns, has_names(alias.as_ref()))
             }
