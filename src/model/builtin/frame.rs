@@ -343,6 +343,9 @@ impl<'a> Reader<'a> {
             }
             // "dogs that were never treated".
             let verb = atom.verb.clone().or_else(|| self.sold(&atom));
+            // "singers who never sang in a concert": the verb only repeats the singers.
+            let last = self.frame.entities.last().and_then(Mention::best_table).map(|(t, _)| t);
+            let verb = verb.filter(|verb| last.is_none() || verb.best_table().map(|(t, _)| t) != last);
             if let (true, Some(verb)) = (self.is_negated && is_link, verb) {
                 return self.condition(What::Has(verb));
             }

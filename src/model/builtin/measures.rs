@@ -1,5 +1,7 @@
 //! Finds the columns with amounts of money, and the tables of sales.
 
+use super::frame::{Frame, Item};
+use super::link::{Mention, WHOLE};
 use super::schema::{At, Schema};
 use super::text::name_words;
 
@@ -72,6 +74,26 @@ pub(super) fn sales(schema: Schema) -> Vec<usize> {
     // A table with only a price lists things, not sales.
     let is_price = |t: &usize| amount(schema, *t).is_some_and(|at| has(schema, at, &["price"]));
     sales.into_iter().filter(|t| !is_price(t)).collect()
+}
+
+/// "How many cars did we sell": each row of sales is one car, if sales have no quantity. So the sales are counted, which have
+/// the date and the price.
+pub(super) fn count_sales(frame: &mut Frame, schema: Schema) {
+    let is_sold = frame.verbs.iter().any(|verb| verb == "sell") && frame.entities.len() == 1;
+    let [sales] = sales(schema)[..] else { return };
+    if !is_sold || product(schema, sales).is_some() {
+        return;
+    }
+    let refers = |t: usize| schema.table(sales).foreign_keys.iter().any(|key| key.references == schema.table(t).name);
+    for item in &mut frame.items {
+        if let Item::Count(counted, false) = item
+            && let Some((t, _)) = counted.best_table().filter(|(_, fit)| *fit > 0.8)
+            && !schema.is_of_people(t)
+            && refers(t)
+        {
+            *counted = Mention { text: counted.text.clone(), tables: vec![(sales, WHOLE)], ..Mention::default() };
+        }
+    }
 }
 
 const SALES: &[&str] = &["sale", "sales", "order", "orders", "invoice", "invoices", "purchase", "purchases"];

@@ -261,7 +261,8 @@ impl Engine<'_> {
             return unsure;
         }
         let linker = link::Linker::new(schema, self.found, &tokens, self.stems);
-        let frame = frame::Reader::new(frame::atoms(&tokens, &linker, self.today), schema).read();
+        let mut frame = frame::Reader::new(frame::atoms(&tokens, &linker, self.today), schema).read();
+        measures::count_sales(&mut frame, schema);
         let planner = plan::Planner::new(schema, self.graph, &linker, &frame);
         let Some(plan) = planner.plan() else { return unsure };
         let sql = sql::write(&plan.query, schema, self.dialect);

@@ -152,6 +152,47 @@ fn what_else_a_question_asks_for_is_shown_or_doubted() {
 }
 
 #[test]
+fn what_was_sold_is_counted_by_the_sales() {
+    let yard = Snapshot::of(vec![
+        table("boats", &["id integer", "name text", "is_damaged text = Y|N", "built integer"], &[]),
+        table(
+            "sales",
+            &["id integer", "boat_id integer", "sale_price numeric", "sale_date date"],
+            &[("boat_id", "boats", "id")],
+        ),
+    ]);
+    let reads = |question: &str, expected: &str| reads_of(&yard, question, expected);
+    reads(
+        "How many boats did we sell in 2024?",
+        "SELECT COUNT(*) AS number_of_sales FROM sales WHERE sale_date >= '2024-01-01' AND sale_date < '2025-01-01'",
+    );
+    reads("Which boats were damaged?", "SELECT name FROM boats WHERE is_damaged = 'Y'");
+    reads(
+        "How many sales took place in 2024?",
+        "SELECT COUNT(*) AS number_of_sales FROM sales WHERE sale_date >= '2024-01-01' AND sale_date < '2025-01-01'",
+    );
+}
+
+#[test]
+fn a_verb_may_repeat_who_does_it() {
+    let opera = Snapshot::of(vec![
+        table("singers", &["id integer", "name text"], &[]),
+        table("concerts", &["id integer", "title text"], &[]),
+        table(
+            "singers_in_concerts",
+            &["id integer", "singer_id integer", "concert_id integer"],
+            &[("singer_id", "singers", "id"), ("concert_id", "concerts", "id")],
+        ),
+    ]);
+    reads_of(
+        &opera,
+        "List the singers who never sang in a concert",
+        "SELECT s.name FROM singers s WHERE NOT EXISTS (SELECT 1 FROM singers_in_concerts sic JOIN concerts c ON c.id = \
+         sic.concert_id WHERE s.id = sic.singer_id)",
+    );
+}
+
+#[test]
 fn who_asks_for_people() {
     let clubs = Snapshot::of(vec![
         table("coaches", &["id integer", "name text"], &[]),

@@ -396,9 +396,10 @@ impl Reader<'_> {
     fn is_flag(&self, mention: &Mention) -> bool {
         let best = mention.best_column();
         let says = best.is_some_and(|(at, _)| self.schema.answers(at).is_some());
-        let follows_be = self
-            .before(1)
-            .is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Not | Cue::That | Cue::And)));
+        let follows_be = self.before(1).is_some_and(|atom| {
+            let is_past = matches!(atom.low.as_str(), "was" | "were" | "been");
+            is_past || atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Not | Cue::That | Cue::And))
+        });
         let precedes_table = self.mention_at(1).is_some_and(|next| next.table_fit() > 0.0);
         // "doctors on leave".
         let is_of = |t: usize| mention.columns.iter().any(|(at, _)| at.0 == t);

@@ -190,7 +190,11 @@ impl Planner<'_> {
                 if !sales.iter().any(|t| tables.contains(t)) {
                     self.doubt("what was sold");
                 }
-                let is_unclear = |item: &Item| matches!(item, Item::Count(counted, _) if !self.is_units(counted));
+                let is_sale = |counted: &Mention| {
+                    let t = self.table_of(counted).filter(|t| sales.contains(t));
+                    t.is_some_and(|t| measures::product(self.schema, t).is_none())
+                };
+                let is_unclear = |item: &Item| matches!(item, Item::Count(counted, _) if !self.is_units(counted) && !is_sale(counted));
                 if self.frame.items.iter().any(is_unclear) {
                     self.doubt("units or rows that were sold");
                 }
