@@ -291,9 +291,14 @@ impl<'a> Reader<'a> {
             return;
         }
         // "The promised date", where the column is `promised`.
-        let is_day = matches!(atom.low.as_str(), "date" | "dates" | "day");
-        let is_date =
-            |mention: &Mention| mention.best_column().is_some_and(|(at, fit)| fit > 0.8 && self.schema.is_date(at));
+        let is_day = matches!(atom.low.as_str(), "date" | "dates" | "day" | "time" | "times");
+        let is_date = |mention: &Mention| {
+            // An arrival may be a text such as `7:50 pm`.
+            let is_timely =
+                |at: At| self.schema.is_date(at) || atom.low.starts_with("time") && !self.schema.is_number(at);
+            let best = mention.best_column().filter(|(_, fit)| *fit > 0.8 && mention.table_fit() < 0.8);
+            best.is_some_and(|(at, _)| is_timely(at))
+        };
         if is_day && self.before(1).and_then(|before| before.mention.as_ref()).is_some_and(is_date) {
             self.at += 1;
             return;
@@ -370,6 +375,7 @@ impl<'a> Reader<'a> {
                 Cue::By(desc, words) => self.adjective(*desc, words),
                 Cue::Op(op) => self.compare(*op),
                 Cue::OpBy(op, words) => self.compare_by(*op, words),
+                Cue::OrOp(op) => self.or_compare(*op),
                 Cue::Between => self.between(),
                 Cue::Sort => self.sort(),
                 Cue::Dir(desc) => self.direction(*desc),
@@ -461,7 +467,9 @@ impl<'a> Reader<'a> {
                 Cue::When if self.at == 1 => self.frame.asks_when = true,
                 Cue::Where if self.at == 1 => self.doubt(atom.text.clone()),
                 // "... and where are they?" asks for more.
-                Cue::When | Cue::Where if self.follows_and_before(1) => self.wanted(atom),
+                Cue::When | Cue::Where if self.follows_and_before(1) || self.has_before(2, &Cue::Open) => {
+                    self.wanted(atom)
+                }
                 Cue::Who if self.follows_and_before(1) => self.doubt(atom.text.clone()),
                 // "What are the books about?"
                 Cue::Of

@@ -66,6 +66,11 @@ impl Mention {
         self.tables.iter().max_by(|a, b| a.1.total_cmp(&b.1)).copied()
     }
 
+    /// True if a table or a column may be meant by both mentions.
+    pub fn shares_with(&self, other: &Mention) -> bool {
+        self.shares_column(other) || self.tables.iter().any(|(t, _)| other.tables.iter().any(|(of, _)| of == t))
+    }
+
     /// True if a column may be meant by both mentions.
     pub fn shares_column(&self, other: &Mention) -> bool {
         self.columns.iter().any(|(at, _)| other.columns.iter().any(|(of, _)| of == at))
@@ -455,6 +460,13 @@ fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
     let is_shorter = short.stems.len() < whole.stems.len();
     if is_shorter && !short.stems.is_empty() && same(words, &short.stems) {
         return if whole.stems.iter().any(|stem| stem == "id") { PART } else { SHORTER };
+    }
+    // "Director" for `Directed_by`.
+    if let ([word], true, [verb, by]) = (words, is_column, whole.stems.as_slice())
+        && by == "by"
+        && related(word, verb)
+    {
+        return OTHER_WORD;
     }
     // "country name" for the column `country`.
     if let [words @ .., "name"] = words

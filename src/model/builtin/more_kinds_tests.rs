@@ -193,6 +193,57 @@ fn a_verb_may_repeat_who_does_it() {
 }
 
 #[test]
+fn words_between_a_group_and_its_rows_are_understood() {
+    let films = Snapshot::of(vec![
+        table(
+            "films",
+            &[
+                "id integer",
+                "title text",
+                "genre text = drama|comedy",
+                "directed_by text",
+                "opened_year integer",
+                "screens integer",
+            ],
+            &[],
+        ),
+        table(
+            "showings",
+            &["id integer", "film_id integer", "closed_on date", "seats integer"],
+            &[("film_id", "films", "id")],
+        ),
+    ]);
+    let reads = |question: &str, expected: &str| reads_of(&films, question, expected);
+    reads(
+        "Show the genre shared by the most films",
+        "SELECT genre FROM films GROUP BY genre ORDER BY COUNT(*) DESC LIMIT 1",
+    );
+    let grouped = "SELECT genre, COUNT(*) AS number_of_films FROM films GROUP BY genre";
+    reads("Show each genre and the corresponding number of films in that genre", grouped);
+    reads(
+        "Show different genres and the number of films in descending order",
+        &format!("{grouped} ORDER BY number_of_films DESC"),
+    );
+    reads("Show the title and director of all films", "SELECT title, directed_by FROM films");
+    reads("Show the title of films opened in 2011 or later", "SELECT title FROM films WHERE opened_year >= 2011");
+    reads(
+        "titles of films with screens above 50 or below 5",
+        "SELECT title FROM films WHERE (screens > 50 OR screens < 5)",
+    );
+    reads(
+        "What are the maximum and minimum number of screens among all films?",
+        "SELECT MAX(screens) AS maximum_screens, MIN(screens) AS minimum_screens FROM films",
+    );
+    reads(
+        "Which films have closed more than 3 showings?",
+        "SELECT f.title FROM films f WHERE (SELECT COUNT(*) FROM showings s WHERE f.id = s.film_id) > 3",
+    );
+    for question in ["Show where films are", "titles of films that have a total number of seats over 2000"] {
+        doubts(&films, question);
+    }
+}
+
+#[test]
 fn who_asks_for_people() {
     let clubs = Snapshot::of(vec![
         table("coaches", &["id integer", "name text"], &[]),

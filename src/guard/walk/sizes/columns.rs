@@ -12,22 +12,18 @@ const MAX_NAMES: usize = 200;
 pub(in crate::guard::walk) struct Size {
     /// In another expression. 1 if the query of the column is not moved.
     pub moved: u64,
-    /// What such a use adds at once: as `moved`, but 1 for a column of a union. The server copies the expressions of its
-    /// queries once, and again where the union stands in another union (`adjust_appendrel_attrs`).
-    pub used: u64,
     /// In a condition. The server also pushes conditions into queries that it does not move.
     pub pushed: u64,
     /// Nesting depth of the costly forms in it.
     pub nesting: usize,
 }
 
-pub(super) const COLUMN: Size = Size { moved: 1, used: 1, pushed: 1, nesting: 0 };
+pub(super) const COLUMN: Size = Size { moved: 1, pushed: 1, nesting: 0 };
 
 impl Size {
     pub fn max(self, other: Size) -> Size {
         Size {
             moved: self.moved.max(other.moved),
-            used: self.used.max(other.used),
             pushed: self.pushed.max(other.pushed),
             nesting: self.nesting.max(other.nesting),
         }
@@ -40,7 +36,6 @@ impl Size {
     pub fn plus(self, other: Size) -> Size {
         Size {
             moved: self.moved.saturating_add(other.moved),
-            used: self.used.saturating_add(other.used),
             pushed: self.pushed.saturating_add(other.pushed),
             nesting: self.nesting.max(other.nesting),
         }
@@ -67,8 +62,7 @@ impl Columns {
 
     /// A query that refers to a later one of its WITH. Its size is not known yet.
     pub(in crate::guard::walk) fn unknown() -> Self {
-        let many = MAX_COPIES * 2;
-        Self::all(Size { moved: many, used: many, pushed: many, nesting: 0 })
+        Self::all(Size { moved: MAX_COPIES * 2, pushed: MAX_COPIES * 2, nesting: 0 })
     }
 
     pub fn all(size: Size) -> Self {
@@ -108,9 +102,6 @@ impl Columns {
         self.other = self.other.plus(largest);
         self.named.values_mut().for_each(|size| *size = size.plus(largest));
         self.row = self.row.plus(right.row);
-        let columns = u64::try_from(self.named.len()).unwrap_or(u64::MAX).max(1);
-        self.named.values_mut().chain([&mut self.other]).for_each(|size| size.used = 1);
-        self.row.used = columns;
         self
     }
 
@@ -123,7 +114,7 @@ impl Columns {
     /// into the query.
     pub fn grouped(mut self) -> Self {
         for size in self.named.values_mut().chain([&mut self.other, &mut self.row]) {
-            (size.moved, size.used) = (1, 1);
+            size.moved = 1;
         }
         self
     }

@@ -61,7 +61,10 @@ impl Reader<'_> {
                 return true;
             }
             let after = self.mention_at(named).cloned();
+            // "mechanics who closed more than 80 orders", where `closed` is a date of orders.
+            let counts_rows = after.as_ref().is_some_and(|after| after.table_fit() > 0.8);
             let before = self.last.take();
+            let before = before.filter(|column| !counts_rows || !column.is_verb() || self.is_measure(column));
             // "customers who ordered more than 20 times".
             if self.atom(ahead).is_some_and(|atom| atom.low == "times") {
                 let Some(verb) = self.verb_before() else { return false };
@@ -97,7 +100,11 @@ impl Reader<'_> {
                     return true;
                 }
             }
-            let Some(column) = self.column_before() else { return false };
+            let other = match self.frame.conditions.last().map(|condition| &condition.what) {
+                Some(What::Compare(column, ..)) if self.is_alternative => Some(column.clone()),
+                _ => None,
+            };
+            let Some(column) = self.column_before().or(other) else { return false };
             self.at += ahead;
             self.unshow(&column);
             self.condition(What::Compare(column, op, Literal::Number(number)));
@@ -127,6 +134,34 @@ impl Reader<'_> {
             return true;
         }
         false
+    }
+
+    /// "Above 50 or below 5": the second bound of a column.
+    pub(super) fn or_compare(&mut self, op: Op) -> bool {
+        let number = self.atom(1).and_then(|atom| atom.number);
+        let column = match self.frame.conditions.last().map(|condition| &condition.what) {
+            Some(What::Compare(column, ..)) => Some(column.clone()),
+            _ => None,
+        };
+        let (Some(number), Some(column)) = (number, column) else { return false };
+        let op = if op == Op::Ge { Op::Gt } else { Op::Lt };
+        self.at += 2;
+        self.is_alternative = true;
+        self.condition(What::Compare(column, op, Literal::Number(number)));
+        true
+    }
+
+    /// "2011 or later", "March 2024 or before".
+    fn or_later(&mut self, window: Window) -> Window {
+        let low = self.atom(0).map_or("", |atom| atom.low.as_str());
+        let is_later = matches!(low, "or later" | "or after" | "or newer");
+        let is_earlier = matches!(low, "or earlier" | "or before" | "or older");
+        self.at += usize::from(is_later || is_earlier);
+        match (is_later, is_earlier) {
+            (true, _) => window.since(),
+            (_, true) => window.until(),
+            _ => window,
+        }
     }
 
     /// True for a time in "from 2021 on".
@@ -344,6 +379,7 @@ impl Reader<'_> {
             }
             None => (window, length),
         };
+        let window = self.or_later(window);
         let column = self.last.take().or_else(|| self.column_before_window(length));
         let column = column.filter(|column| self.is_timely(column)).or_else(|| self.shown_date());
         self.condition(What::During(window, column));
@@ -374,6 +410,7 @@ impl Reader<'_> {
         let follows_in = follows_in || self.frame.bucket.is_some() && self.has_before(1, &Cue::Of);
         if let Some(window) = year_of(number).filter(|_| follows_in).and_then(Window::year) {
             self.at += 1;
+            let window = self.or_later(window);
             let dated = column.filter(|column| self.is_timely(column)).or_else(|| self.shown_date());
             if let Some(dated) = &dated {
                 self.unshow(dated);

@@ -70,6 +70,12 @@ impl Reader<'_> {
         (words.len() > 1 && is_other && words.iter().any(is_unit)).then_some(ahead + 1)
     }
 
+    /// True if a number of rows and something else are shown.
+    pub(super) fn has_counts_of_shown(&self) -> bool {
+        let counts = self.frame.items.iter().filter(|item| matches!(item, Item::Count(..))).count();
+        counts > 0 && counts < self.frame.items.len()
+    }
+
     /// True after "is" at the start of a question or before "it": "Is the city a town?" "Are there ..." asks for rows.
     pub(super) fn asks_yes_or_no(&self) -> bool {
         let begins = self.at == 1 && self.atom(0).is_some_and(|atom| atom.low != "there");

@@ -5,6 +5,16 @@ use super::*;
 impl Reader<'_> {
     /// A name of the schema, or a stored value.
     pub(super) fn named(&mut self, mut mention: Mention) {
+        // "... and the number of companies in that industry".
+        let is_same =
+            |item: &Item| matches!(item, Item::Attribute(shown) | Item::Entity(shown) if shown.shares_with(&mention));
+        let is_group = self.frame.groups.iter().any(|group| group.shares_with(&mention));
+        let follows_that = self.before(1).is_some_and(|atom| matches!(atom.low.as_str(), "that" | "this" | "each"));
+        let counts = self.frame.items.iter().any(|item| matches!(item, Item::Count(..)));
+        if follows_that && counts && (is_group || self.frame.items.iter().any(is_same)) {
+            self.at += 1;
+            return;
+        }
         // "... and when was it opened?"
         let best = mention.best_column().map(|(at, _)| at);
         let is_asked = |item: &Item| match item {
@@ -31,7 +41,8 @@ impl Reader<'_> {
                 return;
             }
             // "The name of their depot" is no name of another table's rows.
-            let is_of = |at: At| owner.tables.iter().any(|(t, fit)| *fit >= OTHER_WORD && *t == at.0);
+            let least = OTHER_WORD.max(owner.table_fit() - 0.05);
+            let is_of = |at: At| owner.tables.iter().any(|(t, fit)| *fit >= least && *t == at.0);
             if mention.table_fit() == 0.0 && mention.columns.iter().any(|(at, fit)| *fit > 0.8 && is_of(*at)) {
                 mention.columns.retain(|(at, _)| is_of(*at));
             }

@@ -211,6 +211,13 @@ impl Reader<'_> {
             functions.push(more);
             ahead = self.next_solid(next + 1);
         }
+        // "Maximum number of cows", where `cows` is a number.
+        let counted = self.next_solid(ahead + 1);
+        let counts = self.atom(ahead).is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))));
+        if counts && self.mention_at(ahead).is_none() && self.mention_at(counted).is_some_and(|it| self.is_measure(it))
+        {
+            ahead = counted;
+        }
         let is_weak = |mention: Option<&Mention>| self.is_weak_revenue(mention);
         if self.atom(ahead).is_some_and(|atom| atom.cues.contains(&Cue::Revenue)) && is_weak(self.mention_at(ahead)) {
             self.at += ahead + 1;
@@ -328,6 +335,10 @@ impl Reader<'_> {
         let counts = self.atom(ahead).is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))));
         let counted = self.next_solid(ahead + 1);
         let table = self.mention_at(counted).filter(|mention| is_of && counts && mention.table_fit() > 0.0).cloned();
+        // "in descending order of the count".
+        let is_last = self.atom(ahead + 1).is_none_or(|next| next.is_stop);
+        let table = table.or_else(|| self.frame.entities.first().filter(|_| is_of && counts && is_last).cloned());
+        let counted = if is_last { ahead } else { counted };
         if let Some(table) = table {
             self.at += counted + 1;
             self.frame.order.push((Key::Count(Some(table)), desc));
@@ -343,12 +354,18 @@ impl Reader<'_> {
             *direction = desc;
             return true;
         }
+        // "Industries and the number of companies in descending order" is ordered by the number.
+        let last = match self.frame.items.last() {
+            Some(Item::Count(counted, _)) => Some(Key::Count(Some(counted.clone()))),
+            Some(Item::Aggregate(function, measure)) => Some(Key::Aggregate(*function, measure.clone())),
+            _ => None,
+        };
         let first = self.frame.items.iter().find_map(|item| match item {
-            Item::Attribute(mention) | Item::Entity(mention) => Some(mention.clone()),
+            Item::Attribute(mention) | Item::Entity(mention) => Some(Key::Attribute(mention.clone())),
             _ => None,
         });
-        match first {
-            Some(first) => self.frame.order.push((Key::Attribute(first), desc)),
+        match last.or(first) {
+            Some(key) => self.frame.order.push((key, desc)),
             None => self.remark("the order of what".to_owned()),
         }
         true
@@ -357,6 +374,12 @@ impl Reader<'_> {
     /// "for each country", "by month", "per category".
     pub(super) fn per(&mut self) -> bool {
         let ahead = self.next_solid(1);
+        // "Platforms and the number of devices using each": each platform is shown.
+        let is_last = self.atom(1).is_none_or(|next| next.is_stop);
+        if is_last && self.has_counts_of_shown() {
+            self.at += 1;
+            return true;
+        }
         let Some(atom) = self.atom(ahead).cloned() else { return false };
         if atom.cues.contains(&Cue::Time)
             && atom.mention.as_ref().is_none_or(|mention| mention.fit() < 0.8)

@@ -174,6 +174,17 @@ impl Planner<'_> {
                 .iter()
                 .any(|item| matches!(item, Item::Aggregate(Function::Avg, shown) if shown.shares_column(mention)))
         };
+        // "Phones with a total number of stocks over 2000": the sum of several rows, or the number of one.
+        let counts = |mention: &Mention| {
+            self.frame
+                .items
+                .iter()
+                .any(|item| matches!(item, Item::Count(counted, _) if counted.shares_column(mention)))
+        };
+        let is_sum = |condition: &Asked| matches!(&condition.what, What::Compare(mention, ..) if counts(mention));
+        if self.frame.conditions.iter().any(is_sum) {
+            self.doubt("a value, or a sum of several");
+        }
         let is_number_of = |condition: &Asked| matches!(&condition.what, What::Compare(mention, op, _) if *op != Op::Eq && averaged(mention));
         if !self.frame.groups.is_empty() && self.frame.conditions.iter().any(is_number_of) {
             self.doubt("a number of rows, or a value");
