@@ -257,6 +257,8 @@ impl Walk<'_> {
             }
         }
         self.set_expr(body)?;
+        // Sub-queries of ORDER BY and LIMIT have results of their own.
+        let result = self.sizes.result.clone();
         if let Some(OrderBy { kind, interpolate }) = order_by {
             if interpolate.is_some() {
                 return Err(Rejection::clause("INTERPOLATE"));
@@ -284,6 +286,7 @@ impl Walk<'_> {
         if let Some(Fetch { with_ties: _, percent: _, quantity }) = fetch {
             self.maybe(quantity.as_ref())?;
         }
+        self.sizes.result = result;
         Ok(())
     }
 
@@ -296,13 +299,9 @@ impl Walk<'_> {
                 let depth = self.sizes.depth();
                 self.set_expr(left)?;
                 self.sizes.close_to(depth);
-                if !matches!(left.as_ref(), SetExpr::SetOperation { .. }) {
-                    self.sizes.joins_union();
-                }
                 let columns = self.sizes.result.clone();
                 self.set_expr(right)?;
                 self.sizes.close_to(depth);
-                self.sizes.joins_union();
                 self.sizes.result = columns.united(&self.sizes.result);
                 self.level -= 1;
                 Ok(())
@@ -428,7 +427,10 @@ impl Walk<'_> {
             }
             GroupByExpr::Expressions(list, modifiers) => {
                 self.places(list.iter());
-                list.iter().try_for_each(|expr| self.alone(expr))?;
+                self.sizes.in_group = true;
+                let walked = list.iter().try_for_each(|expr| self.alone(expr));
+                self.sizes.in_group = false;
+                walked?;
                 self.group_modifiers(modifiers)?;
             }
         }

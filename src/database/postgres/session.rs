@@ -184,13 +184,17 @@ impl PostgresSession<'_> {
         loop {
             session.transaction.is_large = is_large(sql.text());
             let was_remembered = engine.shapes.get(&Shapes::key(sql, options)).is_some();
-            let was_short = session.transaction.opened.as_ref().is_some_and(|opened| opened.is_short);
+            let was_ahead = session
+                .transaction
+                .opened
+                .as_ref()
+                .is_some_and(|opened| opened.is_short || opened.path != SearchPath::Own);
             let error = match session.within(options, end, read).await {
                 Err(error) => error,
                 result => return result,
             };
-            if was_short && matches!(error, DatabaseError::Changing) {
-                // The shape was forgotten since the transaction began. The look-up needs the path as it is now.
+            if was_ahead && matches!(error, DatabaseError::Changing) {
+                // The transaction began for a remembered statement. It was forgotten since, or is due to be looked up again.
                 session = engine.open(&call, options, None).await?;
                 continue;
             }

@@ -168,6 +168,10 @@ impl PostgresEngine {
         let own = |error| sql_error(error, None);
         let path = opened.path;
         if self.may_remember() {
+            // The wait for a pooler may have taken longer than a remembered statement may run unchecked.
+            if path != SearchPath::Own && self.shapes.is_due() {
+                return Err(DatabaseError::Changing);
+            }
             if path == SearchPath::Own && self.shapes.is_due() {
                 let now = catalog::fingerprint(connection).await.map_err(own)?;
                 self.shapes.saw(now);

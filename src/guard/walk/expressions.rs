@@ -35,7 +35,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Whether the function is `current_setting` of a setting that SHOW may return too.
+    /// Whether the function is `current_setting`, for a setting that the guard also allows in SHOW.
     fn shows_setting(&self, name: &ObjectName, args: &FunctionArguments) -> Result<bool, Rejection> {
         let parts = self.parts(name)?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
@@ -48,8 +48,9 @@ impl Walk<'_> {
         Ok(self.dialect == Dialect::Postgresql && is_named && is_listed)
     }
 
-    /// Whether a built-in function of PostgreSQL takes arguments of any type, array or range as they are, and returns a
-    /// number, a boolean or JSON. No other built-in of the same name takes text.
+    /// Whether the name is that of a built-in function of PostgreSQL that takes a value of any type, array type or
+    /// range type without converting it, and returns a number, a boolean or JSON. No other built-in of the same name
+    /// takes text.
     fn takes_any(&self, name: &ObjectName) -> bool {
         let known = [
             "array_length",
@@ -111,7 +112,7 @@ impl Walk<'_> {
                 }
             }
         }
-        // Such an aggregate may return the value that it sorts.
+        // An aggregate with WITHIN GROUP may return a value that it sorts. So its columns are not recorded in `alone`.
         let alone = self.uses.alone.len();
         self.order(within_group)?;
         self.uses.alone.truncate(alone);
@@ -130,7 +131,7 @@ impl Walk<'_> {
         use FunctionArgOperator::{Assignment, RightArrow};
         for arg in args {
             let value = match arg {
-                // With any other operator, the name may be a value.
+                // With any other operator, the name may be a column.
                 FunctionArg::Named { name, arg, operator: RightArrow | Assignment } => {
                     self.understand(name);
                     arg
@@ -192,7 +193,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Walks an expression whose value is compared with others of its own type only, and notes whether it is a column.
+    /// Walks an expression whose value is compared only with values of its own type. If the expression is a column,
+    /// records it in `alone`.
     pub(super) fn alone(&mut self, expr: &Expr) -> Walked {
         let before = self.uses.uses.len();
         self.expr(expr)?;
@@ -308,9 +310,11 @@ impl Walk<'_> {
             Expr::AnyOp { left, compare_op, right, is_some: _ } | Expr::AllOp { left, compare_op, right } => {
                 binary(compare_op)?;
                 self.expr(left)?;
+                let before = self.sizes.all_tables;
                 self.expr(right)?;
                 if let Expr::Subquery(_) = right.as_ref() {
                     self.compared();
+                    self.sizes.semi_join(1, self.sizes.all_tables - before)?;
                 }
                 Ok(())
             }
@@ -330,12 +334,14 @@ impl Walk<'_> {
             }
             Expr::InSubquery { expr, subquery, negated: _ } => {
                 self.expr(expr)?;
+                let before = self.sizes.all_tables;
                 self.query(subquery)?;
                 self.compared();
-                self.sizes.semi_join()
+                self.sizes.semi_join(1, self.sizes.all_tables - before)
             }
             Expr::Between { expr, negated: _, low, high } => {
-                // BETWEEN SYMMETRIC makes four, and the parser may read it as a call in `low`.
+                // BETWEEN SYMMETRIC makes four copies of the operand. The parser may read SYMMETRIC as a function call
+                // in `low`, so four copies are assumed for every BETWEEN.
                 self.copied(expr, 4)?;
                 self.copied(low, 2)?;
                 self.copied(high, 2)
@@ -387,11 +393,20 @@ impl Walk<'_> {
                 }
                 self.maybe(else_result.as_deref())
             }
-            Expr::Exists { subquery, negated: _ } | Expr::Subquery(subquery) => self.query(subquery),
+            Expr::Exists { subquery, negated: _ } => {
+                let before = self.sizes.all_tables;
+                self.query(subquery)?;
+                self.sizes.semi_join(0, self.sizes.all_tables - before)
+            }
+            Expr::Subquery(subquery) => self.query(subquery),
             Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
-                if matches!(expr, Expr::Cube(_)) {
-                    self.sizes.cube(sets.len(), sets.iter().map(Vec::len).sum());
-                }
+                let (elements, columns) = (sets.len(), sets.iter().map(Vec::len).sum());
+                let count = match expr {
+                    Expr::Cube(_) => 1 << elements.min(40),
+                    Expr::Rollup(_) => elements + 1,
+                    _ => elements,
+                };
+                self.sizes.sets(count, columns);
                 sets.iter().try_for_each(|set| self.exprs(set))
             }
             Expr::Tuple(list) => self.costly(true, |walk| walk.exprs(list)),

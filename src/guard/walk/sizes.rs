@@ -1,9 +1,9 @@
 //! The part of the walk that estimates how large a statement becomes when PostgreSQL moves sub-queries into the queries
-//! around them. The server then replaces each use of a column by the expression behind the column
-//! (`pull_up_subqueries` in `prepjointree.c`). In a chain of sub-queries in which each uses a column of the one before
-//! twice, the size doubles with each of them. The planner does not heed a cancel while it copies.
+//! around them. The server then replaces each use of a column by the expression behind the column (`pull_up_subqueries`
+//! in `prepjointree.c`). If each sub-query of a chain uses a column of the previous one twice, the size doubles with
+//! each sub-query. While it copies, the planner does not react to a cancel.
 //!
-//! It is an estimate. Views and partitions of the database are not in it. Some queries that stay apart count as moved.
+//! It is an estimate. It leaves out views and partitions, and counts as moved some queries that the server keeps apart.
 
 mod columns;
 mod functions;
@@ -24,17 +24,17 @@ use crate::dialect::Dialect;
 use crate::guard::Rejection;
 use crate::guard::bounds::{COSTLY, MAX_COPIES, MAX_COSTLY_NESTING};
 
-/// Names of columns that the estimate goes through before it gives up.
+/// Maximum names of columns that the estimate goes through. Beyond it, the statement is refused.
 const MAX_WORK: usize = 1_000_000;
 
-/// Tables of one SELECT that are accepted. The planner's time and memory grow with the square of their number. SQLite joins 64.
+/// Maximum tables of one SELECT. The planner's time and memory grow with the square of their number. SQLite allows 64.
 const MAX_TABLES: usize = 200;
 
-/// Nodes for a table. Each copy of a sub-query is planned by itself, which takes about 200 KB for each of eight tables
-/// (measured on 15 and 18).
+/// Nodes that a table counts as. The server plans each copy of a sub-query separately. A copy with eight tables took
+/// about 200 KB for each table (measured on 15 and 18).
 const TABLE: u64 = 200;
 
-/// Nodes for a NATURAL JOIN, whose columns the statement does not name. Six tables of 104 columns took 350 MB.
+/// Nodes that a NATURAL JOIN counts as, because it names no columns. Six tables of 104 columns took 350 MB.
 const NATURAL: u64 = 21_000;
 
 /// The tables of one SELECT.
@@ -42,7 +42,7 @@ const NATURAL: u64 = 21_000;
 pub(super) struct Scope {
     /// By the names that they have there.
     tables: HashMap<String, Rc<Columns>>,
-    /// All columns whose names are known. Several of one name count as their sum: FULL JOIN .. USING makes one column of two.
+    /// Columns with known names. Sizes of columns of one name are added: FULL JOIN .. USING makes one column of two.
     named: HashMap<String, Size>,
     /// The largest column whose name is not known.
     other: Option<Size>,
@@ -63,20 +63,23 @@ pub(super) struct Scope {
 pub(super) struct Sizes {
     /// False for SQLite, which bounds its memory.
     is_counted: bool,
-    /// True if the plan is shown: its text follows columns through all queries.
+    /// True if the plan is shown. Its text repeats the expressions behind columns, even of queries that are kept apart.
     is_plan: bool,
     /// Nodes of the statement as it is written, so far.
     written: u64,
-    /// Nodes that it becomes. A use of a column adds its `used` size, and in a condition its `pushed` size.
+    /// Nodes that it becomes. A use of a column adds its `moved` size, or in a condition or plan its `pushed` size.
     total: u64,
-    /// The sums of [`Size::moved`], [`Size::used`] and [`Size::pushed`].
+    /// The sums of [`Size::moved`] and [`Size::pushed`].
     moved: u64,
-    used: u64,
     pushed: u64,
     in_condition: bool,
     /// Names of columns that the estimate has gone through.
     work: usize,
-    /// Each enclosing SELECT.
+    /// Number of tables of all SELECTs so far.
+    pub(super) all_tables: usize,
+    /// True in the list of GROUP BY.
+    pub(super) in_group: bool,
+    /// The SELECTs around the current place, and the current SELECT as the last one.
     scopes: Vec<Scope>,
     ctes: HashMap<String, Rc<Columns>>,
     /// The columns of the query that was walked last.
@@ -88,7 +91,7 @@ pub(super) struct Sizes {
     is_fixed: bool,
     /// True if an item of the current select list has such an aggregate or window function.
     has_fixed: bool,
-    /// Columns that the current expression uses: of this SELECT, and of those around it.
+    /// Whether the current call uses columns of this SELECT, and whether it uses columns of a SELECT around it.
     uses_own: bool,
     uses_outer: bool,
 }
@@ -101,10 +104,11 @@ impl Sizes {
             written: 0,
             total: 0,
             moved: 0,
-            used: 0,
             pushed: 0,
             in_condition: false,
             work: 0,
+            all_tables: 0,
+            in_group: false,
             scopes: Vec::new(),
             ctes: HashMap::new(),
             result: Columns::plain(),
@@ -140,7 +144,7 @@ impl Sizes {
         self.scopes.truncate(depth);
     }
 
-    /// Hides the tables of the current SELECT while a sub-query of its FROM is walked, which sees them only with LATERAL.
+    /// Hides the tables of the current SELECT from a sub-query in its FROM. With LATERAL they stay visible.
     pub(super) fn hide(&mut self, is_lateral: bool) -> Option<Scope> {
         self.scopes.last_mut().filter(|_| !is_lateral).map(std::mem::take)
     }
@@ -151,25 +155,17 @@ impl Sizes {
         }
     }
 
-    /// Counts a query of IN like two tables: the server joins it. 200 of them took 400 MB.
+    /// Counts the tables of a sub-query of a condition as tables of this SELECT, because the server joins them: `own` for the
+    /// sub-query itself and `tables` in it. 200 times `IN (SELECT ..)` took 400 MB.
     ///
     /// # Errors
     ///
     /// As [`Self::range`].
-    pub(super) fn semi_join(&mut self) -> Walked {
-        match self.scopes.last_mut() {
-            Some(scope) if scope.count + 2 > MAX_TABLES => Err(Rejection::ManyTables { limit: MAX_TABLES }),
-            Some(scope) => {
-                scope.count += 2;
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Notes that a query becomes part of a union: the server copies its columns for it.
-    pub(super) fn joins_union(&mut self) {
-        self.copy(self.result.row.moved);
+    pub(super) fn semi_join(&mut self, own: usize, tables: usize) -> Walked {
+        let scope = self.scopes.last_mut().filter(|_| self.is_counted && self.in_condition);
+        let Some(scope) = scope else { return Ok(()) };
+        scope.count += own + tables;
+        if scope.count > MAX_TABLES { Err(Rejection::ManyTables { limit: MAX_TABLES }) } else { Ok(()) }
     }
 
     /// Adds a table, a sub-query or a function to the current SELECT. `has_names`: its alias names the columns.
@@ -181,6 +177,7 @@ impl Sizes {
         self.copy(columns.body);
         let Some(scope) = self.scopes.last_mut() else { return Ok(()) };
         scope.count += 1;
+        self.all_tables += 1;
         if scope.count > MAX_TABLES {
             return Err(Rejection::ManyTables { limit: MAX_TABLES });
         }
@@ -206,12 +203,12 @@ impl Sizes {
         Ok(())
     }
 
-    /// The columns of a table by its name without a schema: those of a CTE, if one has this name.
+    /// The columns of a table that is named without a schema, or of the CTE of this name.
     pub(super) fn table(&self, name: &str) -> Rc<Columns> {
         self.ctes.get(name).cloned().unwrap_or_else(|| Rc::new(Columns::plain()))
     }
 
-    /// Records a CTE. Where several have one name, each counts as the largest.
+    /// Records a CTE. If several CTEs have the same name, each counts as the largest of them.
     pub(super) fn cte(&mut self, name: &str, mut columns: Columns) {
         if !self.is_counted {
             return;
@@ -223,7 +220,7 @@ impl Sizes {
         self.ctes.insert(name.to_owned(), Rc::new(columns));
     }
 
-    /// Records that each reference to the query since `before` copies it.
+    /// Records that each reference copies the whole query. `before` is [`Self::total`] from before the query.
     pub(super) fn copied_by_each(&self, before: u64, columns: &mut Columns) {
         columns.body = self.total.saturating_sub(before);
     }
@@ -233,7 +230,7 @@ impl Sizes {
         self.total
     }
 
-    /// Replaces what is known of a CTE, and returns it.
+    /// Replaces the columns of a CTE, and returns the old ones.
     pub(super) fn replace_cte(&mut self, name: &str, columns: Option<Rc<Columns>>) -> Option<Rc<Columns>> {
         match columns {
             Some(columns) => self.ctes.insert(name.to_owned(), columns),
@@ -254,7 +251,7 @@ impl Sizes {
                 // A sub-query in FROM does not see the tables beside it, so a table further out may be meant.
                 let sizes = self.tables_called(table).map(|columns| match columns.named.get(column) {
                     Some(size) => *size,
-                    // If there is no such column, the server calls the function with the whole row.
+                    // If there is no such column, the server calls the function of that name with the whole row.
                     None if OF_ROWS.contains(&column) => columns.row.deeper(),
                     None => columns.other,
                 });
@@ -265,7 +262,7 @@ impl Sizes {
         self.count(size);
     }
 
-    /// Notes so many nodes of the statement as it is written.
+    /// Counts nodes of the statement as it is written.
     pub(super) fn weigh(&mut self, nodes: u64) {
         self.written = self.written.saturating_add(nodes);
         self.copy(nodes);
@@ -277,23 +274,21 @@ impl Sizes {
         self.weigh(if is_cte { 1 } else { TABLE });
     }
 
-    /// Notes so many nodes that the server adds.
+    /// Adds nodes to all four sums.
     fn copy(&mut self, nodes: u64) {
-        for sum in [&mut self.total, &mut self.moved, &mut self.used, &mut self.pushed] {
+        for sum in [&mut self.total, &mut self.moved, &mut self.pushed] {
             *sum = sum.saturating_add(nodes);
         }
     }
 
-    /// Notes CUBE over so many elements with so many columns together. Several of one GROUP BY multiply their sets, and a plan
+    /// Counts the sets that a CUBE, ROLLUP or GROUPING SETS makes. Several in one GROUP BY multiply their sets. The server
     /// lists the columns of each set.
-    pub(super) fn cube(&mut self, elements: usize, columns: usize) {
-        let is_plan = self.is_plan;
+    pub(super) fn sets(&mut self, sets: usize, columns: usize) {
         let Some(scope) = self.scopes.last_mut() else { return };
-        let sets = scope.sets.max(1).saturating_mul(1 << elements.min(40));
-        let all = scope.grouped.saturating_add(columns as u64);
-        (scope.sets, scope.grouped) = (sets, all);
-        let listed = if is_plan { all.saturating_mul(sets) } else { (columns as u64) << elements.min(40) };
-        self.copy(listed.saturating_mul(4));
+        scope.sets = scope.sets.max(1).saturating_mul(sets.max(1) as u64);
+        scope.grouped = scope.grouped.saturating_add(columns as u64);
+        let listed = scope.sets.saturating_mul(scope.grouped).saturating_mul(4);
+        self.copy(listed);
     }
 
     /// Notes a `*` of a select list, and adds its columns.
@@ -315,7 +310,7 @@ impl Sizes {
             into.extend(&columns);
             self.judge()?;
         }
-        // Where tables share a name, it is the column of a join.
+        // A column name of several tables may be one column of a join (USING). Then it has the sum of their sizes.
         let row = into.row;
         let named = self.scopes.last().filter(|_| of.is_none()).map(|scope| scope.named.clone());
         named.into_iter().flatten().for_each(|(name, size)| into.add(Some(name), size));
@@ -341,7 +336,7 @@ impl Sizes {
 
     /// Notes a condition on a column: of USING or NATURAL, or of IN with a sub-query.
     pub(super) fn count_pushed(&mut self, size: Size) {
-        self.count(Size { moved: size.pushed, used: size.pushed, ..size });
+        self.count(Size { moved: size.pushed, ..size });
     }
 
     /// Notes conditions on all columns of the current SELECT.
@@ -359,7 +354,7 @@ impl Sizes {
         self.count_pushed(size);
     }
 
-    /// Adds the number of tables inside of a join with an alias.
+    /// Ends a join with an alias: adds its tables to the count of the SELECT around it, and returns its columns.
     ///
     /// # Errors
     ///
@@ -379,10 +374,9 @@ impl Sizes {
     fn count(&mut self, size: Size) {
         self.written += 1;
         self.moved = self.moved.saturating_add(size.moved);
-        self.used = self.used.saturating_add(size.used);
         self.pushed = self.pushed.saturating_add(size.pushed);
         let is_pushed = self.in_condition || self.is_plan;
-        self.total = self.total.saturating_add(if is_pushed { size.pushed } else { size.used });
+        self.total = self.total.saturating_add(if is_pushed { size.pushed } else { size.moved });
         self.nesting = self.nesting.max(self.open + size.nesting);
     }
 
@@ -441,22 +435,21 @@ impl Sizes {
 impl Walk<'_> {
     /// Walks one item of a select list and returns its size.
     pub(super) fn measured(&mut self, walk: impl FnOnce(&mut Self) -> Walked) -> Result<Size, Rejection> {
-        let (moved, used, pushed) = (self.sizes.moved, self.sizes.used, self.sizes.pushed);
+        let (moved, pushed) = (self.sizes.moved, self.sizes.pushed);
         let nesting = std::mem::take(&mut self.sizes.nesting);
         let (is_fixed, open) = (std::mem::take(&mut self.sizes.is_fixed), std::mem::take(&mut self.sizes.open));
         walk(self)?;
         let mut size = Size {
             moved: self.sizes.moved.saturating_sub(moved).max(1),
-            used: self.sizes.used.saturating_sub(used).max(1),
             pushed: self.sizes.pushed.saturating_sub(pushed).max(1),
             nesting: self.sizes.nesting,
         };
         self.sizes.has_fixed |= self.sizes.is_fixed;
         if self.sizes.is_fixed {
-            // The server pushes a condition on an aggregate into HAVING, and not into the queries below. The text of a plan
-            // follows it there.
+            // The server pushes a condition on an aggregate into HAVING, and not into the queries below. The text of a
+            // plan still shows the expressions below.
             size.pushed = if self.sizes.is_plan { size.pushed } else { size.moved };
-            (size.moved, size.used) = (1, 1);
+            size.moved = 1;
         }
         self.sizes.nesting = nesting.max(open + size.nesting);
         (self.sizes.is_fixed, self.sizes.open) = (is_fixed, open);
@@ -465,10 +458,10 @@ impl Walk<'_> {
 
     /// Walks an operand that the server copies `copies` times.
     pub(super) fn copied(&mut self, expr: &Expr, copies: usize) -> Walked {
-        let before = [self.sizes.total, self.sizes.moved, self.sizes.used, self.sizes.pushed];
+        let before = [self.sizes.total, self.sizes.moved, self.sizes.pushed];
         self.expr(expr)?;
         let more = (copies as u64).saturating_sub(1);
-        let sums = [&mut self.sizes.total, &mut self.sizes.moved, &mut self.sizes.used, &mut self.sizes.pushed];
+        let sums = [&mut self.sizes.total, &mut self.sizes.moved, &mut self.sizes.pushed];
         for (sum, before) in sums.into_iter().zip(before) {
             *sum = sum.saturating_add(sum.saturating_sub(before).saturating_mul(more));
         }
@@ -492,14 +485,16 @@ impl Walk<'_> {
         }
         self.sizes.uses_own |= uses.0;
         self.sizes.uses_outer |= uses.1;
-        if let (FunctionArguments::List(list), Some("cube")) =
-            (&function.args, self.bare_name(&function.name).as_deref())
+        let name = self.bare_name(&function.name);
+        if let (true, FunctionArguments::List(list), Some(name @ ("cube" | "rollup"))) =
+            (self.sizes.in_group, &function.args, name.as_deref())
         {
             let columns = list.args.iter().map(|arg| match arg {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Tuple(columns))) => columns.len(),
                 _ => 1,
             });
-            self.sizes.cube(list.args.len(), columns.sum());
+            let elements = list.args.len();
+            self.sizes.sets(if name == "cube" { 1 << elements.min(40) } else { elements + 1 }, columns.sum());
         }
         Ok(())
     }
@@ -518,12 +513,12 @@ impl Walk<'_> {
         self.sizes.count_pushed(largest);
     }
 
-    /// The columns of a SELECT. `is_grouped`: it has GROUP BY, DISTINCT, or an aggregate or window function in its list.
+    /// Stores a SELECT's columns. `is_grouped`: GROUP BY, DISTINCT, or an aggregate or window function in the list.
     pub(super) fn finish_select(&mut self, columns: Columns, is_grouped: bool) {
         self.sizes.result = if is_grouped && !self.sizes.is_plan { columns.grouped() } else { columns };
     }
 
-    /// Walks the parts of a form that doubles the quotes of the texts in it.
+    /// Walks the parts of a form. `is_costly`: it is a form of [`MAX_COSTLY_NESTING`].
     pub(super) fn costly(&mut self, is_costly: bool, walk: impl FnOnce(&mut Self) -> Walked) -> Walked {
         let open = self.sizes.open;
         self.sizes.open += usize::from(is_costly);
@@ -549,7 +544,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The name that PostgreSQL gives to a column without an alias, if it is the name of another column.
+    /// The name of a select item without an alias. `None` if the item is not a column.
     pub(super) fn column_name(&self, expr: &Expr) -> Option<String> {
         match expr {
             Expr::Identifier(name) => Some(self.fold(name)),
@@ -570,7 +565,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Walks a query whose aggregates and conditions are its own.
+    /// Walks a query. Its aggregates and conditions do not count for the query around it.
     pub(super) fn as_query(&mut self, walk: impl FnOnce(&mut Self) -> Walked) -> Walked {
         let (is_fixed, has_fixed) = (self.sizes.is_fixed, std::mem::take(&mut self.sizes.has_fixed));
         let in_condition = std::mem::take(&mut self.sizes.in_condition);
@@ -581,7 +576,7 @@ impl Walk<'_> {
         self.sizes.judge()
     }
 
-    /// True if PostgreSQL keeps the query apart from those around it.
+    /// True if PostgreSQL does not move the query, because of LIMIT, OFFSET or FETCH. Always false for a plan.
     pub(super) fn is_kept_apart(&self, query: &Query) -> bool {
         if self.sizes.is_plan {
             return false;

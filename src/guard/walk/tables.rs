@@ -133,12 +133,12 @@ impl Walk<'_> {
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
                 self.alias(alias.as_ref())?;
-                // The alias covers the columns of all tables inside.
+                // The alias stands for the columns of all tables in the join.
                 self.uses.renames |= alias.is_some();
                 if alias.is_none() {
                     return self.table_with_joins(table_with_joins);
                 }
-                // The alias hides the names inside.
+                // With the alias, the names of the tables in the join are not visible outside.
                 self.sizes.open_select();
                 self.table_with_joins(table_with_joins)?;
                 let columns = Rc::new(self.sizes.close_join()?);
@@ -205,7 +205,7 @@ impl Walk<'_> {
         if bucket.is_some() || offset.is_some() {
             return Err(Rejection::clause("TABLESAMPLE of another SQL dialect"));
         }
-        // PostgreSQL's own methods. A method of an extension is a function that runs.
+        // Only PostgreSQL's own methods are allowed. A method of an extension is a function that would run.
         match name {
             None | Some(TableSampleMethod::Bernoulli | TableSampleMethod::System) => {}
             Some(TableSampleMethod::Row | TableSampleMethod::Block) => {
@@ -259,7 +259,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Adds something in FROM whose columns are not moved.
+    /// Adds an item of FROM whose columns stand for no larger expression, such as UNNEST.
     fn plain_range(&mut self, alias: Option<&TableAlias>) -> Walked {
         self.sizes.range(self.known_as(alias), Rc::new(Columns::plain()), false)
     }
@@ -277,8 +277,8 @@ impl Walk<'_> {
         self.sizes.range(self.known_as(alias), Rc::new(columns.kept_apart()), false)
     }
 
-    /// A function in FROM. On SQLite, `pragma_..` and a name that is not on the list of functions are judged as
-    /// relations.
+    /// A function in FROM. On SQLite, `pragma_..` is judged as a relation. So is any other name that is not on the list
+    /// of functions and may be a table.
     fn table_function(&mut self, name: &ObjectName) -> Walked {
         if self.dialect == Dialect::Sqlite
             && let [bare] = self.parts(name)?.as_slice()

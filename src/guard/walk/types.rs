@@ -6,9 +6,9 @@ use super::{Walk, Walked, object_type_refusal};
 use crate::guard::Rejection;
 
 impl Walk<'_> {
-    /// A type name, as in a cast or in the columns of an alias. Converting a text runs the type's input function and the
-    /// checks of a domain. So the engine looks up the name in the catalog. Types that look up objects by name are refused,
-    /// except for harmless ones.
+    /// Walks a type name, for example in a cast or in the columns of an alias. A conversion of a text runs the type's
+    /// input function and the checks of a domain. So the name is recorded, and the engine looks it up in the catalog.
+    /// Types that look up objects by name are refused, except for harmless ones.
     pub(super) fn data_type(&mut self, data_type: &DataType) -> Walked {
         use DataType::*;
         match data_type {

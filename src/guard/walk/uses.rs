@@ -1,4 +1,4 @@
-//! The part of the walk that records how a statement uses columns, for the rules on columns. It refuses nothing.
+//! The part of the walk that records how a statement uses columns, for the column rules. It refuses nothing itself.
 
 use sqlparser::ast::*;
 use sqlparser::tokenizer::Span;
@@ -17,7 +17,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Does the same for each part of a name.
+    /// Does the same as [`Self::understand`] for each part of a name.
     pub(super) fn understand_name(&mut self, name: &ObjectName) {
         for part in &name.0 {
             if let ObjectNamePart::Identifier(part) = part {
@@ -26,8 +26,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether a name that was recorded since `before` is that of a built-in function: where a value has no such part, the
-    /// server calls the function with the value.
+    /// Whether a name that was recorded since `before` is that of a built-in function. If a value has no field of that
+    /// name, the server calls the function with the value.
     fn may_call(&self, before: usize) -> bool {
         let names = self.uses.uses.get(before..).unwrap_or_default();
         names.iter().any(|name| functions::judge(self.dialect, &name.column) == functions::Judgement::Harmless)
@@ -94,7 +94,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Records the alias of something whose columns are walked elsewhere.
+    /// Records the alias of a sub-query or a function in FROM.
     pub(super) fn derived(&mut self, alias: Option<&TableAlias>) {
         if let Some(alias) = alias {
             self.understand(&alias.name);
@@ -121,7 +121,7 @@ impl Walk<'_> {
     }
 }
 
-/// Whether an expression is a part of a column's value: `(t.pair).a`, `list[1]`.
+/// Whether an expression is a field or an element of a column's value: `(t.pair).a`, `list[1]`.
 fn is_part(expr: &Expr) -> bool {
     let Expr::CompoundFieldAccess { root, access_chain } = expr else { return false };
     let mut root = root.as_ref();
