@@ -1,10 +1,12 @@
 //! Standard input and output as rmcp sees them: one JSON-RPC message a line.
 //!
 //! It works around these behaviours of the SDK, each seen in its source (rmcp 3.11, `service/server.rs`):
-//! - A session keeps the era that opened it, and clients mix both eras on one pipe. So two sessions share the pipe, and
+//! - The protocol has two eras: the versions whose clients send `initialize`, and the versions from 2026-07-28 on. A
+//!   session of the SDK serves one era, but clients mix both on one pipe. So two sessions share the pipe, and
 //!   [`Switch`] sends each message to the session of its era.
-//! - A notification before the handshake ends the server. It is dropped here.
-//! - A line that cannot be parsed, or is too long, gets no answer. It is answered here, with its id if that can be read.
+//! - A notification before the handshake ends the server. So this module drops such a notification.
+//! - The SDK does not answer a line that it cannot parse or that is too long. This module answers such lines, with the
+//!   request's id if it can be read.
 //! - A result's `structuredContent` is built as a tree and serialised a second time. A tool's reply is already JSON
 //!   text, and that text is put into both blocks here.
 //! - Nothing in a message is bounded, and a request stays in memory until its call ends. So a line is scanned before it

@@ -1,9 +1,11 @@
 //! The checks that a request passes before its handler: host and origin, API key, rate, and the body.
 //!
-//! A web page of any site can send requests to a server on the reader's machine. The headers Host, Origin and
-//! Sec-Fetch-Site reveal such a request. A page that reached this machine by DNS rebinding sends the name of its own site
-//! as Host. Another page sends its Origin, or, for an image or a link, only Sec-Fetch-Site. After these checks the whole
-//! body is read within limits before the handler starts. So a slow client has no call slot and no database connection.
+//! A web page of any site can make the browser send requests to a server on the same machine. The headers Host, Origin
+//! and Sec-Fetch-Site reveal such a request. After DNS rebinding, Host contains the name of the page's own site. Any
+//! other page sends its Origin. For an image or a link it sends no Origin, but Sec-Fetch-Site.
+//!
+//! After these checks the whole body is read within limits, before the handler starts. So a client that sends its body
+//! slowly takes no call slot and no database connection.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -83,7 +85,8 @@ pub(super) async fn with_host(State(api): State<Arc<Api>>, request: Request, nex
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // A page of another site may not load a reply as an image or a script. With configured origins the header is left out.
+    // This header stops pages of other origins from loading a reply as an image or a script. If origins are configured,
+    // the header is left out.
     if api.core.gateway.config().http.allowed_origins.is_empty() {
         let policy = header::HeaderName::from_static("cross-origin-resource-policy");
         headers.insert(policy, HeaderValue::from_static("same-origin"));
@@ -121,7 +124,7 @@ fn check_host(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<(), ToolError
         (Some(Ok(host)), None) => host.to_ascii_lowercase(),
         _ => return Err(ToolError::invalid("the request must have exactly one header Host")),
     };
-    // A request in absolute form names the host twice.
+    // A request line with an absolute URL contains the host too.
     if uri.authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(&host)) {
         return Err(ToolError::invalid("the request line and the header Host differ"));
     }
@@ -184,7 +187,7 @@ pub(super) async fn with_key(State(api): State<Arc<Api>>, mut request: Request, 
     }
 }
 
-/// The whole body of a request, beside the body that the handler reads.
+/// A copy of a request's whole body, for checks before the handler reads the body.
 #[derive(Clone)]
 pub(super) struct Whole(pub(super) Bytes);
 
@@ -290,8 +293,8 @@ fn too_many(wait: Duration, message: &str) -> Response {
 
 type Held = Option<OwnedSemaphorePermit>;
 
-/// Reads a body within the limits on its size, its time and its number of JSON values. The second part holds the body's
-/// share of the memory for all bodies.
+/// Reads a body within the limits on its size, its time and its number of JSON values. Also returns the permit that
+/// reserves the body's part of the memory for all bodies. It is `None` for an empty body.
 async fn read(api: &Api, body: Body) -> Result<(Bytes, Held), Box<Response>> {
     let limits = &api.limits;
     let told = |status: StatusCode, code: Code, message: String| {

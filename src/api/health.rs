@@ -1,5 +1,5 @@
-//! `GET /health`: whether the sources answer and the audit trail can be written. Each source is asked at most once in ten
-//! seconds, however often somebody looks.
+//! `GET /health`: whether the sources answer and the audit trail can be written. Each source is asked at most once in
+//! ten seconds, however many requests come.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::config::SourceConfig;
 use crate::error::Code;
 use crate::gateway::Caller;
 
-/// How long an answer is given again.
+/// How long an answer is reused for later requests.
 const KEPT: Duration = Duration::from_secs(10);
 /// Time limit for one source.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -28,9 +28,10 @@ pub(super) struct Health(tokio::sync::Mutex<Option<(Instant, Value)>>);
 
 pub(super) async fn show(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
     let is_known = door::known(&api, &headers).await.is_ok_and(|known| known.is_none_or(|(grant, _)| grant.is_whole()));
-    // In a task of its own, so that a client that goes away does not make the next one ask again.
+    // The task goes on if the client disconnects. So the next request finds this answer and does not ask the sources
+    // again.
     let looked = tokio::spawn(async move {
-        // Whoever looks meanwhile waits for the same answer.
+        // Requests that come meanwhile wait for the lock and get the same answer.
         let mut last = api.health.0.lock().await;
         match last.as_ref().filter(|(at, _)| at.elapsed() < KEPT) {
             Some((_, answer)) => answer.clone(),
@@ -43,7 +44,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, headers: HeaderMap) -> Res
     });
     let mut answer = looked.await.unwrap_or_else(|_| json!({"status": "degraded"}));
     if let Some(fields) = answer.as_object_mut().filter(|_| !is_known) {
-        // The names of sources are for those who may read all of them.
+        // Only a caller who may use all sources and tools gets the names of the sources.
         fields.shift_remove("sources");
     }
     reply::json(StatusCode::OK, answer.to_string())
@@ -76,7 +77,7 @@ async fn look(api: &Api) -> Value {
     })
 }
 
-/// The provider of a source, whether it answers, and whether the record of the question was written.
+/// The provider of a source, whether it answers, and whether the audit record of this ping was written.
 async fn ask(api: &Api, source: &SourceConfig) -> (Option<&'static str>, bool, bool) {
     let gateway = api.core.gateway.as_ref();
     let cancel = api.end.child_token();

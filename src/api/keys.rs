@@ -1,8 +1,9 @@
 //! API keys: how they are made, kept and recognised.
 //!
-//! A key is 32 random bytes, so its SHA-256 is enough to keep: no list of likely keys can be tried against it. The file
-//! of keys has one line a key, `NAME = { hash = "sha256:..", .. }`, in TOML. A presented key is hashed and compared with
-//! every hash in constant time, so that the time of an answer tells nothing about the keys.
+//! A key is made of 32 random bytes, so nobody can guess it from a list of likely keys. A plain SHA-256 hash is
+//! therefore enough to store it. The file of keys has one line for each key: `NAME = { hash = "sha256:..", .. }`, in
+//! TOML. A presented key is hashed and compared with every hash in constant time, so that the time of an answer tells
+//! nothing about the keys.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -80,14 +81,15 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// What is wrong with the file or the command. It names a key or a line, and quotes no hash.
+    /// What is wrong with the file or the command. The text names a key or a line, and quotes no hash.
     pub async fn load(from: KeysFrom, config: &Config) -> Result<Self, String> {
         let ring = KeyRing { from, keys: RwLock::default() };
         ring.reload(config).await?;
         Ok(ring)
     }
 
-    /// Reads the keys anew and returns their number. The limits of keys that stay are not reset.
+    /// Reads the keys anew and returns their number. A key that keeps its name and hash also keeps the count of each
+    /// limit that stays the same.
     ///
     /// # Errors
     ///
@@ -106,7 +108,7 @@ impl KeyRing {
         Ok(count)
     }
 
-    /// The key that a request presents. Every key is compared, whichever matches.
+    /// The key that a request presents. All keys are compared, even after a match, so that the time is always the same.
     pub fn find(&self, presented: &str) -> Option<Arc<Key>> {
         let hash: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
         let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
@@ -124,7 +126,7 @@ fn parse(text: &str, config: &Config, old: &[Arc<Key>]) -> Result<Vec<Arc<Key>>,
     if text.len() > MAX_FILE_BYTES {
         return Err(format!("the keys have more than {MAX_FILE_BYTES} bytes"));
     }
-    // The parser's own message may quote a hash, so only its line is told.
+    // The parser's own message may quote a hash, so the error gives only the number of the line.
     let lines: BTreeMap<String, Line> = toml::from_str(text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         format!("line {} of the keys is not NAME = {{ hash = \"sha256:..\" }}", before.matches('\n').count() + 1)
@@ -135,7 +137,7 @@ fn parse(text: &str, config: &Config, old: &[Arc<Key>]) -> Result<Vec<Arc<Key>>,
     let mut keys = Vec::with_capacity(lines.len());
     for (name, line) in lines {
         let bad = |problem: String| format!("key {name}: {problem}");
-        // A name is not quoted before it is checked: it may be a key that stands in the wrong place.
+        // An invalid name is not quoted, because somebody may have written a key in place of the name.
         check_name(&name).map_err(|problem| format!("the name of a key: {problem}"))?;
         let hash =
             hash_of(&line.hash).ok_or_else(|| bad("its hash is not sha256: and 64 hexadecimal digits".into()))?;

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Api, router};
 
-/// Time that idle connections get to close after all calls have ended.
+/// Time that connections get to close after all calls have ended or were cancelled.
 const CLOSING: Duration = Duration::from_millis(500);
 /// Pause after an error of the listening socket, such as too many open files.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -44,7 +44,7 @@ impl Listener {
         Ok(Listener { socket, tls })
     }
 
-    /// Where it listens. The port is the real one if 0 was asked for.
+    /// The URL of the server. If port 0 was requested, the URL contains the port that the system chose.
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         self.socket.local_addr().map_or_else(|_| scheme.to_owned(), |address| format!("{scheme}://{address}"))
@@ -63,7 +63,8 @@ fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Serves until `stop` is cancelled. Then it accepts no more, lets running calls end for a while and cancels the rest.
+/// Serves until `stop` is cancelled. Then it accepts no more connections, waits at most `http_drain_ms` for running
+/// calls, and cancels the rest.
 pub async fn serve(listener: Listener, api: Arc<Api>, stop: CancellationToken) {
     let service = TowerToHyperService::new(router(&api).into_service());
     let places = Arc::new(tokio::sync::Semaphore::new(api.limits.http_max_connections));
@@ -105,7 +106,7 @@ pub async fn serve(listener: Listener, api: Arc<Api>, stop: CancellationToken) {
                     _ => return,
                 },
             };
-            // A failed connection concerns its client alone.
+            // A failed connection has no effect on other clients, so the error is ignored.
             let _ = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await;
             drop(place);
         });

@@ -1,5 +1,5 @@
-//! MCP over streamable HTTP, by the SDK's own service: one server for each session of the older protocol versions, and one
-//! for each request of the versions from 2026-07-28 on, which any instance can answer.
+//! MCP over streamable HTTP, by the SDK's own service. In the older protocol versions, each session has one server. In
+//! the versions from 2026-07-28 on, each request has one server, so any instance of TUDB can answer it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,9 +20,10 @@ use crate::gateway::Grant;
 use crate::limits::Limits;
 use crate::server::{Server, Transport};
 
-/// An unused session is closed after this time. Few clients open a new one by themselves.
+/// An unused session is closed after this time. The time is long, because few clients open a new session by themselves.
 const UNUSED: Duration = Duration::from_secs(3_600);
-/// How long a finished reply is kept for a client that lost its connection. All replies of this time are in memory.
+/// How long a finished reply is kept for a client that lost its connection. All replies that finished within this time
+/// are in memory.
 const REPLY_KEPT: Duration = Duration::from_secs(2);
 
 const SESSION: &str = "mcp-session-id";
@@ -32,9 +33,9 @@ const SESSION: &str = "mcp-session-id";
 pub(super) struct Sessions {
     manager: Arc<LocalSessionManager>,
     owners: Mutex<HashMap<String, Option<String>>>,
-    /// Held while a session is opened, so that they can be counted.
+    /// Locked while a session is opened, so that two requests cannot both take the last free place.
     opening: tokio::sync::Mutex<()>,
-    /// Places for streams that stay open (GET).
+    /// Permits for streams that stay open (GET).
     streams: Arc<Semaphore>,
 }
 
@@ -60,7 +61,7 @@ impl Sessions {
     async fn has_place(&self, key: Option<&String>, limits: &Limits) -> bool {
         let open = self.manager.sessions.read().await;
         let mut owners = self.owners();
-        // Sessions that ended by themselves.
+        // Removes the sessions that have ended.
         owners.retain(|id, _| open.contains_key(id.as_str()));
         let of_key = owners.values().filter(|owner| owner.as_ref() == key).count();
         open.len() < limits.http_max_sessions && (key.is_none() || of_key < limits.http_max_sessions / 2)
@@ -93,7 +94,7 @@ fn is_initialize(request: &Request) -> bool {
     body.and_then(|Whole(body)| serde_json::from_slice::<Message>(body).ok()).is_some_and(|m| m.method == "initialize")
 }
 
-/// Keeps a session to its key, and bounds the number of sessions and of open streams.
+/// Refuses a session that belongs to another key, and limits the number of sessions and of open streams.
 pub(super) async fn with_session(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let sessions = &api.sessions;
     let busy = |what: &str| reply::error(&ToolError::new(Code::Busy, what).hint("Close one, or try later."));

@@ -97,7 +97,7 @@ impl Metrics {
         self.wrong_keys.inc();
     }
 
-    /// The requests that run.
+    /// The number of requests that are being handled.
     pub(super) fn running(&self) -> i64 {
         self.running.load(Ordering::Relaxed)
     }
@@ -111,7 +111,7 @@ pub(super) async fn count(State(api): State<Arc<Api>>, request: Request, next: N
             self.0.fetch_sub(1, Ordering::Relaxed);
         }
     }
-    // The pattern of the path: a path itself may hold the name of a table.
+    // The label is the pattern of the route, because the path itself may contain the name of a table.
     let path = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
     let running = &api.metrics.running;
     running.fetch_add(1, Ordering::Relaxed);
@@ -138,7 +138,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, grant: Option<Extension<Ar
     response
 }
 
-/// Everything that is shown. Counts are shared, and the state of the process is read now.
+/// Builds the registry for one reply. Its counters are those of the process. Its gauges are read now.
 fn registry(api: &Api) -> Registry {
     let mut registry = Registry::with_prefix("tudb");
     let metrics = &api.metrics;

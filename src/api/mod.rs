@@ -1,8 +1,8 @@
 //! The HTTP server: the query API, and MCP over streamable HTTP. Both call `tools`, as the server on stdio does.
 //!
-//! [`listen`] accepts connections. [`door`] checks each request before a handler sees it: its host, origin, key, rate and
-//! body. [`routes`] are the tools as paths, [`mcp`] is the SDK's service. [`health`], [`metrics`] and [`openapi`] describe
-//! the process.
+//! [`listen`] accepts connections. [`door`] checks each request before a handler sees it: its host, origin, key, rate
+//! and body. [`routes`] has one path for each tool, and [`mcp`] is the MCP service of the SDK. [`health`], [`metrics`]
+//! and [`openapi`] describe the process.
 
 mod door;
 mod health;
@@ -56,7 +56,7 @@ impl Api {
     ///
     /// # Errors
     ///
-    /// What is wrong with the keys.
+    /// What is wrong with the API keys, or with the keys of the OAuth issuer.
     pub async fn new(
         core: Arc<Core>,
         address: std::net::SocketAddr,

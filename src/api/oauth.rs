@@ -1,5 +1,5 @@
-//! OAuth for MCP: this server as a protected resource. It says who issues its tokens (RFC 9728), and accepts access tokens
-//! that are JWTs of that issuer for this resource. Source:
+//! OAuth for MCP. This server is a protected resource: it publishes the issuer of its tokens (RFC 9728), and accepts
+//! JWTs that this issuer made for this resource. Source:
 //! <https://modelcontextprotocol.io/specification/2025-11-25/basic/authorization>.
 
 use std::collections::BTreeSet;
@@ -23,20 +23,21 @@ use crate::gateway::Grant;
 
 /// Age of the keys at which they are read again.
 const FRESH: Duration = Duration::from_secs(600);
-/// Shortest time between two readings, so that tokens with unknown keys do not flood the issuer.
+/// Shortest time between two readings. Without it, tokens with unknown keys could make the server send many requests to
+/// the issuer.
 const AGAIN: Duration = Duration::from_secs(30);
 /// Time limit for reading the keys.
 const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_JWKS_BYTES: usize = 1 << 20;
 /// Longest token, in bytes.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
-/// Longest name of a token's subject in the record, in characters.
+/// Maximum number of characters of a token's subject in the audit record.
 const MAX_SUBJECT_CHARACTERS: usize = 100;
 
 /// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Its form, signature, issuer, audience or time is wrong.
+    /// Its form, signature, issuer, audience or time is wrong, or a required claim is missing.
     Token,
     /// It lacks the required scope.
     Scope,
@@ -66,7 +67,7 @@ impl Issuer {
     ///
     /// The keys cannot be read.
     pub(super) async fn new(config: OAuthConfig) -> Result<Self, String> {
-        // Only the first call installs it. No other code uses this crate.
+        // Only the first call installs the provider. No other code uses the crate `jsonwebtoken`.
         let _ = PROVIDER.install_default();
         let issuer =
             Issuer { config, keys: RwLock::new(JwkSet { keys: Vec::new() }), read_at: tokio::sync::Mutex::default() };
@@ -80,7 +81,7 @@ impl Issuer {
             return Err(Fault::Token);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| Fault::Token)?;
-        // Old keys still serve if the issuer cannot be reached.
+        // If the issuer cannot be reached, the keys from the last reading are used.
         let _ = self.read(FRESH).await;
         let key = match self.key(header.kid.as_deref()) {
             Some(key) => key,
@@ -90,13 +91,13 @@ impl Issuer {
             }
         };
         let is_for_it = key.common.key_algorithm.is_none_or(|of_key| of_key.to_string() == format!("{:?}", header.alg));
-        // A shared secret cannot be published, so no token with one is genuine.
+        // An issuer cannot publish a shared secret. So a token that is signed with one (HMAC) is never genuine.
         if header.alg.family() == AlgorithmFamily::Hmac || !is_for_it {
             return Err(Fault::Token);
         }
         let mut validation = Validation::new(header.alg);
         validation.set_issuer(&[&self.config.issuer]);
-        // A URL without a path is written with and without its slash.
+        // Some issuers write a URL without a path with a slash at its end, and some without.
         let resource = self.config.resource.as_str();
         validation.set_audience(&[resource, resource.trim_end_matches('/')]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
@@ -128,7 +129,7 @@ impl Issuer {
         })
     }
 
-    /// The key of this id. A token without an id needs a set with one key.
+    /// The key with this id. A token without a key id is accepted only if the set has exactly one key.
     fn key(&self, id: Option<&str>) -> Option<Jwk> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         match (id, keys.keys.as_slice()) {
@@ -138,7 +139,7 @@ impl Issuer {
         }
     }
 
-    /// Reads the keys if the last reading is older than `age`.
+    /// Reads the keys, unless the last attempt was less than `age` or less than [`AGAIN`] ago.
     async fn read(&self, age: Duration) -> Result<(), String> {
         let mut read_at = self.read_at.lock().await;
         if read_at.is_some_and(|at| at.elapsed() < age.max(AGAIN)) {
@@ -208,7 +209,7 @@ pub(super) async fn metadata(State(api): State<Arc<Api>>) -> Response {
     reply::json(StatusCode::OK, document.to_string())
 }
 
-/// Verifies by `ring`, which TLS needs anyway. TUDB signs nothing.
+/// Verifies signatures with `ring`, which TLS needs anyway. TUDB signs nothing.
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |_, _| Err(jsonwebtoken::errors::ErrorKind::InvalidAlgorithm.into()),
     verifier_factory: |algorithm, key| Ok(Box::new(RingVerifier { algorithm: *algorithm, key: key.clone() })),
@@ -237,7 +238,7 @@ impl Verifier<Vec<u8>> for RingVerifier {
             Algorithm::ES256 => return by_bytes(&ECDSA_P256_SHA256_FIXED),
             Algorithm::ES384 => return by_bytes(&ECDSA_P384_SHA384_FIXED),
             Algorithm::EdDSA => return by_bytes(&ED25519),
-            // Shared secrets, and what a later version of the crate may know.
+            // HMAC, and algorithms that a later version of the crate may add.
             _ => return Err(SignatureError::new()),
         };
         match self.key.kind() {

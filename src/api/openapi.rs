@@ -42,7 +42,7 @@ pub(super) async fn page() -> Response {
 }
 
 fn document(api: &Api) -> Value {
-    // With keys, the names of sources are not for everybody.
+    // If the server needs a key, this document does not name the sources, because it can be read without a key.
     let needs_key = api.core.gateway.config().http.needs_key();
     let listed = tools::list(Some(api.core.as_ref()).filter(|_| !needs_key), None);
     let tool = |name: &str| {
@@ -108,7 +108,7 @@ fn document(api: &Api) -> Value {
     document
 }
 
-/// Adds the bounds that the tools' own schemas leave out, because some MCP clients cannot read them.
+/// Adds minimum and maximum values. The schemas of the MCP tools have none, because some MCP clients cannot read them.
 fn bound(schema: &mut Value, api: &Api) {
     for (name, most) in [("max_rows", api.limits.max_rows_ceiling), ("limit", api.limits.list_page_ceiling)] {
         if let Some(property) = schema.pointer_mut(&format!("/properties/{name}")).and_then(Value::as_object_mut) {
@@ -166,7 +166,7 @@ fn responses(schema: &str) -> Value {
     Value::Object(responses)
 }
 
-/// The arguments of a tool as parameters, those of the path first.
+/// The arguments of a tool as parameters. The parameters of the path come first.
 fn parameters(schema: &Value, path: &[&str]) -> Value {
     let required: Vec<&str> =
         schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();

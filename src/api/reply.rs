@@ -45,7 +45,7 @@ fn status(code: Code) -> StatusCode {
     }
 }
 
-/// The status of a reply: 200, or that of its error.
+/// The status of a reply: 200, or the status of its error.
 fn status_of(reply: &Reply) -> StatusCode {
     match reply.is_error {
         false => StatusCode::OK,
@@ -71,7 +71,8 @@ pub fn of(reply: &Reply, body: String) -> Response {
     of_code(status_of(reply), reply.error_code(), body)
 }
 
-/// Adds when to try again, in seconds: soon for a busy server, and in a minute for a limit of questions or tokens.
+/// Builds the response. For two codes it has the header Retry-After: 1 second if the server is busy, and 60 seconds if
+/// a limit of questions or tokens is reached.
 fn of_code(status: StatusCode, code: Option<Code>, body: String) -> Response {
     let mut response = json(status, body);
     let wait: u64 = match code {
@@ -83,8 +84,9 @@ fn of_code(status: StatusCode, code: Option<Code>, body: String) -> Response {
     response
 }
 
-/// Turns the reply of `ask_database` into the reply of the query API: `sql` is called `query`, rows are objects, and a
-/// refusal has the remedy as `suggestion`. With `as_columns`, `columns` and `rows` stay as they are.
+/// Turns the reply of `ask_database` into the reply of the query API: `sql` becomes `query`, and `rows` becomes
+/// `results`, a list of objects. An error gets a `suggestion`: its hint, or else its message. With `as_columns`,
+/// `columns` and `rows` stay as they are.
 pub fn query(reply: &Reply, as_columns: bool) -> String {
     let Ok(Value::Object(fields)) = serde_json::from_str(&reply.json) else { return reply.json.clone() };
     let mut told = Map::with_capacity(fields.len());
@@ -104,14 +106,14 @@ pub fn query(reply: &Reply, as_columns: bool) -> String {
             (_, value) => drop(told.insert(name, value)),
         }
     }
-    // A reply without an answer, such as a wrong argument, has no status of its own.
+    // The reply to a call that failed early, for example because of a wrong argument, has no `status`.
     if !told.contains_key("status") {
         told.shift_insert(0, "status".into(), "error".into());
     }
     Value::Object(told).to_string()
 }
 
-/// The names of the columns, each only once: a name that was used already gets a number.
+/// The names of the columns, made unique: a name that an earlier column has gets a number.
 fn names(columns: Option<&Value>) -> Vec<String> {
     let columns = columns.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut names: Vec<String> = Vec::with_capacity(columns.len());

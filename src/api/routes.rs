@@ -1,4 +1,4 @@
-//! The tools as paths. Each handler builds the arguments of one tool and calls it, as the MCP server does.
+//! One path for each tool. Each handler builds the arguments of its tool and calls the tool, as the MCP server does.
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ pub(super) async fn table(
         Err(error) => return reply::error(&error),
     };
     if arguments.insert("table".into(), name.into()).is_some() {
-        return reply::error(&ToolError::invalid("the table stands in the path alone"));
+        return reply::error(&ToolError::invalid("the table is given in the path; leave out the parameter table"));
     }
     plain(&call(&api, grant, &headers, ToolName::DescribeTable, arguments).await)
 }
@@ -170,7 +170,7 @@ fn object(headers: &HeaderMap, body: &Bytes) -> Result<Arguments, Box<Response>>
         return Err(Box::new(reply::json(StatusCode::UNSUPPORTED_MEDIA_TYPE, error.to_json())));
     }
     serde_json::from_slice(body).map_err(|error| {
-        // The parser's message quotes nothing of the body beyond one character.
+        // The parser's message may quote the body. Only the client that sent the body gets it.
         Box::new(reply::error(&ToolError::invalid(format!("the body is no JSON object: {error}"))))
     })
 }
@@ -186,7 +186,7 @@ fn arguments(query: Option<&str>) -> Result<Arguments, ToolError> {
     let mut arguments = Arguments::new();
     for (name, value) in parameters(query) {
         if arguments.insert(name.clone(), value.into()).is_some() {
-            return Err(ToolError::invalid(format!("the parameter {:?} is there twice", cut(&name, 100))));
+            return Err(ToolError::invalid(format!("the parameter {:?} is given twice", cut(&name, 100))));
         }
     }
     Ok(arguments)

@@ -43,13 +43,15 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Hints for failed turns.
 pub(super) const HINTS: Hints = Hints {
     credentials: "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_BEARER_TOKEN_BEDROCK, and \
-                  AWS_REGION, in the server's environment, or TUDB_MODEL=builtin; the other four tools work without.",
-    region: "Set AWS_REGION, such as eu-central-1, or region in the [bedrock] settings; the other four tools work without.",
+                  AWS_REGION, in the server's environment, or TUDB_MODEL=builtin; the other four tools work without a \
+                  model.",
+    region: "Set AWS_REGION, such as eu-central-1, or region in the [bedrock] settings; the other four tools work \
+             without a model.",
     access: "Allow bedrock:InvokeModel on TUDB_BEDROCK_MODEL and on the models behind it, and complete the account's \
-             first-use form; the other four tools work without.",
+             first-use form; the other four tools work without a model.",
     id: "Set TUDB_BEDROCK_MODEL to an inference profile of your region, such as global.anthropic.claude-sonnet-4-6.",
     throttled: "Try again in a minute, or ask AWS for a higher quota for TUDB_BEDROCK_MODEL.",
-    unavailable: "Try again; check AWS_REGION and the network. The other four tools work.",
+    unavailable: "Try again; check AWS_REGION and the network. The other four tools work without a model.",
     too_long: "Ask for less, begin a new session_id, lower limits.schema_budget_tokens, or set TUDB_BEDROCK_MODEL to a model \
                with a longer context.",
     no_tools: "Set TUDB_BEDROCK_MODEL to a model that can call tools (Converse with toolConfig).",
@@ -58,7 +60,7 @@ pub(super) const HINTS: Hints = Hints {
     blocked: "Ask in other words, or look at the guardrail in the [bedrock] settings.",
 };
 
-/// Created on first use.
+/// The client and the source of its credentials.
 #[derive(Debug)]
 struct Made {
     client: Client,
@@ -78,7 +80,8 @@ pub struct Bedrock {
     made: OnceCell<Made>,
     /// True after the service refused cache points for this model.
     refuses_cache: AtomicBool,
-    /// Built once. The SDK's documents are hash maps, and only a clone keeps the order of keys in the request.
+    /// Built once and then cloned. The SDK's documents are hash maps, so only clones have the same order of keys in
+    /// every request.
     tools: OnceLock<ToolConfiguration>,
 }
 
@@ -120,7 +123,7 @@ impl Bedrock {
             Ok(Ok(_)) => Ok(format!("{place}, with credentials")),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "no credentials");
-                Err(none("none of the places they may come from has any"))
+                Err(none("all possible sources of credentials were tried, and none has any"))
             }
             Err(_) => Err(none("they did not come in time")),
         }
@@ -171,12 +174,12 @@ impl Bedrock {
             if left.is_zero() {
                 return Err(ModelError::Deadline);
             }
-            // Without cache points a refusal of them is another fault.
+            // If the request has no cache points, a refusal has another cause.
             let is_marked = !self.refuses_cache.load(Ordering::Relaxed);
             let sending = self.send(client, request)?;
             match tokio::time::timeout(left, sending).await {
                 Err(_) => return Err(ModelError::Deadline),
-                // The model wrote a tool call that is none. It mostly succeeds at the second try.
+                // The model wrote a malformed tool call. A second try mostly succeeds.
                 Ok(Ok(output))
                     if again
                         && matches!(
@@ -220,7 +223,8 @@ impl Bedrock {
         };
         let (system, is_marked) = self.system(request).map_err(built)?;
         let mut messages = request.messages.iter().map(wire_message).collect::<Result<Vec<_>, _>>().map_err(built)?;
-        // In a loop, the next call repeats the conversation so far.
+        // The next turn of this question repeats the conversation so far. So the end of the conversation gets a cache
+        // point too.
         if is_marked
             && request.messages.len() > 1
             && let Some(last) = messages.last_mut()
@@ -248,8 +252,9 @@ impl Bedrock {
 }
 
 impl Bedrock {
-    /// The system blocks of a request, and whether they contain a cache point: after the parts that do not change, if these
-    /// are long enough for the model's cache. Only a whole schema is the same for every question.
+    /// The system blocks of a request, and whether they contain a cache point. The cache point comes after the parts
+    /// that are the same for every question, if these parts are long enough for the model's cache. A schema is such a
+    /// part only if it is the whole schema.
     fn system(&self, request: &TurnRequest<'_>) -> Result<(Vec<SystemContentBlock>, bool), BuildError> {
         let mut system = vec![
             SystemContentBlock::Text(request.system.to_owned()),
@@ -271,7 +276,8 @@ impl Bedrock {
     }
 }
 
-/// Bytes of a token, as a low estimate of the number of tokens: a prefix that is a little too short is not marked.
+/// Bytes of one token. This makes the estimated number of tokens low, so that a prefix that is slightly too short for
+/// the cache gets no cache point.
 const BYTES_PER_TOKEN: usize = 4;
 
 /// Whether the service refused the request because of its cache points.

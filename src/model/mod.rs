@@ -1,4 +1,4 @@
-//! The language model behind a small interface: one turn in, one turn out.
+//! The interface to the language model: [`Model::turn`] takes a conversation and returns the model's next message.
 //!
 //! `ask` runs the loop and does not depend on a particular model. Each model converts the same messages to its own wire
 //! format. A model never reads a database: it proposes tool uses, and `ask` sends them to the gateway.
@@ -68,8 +68,8 @@ pub struct ModelTool {
     pub input_schema: Value,
 }
 
-/// The input of one turn. `system` and `tools` are the same for every question of a source. `schema` is too, if it is
-/// the whole schema.
+/// The input of one turn. `system` and `tools` are the same for every question of a source. `schema` is the same only
+/// if it is the whole schema.
 #[derive(Debug)]
 pub struct TurnRequest<'a> {
     pub system: &'a str,
@@ -195,7 +195,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Classifies the words of a service. They have no code of their own.
+    /// Classifies a refusal by the text of its message, because services send no code for these causes.
     fn of(words: &str) -> Self {
         let words = words.to_lowercase();
         let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
@@ -269,7 +269,8 @@ impl Model {
         }
     }
 
-    /// Whether this is a language model. It costs tokens, and its statements, numbers and rules are checked.
+    /// Whether this is a language model. A language model costs tokens, and `ask` checks the statements, numbers and
+    /// rules of its answers.
     pub fn is_language_model(&self) -> bool {
         !matches!(self, Model::Builtin)
     }

@@ -1,8 +1,8 @@
 //! An OpenAI-compatible server (Ollama, llama.cpp, vLLM) through chat completions: conversion of messages, retries,
 //! classification of failures.
 //!
-//! Servers differ. Some refuse tools for a model without tool calls; some require `max_completion_tokens`; some put a
-//! tool call into the text. A field that the server refused once is not sent again. `spoken` reads calls in texts.
+//! Servers differ. Some refuse tools for a model without tool calls. Some require `max_completion_tokens`. Some put a
+//! tool call into the text, where `spoken` reads it. A field that the server refused once is not sent again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -30,22 +30,23 @@ const MAX_ATTEMPTS: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// Time limit for the list of models in [`OpenAi::check`].
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of a response. A usual turn is far smaller.
+/// Maximum bytes of a response. A usual response is far smaller.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
-/// Bytes of a server's message that an error repeats.
+/// Maximum bytes of a server's message in an error.
 const MAX_WORDS: usize = 300;
 
 /// Hints for failed turns.
 pub(super) const HINTS: Hints = Hints {
     credentials: "Set TUDB_OPENAI_API_KEY in the server's environment, or TUDB_MODEL=builtin; the other four tools work \
-                  without.",
-    // A server of one's own has no region.
+                  without a model.",
+    // An OpenAI-compatible server has no region.
     region: "",
-    access: "Check what TUDB_OPENAI_API_KEY may use, or set another TUDB_OPENAI_MODEL; the other four tools work without.",
+    access: "Check what TUDB_OPENAI_API_KEY may use, or set another TUDB_OPENAI_MODEL; the other four tools work \
+             without a model.",
     id: "Set TUDB_OPENAI_MODEL to a model that the server has, and TUDB_OPENAI_BASE_URL to its address with the version, \
          such as http://127.0.0.1:11434/v1.",
     throttled: "Try again in a minute, or raise the quota of TUDB_OPENAI_API_KEY.",
-    unavailable: "Start the server, or correct TUDB_OPENAI_BASE_URL; the other four tools work without.",
+    unavailable: "Start the server, or correct TUDB_OPENAI_BASE_URL; the other four tools work without a model.",
     too_long: "Ask for less, begin a new session_id, lower limits.schema_budget_tokens, or set TUDB_OPENAI_MODEL to a model with \
                a longer context.",
     no_tools: "Set TUDB_OPENAI_MODEL to a model that can call tools.",
@@ -98,7 +99,7 @@ impl Said {
     }
 }
 
-/// Some servers send no id, or a number.
+/// A tool call. Some servers send no id, or a number as the id.
 #[derive(Deserialize, Serialize)]
 struct Call {
     #[serde(default)]
@@ -131,12 +132,12 @@ struct Cached {
     cached_tokens: Value,
 }
 
-/// A number of tokens. Anything that is no number counts as 0.
+/// A number of tokens. A value that is no number, or not from 0 to 1e12, counts as 0.
 fn count(value: &Value) -> u64 {
     value.as_f64().filter(|count| (0.0..1e12).contains(count)).map_or(0, |count| count as u64)
 }
 
-/// A response that is not a turn.
+/// Why a request failed.
 struct Refused {
     error: ModelError,
     /// `Some` if the same request may succeed later: the shortest time to wait.

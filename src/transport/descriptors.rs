@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub(super) fn descriptors() -> (std::io::Result<File>, Box<dyn Write + Send>, Option<Arc<File>>) {
     use std::os::fd::AsFd;
     let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
-    // Without an input there is nothing to serve. An empty input ends the process at once.
+    // If there is no standard input, an empty one takes its place. It ends the process at once.
     let input = own(std::io::stdin().as_fd()).or_else(|_| File::open("/dev/null"));
     let moved = || -> std::io::Result<File> {
         let output = own(std::io::stdout().as_fd())?;

@@ -17,7 +17,7 @@ use super::scan::Scan;
 use crate::database::value::cut;
 use crate::limits::Limits;
 
-/// Bytes of the parser's error that a reply repeats. The error may quote the message.
+/// Maximum bytes of the parser's error in a reply. The error may quote the message.
 const MAX_WORDS_BYTES: usize = 300;
 
 /// Methods that are served.
@@ -178,7 +178,7 @@ impl Switch {
                     }
                     None => self.handshake.blocking_send(message).is_ok(),
                     Some(version) => {
-                        // The SDK requires this of the request that opens a session.
+                        // Only a request with a known version and all required keys opens the session in the SDK.
                         self.has_inline |= ProtocolVersion::KNOWN_VERSIONS.contains(&version)
                             && other.get_meta().missing_required_keys(&ProtocolVersion::V_2026_07_28).is_empty();
                         self.inline.blocking_send(message).is_ok()

@@ -115,8 +115,8 @@ impl Out {
     }
 }
 
-/// Writes a line that the output takes without waiting, and returns the number of bytes written. `None` if it would have
-/// to wait, or fails. A pipe that is ready takes `PIPE_BUF` bytes (`pipe(7)`).
+/// Writes a line that the output takes without waiting, and returns the number of bytes written. `None` if the write
+/// would have to wait, or fails. A pipe that is ready takes `PIPE_BUF` bytes (`pipe(7)`).
 #[cfg(unix)]
 fn write_now(output: &File, line: &[u8]) -> Option<usize> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -145,8 +145,8 @@ pub(super) fn write_lines(output: impl Write, lines: &std::sync::mpsc::Receiver<
     }
 }
 
-/// An output that waits if it is full. A client may make its end of a socket or terminal non-blocking. Our end shares that
-/// flag, so writing fails instead of waiting.
+/// An output that waits if it is full. A client may make its end of a socket or terminal non-blocking. This process's
+/// end shares that flag, so a write to a full output fails instead of waiting.
 struct Patient<W>(W);
 
 impl<W: Write> Patient<W> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of a request besides its text: its task, and its entry in the audit trail.
 const REQUEST_BYTES: usize = 12_000;
-/// Copies of a request's text in memory: the parsed message, the call's own, the record's.
+/// Copies of a request's text in memory: in the parsed message, in the call and in the audit record.
 const COPIES: usize = 3;
 /// Bytes of a JSON value in memory.
 const VALUE_BYTES: usize = 200;
@@ -51,7 +51,7 @@ impl RequestMemory {
     /// Reserves `bytes`. Returns `None` if the sum would be over the limit.
     pub(super) fn take(&self, bytes: usize) -> Option<Share> {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        // If it is dropped here, the bytes are released again.
+        // If the sum is over the limit, this value is dropped, and its bytes are released again.
         let taken = Reserved { bytes, of: Arc::clone(&self.bytes) };
         (before.saturating_add(bytes) <= self.limit).then(|| Share { _reserved: Arc::new(taken) })
     }
