@@ -1,8 +1,8 @@
 //! Reads a connection string as libpq does: the URL or keywords and values, then the service file, then `PG*`
 //! variables, then defaults, then the password file. Reads files, never connects, and never shows a value.
 //!
-//! One extension: a password in a URL may contain raw special characters (`@ / # ? :`), where libpq itself finds no
-//! host.
+//! One extension: a password in a URL may contain raw special characters (`@ / # ? :`). libpq finds no host in such a
+//! URL.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,7 +39,8 @@ pub struct Dsn {
     pub user: String,
     pub database: String,
     pub password: Option<Secret>,
-    /// The other keys that have an effect: `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `target_session_attrs`, `pgbouncer`.
+    /// All other keys. Those with an effect are `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `target_session_attrs`,
+    /// `pgbouncer` and `options`.
     values: BTreeMap<String, Secret>,
     /// Known keys that have no effect here.
     pub without_effect: Vec<String>,
@@ -92,7 +93,7 @@ fn has_no_effect(key: &str) -> bool {
     WITHOUT_EFFECT.split(' ').any(|known| known == key)
 }
 
-/// Keys that name a file or a service, or that only this program reads.
+/// The other keys that are used here. They are not in [`USED`], because each is read in its own way.
 const SPECIAL: [&str; 4] = ["service", "passfile", "pgbouncer", "options"];
 
 /// One sentence that names what is wrong, without the value.
@@ -234,7 +235,7 @@ fn url(rest: &str) -> Result<Given, Problem> {
     Ok(given)
 }
 
-/// Says that the port is what is wrong, if the rest of the URL makes sense without it.
+/// Returns the error about a wrong port, if the host before the port is readable.
 fn odd_port(rest: &str) -> Option<Problem> {
     let behind = rest.rsplit_once('@').map_or(rest, |(_, behind)| behind);
     let server = behind.split(['/', '?']).next()?;
@@ -339,7 +340,7 @@ fn default_host(port: u16, env: &PgEnvironment) -> String {
     directory.unwrap_or("localhost").to_owned()
 }
 
-/// Returns the section of a service file: that of the user, else that of the system.
+/// Returns the section of a service, from the user's service file or else from the system's.
 fn service_of(service: &str, env: &PgEnvironment) -> Result<Given, Problem> {
     let own = env.get("PGSERVICEFILE").map(PathBuf::from).or_else(|| env.home(".pg_service.conf"));
     let system = env.get("PGSYSCONFDIR").map(|directory| PathBuf::from(directory).join("pg_service.conf"));

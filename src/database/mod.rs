@@ -1,5 +1,5 @@
-//! The databases: two engines behind one enum. Engines run approved statements and read catalogs. Providers only say
-//! how to connect.
+//! The databases: two engines behind one enum. Engines run approved statements and read catalogs. A provider (RDS,
+//! Supabase and so on) only determines how to connect.
 //!
 //! This module neither decides what may run (the guard does) nor records reads (the gateway does). Every read takes an
 //! `&OpenEntry` as proof that it is recorded.
@@ -116,7 +116,7 @@ impl ListRequest {
         }
         let words = search.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
         let mut words: Vec<String> = words.map(str::to_lowercase).take(MOST_WORDS).collect();
-        // "to" is in every "customers".
+        // A short word is part of many names: "to" is in "customers".
         if words.iter().any(|word| word.chars().count() >= TELLING_CHARACTERS) {
             words.retain(|word| word.chars().count() >= TELLING_CHARACTERS);
         }
@@ -137,12 +137,12 @@ impl ListRequest {
 
 /// Maximum number of words of a search.
 const MOST_WORDS: usize = 10;
-/// Characters of a word that counts beside longer ones.
+/// Minimum characters of a word of a search. Shorter words are ignored if there is a longer one.
 const TELLING_CHARACTERS: usize = 3;
 /// Maximum number of schemas that an error names.
 const MOST_SCHEMAS: usize = 30;
 
-/// The hits of a search in one table, and how many of its words have a hit.
+/// The hits of a search in one table, and the words of the search that have a hit.
 #[derive(Debug, Default)]
 pub(crate) struct Hits {
     pub matched: Vec<String>,
@@ -150,7 +150,7 @@ pub(crate) struct Hits {
 }
 
 impl Hits {
-    /// Adds `hit` for the words that one of the texts contains.
+    /// If one of the texts contains a word of the search, adds `hit` and records each word that was found.
     pub(crate) fn look(&mut self, words: &[String], texts: &[&str], hit: impl FnOnce() -> String) {
         let texts: Vec<String> = texts.iter().map(|text| text.to_lowercase()).collect();
         let found: Vec<usize> = (0..words.len())
@@ -193,12 +193,12 @@ pub enum Database {
     Postgres(Box<PostgresEngine>),
 }
 
-/// What `doctor` reports about a database; empty for SQLite.
+/// What is known about a database without connecting to it. For SQLite only `provider` is set.
 #[derive(Clone, Debug, Default)]
 pub struct DatabaseReport {
     /// `sqlite`, or the name of the PostgreSQL provider.
     pub provider: Option<&'static str>,
-    /// Where a PostgreSQL source connects to and how, without a secret.
+    /// The address of a PostgreSQL source and how TUDB connects to it, without a secret.
     pub place: Option<String>,
     /// The server and the rights of its login role; `None` before the first connection.
     pub server: Option<ServerReport>,
@@ -243,7 +243,8 @@ impl Database {
     }
 
     /// Takes a connection and prepares it for one read, marked with the id `call`. No text of the caller is sent yet.
-    /// `sql` is the statement that will run, if any: a remembered statement needs no check before it.
+    /// `sql` is the statement that will run, if any. If the PostgreSQL engine remembers that it has checked this
+    /// statement, the transaction begins under the `search_path` for running it, and not under the path for the check.
     ///
     /// # Errors
     ///
@@ -282,7 +283,7 @@ impl Session<'_> {
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::Sql`] when the database refuses it, and those of time and connection.
+    /// [`DatabaseError::Sql`] if the database refuses the statement, and the errors of time and connection.
     pub async fn run(
         self,
         entry: &OpenEntry,
@@ -317,7 +318,8 @@ impl Session<'_> {
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::Invalid`] for a cursor of another tool (PostgreSQL), and those of time and connection.
+    /// [`DatabaseError::Invalid`] for an unknown schema or for an invalid cursor (PostgreSQL), and the errors of time
+    /// and connection.
     pub async fn list(
         self,
         entry: &OpenEntry,

@@ -43,7 +43,7 @@ pub struct Budget {
     /// Bytes of the JSON of the whole block.
     pub max_reply_bytes: usize,
     pub max_cell_bytes: usize,
-    /// Bytes of the block for the fields that the caller adds to those of the result set.
+    /// Bytes of the block that are kept free for fields that the caller adds.
     pub reserved_bytes: usize,
 }
 
@@ -64,7 +64,7 @@ pub struct ResultSet {
     /// Row, column and full length in bytes of each cut cell.
     cut_cells: Vec<(u64, usize, usize)>,
     max_rows_ceiling: u64,
-    /// What the caller has to know to read the values rightly. Not among [`ResultSet::push_fields`].
+    /// What the caller has to know to understand the values. [`ResultSet::push_fields`] does not write it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

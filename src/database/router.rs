@@ -1,5 +1,5 @@
-//! Maps source names to engines. An engine is created on first use, so TUDB can list
-//! its tools even if a database cannot be reached.
+//! Maps source names to engines. An engine is created on first use, so TUDB can list its tools even if a database
+//! cannot be reached.
 
 use std::path::PathBuf;
 use std::sync::Arc;

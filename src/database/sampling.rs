@@ -1,4 +1,4 @@
-//! The statements that sample a table for `describe_table`, and what their results say about each column. Pure: the
+//! Writes the statements that sample a table for `describe_table`, and reads their results for each column. Pure: the
 //! gateway runs the statements like those of any caller.
 
 use std::collections::HashMap;
@@ -10,15 +10,16 @@ use super::catalog::{Column, TableDescription};
 use crate::dialect::Dialect;
 use crate::quoting;
 
-/// Rows that shares, smallest and greatest values are computed from. A table with more rows is sampled from its beginning.
+/// Maximum rows from which the share of NULLs and the smallest and greatest values are computed. If a table has more
+/// rows, these are the first rows that the database returns.
 pub const COUNTED_ROWS: u64 = 50_000;
-/// Rows that examples are chosen from.
+/// Maximum rows from which examples are chosen.
 pub const EXAMPLE_ROWS: u64 = 500;
-/// Columns of a table that are sampled.
+/// Maximum columns of a table that are sampled.
 const MOST_COLUMNS: usize = 60;
-/// Examples of a column.
+/// Maximum examples of a column.
 const MOST_EXAMPLES: usize = 5;
-/// Characters of a text that a sample shows.
+/// Maximum characters of a text in a sample.
 const TEXT_CHARACTERS: usize = 60;
 
 /// How the values of a column are sampled.
@@ -28,7 +29,7 @@ enum Kind {
     Ordered,
     /// Texts: their beginning is shown.
     Text,
-    /// Values with examples, but without an order that says something.
+    /// Booleans and UUIDs: examples are shown, but no smallest and greatest value.
     Plain,
     /// Any other type: only NULLs are counted.
     Opaque,
@@ -114,7 +115,7 @@ pub fn statements(table: &TableDescription) -> Option<Sampling> {
     Some(Sampling { columns, counts, rows })
 }
 
-/// Whether examples say something: the values of the column are not listed anyway.
+/// Whether examples of a column are shown: its type has examples, and its values are not already listed.
 fn has_examples(table: &TableDescription, at: usize, kind: Kind) -> bool {
     kind != Kind::Opaque && table.columns.get(at).is_some_and(|column| column.values.is_empty())
 }
@@ -148,7 +149,7 @@ impl Sampling {
         }
         let listed = self.columns.iter().filter(|(at, kind)| has_examples(table, *at, *kind));
         for (n, (at, _)) in listed.enumerate() {
-            // The most frequent values first; among equally frequent ones, the first row decides.
+            // The most frequent values come first. Values of the same frequency stay in the order of the rows.
             let mut seen: Vec<(&Value, usize)> = Vec::new();
             let mut places: HashMap<String, usize> = HashMap::new();
             for value in rows.iter().filter_map(|row| row.get(n)).filter(|value| !value.is_null()) {

@@ -39,7 +39,8 @@ async fn the_snapshot_is_complete_and_read_again_when_the_catalog_changes() {
         let table = |name: &str| snapshot.tables.iter().find(|table| table.name == name).unwrap();
         let names: Vec<&str> = snapshot.tables.iter().map(|table| table.name.as_str()).collect();
         assert_eq!(names, ["public.child", "public.grandchild", "public.heirs", "public.lists", "public.parent"]);
-        // Labels through domains and arrays. Of the CHECKs only those that are a list count.
+        // A column has the labels of an enum, even through domains and arrays. A CHECK gives values only if it is a
+        // list of them.
         let lists: Vec<String> = table("public.lists").columns.iter().map(|column| column.values.join("|")).collect();
         assert_eq!(lists, ["sad|happy", "sad|happy", "x|y", "", "", "p|q"]);
         let child = table("public.child");

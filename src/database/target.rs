@@ -18,7 +18,8 @@ pub enum Target {
     Sample,
     Sqlite {
         path: PathBuf,
-        /// `?immutable=1`: nobody writes to the file, so that it is read without locks and without its `-wal`.
+        /// True for `?immutable=1`, which promises that nobody writes to the file. It is then read without locks and
+        /// without its `-wal`.
         is_immutable: bool,
     },
     Postgres(Box<PostgresTarget>),
@@ -29,13 +30,14 @@ pub enum Target {
 pub struct PostgresTarget {
     /// Endpoints in the order in which they are tried: each host of a list, with the fallbacks of `allow` and `prefer`.
     pub endpoints: Vec<PgConnectOptions>,
-    /// True if an endpoint is chosen before the first use, because the first one may be the wrong server.
+    /// True if an endpoint has to be chosen before the first use, because the first endpoint of the list may not work
+    /// or may have the wrong role.
     pub choose_first: bool,
     pub role: ServerRole,
     pub preset: &'static Preset,
     /// True behind a pooler in transaction mode.
     pub pooled: bool,
-    /// True if there is certainly no such pooler, by the settings or the host name.
+    /// True if the settings or the host names show that there is no such pooler.
     pub direct: bool,
     pub has_password: bool,
     /// The `sslmode`; `None` for a server on this machine, where it does not matter.
@@ -142,7 +144,8 @@ fn sqlite(text: &str, source: &SourceConfig) -> Target {
             (key, _) => tracing::warn!(source = source.name, key, "this parameter of the path has no effect"),
         }
     }
-    // A file whose own name has a per cent sign goes before the one that the sign would encode.
+    // If a file has exactly this name, it is meant, even if the name has a per cent sign. Otherwise the
+    // percent-encoding is decoded.
     let mut path = PathBuf::from(path);
     if !path.exists() {
         path = percent_encoding::percent_decode_str(&path.to_string_lossy()).decode_utf8_lossy().into_owned().into();
@@ -181,7 +184,8 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
             // extra_float_digits is never sent at start-up, because a stock PgBouncer refuses a connection that sends
             // it.
             let mut endpoint = with_options(options)?.extra_float_digits(None).application_name("tudb");
-            // The driver verifies the certificate for the host that it connects to, so the name has to be that host then.
+            // With verify-full, the driver compares the certificate with the host that it connects to. So it has to
+            // connect by the name, even if an address is given.
             let place = if tls.mode == "verify-full" { &host.name } else { host.place() };
             endpoint = endpoint.host(place).port(host.port).username(&dsn.user).database(&dsn.database).ssl_mode(mode);
             if host.is_socket() {
@@ -231,7 +235,8 @@ fn postgres(text: &str, source: &SourceConfig) -> Result<PostgresTarget, String>
     })
 }
 
-/// Connect options with libpq's `options`, which are sent as they are. The driver takes them in this form in a URL alone.
+/// Connect options with libpq's `options`, which are sent unchanged. The driver accepts the unchanged text only in a
+/// URL.
 fn with_options(options: Option<&str>) -> Result<PgConnectOptions, String> {
     let Some(options) = options else { return Ok(PgConnectOptions::new_without_pgpass()) };
     let encoded = percent_encoding::utf8_percent_encode(options, percent_encoding::NON_ALPHANUMERIC);
@@ -247,7 +252,7 @@ struct Tls {
 }
 
 impl Tls {
-    /// `has_roots`: the binary contains the roots that the first host's certificate is signed by.
+    /// `has_roots` is true if the binary contains the root certificates for the first host.
     fn of(dsn: &Dsn, preset: &Preset, has_roots: bool, env: &PgEnvironment) -> Result<Tls, String> {
         const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
         let existing = |path: Option<PathBuf>| path.filter(|path| path.is_file());

@@ -1,4 +1,5 @@
-//! Bounds on a statement's tokens. They are checked before anything whose time or memory grows faster than the text.
+//! Bounds on a statement's tokens. They are checked before any step whose time or memory grows faster than the length
+//! of the text.
 
 use std::collections::HashMap;
 
@@ -30,7 +31,8 @@ pub(super) fn check(tokens: &[TokenWithSpan], limits: &Limits) -> Result<(), Rej
     }
 }
 
-/// Checks a text that the parser's lexer cannot split. Such texts are rare, so the bound is on parentheses of every kind.
+/// Checks a text that the parser's lexer cannot split. Such texts are rare, so all parentheses and brackets are
+/// counted, and not only costly ones.
 ///
 /// # Errors
 ///
@@ -54,22 +56,22 @@ pub(super) fn check_unread(sql: &str, dialect: Dialect) -> Result<(), Rejection>
     Ok(())
 }
 
-/// Checks [`MAX_COPIES`] for a text that the parser cannot read. Each SELECT may use a column of the one before it as often as it
-/// uses any name.
+/// Checks [`MAX_COPIES`] for a text that the parser cannot read. It assumes that each SELECT uses a column of another
+/// query as often as its most frequent name, and multiplies these numbers.
 ///
 /// # Errors
 ///
 /// [`Rejection::ManyCopies`] with the bound.
 pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection> {
-    // SQLite has a bound on its memory.
+    // This bound is not needed for SQLite, whose memory is limited.
     if dialect == Dialect::Sqlite {
         return Ok(());
     }
-    /// A SELECT, VALUES or TABLE, with the names in it and in the queries inside of it.
+    /// A SELECT, VALUES or TABLE that has not ended yet. `names` counts each name in it and in the queries inside it.
     struct Open {
         depth: usize,
         names: HashMap<String, u64>,
-        /// Copies that the server makes of operands of BETWEEN and IN.
+        /// Copies that the server makes of the operands of BETWEEN and IN, and of the row before `.*`.
         operands: u64,
     }
     impl Open {
@@ -126,7 +128,7 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection>
                 return Err(Rejection::TooDeep { limit: MAX_OPEN });
             }
         } else if is_keyword && name == "between" {
-            // BETWEEN SYMMETRIC makes four.
+            // BETWEEN SYMMETRIC makes four copies of its operand.
             open.last_mut().into_iter().for_each(|select| select.operands += 3);
         } else if !is_qualifier && (!is_keyword || !quoting::is_reserved(dialect, &name)) {
             open.iter_mut().for_each(|select| *select.names.entry(name.clone()).or_default() += 1);
@@ -140,9 +142,10 @@ pub(super) fn is_word(token: &TokenWithSpan, name: &str) -> bool {
     matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name))
 }
 
-/// Nesting depth that is accepted of forms whose time or size doubles with each level. The parser's time doubles with each
-/// POSITION inside of another one. The text of a row in a row doubles its quotes; so do an array of rows, a quoted literal and JSON
-/// in JSON. The server copies the operand of each BETWEEN, and that of IN for each item that is no constant.
+/// Maximum nesting depth of costly forms. The time or the size of such a form doubles with each level:
+/// - POSITION inside POSITION doubles the time of the parser.
+/// - A row in a row doubles the quotes in its text. So do an array of rows, a quoted literal and JSON in JSON.
+/// - The server copies the operand of each BETWEEN. It copies the operand of IN for each item that is no constant.
 pub(super) const MAX_COSTLY_NESTING: usize = 8;
 
 /// Words before a parenthesis, or before the bracket of an array, that count for [`MAX_COSTLY_NESTING`].
@@ -165,19 +168,19 @@ pub(super) const COSTLY: [&str; 16] = [
     "jsonb_build_object",
 ];
 
-/// Copies of expressions, columns and literals that a statement may need when sub-queries are moved into the queries around
-/// them. The planner of PostgreSQL 15 and 18 takes 500 to 1,000 bytes for each (measured).
+/// Maximum copies of expressions, columns and literals that the planner may make when it moves sub-queries into the
+/// queries around them. The planner of PostgreSQL 15 and 18 takes 500 to 1,000 bytes for each copy (measured).
 pub(super) const MAX_COPIES: u64 = 100_000;
 
-/// Queries inside of each other that are accepted where the parser cannot read a text.
+/// Maximum depth of queries inside each other, in a text that the parser cannot read.
 const MAX_OPEN: usize = 50;
 
-/// Parts of a name with dots, and repetitions of one word, that are accepted. Both readers walk back over them from each
-/// part.
+/// Maximum number of dots in one name, and of repetitions of one word in a row. Both readers (the parser and the second
+/// reader) go back from each part over all earlier parts.
 const MAX_RUN: usize = 60;
 
-/// Common table expressions, and other `AS (`, that are accepted. The planner of PostgreSQL descends into a chain of them, and
-/// does not heed a cancel while it does.
+/// Maximum number of CTEs. Every `AS (` counts as one. The planner of PostgreSQL descends into a chain of CTEs, and
+/// does not react to a cancel meanwhile.
 const MAX_CTES: usize = 100;
 
 /// How often AS, or AS MATERIALIZED, stands before a parenthesis.
@@ -190,7 +193,7 @@ fn definitions(tokens: &[TokenWithSpan]) -> usize {
     meaningful.windows(2).filter(opens).count()
 }
 
-/// The longest chain of names with dots, or of the same word again and again.
+/// The largest number of dots in one name, or of repetitions of the same word in a row.
 fn longest_run(tokens: &[TokenWithSpan]) -> usize {
     let meaningful = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
     let (mut longest, mut dots, mut same) = (0, 0, 0);
@@ -230,12 +233,13 @@ fn takes_list(token: &TokenWithSpan) -> bool {
     }
 }
 
-/// The deepest nesting of costly parentheses. Costly are those after a word of [`COSTLY`], those that hold BETWEEN or IN, and
-/// rows: a row is a parenthesis with a comma in it and no name before it.
+/// The deepest nesting of costly parentheses. A parenthesis is costly if it follows a word of [`COSTLY`], if it
+/// directly contains BETWEEN or IN, or if it is a row. A row is a parenthesis with a comma in it and no name before it.
+/// A bracket is costly in the first two cases.
 fn nesting(tokens: &[TokenWithSpan]) -> usize {
     /// A parenthesis or bracket that is open.
     struct Open {
-        /// The deepest nesting of costly ones inside of it so far.
+        /// The deepest nesting of costly parentheses and brackets inside it so far.
         inside: usize,
         is_costly: bool,
         /// True if a comma makes it a row, which is costly.
@@ -275,7 +279,7 @@ fn nesting(tokens: &[TokenWithSpan]) -> usize {
         }
         before = Some(token);
     }
-    // Parentheses that are not closed count too: the parser reads them before it finds out.
+    // Parentheses that are not closed count too, because the parser reads them before it finds the error.
     let unclosed = open.iter().rev().fold(0, |depth, open| open.inside.max(depth) + usize::from(open.is_costly));
     deepest.max(unclosed)
 }

@@ -1,18 +1,20 @@
-//! Classifies a statement: a query, or something to refuse, with a name for it. Part of the guard; pure.
+//! Decides whether a statement is a query. For any other statement, returns the words with which the guard refuses it.
+//! Part of the guard; pure.
 
 use sqlparser::ast::Statement;
 
-/// The class of a parsed statement. Only a query goes on to the walk. A leading `EXPLAIN` is removed before.
+/// The class of a parsed statement. Only a query goes on to the walk. The guard has already removed a leading
+/// `EXPLAIN`.
 pub(super) enum StatementClass<'a> {
     Query(&'a sqlparser::ast::Query),
-    /// Changes data, structure, rights or files. The text begins the sentence of the refusal.
+    /// A statement that changes data, structure, rights or files. The text is the first part of the refusal's message.
     Write(String),
     /// Anything else: settings, transactions, sessions, procedures.
     Other(String),
 }
 
-/// Classifies a statement. Only a known query is a query. The match has no wildcard, so that a new version of the
-/// parser does not compile until its new statements are reviewed.
+/// Classifies a statement. The match has no wildcard. So if a new version of the parser adds a statement, this function
+/// does not compile until the statement is reviewed.
 pub(super) fn classify(statement: &Statement) -> StatementClass<'_> {
     let write = |what: &str| StatementClass::Write(what.to_owned());
     let other = |what: &str| StatementClass::Other(what.to_owned());

@@ -1,13 +1,14 @@
-//! The values that a statement can make besides those that it reads. PostgreSQL converts a literal, or an array of
-//! another type, to the type of another operand or argument. If that type is or contains a domain, the checks of the
+//! The values that a statement can make, besides the values that it reads. PostgreSQL converts a literal, or an array
+//! of another type, to the type of another operand or argument. If that type is or contains a domain, the checks of the
 //! domain run with the rights of TUDB. Pure.
 //!
 //! The rules of conversion, as PostgreSQL 15 and 18 follow them (`select_common_type` in `parse_coerce.c`):
 //! - If the other operand is a column of a domain, a literal becomes a value of the domain's base type. No check
 //!   runs.
-//! - If it is an array or a row, a literal becomes an array or a row of the same type, domains included.
-//! - CASE, COALESCE, UNION and the like convert arrays to the type of the first of them.
-//! - A function of polymorphic arguments converts a literal to the type of the other arguments, also to a domain.
+//! - If the other operand is an array or a row, a literal becomes an array or a row of the same type. If that type
+//!   contains a domain, the checks of the domain run.
+//! - CASE, COALESCE, UNION and the like convert all their arrays to the type of the first array.
+//! - A function with polymorphic arguments converts a literal to the type of its other arguments, even to a domain.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,17 +22,18 @@ use crate::quoting;
 const UNIFYING: [&str; 9] =
     ["case", "coalesce", "except", "greatest", "intersect", "least", "union", "values", "within"];
 
-/// See the module. If the text cannot be split with certainty, the statement counts as having every form of literal and
-/// every such clause. `rows` and `columns` come from the guard's names in any case.
+/// What the text of a statement shows about the values that it can make (see the module). If the text cannot be split
+/// with certainty, every form of literal and every clause of [`UNIFYING`] is assumed. The fields about rows and columns
+/// are taken from the guard's names in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Forms {
-    /// The statement has a string literal or NULL, whose type its surroundings decide.
+    /// The statement has a string literal or NULL. The type of such a literal depends on the expression around it.
     pub(crate) literals: bool,
     /// A string literal can be the text of an array, a row or a range.
     pub(crate) structured: bool,
     /// A clause of [`UNIFYING`].
     pub(crate) unifies: bool,
-    /// How often the keyword ARRAY occurs. It makes arrays, and gives its elements one type.
+    /// How often the keyword ARRAY occurs. ARRAY makes an array, and converts its elements to one type.
     pub(crate) arrays: usize,
     /// The statement writes an array type: `text[]` or `_text`.
     pub(crate) writes_arrays: bool,
@@ -39,15 +41,15 @@ pub(crate) struct Forms {
     pub(crate) rows: bool,
     /// Columns that the statement uses by their names, sorted. `None` if it may use every column.
     pub(crate) columns: Option<Vec<String>>,
-    /// Those of them whose values the server may convert to another type: not a column that is only shown, sorted or
-    /// grouped by. `None` if it may be every column.
+    /// Columns whose values the server may convert to another type. A column that is only shown, or by which rows are
+    /// only sorted or grouped, is not in this list. `None` if it may be every column.
     pub(crate) converted: Option<Vec<String>>,
     /// Tables whose whole row may be converted. `None` if it may be every table.
     pub(crate) converted_rows: Option<Vec<String>>,
-    /// Names before a parenthesis and after a dot, without their schemas, in lower case unless quoted. `passing` stands for
-    /// the clause PASSING of the SQL/JSON functions. `None` if not known.
+    /// Names before a parenthesis, and names after a dot: without their schemas, in lower case unless quoted. `passing`
+    /// stands for the clause PASSING of the SQL/JSON functions. `None` if not known.
     pub(crate) called: Option<Vec<String>>,
-    /// Those of them with several arguments.
+    /// Names before a parenthesis that contains several arguments.
     pub(crate) called_with_several: Vec<String>,
     /// Names after a table or an alias. Where the table has no such column, the server calls a function of that name with
     /// the whole row.
@@ -142,7 +144,7 @@ fn called(text: &str, lexemes: &[Lexeme], has_several: bool) -> Option<Vec<Strin
     Some(called)
 }
 
-/// True if a comma stands between the arguments that these lexemes begin with.
+/// True if the argument list at the beginning of these lexemes has a comma at its own level.
 fn has_comma(lexemes: &[Lexeme]) -> bool {
     let mut depth = 0;
     for lexeme in lexemes {
@@ -166,9 +168,9 @@ fn is_structured(written: &str) -> bool {
         Some(tagged) => tagged.split_once('$').map_or("{", |(_, content)| content),
         None => rest.get(1..).unwrap_or_default(),
     };
-    // A string after an `E''` string continues it, with its escapes and without a prefix.
+    // A string that follows an `E''` string continues that string. It may contain escapes too, but has no prefix.
     content.trim_start().starts_with(['{', '[', '(', '\\'])
-        // The character of escapes of `U&'..'` is free.
+        // In `U&'..'`, the statement can choose the escape character.
         || prefix.contains('&')
 }
 
@@ -192,7 +194,7 @@ fn writes_arrays(names: &Names, lexemes: &[Lexeme]) -> bool {
 /// See [`Forms::dotted`].
 fn dotted(uses: &ColumnUses) -> Vec<Dotted> {
     let named = uses.uses.iter().chain(uses.plain.iter().map(|item| &item.name));
-    // Each name and each table once: a statement can repeat both a thousand times.
+    // Sets hold each name and each table once, because a statement can repeat both a thousand times.
     let named: BTreeSet<(&str, &str)> =
         named.filter_map(|name| Some((name.table.as_deref()?, name.column.as_str()))).collect();
     let mut tables: BTreeMap<&str, BTreeSet<(Option<&str>, &str)>> = BTreeMap::new();
@@ -214,7 +216,8 @@ fn dotted(uses: &ColumnUses) -> Vec<Dotted> {
     found.into_iter().collect()
 }
 
-/// The names of all columns that are used. `None` if there is a wildcard, or a table's columns have other names.
+/// The names of all columns that are used. `None` if the statement has a wildcard, or may give other names to the
+/// columns of a table.
 fn columns(uses: &ColumnUses) -> Option<Vec<String>> {
     if uses.renames || !uses.wildcards.is_empty() {
         return None;
@@ -228,8 +231,8 @@ fn columns(uses: &ColumnUses) -> Option<Vec<String>> {
 
 /// See [`Forms::converted`].
 fn converted(uses: &ColumnUses) -> Option<Vec<String>> {
-    // `(t.*)::text` and `ROW(t.*) = ..` use every column. Below the outermost list the columns of a `*` may get other names,
-    // or be the value of a sub-query.
+    // `(t.*)::text` and `ROW(t.*) = ..` use every column. In a sub-query, the columns of a `*` may get other names, or
+    // be the value of the sub-query.
     if uses.renames || uses.wildcards.iter().any(|wildcard| wildcard.from.is_none() || wildcard.place.is_none()) {
         return None;
     }
@@ -252,8 +255,9 @@ fn converted_rows(uses: &ColumnUses, converted: Option<&[String]>) -> Vec<String
     uses.tables.iter().filter(is_value).map(|name| name.table.clone()).collect()
 }
 
-/// True if a statement that the parser cannot read certainly converts no value. Only plain columns of one table, sorted and
-/// limited, are known to be so: any operator, condition, parenthesis or name after a dot may convert a row of the table.
+/// True if a statement that the parser cannot read certainly converts no value. This is known only for plain columns of
+/// one table, with ORDER BY, LIMIT and OFFSET. Any operator, condition, parenthesis or name after a dot may convert a
+/// row of the table.
 fn uses_no_row(text: &str) -> bool {
     let lexemes = lexemes(text, Dialect::Postgresql).unwrap_or_default();
     let lexemes = lexemes.iter().filter(|lexeme| lexeme.kind != Kind::Comment);
@@ -403,7 +407,7 @@ mod tests {
         ] {
             assert_eq!(forms(sql).converted_rows, None, "{sql}");
         }
-        // Where the type has no such part, the server calls the function.
+        // If the type of `k` has no field `lower`, the server calls the function `lower`.
         assert!(forms("SELECT (k).lower FROM t").converted.unwrap().contains(&"k".to_owned()));
     }
 
@@ -426,7 +430,7 @@ mod tests {
             "E''\n'\\x7bx}'",
             "' '\n'{x}'",
         ] {
-            // N'..' and U&'..' may be refused by the guard; then nothing can run.
+            // The guard may refuse N'..' and U&'..'. Then there is nothing to check.
             let sql = format!("SELECT coalesce(tags, {literal}) FROM t");
             if let Ok(approved) = approve(&sql, Dialect::Postgresql, &Limits::default()) {
                 assert!(Forms::of(&approved).structured, "{literal}");

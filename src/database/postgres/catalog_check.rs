@@ -66,16 +66,16 @@ impl Vouched {
 /// number of operators and functions of each schema.
 const MAX_FINDINGS: usize = 6_000;
 
-/// Returns a refusal after which a second check may leave out all schemas of users, because the reason may lie in any
-/// of them.
+/// Returns a refusal after which a second check may leave out all schemas of users. The cause may be in any of these
+/// schemas.
 fn without_users(error: DatabaseError, schemas: &[String]) -> Refusal {
     let schemas = schemas.iter().filter(|schema| *schema != "pg_catalog").cloned().collect();
     Refusal { error, schemas, name: None }
 }
 
-/// Returns the refusal for a failed look-up. An object of another user can make the look-up fail: by a definition that
-/// is too long to be written as text, that cannot be converted to UTF-8, or that takes too long to search. After such
-/// an error a second check may leave out the schemas of users.
+/// Returns the refusal for a failed look-up. An object of another user can make the look-up fail. Its definition may be
+/// too long to be written as text, may not convert to UTF-8, or may take too long to search. After such an error a
+/// second check may leave out the schemas of users.
 fn unread(error: DatabaseError, schemas: &[String]) -> Refusal {
     let is_about_objects = matches!(&error, DatabaseError::Sql { sqlstate: Some(state), .. }
         if state.starts_with("54") || state.starts_with("22") || matches!(state.as_str(), "53200" | "57014" | "XX000"));
@@ -84,7 +84,7 @@ fn unread(error: DatabaseError, schemas: &[String]) -> Refusal {
     }
     let error = DatabaseError::NotVouched {
         name: "the statement".into(),
-        reason: "has a name that is also that of an object whose definition cannot be looked through",
+        reason: "has the name of an object whose definition cannot be searched",
         hint:
             "Write the tables with their schemas and give columns other names with AS; its administrator can take the \
                object's schema out of the role's search_path."
@@ -98,7 +98,7 @@ fn unread(error: DatabaseError, schemas: &[String]) -> Refusal {
 fn too_much(schemas: &[String]) -> Refusal {
     let error = DatabaseError::NotVouched {
         name: "the statement".into(),
-        reason: "reaches more functions than are looked through",
+        reason: "reaches more functions than TUDB checks",
         hint: "Read tables rather than views.".into(),
         is_relation: true,
     };
@@ -110,13 +110,13 @@ pub(super) const REG_TYPES: &str =
     "ARRAY(SELECT unnest(ARRAY[t.oid, t.typarray]) FROM pg_type t WHERE t.typnamespace = 'pg_catalog'::regnamespace
       AND t.typname = ANY ('{regclass,regproc,regprocedure,regoper,regoperator,regtype,regconfig,regdictionary,regcollation}'))";
 
-/// The roles that can exchange everything in a database anyway: superusers, its owner, and the role that stands for the
-/// owner.
+/// SQL array: the roles that can replace every object of the database anyway. These are superusers, the database's
+/// owner, and the role `pg_database_owner`, which stands for the owner.
 const TRUSTED: &str = "ARRAY(SELECT o.oid FROM pg_roles o WHERE o.rolsuper OR o.rolname = 'pg_database_owner'
     OR o.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()))";
 
-/// SQL condition: another user can replace a relation or a type that the statement reads, after the check and before the
-/// statement runs. It is true for:
+/// SQL condition: another user can replace a relation or a type that the statement reads, after the check and before
+/// the statement runs. It is true if the statement has one of these:
 /// - relations that are not tables, partitioned tables or materialized views;
 /// - tables with row-level security;
 /// - relations if their owner, or the owner of their schema, is not in `TRUSTED`;
@@ -154,7 +154,7 @@ pub(super) struct Harmless {
     /// True if another user can replace a relation or a type that the statement reads, after the check and before the
     /// statement runs.
     pub(super) is_replaceable: bool,
-    /// True if the statement makes or reads values of types whose owners nobody trusts.
+    /// True if the statement makes or reads values of types whose owners are not in `TRUSTED`.
     pub(super) has_foreign_types: bool,
     /// True if the statement may mean something else without the schemas of users in its path.
     pub(super) needs_path: bool,
@@ -220,8 +220,8 @@ pub(super) async fn vouch(
     let of_keywords: Vec<String> = OPERATORS_OF_KEYWORDS.map(str::to_owned).to_vec();
     let (type_schemas, types): (Vec<String>, Vec<String>) = names.qualified_types.iter().cloned().unzip();
     let (relation_schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
-    // The driver keeps the name of a prepared statement by its text. With the line break, the text is another one, so
-    // the driver cannot use the name of an earlier preparation.
+    // The driver finds an earlier prepared statement by its text. The line break makes the text different, so the
+    // driver cannot use the name of an earlier preparation.
     let query = if keep_plan { vouched.query.clone() } else { format!("{}\n", vouched.query) };
     let rows = sqlx::query(own(query))
         .bind(bare)
@@ -411,13 +411,13 @@ pub(super) async fn vouch(
     Err(refusal)
 }
 
-/// One part of the names after a dot.
+/// Returns one part of each of the names after a dot.
 fn dotted<T>(forms: &Forms, part: impl Fn(&Dotted) -> T) -> Vec<T> {
     forms.dotted.iter().map(part).collect()
 }
 
-/// True unless the finding is the type of a column, and the statement cannot make values of that type. `functions` is the
-/// identity of the finding [`Reach::Forms`].
+/// False if the finding is the type of a column, and the statement cannot make values of that type. Otherwise true.
+/// `functions` is the identity of the finding [`Reach::Forms`].
 fn can_form(what: Reach, forms: &Forms, functions: &str, operators: &[String]) -> bool {
     let has = |flag: &str| forms.called.is_none() || functions.split(',').any(|known| known == flag);
     let has_several = has("several");

@@ -1,12 +1,12 @@
-//! Classifies failed connections by what the reader can do about them: one sentence and one remedy each.
+//! Classifies failed connections. Each class has one sentence about the cause and one remedy.
 
 use rustls::{CertificateError, Error as TlsError};
 
 use crate::database::DatabaseError;
 use crate::database::presets::Preset;
 
-/// Converts a failed connection into the error for the caller. The original error may name hosts and users, so it goes
-/// to the log only.
+/// Converts a failed connection into the error for the caller. The original error is logged, because it may name hosts
+/// and users. The caller gets its text only for TLS, settings, and SQL errors without a class.
 pub(super) fn explain(error: sqlx::Error, source_name: &str, preset: &Preset, has_password: bool) -> DatabaseError {
     let source_name = source_name.to_owned();
     tracing::warn!(source = source_name, %error, "cannot connect");
@@ -46,7 +46,7 @@ pub(super) fn explain(error: sqlx::Error, source_name: &str, preset: &Preset, ha
             (Some("28P01" | "28000"), _) => DatabaseError::AuthFailed {
                 source_name,
                 remedy:
-                    "Check user and password of the source; on a pooler the user may need the project behind a dot."
+                    "Check user and password of the source; behind a pooler the user name may have to be user.project."
                         .into(),
             },
             (Some("3D000"), _) => DatabaseError::Missing { source_name, message: "the database does not exist".into() },
@@ -79,7 +79,7 @@ pub(super) fn explain(error: sqlx::Error, source_name: &str, preset: &Preset, ha
                 std::io::ErrorKind::NotFound => "There is no such socket: check the host's directory and the port.",
                 _ => preset.unreachable,
             };
-            // The usual cause at a provider is more likely than the general one.
+            // For a known provider, the provider's own remedy is more likely to help than the general one.
             let remedy = if preset.name == "postgres" { remedy } else { preset.unreachable };
             unreachable(source_name, remedy)
         }

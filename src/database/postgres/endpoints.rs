@@ -1,5 +1,5 @@
-//! Chooses the endpoint of a source: the hosts of a list in their order, each with the fallbacks of `allow` and
-//! `prefer`, until one answers and has the wanted role.
+//! Chooses the endpoint of a source. The hosts of the list are tried in order, each with the fallbacks of `sslmode`
+//! `allow` and `prefer`. The first endpoint that answers and has the wanted role is chosen.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +18,7 @@ pub(super) struct Endpoints {
     /// Index of the endpoint in use.
     chosen: AtomicUsize,
     wanted: ServerRole,
-    /// True until the endpoint for the first use is chosen, if one has to be chosen.
+    /// True until an endpoint is chosen for the first use. False from the start if none has to be chosen.
     is_open: AtomicBool,
     /// Longest wait for one endpoint before the first use.
     patience: Duration,
@@ -30,7 +30,7 @@ const SECOND_LOOK: Duration = Duration::from_secs(2);
 /// Why no endpoint can be used.
 #[derive(Debug)]
 pub(super) enum ConnectFailure {
-    /// The first error, or a refused password, which every endpoint would refuse.
+    /// The first error. If an endpoint refused the password, that error, because every endpoint would refuse it.
     Failed(sqlx::Error),
     /// No endpoint answered in time.
     Silent,

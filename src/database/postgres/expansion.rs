@@ -1,8 +1,8 @@
 //! Counts how many relations the server puts into a statement in place of its views.
 //!
-//! A view that reads another view twice, thirty times in a row, stands for a billion relations. The server replaces views
-//! while it parses, and then notices neither a time limit nor a cancellation. So the relations are counted before the
-//! server parses such a view.
+//! In a chain of thirty views, each of which reads the next one twice, the first view stands for a billion relations.
+//! The server replaces views by their queries when it prepares a statement, and meanwhile reacts neither to a time
+//! limit nor to a cancel. So the relations are counted before the server gets a statement that reads a view.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,16 @@ use super::sql_error;
 use crate::database::DatabaseError;
 use crate::guard::Rejection;
 
-/// Relations that the views of one statement may stand for.
+/// Maximum relations that the views and partitioned tables of one statement may stand for.
 const MAX_RELATIONS: u64 = 10_000;
 
-/// $1 and $2 schemas and names of relations. Rows: 0, a named relation, 1; and for each view, policy or parent that one of
-/// them reaches: the relation that has it, a relation in it, and how often it stands there.
+/// Parameters: $1 and $2 are the schemas and names of relations. Columns: a relation, a relation that it reads, and how
+/// often. For each named relation there is a row `0, relation, 1`. The other rows are about the relations that these
+/// reach: through views, row-level security policies and children (partitions, inheriting tables).
 ///
-/// A relation in a tree has its kind behind its number; the list of permissions, which PostgreSQL keeps from version 16 on,
-/// has none. A CTE that is NOT MATERIALIZED multiplies what it reads by its references.
+/// In a rule's tree, `:relkind` follows the number of each relation that is read. From version 16 on, a tree also has a
+/// list of permissions. The numbers in that list have no `:relkind`, so they are not counted. A CTE that is NOT
+/// MATERIALIZED is read once for each of its references.
 const EDGES: &str = r"
 WITH RECURSIVE
   named AS (SELECT DISTINCT c.oid FROM unnest($1::text[], $2::text[]) u(s, n) JOIN pg_namespace n ON n.nspname = u.s
@@ -44,11 +46,13 @@ UNION ALL SELECT w.oid::int8, m[1]::int8, (count(*) * w.times)::int8 FROM weighe
   WHERE m[1]::oid <> w.oid GROUP BY w.oid, m[1], w.times
 UNION ALL SELECT i.inhparent::int8, i.inhrelid::int8, 1 FROM reached r JOIN pg_inherits i ON i.inhparent = r.oid";
 
-/// Checks the views of the named relations. `times` is how often the statement may name each of them.
+/// Checks the views of the named relations. `times` is how often the statement names the relation that it names most
+/// often.
 ///
 /// # Errors
 ///
-/// [`DatabaseError::Ruled`] if they stand for more than [`MAX_RELATIONS`]. Otherwise the errors of the query.
+/// [`DatabaseError::Ruled`] if the named relations stand for more than [`MAX_RELATIONS`]. Otherwise the errors of the
+/// query.
 pub(super) async fn check(
     connection: &mut PgConnection,
     schemas: &[String],
@@ -70,8 +74,9 @@ pub(super) async fn check(
     }))
 }
 
-/// The number of relations that the relations of 0 stand for, with views replaced by what they read. The edges of a cycle
-/// (policies may have one) are followed only as often as there are relations.
+/// The number of relations that the named relations (the edges of 0) stand for: these relations, and the relations
+/// inside them at every depth. Policies can form a cycle, so no path is followed for more steps than there are
+/// relations.
 fn relations(edges: &BTreeMap<i64, Vec<(i64, u64)>>) -> u64 {
     let mut level: BTreeMap<i64, u64> = BTreeMap::from([(0, 1)]);
     let mut all: u64 = 0;

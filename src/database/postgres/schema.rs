@@ -135,7 +135,7 @@ const KEYS: &str = "SELECT k.conrelid, k.contype = 'p', k.confrelid, k.conkey, k
       k.contype = 'f' AND coalesce(to_jsonb(k)->>'conperiod' = 'true', false) FROM pg_catalog.pg_constraint k
     WHERE k.conrelid = ANY ($1) AND k.contype IN ('p', 'f') ORDER BY k.conrelid, k.conname";
 
-/// The limits and column rules of a snapshot, and where to store the UTC offset.
+/// The limits and column rules of a snapshot, and the place for the UTC offset.
 pub(super) struct Bounds<'a> {
     /// Maximum number of frequent values of a column.
     pub(super) sampled: usize,

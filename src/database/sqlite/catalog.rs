@@ -13,15 +13,16 @@ use crate::database::{Hits, ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
 use crate::quoting;
 
-/// Tables and views, without those of SQLite itself and without the shadow tables of virtual tables. A table whose name has
-/// more than 1,000 bytes is left out: its name alone, in every reply and several times in memory, would be a burden.
+/// Tables and views, without SQLite's own tables and without the shadow tables of virtual tables. A table whose name
+/// has more than 1,000 bytes is left out, because the name is in every list and several times in memory.
 const NAMES: &str = "SELECT l.name, l.type, (SELECT CASE WHEN octet_length(s.sql) <= ?1 THEN s.sql END
       FROM sqlite_schema AS s WHERE s.name = l.name AND s.type IN ('table', 'view'))
     FROM pragma_table_list AS l WHERE l.schema = 'main' AND l.type IN ('table', 'view', 'virtual')
       AND octet_length(l.name) <= 1000 AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
 
-/// Bytes of a CREATE text, and of all together, up to which comments and CHECKs are read from it.
+/// Maximum bytes of a CREATE statement. Comments and CHECKs are not read from a longer one.
 const MAX_CREATED_BYTES: usize = 100_000;
+/// Maximum bytes of the CREATE statements of all tables together. After these, comments and CHECKs are not read.
 const MAX_ALL_CREATED_BYTES: usize = 16 << 20;
 
 /// Maximum hits of a search that a table shows.
@@ -50,7 +51,8 @@ const INDEXES: &str = "SELECT sql FROM sqlite_schema
 /// Number of rows of each table, as `ANALYZE` counted them.
 const ESTIMATES: &str = "SELECT tbl, max(CAST(stat AS INTEGER)) FROM sqlite_stat1 GROUP BY tbl";
 
-/// The names behind COLLATE in the schema's texts, in lower case, but for SQLite's own.
+/// Returns the names that follow COLLATE in the schema's CREATE statements, in lower case, without SQLite's own
+/// collations.
 pub(super) fn collations(handle: &Handle) -> Result<BTreeSet<String>, Fault> {
     let mut found = BTreeSet::new();
     let mut texts = handle.prepare("SELECT sql FROM sqlite_schema WHERE sql LIKE '%collate%'")?;
@@ -211,10 +213,11 @@ pub(super) fn snapshot(
     Ok(left_out)
 }
 
-/// Rows that are read for the values of a text column.
+/// Maximum rows that are read for the values of a column.
 const SAMPLED_ROWS: i64 = 20_000;
 
-/// Returns the distinct values of a text column, in order, if there are at most `most`; otherwise none.
+/// Returns the distinct texts of up to 60 characters in a column, in order, or none if there are more than `most`. Also
+/// returns whether all rows were sampled.
 fn sample(handle: &Handle, table: &str, column: &str, most: usize) -> Result<(Vec<String>, bool), Fault> {
     let (table, column) = (quoting::quoted_name(table), quoting::quoted_name(column));
     // A name cannot be bound. These names come from the catalog and are quoted.
@@ -224,7 +227,7 @@ fn sample(handle: &Handle, table: &str, column: &str, most: usize) -> Result<(Ve
         most + 1
     );
     let mut values = texts(handle.prepare(&text)?, 0)?;
-    // What is not UTF-8 is read with this character in its place, which no condition would find.
+    // In a text that is not UTF-8, this character replaces the invalid bytes. No condition would find such a text.
     values.retain(|value| !value.contains(char::REPLACEMENT_CHARACTER));
     if values.len() > most {
         return Ok((Vec::new(), true));
@@ -436,7 +439,7 @@ fn table(handle: &Handle, named: &Named, whole: bool) -> Result<TableDescription
     Ok(description)
 }
 
-/// Returns the position in the primary key, and the name, of each of its columns.
+/// Returns, for each column of the primary key, its position in the key and its name.
 fn key_places(handle: &Handle, table: &str) -> Result<Vec<(i64, String)>, Fault> {
     let _strings = handle.allow_strings_in_double_quotes();
     let mut rows = about(handle, COLUMNS, table)?;

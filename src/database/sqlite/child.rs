@@ -1,7 +1,7 @@
 //! The process that reads a file. It receives its setup, then one request after the other, and answers each once.
 //!
-//! It ends when its input ends, also during a statement, and when a statement is long overdue. A separate thread
-//! watches for each of the two, because SQLite checks the clock only between two operations.
+//! It ends when its input ends, even during a statement. It also ends when a statement is long overdue. Each of these
+//! has its own thread, because SQLite checks the clock only between two operations.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -21,7 +21,7 @@ const OPENINGS: u32 = 3;
 /// Pause between two openings: a writer that opens or closes the file needs a moment.
 const BETWEEN_OPENINGS: Duration = Duration::from_millis(20);
 
-/// Maximum bytes of one temporary file. A statement has a few.
+/// Maximum bytes of one temporary file. A statement may use several such files.
 const MAX_TEMPORARY_FILE_BYTES: u64 = 256 << 20;
 
 /// Runs the process that `tudb sqlite-worker` starts, on its standard input and output. Returns false if the pipe
@@ -89,7 +89,7 @@ impl Overdue {
 
     fn set(&self, end: Option<Instant>) {
         *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
-        // A watch that sleeps until an earlier deadline reads the new one when it wakes up.
+        // For `None` the thread is not woken. It reads the new value when its wait for the old deadline ends.
         if end.is_some() {
             self.armed.notify_one();
         }
@@ -287,7 +287,7 @@ impl Reader {
     }
 }
 
-/// The error of a read, with what the file itself tells about the cause.
+/// Replaces the error of a read by a more exact one, if the file or the files beside it show the cause.
 fn unread(error: ReadError, look: &Look, path: &Path) -> ReadError {
     match error {
         ReadError::Stale { message } if look.is_shared() => file::unusable(path, &message),

@@ -1,5 +1,5 @@
-//! Reads what SQLite stores only in the text of a CREATE statement: comments, CHECKs, generation expressions. Pure. A
-//! text that cannot be parsed gives nothing and never fails a description.
+//! Reads what SQLite stores only in the text of a CREATE statement: comments, CHECKs, generation expressions. Pure. If
+//! a text cannot be parsed, only its comments are returned. This is never an error.
 
 use std::collections::HashMap;
 

@@ -49,11 +49,11 @@ pub(super) fn look(path: &Path, is_immutable: bool) -> Result<Look, ReadError> {
     if path.as_os_str() == ":memory:" {
         return Ok(Look { mode: AccessMode::Plain, file: None, content: None });
     }
-    // SQLite looks for the other files beside the file itself, not beside a link to it.
     // Opening a pipe would wait for somebody to write into it.
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return Err(not_there(path, &std::io::ErrorKind::IsADirectory));
     }
+    // SQLite looks for the other files beside the file itself, not beside a link to it.
     let opened = path.canonicalize().and_then(|real| File::open(&real).map(|file| (real, file)));
     let (real, mut file) = opened.map_err(|error| not_there(path, &error.kind()))?;
     let metadata = file.metadata().ok().filter(Metadata::is_file);
@@ -71,7 +71,8 @@ pub(super) fn look(path: &Path, is_immutable: bool) -> Result<Look, ReadError> {
     if !is_wal {
         return Ok(Look { mode: AccessMode::Locked, file, content: None });
     }
-    // A program that writes the whole file anew (a backup) has a rollback journal while the header says WAL already.
+    // While a program rewrites the whole file (a backup), the header may already say WAL although a rollback journal is
+    // in use.
     if is_journal_hot(path) {
         return Err(half_written(path));
     }
@@ -134,7 +135,7 @@ fn not_there(path: &Path, kind: &std::io::ErrorKind) -> ReadError {
     }
 }
 
-/// Beginnings of files that are taken for databases by their names.
+/// The first bytes of other kinds of files, which may have a name like that of a database.
 const OTHER_KINDS: [(&[u8], &str); 7] = [
     (b"\x1f\x8b", "compressed by gzip"),
     (b"PK\x03\x04", "a zip archive"),
@@ -164,7 +165,8 @@ pub(super) fn not_sqlite(path: &Path) -> ReadError {
     }
 }
 
-/// Whether a rollback journal beside a file holds something to undo. A finished one is empty, or begins with zeros.
+/// Whether a rollback journal beside a file holds something to undo. The journal of a finished transaction is empty, or
+/// begins with zeros.
 fn is_journal_hot(path: &Path) -> bool {
     let mut beginning = [0; 8];
     File::open(neighbour(path, "-journal"))

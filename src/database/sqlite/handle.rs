@@ -125,7 +125,7 @@ impl Handle {
         self.compile(sql)?.0.ok_or_else(|| Fault::own("the statement is empty"))
     }
 
-    /// Runs every statement of a text of TUDB to its end.
+    /// Runs every statement of a text to its end. The text is written by TUDB.
     pub(super) fn execute(&self, sql: &str) -> Result<(), Fault> {
         let mut rest = sql;
         while !rest.is_empty() {

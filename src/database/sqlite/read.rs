@@ -43,7 +43,7 @@ fn shape<'a>(
 }
 
 /// Compiles a statement again if SQLite did not find a column, because a view of the statement may contain strings in
-/// double quotes. Now such strings are allowed.
+/// double quotes. In this second compilation such strings are allowed.
 ///
 /// The statement's own text must not contain strings in double quotes. So its double quotes are first replaced by
 /// backticks, which SQLite accepts only around names, and this text must compile too.
@@ -81,8 +81,9 @@ fn collation_warning(handle: &Handle, reads: &[ColumnRead]) -> Result<Option<Str
             if let Some(name) = stand_ins.iter().find(is_in) {
                 return Ok(Some(format!(
                     "{table} uses the collation {}, which only the program that made the file has; texts were compared \
-                     without regard to case instead, so that equality and order may differ, and a look-up by an index of it may \
-                     miss rows (NOT INDEXED behind the table's name reads all)",
+                     without regard to case instead (EF_DECIMAL: by value), so that equality and order may differ, and \
+                     a look-up in an index with this collation may miss rows (NOT INDEXED after the table's name reads \
+                     the table without an index)",
                     cut(name, 60)
                 )));
             }
@@ -152,7 +153,8 @@ pub(super) fn plan(handle: &Handle, sql: &ApprovedSql, rules: &ColumnRules) -> R
     while statement.step()? {
         let mut detail = statement.text(3).unwrap_or_default();
         if !rules.is_empty() {
-            // An index has a name and columns of its own, and which one is used depends on stored values.
+            // The index is cut off. Its name and columns are not in the statement, and which index is used depends on
+            // stored values.
             let end = [" USING ", " VIRTUAL TABLE INDEX "].iter().filter_map(|mark| detail.find(mark)).min();
             detail.truncate(end.unwrap_or(detail.len()));
         }
