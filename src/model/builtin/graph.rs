@@ -74,7 +74,7 @@ impl Graph {
                 let referenced = if key.referenced_columns.len() == key.columns.len() {
                     &key.referenced_columns
                 } else {
-                    &schema.table(parent).primary_key
+                    schema.primary_key(parent)
                 };
                 let is_whole = referenced.len() == key.columns.len() && !key.columns.is_empty();
                 let is_there = |t: usize, names: &[String]| names.iter().all(|name| schema.find(t, name).is_some());
@@ -194,8 +194,8 @@ impl Graph {
 fn guesses(schema: &Schema) -> Vec<Edge> {
     let has_keys = schema.tables().iter().any(|table| !table.foreign_keys.is_empty());
     let mut targets: HashMap<String, Vec<(usize, String)>> = HashMap::new();
-    for (t, table) in schema.tables().iter().enumerate() {
-        let [key] = table.primary_key.as_slice() else { continue };
+    for t in 0..schema.tables().len() {
+        let [key] = schema.primary_key(t) else { continue };
         let own = singulars(schema.bare(t));
         if !has_keys {
             let name = if key.eq_ignore_ascii_case("id") { format!("{own}_id") } else { key.to_lowercase() };
@@ -209,7 +209,7 @@ fn guesses(schema: &Schema) -> Vec<Edge> {
             continue;
         }
         for (at, column) in schema.columns(child) {
-            let is_key = matches!(table.primary_key.as_slice(), [key] if *key == column.name)
+            let is_key = matches!(schema.primary_key(child), [key] if *key == column.name)
                 || table.foreign_keys.iter().any(|key| key.columns.contains(&column.name));
             let same = targets.get(&column.name.to_lowercase()).map(Vec::as_slice);
             // "origin_depot_id" refers to `depots.id`.

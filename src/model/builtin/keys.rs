@@ -1,23 +1,17 @@
 //! Guesses the keys of databases that declare none, from the names of columns.
 
-use std::borrow::Cow;
-
 use super::schema::singulars;
 use super::text::name_words;
 use crate::database::catalog::{Snapshot, TableDescription, TableKind};
 
-/// Returns the snapshot with a guessed primary key for each table that declares none. The guess is the first column, if its
-/// name is `id` or that of the table with "id": `film_id` or `FilmID` of `films`. A database that declares a key
-/// anywhere stays as it is.
-pub(super) fn with_keys(snapshot: &Snapshot) -> Cow<'_, Snapshot> {
+/// Returns the primary key of each table: a guess for a table that declares none. The guess is the first column, if its
+/// name is `id` or that of the table with "id": `film_id` or `FilmID` of `films`. Empty for a database that declares a
+/// key anywhere.
+pub(super) fn guessed(snapshot: &Snapshot) -> Vec<Vec<String>> {
     if snapshot.tables.iter().any(|table| !table.primary_key.is_empty()) {
-        return Cow::Borrowed(snapshot);
+        return Vec::new();
     }
-    let mut owned = snapshot.clone();
-    for table in &mut owned.tables {
-        table.primary_key = own_key(table).into_iter().collect();
-    }
-    Cow::Owned(owned)
+    snapshot.tables.iter().map(|table| own_key(table).into_iter().collect()).collect()
 }
 
 fn own_key(table: &TableDescription) -> Option<String> {
@@ -52,12 +46,10 @@ mod tests {
         for table in &mut snapshot.tables {
             table.primary_key.clear();
         }
-        let keys: Vec<Vec<String>> =
-            with_keys(&snapshot).tables.iter().map(|table| table.primary_key.clone()).collect();
         let none: Vec<String> = Vec::new();
-        assert_eq!(keys, [vec!["id".to_owned()], vec!["FilmID".to_owned()], none.clone(), none]);
+        assert_eq!(guessed(&snapshot), [vec!["id".to_owned()], vec!["FilmID".to_owned()], none.clone(), none]);
         snapshot.tables[0].primary_key = vec!["name".to_owned()];
-        assert!(with_keys(&snapshot).tables[1].primary_key.is_empty());
+        assert!(guessed(&snapshot).is_empty());
     }
 
     #[test]

@@ -97,8 +97,8 @@ pub fn related_nouns(stem: &str) -> Vec<(&'static str, f32)> {
 /// Returns the join conditions between the named tables that no foreign key declares. They are guessed from equal names
 /// and types.
 pub fn guessed_joins(snapshot: &Snapshot, tables: &[String]) -> Vec<String> {
-    let snapshot = keys::with_keys(snapshot);
-    let schema = schema::Schema::new(&snapshot);
+    let keys = keys::guessed(snapshot);
+    let schema = schema::Schema::with_keys(snapshot, &keys);
     graph::Graph::new(&schema).guesses_between(&schema, tables)
 }
 
@@ -218,8 +218,8 @@ pub fn read_with(
         return unsure;
     }
     let stems = text::Stems::new();
-    let snapshot = keys::with_keys(snapshot);
-    let schema = schema::Schema::new(&snapshot);
+    let keys = keys::guessed(snapshot);
+    let schema = schema::Schema::with_keys(snapshot, &keys);
     let graph = graph::Graph::new(&schema);
     let engine = Engine { schema, found, stems: &stems, graph: &graph, dialect, today };
     let verdict = engine.read(question);

@@ -31,11 +31,24 @@ pub(super) enum Holds {
 #[derive(Clone, Copy)]
 pub(super) struct Schema<'a> {
     tables: &'a [TableDescription],
+    /// The guessed primary keys; empty if the database declares keys.
+    keys: &'a [Vec<String>],
 }
 
 impl<'a> Schema<'a> {
     pub fn new(snapshot: &'a Snapshot) -> Self {
-        Self { tables: &snapshot.tables }
+        Self { tables: &snapshot.tables, keys: &[] }
+    }
+
+    /// `keys` are those of [`super::keys::guessed`]. They are kept apart, because a copy of the snapshot would take its memory
+    /// twice.
+    pub fn with_keys(snapshot: &'a Snapshot, keys: &'a [Vec<String>]) -> Self {
+        Self { tables: &snapshot.tables, keys }
+    }
+
+    /// The columns of the table's primary key, declared or guessed.
+    pub fn primary_key(&self, t: usize) -> &'a [String] {
+        self.keys.get(t).map_or(&self.table(t).primary_key, |key| key)
     }
 
     pub fn tables(&self) -> &'a [TableDescription] {
@@ -77,12 +90,12 @@ impl<'a> Schema<'a> {
     pub fn is_key(&self, at: At) -> bool {
         let table = self.table(at.0);
         let name = &self.column(at).name;
-        table.primary_key.contains(name) || table.foreign_keys.iter().any(|key| key.columns.contains(name))
+        self.primary_key(at.0).contains(name) || table.foreign_keys.iter().any(|key| key.columns.contains(name))
     }
 
     /// True for the only column of the table's own key.
     pub fn is_only_key(&self, at: At) -> bool {
-        matches!(self.table(at.0).primary_key.as_slice(), [only] if *only == self.column(at).name)
+        matches!(self.primary_key(at.0), [only] if *only == self.column(at).name)
     }
 
     /// True if the name of the table is a word for people.
@@ -103,7 +116,7 @@ impl<'a> Schema<'a> {
 
     /// True for a column of the table's own key.
     pub fn is_key_of(&self, at: At) -> bool {
-        self.table(at.0).primary_key.contains(&self.column(at).name)
+        self.primary_key(at.0).contains(&self.column(at).name)
     }
 
     pub fn holds(&self, at: At) -> Holds {
@@ -232,7 +245,7 @@ impl<'a> Schema<'a> {
         {
             return vec![at];
         }
-        let keys: Vec<At> = self.table(t).primary_key.iter().filter_map(|name| self.find(t, name)).collect();
+        let keys: Vec<At> = self.primary_key(t).iter().filter_map(|name| self.find(t, name)).collect();
         let key_text = keys.first().is_some_and(|at| self.holds(*at) == Holds::Text);
         let text = visible.iter().find(|(at, _)| self.holds(*at) == Holds::Text && !self.is_key(*at));
         match text {

@@ -221,7 +221,7 @@ impl Planner<'_> {
         if !is_repeated {
             return Some(Expr::Counted(Box::new(branch)));
         }
-        let [key] = self.schema.table(t).primary_key.as_slice() else { return None };
+        let [key] = self.schema.primary_key(t) else { return None };
         let key = self.schema.find(t, key)?;
         Some(Expr::Measured(Box::new(branch), Box::new(Expr::CountDistinct(node, key))))
     }
