@@ -238,7 +238,15 @@ fn words_between_a_group_and_its_rows_are_understood() {
         "Which films have closed more than 3 showings?",
         "SELECT f.title FROM films f WHERE (SELECT COUNT(*) FROM showings s WHERE f.id = s.film_id) > 3",
     );
-    for question in ["Show where films are", "titles of films that have a total number of seats over 2000"] {
+    reads(
+        "How many films were opened after 2013 or before 2008?",
+        "SELECT COUNT(*) AS number_of_films FROM films WHERE (opened_year >= 2014 OR opened_year < 2008)",
+    );
+    for question in [
+        "Show the titles of films that have showings, and the number of showings for each",
+        "Show where films are",
+        "titles of films that have a total number of seats over 2000",
+    ] {
         doubts(&films, question);
     }
 }

@@ -151,11 +151,10 @@ impl Reader<'_> {
         true
     }
 
-    /// "2011 or later", "March 2024 or before".
+    /// "2011 or later", "March 2024 or earlier".
     fn or_later(&mut self, window: Window) -> Window {
         let low = self.atom(0).map_or("", |atom| atom.low.as_str());
-        let is_later = matches!(low, "or later" | "or after" | "or newer");
-        let is_earlier = matches!(low, "or earlier" | "or before" | "or older");
+        let (is_later, is_earlier) = (low == "or later", low == "or earlier");
         self.at += usize::from(is_later || is_earlier);
         match (is_later, is_earlier) {
             (true, _) => window.since(),

@@ -376,7 +376,9 @@ impl Reader<'_> {
         let ahead = self.next_solid(1);
         // "Platforms and the number of devices using each": each platform is shown.
         let is_last = self.atom(1).is_none_or(|next| next.is_stop);
-        if is_last && self.has_counts_of_shown() {
+        let read = self.atoms.get(..self.at).unwrap_or_default();
+        let has_clause = read.iter().any(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Have | Cue::That)));
+        if is_last && !has_clause && self.has_counts_of_shown() {
             self.at += 1;
             return true;
         }

@@ -73,7 +73,8 @@ impl Planner<'_> {
                 // A "founder" is no noun of the words here, but ends like one who does something.
                 let is_agent = |word: &String| word.len() > 4 && (word.ends_with("er") || word.ends_with("or"));
                 let is_one = |word: &String| is_agent(word) || cues::is_person(&singulars(word));
-                let is_person = self.schema.holds(at) == Holds::Text && name_words(&column.name).iter().any(is_one);
+                let is_person =
+                    self.schema.holds(at) == Holds::Text && name_words(&column.name).last().is_some_and(is_one);
                 is_person && !self.schema.is_key(at) && !self.is_reference(at)
             })
         };
