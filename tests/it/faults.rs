@@ -241,7 +241,7 @@ fn a_network_that_goes_silent_after_a_reply_is_not_called_busy() {
     let url = format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable", relay.port);
     let (_home, mut server) = serve(&url);
     works("first call", &mut server);
-    // The first call's rollback ends before.
+    // The rollback of the first call ends in this time.
     std::thread::sleep(Duration::from_millis(500));
     // No rollback gets an answer, so each call's permit stays taken. There are four.
     relay.silence_each_at("ROLLBACK");

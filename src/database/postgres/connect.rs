@@ -108,7 +108,7 @@ impl PostgresEngine {
                 continue;
             };
             permit.in_use = Some(Arc::clone(&self.connections_in_use));
-            // The wait for a connection may have taken longer than a remembered statement may run unchecked.
+            // A remembered statement may run unchecked only for a short time. The wait for a connection may have been longer.
             let path = if self.shapes.is_due() { SearchPath::Own } else { path };
             let mut transaction = OpenTransaction {
                 connection: Some(idle.connection),

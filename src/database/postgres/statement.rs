@@ -168,7 +168,7 @@ impl PostgresEngine {
         let own = |error| sql_error(error, None);
         let path = opened.path;
         if self.may_remember() {
-            // The wait for a pooler may have taken longer than a remembered statement may run unchecked.
+            // A remembered statement may run unchecked only for a short time. The wait in a pooler may have been longer.
             if path != SearchPath::Own && self.shapes.is_due() {
                 return Err(DatabaseError::Changing);
             }

@@ -104,7 +104,8 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
                 atoms.iter().all(|atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Open | Cue::Skip)));
             rival.is_none_or(|cues| survives(mention, cues, is_first))
         });
-        // "Female people" are those that a key `female_id` refers to. No other word says so in the statement.
+        // In "female people", "female" is the key `female_id` of another table. The statement could not say so, so the word
+        // is left without a meaning.
         let mentioned = mentioned.filter(|(mention, length)| {
             let table = mention.best_table().filter(|(_, fit)| *fit <= ROLE && mention.column_fit() <= ROLE);
             let next = linker.mention(tokens, at + length, at + length + 1).and_then(|next| next.best_table());

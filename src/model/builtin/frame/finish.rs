@@ -1,4 +1,4 @@
-//! What a frame needs when all words are read, and what the rest of a sentence says.
+//! Completes the frame after the last word, and looks ahead in the current sentence.
 
 use super::*;
 

@@ -70,7 +70,7 @@ impl Planner<'_> {
         // "Who made the most railways": a manager, or the builder that the railways name.
         let person_of = |t: usize| {
             self.schema.columns(t).any(|(at, column)| {
-                // A "founder" is no noun of the words here, but ends like one who does something.
+                // The list of nouns lacks some words for people, such as "founder". Their ending tells them.
                 let is_agent = |word: &String| word.len() > 4 && (word.ends_with("er") || word.ends_with("or"));
                 let is_one = |word: &String| is_agent(word) || cues::is_person(&singulars(word));
                 let is_person =
