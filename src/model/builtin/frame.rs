@@ -6,6 +6,7 @@
 mod atoms;
 mod compare;
 mod finish;
+mod named;
 mod names;
 mod phrases;
 mod superlatives;
@@ -21,7 +22,7 @@ use super::text::{Token, TokenKind, name_words};
 use super::windows::{Unit, Window, count_word, measure_unit, unit, window_at, year_of};
 
 /// A piece of the question with all its possible meanings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Atom {
     pub text: String,
     pub low: String,

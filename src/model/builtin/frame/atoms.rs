@@ -6,111 +6,53 @@ use super::*;
 
 /// Splits tokens into atoms: the longest name, value, phrase or time at each place.
 pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today: Date) -> Vec<Atom> {
-    let mut atoms = Vec::new();
+    let splitter = Splitter { tokens, linker, today };
+    let mut atoms: Vec<Atom> = Vec::new();
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
+        let is_first = atoms.iter().all(|atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Open | Cue::Skip)));
+        let (mut atom, length) = splitter.atom(at, token, is_first);
+        let entity = splitter.entity_of_value(&mut atom, at, length, token, atoms.last());
+        if atom.mention.is_none() && cues::is_link(&token.stem) {
+            atom.verb = linker.mention(tokens, at, at + 1).filter(|mention| mention.table_fit() >= 0.5);
+        }
+        at += length;
+        let text = atom.text.clone();
+        atoms.push(atom);
+        atoms.extend(entity.map(|mention| Atom {
+            low: text.to_lowercase(),
+            text,
+            mention: Some(mention),
+            ..Atom::default()
+        }));
+    }
+    atoms
+}
+
+/// Finds the meanings of tokens.
+struct Splitter<'a> {
+    tokens: &'a [Token],
+    linker: &'a Linker<'a>,
+    today: Date,
+}
+
+impl Splitter<'_> {
+    /// The atom that begins at a place, and the number of its tokens. `is_first` is true if only words such as "show me"
+    /// came before.
+    fn atom(&self, at: usize, token: &Token, is_first: bool) -> (Atom, usize) {
         let mut atom = Atom {
-            text: token.text.clone(),
-            low: token.low.clone(),
             stem: token.stem.clone(),
-            cues: Vec::new(),
-            mention: None,
-            number: None,
-            window: None,
             is_stop: matches!(token.kind, TokenKind::Comma | TokenKind::End),
-            verb: None,
+            ..Atom::default()
         };
-        let found = |length: usize| {
-            let mention = linker.mention(tokens, at, at + length)?;
-            // "Names of stores" are no verb.
-            let follows = at.checked_sub(1).and_then(|at| tokens.get(at)).map_or("", |token| token.low.as_str());
-            let is_noun =
-                token.low.ends_with('s') && matches!(follows, "of" | "the" | "all" | "many" | "per" | "which");
-            let is_verb = length == 1
-                && !is_noun
-                && cues::is_link(&token.stem)
-                && mention.values.is_empty()
-                && mention.fit() < 0.8;
-            let is_of_name = mention.columns.iter().any(|(at, _)| linker.is_word_of(*at, &token.stem));
-            let is_weak = length == 1 && mention.fit() < 0.5 && !is_of_name || is_verb && !is_of_name;
-            // WordNet knows "average cost" as one noun; here it asks for an average.
-            let is_far = length > 1 && mention.fit() < 0.8;
-            // In a name such as `mean_temp`, "mean" asks for no average.
-            let is_own = |at: usize| {
-                let stem = tokens.get(at).map_or("", |token| token.stem.as_str());
-                let best = mention.best_column();
-                best.is_some_and(|(column, _)| linker.is_word_of(column, stem))
-            };
-            let holds_phrase = is_far && (at..at + length).any(|at| asks_measure(tokens, at) && !is_own(at));
-            // "Number of rooms" is no `room_number`, and "rooms of type double" are rooms.
-            let next = tokens.get(at + 1).is_some_and(|next| length > 1 && next.low == "of");
-            let is_turned = next && mention.values.is_empty() && {
-                let is_table = linker.mention(tokens, at, at + 1).is_some_and(|one| one.table_fit() > 0.94);
-                token.low == "number" && mention.fit() < WHOLE || is_table && token.low.ends_with('s')
-            };
-            // "The total amount of charges" is a sum, if charges have amounts and the `total_amount` is that of other rows.
-            let of = tokens.get(at + length).is_some_and(|next| length > 1 && next.low == "of");
-            let is_other = of && asks_measure(tokens, at) && {
-                let owner = (1..=2).rev().find_map(|words| {
-                    linker
-                        .mention(tokens, at + length + 1, at + length + 1 + words)
-                        .filter(|owner| owner.table_fit() > 0.8)
-                });
-                let has = |mention: &Mention, least: f32| {
-                    owner.as_ref().is_some_and(|owner| {
-                        let of = |t: usize| owner.tables.iter().any(|(of, fit)| *of == t && *fit > 0.8);
-                        mention.columns.iter().any(|(at, fit)| *fit > least && of(at.0))
-                    })
-                };
-                !has(&mention, 0.8) && linker.mention(tokens, at + 1, at + length).is_some_and(|rest| has(&rest, 0.8))
-            };
-            let holds_phrase = holds_phrase || is_turned || is_other;
-            // "phone booking" is one noun there too; here it names the table of bookings.
-            let is_known = |t: usize| mention.tables.iter().any(|(of, _)| *of == t);
-            let names_table = |at: usize| {
-                let one = linker.mention(tokens, at, at + 1);
-                one.is_some_and(|one| one.tables.iter().any(|(t, fit)| *fit > 0.94 && !is_known(*t)))
-            };
-            let is_role = mention.table_fit() >= ROLE;
-            let holds_table = is_far && !is_role && mention.values.is_empty() && (at..at + length).any(names_table);
-            (!is_weak && !holds_phrase && !holds_table).then_some((mention, length))
-        };
-        let mentioned = (1..=6).rev().find_map(found);
-        // "customers who ordered in 2026" sorts nothing.
-        let sorts = |length: usize| {
-            let last = tokens.get(at + length - 1).map_or("", |token| token.low.as_str());
-            let next = tokens.get(at + length).map_or("", |token| token.low.as_str());
-            let is_direction = ["asc", "desc", "alpha", "reverse", "incr", "decr", "lexi", "order", "the"];
-            length == 1 || last != "in" || is_direction.iter().any(|start| next.starts_with(start))
-        };
-        // "the first name of each doctor" names a column.
-        let is_article = |length: usize| {
-            let named =
-                |words: usize| linker.mention(tokens, at + 1, at + 1 + words).map_or(0.0, |name| name.name_fit());
-            length == 2 && token.low == "the" && named(2) > 0.9
-        };
-        let cue = cues::cue_at(tokens, at)
-            .filter(|(cues, length)| !cues.contains(&Cue::Sort) || sorts(*length))
-            .map(|(cues, length)| if is_article(length) { (vec![Cue::Skip], 1) } else { (cues, length) });
-        let window = window_at(tokens, at, today);
+        let cue = self.cue(at, token);
+        let mentioned = self.mentioned(at, cue.as_ref(), is_first);
+        let window = window_at(self.tokens, at, self.today);
         let number = match token.kind {
             TokenKind::Number(value) => Some(value),
             TokenKind::Word => count_word(&token.low),
             _ => None,
         };
-        let mentioned = mentioned.filter(|(mention, length)| {
-            let rival = cue.as_ref().filter(|(_, said)| said >= length).map(|(cues, _)| cues);
-            let is_first =
-                atoms.iter().all(|atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Open | Cue::Skip)));
-            rival.is_none_or(|cues| survives(mention, cues, is_first))
-        });
-        // In "female people", "female" is the key `female_id` of another table. The statement could not say so, so the word
-        // is left without a meaning.
-        let mentioned = mentioned.filter(|(mention, length)| {
-            let table = mention.best_table().filter(|(_, fit)| *fit <= ROLE && mention.column_fit() <= ROLE);
-            let next = linker.mention(tokens, at + length, at + length + 1).and_then(|next| next.best_table());
-            table.is_none() || table.map(|(t, _)| t) != next.filter(|(_, fit)| *fit > 0.8).map(|(t, _)| t)
-        });
         let named = mentioned.as_ref().map_or(0, |(_, length)| *length);
         let said = cue.as_ref().map_or(0, |(_, length)| *length);
         let timed = window.as_ref().map_or(0, |(_, length)| *length);
@@ -137,37 +79,138 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
         } else if token.kind == TokenKind::Quoted {
             atom.mention = Some(Mention { text: token.text.clone(), is_quoted: true, ..Mention::default() });
         }
-        let entity = atom.mention.as_mut().and_then(|mention| {
-            let asks = atoms.last().is_some_and(|before: &Atom| {
-                before.cues.iter().any(|cue| matches!(cue, Cue::Count(_) | Cue::By(..) | Cue::Sup(_)))
-            });
-            let is_before_table =
-                linker.mention(tokens, at + length, at + length + 1).is_some_and(|next| next.table_fit() > 0.5);
-            let is_plural = length == 1 && token.low.ends_with('s');
-            ((is_plural || asks) && !is_before_table).then(|| linker.entity_of_value(mention, &token.low))?
-        });
-        if atom.mention.is_none() && cues::is_link(&token.stem) {
-            atom.verb = linker.mention(tokens, at, at + 1).filter(|mention| mention.table_fit() >= 0.5);
-        }
-        let words = tokens.get(at..at + length).unwrap_or_default();
+        let words = self.tokens.get(at..at + length).unwrap_or_default();
         atom.text = words.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ");
         atom.low = words.iter().map(|token| token.low.as_str()).collect::<Vec<_>>().join(" ");
-        at += length;
-        let text = atom.text.clone();
-        atoms.push(atom);
-        atoms.extend(entity.map(|mention| Atom {
-            low: text.to_lowercase(),
-            stem: String::new(),
-            text,
-            cues: Vec::new(),
-            mention: Some(mention),
-            number: None,
-            window: None,
-            is_stop: false,
-            verb: None,
-        }));
+        (atom, length)
     }
-    atoms
+
+    /// The phrase at a place, and the number of its tokens.
+    fn cue(&self, at: usize, token: &Token) -> Option<(Vec<Cue>, usize)> {
+        let low = |at: usize| self.tokens.get(at).map_or("", |token| token.low.as_str());
+        // "customers who ordered in 2026" sorts nothing.
+        let sorts = |length: usize| {
+            let is_direction = ["asc", "desc", "alpha", "reverse", "incr", "decr", "lexi", "order", "the"];
+            length == 1
+                || low(at + length - 1) != "in"
+                || is_direction.iter().any(|start| low(at + length).starts_with(start))
+        };
+        // "the first name of each doctor" names a column.
+        let is_article = |length: usize| {
+            let name = self.linker.mention(self.tokens, at + 1, at + 3);
+            length == 2 && token.low == "the" && name.is_some_and(|name| name.name_fit() > 0.9)
+        };
+        cues::cue_at(self.tokens, at)
+            .filter(|(cues, length)| !cues.contains(&Cue::Sort) || sorts(*length))
+            .map(|(cues, length)| if is_article(length) { (vec![Cue::Skip], 1) } else { (cues, length) })
+    }
+
+    /// The longest name or value at a place, and the number of its tokens. `None` if the phrase there is as long and means
+    /// something else.
+    fn mentioned(&self, at: usize, cue: Option<&(Vec<Cue>, usize)>, is_first: bool) -> Option<(Mention, usize)> {
+        let (mention, length) =
+            (1..=6).rev().find_map(|length| self.mention(at, length).map(|mention| (mention, length)))?;
+        let rival = cue.filter(|(_, said)| *said >= length).map(|(cues, _)| cues);
+        if !rival.is_none_or(|cues| survives(&mention, cues, is_first)) {
+            return None;
+        }
+        // In "female people", "female" is the key `female_id` of another table. The statement could not say so, so the word
+        // is left without a meaning.
+        let table = mention.best_table().filter(|(_, fit)| *fit <= ROLE && mention.column_fit() <= ROLE);
+        let next = self.one(at + length).and_then(|next| next.best_table());
+        let is_kept = table.is_none() || table.map(|(t, _)| t) != next.filter(|(_, fit)| *fit > 0.8).map(|(t, _)| t);
+        is_kept.then_some((mention, length))
+    }
+
+    /// The meaning of a single token.
+    fn one(&self, at: usize) -> Option<Mention> {
+        self.linker.mention(self.tokens, at, at + 1)
+    }
+
+    /// The name or value that so many tokens form. `None` if they form none, or say something else as single words.
+    fn mention(&self, at: usize, length: usize) -> Option<Mention> {
+        let mention = self.linker.mention(self.tokens, at, at + length)?;
+        let is_single =
+            if length == 1 { self.is_mere_word(at, &mention) } else { self.means_its_words(at, length, &mention) };
+        (!is_single).then_some(mention)
+    }
+
+    /// True if a single word fits badly, or is a verb such as "has".
+    fn is_mere_word(&self, at: usize, mention: &Mention) -> bool {
+        let Some(token) = self.tokens.get(at) else { return true };
+        // "Names of stores" are no verb.
+        let follows = at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or("", |token| token.low.as_str());
+        let is_noun = token.low.ends_with('s') && matches!(follows, "of" | "the" | "all" | "many" | "per" | "which");
+        let is_verb = !is_noun && cues::is_link(&token.stem) && mention.values.is_empty() && mention.fit() < 0.8;
+        let is_of_name = mention.columns.iter().any(|(at, _)| self.linker.is_word_of(*at, &token.stem));
+        (mention.fit() < 0.5 || is_verb) && !is_of_name
+    }
+
+    /// True if several words that could be a name say something else.
+    fn means_its_words(&self, at: usize, length: usize, mention: &Mention) -> bool {
+        let Some(token) = self.tokens.get(at) else { return true };
+        let is_far = mention.fit() < 0.8;
+        // WordNet knows "average cost" as one noun; here it asks for an average. In a name such as `mean_temp`, "mean" asks
+        // for no average.
+        let is_own = |at: usize| {
+            let stem = self.tokens.get(at).map_or("", |token| token.stem.as_str());
+            mention.best_column().is_some_and(|(column, _)| self.linker.is_word_of(column, stem))
+        };
+        if is_far && (at..at + length).any(|at| asks_measure(self.tokens, at) && !is_own(at)) {
+            return true;
+        }
+        // "Number of rooms" is no `room_number`, and "rooms of type double" are rooms.
+        let is_of = |at: usize| self.tokens.get(at).is_some_and(|next| next.low == "of");
+        if is_of(at + 1) && mention.values.is_empty() {
+            let is_table = self.one(at).is_some_and(|one| one.table_fit() > 0.94);
+            if token.low == "number" && mention.fit() < WHOLE || is_table && token.low.ends_with('s') {
+                return true;
+            }
+        }
+        if is_of(at + length) && asks_measure(self.tokens, at) && self.is_of_other(at, length, mention) {
+            return true;
+        }
+        // WordNet knows "phone booking" as one noun too; here it names the table of bookings.
+        let is_known = |t: usize| mention.tables.iter().any(|(of, _)| *of == t);
+        let names_table =
+            |at: usize| self.one(at).is_some_and(|one| one.tables.iter().any(|(t, fit)| *fit > 0.94 && !is_known(*t)));
+        let is_role = mention.table_fit() >= ROLE;
+        is_far && !is_role && mention.values.is_empty() && (at..at + length).any(names_table)
+    }
+
+    /// "The total amount of charges" is a sum, if charges have amounts and the `total_amount` is that of other rows.
+    fn is_of_other(&self, at: usize, length: usize, mention: &Mention) -> bool {
+        let begin = at + length + 1;
+        let owner = (1..=2).rev().find_map(|words| {
+            self.linker.mention(self.tokens, begin, begin + words).filter(|owner| owner.table_fit() > 0.8)
+        });
+        let has = |mention: &Mention, least: f32| {
+            owner.as_ref().is_some_and(|owner| {
+                let of = |t: usize| owner.tables.iter().any(|(of, fit)| *of == t && *fit > 0.8);
+                mention.columns.iter().any(|(at, fit)| *fit > least && of(at.0))
+            })
+        };
+        let rest = self.linker.mention(self.tokens, at + 1, at + length);
+        !has(mention, 0.8) && rest.is_some_and(|rest| has(&rest, 0.8))
+    }
+
+    /// "Teachers" as a value of a column of people: the rows that the value stands for.
+    fn entity_of_value(
+        &self,
+        atom: &mut Atom,
+        at: usize,
+        length: usize,
+        token: &Token,
+        before: Option<&Atom>,
+    ) -> Option<Mention> {
+        let asks = before.is_some_and(|before| {
+            before.cues.iter().any(|cue| matches!(cue, Cue::Count(_) | Cue::By(..) | Cue::Sup(_)))
+        });
+        let is_before_table = self.one(at + length).is_some_and(|next| next.table_fit() > 0.5);
+        let is_plural = length == 1 && token.low.ends_with('s');
+        let mention = atom.mention.as_mut().filter(|_| (is_plural || asks) && !is_before_table)?;
+        self.linker.entity_of_value(mention, &token.low)
+    }
 }
 
 /// True if a word asks for a measure, an order or a number.

@@ -8,118 +8,19 @@ pub(super) fn year_window(atom: &Atom) -> Option<Window> {
 }
 
 impl Reader<'_> {
-    /// Reads what follows a comparison: a text, an average or a number.
+    /// Reads what follows a comparison: a text, an average, a number or another column.
     pub(super) fn compare(&mut self, op: Op) -> bool {
-        let mut ahead = self.next_solid(1);
-        // "with the word X in the name".
+        let ahead = self.next_solid(1);
         if matches!(op, Op::Contains | Op::Starts | Op::Ends) {
-            let Some(atom) = self.atom(ahead).cloned() else { return false };
-            let is_text = atom.mention.as_ref().is_some_and(|mention| mention.is_quoted)
-                || atom.cues.is_empty() && atom.mention.is_none();
-            // "with the word X in their titles".
-            let place = self.next_solid(ahead + 1);
-            let named = self.next_solid(place + 1);
-            let named = Some(named).filter(|_| self.has(place, &Cue::In));
-            let after = named.and_then(|at| self.attribute_at(at).map(|(column, length)| (column, at + length)));
-            let before = self.last.clone().or_else(|| self.column_before());
-            let Some((column, length)) = after.or_else(|| before.map(|column| (column, ahead + 1))) else {
-                return false;
-            };
-            if !is_text {
-                return false;
-            }
-            self.at += length;
-            self.unshow(&column);
-            self.condition(What::Compare(column, op, Literal::Text(atom.text)));
-            return true;
+            return self.compare_text(op, ahead);
         }
-        let number = self.atom(ahead).and_then(|atom| atom.number);
-        let average = self.atom(ahead).is_some_and(|atom| atom.cues.contains(&Cue::Agg(Function::Avg)));
-        if average {
-            let named = self.next_solid(ahead + 1);
-            let measure = self.mention_at(named).filter(|mention| mention.column_fit() > 0.0).cloned();
-            self.at += if measure.is_some() { named + 1 } else { ahead + 1 };
-            let Some(column) = measure.or_else(|| self.last.take()).or_else(|| self.column_before()) else {
-                return false;
-            };
-            self.unshow(&column);
-            self.condition(What::Average(column, op));
-            return true;
+        if self.atom(ahead).is_some_and(|atom| atom.cues.contains(&Cue::Agg(Function::Avg))) {
+            return self.compare_average(op, ahead);
         }
-        if let Some(number) = number {
-            ahead += 1;
-            let named = self.head_noun(self.next_solid(ahead));
-            // "more than 10 won deals".
-            let is_value = |mention: &&Mention| !mention.values.is_empty() && mention.name_fit() < 0.8;
-            let narrowed = self.mention_at(named).filter(is_value).cloned();
-            let counted = self.mention_at(named + 1).filter(|table| table.table_fit() > 0.8).cloned();
-            if let (Some(value), Some(table), None) = (narrowed, counted, &self.last) {
-                self.at += named + 2;
-                self.entity(table.clone());
-                self.condition(What::Counted(table, op, number));
-                self.condition(What::Value(None, value));
-                return true;
-            }
-            let after = self.mention_at(named).cloned();
-            // "mechanics who closed more than 80 orders", where `closed` is a date of orders.
-            let counts_rows = after.as_ref().is_some_and(|after| after.table_fit() > 0.8);
-            let before = self.last.take();
-            let before = before.filter(|column| !counts_rows || !column.is_verb() || self.is_measure(column));
-            // "customers who ordered more than 20 times".
-            if self.atom(ahead).is_some_and(|atom| atom.low == "times") {
-                let Some(verb) = self.verb_before() else { return false };
-                self.at += ahead + 1;
-                self.condition(What::Counted(verb, op, number));
-                return true;
-            }
-            if let Some(column) = before {
-                self.at += ahead;
-                self.condition(What::Compare(column, op, Literal::Number(number)));
-                return true;
-            }
-            // "stations above 250 m".
-            let is_bare = self.column_before().is_none_or(|column| column.table_fit() > column.column_fit());
-            if let Some(column) = self.by_unit(ahead).filter(|_| is_bare) {
-                self.at += ahead + 1;
-                self.condition(What::Compare(column, op, Literal::Number(number)));
-                return true;
-            }
-            if let Some(mention) = after.filter(|_| self.atom(named).is_some_and(|atom| atom.number.is_none())) {
-                let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit();
-                if is_table || mention.column_fit() > 0.0 {
-                    self.at += named + 1;
-                    if is_table && !self.frame.entities.is_empty() {
-                        self.entity(mention.clone());
-                    }
-                    let what = if is_table {
-                        What::Counted(mention, op, number)
-                    } else {
-                        What::Compare(mention, op, Literal::Number(number))
-                    };
-                    self.condition(what);
-                    return true;
-                }
-            }
-            let other = match self.frame.conditions.last().map(|condition| &condition.what) {
-                Some(What::Compare(column, ..)) if self.is_alternative => Some(column.clone()),
-                _ => None,
-            };
-            let Some(column) = self.column_before().or(other) else { return false };
-            self.at += ahead;
-            self.unshow(&column);
-            self.condition(What::Compare(column, op, Literal::Number(number)));
-            return true;
+        if let Some(number) = self.atom(ahead).and_then(|atom| atom.number) {
+            return self.compare_number(op, number, ahead + 1);
         }
-        // "stock below the reorder level".
-        let other = self.mention_at(ahead).filter(|other| self.is_measure(other)).cloned();
-        let column = self.last.clone().or_else(|| self.column_before()).filter(|column| self.is_measure(column));
-        if let (Some(column), Some(other)) = (column, other)
-            && !matches!(op, Op::Eq | Op::Ne)
-        {
-            self.last = None;
-            self.at += ahead + 1;
-            self.unshow(&column);
-            self.condition(What::Columns(column, op, other));
+        if self.compare_columns(op, ahead) {
             return true;
         }
         // `compare_by` reads "older than the average". Of "other than X" only the denial is noted here; X is read next.
@@ -134,6 +35,120 @@ impl Reader<'_> {
             return true;
         }
         false
+    }
+
+    /// "with the word X in the name".
+    fn compare_text(&mut self, op: Op, ahead: usize) -> bool {
+        let Some(atom) = self.atom(ahead).cloned() else { return false };
+        let is_text = atom.mention.as_ref().is_some_and(|mention| mention.is_quoted)
+            || atom.cues.is_empty() && atom.mention.is_none();
+        // "with the word X in their titles".
+        let place = self.next_solid(ahead + 1);
+        let named = self.next_solid(place + 1);
+        let named = Some(named).filter(|_| self.has(place, &Cue::In));
+        let after = named.and_then(|at| self.attribute_at(at).map(|(column, length)| (column, at + length)));
+        let before = self.last.clone().or_else(|| self.column_before());
+        let Some((column, length)) = after.or_else(|| before.map(|column| (column, ahead + 1))) else {
+            return false;
+        };
+        if !is_text {
+            return false;
+        }
+        self.at += length;
+        self.unshow(&column);
+        self.condition(What::Compare(column, op, Literal::Text(atom.text)));
+        true
+    }
+
+    /// "above the average price".
+    fn compare_average(&mut self, op: Op, ahead: usize) -> bool {
+        let named = self.next_solid(ahead + 1);
+        let measure = self.mention_at(named).filter(|mention| mention.column_fit() > 0.0).cloned();
+        self.at += if measure.is_some() { named + 1 } else { ahead + 1 };
+        let Some(column) = measure.or_else(|| self.last.take()).or_else(|| self.column_before()) else {
+            return false;
+        };
+        self.unshow(&column);
+        self.condition(What::Average(column, op));
+        true
+    }
+
+    /// "with more than 10 won deals", "above 250 m". `ahead` is the place after the number.
+    fn compare_number(&mut self, op: Op, number: f64, ahead: usize) -> bool {
+        let literal = || Literal::Number(number);
+        let named = self.head_noun(self.next_solid(ahead));
+        // "more than 10 won deals".
+        let is_value = |mention: &&Mention| !mention.values.is_empty() && mention.name_fit() < 0.8;
+        let narrowed = self.mention_at(named).filter(is_value).cloned();
+        let counted = self.mention_at(named + 1).filter(|table| table.table_fit() > 0.8).cloned();
+        if let (Some(value), Some(table), None) = (narrowed, counted, &self.last) {
+            self.at += named + 2;
+            self.entity(table.clone());
+            self.condition(What::Counted(table, op, number));
+            self.condition(What::Value(None, value));
+            return true;
+        }
+        let after = self.mention_at(named).cloned();
+        // "mechanics who closed more than 80 orders", where `closed` is a date of orders.
+        let counts_rows = after.as_ref().is_some_and(|after| after.table_fit() > 0.8);
+        let before = self.last.take();
+        let before = before.filter(|column| !counts_rows || !column.is_verb() || self.is_measure(column));
+        // "customers who ordered more than 20 times".
+        if self.atom(ahead).is_some_and(|atom| atom.low == "times") {
+            let Some(verb) = self.verb_before() else { return false };
+            self.at += ahead + 1;
+            self.condition(What::Counted(verb, op, number));
+            return true;
+        }
+        if let Some(column) = before {
+            self.at += ahead;
+            self.condition(What::Compare(column, op, literal()));
+            return true;
+        }
+        // "stations above 250 m".
+        let is_bare = self.column_before().is_none_or(|column| column.table_fit() > column.column_fit());
+        if let Some(column) = self.by_unit(ahead).filter(|_| is_bare) {
+            self.at += ahead + 1;
+            self.condition(What::Compare(column, op, literal()));
+            return true;
+        }
+        if let Some(mention) = after.filter(|_| self.atom(named).is_some_and(|atom| atom.number.is_none())) {
+            let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit();
+            if is_table || mention.column_fit() > 0.0 {
+                self.at += named + 1;
+                if is_table && !self.frame.entities.is_empty() {
+                    self.entity(mention.clone());
+                }
+                let counted = |mention| What::Counted(mention, op, number);
+                let compared = |mention| What::Compare(mention, op, literal());
+                self.condition(if is_table { counted(mention) } else { compared(mention) });
+                return true;
+            }
+        }
+        let other = match self.frame.conditions.last().map(|condition| &condition.what) {
+            Some(What::Compare(column, ..)) if self.is_alternative => Some(column.clone()),
+            _ => None,
+        };
+        let Some(column) = self.column_before().or(other) else { return false };
+        self.at += ahead;
+        self.unshow(&column);
+        self.condition(What::Compare(column, op, literal()));
+        true
+    }
+
+    /// "stock below the reorder level".
+    fn compare_columns(&mut self, op: Op, ahead: usize) -> bool {
+        let other = self.mention_at(ahead).filter(|other| self.is_measure(other)).cloned();
+        let column = self.last.clone().or_else(|| self.column_before()).filter(|column| self.is_measure(column));
+        let (Some(column), Some(other)) = (column, other) else { return false };
+        if matches!(op, Op::Eq | Op::Ne) {
+            return false;
+        }
+        self.last = None;
+        self.at += ahead + 1;
+        self.unshow(&column);
+        self.condition(What::Columns(column, op, other));
+        true
     }
 
     /// "Above 50 or below 5": the second bound of a column.

@@ -1,287 +1,10 @@
-//! Names of tables and columns, and stored values.
+//! What stands around a name of a table or column or a stored value.
 
 use super::*;
 
 impl Reader<'_> {
-    /// A name of the schema, or a stored value.
-    pub(super) fn named(&mut self, mut mention: Mention) {
-        // "... and the number of companies in that industry".
-        let is_same =
-            |item: &Item| matches!(item, Item::Attribute(shown) | Item::Entity(shown) if shown.shares_with(&mention));
-        let is_group = self.frame.groups.iter().any(|group| group.shares_with(&mention));
-        let follows_that = self.before(1).is_some_and(|atom| matches!(atom.low.as_str(), "that" | "this" | "each"));
-        let counts = self.frame.items.iter().any(|item| matches!(item, Item::Count(..)));
-        if follows_that && counts && (is_group || self.frame.items.iter().any(is_same)) {
-            self.at += 1;
-            return;
-        }
-        // "... and when was it opened?"
-        let best = mention.best_column().map(|(at, _)| at);
-        let is_asked = |item: &Item| match item {
-            Item::Attribute(shown) => shown.text == "when" && shown.columns.iter().any(|(at, _)| Some(*at) == best),
-            _ => false,
-        };
-        if mention.is_verb() && self.frame.items.iter().any(is_asked) {
-            self.at += 1;
-            return;
-        }
-        // "When did Ann sign her contract" asks for no contract.
-        let is_shown_date = matches!(self.frame.items.last(), Some(Item::Attribute(shown)) if self.is_timely(shown));
-        if self.frame.asks_when && is_shown_date && self.follows_their(0) {
-            self.at += 1;
-            return self.doubt(mention.text);
-        }
-        let owner = self.next_solid(1);
-        if let (true, Some(owner)) = (self.has(1, &Cue::Of), self.mention_at(owner)) {
-            // "Date of death", where a column of dates is called so.
-            let is_day = matches!(mention.text.to_lowercase().as_str(), "date" | "day" | "time");
-            let is_date = |at: At| self.schema.is_date(at);
-            if is_day && owner.table_fit() < 0.8 && owner.best_column().is_some_and(|(at, _)| is_date(at)) {
-                self.at += 1;
-                return;
-            }
-            // "The name of their depot" is no name of another table's rows.
-            let least = OTHER_WORD.max(owner.table_fit() - 0.05);
-            let is_of = |at: At| owner.tables.iter().any(|(t, fit)| *fit >= least && *t == at.0);
-            if mention.table_fit() == 0.0 && mention.columns.iter().any(|(at, fit)| *fit > 0.8 && is_of(*at)) {
-                mention.columns.retain(|(at, _)| is_of(*at));
-            }
-        }
-        let is_name = mention.table_fit() > 0.0 || mention.column_fit() > 0.0;
-        // "orders shipped yesterday", where `shipped` is a status too: the date tells, unless it is the only one.
-        let has_others = |t: usize| self.schema.columns(t).filter(|(at, _)| self.schema.is_date(*at)).count() > 1;
-        let is_dated =
-            mention.columns.iter().any(|(at, fit)| *fit > 0.8 && self.schema.is_date(*at) && has_others(at.0));
-        let is_date = is_dated
-            && !mention.is_quoted
-            && (self.is_compared(1, &mention) || self.is_negated && self.is_participle(&mention));
-        let is_date = is_date || self.is_own_date(&mention);
-        let is_value = !mention.values.is_empty()
-            && !is_date
-            && (mention.is_quoted
-                || !is_name
-                || mention.name_fit() < 0.9
-                || self.expects_value()
-                || self.is_value_here(&mention));
-        if is_value || mention.is_quoted && !is_name {
-            // "staff without a manager": another row, or another value.
-            if self.is_negated && mention.tables.iter().any(|(_, fit)| *fit >= 0.75) {
-                self.remark(format!("\"{}\" is a value, and a row of a table", mention.text));
-            }
-            return self.valued(mention);
-        }
-        // "United States", which no column holds, is no other word for a table of countries.
-        let is_capital = |at: Option<usize>| {
-            let atom = at.filter(|at| *at > 0).and_then(|at| self.atoms.get(at));
-            let is_text = |atom: &Atom| atom.mention.as_ref().is_some_and(|mention| mention.name_fit() == 0.0);
-            atom.is_some_and(|atom| atom.text.chars().next().is_some_and(char::is_uppercase) && !is_text(atom))
-        };
-        let is_in_name = is_capital(self.at.checked_sub(1)) || is_capital(Some(self.at + 1));
-        let limit = if is_in_name { 0.85 } else { OTHER_WORD };
-        if !is_name || mention.is_quoted && mention.values.is_empty() && mention.name_fit() < limit {
-            self.at += 1;
-            return self.doubt(mention.text);
-        }
-        // "the first student to register".
-        if self.before(1).is_some_and(|atom| atom.low == "to") && mention.name_fit() < 0.85 {
-            let stem = self.atom(0).map(|atom| atom.stem.clone()).unwrap_or_default();
-            self.at += 1;
-            return self.frame.verbs.push(stem);
-        }
-        let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit() - 0.05;
-        let negated = self.is_negated;
-        if self.is_flag(&mention) {
-            self.at += 1;
-            let is_head = self.is_head;
-            self.condition(What::Flag(mention));
-            self.is_head = is_head;
-            return;
-        }
-        // "directed by Ben Jones", "the series Sky Radio": the column of a value.
-        let value = self.next_solid(1);
-        if self.is_value_of(value, &mention) && mention.column_fit() > 0.5 && (!self.frame.items.is_empty() || is_table)
-        {
-            self.at += 1;
-            self.last = Some(mention);
-            return;
-        }
-        let in_time = self.is_in_time(1, &mention);
-        let is_compared = self.is_compared(1, &mention);
-        if self.is_head && is_compared && !self.frame.items.is_empty() && !is_table {
-            self.is_head = false;
-        }
-        // "the English language".
-        let is_of_value = |condition: &Condition| match &condition.what {
-            What::Value(_, value) => {
-                value.values.iter().any(|(at, _)| mention.columns.iter().any(|(of, fit)| of == at && *fit > 0.8))
-            }
-            _ => false,
-        };
-        let follows_value = self.mention_before().is_some_and(|m| !m.values.is_empty());
-        if !is_table && follows_value && self.frame.conditions.last().is_some_and(is_of_value) {
-            self.at += 1;
-            return;
-        }
-        if self.is_head && self.is_name_of_entity(&mention) {
-            self.at += 1;
-            return;
-        }
-        // "loans returned", "patients admitted for asthma".
-        if self.is_participle(&mention) && !is_compared {
-            let stem = self.atom(0).map(|atom| atom.stem.clone()).unwrap_or_default();
-            self.at += 1;
-            let is_joined = |atom: &Atom| {
-                atom.is_stop
-                    || atom.cues.iter().any(|cue| matches!(cue, Cue::And | Cue::Or | Cue::Not))
-                    || atom.low == "but"
-            };
-            if self.atom(0).is_none_or(is_joined) {
-                self.condition(What::Known(mention));
-            } else {
-                self.frame.verbs.push(stem);
-            }
-            return;
-        }
-        // "Which products are discontinued" asks for products, and "which album sold the most" for albums.
-        let is_only_entity = matches!(self.frame.items.as_slice(), [Item::Entity(_)]);
-        let follows_be = self
-            .before(1)
-            .is_some_and(|atom| atom.cues.contains(&Cue::Be) || matches!(atom.low.as_str(), "was" | "were" | "been"));
-        if self.is_head && is_only_entity && !is_table && !is_compared && follows_be {
-            self.at += 1;
-            return self.doubt(mention.text);
-        }
-        let stem = self.atom(0).map(|atom| atom.stem.clone()).unwrap_or_default();
-        let follows_table = self.mention_before().is_some_and(|before| before.table_fit() > 0.8);
-        if self.is_head && is_only_entity && follows_table && mention.column_fit() < 0.7 && cues::is_link(&stem) {
-            self.at += 1;
-            return self.frame.verbs.push(stem);
-        }
-        // "patients with no email", "who have an email".
-        let article = usize::from(self.before(1).is_some_and(|atom| matches!(atom.low.as_str(), "a" | "an" | "any")));
-        let has = self.before(1 + article).is_some_and(|atom| {
-            atom.cues.contains(&Cue::Have) || atom.low.split(' ').any(|word| matches!(word, "no" | "without"))
-        });
-        let best = mention.best_column();
-        let may_miss = best.is_some_and(|(at, fit)| fit > 0.8 && self.schema.column(at).nullable);
-        let is_bound = is_compared || self.atom(1).is_some_and(|next| next.number.is_some());
-        if may_miss && has && !is_bound && !is_table && !self.frame.entities.is_empty() {
-            self.at += 1;
-            return self.condition(What::Known(mention));
-        }
-        // "How many books are on loan": what is counted is all that is shown.
-        let before = self.atoms.get(..self.at).unwrap_or_default().iter().rev();
-        let mut before = before.take_while(|atom| !atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))));
-        let is_counted = matches!(self.frame.items.last(), Some(Item::Count(..))) && !before.any(|atom| atom.is_stop);
-        // "How many rooms are on floor 2".
-        let precedes_number = self.atom(1).is_some_and(|atom| atom.number.is_some());
-        if is_counted && !is_table && precedes_number {
-            self.is_head = false;
-        }
-        if self.is_head && is_counted && !is_table && !self.follows_and_before(0) && !self.follows_their(0) {
-            self.at += 1;
-            return self.doubt(mention.text);
-        }
-        // "names of singers", "singers' names": shown as long as the head lasts.
-        if self.is_head && !negated {
-            if self.is_alternative && !self.frame.items.is_empty() {
-                self.remark(format!("\"or {}\"", mention.text));
-            }
-            // "titles and the studio names": the names of studios.
-            let owned = self.attribute_at(0).filter(|(attribute, length)| {
-                let best = attribute.best_column();
-                let is_flag = best.is_some_and(|(at, _)| self.schema.answers(at).is_some());
-                is_table && *length > 1 && !is_flag && !attribute.is_verb() && !self.is_compared(*length, attribute)
-            });
-            if let Some((attribute, length)) = owned {
-                self.at += length;
-                self.take_back_entity();
-                self.entity(mention);
-                return self.show(Item::Attribute(attribute));
-            }
-            self.at += 1;
-            if is_table {
-                let owned = self.belongs_to_next();
-                if !owned && (self.frame.items.is_empty() || self.follows_and_before(1)) {
-                    self.show(Item::Entity(mention.clone()));
-                }
-                self.entity(mention);
-            } else {
-                self.take_back_entity();
-                self.show(Item::Attribute(mention));
-            }
-            return;
-        }
-        if is_table {
-            if mention.is_verb() {
-                self.frame.verbs.extend(self.atom(0).map(|atom| atom.stem.clone()));
-            }
-            self.at += 1;
-            let is_first = self.frame.entities.is_empty();
-            self.entity(mention.clone());
-            if !is_first || negated {
-                // "departing from the airport APG": the words tell the key of the value too.
-                let words = self.words.clone();
-                self.condition(What::Has(mention));
-                self.words = words;
-            }
-            return;
-        }
-        // "the state whose name contains".
-        let owner = self.before(2).and_then(|atom| atom.mention.clone());
-        let owner =
-            owner.filter(|owner| owner.table_fit() == 0.0 && owner.column_fit() > 0.8 && !owner.text.contains(' '));
-        if let (Some(owner), true) = (owner, self.before(1).is_some_and(|atom| atom.cues.contains(&Cue::That)))
-            && mention.text.eq_ignore_ascii_case("name")
-        {
-            self.at += 1;
-            // "owners live in the state whose name": the state is no answer.
-            if !self.frame.entities.is_empty() {
-                self.frame.items.retain(|item| !matches!(item, Item::Attribute(shown) if *shown == owner));
-            }
-            self.last = Some(owner);
-            return;
-        }
-        // Outside the head a column begins a condition, or continues the list.
-        let ahead = self.next_solid(1);
-        let next = self.atom(ahead);
-        let begins = in_time
-            || next.is_some_and(|atom| {
-                atom.number.is_some()
-                    || atom.window.is_some()
-                    || atom.mention.as_ref().is_some_and(|next| !next.values.is_empty() || next.is_quoted)
-                    || atom.cues.iter().any(|cue| {
-                        matches!(
-                            cue,
-                            Cue::Op(_)
-                                | Cue::Between
-                                | Cue::Not
-                                | Cue::After
-                                | Cue::Before
-                                | Cue::Since
-                                | Cue::Until
-                                | Cue::Named
-                        )
-                    })
-            });
-        self.at += 1;
-        if begins {
-            self.last = Some(mention);
-            return;
-        }
-        if negated {
-            return self.doubt(mention.text);
-        }
-        let continues = self.follows_their(1) || self.follows_and_before(1);
-        if continues || self.frame.items.is_empty() {
-            self.show(Item::Attribute(mention));
-            return;
-        }
-        self.doubt(mention.text);
-    }
-
     /// "subscriptions that were cancelled", where they have a date for it, and `cancelled` is a value of other rows.
-    fn is_own_date(&self, mention: &Mention) -> bool {
+    pub(super) fn is_own_date(&self, mention: &Mention) -> bool {
         let first = self.frame.entities.first().and_then(|entity| entity.best_table());
         let Some((t, _)) = first else { return false };
         let is_date = |(at, fit): &(At, f32)| at.0 == t && *fit > 0.8 && self.schema.is_date(*at);
@@ -292,7 +15,7 @@ impl Reader<'_> {
     }
 
     /// "phone bookings", where `phone` is a value of a column of bookings, and a column of another table.
-    fn is_value_here(&self, mention: &Mention) -> bool {
+    pub(super) fn is_value_here(&self, mention: &Mention) -> bool {
         let is_of = |table: &Mention| self.is_value_of_table(mention, table);
         let follows = self.before(1).is_some_and(|atom| {
             atom.cues.iter().any(|cue| matches!(cue, Cue::By_ | Cue::In | Cue::Or | Cue::Not | Cue::Be))
@@ -334,7 +57,7 @@ impl Reader<'_> {
     }
 
     /// "names of guests", where guests have a first and a last name: what stands for a row is shown anyway.
-    fn is_name_of_entity(&self, mention: &Mention) -> bool {
+    pub(super) fn is_name_of_entity(&self, mention: &Mention) -> bool {
         if !matches!(mention.text.to_lowercase().as_str(), "name" | "names") {
             return false;
         }
@@ -354,7 +77,7 @@ impl Reader<'_> {
     }
 
     /// True for the name of a date column that is used as a verb: "loans returned", "were not returned".
-    fn is_participle(&self, mention: &Mention) -> bool {
+    pub(super) fn is_participle(&self, mention: &Mention) -> bool {
         let low = mention.text.to_lowercase();
         let best = mention.best_column().map(|(at, _)| at);
         let is_verb = low.ends_with("ed") || matches!(low.as_str(), "sent" | "paid" | "sold" | "written" | "built");
@@ -367,14 +90,14 @@ impl Reader<'_> {
     }
 
     /// "joined in 2026": a time follows, after "in".
-    fn is_in_time(&self, ahead: usize, mention: &Mention) -> bool {
+    pub(super) fn is_in_time(&self, ahead: usize, mention: &Mention) -> bool {
         self.has(ahead, &Cue::In)
             && self.is_timely(mention)
             && self.atom(ahead + 1).is_some_and(|atom| atom.window.is_some() || atom.number.is_some())
     }
 
     /// True if a time or a comparison follows a column.
-    fn is_compared(&self, ahead: usize, mention: &Mention) -> bool {
+    pub(super) fn is_compared(&self, ahead: usize, mention: &Mention) -> bool {
         let is_bound = |cue: &Cue| matches!(cue, Cue::After | Cue::Before | Cue::Since | Cue::Until | Cue::Between);
         self.is_in_time(ahead, mention)
             || self.atom(ahead).is_some_and(|next| {
@@ -385,16 +108,16 @@ impl Reader<'_> {
     }
 
     /// True if the column right before or a word such as "named" asks for a value.
-    fn expects_value(&self) -> bool {
+    pub(super) fn expects_value(&self) -> bool {
         self.last.is_some() || self.before(1).is_some_and(|atom| atom.cues.contains(&Cue::Named))
     }
 
-    fn follows_their(&self, consumed: usize) -> bool {
+    pub(super) fn follows_their(&self, consumed: usize) -> bool {
         self.before(consumed + 1).is_some_and(|atom| atom.cues.contains(&Cue::Their))
     }
 
     /// "singer names": the table only says whose name.
-    fn belongs_to_next(&self) -> bool {
+    pub(super) fn belongs_to_next(&self) -> bool {
         let ahead = if self.atom(0).is_some_and(|atom| matches!(atom.low.as_str(), "'s" | "'")) { 1 } else { 0 };
         let Some(next) = self.mention_at(ahead) else { return false };
         let is_attribute = next.column_fit() > 0.0 && next.table_fit() < next.column_fit();
@@ -404,7 +127,7 @@ impl Reader<'_> {
     /// True for a column that says yes or no after a word such as "are" or "not" ("are active"), before a table
     /// ("active members"), after its own table in the plural ("doctors on leave"), or after a word of having ("get the
     /// newsletter").
-    fn is_flag(&self, mention: &Mention) -> bool {
+    pub(super) fn is_flag(&self, mention: &Mention) -> bool {
         let best = mention.best_column();
         let says = best.is_some_and(|(at, _)| self.schema.answers(at).is_some());
         let follows_be = self.before(1).is_some_and(|atom| {
@@ -431,7 +154,7 @@ impl Reader<'_> {
     }
 
     /// True if a value of the column stands there.
-    fn is_value_of(&self, ahead: usize, column: &Mention) -> bool {
+    pub(super) fn is_value_of(&self, ahead: usize, column: &Mention) -> bool {
         self.mention_at(ahead).is_some_and(|next| {
             let is_unknown = next.values.is_empty() && next.fit() == 0.0;
             is_unknown
@@ -441,7 +164,7 @@ impl Reader<'_> {
     }
 
     /// "Which singer ... name": the entity shown first gives way to its attributes.
-    fn take_back_entity(&mut self) {
+    pub(super) fn take_back_entity(&mut self) {
         if let [Item::Entity(_)] = self.frame.items.as_slice()
             && !self.follows_and_before(1)
         {

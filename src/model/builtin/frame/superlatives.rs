@@ -5,193 +5,247 @@ use super::*;
 /// Rows of "best customers", which says no number.
 const VAGUE_LIMIT: u32 = 10;
 
+/// A superlative, and what stands right after it.
+struct Superlative {
+    desc: bool,
+    /// "3" in "the 3 highest".
+    limit: Option<f64>,
+    /// True for "the largest number of".
+    counts: bool,
+    /// Place of the word after all that.
+    ahead: usize,
+}
+
 impl Reader<'_> {
     /// "the highest age", "the most flights", "the largest number of seats".
     pub(super) fn superlative(&mut self, desc: bool) -> bool {
         if self.sorted_first(desc, None) {
             return true;
         }
-        let is_most =
-            self.atom(0).is_some_and(|atom| atom.low.split(' ').any(|word| matches!(word, "most" | "fewest")));
+        let Some(asked) = self.superlative_here(desc) else { return false };
+        // The parts are tried in order. The first that knows the words decides.
+        let parts: [fn(&mut Self, &Superlative) -> Option<bool>; 7] = [
+            Self::aggregate_of_superlative,
+            Self::most_rows_of_value,
+            Self::top_rows,
+            Self::most_revenue,
+            Self::vaguely_best,
+            Self::most_rows,
+            Self::highest_measure,
+        ];
+        parts.iter().find_map(|part| part(self, &asked)).unwrap_or(false)
+    }
+
+    /// Reads a number and "number of" after the superlative.
+    fn superlative_here(&self, desc: bool) -> Option<Superlative> {
         let mut ahead = self.next_solid(1);
         // "that have hosted least two weddings" probably means "at least".
         let is_bare = self.atom(0).is_some_and(|atom| atom.low == "least") && !self.frame.items.is_empty();
         if is_bare && self.atom(ahead).is_some_and(|atom| atom.number.is_some()) {
-            return false;
+            return None;
         }
         let limit = self.atom(ahead).and_then(|atom| atom.number).filter(|_| self.mention_at(ahead).is_none());
         if limit.is_some() {
             ahead = self.next_solid(ahead + 1);
         }
-        let counts = self.atom(ahead).is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))))
+        let counts = self.counts_at(ahead)
             || self
                 .atom(ahead)
                 .is_some_and(|atom| matches!(atom.low.as_str(), "number" | "number of" | "amount" | "total number of"));
         if counts && self.mention_at(ahead).is_none_or(|mention| mention.fit() < WHOLE) {
             ahead = self.next_solid(ahead + 1);
         }
-        // "the highest average price".
-        if let (Some((function, measure, length)), false) =
-            (self.aggregate_at(ahead), self.frame.items.is_empty() || counts)
-        {
+        Some(Superlative { desc, limit, counts, ahead })
+    }
+
+    fn counts_at(&self, ahead: usize) -> bool {
+        self.atom(ahead).is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))))
+    }
+
+    /// "the highest average price".
+    fn aggregate_of_superlative(&mut self, asked: &Superlative) -> Option<bool> {
+        let (function, measure, length) = self.aggregate_at(asked.ahead)?;
+        if self.frame.items.is_empty() || asked.counts {
+            return None;
+        }
+        self.at += length;
+        Some(self.rank(Key::Aggregate(function, measure), asked.desc, asked.limit))
+    }
+
+    /// "the most completed appointments".
+    fn most_rows_of_value(&mut self, asked: &Superlative) -> Option<bool> {
+        let table = self.mention_at(asked.ahead + 1).filter(|table| table.table_fit() > 0.8).cloned()?;
+        let value = self.mention_at(asked.ahead).filter(|value| is_value(value)).cloned()?;
+        if asked.limit.is_some() || self.frame.items.is_empty() {
+            return None;
+        }
+        if !self.is_plural(asked.ahead + 1) {
+            return Some(false);
+        }
+        self.at += asked.ahead + 2;
+        self.entity(table.clone());
+        self.condition(What::Value(None, value));
+        Some(self.rank(Key::Count(Some(table)), asked.desc, None))
+    }
+
+    /// "top 3 products by price", "the top 5 active employees": what follows is listed.
+    fn top_rows(&mut self, asked: &Superlative) -> Option<bool> {
+        let limit = asked.limit.filter(|_| self.is_head)?;
+        let narrowed = self.condition_before_table(asked.ahead);
+        let ahead = self.head_noun(asked.ahead + usize::from(narrowed.is_some()));
+        let Some(table) = self.mention_at(ahead).filter(|table| table.table_fit() > 0.0).cloned() else {
+            return Some(false);
+        };
+        let phrase = self.text_of(0, ahead);
+        self.at += ahead + 1;
+        let limit = limit.clamp(1.0, 1000.0) as u32;
+        self.frame.limit = Some(limit);
+        self.show(Item::Entity(table.clone()));
+        self.entity(table);
+        if let Some(narrowed) = narrowed {
+            self.condition(narrowed);
+            self.is_head = true;
+        }
+        if let Some((key, length)) = self.key_of_top_rows() {
             self.at += length;
-            return self.rank(Key::Aggregate(function, measure), desc, limit);
+            self.frame.order = vec![(key, asked.desc)];
+            self.frame.is_superlative = true;
+            return Some(true);
         }
-        // "the most completed appointments".
-        let is_value = |mention: &&Mention| mention.name_fit() < 0.8 && !mention.values.is_empty();
-        let is_table = |mention: &Mention| mention.table_fit() > 0.8;
-        let value =
-            self.mention_at(ahead).filter(is_value).filter(|_| self.mention_at(ahead + 1).is_some_and(is_table));
-        if let Some(value) = value.filter(|_| limit.is_none() && !self.frame.items.is_empty()).cloned() {
-            let table = self.mention_at(ahead + 1).cloned().unwrap_or_default();
-            if !self.is_plural(ahead + 1) {
-                return false;
-            }
-            self.at += ahead + 2;
-            self.entity(table.clone());
-            self.condition(What::Value(None, value));
-            return self.rank(Key::Count(Some(table)), desc, None);
+        let table = self.frame.entities.last().cloned();
+        self.frame.vague = table.map(|table| Vague { table, limit, phrase: Some(phrase) });
+        Some(true)
+    }
+
+    /// "active" in "the top 5 active employees".
+    fn condition_before_table(&self, ahead: usize) -> Option<What> {
+        self.mention_at(ahead + 1).filter(|table| table.table_fit() > 0.8)?;
+        let mention = self.mention_at(ahead).filter(|mention| mention.table_fit() < 0.8)?;
+        if is_value(mention) {
+            return Some(What::Value(None, mention.clone()));
         }
-        // "the top 5 active employees".
-        let best = |mention: &Mention| mention.best_column().map(|(at, _)| at);
-        let is_flag = |mention: &Mention| best(mention).is_some_and(|at| self.schema.answers(at).is_some());
-        let narrows = |mention: &&Mention| mention.table_fit() < 0.8 && (is_value(mention) || is_flag(mention));
-        let follows = self.mention_at(ahead + 1).is_some_and(is_table);
-        let narrowed = self.mention_at(ahead).filter(narrows).filter(|_| limit.is_some() && self.is_head && follows);
-        let narrowed = narrowed.map(|mention| match is_value(&mention) {
-            true => What::Value(None, mention.clone()),
-            false => What::Flag(mention.clone()),
-        });
-        let ahead = ahead + usize::from(narrowed.is_some());
-        let ahead = self.head_noun(ahead);
-        let mention = self.mention_at(ahead).cloned();
-        if limit.is_some() && self.is_head {
-            // "top 3 products by price": what follows is listed.
-            let Some(mention) = mention.filter(|mention| mention.table_fit() > 0.0) else { return false };
-            let phrase = self.text_of(0, ahead);
-            self.at += ahead + 1;
-            self.frame.limit = limit.map(|limit| limit.clamp(1.0, 1000.0) as u32);
-            self.show(Item::Entity(mention.clone()));
-            self.entity(mention);
-            if let Some(narrowed) = narrowed {
-                self.condition(narrowed);
-                self.is_head = true;
-            }
-            let by = self.next_solid(1);
-            let is_weak = self.is_weak_revenue(self.mention_at(by));
-            if self.has(0, &Cue::By_) && is_weak && self.atom(by).is_some_and(|atom| atom.cues.contains(&Cue::Revenue))
-            {
-                self.at += by + 1;
-                self.frame.order = vec![(Key::Revenue, desc)];
-                self.frame.is_superlative = true;
-                self.show(Item::Revenue(Function::Sum));
-                return true;
-            }
-            if self.has(0, &Cue::By_)
-                || self.has(0, &Cue::Per)
-                || self.has(0, &Cue::Sort)
-                || self.has(0, &Cue::That)
-                || self.has(0, &Cue::Have)
-            {
-                let key = self.next_solid(1);
-                if let Some((function, measure, length)) = self.aggregate_at(key) {
-                    self.at += length;
-                    self.frame.order = vec![(Key::Aggregate(function, measure), desc)];
-                    self.frame.is_superlative = true;
-                    return true;
-                }
-                if let Some(measure) = self.mention_at(key).filter(|mention| mention.column_fit() > 0.0).cloned() {
-                    self.at += key + 1;
-                    self.frame.order = vec![(Key::Attribute(measure), desc)];
-                    self.frame.is_superlative = true;
-                    return true;
-                }
-                if self.atom(key).is_some_and(|atom| atom.cues.contains(&Cue::Revenue)) {
-                    self.at += key + 1;
-                    self.frame.order = vec![(Key::Revenue, desc)];
-                    self.frame.is_superlative = true;
-                    return true;
-                }
-                let of_count =
-                    self.atom(key).is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))));
-                let counted = self.next_solid(key + 1);
-                if let Some(table) =
-                    self.mention_at(counted).filter(|mention| of_count && mention.table_fit() > 0.0).cloned()
-                {
-                    self.at += counted + 1;
-                    self.frame.order = vec![(Key::Count(Some(table)), desc)];
-                    self.frame.is_superlative = true;
-                    return true;
-                }
-            }
-            let limit = self.frame.limit.unwrap_or(VAGUE_LIMIT);
-            let table = self.frame.entities.last().cloned();
-            self.frame.vague = table.map(|table| Vague { table, limit, phrase: Some(phrase) });
-            return true;
+        let is_flag = mention.best_column().is_some_and(|(at, _)| self.schema.answers(at).is_some());
+        is_flag.then(|| What::Flag(mention.clone()))
+    }
+
+    /// What the rows of "top 3 products by ..." are ordered by, and the number of atoms that say it.
+    fn key_of_top_rows(&mut self) -> Option<(Key, usize)> {
+        let key = self.next_solid(1);
+        let is_revenue = self.atom(key).is_some_and(|atom| atom.cues.contains(&Cue::Revenue));
+        if self.has(0, &Cue::By_) && is_revenue && self.is_weak_revenue(self.mention_at(key)) {
+            self.show(Item::Revenue(Function::Sum));
+            return Some((Key::Revenue, key + 1));
         }
-        if self.atom(ahead).is_some_and(|atom| atom.cues.contains(&Cue::Revenue))
-            && self.is_weak_revenue(mention.as_ref())
-        {
+        if ![Cue::By_, Cue::Per, Cue::Sort, Cue::That, Cue::Have].iter().any(|cue| self.has(0, cue)) {
+            return None;
+        }
+        if let Some((function, measure, length)) = self.aggregate_at(key) {
+            return Some((Key::Aggregate(function, measure), length));
+        }
+        if let Some(measure) = self.mention_at(key).filter(|mention| mention.column_fit() > 0.0).cloned() {
+            return Some((Key::Attribute(measure), key + 1));
+        }
+        if is_revenue {
+            return Some((Key::Revenue, key + 1));
+        }
+        let counted = self.next_solid(key + 1);
+        let counts = self.counts_at(key);
+        let table = self.mention_at(counted).filter(|table| counts && table.table_fit() > 0.0).cloned()?;
+        Some((Key::Count(Some(table)), counted + 1))
+    }
+
+    /// "the most revenue".
+    fn most_revenue(&mut self, asked: &Superlative) -> Option<bool> {
+        let ahead = self.head_noun(asked.ahead);
+        let is_revenue = self.atom(ahead).is_some_and(|atom| atom.cues.contains(&Cue::Revenue));
+        if is_revenue && self.is_weak_revenue(self.mention_at(ahead)) {
             self.at += ahead + 1;
             self.show(Item::Revenue(Function::Sum));
-            return self.rank(Key::Revenue, desc, limit);
+            return Some(self.rank(Key::Revenue, asked.desc, asked.limit));
         }
-        let is_vague = self.atom(0).is_some_and(|atom| {
+        let is_vague = self.is_vague_here();
+        match self.mention_at(ahead) {
+            Some(_) => None,
+            None => Some(self.last_superlative(asked.desc, is_vague)),
+        }
+    }
+
+    /// "Best" and "top" do not say by which measure.
+    fn is_vague_here(&self) -> bool {
+        self.atom(0).is_some_and(|atom| {
             let low = atom.low.trim_start_matches("the ");
             low.starts_with("best") || low.starts_with("top")
-        });
-        let Some(mention) = mention else { return self.last_superlative(desc, is_vague) };
-        let (mention, ahead) = match self.attribute_at(ahead) {
-            Some((attribute, length @ 2..)) if !counts => (attribute, ahead + length - 1),
-            _ => (mention, ahead),
-        };
-        if is_vague && !counts && mention.table_fit() > mention.column_fit() {
-            let phrase = self.text_of(usize::from(self.few.is_some()), ahead);
-            let limit = self.few.take().unwrap_or(if self.is_plural(ahead) { VAGUE_LIMIT } else { 1 });
-            self.at += ahead + 1;
-            self.show(Item::Entity(mention.clone()));
-            self.entity(mention.clone());
-            self.frame.vague = Some(Vague { table: mention, limit, phrase: Some(phrase) });
-            return true;
+        })
+    }
+
+    /// The name after the superlative and the place of its last word.
+    fn ranked(&self, asked: &Superlative) -> Option<(Mention, usize)> {
+        let ahead = self.head_noun(asked.ahead);
+        match self.attribute_at(ahead) {
+            Some((attribute, length @ 2..)) if !asked.counts => Some((attribute, ahead + length - 1)),
+            _ => Some((self.mention_at(ahead).cloned()?, ahead)),
         }
-        let is_table = mention.table_fit() > 0.0 && (counts || mention.table_fit() >= mention.column_fit());
-        // "the most reviews" counts them; "the worst reviews" and "the highest booking" want a measure.
-        let is_number = self.atom(0).is_some_and(|atom| {
+    }
+
+    /// "the best customers".
+    fn vaguely_best(&mut self, asked: &Superlative) -> Option<bool> {
+        let (table, ahead) = self.ranked(asked)?;
+        if !self.is_vague_here() || asked.counts || table.table_fit() <= table.column_fit() {
+            return None;
+        }
+        let phrase = self.text_of(usize::from(self.few.is_some()), ahead);
+        let limit = self.few.take().unwrap_or(if self.is_plural(ahead) { VAGUE_LIMIT } else { 1 });
+        self.at += ahead + 1;
+        self.show(Item::Entity(table.clone()));
+        self.entity(table.clone());
+        self.frame.vague = Some(Vague { table, limit, phrase: Some(phrase) });
+        Some(true)
+    }
+
+    /// "the most reviews" counts them; "the worst reviews" and "the highest booking" want a measure.
+    fn most_rows(&mut self, asked: &Superlative) -> Option<bool> {
+        let (table, ahead) = self.ranked(asked)?;
+        if table.table_fit() == 0.0 || !asked.counts && table.table_fit() < table.column_fit() {
+            return None;
+        }
+        let says_number = self.atom(0).is_some_and(|atom| {
             matches!(
                 atom.low.trim_start_matches("the "),
                 "most" | "fewest" | "least" | "largest" | "highest" | "greatest" | "lowest" | "smallest"
             )
         });
-        if is_table && !counts && (!is_number || !self.is_plural(ahead)) {
-            return false;
+        if !asked.counts && (!says_number || !self.is_plural(ahead)) {
+            return Some(false);
         }
-        if is_table && (counts || self.is_plural(ahead)) {
-            self.at += ahead + 1;
-            if !self.frame.entities.is_empty() {
-                self.entity(mention.clone());
-            }
-            return self.rank(Key::Count(Some(mention)), desc, limit);
+        self.at += ahead + 1;
+        if !self.frame.entities.is_empty() {
+            self.entity(table.clone());
         }
-        if mention.column_fit() == 0.0 {
-            return false;
-        }
-        // In the head "the highest price" is a value, unless an entity follows or came before.
-        let is_measure = mention
+        Some(self.rank(Key::Count(Some(table)), asked.desc, asked.limit))
+    }
+
+    /// "the highest price": in the head a value, unless an entity follows or came before.
+    fn highest_measure(&mut self, asked: &Superlative) -> Option<bool> {
+        let (measure, ahead) = self.ranked(asked)?;
+        let is_measure = measure
             .columns
             .iter()
             .any(|(at, _)| self.schema.is_number(*at) || self.schema.is_date(*at) || self.schema.is_year(*at));
-        if !is_measure && !counts {
-            return false;
+        if measure.column_fit() == 0.0 || !is_measure && !asked.counts {
+            return Some(false);
         }
+        let is_most =
+            self.atom(0).is_some_and(|atom| atom.low.split(' ').any(|word| matches!(word, "most" | "fewest")));
         self.at += ahead + 1;
-        let in_head =
-            self.is_head && (self.frame.items.is_empty() || self.follows_and_before(ahead + 1)) && limit.is_none();
-        if in_head && !counts {
-            self.show(Item::Aggregate(if desc { Function::Max } else { Function::Min }, mention));
-            return true;
+        let in_head = self.is_head
+            && (self.frame.items.is_empty() || self.follows_and_before(ahead + 1))
+            && asked.limit.is_none();
+        if in_head && !asked.counts {
+            self.show(Item::Aggregate(if asked.desc { Function::Max } else { Function::Min }, measure));
+            return Some(true);
         }
         self.frame.is_most = is_most;
-        self.rank(Key::Attribute(mention), desc, limit)
+        Some(self.rank(Key::Attribute(measure), asked.desc, asked.limit))
     }
 
     /// "highest price first", "newest first": sorts what is listed.
@@ -473,4 +527,9 @@ impl Reader<'_> {
             _ => false,
         }
     }
+}
+
+/// True for words that are a stored value rather than a name of the schema.
+fn is_value(mention: &Mention) -> bool {
+    mention.name_fit() < 0.8 && !mention.values.is_empty()
 }

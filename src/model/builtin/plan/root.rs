@@ -48,30 +48,7 @@ impl Planner<'_> {
                     self.anchor.set(first);
                     return self.table_of(mention).and_then(|t| self.below_all(t, &shown));
                 }
-                Item::Aggregate(_, mention) => {
-                    // The rows that are aggregated are those of the column.
-                    let grouped = match frame.groups.as_slice() {
-                        [group] if group.table_fit() < group.column_fit() => {
-                            self.best_column(group, first).map(|at| at.0)
-                        }
-                        _ => None,
-                    };
-                    let best = self.best_column(mention, first.or(grouped))?;
-                    let fit = |at: At| mention.columns.iter().find(|(of, _)| *of == at).map_or(0.0, |(_, fit)| *fit);
-                    let is_rival = |at: At| {
-                        at.0 != best.0
-                            && fit(best) - fit(at) < MARGIN
-                            && !self.schema.is_view(at.0)
-                            && !self.is_reference(at)
-                    };
-                    let is_told = first.is_some()
-                        || !frame.groups.is_empty()
-                        || frame.conditions.iter().any(|condition| !matches!(condition.what, What::During(_, None)));
-                    if !is_told && mention.columns.iter().any(|(at, _)| is_rival(*at)) {
-                        self.is_open_root.set(true);
-                    }
-                    return Some(best.0);
-                }
+                Item::Aggregate(_, mention) => return self.root_of_aggregate(mention, first),
                 Item::Attribute(mention) | Item::Count(mention, _) => wanted.push(mention),
                 Item::Revenue(_) => return measures::sales(self.schema).first().copied(),
             }
@@ -82,7 +59,33 @@ impl Planner<'_> {
         if wanted.is_empty() {
             return first.or_else(|| self.table_of_values());
         }
-        // The table that all attributes fit best, preferably one that the question names.
+        self.root_of_attributes(&wanted, first)
+    }
+
+    /// The table of the column that is aggregated.
+    fn root_of_aggregate(&self, measure: &Mention, first: Option<usize>) -> Option<usize> {
+        let frame = self.frame;
+        let grouped = match frame.groups.as_slice() {
+            [group] if group.table_fit() < group.column_fit() => self.best_column(group, first).map(|at| at.0),
+            _ => None,
+        };
+        let best = self.best_column(measure, first.or(grouped))?;
+        let fit = |at: At| measure.columns.iter().find(|(of, _)| *of == at).map_or(0.0, |(_, fit)| *fit);
+        let is_rival = |at: At| {
+            at.0 != best.0 && fit(best) - fit(at) < MARGIN && !self.schema.is_view(at.0) && !self.is_reference(at)
+        };
+        let is_told = first.is_some()
+            || !frame.groups.is_empty()
+            || frame.conditions.iter().any(|condition| !matches!(condition.what, What::During(_, None)));
+        if !is_told && measure.columns.iter().any(|(at, _)| is_rival(*at)) {
+            self.is_open_root.set(true);
+        }
+        Some(best.0)
+    }
+
+    /// The table that all attributes fit best, preferably one that the question names.
+    fn root_of_attributes(&self, wanted: &[&Mention], first: Option<usize>) -> Option<usize> {
+        let frame = self.frame;
         let total = |root: usize| wanted.iter().map(|mention| self.fit_for(mention, root)).sum::<f32>();
         let named = |root: usize| {
             let place = frame.entities.iter().position(|mention| self.table_of(mention) == Some(root));

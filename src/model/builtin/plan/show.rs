@@ -2,35 +2,22 @@
 
 use super::*;
 
+/// Expressions that are shown, each with its name if it needs one.
+type Columns = Vec<(Expr, Option<String>)>;
+
 impl Planner<'_> {
     pub(super) fn show(&mut self) {
         let frame = self.frame;
-        let mut columns: Vec<(Expr, Option<String>)> = Vec::new();
         if frame.asks_when && !frame.items.iter().any(|item| matches!(item, Item::Attribute(_) | Item::Aggregate(..))) {
-            match dates::of_rows(self.schema, self.graph, self.root, true, |word| self.linker.stem(word)).as_slice() {
-                [only] => {
-                    let expr = self.above(*only, &[]);
-                    self.plan.query.columns = expr.into_iter().map(|expr| (expr, None)).collect();
-                }
-                _ => self.doubt("which date"),
-            }
-            return;
+            return self.show_only_date();
         }
-        let has_plain = frame.items.iter().any(|item| matches!(item, Item::Attribute(_) | Item::Entity(_)));
+        let mut columns: Columns = Vec::new();
         let each = self.group_table();
         let has_group = !frame.groups.is_empty() && each.is_none() || frame.bucket.is_some();
-        let has_plain = has_plain || each.is_some();
-        let mut counted = false;
+        let has_plain =
+            each.is_some() || frame.items.iter().any(|item| matches!(item, Item::Attribute(_) | Item::Entity(_)));
         if each.is_none() {
-            // "The average distance per trip" is that of all trips.
-            let is_each_row = |mention: &&Mention| {
-                self.table_of(mention) == Some(self.root) && mention.table_fit() > mention.column_fit()
-            };
-            let measures = frame.items.iter().any(|item| matches!(item, Item::Aggregate(..)));
-            let groups = frame.groups.iter().filter(|mention| !measures || !is_each_row(mention));
-            for mention in groups.collect::<Vec<_>>() {
-                self.group(mention, &mut columns);
-            }
+            self.show_groups(&mut columns);
         }
         let shows_entity = frame.items.iter().any(|item| match item {
             Item::Attribute(mention) => self.best_column(mention, Some(self.root)).is_some_and(|at| at.0 == self.root),
@@ -39,92 +26,22 @@ impl Planner<'_> {
         });
         let is_who = frame.is_who && frame.entities.is_empty();
         if (each.is_some() || is_who) && !shows_entity {
-            for at in self.schema.display(self.root) {
-                columns.push((Expr::Column(0, at), None));
-            }
+            self.show_root(&mut columns);
         }
         if let Some(unit) = frame.bucket {
             self.bucket(unit, &mut columns);
         }
         for item in shown(frame) {
-            match item {
-                Item::Attribute(mention) => {
-                    if let Some(at) = self.column(mention) {
-                        if frame.groups.contains(mention) {
-                            continue;
-                        }
-                        // "Which races were run in the rain" wants no `race_date`.
-                        let low = mention.text.to_lowercase();
-                        let is_dated = self.schema.is_date(at) && low.ends_with('s') && !low.contains("date");
-                        if is_dated && mention.columns.iter().any(|(of, fit)| *of == at && *fit <= 0.85) {
-                            self.doubt("which date");
-                        }
-                        if mention.columns.iter().any(|(of, fit)| *of == at && *fit < 0.5) {
-                            self.doubt(format!("the word \"{}\"", mention.text));
-                        }
-                        match self.above(at, &[]) {
-                            Some(expr) => columns.push((expr, None)),
-                            None => self.doubt(format!("\"{}\" is not one for each row", mention.text)),
-                        }
-                    }
-                }
-                Item::Entity(mention) => {
-                    if frame.groups.contains(mention) {
-                        continue;
-                    }
-                    let Some(t) = self.table_of(mention) else { continue };
-                    if self.is_open_table(mention) {
-                        self.doubt(format!("\"{}\" may be several tables", mention.text));
-                    }
-                    for at in self.schema.display(t) {
-                        match self.above(at, &[]) {
-                            Some(expr) => columns.push((expr, None)),
-                            None => self.doubt(format!("\"{}\" is not one for each row", mention.text)),
-                        }
-                    }
-                }
-                Item::Aggregate(function, mention) => {
-                    if let Some((expr, name)) = self.aggregate(*function, mention, has_plain && !has_group) {
-                        columns.push((expr, Some(name)));
-                    }
-                }
-                Item::Count(mention, distinct) => {
-                    counted = true;
-                    if let Some((expr, name)) = self.count(mention, *distinct, has_plain && !has_group) {
-                        columns.push((expr, Some(name)));
-                    }
-                }
-                Item::Revenue(Function::Avg | Function::Min | Function::Max)
-                    if !measures::sales(self.schema).contains(&self.root) =>
-                {
-                    self.doubt("one amount of several sums");
-                }
-                Item::Revenue(_) if !measures::sales(self.schema).contains(&self.root) => match self.order_by_revenue()
-                {
-                    Some(expr) => columns.push((expr, Some("revenue".to_owned()))),
-                    None => self.doubt("no amount of money"),
-                },
-                Item::Revenue(function) => match measures::earning(self.schema, self.root) {
-                    Some((one, other)) => {
-                        let inner = match other {
-                            Some(other) => Expr::Product(0, one, other),
-                            None => Expr::Column(0, one),
-                        };
-                        columns.push((Expr::Aggregate(*function, Box::new(inner)), Some("revenue".to_owned())));
-                    }
-                    None => self.doubt("no amount of money"),
-                },
-            }
+            self.show_item(item, has_plain && !has_group, &mut columns);
         }
         if let Some((mention, desc)) = &frame.common {
             self.common(mention, *desc, &mut columns);
         }
         if columns.is_empty() && !has_group {
-            for at in self.schema.display(self.root) {
-                columns.push((Expr::Column(0, at), None));
-            }
+            self.show_root(&mut columns);
         }
-        if has_group && !counted && !columns.iter().any(|(expr, _)| is_aggregate(expr)) && frame.order.is_empty() {
+        let counts = shown(frame).into_iter().any(|item| matches!(item, Item::Count(..)));
+        if has_group && !counts && !columns.iter().any(|(expr, _)| is_aggregate(expr)) && frame.order.is_empty() {
             self.doubt("what of each group");
         }
         // DISTINCT only if the question asks for different values, and if only plain columns are shown without groups.
@@ -139,7 +56,105 @@ impl Planner<'_> {
         self.plan.query.columns = columns;
     }
 
-    pub(super) fn group(&mut self, mention: &Mention, columns: &mut Vec<(Expr, Option<String>)>) {
+    /// "When was it opened": the date of the rows, if they have just one.
+    fn show_only_date(&mut self) {
+        match dates::of_rows(self.schema, self.graph, self.root, true, |word| self.linker.stem(word)).as_slice() {
+            [only] => {
+                let expr = self.above(*only, &[]);
+                self.plan.query.columns = expr.into_iter().map(|expr| (expr, None)).collect();
+            }
+            _ => self.doubt("which date"),
+        }
+    }
+
+    /// The columns that stand for a row of the root.
+    fn show_root(&self, columns: &mut Columns) {
+        columns.extend(self.schema.display(self.root).into_iter().map(|at| (Expr::Column(0, at), None)));
+    }
+
+    /// What the groups are of. "The average distance per trip" is that of all trips.
+    fn show_groups(&mut self, columns: &mut Columns) {
+        let frame = self.frame;
+        let is_each_row = |mention: &&Mention| {
+            self.table_of(mention) == Some(self.root) && mention.table_fit() > mention.column_fit()
+        };
+        let measures = frame.items.iter().any(|item| matches!(item, Item::Aggregate(..)));
+        let groups = frame.groups.iter().filter(|mention| !measures || !is_each_row(mention));
+        for mention in groups.collect::<Vec<_>>() {
+            self.group(mention, columns);
+        }
+    }
+
+    /// Shows one item. `for_each_row` is true if an aggregate is that of the rows below each row.
+    fn show_item(&mut self, item: &Item, for_each_row: bool, columns: &mut Columns) {
+        match item {
+            Item::Attribute(mention) | Item::Entity(mention) if self.frame.groups.contains(mention) => {}
+            Item::Attribute(mention) => self.show_attribute(mention, columns),
+            Item::Entity(mention) => {
+                let Some(t) = self.table_of(mention) else { return };
+                if self.is_open_table(mention) {
+                    self.doubt(format!("\"{}\" may be several tables", mention.text));
+                }
+                for at in self.schema.display(t) {
+                    self.show_column(at, mention, columns);
+                }
+            }
+            Item::Aggregate(function, mention) => {
+                let shown = self.aggregate(*function, mention, for_each_row);
+                columns.extend(shown.map(|(expr, name)| (expr, Some(name))));
+            }
+            Item::Count(mention, distinct) => {
+                let shown = self.count(mention, *distinct, for_each_row);
+                columns.extend(shown.map(|(expr, name)| (expr, Some(name))));
+            }
+            Item::Revenue(function) => match self.revenue_of_item(*function) {
+                Ok(expr) => columns.push((expr, Some("revenue".to_owned()))),
+                Err(doubt) => self.doubt(doubt),
+            },
+        }
+    }
+
+    fn show_attribute(&mut self, mention: &Mention, columns: &mut Columns) {
+        let Some(at) = self.column(mention) else { return };
+        let fits_at_most = |most: f32| mention.columns.iter().any(|(of, fit)| *of == at && *fit <= most);
+        // "Which races were run in the rain" wants no `race_date`.
+        let low = mention.text.to_lowercase();
+        let is_dated = self.schema.is_date(at) && low.ends_with('s') && !low.contains("date");
+        if is_dated && fits_at_most(0.85) {
+            self.doubt("which date");
+        }
+        if mention.columns.iter().any(|(of, fit)| *of == at && *fit < 0.5) {
+            self.doubt(format!("the word \"{}\"", mention.text));
+        }
+        self.show_column(at, mention, columns);
+    }
+
+    fn show_column(&mut self, at: At, mention: &Mention, columns: &mut Columns) {
+        match self.above(at, &[]) {
+            Some(expr) => columns.push((expr, None)),
+            None => self.doubt(format!("\"{}\" is not one for each row", mention.text)),
+        }
+    }
+
+    /// What was earned with the rows of the root.
+    ///
+    /// # Errors
+    ///
+    /// What is in doubt.
+    fn revenue_of_item(&mut self, function: Function) -> Result<Expr, &'static str> {
+        const NO_MONEY: &str = "no amount of money";
+        if !measures::sales(self.schema).contains(&self.root) {
+            return match function {
+                Function::Avg | Function::Min | Function::Max => Err("one amount of several sums"),
+                _ => self.order_by_revenue().ok_or(NO_MONEY),
+            };
+        }
+        let (one, other) = measures::earning(self.schema, self.root).ok_or(NO_MONEY)?;
+        let inner = other.map_or(Expr::Column(0, one), |other| Expr::Product(0, one, other));
+        Ok(Expr::Aggregate(function, Box::new(inner)))
+    }
+
+    pub(super) fn group(&mut self, mention: &Mention, columns: &mut Columns) {
         let Some(at) = self.column(mention) else {
             return self.doubt(format!("\"{}\" is no column", mention.text));
         };
@@ -152,7 +167,7 @@ impl Planner<'_> {
         }
     }
 
-    pub(super) fn bucket(&mut self, unit: Unit, columns: &mut Vec<(Expr, Option<String>)>) {
+    pub(super) fn bucket(&mut self, unit: Unit, columns: &mut Columns) {
         let dated = self.frame.dated.as_ref();
         let Some(at) = self.date_column(dated, unit == Unit::Year, None) else { return };
         let expr = if self.schema.is_year(at) && unit == Unit::Year {
@@ -281,7 +296,7 @@ impl Planner<'_> {
         mention.table_fit() < mention.column_fit() && best.is_some_and(is_sold)
     }
 
-    pub(super) fn common(&mut self, mention: &Mention, desc: bool, columns: &mut Vec<(Expr, Option<String>)>) {
+    pub(super) fn common(&mut self, mention: &Mention, desc: bool, columns: &mut Columns) {
         let is_table = mention.table_fit() > mention.column_fit();
         if is_table {
             self.doubt(format!("which \"{}\" occurs most often, and in what", mention.text));

@@ -1,0 +1,406 @@
+//! The parts that a name of the schema, or a stored value, can have in the frame.
+
+use super::*;
+
+/// What is known of the name at hand before a part is found for it.
+struct Named {
+    mention: Mention,
+    /// True if it is the name of a table rather than that of a column.
+    is_table: bool,
+    /// True if a time or a comparison follows.
+    is_compared: bool,
+}
+
+impl Reader<'_> {
+    /// Finds the part of a name. The parts are tried in order, and the first that fits is taken.
+    pub(super) fn named(&mut self, mut mention: Mention) {
+        if self.repeats(&mention) {
+            self.at += 1;
+            return;
+        }
+        if self.asks_for_event() {
+            self.at += 1;
+            return self.doubt(mention.text);
+        }
+        if self.is_day_of(&mention) {
+            self.at += 1;
+            return;
+        }
+        self.keep_owned(&mut mention);
+        if self.is_value(&mention) {
+            // "staff without a manager": another row, or another value.
+            if self.is_negated && mention.tables.iter().any(|(_, fit)| *fit >= 0.75) {
+                self.remark(format!("\"{}\" is a value, and a row of a table", mention.text));
+            }
+            return self.valued(mention);
+        }
+        if self.is_no_name(&mention) {
+            self.at += 1;
+            return self.doubt(mention.text);
+        }
+        let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit() - 0.05;
+        let is_compared = self.is_compared(1, &mention);
+        let named = Named { mention, is_table, is_compared };
+        let parts: [fn(&mut Self, &Named) -> bool; 12] = [
+            Self::reads_infinitive,
+            Self::reads_flag,
+            Self::reads_column_of_value,
+            Self::reads_kind_of_value,
+            Self::reads_name_of_entity,
+            Self::reads_participle,
+            Self::reads_predicate,
+            Self::reads_link,
+            Self::reads_having,
+            Self::reads_measure_of_count,
+            Self::reads_shown,
+            Self::reads_table,
+        ];
+        if !parts.iter().any(|part| part(self, &named)) {
+            self.column_outside_head(named.mention);
+        }
+    }
+
+    fn stem_here(&self) -> String {
+        self.atom(0).map(|atom| atom.stem.clone()).unwrap_or_default()
+    }
+
+    /// True if the frame has the name already: "... and the number of companies in that industry", "... and when was it
+    /// opened?"
+    fn repeats(&self, mention: &Mention) -> bool {
+        let is_same =
+            |item: &Item| matches!(item, Item::Attribute(shown) | Item::Entity(shown) if shown.shares_with(mention));
+        let is_group = self.frame.groups.iter().any(|group| group.shares_with(mention));
+        let follows_that = self.before(1).is_some_and(|atom| matches!(atom.low.as_str(), "that" | "this" | "each"));
+        let counts = self.frame.items.iter().any(|item| matches!(item, Item::Count(..)));
+        if follows_that && counts && (is_group || self.frame.items.iter().any(is_same)) {
+            return true;
+        }
+        let best = mention.best_column().map(|(at, _)| at);
+        let is_asked = |item: &Item| match item {
+            Item::Attribute(shown) => shown.text == "when" && shown.columns.iter().any(|(at, _)| Some(*at) == best),
+            _ => false,
+        };
+        mention.is_verb() && self.frame.items.iter().any(is_asked)
+    }
+
+    /// "When did Ann sign her contract" asks for no contract.
+    fn asks_for_event(&self) -> bool {
+        let is_shown_date = matches!(self.frame.items.last(), Some(Item::Attribute(shown)) if self.is_timely(shown));
+        self.frame.asks_when && is_shown_date && self.follows_their(0)
+    }
+
+    /// The name after "of", as in "date of death".
+    fn owner(&self) -> Option<&Mention> {
+        self.has(1, &Cue::Of).then(|| self.mention_at(self.next_solid(1))).flatten()
+    }
+
+    /// "Date of death", where a column of dates is called so.
+    fn is_day_of(&self, mention: &Mention) -> bool {
+        let is_day = matches!(mention.text.to_lowercase().as_str(), "date" | "day" | "time");
+        self.owner().is_some_and(|owner| {
+            let is_date = owner.best_column().is_some_and(|(at, _)| self.schema.is_date(at));
+            is_day && owner.table_fit() < 0.8 && is_date
+        })
+    }
+
+    /// "The name of their depot" is no name of another table's rows.
+    fn keep_owned(&self, mention: &mut Mention) {
+        let Some(owner) = self.owner() else { return };
+        let least = OTHER_WORD.max(owner.table_fit() - 0.05);
+        let is_of = |at: At| owner.tables.iter().any(|(t, fit)| *fit >= least && *t == at.0);
+        if mention.table_fit() == 0.0 && mention.columns.iter().any(|(at, fit)| *fit > 0.8 && is_of(*at)) {
+            mention.columns.retain(|(at, _)| is_of(*at));
+        }
+    }
+
+    /// True for a stored value, or for quoted words that no name of the schema has.
+    fn is_value(&self, mention: &Mention) -> bool {
+        let is_name = mention.name_fit() > 0.0;
+        // "orders shipped yesterday", where `shipped` is a status too: the date tells, unless it is the only one.
+        let has_others = |t: usize| self.schema.columns(t).filter(|(at, _)| self.schema.is_date(*at)).count() > 1;
+        let is_dated =
+            mention.columns.iter().any(|(at, fit)| *fit > 0.8 && self.schema.is_date(*at) && has_others(at.0));
+        let is_date = is_dated
+            && !mention.is_quoted
+            && (self.is_compared(1, mention) || self.is_negated && self.is_participle(mention));
+        let is_date = is_date || self.is_own_date(mention);
+        let is_stored = !mention.values.is_empty()
+            && !is_date
+            && (mention.is_quoted
+                || !is_name
+                || mention.name_fit() < 0.9
+                || self.expects_value()
+                || self.is_value_here(mention));
+        is_stored || mention.is_quoted && !is_name
+    }
+
+    /// True for words that neither the schema nor a column has. "United States", which no column holds, is no other word
+    /// for a table of countries.
+    fn is_no_name(&self, mention: &Mention) -> bool {
+        let is_capital = |at: Option<usize>| {
+            let atom = at.filter(|at| *at > 0).and_then(|at| self.atoms.get(at));
+            let is_text = |atom: &Atom| atom.mention.as_ref().is_some_and(|mention| mention.name_fit() == 0.0);
+            atom.is_some_and(|atom| atom.text.chars().next().is_some_and(char::is_uppercase) && !is_text(atom))
+        };
+        let is_in_name = is_capital(self.at.checked_sub(1)) || is_capital(Some(self.at + 1));
+        let limit = if is_in_name { 0.85 } else { OTHER_WORD };
+        mention.name_fit() == 0.0 || mention.is_quoted && mention.values.is_empty() && mention.name_fit() < limit
+    }
+
+    /// "the first student to register".
+    fn reads_infinitive(&mut self, named: &Named) -> bool {
+        if !(self.before(1).is_some_and(|atom| atom.low == "to") && named.mention.name_fit() < 0.85) {
+            return false;
+        }
+        self.frame.verbs.push(self.stem_here());
+        self.at += 1;
+        true
+    }
+
+    /// A column that says yes or no: "active members".
+    fn reads_flag(&mut self, named: &Named) -> bool {
+        if !self.is_flag(&named.mention) {
+            return false;
+        }
+        self.at += 1;
+        let is_head = self.is_head;
+        self.condition(What::Flag(named.mention.clone()));
+        self.is_head = is_head;
+        true
+    }
+
+    /// "directed by Ben Jones", "the series Sky Radio": the column of the value that follows. What follows a column that
+    /// is compared is no longer shown.
+    fn reads_column_of_value(&mut self, named: &Named) -> bool {
+        let has_items = !self.frame.items.is_empty();
+        let mention = &named.mention;
+        if self.is_value_of(self.next_solid(1), mention) && mention.column_fit() > 0.5 && (has_items || named.is_table)
+        {
+            self.at += 1;
+            self.last = Some(mention.clone());
+            return true;
+        }
+        if self.is_head && named.is_compared && has_items && !named.is_table {
+            self.is_head = false;
+        }
+        false
+    }
+
+    /// "the English language": the column of the value before.
+    fn reads_kind_of_value(&mut self, named: &Named) -> bool {
+        let is_of_value = |condition: &Condition| match &condition.what {
+            What::Value(_, value) => {
+                value.values.iter().any(|(at, _)| named.mention.columns.iter().any(|(of, fit)| of == at && *fit > 0.8))
+            }
+            _ => false,
+        };
+        let follows_value = self.mention_before().is_some_and(|before| !before.values.is_empty());
+        let is_kind = !named.is_table && follows_value && self.frame.conditions.last().is_some_and(is_of_value);
+        self.at += usize::from(is_kind);
+        is_kind
+    }
+
+    /// "names of guests", where guests have a first and a last name.
+    fn reads_name_of_entity(&mut self, named: &Named) -> bool {
+        let is_name = self.is_head && self.is_name_of_entity(&named.mention);
+        self.at += usize::from(is_name);
+        is_name
+    }
+
+    /// "loans returned", "patients admitted for asthma".
+    fn reads_participle(&mut self, named: &Named) -> bool {
+        if !self.is_participle(&named.mention) || named.is_compared {
+            return false;
+        }
+        let stem = self.stem_here();
+        self.at += 1;
+        let ends = |atom: &Atom| {
+            atom.is_stop
+                || atom.cues.iter().any(|cue| matches!(cue, Cue::And | Cue::Or | Cue::Not))
+                || atom.low == "but"
+        };
+        if self.atom(0).is_none_or(ends) {
+            self.condition(What::Known(named.mention.clone()));
+        } else {
+            self.frame.verbs.push(stem);
+        }
+        true
+    }
+
+    /// True while nothing but one table is shown.
+    fn shows_entity_only(&self) -> bool {
+        self.is_head && matches!(self.frame.items.as_slice(), [Item::Entity(_)])
+    }
+
+    /// "Which products are discontinued" asks for products, and "which album sold the most" for albums.
+    fn reads_predicate(&mut self, named: &Named) -> bool {
+        let follows_be = self
+            .before(1)
+            .is_some_and(|atom| atom.cues.contains(&Cue::Be) || matches!(atom.low.as_str(), "was" | "were" | "been"));
+        if !self.shows_entity_only() || named.is_table || named.is_compared || !follows_be {
+            return false;
+        }
+        self.at += 1;
+        self.doubt(named.mention.text.clone());
+        true
+    }
+
+    /// A verb after a table that only says that two things belong together.
+    fn reads_link(&mut self, named: &Named) -> bool {
+        let stem = self.stem_here();
+        let follows_table = self.mention_before().is_some_and(|before| before.table_fit() > 0.8);
+        let is_link = cues::is_link(&stem) && named.mention.column_fit() < 0.7;
+        if !self.shows_entity_only() || !follows_table || !is_link {
+            return false;
+        }
+        self.at += 1;
+        self.frame.verbs.push(stem);
+        true
+    }
+
+    /// "patients with no email", "who have an email".
+    fn reads_having(&mut self, named: &Named) -> bool {
+        let article = usize::from(self.before(1).is_some_and(|atom| matches!(atom.low.as_str(), "a" | "an" | "any")));
+        let has = self.before(1 + article).is_some_and(|atom| {
+            atom.cues.contains(&Cue::Have) || atom.low.split(' ').any(|word| matches!(word, "no" | "without"))
+        });
+        let best = named.mention.best_column();
+        let may_miss = best.is_some_and(|(at, fit)| fit > 0.8 && self.schema.column(at).nullable);
+        let is_bound = named.is_compared || self.atom(1).is_some_and(|next| next.number.is_some());
+        if !may_miss || !has || is_bound || named.is_table || self.frame.entities.is_empty() {
+            return false;
+        }
+        self.at += 1;
+        self.condition(What::Known(named.mention.clone()));
+        true
+    }
+
+    /// "How many books are on loan": what is counted is all that is shown.
+    fn reads_measure_of_count(&mut self, named: &Named) -> bool {
+        let before = self.atoms.get(..self.at).unwrap_or_default().iter().rev();
+        let mut before = before.take_while(|atom| !atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))));
+        let is_counted = matches!(self.frame.items.last(), Some(Item::Count(..))) && !before.any(|atom| atom.is_stop);
+        if !is_counted || named.is_table {
+            return false;
+        }
+        // "How many rooms are on floor 2".
+        if self.atom(1).is_some_and(|atom| atom.number.is_some()) {
+            self.is_head = false;
+        }
+        if !self.is_head || self.follows_and_before(0) || self.follows_their(0) {
+            return false;
+        }
+        self.at += 1;
+        self.doubt(named.mention.text.clone());
+        true
+    }
+
+    /// "names of singers", "singers' names": shown as long as the head lasts.
+    fn reads_shown(&mut self, named: &Named) -> bool {
+        if !self.is_head || self.is_negated {
+            return false;
+        }
+        let mention = named.mention.clone();
+        if self.is_alternative && !self.frame.items.is_empty() {
+            self.remark(format!("\"or {}\"", mention.text));
+        }
+        // "titles and the studio names": the names of studios.
+        let owned = self.attribute_at(0).filter(|(attribute, length)| {
+            let best = attribute.best_column();
+            let is_flag = best.is_some_and(|(at, _)| self.schema.answers(at).is_some());
+            named.is_table && *length > 1 && !is_flag && !attribute.is_verb() && !self.is_compared(*length, attribute)
+        });
+        if let Some((attribute, length)) = owned {
+            self.at += length;
+            self.take_back_entity();
+            self.entity(mention);
+            self.show(Item::Attribute(attribute));
+            return true;
+        }
+        self.at += 1;
+        if !named.is_table {
+            self.take_back_entity();
+            self.show(Item::Attribute(mention));
+            return true;
+        }
+        let owned = self.belongs_to_next();
+        if !owned && (self.frame.items.is_empty() || self.follows_and_before(1)) {
+            self.show(Item::Entity(mention.clone()));
+        }
+        self.entity(mention);
+        true
+    }
+
+    /// A table outside of the head. Any but the first is a condition: the row has rows of it.
+    fn reads_table(&mut self, named: &Named) -> bool {
+        if !named.is_table {
+            return false;
+        }
+        if named.mention.is_verb() {
+            self.frame.verbs.push(self.stem_here());
+        }
+        self.at += 1;
+        let is_first = self.frame.entities.is_empty();
+        self.entity(named.mention.clone());
+        if !is_first || self.is_negated {
+            // "departing from the airport APG": the words tell the key of the value too.
+            let words = self.words.clone();
+            self.condition(What::Has(named.mention.clone()));
+            self.words = words;
+        }
+        true
+    }
+
+    /// A column outside of the head begins a condition, or continues the list.
+    fn column_outside_head(&mut self, mention: Mention) {
+        // "the state whose name contains".
+        let owner = self.before(2).and_then(|atom| atom.mention.clone());
+        let owner =
+            owner.filter(|owner| owner.table_fit() == 0.0 && owner.column_fit() > 0.8 && !owner.text.contains(' '));
+        if let (Some(owner), true) = (owner, self.has_before(1, &Cue::That))
+            && mention.text.eq_ignore_ascii_case("name")
+        {
+            self.at += 1;
+            // "owners live in the state whose name": the state is no answer.
+            if !self.frame.entities.is_empty() {
+                self.frame.items.retain(|item| !matches!(item, Item::Attribute(shown) if *shown == owner));
+            }
+            self.last = Some(owner);
+            return;
+        }
+        let begins = self.is_in_time(1, &mention) || self.atom(self.next_solid(1)).is_some_and(Atom::is_condition);
+        self.at += 1;
+        if begins {
+            self.last = Some(mention);
+            return;
+        }
+        let continues = self.follows_their(1) || self.follows_and_before(1);
+        if !self.is_negated && (continues || self.frame.items.is_empty()) {
+            self.show(Item::Attribute(mention));
+            return;
+        }
+        self.doubt(mention.text);
+    }
+}
+
+impl Atom {
+    /// True if it can begin what a column is compared with: a number, a time, a value, or a word such as "over".
+    fn is_condition(&self) -> bool {
+        self.number.is_some()
+            || self.window.is_some()
+            || self.mention.as_ref().is_some_and(|mention| !mention.values.is_empty() || mention.is_quoted)
+            || self.cues.iter().any(|cue| {
+                matches!(
+                    cue,
+                    Cue::Op(_)
+                        | Cue::Between
+                        | Cue::Not
+                        | Cue::After
+                        | Cue::Before
+                        | Cue::Since
+                        | Cue::Until
+                        | Cue::Named
+                )
+            })
+    }
+}
