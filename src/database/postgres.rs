@@ -26,6 +26,7 @@ mod server;
 mod session;
 mod statement;
 mod value_kinds;
+mod verdict;
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};

@@ -12,12 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::TryStreamExt;
 use sqlx::Row;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
 
 use super::catalog::own;
 use super::finding::{Finding, Reach, reach};
 use super::lossy::{self, Lossy};
 use super::sql_error;
+use super::verdict::{Harmless, Refusal, verdict, without_users};
 use crate::database::DatabaseError;
 use crate::guard::Names;
 use crate::guard::forms::{Dotted, Forms};
@@ -65,13 +66,6 @@ impl Vouched {
 /// Maximum number of findings of one statement. A statement with more findings is refused. The look-up also limits the
 /// number of operators and functions of each schema.
 const MAX_FINDINGS: usize = 6_000;
-
-/// Returns a refusal after which a second check may leave out all schemas of users. The cause may be in any of these
-/// schemas.
-fn without_users(error: DatabaseError, schemas: &[String]) -> Refusal {
-    let schemas = schemas.iter().filter(|schema| *schema != "pg_catalog").cloned().collect();
-    Refusal { error, schemas, name: None }
-}
 
 /// Returns the refusal for a failed look-up. An object of another user can make the look-up fail. Its definition may be
 /// too long to be written as text, may not convert to UTF-8, or may take too long to search. After such an error a
@@ -145,42 +139,14 @@ const OPEN: &str = "EXISTS (SELECT 1 FROM unnest(SCHEMAS) x(name) LEFT JOIN pg_n
 /// Value of the first column in the row that carries the mark.
 const MARK: &str = "mark";
 
-/// The result for a statement that may run.
-#[derive(Debug, Default)]
-pub(super) struct Harmless {
-    /// Names of built-in functions for which the server could choose a user's function. The text has to write them as
-    /// `pg_catalog.name`.
-    pub(super) shadowed: BTreeSet<String>,
-    /// True if another user can replace a relation or a type that the statement reads, after the check and before the
-    /// statement runs.
-    pub(super) is_replaceable: bool,
-    /// True if the statement makes or reads values of types whose owners are not in `TRUSTED`.
-    pub(super) has_foreign_types: bool,
-    /// True if the statement may mean something else without the schemas of users in its path.
-    pub(super) needs_path: bool,
-    /// True if somebody who is not trusted can create objects in a schema of the path.
-    pub(super) is_path_open: bool,
-    /// True if somebody who is not trusted can create objects in a schema that is written before a function.
-    pub(super) is_function_open: bool,
+/// The answer of the look-up.
+pub(super) struct Reached {
+    /// The objects that the names can mean, and the row with the mark.
+    pub(super) findings: Vec<Finding>,
     /// Relations that the statement writes without a schema, each with the schema that contains it.
     pub(super) relations: BTreeMap<String, String>,
-}
-
-/// Why a statement is refused.
-pub(super) struct Refusal {
-    pub(super) error: DatabaseError,
-    /// Schemas of the path that a second check may leave out. A schema is not listed if the server may choose a
-    /// harmless function or operator of that schema.
-    pub(super) schemas: BTreeSet<String>,
-    /// Name of the refused object. If that object is a function and its schema is not in the path, the server reads
-    /// `value.name` as a column.
-    pub(super) name: Option<String>,
-}
-
-impl From<DatabaseError> for Refusal {
-    fn from(error: DatabaseError) -> Self {
-        Refusal { error, schemas: BTreeSet::new(), name: None }
-    }
+    pub(super) needs_path: bool,
+    pub(super) has_foreign_types: bool,
 }
 
 /// Refuses a statement that could reach code that nobody vouches for. `schemas` are the schemas of the caller's path,
@@ -200,10 +166,22 @@ pub(super) async fn vouch(
     forms: &Forms,
     keeps_path: bool,
 ) -> Result<Harmless, Refusal> {
-    let mut shadowed = BTreeSet::new();
     if *names == Names::default() {
         return Ok(Harmless { needs_path: true, ..Harmless::default() });
     }
+    let reached = look_up(connection, names, schemas, vouched, keep_plan, forms).await?;
+    verdict(reached, names, schemas, vouched, forms, keeps_path).map_err(|refusal| *refusal)
+}
+
+/// Sends the look-up and reads its rows.
+async fn look_up(
+    connection: &mut PgConnection,
+    names: &Names,
+    schemas: &[String],
+    vouched: &Vouched,
+    keep_plan: bool,
+    forms: &Forms,
+) -> Result<Reached, Refusal> {
     let mut bare = names.functions.clone();
     let (mut function_schemas, mut qualified) = (Vec::new(), Vec::new());
     for (schema, name) in &names.unknown {
@@ -251,198 +229,54 @@ pub(super) async fn vouch(
         .bind(names.cast_types.clone())
         .persistent(keep_plan);
     let mut rows = rows.fetch(connection);
-    let mut findings = Vec::new();
-    let mut relations = BTreeMap::new();
-    let (mut needs_path, mut has_foreign_types) = (false, false);
-    loop {
-        // The look-up can fail because of an object that another user made.
-        let row = rows.try_next().await.map_err(|error| unread(sql_error(error, None), schemas))?;
-        let Some(row) = row else { break };
-        if findings.len() >= MAX_FINDINGS {
+    let mut reached =
+        Reached { findings: Vec::new(), relations: BTreeMap::new(), needs_path: false, has_foreign_types: false };
+    // The look-up can fail because of an object that another user made.
+    while let Some(row) = rows.try_next().await.map_err(|error| unread(sql_error(error, None), schemas))? {
+        if reached.findings.len() >= MAX_FINDINGS {
             // Read all remaining rows. Otherwise a later error of this query, such as its timeout, would be reported
             // for the next statement.
             while let Ok(Some(_)) = rows.try_next().await {}
             return Err(too_much(schemas));
         }
         let text = |at: usize| lossy::text(&row, at).map_err(DatabaseError::Connection);
-        let optional = |at: usize| {
-            let text: Result<Option<Lossy>, _> = row.try_get(at);
-            text.map(|text| text.map(|text| text.0)).map_err(DatabaseError::Connection)
-        };
-        let what = reach(&text(0)?)?;
-        if what == Reach::Found {
-            relations.insert(text(2)?, text(1)?);
-            continue;
+        match reach(&text(0)?)? {
+            Reach::Found => drop(reached.relations.insert(text(2)?, text(1)?)),
+            Reach::ShownByPath => reached.needs_path = true,
+            Reach::ForeignTypes => reached.has_foreign_types = true,
+            what => reached.findings.push(finding(what, &row)?),
         }
-        if what == Reach::ShownByPath {
-            needs_path = true;
-            continue;
-        }
-        if what == Reach::ForeignTypes {
-            has_foreign_types = true;
-            continue;
-        }
-        findings.push(Finding {
-            what,
-            chosen: (text(1)?, text(2)?),
-            schema: text(3)?,
-            name: text(4)?,
-            // NULL for an object that was dropped while the look-up ran.
-            identity: optional(5)?.ok_or(DatabaseError::Changing)?,
-            extension: optional(6)?,
-            volatility: text(7)?,
-            language: text(8)?,
-            takes_internals: row.try_get(9).map_err(DatabaseError::Connection)?,
-            operator_schema: optional(10)?,
-            is_shared: row.try_get::<Option<bool>, _>(11).map_err(DatabaseError::Connection)?.unwrap_or(false),
-            is_users: row.try_get(12).map_err(DatabaseError::Connection)?,
-        });
     }
-    drop(rows);
-    let functions: Vec<Finding> = findings.extract_if(.., |finding| finding.what == Reach::Forms).collect();
-    let functions = functions.first().map_or("", |finding| finding.identity.as_str());
-    findings.retain(|finding| can_form(finding.what, forms, functions, &names.operators));
-    let by_path: Vec<Finding> = findings.extract_if(.., |finding| finding.what == Reach::RowTypeByPath).collect();
-    let before = findings.len();
-    let mark = findings.iter().find(|finding| finding.what == Reach::Mark && finding.identity == vouched.mark);
-    let of_mark = |flag: &dyn Fn(&Finding) -> bool| mark.is_some_and(flag);
-    let is_replaceable = of_mark(&|mark| mark.is_users);
-    let (is_path_open, is_function_open) = (of_mark(&|mark| mark.takes_internals), of_mark(&|mark| mark.is_shared));
-    findings.retain(|finding| finding.what != Reach::Mark || finding.identity != vouched.mark);
-    if findings.len() + 1 != before {
-        return Err(Refusal::from(DatabaseError::Sql {
-            message: "the look-up of names was answered by another statement".into(),
-            hint: None,
-            sqlstate: Some("26000".into()),
-            position: None,
-        }));
-    }
-    let (called, reached): (Vec<Finding>, Vec<Finding>) =
-        findings.into_iter().partition(|finding| finding.what == Reach::Function);
-    needs_path |= reached.iter().any(Finding::may_depend_on_path);
-    let called_by_path: BTreeSet<String> =
-        called.iter().filter(|finding| finding.may_depend_on_path()).map(|finding| finding.chosen.1.clone()).collect();
-    let (operators, reached): (Vec<Finding>, Vec<Finding>) =
-        reached.into_iter().partition(|finding| finding.operator_schema.is_some());
-    // The first refusal that is not about an operator, and the schemas whose harmless objects the server may choose.
-    let mut first: Option<DatabaseError> = None;
-    let mut chosen = BTreeSet::new();
-    let mut refused_name = None;
-    let mut refuse = |error: DatabaseError, name: String| {
-        if first.is_none() {
-            (first, refused_name) = (Some(error), Some(name));
-        }
+    Ok(reached)
+}
+
+/// Reads a row that describes an object, or the row with the mark.
+fn finding(what: Reach, row: &PgRow) -> Result<Finding, DatabaseError> {
+    let text = |at: usize| lossy::text(row, at).map_err(DatabaseError::Connection);
+    let optional = |at: usize| {
+        let text: Result<Option<Lossy>, _> = row.try_get(at);
+        text.map(|text| text.map(|text| text.0)).map_err(DatabaseError::Connection)
     };
-    for finding in reached {
-        let name = finding.chosen.1.clone();
-        if let Err(error) = finding.judge(vouched) {
-            refuse(error, name);
-        }
-    }
-    let built_in: BTreeSet<String> = called
-        .iter()
-        .filter(|finding| finding.chosen.0 == "pg_catalog")
-        .map(|finding| finding.chosen.1.clone())
-        .collect();
-    // Names for which the server may choose either the built-in or a function of an extension or of the configuration.
-    // Calls of these names cannot be written with `pg_catalog`.
-    let overloaded: BTreeSet<String> = called
-        .iter()
-        .filter(|finding| finding.chosen.0 != "pg_catalog" && built_in.contains(&finding.chosen.1))
-        .filter(|finding| {
-            let is_listed = vouched.functions.contains(&finding.chosen_name());
-            !finding.is_users || is_listed || finding.is_allowed(&vouched.functions)
-        })
-        .map(|finding| finding.chosen.1.clone())
-        .collect();
-    // A second check may not leave out the schemas of these functions: the server would call the built-in instead.
-    let own_schemas = called.iter().filter(|finding| overloaded.contains(&finding.chosen.1));
-    chosen.extend(own_schemas.map(|finding| finding.chosen.0.clone()).filter(|schema| schema != "pg_catalog"));
-    for finding in called {
-        let (schema, name) = finding.chosen.clone();
-        let has_namesake = schema != "pg_catalog" && built_in.contains(&name);
-        // A user's function must not replace the built-in, even if the function is harmless.
-        let judged = if has_namesake && finding.is_users && !finding.is_allowed(&vouched.functions) {
-            Err(finding.refusal(&vouched.functions))
-        } else {
-            finding.judge(vouched)
-        };
-        match judged {
-            Err(_) if has_namesake && names.can_be_qualified(&name) && !overloaded.contains(&name) => {
-                shadowed.insert(name);
-            }
-            Err(error) => refuse(error, name),
-            Ok(()) if has_namesake => drop(chosen.insert(schema)),
-            Ok(()) => {}
-        }
-    }
-    let mut refused: Option<Refusal> = None;
-    for finding in operators {
-        let schema = finding.operator_schema.clone();
-        match finding.judge(vouched) {
-            Ok(()) => chosen.extend(schema),
-            Err(error) => drop(refused.get_or_insert_with(|| Refusal::from(error))),
-        }
-    }
-    if let Some(error) = first {
-        let schemas = schemas.iter().filter(|schema| *schema != "pg_catalog" && !chosen.contains(*schema));
-        return Err(Refusal { error, schemas: schemas.cloned().collect(), name: refused_name });
-    }
-    needs_path |= called_by_path.iter().any(|name| !shadowed.contains(name));
-    if needs_path || keeps_path {
-        for finding in by_path {
-            finding.judge(vouched).map_err(|error| without_users(error, schemas))?;
-        }
-    }
-    let Some(mut refusal) = refused else {
-        return Ok(Harmless {
-            shadowed,
-            is_replaceable,
-            has_foreign_types,
-            needs_path,
-            is_path_open,
-            is_function_open,
-            relations,
-        });
-    };
-    // Without the schema of a harmless operator (of `citext`, for example) the server would choose another operator
-    // with another result.
-    refusal.schemas = schemas.iter().filter(|schema| !chosen.contains(*schema)).cloned().collect();
-    Err(refusal)
+    Ok(Finding {
+        what,
+        chosen: (text(1)?, text(2)?),
+        schema: text(3)?,
+        name: text(4)?,
+        // NULL for an object that was dropped while the look-up ran.
+        identity: optional(5)?.ok_or(DatabaseError::Changing)?,
+        extension: optional(6)?,
+        volatility: text(7)?,
+        language: text(8)?,
+        takes_internals: row.try_get(9).map_err(DatabaseError::Connection)?,
+        operator_schema: optional(10)?,
+        is_shared: row.try_get::<Option<bool>, _>(11).map_err(DatabaseError::Connection)?.unwrap_or(false),
+        is_users: row.try_get(12).map_err(DatabaseError::Connection)?,
+    })
 }
 
 /// Returns one part of each of the names after a dot.
 fn dotted<T>(forms: &Forms, part: impl Fn(&Dotted) -> T) -> Vec<T> {
     forms.dotted.iter().map(part).collect()
-}
-
-/// False if the finding is the type of a column, and the statement cannot make values of that type. Otherwise true.
-/// `functions` is the identity of the finding [`Reach::Forms`].
-fn can_form(what: Reach, forms: &Forms, functions: &str, operators: &[String]) -> bool {
-    let has = |flag: &str| forms.called.is_none() || functions.split(',').any(|known| known == flag);
-    let has_several = has("several");
-    let rows = forms.rows || has("rows");
-    // Two arrays of different types become one type.
-    let unifies_arrays = forms.unifies && (forms.arrays > 0 || forms.writes_arrays || has("others"));
-    let fills_rows = has("fills") || operators.iter().any(|name| name == "#=");
-    match what {
-        Reach::DomainOfColumn => {
-            let arrays = forms.arrays.saturating_add(usize::from(has("array")));
-            arrays > 0 && (forms.structured || forms.unifies || has_several)
-                || arrays > 1
-                || forms.literals && has_several
-                || rows && forms.structured
-                || fills_rows
-        }
-        Reach::DomainInside => {
-            // These operators have an array or a range on one side and an element on the other.
-            let has_operator = operators.iter().any(|name| matches!(name.as_str(), "||" | "@>" | "<@"));
-            let unifies = unifies_arrays || forms.arrays > 0 || has_several;
-            forms.structured || unifies || fills_rows || forms.literals && has_operator
-        }
-        Reach::RowTypeOfColumn => forms.structured || fills_rows,
-        _ => true,
-    }
 }
 
 /// The schemas in which the bare names of a statement are found.

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use super::session::Opened;
 use super::statement::shadowed;
+use super::verdict::Refusal;
 use super::{
     OWN_PATH, PostgresEngine, SearchPath, catalog_check, column_rules, expansion, path_of, plain, sql_error, under_path,
 };
@@ -47,7 +48,7 @@ pub(super) struct Checked {
     relations: BTreeMap<String, String>,
     /// Why the first check refused the statement, if it was then checked without the schemas of users. `None` if the
     /// first check passed.
-    refusal: Option<catalog_check::Refusal>,
+    refusal: Option<Refusal>,
 }
 
 impl Checked {
@@ -226,7 +227,7 @@ impl PostgresEngine {
         connection: &mut PgConnection,
         opened: &Opened,
         approved: &ApprovedSql,
-        refusal: Option<catalog_check::Refusal>,
+        refusal: Option<Refusal>,
     ) -> Result<Checked, DatabaseError> {
         self.judge_encoding(approved)?;
         let settings = self.settings_of_look_up();
@@ -397,7 +398,7 @@ impl PostgresEngine {
         connection: &mut PgConnection,
         opened: &Opened,
         approved: &ApprovedSql,
-        refusal: catalog_check::Refusal,
+        refusal: Refusal,
     ) -> Result<Checked, DatabaseError> {
         let mut names = approved.names().clone();
         // If only the second reader could read the statement, the places of its tables and functions are not certain.
