@@ -221,131 +221,176 @@ async fn read(
     shown: Vec<String>,
     bounds: &Bounds<'_>,
 ) -> Result<Vec<Box<Draft>>, sqlx::Error> {
-    let (mut drafts, mut place, mut oids, mut whole) = (Vec::new(), HashMap::new(), Vec::new(), Vec::new());
-    let mut comment_bytes = 0;
-    let mut rows =
-        sqlx::query(own(TABLES.to_owned())).bind(hidden).bind(shown).persistent(false).fetch(&mut *connection);
-    while let Some(row) = rows.try_next().await? {
-        let oid: Oid = row.try_get(0)?;
-        let kind: String = row.try_get(4)?;
-        let kin = Arc::new(vec![(lossy::text(&row, 1)?, lossy::text(&row, 2)?)]);
-        place.insert(oid.0, drafts.len());
-        oids.push(oid);
-        whole.push(row.try_get::<bool, _>(8)?);
-        // Once the comments reach a quarter of the limit, further comments are dropped. So long comments of another
-        // user cannot displace tables.
-        let comment = row.try_get::<Option<Lossy>, _>(5)?.map(|comment| comment.0);
-        comment_bytes += comment.as_ref().map_or(0, String::len);
-        let table = TableDescription {
-            kin,
-            comment: comment.filter(|_| comment_bytes < bounds.max_bytes / 4),
-            rows: row.try_get(6)?,
-            foreign: row.try_get(7)?,
-            row_security: row.try_get(9)?,
-            ..TableDescription::new(lossy::text(&row, 3)?, decode(&format!("\"{kind}\""))?)
-        };
-        drafts.push(Box::new(Draft { table, columns: Vec::new(), is_left_out: false }));
-    }
-    drop(rows);
-    if !bounds.rules.is_empty() {
-        kin(connection, &mut drafts, &place, bounds.rules).await?;
-    }
-    let mut bytes: usize = drafts.iter().map(|draft| draft.table.bytes()).sum();
-    let unnamed: Arc<str> = "".into();
-    let query = sqlx::query(COLUMNS).bind(oids.clone()).bind(whole).persistent(false);
-    let mut rows = query.fetch(&mut *connection);
-    while let Some(row) = rows.try_next().await? {
-        let Some(draft) = draft_of(&mut drafts, &place, row.try_get(0)?) else { continue };
-        let column = Column {
-            nullable: !row.try_get::<bool, _>(4)?,
-            comment: row
-                .try_get::<Option<Lossy>, _>(5)?
-                .filter(|_| bytes < bounds.max_bytes / 2)
-                .map(|comment| comment.0.into()),
-            // Column rules need to know that the column is generated. The expression stays empty, because only
-            // `describe_table` shows it.
-            generated: row.try_get::<bool, _>(6)?.then(Box::default),
-            ..Column::new(lossy::text(&row, 2)?, Arc::clone(&unnamed))
-        };
-        bytes += column.bytes();
-        if bytes > bounds.max_bytes {
-            draft.is_left_out = true;
-            draft.table.columns = Vec::new();
-            continue;
-        }
-        draft.columns.push((row.try_get(1)?, row.try_get::<Oid, _>(3)?.0));
-        draft.table.columns.push(column);
-    }
-    drop(rows);
-    // The capacity of the lists of columns grew beyond their length.
-    drafts.iter_mut().for_each(|draft| draft.table.columns.shrink_to_fit());
-    // A later list of values replaces an earlier list. The values of a CHECK, and then the labels of an enum, are more
-    // exact than the planner's statistics.
-    let most = i32::try_from(bounds.sampled).unwrap_or(i32::MAX);
-    let frequent = sqlx::query(FREQUENT).bind(oids.clone()).bind(most).persistent(false);
-    let checks = sqlx::query(CHECKS).bind(oids.clone()).persistent(false);
-    for query in [frequent, checks] {
-        // The savepoint is a separate message, as pgpool-II needs it.
-        connection.execute("SAVEPOINT known_values").await?;
-        connection.execute(VALUES).await?;
-        let mut rows = query.fetch(&mut *connection);
-        loop {
-            let row = match rows.try_next().await {
-                Ok(Some(row)) => row,
-                Ok(None) => break,
-                // The query can fail because of a lock of another session, or because of very long statistics or
-                // checks. Then the snapshot has the tables without these values.
-                Err(sqlx::Error::Database(error)) => {
-                    tracing::warn!(%error, "the values of some columns are not known");
-                    break;
-                }
-                Err(error) => return Err(error),
+    let (mut tables, whole) = Tables::read(connection, hidden, shown, bounds).await?;
+    tables.read_columns(connection, whole).await?;
+    tables.read_values(connection).await?;
+    types(connection, &mut tables.drafts, &mut tables.bytes, bounds.max_bytes).await?;
+    tables.read_keys(connection).await?;
+    Ok(tables.drafts)
+}
+
+/// The tables of the schema while they are read.
+#[expect(clippy::vec_box, reason = "one piece of memory for all tables would be larger than a message")]
+struct Tables<'a> {
+    drafts: Vec<Box<Draft>>,
+    /// Index of each table in `drafts`, by its oid.
+    place: HashMap<u32, usize>,
+    oids: Vec<Oid>,
+    /// Size of the drafts.
+    bytes: usize,
+    bounds: &'a Bounds<'a>,
+}
+
+impl<'a> Tables<'a> {
+    /// Reads the tables without their columns. Also returns for each table whether the role may read all of its columns.
+    async fn read(
+        connection: &mut PgConnection,
+        hidden: Vec<String>,
+        shown: Vec<String>,
+        bounds: &'a Bounds<'a>,
+    ) -> Result<(Self, Vec<bool>), sqlx::Error> {
+        let (mut drafts, mut place, mut oids, mut whole) = (Vec::new(), HashMap::new(), Vec::new(), Vec::new());
+        let mut comment_bytes = 0;
+        let mut rows =
+            sqlx::query(own(TABLES.to_owned())).bind(hidden).bind(shown).persistent(false).fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await? {
+            let oid: Oid = row.try_get(0)?;
+            let kind: String = row.try_get(4)?;
+            let kin = Arc::new(vec![(lossy::text(&row, 1)?, lossy::text(&row, 2)?)]);
+            place.insert(oid.0, drafts.len());
+            oids.push(oid);
+            whole.push(row.try_get::<bool, _>(8)?);
+            // Once the comments reach a quarter of the limit, further comments are dropped. So long comments of another
+            // user cannot displace tables.
+            let comment = row.try_get::<Option<Lossy>, _>(5)?.map(|comment| comment.0);
+            comment_bytes += comment.as_ref().map_or(0, String::len);
+            let table = TableDescription {
+                kin,
+                comment: comment.filter(|_| comment_bytes < bounds.max_bytes / 4),
+                rows: row.try_get(6)?,
+                foreign: row.try_get(7)?,
+                row_security: row.try_get(9)?,
+                ..TableDescription::new(lossy::text(&row, 3)?, decode(&format!("\"{kind}\""))?)
             };
-            let number: i16 = row.try_get(1)?;
-            let column = draft_of(&mut drafts, &place, row.try_get(0)?).and_then(|draft| draft.column(number));
-            if let Some(column) = column {
-                column.set_values(lossy::texts(&row, 2)?, row.try_get(3)?);
-                bytes += size_of_texts(&column.values);
-                if bytes > bounds.max_bytes {
-                    column.values = Vec::new();
-                }
-            }
+            drafts.push(Box::new(Draft { table, columns: Vec::new(), is_left_out: false }));
         }
         drop(rows);
-        connection.execute("ROLLBACK TO SAVEPOINT known_values").await?;
-    }
-    types(connection, &mut drafts, &mut bytes, bounds.max_bytes).await?;
-    let mut rows = sqlx::query(KEYS).bind(oids).persistent(false).fetch(connection);
-    while let Some(row) = rows.try_next().await? {
-        let Some(&at) = place.get(&row.try_get::<Oid, _>(0)?.0) else { continue };
-        let numbers: Vec<i16> = row.try_get(3)?;
-        let Some(columns) = drafts.get(at).and_then(|draft| draft.names(&numbers)) else { continue };
-        let is_primary: bool = row.try_get(1)?;
-        let period: bool = row.try_get(5)?;
-        let other = place.get(&row.try_get::<Oid, _>(2)?.0).and_then(|at| drafts.get(*at));
-        let key = match (is_primary, other) {
-            (true, _) => None,
-            (false, Some(other)) => other.names(&row.try_get::<Vec<i16>, _>(4)?).map(|referenced_columns| ForeignKey {
-                columns: columns.clone(),
-                references: other.table.name.clone(),
-                referenced_columns,
-                period,
-                ..ForeignKey::default()
-            }),
-            (false, None) => continue,
-        };
-        bytes += size_of_texts(&columns) + key.as_ref().map_or(0, |key| size_of_texts(&key.referenced_columns) + 64);
-        if bytes > bounds.max_bytes {
-            continue;
+        if !bounds.rules.is_empty() {
+            kin(connection, &mut drafts, &place, bounds.rules).await?;
         }
-        let Some(draft) = drafts.get_mut(at) else { continue };
-        if is_primary {
-            draft.table.primary_key = columns;
-        } else {
-            draft.table.foreign_keys.extend(key);
-        }
+        let bytes = drafts.iter().map(|draft| draft.table.bytes()).sum();
+        Ok((Tables { drafts, place, oids, bytes, bounds }, whole))
     }
-    Ok(drafts)
+
+    async fn read_columns(&mut self, connection: &mut PgConnection, whole: Vec<bool>) -> Result<(), sqlx::Error> {
+        let unnamed: Arc<str> = "".into();
+        let query = sqlx::query(COLUMNS).bind(self.oids.clone()).bind(whole).persistent(false);
+        let mut rows = query.fetch(connection);
+        while let Some(row) = rows.try_next().await? {
+            let Some(draft) = draft_of(&mut self.drafts, &self.place, row.try_get(0)?) else { continue };
+            let column = Column {
+                nullable: !row.try_get::<bool, _>(4)?,
+                comment: row
+                    .try_get::<Option<Lossy>, _>(5)?
+                    .filter(|_| self.bytes < self.bounds.max_bytes / 2)
+                    .map(|comment| comment.0.into()),
+                // Column rules need to know that the column is generated. The expression stays empty, because only
+                // `describe_table` shows it.
+                generated: row.try_get::<bool, _>(6)?.then(Box::default),
+                ..Column::new(lossy::text(&row, 2)?, Arc::clone(&unnamed))
+            };
+            self.bytes += column.bytes();
+            if self.bytes > self.bounds.max_bytes {
+                draft.is_left_out = true;
+                draft.table.columns = Vec::new();
+                continue;
+            }
+            draft.columns.push((row.try_get(1)?, row.try_get::<Oid, _>(3)?.0));
+            draft.table.columns.push(column);
+        }
+        drop(rows);
+        // The capacity of the lists of columns grew beyond their length.
+        self.drafts.iter_mut().for_each(|draft| draft.table.columns.shrink_to_fit());
+        Ok(())
+    }
+
+    /// Reads lists of the values of columns. A later list of values replaces an earlier list. The values of a CHECK, and
+    /// then the labels of an enum, are more exact than the planner's statistics.
+    async fn read_values(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let most = i32::try_from(self.bounds.sampled).unwrap_or(i32::MAX);
+        let frequent = sqlx::query(FREQUENT).bind(self.oids.clone()).bind(most).persistent(false);
+        let checks = sqlx::query(CHECKS).bind(self.oids.clone()).persistent(false);
+        for query in [frequent, checks] {
+            // The savepoint is a separate message, as pgpool-II needs it.
+            connection.execute("SAVEPOINT known_values").await?;
+            connection.execute(VALUES).await?;
+            let mut rows = query.fetch(&mut *connection);
+            loop {
+                let row = match rows.try_next().await {
+                    Ok(Some(row)) => row,
+                    Ok(None) => break,
+                    // The query can fail because of a lock of another session, or because of very long statistics or
+                    // checks. Then the snapshot has the tables without these values.
+                    Err(sqlx::Error::Database(error)) => {
+                        tracing::warn!(%error, "the values of some columns are not known");
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                };
+                let number: i16 = row.try_get(1)?;
+                let column =
+                    draft_of(&mut self.drafts, &self.place, row.try_get(0)?).and_then(|draft| draft.column(number));
+                if let Some(column) = column {
+                    column.set_values(lossy::texts(&row, 2)?, row.try_get(3)?);
+                    self.bytes += size_of_texts(&column.values);
+                    if self.bytes > self.bounds.max_bytes {
+                        column.values = Vec::new();
+                    }
+                }
+            }
+            drop(rows);
+            connection.execute("ROLLBACK TO SAVEPOINT known_values").await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the primary keys and the foreign keys.
+    async fn read_keys(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let mut rows = sqlx::query(KEYS).bind(self.oids.clone()).persistent(false).fetch(connection);
+        while let Some(row) = rows.try_next().await? {
+            let Some(&at) = self.place.get(&row.try_get::<Oid, _>(0)?.0) else { continue };
+            let numbers: Vec<i16> = row.try_get(3)?;
+            let Some(columns) = self.drafts.get(at).and_then(|draft| draft.names(&numbers)) else { continue };
+            let is_primary: bool = row.try_get(1)?;
+            let period: bool = row.try_get(5)?;
+            let other = self.place.get(&row.try_get::<Oid, _>(2)?.0).and_then(|at| self.drafts.get(*at));
+            let key = match (is_primary, other) {
+                (true, _) => None,
+                (false, Some(other)) => {
+                    other.names(&row.try_get::<Vec<i16>, _>(4)?).map(|referenced_columns| ForeignKey {
+                        columns: columns.clone(),
+                        references: other.table.name.clone(),
+                        referenced_columns,
+                        period,
+                        ..ForeignKey::default()
+                    })
+                }
+                (false, None) => continue,
+            };
+            self.bytes +=
+                size_of_texts(&columns) + key.as_ref().map_or(0, |key| size_of_texts(&key.referenced_columns) + 64);
+            if self.bytes > self.bounds.max_bytes {
+                continue;
+            }
+            let Some(draft) = self.drafts.get_mut(at) else { continue };
+            if is_primary {
+                draft.table.primary_key = columns;
+            } else {
+                draft.table.foreign_keys.extend(key);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn draft_of<'a>(drafts: &'a mut [Box<Draft>], place: &HashMap<u32, usize>, oid: Oid) -> Option<&'a mut Draft> {
