@@ -259,12 +259,22 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
             Some(table) => Err(table.refuse("*")),
         };
     };
-    let mut masked = BTreeSet::new();
-    for table in ruled {
+    ruled.iter().try_for_each(|table| uses.check(table))?;
+    uses.masked_places(ruled)
+}
+
+impl ColumnUses {
+    /// Checks the uses of one table's columns that no rule allows. After it, the only uses left are those of masked
+    /// columns that are named directly or by a wildcard over one table.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Column`] for the first use that a rule forbids.
+    fn check(&self, table: &RuledTable) -> Result<(), Rejection> {
         if table.whole {
             return Err(table.refuse("*"));
         }
-        let names: BTreeSet<&str> = uses
+        let names: BTreeSet<&str> = self
             .tables
             .iter()
             .filter(|name| table.is_named(name.schema.as_deref(), &name.table))
@@ -275,30 +285,30 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
             return Err(table.refuse("*"));
         }
         // With a CTE of the same name, it is unclear which of the two a name means.
-        if uses.renames || uses.derived.contains(&table.table) {
+        if self.renames || self.derived.contains(&table.table) {
             return Err(table.refuse("*"));
         }
-        if let Some(name) = uses.unread.iter().find(|name| table.denied.contains(*name) || table.masked.contains(*name))
+        if let Some(name) = self.unread.iter().find(|name| table.denied.contains(*name) || table.masked.contains(*name))
         {
             return Err(table.refuse(name));
         }
-        if uses.unread.iter().any(|name| names.contains(name.as_str()) || uses.may_rename(name)) {
+        if self.unread.iter().any(|name| names.contains(name.as_str()) || self.may_rename(name)) {
             return Err(table.refuse("*"));
         }
-        let means_table = |of: &str| uses.may_mean(of, table);
+        let means_table = |of: &str| self.may_mean(of, table);
         let means = |name: &ColumnName| {
             let is_ruled = table.denied.contains(&name.column) || table.masked.contains(&name.column);
             is_ruled && name.table.as_deref().is_none_or(means_table)
         };
-        let rows = uses.uses.iter().chain(uses.plain.iter().map(|item| &item.name));
+        let rows = self.uses.iter().chain(self.plain.iter().map(|item| &item.name));
         // PostgreSQL calls `table.name` as a function of the whole row where the table has no such column.
         let is_call = |name: &ColumnName| {
             // `schema.table` as the beginning of `schema.table.column` is no call.
-            let is_alias = uses.tables.iter().any(|known| known.known_as == table.schema);
+            let is_alias = self.tables.iter().any(|known| known.known_as == table.schema);
             let is_itself = name.table.as_ref() == Some(&table.schema)
                 && name.column == table.table
                 && !is_alias
-                && !uses.derived.contains(&table.schema);
+                && !self.derived.contains(&table.schema);
             let is_column = table.columns.contains(&name.column) || SYSTEM_COLUMNS.contains(&name.column.as_str());
             !table.schema.is_empty() && !is_itself && !is_column
         };
@@ -309,19 +319,19 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
         if rows.clone().any(|name| name.table.is_none() && names.contains(name.column.as_str())) {
             return Err(table.refuse("*"));
         }
-        if let Some(name) = uses.uses.iter().find(|name| means(name)) {
+        if let Some(name) = self.uses.iter().find(|name| means(name)) {
             return Err(table.refuse(&name.column));
         }
-        let is_noted = |name: &TableName| uses.tables.contains(name);
-        if uses.from_lists.iter().flatten().flatten().any(|name| !is_noted(name)) {
+        let is_noted = |name: &TableName| self.tables.contains(name);
+        if self.from_lists.iter().flatten().flatten().any(|name| !is_noted(name)) {
             return Err(table.refuse("*"));
         }
-        for wildcard in &uses.wildcards {
+        for wildcard in &self.wildcards {
             let covers = match &wildcard.of {
                 // A table with an alias that the walk did not record: the positions of its columns are unknown.
-                Some(of) if !uses.is_known(of) => return Err(table.refuse("*")),
+                Some(of) if !self.is_known(of) => return Err(table.refuse("*")),
                 Some(of) => means_table(of),
-                None => uses
+                None => self
                     .tables_of(wildcard)
                     .iter()
                     .flatten()
@@ -331,68 +341,75 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
                 return Err(table.refuse("*"));
             }
         }
-        for item in &uses.plain {
+        for item in &self.plain {
             if table.denied.contains(&item.name.column) && means(&item.name) {
                 return Err(table.refuse(&item.name.column));
             }
         }
+        Ok(())
     }
-    // The remaining uses are masked columns, named directly or by a wildcard over one table. Positions after a wildcard
-    // are known only if its columns are known.
-    let mut shift = if uses.expands { None } else { Some(0usize) };
-    let mut items: Vec<(usize, Item<'_>)> = uses.plain.iter().map(|item| (item.place, Item::Plain(item))).collect();
-    items.extend(uses.wildcards.iter().filter_map(|wildcard| Some((wildcard.place?, Item::Wildcard(wildcard)))));
-    items.sort_by_key(|(place, _)| *place);
-    let find = |name: &TableName| ruled.iter().find(|table| table.is_named(name.schema.as_deref(), &name.table));
-    for (place, item) in items {
-        match item {
-            Item::Plain(item) => {
-                let owner = ruled.iter().find(|table| {
-                    table.masked.contains(&item.name.column)
-                        && item.name.table.as_deref().is_none_or(|of| uses.may_mean(of, table))
-                });
-                let Some(owner) = owner else { continue };
-                let alias = item.alias.as_ref().unwrap_or(&item.name.column);
-                // The result may be sorted by this alias at a place where the parser read the alias as a value (`true`,
-                // `interval DESC`).
-                let sorted = uses.by_place
-                    || uses.unread.contains(alias)
-                    || uses.uses.iter().any(|name| name.table.is_none() && name.column == *alias);
-                match shift.filter(|_| !sorted) {
-                    Some(shift) => masked.insert(place + shift),
-                    None => return Err(owner.refuse(&item.name.column)),
-                };
-            }
-            Item::Wildcard(wildcard) => {
-                let stands_for = |name: &&Option<TableName>| match (&wildcard.of, name) {
-                    (None, _) => true,
-                    (Some(of), Some(name)) => name.known_as == *of,
-                    (Some(_), None) => false,
-                };
-                let tables: Vec<&Option<TableName>> = uses.tables_of(wildcard).iter().filter(stands_for).collect();
-                let ruled_one = match tables.as_slice() {
-                    [Some(name)] => find(name),
-                    _ => None,
-                };
-                let Some(table) = ruled_one else {
-                    let covered = tables.iter().filter_map(|name| name.as_ref()).find_map(find);
-                    if let Some(table) = covered {
-                        return Err(table.refuse("*"));
-                    }
-                    shift = None;
-                    continue;
-                };
-                let Some(before) = shift.filter(|_| !uses.by_place) else { return Err(table.refuse("*")) };
-                let places = table.columns.iter().enumerate().filter(|(_, column)| table.masked.contains(*column));
-                masked.extend(places.map(|(at, _)| place + before + at));
-                shift = Some(before + table.columns.len().saturating_sub(1));
+
+    /// Returns the positions of the result's columns that must be masked. Positions after a wildcard are known only if its
+    /// columns are known.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Column`] for a masked column whose position is unknown.
+    fn masked_places(&self, ruled: &[RuledTable]) -> Result<BTreeSet<usize>, Rejection> {
+        let mut masked = BTreeSet::new();
+        let mut shift = if self.expands { None } else { Some(0usize) };
+        let mut items: Vec<(usize, Item<'_>)> = self.plain.iter().map(|item| (item.place, Item::Plain(item))).collect();
+        items.extend(self.wildcards.iter().filter_map(|wildcard| Some((wildcard.place?, Item::Wildcard(wildcard)))));
+        items.sort_by_key(|(place, _)| *place);
+        let find = |name: &TableName| ruled.iter().find(|table| table.is_named(name.schema.as_deref(), &name.table));
+        for (place, item) in items {
+            match item {
+                Item::Plain(item) => {
+                    let owner = ruled.iter().find(|table| {
+                        table.masked.contains(&item.name.column)
+                            && item.name.table.as_deref().is_none_or(|of| self.may_mean(of, table))
+                    });
+                    let Some(owner) = owner else { continue };
+                    let alias = item.alias.as_ref().unwrap_or(&item.name.column);
+                    // The result may be sorted by this alias at a place where the parser read the alias as a value (`true`,
+                    // `interval DESC`).
+                    let sorted = self.by_place
+                        || self.unread.contains(alias)
+                        || self.uses.iter().any(|name| name.table.is_none() && name.column == *alias);
+                    match shift.filter(|_| !sorted) {
+                        Some(shift) => masked.insert(place + shift),
+                        None => return Err(owner.refuse(&item.name.column)),
+                    };
+                }
+                Item::Wildcard(wildcard) => {
+                    let stands_for = |name: &&Option<TableName>| match (&wildcard.of, name) {
+                        (None, _) => true,
+                        (Some(of), Some(name)) => name.known_as == *of,
+                        (Some(_), None) => false,
+                    };
+                    let tables: Vec<&Option<TableName>> = self.tables_of(wildcard).iter().filter(stands_for).collect();
+                    let ruled_one = match tables.as_slice() {
+                        [Some(name)] => find(name),
+                        _ => None,
+                    };
+                    let Some(table) = ruled_one else {
+                        let covered = tables.iter().filter_map(|name| name.as_ref()).find_map(find);
+                        if let Some(table) = covered {
+                            return Err(table.refuse("*"));
+                        }
+                        shift = None;
+                        continue;
+                    };
+                    let Some(before) = shift.filter(|_| !self.by_place) else { return Err(table.refuse("*")) };
+                    let places = table.columns.iter().enumerate().filter(|(_, column)| table.masked.contains(*column));
+                    masked.extend(places.map(|(at, _)| place + before + at));
+                    shift = Some(before + table.columns.len().saturating_sub(1));
+                }
             }
         }
+        Ok(masked)
     }
-    Ok(masked)
-}
 
-impl ColumnUses {
     /// The tables in FROM of the SELECT that has the wildcard.
     fn tables_of(&self, wildcard: &Wildcard) -> &[Option<TableName>] {
         wildcard.from.and_then(|index| self.from_lists.get(index)).map_or(&[], Vec::as_slice)
