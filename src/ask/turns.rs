@@ -184,14 +184,7 @@ impl Question<'_> {
             };
             receipt.usage = receipt.usage.plus(turn.usage);
             self.spending.add(turn.usage);
-            let uses: Vec<(&String, &String, &serde_json::Value)> = turn
-                .blocks
-                .iter()
-                .filter_map(|block| match block {
-                    Block::ToolUse { id, name, input } => Some((id, name, input)),
-                    Block::Text(_) => None,
-                })
-                .collect();
+            let uses = tool_uses_of(&turn.blocks);
             if uses.is_empty() {
                 let said = text_of(&turn.blocks);
                 if progress.found.is_some() && !said.is_empty() && turn.stop != StopReason::MaxTokens {
@@ -205,25 +198,10 @@ impl Question<'_> {
                 messages.push(Message::User(prompt::USE_A_TOOL.into()));
                 continue;
             }
-            let mut results = Vec::with_capacity(uses.len());
-            for (place, (id, name, input)) in uses.into_iter().enumerate() {
-                let result = if turn.stop == StopReason::MaxTokens {
-                    Err(prompt::CUT_OFF.to_owned())
-                } else if place >= MOST_USES || progress.failures > limits.max_repairs || self.is_over() {
-                    Err(prompt::TOO_MANY.to_owned())
-                } else {
-                    match toolset::read(name, input) {
-                        Err(problem) => Err(problem),
-                        Ok(used) => match self.perform(used, &mut progress).await {
-                            Step::Result(result) => result,
-                            Step::Finished(outcome) => return *outcome,
-                        },
-                    }
-                };
-                let is_error = result.is_err();
-                let text = result.unwrap_or_else(|problem| problem);
-                results.push(ToolResult { id: id.clone(), text, is_error });
-            }
+            let results = match self.results(uses, turn.stop == StopReason::MaxTokens, &mut progress).await {
+                Ok(results) => results,
+                Err(outcome) => return *outcome,
+            };
             receipt.repairs = progress.failures;
             if progress.failures > limits.max_repairs {
                 break;
@@ -232,6 +210,39 @@ impl Question<'_> {
             messages.push(Message::Results(results));
         }
         self.exhausted(progress)
+    }
+
+    /// Performs the tool uses of one turn. `is_cut_off` is true if the turn reached its limit of tokens.
+    ///
+    /// # Errors
+    ///
+    /// The outcome, if a tool use ended the question.
+    async fn results(
+        &self,
+        uses: Vec<ToolUse<'_>>,
+        is_cut_off: bool,
+        progress: &mut Progress,
+    ) -> Result<Vec<ToolResult>, Box<Outcome>> {
+        let mut results = Vec::with_capacity(uses.len());
+        for (place, (id, name, input)) in uses.into_iter().enumerate() {
+            let result = if is_cut_off {
+                Err(prompt::CUT_OFF.to_owned())
+            } else if place >= MOST_USES || progress.failures > self.source.limits.max_repairs || self.is_over() {
+                Err(prompt::TOO_MANY.to_owned())
+            } else {
+                match toolset::read(name, input) {
+                    Err(problem) => Err(problem),
+                    Ok(used) => match self.perform(used, progress).await {
+                        Step::Result(result) => result,
+                        Step::Finished(outcome) => return Err(outcome),
+                    },
+                }
+            };
+            let is_error = result.is_err();
+            let text = result.unwrap_or_else(|problem| problem);
+            results.push(ToolResult { id: id.clone(), text, is_error });
+        }
+        Ok(results)
     }
 
     fn is_over(&self) -> bool {
@@ -247,6 +258,19 @@ impl Question<'_> {
 enum Step {
     Result(Result<String, String>),
     Finished(Box<Outcome>),
+}
+
+/// Id, name and input of a tool use.
+type ToolUse<'a> = (&'a String, &'a String, &'a serde_json::Value);
+
+fn tool_uses_of(blocks: &[Block]) -> Vec<ToolUse<'_>> {
+    blocks
+        .iter()
+        .filter_map(|block| match block {
+            Block::ToolUse { id, name, input } => Some((id, name, input)),
+            Block::Text(_) => None,
+        })
+        .collect()
 }
 
 fn text_of(blocks: &[Block]) -> String {
