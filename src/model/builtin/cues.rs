@@ -145,12 +145,20 @@ struct Phrases {
     /// Words that tell which of two keys to the same table is meant: the role, and its words.
     roles: Vec<(&'static str, Vec<&'static str>)>,
     demonyms: Vec<(&'static str, &'static str)>,
+    /// Values of a column of sexes, and the words for them.
+    sexes: Vec<(Vec<&'static str>, Vec<&'static str>)>,
     /// Stems of verbs that only say that two things belong together.
     links: HashSet<String>,
 }
 
 static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
-    let mut all = Phrases { cues: HashMap::new(), roles: Vec::new(), demonyms: Vec::new(), links: HashSet::new() };
+    let mut all = Phrases {
+        cues: HashMap::new(),
+        roles: Vec::new(),
+        demonyms: Vec::new(),
+        sexes: Vec::new(),
+        links: HashSet::new(),
+    };
     let stems = Stems::new();
     for line in include_str!("words.txt").lines().filter(|line| !line.starts_with('#')) {
         let Some((head, phrases)) = line.split_once(": ") else { continue };
@@ -160,6 +168,7 @@ static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
         let phrases = phrases.split(',').map(str::trim);
         match kind {
             "role" => all.roles.push((arguments.first().copied().unwrap_or_default(), phrases.collect())),
+            "sex" => all.sexes.push((arguments, phrases.collect())),
             "link" => all.links.extend(phrases.map(|verb| stems.of(verb))),
             "demonym" => all.demonyms.extend(phrases.filter_map(|pair| pair.split_once(" = "))),
             _ => {
@@ -267,6 +276,11 @@ pub(super) fn roles(word: &str) -> impl Iterator<Item = &'static str> + use<'_> 
 /// True for the stem of a verb that only says that two things belong together.
 pub(super) fn is_link(stem: &str) -> bool {
     PHRASES.links.contains(stem)
+}
+
+/// Returns the values that a word such as "women" can have in a column of sexes.
+pub(super) fn sexes(word: &str) -> impl Iterator<Item = &'static str> + use<'_> {
+    PHRASES.sexes.iter().filter(move |(_, words)| words.contains(&word)).flat_map(|(values, _)| values.iter().copied())
 }
 
 /// Returns the countries of an adjective such as "French".

@@ -15,7 +15,7 @@ pub(super) use atoms::atoms;
 use compare::year_window;
 
 use super::cues::{self, Cue, Function, Op};
-use super::link::{Linker, Mention, OTHER_WORD, ROLE, WHOLE};
+use super::link::{Linker, Mention, OTHER_WORD, ROLE, WHOLE, related};
 use super::measures;
 use super::schema::{At, Schema, singulars};
 use super::text::{Token, TokenKind, name_words};

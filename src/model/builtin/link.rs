@@ -206,7 +206,9 @@ impl<'a> Linker<'a> {
                 let is_switch = schema.is_number(at) && schema.answers(at).is_some();
                 for value in column.values.iter().filter(|_| !is_switch) {
                     let low = value.trim().to_lowercase();
-                    let demonym = tokens.iter().any(|token| countries(&token.low).any(|country| country == low));
+                    let meant =
+                        |token: &Token| countries(&token.low).chain(cues::sexes(&token.low)).any(|one| one == low);
+                    let demonym = tokens.iter().any(meant);
                     if demonym || low.chars().next().is_some_and(|first| starts.contains(&first)) {
                         values.entry(words_of(&low)).or_default().push((at, value.clone()));
                     }
@@ -248,6 +250,10 @@ impl<'a> Linker<'a> {
         let mut values = self.stored(&words_of(&low));
         if span.len() == 1 {
             values.extend(countries(&first.low).flat_map(|country| self.stored(country)));
+            let is_of_sex = |(at, _): &(At, String)| {
+                name_words(&self.schema.column(*at).name).iter().any(|word| matches!(word.as_str(), "sex" | "gender"))
+            };
+            values.extend(cues::sexes(&first.low).flat_map(|sex| self.stored(sex)).filter(is_of_sex));
         }
         // If no value has this word, the word without its final "s" is tried: "cats" for the value `cat`.
         if values.is_empty() && span.len() == 1 && low.len() > 3 {
@@ -358,7 +364,15 @@ impl<'a> Linker<'a> {
         let ([word], true) = (asked.words, mention.table_fit() < HEAD) else { return };
         let is_headed =
             |name: &Name| name.short.stems.len() > 1 && name.short.stems.last().is_some_and(|head| head == word);
-        let mut headed = self.tables.iter().enumerate().filter(|(_, name)| is_headed(name)).map(|(t, _)| t);
+        // A "reporter" is no `news_report`, though the stems are equal.
+        let person = asked.written.first().map(|written| singulars(written)).filter(|written| cues::is_person(written));
+        let is_person_of = |t: usize| {
+            person.is_none()
+                || self.schema.is_of_people(t)
+                || name_words(self.schema.bare(t)).last().map(|last| singulars(last)) == person
+        };
+        let all = self.tables.iter().enumerate().filter(|(_, name)| is_headed(name)).map(|(t, _)| t);
+        let mut headed = all.filter(|t| is_person_of(*t));
         if let (Some(t), None) = (headed.next(), headed.next()) {
             // A `competition_record` is no competition, if there is a `farm_competition`.
             mention.tables.retain(|(of, _)| *of != t);

@@ -280,3 +280,70 @@ fn who_asks_for_people() {
     ]);
     doubts(&weddings, "How many female people are older than 30?");
 }
+
+/// A parcel service.
+fn parcels() -> Snapshot {
+    Snapshot::of(vec![
+        table(
+            "couriers",
+            &["courier_id integer", "name text = Ann|Bob", "sex text = F|M", "age integer", "town text"],
+            &[],
+        ),
+        table(
+            "parcels",
+            &[
+                "parcel_id integer",
+                "courier_id integer",
+                "state text = Sent|Lost",
+                "booked date",
+                "paint text = red|blue",
+                "damage_millions numeric",
+            ],
+            &[("courier_id", "couriers", "courier_id")],
+        ),
+        table(
+            "shipments",
+            &["shipment_id integer", "parcel_id integer", "sent_date date", "sending_type text"],
+            &[("parcel_id", "parcels", "parcel_id")],
+        ),
+    ])
+}
+
+#[test]
+fn a_word_that_fits_another_row_is_handed_back() {
+    let parcels = parcels();
+    // The date of sending is that of a shipment.
+    doubts(&parcels, "Which parcels were sent after 2024-03-01?");
+    // Most parcels of that paint, or most shipments.
+    doubts(&parcels, "What is the most popular paint?");
+    doubts(&parcels, "For each kind of parcel, how many shipments are there?");
+    doubts(&parcels, "Show the name of couriers for most of the parcels");
+    doubts(&parcels, "In which town and village does Ann live?");
+}
+
+#[test]
+fn a_list_of_columns_belongs_to_the_table_after_it() {
+    let reads = |question: &str, expected: &str| reads_of(&parcels(), question, expected);
+    reads(
+        "List the id and state of parcels of the courier named \"Ann\"",
+        "SELECT p.parcel_id, p.state FROM parcels p JOIN couriers c ON c.courier_id = p.courier_id WHERE c.name = 'Ann'",
+    );
+    reads("List the dates of parcels", "SELECT booked FROM parcels");
+    reads(
+        "How many couriers live in each town?",
+        "SELECT town, COUNT(*) AS number_of_couriers FROM couriers GROUP BY town",
+    );
+    reads("Which couriers are under age 30?", "SELECT name FROM couriers WHERE age < 30");
+    reads("What is the state of parcel 7?", "SELECT state FROM parcels WHERE parcel_id = 7");
+    reads("How many female couriers are there?", "SELECT COUNT(*) AS number_of_couriers FROM couriers WHERE sex = 'F'");
+    reads("Who is the youngest?", "SELECT name FROM couriers ORDER BY age LIMIT 1");
+    reads(
+        "Which parcels have a damage of more than 3 million?",
+        "SELECT parcel_id FROM parcels WHERE damage_millions > 3",
+    );
+    reads(
+        "What is the id of the courier with the most parcels?",
+        "SELECT c.courier_id FROM couriers c ORDER BY (SELECT COUNT(*) FROM parcels p WHERE c.courier_id = p.courier_id) \
+         DESC LIMIT 1",
+    );
+}

@@ -98,6 +98,15 @@ impl<'a> Schema<'a> {
         matches!(self.primary_key(at.0), [only] if *only == self.column(at).name)
     }
 
+    /// True for a table whose rows only link rows of others: its key has several columns, or it has none and refers to
+    /// several tables.
+    pub fn is_link_table(&self, t: usize) -> bool {
+        match self.primary_key(t) {
+            [] => self.table(t).foreign_keys.len() > 1,
+            key => key.len() > 1,
+        }
+    }
+
     /// True if the name of the table is a word for people.
     pub fn is_of_people(&self, t: usize) -> bool {
         name_words(self.bare(t)).last().is_some_and(|word| super::cues::is_person(&singulars(word)))

@@ -20,6 +20,15 @@ impl Reader<'_> {
         if let Some(number) = self.atom(ahead).and_then(|atom| atom.number) {
             return self.compare_number(op, number, ahead + 1);
         }
+        // "under age 30".
+        let number = self.atom(ahead + 1).and_then(|atom| atom.number);
+        let named = self.mention_at(ahead).filter(|named| self.is_measure(named) && self.last.is_none()).cloned();
+        if let (Some(column), Some(number)) = (named, number) {
+            self.at += ahead + 2;
+            self.unshow(&column);
+            self.condition(What::Compare(column, op, Literal::Number(number)));
+            return true;
+        }
         if self.compare_columns(op, ahead) {
             return true;
         }

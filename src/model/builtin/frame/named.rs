@@ -41,7 +41,7 @@ impl Reader<'_> {
         let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit() - 0.05;
         let is_compared = self.is_compared(1, &mention);
         let named = Named { mention, is_table, is_compared };
-        let parts: [fn(&mut Self, &Named) -> bool; 12] = [
+        let parts: [fn(&mut Self, &Named) -> bool; 13] = [
             Self::reads_infinitive,
             Self::reads_flag,
             Self::reads_column_of_value,
@@ -52,6 +52,7 @@ impl Reader<'_> {
             Self::reads_link,
             Self::reads_having,
             Self::reads_measure_of_count,
+            Self::reads_verb_of_column,
             Self::reads_shown,
             Self::reads_table,
         ];
@@ -80,7 +81,11 @@ impl Reader<'_> {
             Item::Attribute(shown) => shown.text == "when" && shown.columns.iter().any(|(at, _)| Some(*at) == best),
             _ => false,
         };
+        // "When was the order placed? Give me the date."
+        let is_date = |item: &Item| matches!(item, Item::Attribute(shown) if self.is_timely(shown));
+        let is_day = matches!(mention.text.to_lowercase().as_str(), "date" | "day" | "time");
         mention.is_verb() && self.frame.items.iter().any(is_asked)
+            || is_day && self.frame.asks_when && self.frame.items.iter().any(is_date)
     }
 
     /// "When did Ann sign her contract" asks for no contract.
@@ -103,13 +108,45 @@ impl Reader<'_> {
         })
     }
 
-    /// "The name of their depot" is no name of another table's rows.
+    /// The tables after "of" at the end of a list of columns, as in "id and status of orders", each with its fit.
+    fn owners_of_list(&self) -> Vec<(usize, f32)> {
+        let columns_of = |atom: &Atom| {
+            let mention = atom.mention.as_ref().filter(|mention| mention.values.is_empty())?;
+            mention.best_column().filter(|(_, fit)| *fit > mention.table_fit())
+        };
+        let is_joint =
+            |atom: &Atom| atom.text == "," || atom.cues.iter().any(|cue| matches!(cue, Cue::And | Cue::Skip));
+        let (mut ahead, mut follows_joint) = (1, false);
+        while let Some(atom) = self.atom(ahead) {
+            match columns_of(atom) {
+                // One name: "status of orders".
+                Some((at, fit)) if follows_joint && atom.low.contains(" of ") => return vec![(at.0, fit)],
+                Some(_) if follows_joint => follows_joint = false,
+                None if is_joint(atom) => follows_joint = true,
+                _ => break,
+            }
+            ahead += 1;
+        }
+        let owner = self.has(ahead, &Cue::Of).then(|| self.mention_at(self.next_solid(ahead))).flatten();
+        owner.map(|owner| owner.tables.clone()).unwrap_or_default()
+    }
+
+    /// "The name of their depot" is no name of another table's rows, and "the dates of orders" are dates of orders.
     fn keep_owned(&self, mention: &mut Mention) {
-        let Some(owner) = self.owner() else { return };
-        let least = OTHER_WORD.max(owner.table_fit() - 0.05);
-        let is_of = |at: At| owner.tables.iter().any(|(t, fit)| *fit >= least && *t == at.0);
+        let owners = self.owners_of_list();
+        let Some((t, best)) = owners.iter().copied().max_by(|one, other| one.1.total_cmp(&other.1)) else { return };
+        let least = OTHER_WORD.max(best - 0.05);
+        let is_of = |at: At| owners.iter().any(|(t, fit)| *fit >= least && *t == at.0);
         if mention.table_fit() == 0.0 && mention.columns.iter().any(|(at, fit)| *fit > 0.8 && is_of(*at)) {
             mention.columns.retain(|(at, _)| is_of(*at));
+            return;
+        }
+        if best > 0.8 && matches!(mention.text.to_lowercase().as_str(), "date" | "dates") {
+            let dates: Vec<(At, f32)> =
+                self.schema.columns(t).filter(|(at, _)| self.schema.is_date(*at)).map(|(at, _)| (at, WHOLE)).collect();
+            if !dates.is_empty() {
+                mention.columns = dates;
+            }
         }
     }
 
@@ -295,6 +332,22 @@ impl Reader<'_> {
         true
     }
 
+    /// "Students living in each city", where cities are a column of students, and `lives_in` is about their dorms.
+    fn reads_verb_of_column(&mut self, named: &Named) -> bool {
+        let after = (1..).find(|ahead| !self.has(*ahead, &Cue::Per) && !self.has(*ahead, &Cue::Skip)).unwrap_or(1);
+        let first = self.frame.entities.first().and_then(Mention::best_table);
+        let is_about_column = self.mention_at(after).is_some_and(|next| {
+            let best = next.best_column().filter(|(_, fit)| *fit > next.table_fit());
+            next.values.is_empty() && best.zip(first).is_some_and(|((at, _), (t, _))| at.0 == t)
+        });
+        if !named.is_table || !cues::is_link(&self.stem_here()) || !is_about_column || self.is_negated {
+            return false;
+        }
+        self.frame.verbs.push(self.stem_here());
+        self.at += 1;
+        true
+    }
+
     /// "names of singers", "singers' names": shown as long as the head lasts.
     fn reads_shown(&mut self, named: &Named) -> bool {
         if !self.is_head || self.is_negated {
@@ -319,6 +372,17 @@ impl Reader<'_> {
         }
         self.at += 1;
         if !named.is_table {
+            // "Which country and state", where "state" only resembles the column `country`.
+            let before = self.before(3).and_then(|atom| atom.mention.as_ref()).and_then(Mention::best_column);
+            let is_same = self.has_before(2, &Cue::And)
+                && before.zip(mention.best_column()).is_some_and(|((one, _), (other, _))| one == other);
+            if is_same && mention.column_fit() < 0.9 {
+                self.doubt(mention.text.clone());
+            }
+            // "What kind of work", where only `years_working` has such a word.
+            if mention.column_fit() < OTHER_WORD && self.before(2).is_some_and(Atom::is_kind) {
+                self.doubt(format!("kind of {}", mention.text));
+            }
             self.take_back_entity();
             self.show(Item::Attribute(mention));
             return true;
@@ -327,7 +391,8 @@ impl Reader<'_> {
         if !owned && (self.frame.items.is_empty() || self.follows_and_before(1)) {
             self.show(Item::Entity(mention.clone()));
         }
-        self.entity(mention);
+        self.entity(mention.clone());
+        self.reads_number_of_row(&mention);
         true
     }
 
@@ -342,12 +407,36 @@ impl Reader<'_> {
         self.at += 1;
         let is_first = self.frame.entities.is_empty();
         self.entity(named.mention.clone());
+        if self.reads_number_of_row(&named.mention) {
+            return true;
+        }
         if !is_first || self.is_negated {
             // "departing from the airport APG": the words tell the key of the value too.
             let words = self.words.clone();
             self.condition(What::Has(named.mention.clone()));
             self.words = words;
         }
+        true
+    }
+
+    /// "order 7": the row of that key.
+    fn reads_number_of_row(&mut self, table: &Mention) -> bool {
+        let is_no_name = |atom: &&Atom| atom.mention.as_ref().is_none_or(|mention| mention.name_fit() == 0.0);
+        let number = self.atom(0).filter(is_no_name).and_then(|atom| atom.number);
+        let ends = self.atom(1).is_none_or(|next| next.mention.is_none() && next.number.is_none());
+        let t = table.best_table().filter(|(_, fit)| *fit > 0.8).map(|(t, _)| t);
+        let key = t.and_then(|t| {
+            let key = self.schema.columns(t).map(|(at, _)| at).find(|at| self.schema.is_only_key(*at));
+            key.filter(|at| self.schema.is_number(*at))
+        });
+        let is_plural = table.text.ends_with('s') && !table.text.ends_with("ss");
+        let (Some(number), Some(key), true, false) = (number, key, ends, is_plural || self.is_negated) else {
+            return false;
+        };
+        self.at += 1;
+        let columns = vec![(key, WHOLE)];
+        let key = Mention { text: format!("{} {number}", table.text), columns, ..Mention::default() };
+        self.condition(What::Compare(key, Op::Eq, Literal::Number(number)));
         true
     }
 
@@ -379,11 +468,21 @@ impl Reader<'_> {
             self.show(Item::Attribute(mention));
             return;
         }
+        // "Storms that affected most regions", where the regions of a storm are rows of `affected_region`.
+        let stem = self.before(1).map(|atom| atom.stem.clone()).unwrap_or_default();
+        if mention.is_verb() && !self.is_negated && cues::senses(&mention.text).is_none() {
+            return self.frame.loose.push((mention.text, stem));
+        }
         self.doubt(mention.text);
     }
 }
 
 impl Atom {
+    /// "Kind of", "types of".
+    pub(super) fn is_kind(&self) -> bool {
+        matches!(self.low.as_str(), "kind" | "kinds" | "type of" | "kind of" | "sort of")
+    }
+
     /// True if it can begin what a column is compared with: a number, a time, a value, or a word such as "over".
     fn is_condition(&self) -> bool {
         self.number.is_some()

@@ -163,6 +163,27 @@ impl Reader<'_> {
         })
     }
 
+    /// "Orders shipped after 1 May", where `Shipped` is a status of orders, and the date is that of a row of shipments.
+    fn is_verb_of_other_date(&self, mention: &Mention) -> bool {
+        let is_time = self.atom(0).is_some_and(|atom| {
+            atom.window.is_some()
+                || atom.cues.iter().any(|cue| match cue {
+                    Cue::After | Cue::Before | Cue::Since | Cue::Until => true,
+                    Cue::By(_, words) => words.iter().any(|word| word == "date"),
+                    _ => false,
+                })
+        });
+        let stem = self.before(1).map(|atom| atom.stem.clone()).unwrap_or_default();
+        let is_named = |(at, column): (At, &crate::database::catalog::Column)| {
+            let own = mention.values.iter().any(|(of, _)| of.0 == at.0);
+            let is_like = name_words(&column.name).iter().any(|word| *word == stem || related(word, &stem));
+            (self.schema.is_date(at) && is_like).then_some(own)
+        };
+        let all = (0..self.schema.tables().len()).flat_map(|t| self.schema.columns(t));
+        let dates: Vec<bool> = all.filter_map(is_named).collect();
+        is_time && !mention.is_quoted && !dates.is_empty() && !dates.contains(&true)
+    }
+
     /// "Which singer ... name": the entity shown first gives way to its attributes.
     pub(super) fn take_back_entity(&mut self) {
         if let [Item::Entity(_)] = self.frame.items.as_slice()
@@ -214,6 +235,9 @@ impl Reader<'_> {
             if mention.values.iter().any(|(at, _)| is_of(at)) {
                 mention.values.retain(|(at, _)| is_of(at));
             }
+        }
+        if self.is_verb_of_other_date(&mention) {
+            self.remark("which date".to_owned());
         }
         let is_head = self.is_head;
         let precedes_name = self.mention_at(0).is_some_and(|next| next.table_fit() > 0.0 || next.column_fit() > 0.0);

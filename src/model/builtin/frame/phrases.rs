@@ -7,7 +7,7 @@ impl Reader<'_> {
     pub(super) fn count(&mut self, distinct: bool) -> bool {
         // "The staff number of the museum": a part of the name before it.
         let shown = match self.frame.items.last() {
-            Some(Item::Attribute(shown)) => Some(shown),
+            Some(Item::Attribute(shown) | Item::Aggregate(_, shown)) => Some(shown),
             _ => None,
         };
         let follows_name = shown.is_some() && self.before(1).and_then(|atom| atom.mention.as_ref()) == shown;
@@ -19,8 +19,7 @@ impl Reader<'_> {
         let ahead = self.next_solid(1);
         let distinct = distinct || skipped > 0 || (1..ahead).any(|ahead| self.has(ahead, &Cue::Distinct));
         // "How many kinds of cities": cities of one kind count once.
-        let is_kind = |atom: &Atom| matches!(atom.low.as_str(), "kind" | "kinds" | "type of" | "kind of" | "sort of");
-        if (1..ahead).any(|ahead| self.atom(ahead).is_some_and(is_kind)) {
+        if (1..ahead).any(|ahead| self.atom(ahead).is_some_and(Atom::is_kind)) {
             self.remark("how many kinds".to_owned());
         }
         // "How many grumpy customers": the word is doubted, and the count is understood.
@@ -82,6 +81,7 @@ impl Reader<'_> {
         if let Some(next) = self
             .mention_at(ahead + 1)
             .filter(|next| next.table_fit() > 0.0 && mention.table_fit() > 0.0 && !next.is_verb())
+            .filter(|_| !self.is_verb_phrase(ahead + 1))
             .cloned()
         {
             self.at += ahead + 2;
@@ -97,6 +97,11 @@ impl Reader<'_> {
             self.entity(mention);
         }
         true
+    }
+
+    /// True for "live in", which may be called like a table.
+    fn is_verb_phrase(&self, ahead: usize) -> bool {
+        self.atom(ahead).is_some_and(|atom| atom.low.contains(' ') && cues::is_link(&atom.stem))
     }
 
     /// "... and where are they", "... and when did they start": the only column of places or dates of the first table is shown.
@@ -396,6 +401,11 @@ impl Reader<'_> {
         else {
             return false;
         };
+        // "For each kind of vehicle" is not for each vehicle.
+        if mention.table_fit() >= mention.column_fit() && (1..ahead).any(|at| self.atom(at).is_some_and(Atom::is_kind))
+        {
+            self.remark(format!("the kinds of {}", mention.text));
+        }
         self.at += ahead + 1;
         let group = self.column_of_table(mention);
         self.frame.groups.push(group);

@@ -44,6 +44,11 @@ impl Reader<'_> {
         if is_bare && self.atom(ahead).is_some_and(|atom| atom.number.is_some()) {
             return None;
         }
+        // "For most of the times" means more than half of them.
+        let is_most = self.atom(0).is_some_and(|atom| atom.low == "most");
+        if is_most && self.atom(1).is_some_and(|atom| matches!(atom.low.as_str(), "of" | "of the")) {
+            return None;
+        }
         let limit = self.atom(ahead).and_then(|atom| atom.number).filter(|_| self.mention_at(ahead).is_none());
         if limit.is_some() {
             ahead = self.next_solid(ahead + 1);
@@ -236,6 +241,15 @@ impl Reader<'_> {
         }
         let is_most =
             self.atom(0).is_some_and(|atom| atom.low.split(' ').any(|word| matches!(word, "most" | "fewest")));
+        // "The most items" are no `order_details`.
+        let is_number = |at: At| {
+            let words = name_words(&self.schema.column(at).name);
+            words.iter().any(|word| matches!(word.as_str(), "num" | "number" | "no" | "count" | "total" | "quantity"))
+        };
+        let is_other = measure.column_fit() < OTHER_WORD && !measure.best_column().is_some_and(|(at, _)| is_number(at));
+        if is_most && is_other && self.is_plural(ahead) {
+            return Some(false);
+        }
         self.at += ahead + 1;
         let in_head = self.is_head
             && (self.frame.items.is_empty() || self.follows_and_before(ahead + 1))
@@ -403,9 +417,18 @@ impl Reader<'_> {
         let Some(mention) = self.mention_at(ahead).filter(|mention| mention.fit() > 0.0).cloned() else {
             return self.most_often(desc);
         };
+        let is_popular = self.atom(0).is_some_and(|atom| atom.low.ends_with("popular"));
         self.at += ahead + 1;
         // "the most used payment method".
         let mention = self.column_of_table(mention);
+        // "The most popular kind of decor": that of most rooms, or of the rooms with most bookings.
+        let is_referred_to = |t: usize| {
+            let name = &self.schema.table(t).name;
+            self.schema.tables().iter().any(|table| table.foreign_keys.iter().any(|key| key.references == *name))
+        };
+        if is_popular && mention.best_column().is_some_and(|(at, _)| is_referred_to(at.0)) {
+            self.remark("popular by what".to_owned());
+        }
         self.frame.common = Some((mention, desc));
         true
     }
@@ -519,7 +542,7 @@ impl Reader<'_> {
             // "Which singer is the oldest?"
             _ if !is_order
                 && !self.frame.is_superlative
-                && (!self.frame.items.is_empty() || !self.frame.entities.is_empty()) =>
+                && (!self.frame.items.is_empty() || !self.frame.entities.is_empty() || self.frame.is_who) =>
             {
                 self.at += 1;
                 self.rank(Key::By(words.to_vec()), desc, number)

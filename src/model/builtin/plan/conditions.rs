@@ -78,6 +78,24 @@ impl Planner<'_> {
         self.plan.query.conditions.push(joined);
     }
 
+    /// "10 million dollars" in a column such as `damage_millions`, which counts millions.
+    fn in_unit_of(&mut self, at: At, value: f64) -> f64 {
+        let name = &self.schema.column(at).name;
+        let unit = name_words(name).iter().find_map(|word| match word.as_str() {
+            "thousand" | "thousands" => Some(1e3),
+            "million" | "millions" => Some(1e6),
+            "billion" | "billions" => Some(1e9),
+            _ => None,
+        });
+        match unit.filter(|unit| value >= *unit) {
+            Some(unit) => {
+                self.assume(format!("the unit of {name} is as its name says"));
+                value / unit
+            }
+            None => value,
+        }
+    }
+
     pub(super) fn one(&mut self, asked: &Asked) {
         let negated = asked.is_negated;
         match &asked.what {
@@ -94,7 +112,7 @@ impl Planner<'_> {
                             }
                             Literal::Text(text)
                         } else {
-                            Literal::Number(*value)
+                            Literal::Number(self.in_unit_of(at, *value))
                         }
                     }
                     Said::Text(text) => Literal::Text(text.clone()),

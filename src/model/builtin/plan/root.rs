@@ -106,11 +106,20 @@ impl Planner<'_> {
         candidates.sort_unstable();
         candidates.dedup();
         let view = |root: usize| if self.schema.is_view(root) { 0.05 } else { 0.0 };
-        let score = |root: usize| total(root) + named(root) + valued(root) - view(root);
+        // "The id of the customer" is a key of customers, and a reference in orders.
+        let refers = |root: usize| {
+            let own = |mention: &Mention| {
+                mention.columns.iter().filter(|(at, _)| at.0 == root).map(|(at, _)| *at).collect::<Vec<_>>()
+            };
+            wanted.iter().all(|mention| own(mention).iter().any(|at| self.is_reference(*at)))
+        };
+        let score =
+            |root: usize| total(root) + named(root) + valued(root) - view(root) - if refers(root) { 0.01 } else { 0.0 };
         candidates.sort_by(|a, b| score(*b).total_cmp(&score(*a)));
         let best = candidates.first().copied()?;
-        let rival =
-            candidates.get(1).is_some_and(|rival| score(best) - score(*rival) < MARGIN && !self.schema.is_view(*rival));
+        let rival = candidates.get(1).is_some_and(|rival| {
+            score(best) - score(*rival) < MARGIN && !self.schema.is_view(*rival) && (refers(best) || !refers(*rival))
+        });
         if rival && named(best) == 0.0 {
             self.is_open_root.set(true);
         }

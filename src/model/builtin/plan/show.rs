@@ -228,6 +228,10 @@ impl Planner<'_> {
                 self.doubt(format!("\"{}\" may be several tables", mention.text));
             }
             let name = format!("number_of_{}", name_words(self.schema.bare(t)).join("_"));
+            // "The number of different affected regions": rows of a link table are not different regions.
+            if distinct && self.schema.is_link_table(t) {
+                self.doubt(format!("different \"{}\"", mention.text));
+            }
             if t == self.root && !is_each {
                 return Some((Expr::Count, name));
             }
