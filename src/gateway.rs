@@ -46,7 +46,7 @@ pub use requests::{AskDatabase, DescribeTable, ExplainQuery, ListTables, RunSql}
 pub use snapshots::SourceCheck;
 
 /// How many statements over [`LARGE_SQL_BYTES`] are checked at once.
-const LARGE_CHECKS: usize = 2;
+const LARGE_CHECKS: usize = 1;
 
 /// Maximum time to close the connections.
 const CLOSING: Duration = Duration::from_millis(300);

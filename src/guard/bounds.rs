@@ -71,22 +71,38 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection>
     struct Open {
         depth: usize,
         names: HashMap<String, u64>,
+        /// Number of `*` that stand for all columns.
+        stars: u64,
+        /// Lexemes of its select list.
+        listed: u64,
+        in_list: bool,
         /// Copies that the server makes of the operands of BETWEEN and IN, and of the row before `.*`.
         operands: u64,
     }
     impl Open {
         fn uses(&self) -> u64 {
-            self.names.values().copied().max().unwrap_or(1).saturating_mul(self.operands)
+            (self.names.values().copied().max().unwrap_or(1) + self.stars).saturating_mul(self.operands)
         }
     }
     let lexemes = lexemes(sql, dialect).unwrap_or_default();
     let lexemes: Vec<_> = lexemes.into_iter().filter(|lexeme| lexeme.kind != Kind::Comment).collect();
     let written_at = |at: usize| lexemes.get(at).and_then(|lexeme| sql.get(lexeme.range.clone())).unwrap_or_default();
     let (mut copies, mut depth, mut open) = (1_u64, 0_usize, Vec::<Open>::new());
+    // Lexemes of the longest select list that another SELECT may use.
+    let mut largest = 1;
+    let mut joins = Joins::default();
     // Depths of the lists after IN that are open.
     let mut lists: Vec<usize> = Vec::new();
     for (at, lexeme) in lexemes.iter().enumerate() {
         let written = written_at(at);
+        joins.read(written, depth);
+        if let Some(select) = open.last_mut().filter(|select| select.in_list) {
+            let before = written_at(at.saturating_sub(1));
+            select.stars +=
+                u64::from(written == "*" && (before.eq_ignore_ascii_case("select") || matches!(before, "," | ".")));
+            select.in_list = select.depth != depth || !written.eq_ignore_ascii_case("from");
+            select.listed += u64::from(select.in_list);
+        }
         // `o.*` uses all columns of `o`, and `(row).*` copies the row for each of its columns.
         let is_qualifier = written_at(at + 1) == "." && written_at(at + 2) != "*";
         if written == ")" && written_at(at + 1) == "." && written_at(at + 2) == "*" {
@@ -108,6 +124,7 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection>
                 depth = depth.saturating_sub(1);
                 for closed in open.extract_if(.., |select| select.depth > depth) {
                     copies = copies.saturating_mul(closed.uses());
+                    largest = largest.max(closed.listed);
                 }
                 continue;
             }
@@ -123,7 +140,7 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection>
             for closed in open.extract_if(.., |select| select.depth >= depth) {
                 copies = copies.saturating_mul(closed.uses());
             }
-            open.push(Open { depth, names: HashMap::new(), operands: 1 });
+            open.push(Open { depth, names: HashMap::new(), stars: 0, listed: 0, in_list: true, operands: 1 });
             if open.len() > MAX_OPEN {
                 return Err(Rejection::TooDeep { limit: MAX_OPEN });
             }
@@ -135,7 +152,69 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection>
         }
     }
     let copies = open.iter().fold(copies, |copies, select| copies.saturating_mul(select.uses()));
-    if copies > MAX_COPIES { Err(Rejection::ManyCopies { limit: MAX_COPIES }) } else { Ok(()) }
+    joins.judge()?;
+    if copies.saturating_mul(largest) > MAX_COPIES { Err(Rejection::ManyCopies { limit: MAX_COPIES }) } else { Ok(()) }
+}
+
+/// The joins of a text that the parser cannot read, as far as its words tell.
+#[derive(Default)]
+struct Joins {
+    /// Number of tables after FROM and JOIN.
+    tables: u64,
+    /// Number of NATURAL.
+    natural: u64,
+    /// Number of `=`, and of names in USING.
+    equalities: u64,
+    /// Depths of the FROM clauses that are open.
+    from: Vec<usize>,
+    /// Depth of an open list after USING.
+    using: Option<usize>,
+    /// True right after USING.
+    follows_using: bool,
+}
+
+impl Joins {
+    fn read(&mut self, written: &str, depth: usize) {
+        let is = |word: &str| written.eq_ignore_ascii_case(word);
+        let follows_using = std::mem::replace(&mut self.follows_using, is("using"));
+        if is("(") && follows_using {
+            self.using = Some(depth + 1);
+            self.equalities += 1;
+        }
+        self.using = self.using.filter(|using| depth >= *using || is("("));
+        let ends =
+            ["where", "group", "order", "having", "limit", "union", "select", "window"].iter().any(|word| is(word));
+        self.from.retain(|from| *from < depth || *from == depth && !ends);
+        match written {
+            "=" => self.equalities += 1,
+            "," if self.using == Some(depth) => self.equalities += 1,
+            "," if self.from.last() == Some(&depth) => self.tables += 1,
+            _ if is("natural") => self.natural += 1,
+            _ if is("join") => self.tables += 1,
+            _ if is("from") => {
+                self.tables += 1;
+                self.from.push(depth);
+            }
+            _ => {}
+        }
+    }
+
+    /// # Errors
+    ///
+    /// [`Rejection::ManyTables`] or [`Rejection::ManyEqualities`] with the bound.
+    fn judge(&self) -> Result<(), Rejection> {
+        if self.tables > MAX_TABLES as u64 {
+            return Err(Rejection::ManyTables { limit: MAX_TABLES });
+        }
+        // Joins of two tables make no equalities but the written ones.
+        let others = self.tables.saturating_sub(2);
+        if self.natural > MAX_NATURAL
+            || self.equalities.saturating_mul(others).saturating_mul(self.tables) > MAX_UNREAD_EQUALITIES
+        {
+            return Err(Rejection::ManyEqualities { limit: MAX_EQUALITIES });
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn is_word(token: &TokenWithSpan, name: &str) -> bool {
@@ -171,6 +250,20 @@ pub(super) const COSTLY: [&str; 16] = [
 /// Maximum copies of expressions, columns and literals that the planner may make when it moves sub-queries into the
 /// queries around them. The planner of PostgreSQL 15 and 18 takes 500 to 1,000 bytes for each copy (measured).
 pub(super) const MAX_COPIES: u64 = 100_000;
+
+/// Maximum tables of one SELECT. The planner's time and memory grow with the square of their number. SQLite allows 64.
+pub(super) const MAX_TABLES: usize = 200;
+
+/// Maximum equalities that the planner may derive from the conditions of one SELECT, times its tables. Of three columns that
+/// are equal to each other it derives one equality that is not written, of eight columns 21. 1,000 took 80 MB, and a list of
+/// eleven tables on their primary keys (495) 265 MB (measured on 15 and 18).
+pub(super) const MAX_EQUALITIES: u64 = 1_000;
+
+/// The same bound for a text that the parser cannot read: written equalities times the square of all tables.
+const MAX_UNREAD_EQUALITIES: u64 = 4_000;
+
+/// Maximum number of NATURAL in a text that the parser cannot read.
+const MAX_NATURAL: u64 = 4;
 
 /// Maximum depth of queries inside each other, in a text that the parser cannot read.
 const MAX_OPEN: usize = 50;

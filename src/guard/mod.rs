@@ -27,7 +27,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
-use sqlparser::ast::Statement;
 use sqlparser::dialect::{PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -391,7 +390,6 @@ fn names(
     if tokens.iter().any(|token| bounds::is_word(token, "global")) {
         return alone(Rejection::differently());
     }
-    let has_table = tokens.iter().any(|token| bounds::is_word(token, "table"));
     let mut parser = Parser::new(grammar).with_recursion_limit(limits.max_sql_depth).with_tokens_with_locations(tokens);
     let parsed = parser.parse_statements();
     // The parser stops at END, which a database reads as an alias. Its tree then covers only the beginning of the
@@ -401,10 +399,11 @@ fn names(
     }
     match parsed {
         Ok(statements) => match statements.as_slice() {
-            // For TABLE t, the tree does not say whether the name was quoted, so the name cannot be folded correctly.
-            [Statement::Query(_)] if has_table => alone(Rejection::differently()),
             [statement] => {
-                let (walked, understood) = walk::check(sql, statement, dialect, is_plan)?;
+                let (walked, understood) = match walk::check(sql, statement, dialect, is_plan) {
+                    Err(unread) if unread == Rejection::differently() => return alone(unread),
+                    walked => walked?,
+                };
                 let understood = token_agreement::byte_offsets(sql, &understood);
                 let names = second_reader::complete(sql, dialect, Names { operators, ..walked }, &understood)?;
                 relations::judge_columns(dialect, &names)?;

@@ -22,6 +22,10 @@ pub enum Rejection {
     ManyCopies { limit: u64 },
     #[error("a SELECT of the statement has more than {limit} tables")]
     ManyTables { limit: usize },
+    #[error(
+        "the conditions of a SELECT make so many columns of its tables equal to each other that the server would try more than {limit} equalities"
+    )]
+    ManyEqualities { limit: u64 },
     #[error("the statement is empty")]
     Empty,
     #[error("the statement could not be parsed: {message}")]
@@ -127,6 +131,8 @@ impl From<Rejection> for ToolError {
             Rejection::ManyCtes { .. } | Rejection::ManyTables { .. } => {
                 ToolError::new(Code::TooDeep, message).hint("Split it: run a part of it first, and use its result.")
             }
+            Rejection::ManyEqualities { .. } => ToolError::new(Code::TooDeep, message)
+                .hint("Join a part of the tables first: WITH name AS MATERIALIZED (SELECT ..)."),
             Rejection::ManyCopies { .. } => ToolError::new(Code::TooDeep, message)
                 .hint("Let a sub-query be computed once: WITH name AS MATERIALIZED (SELECT ..)."),
             Rejection::Empty => {

@@ -321,6 +321,7 @@ impl Walk<'_> {
             SetExpr::Merge(_) => Err(Rejection::Write { what: "MERGE".into() }),
             // The tree does not say whether the name was quoted, so the name cannot be folded correctly. The second
             // reader alone judges such a statement.
+            // The tree does not say whether the name was quoted, so the name cannot be folded correctly.
             SetExpr::Table(_) => Err(Rejection::differently()),
         }
     }
@@ -445,8 +446,7 @@ impl Walk<'_> {
         let is_grouped = matches!(distinct, Some(Distinct::Distinct | Distinct::On(_)))
             || self.sizes.has_fixed()
             || !matches!(group_by, GroupByExpr::Expressions(list, _) if list.is_empty());
-        self.finish_select(columns, is_grouped);
-        Ok(())
+        self.finish_select(columns, is_grouped)
     }
 
     fn group_modifiers(&mut self, modifiers: &[GroupByWithModifier]) -> Walked {

@@ -304,6 +304,9 @@ impl Walk<'_> {
             }
             Expr::BinaryOp { left, op, right } => {
                 binary(op)?;
+                if *op == BinaryOperator::Eq {
+                    self.sizes.equal(left, right);
+                }
                 self.expr(left)?;
                 self.expr(right)
             }

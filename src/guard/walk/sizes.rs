@@ -6,7 +6,9 @@
 //! It is an estimate. It leaves out views and partitions, and counts as moved some queries that the server keeps apart.
 
 mod columns;
+mod equalities;
 mod functions;
+mod scope;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,18 +19,17 @@ use sqlparser::ast::{Ident, LimitClause, ObjectName, Query, Value};
 
 pub(super) use columns::Columns;
 use columns::{COLUMN, Size};
+use equalities::Joins;
 use functions::{AGGREGATES, OF_ROWS};
+pub(super) use scope::Scope;
 
 use super::{Walk, Walked};
 use crate::dialect::Dialect;
 use crate::guard::Rejection;
-use crate::guard::bounds::{COSTLY, MAX_COPIES, MAX_COSTLY_NESTING};
+use crate::guard::bounds::{COSTLY, MAX_COPIES, MAX_COSTLY_NESTING, MAX_EQUALITIES, MAX_TABLES};
 
 /// Maximum names of columns that the estimate goes through. Beyond it, the statement is refused.
 const MAX_WORK: usize = 1_000_000;
-
-/// Maximum tables of one SELECT. The planner's time and memory grow with the square of their number. SQLite allows 64.
-const MAX_TABLES: usize = 200;
 
 /// Nodes that a table counts as. The server plans each copy of a sub-query separately. A copy with eight tables took
 /// about 200 KB for each table (measured on 15 and 18).
@@ -36,27 +37,6 @@ const TABLE: u64 = 200;
 
 /// Nodes that a NATURAL JOIN counts as, because it names no columns. Six tables of 104 columns took 350 MB.
 const NATURAL: u64 = 21_000;
-
-/// The tables of one SELECT.
-#[derive(Debug, Default)]
-pub(super) struct Scope {
-    /// By the names that they have there.
-    tables: HashMap<String, Rc<Columns>>,
-    /// Columns with known names. Sizes of columns of one name are added: FULL JOIN .. USING makes one column of two.
-    named: HashMap<String, Size>,
-    /// The largest column whose name is not known.
-    other: Option<Size>,
-    /// Number of tables, also inside of joins with an alias.
-    count: usize,
-    /// The largest column of all.
-    largest: Option<Size>,
-    /// True if the columns of a table are not known.
-    has_unknown: bool,
-    /// Number of sets that the CUBEs of GROUP BY make together; 0 without one.
-    sets: u64,
-    /// Number of columns in these CUBEs.
-    grouped: u64,
-}
 
 /// The state of the estimate.
 #[derive(Debug)]
@@ -165,6 +145,7 @@ impl Sizes {
         let scope = self.scopes.last_mut().filter(|_| self.is_counted && self.in_condition);
         let Some(scope) = scope else { return Ok(()) };
         scope.count += own + tables;
+        scope.inside = scope.inside.plus(Joins { tables: 0, ..self.result.joins });
         if scope.count > MAX_TABLES { Err(Rejection::ManyTables { limit: MAX_TABLES }) } else { Ok(()) }
     }
 
@@ -175,8 +156,10 @@ impl Sizes {
     /// [`Rejection::ManyTables`] with the bound.
     pub(super) fn range(&mut self, name: Option<String>, columns: Rc<Columns>, has_names: bool) -> Walked {
         self.copy(columns.body);
+        let joins = columns.joins;
         let Some(scope) = self.scopes.last_mut() else { return Ok(()) };
         scope.count += 1;
+        scope.inside = scope.inside.plus(joins);
         self.all_tables += 1;
         if scope.count > MAX_TABLES {
             return Err(Rejection::ManyTables { limit: MAX_TABLES });
@@ -350,6 +333,9 @@ impl Sizes {
 
     /// Notes a condition on a column by its name.
     pub(super) fn using(&mut self, column: &str) {
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.equal.using(column);
+        }
         let size = self.of_name(column);
         self.count_pushed(size);
     }
@@ -360,8 +346,11 @@ impl Sizes {
     ///
     /// As [`Self::range`].
     pub(super) fn close_join(&mut self) -> Result<Columns, Rejection> {
-        let columns = self.current();
-        let inside = self.scopes.pop().map_or(0, |scope| scope.count);
+        let mut columns = self.current();
+        let inside = self.scopes.pop().map_or(0, |scope| {
+            columns.joins = Joins { tables: scope.inside.tables, ..scope.joins() };
+            scope.count
+        });
         if let Some(scope) = self.scopes.last_mut() {
             scope.count += inside;
             if scope.count > MAX_TABLES {
@@ -514,8 +503,18 @@ impl Walk<'_> {
     }
 
     /// Stores a SELECT's columns. `is_grouped`: GROUP BY, DISTINCT, or an aggregate or window function in the list.
-    pub(super) fn finish_select(&mut self, columns: Columns, is_grouped: bool) {
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::ManyEqualities`] with the bound.
+    pub(super) fn finish_select(&mut self, mut columns: Columns, is_grouped: bool) -> Walked {
+        let joins = self.sizes.scopes.last().map(Scope::joins).unwrap_or_default();
+        if self.sizes.is_counted && joins.cost() > MAX_EQUALITIES {
+            return Err(Rejection::ManyEqualities { limit: MAX_EQUALITIES });
+        }
+        columns.joins = joins;
         self.sizes.result = if is_grouped && !self.sizes.is_plan { columns.grouped() } else { columns };
+        Ok(())
     }
 
     /// Walks the parts of a form. `is_costly`: it is a form of [`MAX_COSTLY_NESTING`].

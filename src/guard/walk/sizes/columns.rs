@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::equalities::Joins;
 use crate::guard::bounds::MAX_COPIES;
 
 /// Names of columns that are kept of one table or sub-query.
@@ -52,6 +53,8 @@ pub(in crate::guard::walk) struct Columns {
     pub row: Size,
     /// Nodes that each reference copies: the whole query of a CTE that is NOT MATERIALIZED, and 0 for everything else.
     pub body: u64,
+    /// The joins inside, if the server moves them into the query around.
+    pub joins: Joins,
 }
 
 impl Columns {
@@ -66,7 +69,7 @@ impl Columns {
     }
 
     pub fn all(size: Size) -> Self {
-        Columns { named: HashMap::new(), other: size, row: size, body: 0 }
+        Columns { named: HashMap::new(), other: size, row: size, body: 0, joins: Joins::default() }
     }
 
     pub fn largest(&self) -> Size {
@@ -102,6 +105,7 @@ impl Columns {
         self.other = self.other.plus(largest);
         self.named.values_mut().for_each(|size| *size = size.plus(largest));
         self.row = self.row.plus(right.row);
+        self.joins = Joins::default();
         self
     }
 
@@ -116,11 +120,12 @@ impl Columns {
         for size in self.named.values_mut().chain([&mut self.other, &mut self.row]) {
             size.moved = 1;
         }
+        self.joins = Joins::default();
         self
     }
 
     /// Columns that are named by a list after the alias.
     pub(in crate::guard::walk) fn renamed(self) -> Self {
-        Columns { row: self.row, body: self.body, ..Self::all(self.largest()) }
+        Columns { row: self.row, body: self.body, joins: self.joins, ..Self::all(self.largest()) }
     }
 }
