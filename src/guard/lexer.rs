@@ -267,3 +267,26 @@ pub(super) fn is_operator(byte: u8) -> bool {
 fn is_name_start(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
 }
+
+/// True for a `*` that stands for all columns or rows: nothing before it can be the left side of an operator. `OPERATOR(*)`
+/// names the operator.
+pub(super) fn is_wildcard(sql: &str, lexemes: &[Lexeme], at: usize) -> bool {
+    let text = |lexeme: &Lexeme| sql.get(lexeme.range.clone()).unwrap_or_default();
+    if lexemes.get(at).map(text) != Some("*") {
+        return false;
+    }
+    let before = lexemes.get(..at).unwrap_or_default().iter().rev().filter(|lexeme| lexeme.kind != Kind::Comment);
+    let before: Vec<&Lexeme> = before.take(4).collect();
+    let is_operator =
+        |back: usize| before.get(back).is_some_and(|lexeme| text(lexeme).eq_ignore_ascii_case("operator"));
+    match before.first().map(|lexeme| lexeme.kind) {
+        Some(Kind::Mark(b'(')) => !is_operator(1),
+        Some(Kind::Mark(b'.')) => !is_operator(3),
+        Some(Kind::Mark(b',')) => true,
+        Some(Kind::Word) => {
+            let word = before.first().map_or("", |lexeme| text(lexeme));
+            ["select", "distinct", "all"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
+        }
+        _ => false,
+    }
+}

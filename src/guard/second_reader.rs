@@ -19,7 +19,7 @@ mod unread;
 use std::collections::{BTreeSet, HashSet};
 
 use super::functions::{self, Judgement};
-use super::lexer::{Kind, Lexeme, lexemes};
+use super::lexer::{Kind, Lexeme, is_wildcard, lexemes};
 use super::walk::{fold, object_type_refusal};
 use super::{Names, Rejection, relations};
 use crate::dialect::Dialect;
@@ -240,6 +240,7 @@ impl<'a> Reader<'a> {
                 Some(Kind::Mark(b';')) => return Err(Rejection::MultipleStatements { count: 2 }),
                 // The parser's message is better than "this cannot be read".
                 Some(Kind::Unreadable | Kind::Mark(b'\\' | b'{' | b'}')) => return Err(unread),
+                Some(Kind::Operator) if is_wildcard(self.sql, &self.words, at) => {}
                 Some(Kind::Operator) => {
                     names.operators.insert(self.text(at).to_owned());
                 }

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Whitespace};
 
-use super::lexer::{Kind, Lexeme, is_operator, lexemes};
+use super::lexer::{Kind, Lexeme, is_operator, is_wildcard, lexemes};
 use crate::dialect::Dialect;
 
 /// Byte ranges, in order.
@@ -20,11 +20,17 @@ type Ranges = Vec<Range<usize>>;
 /// The operators as PostgreSQL reads them, or `None` if tokens and server see different stretches. Only the ends of a
 /// run of operator characters are compared. How the run is divided is not, because the server's division is returned.
 pub(super) fn operators(sql: &str, tokens: &[TokenWithSpan]) -> Option<Vec<String>> {
-    let (stretches, operators) = stretches(sql)?;
+    let lexemes = lexemes(sql, Dialect::Postgresql)?;
+    let wildcards: BTreeSet<usize> = (0..lexemes.len())
+        .filter(|at| is_wildcard(sql, &lexemes, *at))
+        .filter_map(|at| Some(lexemes.get(at)?.range.start))
+        .collect();
+    let (stretches, operators) = stretches(lexemes);
     if stretches != of_tokens(sql, tokens) {
         return None;
     }
-    let texts = operators.into_iter().filter_map(|range| sql.get(range));
+    let operators = operators.into_iter().filter(|range| !wildcards.contains(&range.start));
+    let texts = operators.filter_map(|range| sql.get(range));
     let texts: BTreeSet<String> = texts.map(str::to_owned).collect();
     Some(texts.into_iter().collect())
 }
@@ -38,11 +44,10 @@ fn push_run(found: &mut Vec<Range<usize>>, last_is_run: bool, run: Range<usize>)
 }
 
 /// The opaque stretches and operator runs by PostgreSQL's rules, as byte ranges in order, and the single operators.
-/// `None` if a stretch does not end.
-fn stretches(sql: &str) -> Option<(Ranges, Ranges)> {
+fn stretches(lexemes: Vec<Lexeme>) -> (Ranges, Ranges) {
     let mut found = Vec::new();
     let mut operators: Ranges = Vec::new();
-    for Lexeme { kind, range } in lexemes(sql, Dialect::Postgresql)? {
+    for Lexeme { kind, range } in lexemes {
         match kind {
             Kind::Operator => {
                 let follows = operators.last().is_some_and(|last| last.end == range.start);
@@ -54,7 +59,7 @@ fn stretches(sql: &str) -> Option<(Ranges, Ranges)> {
             Kind::Word | Kind::Number | Kind::Mark(_) | Kind::Unreadable => {}
         }
     }
-    Some((found, operators))
+    (found, operators)
 }
 
 /// The opaque stretches and operator runs according to the parser's tokens.
@@ -154,7 +159,7 @@ mod tests {
             "SELECT a #- b, ||/ 27, |/ 25, a <<| b, a -|- b, a ^@ b, a <% b, a % b, @ -5, ~ 1, a <> b, a != b, !! q",
         ] {
             let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().unwrap();
-            assert_eq!(stretches(sql).unwrap().0, of_tokens(sql, &tokens), "{sql}");
+            assert_eq!(stretches(lexemes(sql, Dialect::Postgresql).unwrap()).0, of_tokens(sql, &tokens), "{sql}");
         }
     }
 
@@ -172,6 +177,10 @@ mod tests {
 
     #[test]
     fn operators_are_divided_as_the_server_divides_them() {
+        assert_eq!(read("SELECT *, t.*, count(*), count(DISTINCT a) FROM t").unwrap(), [""; 0]);
+        for operator in ["a * b", "1 /**/ * b", "(a) * b", "a OPERATOR(*) b", "a OPERATOR(pg_catalog . *) b"] {
+            assert_eq!(read(&format!("SELECT {operator}")).unwrap(), ["*"], "{operator}");
+        }
         assert_eq!(read("SELECT 1 @@@@ 2, a>-3, b=-1, -(-1)").unwrap(), ["-", "=", ">", "@@@@"]);
     }
 }
