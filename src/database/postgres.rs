@@ -85,6 +85,9 @@ fn path_of(schemas: &[String]) -> String {
 /// A custom setting that marks a session in which TUDB has made its settings. Only this process knows its value.
 const SESSION_MARK: &str = "tudb.session";
 
+/// See [`PostgresEngine::prepared`]. Every name has its schema, because the column is parsed under the role's own path.
+const PREPARED: &str = ",EXISTS(SELECT FROM pg_catalog.pg_prepared_statement() s WHERE s.from_sql) AS is_prepared";
+
 /// How long settings hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
@@ -117,6 +120,8 @@ pub struct PostgresEngine {
     direct: AtomicBool,
     /// Whether BEGIN is a message of its own, as pgpool-II needs it.
     splits_begin: AtomicBool,
+    /// Value of [`SESSION_MARK`]. Code that runs in a session can read it, so it is not the mark of the look-ups.
+    session_mark: String,
     has_password: bool,
     sslmode: Option<&'static str>,
     /// Set if the password is read again while TUDB runs.
@@ -288,6 +293,7 @@ impl PostgresEngine {
             pooled: AtomicBool::new(target.pooled),
             direct: AtomicBool::new(target.direct),
             splits_begin: AtomicBool::new(false),
+            session_mark: uuid::Uuid::now_v7().to_string(),
             has_password: target.has_password,
             sslmode: target.sslmode,
             password: source.password.clone().map(PasswordSource::new),
@@ -400,9 +406,10 @@ impl PostgresEngine {
     /// no operator and no cast. It also reads the schemas of the caller's path and sets the wanted path.
     fn opening_message(&self, application_name: &str, timeout: Duration, path: SearchPath) -> String {
         format!(
-            "{begin}SELECT pg_catalog.pg_backend_pid(),{callers},pg_catalog.current_setting('{SESSION_MARK}',true){own}",
+            "{begin}SELECT pg_catalog.pg_backend_pid(),{callers},pg_catalog.current_setting('{SESSION_MARK}',true){own}{prepared}",
             begin = self.begin_message(application_name, timeout),
             callers = self.callers_path(),
+            prepared = self.prepared(),
             own = match path {
                 // One plan is kept for each look-up: planning it takes longer than running it.
                 SearchPath::Own => format!(
@@ -416,6 +423,12 @@ impl PostgresEngine {
                 SearchPath::Callers => String::new(),
             },
         )
+    }
+
+    /// A column of the opening messages: whether a statement was prepared by SQL in this session. TUDB prepares none so,
+    /// but code of another user can: in a policy, say. It could then answer for a statement of TUDB's by taking its name.
+    fn prepared(&self) -> &'static str {
+        if self.may_name() { PREPARED } else { "" }
     }
 
     /// The first part of the opening message, which returns no row.
@@ -437,7 +450,7 @@ impl PostgresEngine {
 
     /// Returns the statement that makes a session's settings, with its mark.
     fn session_message(&self) -> String {
-        format!("{}SET {SESSION_MARK}={}", self.settings(Scope::Session), quoting::literal(&self.settings.vouched.mark))
+        format!("{}SET {SESSION_MARK}={}", self.settings(Scope::Session), quoting::literal(&self.session_mark))
     }
 
     /// Returns the settings that are the same for every transaction, as statements.

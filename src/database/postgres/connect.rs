@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Executor, Row};
 
 use super::endpoints::{self, ConnectFailure};
 use super::recent::{Idle, Known};
 use super::session::{OpenTransaction, Opened, Permit, PostgresSession};
 use super::{
-    OWN_PATH, PostgresEngine, SESSION_MARK, SearchPath, ServerReport, connect_error, is_broken, path_of, pooler_proof,
-    under_path,
+    OWN_PATH, PREPARED, PostgresEngine, SESSION_MARK, SearchPath, ServerReport, connect_error, is_broken, path_of,
+    pooler_proof, under_path,
 };
 use crate::database::target::ServerRole;
 use crate::database::{DatabaseError, Identity, ReadOptions};
@@ -186,12 +186,12 @@ impl PostgresEngine {
         let message = self.opening_message(application_name, options.time_left(), path);
         let is_split = self.splits_begin();
         let mut opened = begin(connection, message, path, is_split).await?;
-        if self.has_session_settings() && !opened.has_session_settings(&self.settings.vouched.mark) {
+        if self.has_session_settings() && !opened.has_session_settings(&self.session_mark) {
             connection.execute("ROLLBACK").await?;
             connection.execute(AssertSqlSafe(self.session_message())).await?;
             let message = self.opening_message(application_name, options.time_left(), path);
             opened = begin(connection, message, path, is_split).await?;
-            if !opened.has_session_settings(&self.settings.vouched.mark) {
+            if !opened.has_session_settings(&self.session_mark) {
                 return Err(sqlx::Error::Protocol("the session did not keep its settings".into()).into());
             }
         }
@@ -210,7 +210,7 @@ impl PostgresEngine {
         path != SearchPath::Own
             && options.identity.is_none()
             && self.has_session_settings()
-            && known.opened.has_session_settings(&self.settings.vouched.mark)
+            && known.opened.has_session_settings(&self.session_mark)
             && known.is_current()
     }
 
@@ -520,6 +520,7 @@ async fn begin(
         message = rest;
     }
     let row = connection.fetch_one(AssertSqlSafe(message)).await?;
+    refuse_prepared(&row)?;
     let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
     let pid = text(0)?.parse::<i32>().map_err(|error| sqlx::Error::Decode(error.into()))?;
     let schemas = names(text(3)?)?;
@@ -539,13 +540,24 @@ async fn begin_short(connection: &mut PgConnection, begin: &str, opened: &Opened
         SearchPath::Own | SearchPath::OwnForCaller => (OWN_PATH, ""),
     };
     let message = format!(
-        "{begin}{};SELECT pg_catalog.pg_backend_pid(),pg_catalog.current_setting('{SESSION_MARK}',true){schemas}",
+        "{begin}{};SELECT pg_catalog.pg_backend_pid(),pg_catalog.current_setting('{SESSION_MARK}',true){schemas}{PREPARED}",
         under_path(path)
     );
     let row = connection.fetch_one(AssertSqlSafe(message)).await?;
+    refuse_prepared(&row)?;
     let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
     let is_same_session = text(0)? == opened.pid.to_string() && text(1).ok() == opened.session_mark.as_deref();
     Ok(is_same_session && (schemas.is_empty() || names(text(2)?)? == opened.schemas))
+}
+
+/// # Errors
+///
+/// An error after which the connection is dropped, if a statement was prepared by SQL in its session.
+fn refuse_prepared(row: &PgRow) -> Result<(), sqlx::Error> {
+    match row.try_get_raw("is_prepared") {
+        Ok(value) if value.as_str().map_err(sqlx::Error::Decode)? == "t" => Err(sqlx::Error::WorkerCrashed),
+        _ => Ok(()),
+    }
 }
 
 /// The first statement of the opening message.
