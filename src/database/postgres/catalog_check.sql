@@ -188,6 +188,10 @@ WITH RECURSIVE
       FROM regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m)) u(oid) WHERE y.polrelid = p.oid
     UNION ALL SELECT u.oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid, LATERAL unnest(ARRAY(SELECT m[1]::oid
       FROM regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m)) u(oid) WHERE c.oid = p.oid AND c.relkind = 'v') x),
+  -- The partitioned tables of the statement with all their partitions. They are found from their roots: another user can
+  -- make so many partitioned tables that looking for the root of each takes seconds.
+  partitions AS (SELECT DISTINCT pg_partition_root(r.oid)::oid AS oid FROM unnest((SELECT oids FROM reached)) r(oid)
+    UNION SELECT i.inhrelid FROM partitions p JOIN pg_inherits i ON i.inhparent = p.oid),
   -- Expression trees that run: of views, of the checks of domains, and of partition keys.
   trees AS (SELECT w.ev_action::text AS tree FROM unnest((SELECT oids FROM reached)) r(oid)
       JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'v'
@@ -201,9 +205,8 @@ WITH RECURSIVE
       WHERE f.adrelid = ANY ((SELECT oids FROM reached)::oid[]) AND a.attgenerated = 'v'
     -- The server computes the constant parts of a partition key when it opens the partitioned table or one of its
     -- partitions.
-    UNION ALL SELECT t.partexprs::text FROM pg_partitioned_table t WHERE t.partexprs IS NOT NULL
-      AND pg_partition_root(t.partrelid) = ANY (ARRAY(SELECT pg_partition_root(r.oid)
-        FROM unnest((SELECT oids FROM reached)) r(oid)))),
+    UNION ALL SELECT t.partexprs::text FROM partitions p JOIN pg_partitioned_table t ON t.partrelid = p.oid
+      WHERE t.partexprs IS NOT NULL),
   -- Whether the statement calls a function that writes JSON, and whether a view or another tree does.
   writes AS (SELECT EXISTS (SELECT 1 FROM pg_proc p WHERE p.oid = ANY ((SELECT oids FROM writers)::oid[]) AND p.proname = ANY ($15))
       OR $15::text[] IS NULL OR $15::text[] && '{json_object,json_array,json_objectagg,json_arrayagg,json_scalar,passing}' AS is_called,

@@ -86,11 +86,14 @@ pub(super) async fn tables(
     rules: &ColumnRules,
 ) -> Result<Vec<RuledTable>, DatabaseError> {
     let (schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
+    let (type_schemas, qualified): (Vec<String>, Vec<String>) = names.qualified_types.iter().cloned().unzip();
+    let types: Vec<String> = names.types.iter().cloned().chain(qualified).collect();
     let rows = sqlx::query(REACHED)
         .bind(schemas)
         .bind(relations)
         .bind(path)
-        .bind(&names.types)
+        .bind(types)
+        .bind(type_schemas)
         .persistent(false)
         .fetch_all(connection)
         .await
@@ -140,7 +143,7 @@ pub(super) async fn tables(
     let mut found = Vec::new();
     for (root, table, is_partition) in members {
         let (Some(reach), Some(ruled)) = (reaches.get(&root), judged.get(&root)) else { continue };
-        let tells = reach.inside.iter().any(|name| tells_of_catalog(name) || TELLING_WORDS.contains(&name.as_str()));
+        let tells = reach.inside.iter().any(|name| tells_of_catalog(name) || tells_of_type(name));
         let mut reached = reach.direct.iter().chain(&reach.viewed).filter_map(|oid| tables.get(oid));
         if tells || table.is_of_catalog() || reached.any(Table::is_of_catalog) {
             return Err(DatabaseError::Ruled(Rejection::Relation {
@@ -216,7 +219,7 @@ fn telling(names: &Names) -> Option<&str> {
     let functions = functions.filter(|name| tells_of_catalog(name) || extensions::tells_of_columns(name));
     let relations = names.reads.iter().map(|(_, name)| name).filter(|name| extensions::tells_of_columns(name));
     // The second reader of a text lists every name among the types.
-    let words = names.types.iter().filter(|name| TELLING_WORDS.contains(&name.as_str()));
+    let words = names.types.iter().filter(|name| tells_of_type(name));
     let columns = names.uses.iter().flat_map(|uses| {
         uses.uses.iter().chain(uses.plain.iter().map(|item| &item.name)).map(|name| &name.column).chain(&uses.unread)
     });
@@ -226,6 +229,11 @@ fn telling(names: &Names) -> Option<&str> {
 
 const TELLING_WORDS: [&str; 8] =
     ["regclass", "regtype", "regnamespace", "regcollation", "regconfig", "regdictionary", "tableoid", "ctid"];
+
+/// True for [`TELLING_WORDS`] and their array types, whose names begin with `_`.
+fn tells_of_type(name: &str) -> bool {
+    TELLING_WORDS.contains(&name.strip_prefix('_').unwrap_or(name))
+}
 
 /// True if a function takes a name or an oid and shows what exists in the catalog.
 fn tells_of_catalog(name: &str) -> bool {

@@ -1,4 +1,5 @@
--- $1 and $2 schemas and names of relations; $3 the schemas of the caller's path in order; $4 names that may be types.
+-- $1 and $2 schemas and names of relations; $3 the schemas of the caller's path in order; $4 names that may be types,
+-- $5 schemas that are written before types.
 --
 -- Tables of one inheritance tree reach the same tables, so what is reached is found once for the tree's top (`root`), not
 -- once for each partition that the statement names. Four kinds of row:
@@ -13,7 +14,7 @@
 --             they show an oid as a name.
 --
 -- A view that takes a whole row lets every column through. In the tree of a rule a whole row is a variable whose column
--- number is 0. The array type of a table's rows names the table too.
+-- number is 0. The type of a table's rows and its array type name the table too.
 WITH RECURSIVE
   named AS (
     SELECT c.oid FROM unnest($1::text[], $2::text[]) u(s, n)
@@ -24,9 +25,10 @@ WITH RECURSIVE
         JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n ORDER BY x.place LIMIT 1)
       FROM unnest($1::text[], $2::text[]) u(s, n) WHERE u.s IS NULL
     UNION
-    SELECT e.typrelid FROM pg_type t JOIN pg_type e ON e.oid = t.typelem JOIN pg_namespace p ON p.oid = t.typnamespace
-      WHERE t.typname = ANY ($4::text[]) AND t.typcategory = 'A' AND e.typrelid <> 0
-        AND (p.nspname = ANY ($3::text[]) OR p.nspname = ANY ($1::text[]))),
+    SELECT coalesce(e.typrelid, t.typrelid) FROM pg_type t JOIN pg_namespace p ON p.oid = t.typnamespace
+        LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+      WHERE t.typname = ANY ($4::text[]) AND coalesce(e.typrelid, t.typrelid) <> 0
+        AND (p.nspname = ANY ($3::text[]) OR p.nspname = ANY ($1::text[]) OR p.nspname = ANY ($5::text[]))),
   above AS (SELECT oid AS member, oid FROM named WHERE oid IS NOT NULL
     UNION SELECT a.member, i.inhparent FROM above a JOIN pg_inherits i ON i.inhrelid = a.oid),
   -- A table with several parents may have several tops. Each of them reaches the whole tree.
