@@ -102,7 +102,7 @@ impl Out {
             }
             line.drain(..written);
         }
-        *unread += line.len();
+        *unread += weight(&line);
         self.lines.send(Some(line)).map_err(|_| Closed)
     }
 
@@ -113,6 +113,14 @@ impl Out {
         line.push_str("}}\n");
         let _ = self.send(line);
     }
+}
+
+/// Bytes that a queued line takes besides its text: the call that waits behind it.
+const LINE_BYTES: usize = 2_048;
+
+/// The bytes for which a queued line counts.
+fn weight(line: &str) -> usize {
+    line.len() + LINE_BYTES
 }
 
 /// Writes a line that the output takes without waiting, and returns the number of bytes written. `None` if the write
@@ -141,7 +149,7 @@ pub(super) fn write_lines(output: impl Write, lines: &std::sync::mpsc::Receiver<
         if output.write_all(line.as_bytes()).and_then(|()| output.flush()).is_err() {
             return;
         }
-        unread.change(|bytes| bytes.saturating_sub(line.len()));
+        unread.change(|bytes| bytes.saturating_sub(weight(&line)));
     }
 }
 
