@@ -95,12 +95,14 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection>
     let mut lists: Vec<usize> = Vec::new();
     for (at, lexeme) in lexemes.iter().enumerate() {
         let written = written_at(at);
-        joins.read(written, depth);
+        joins.read(written_at(at.saturating_sub(1)), written, depth);
         if let Some(select) = open.last_mut().filter(|select| select.in_list) {
             let before = written_at(at.saturating_sub(1));
             select.stars +=
                 u64::from(written == "*" && (before.eq_ignore_ascii_case("select") || matches!(before, "," | ".")));
-            select.in_list = select.depth != depth || !written.eq_ignore_ascii_case("from");
+            select.in_list = select.depth != depth
+                || !written.eq_ignore_ascii_case("from")
+                || before.eq_ignore_ascii_case("distinct");
             select.listed += u64::from(select.in_list);
         }
         // `o.*` uses all columns of `o`, and `(row).*` copies the row for each of its columns.
@@ -139,6 +141,7 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection>
             // After UNION, the query before it has ended.
             for closed in open.extract_if(.., |select| select.depth >= depth) {
                 copies = copies.saturating_mul(closed.uses());
+                largest = largest.max(if closed.depth > 0 { closed.listed } else { 1 });
             }
             open.push(Open { depth, names: HashMap::new(), stars: 0, listed: 0, in_list: true, operands: 1 });
             if open.len() > MAX_OPEN {
@@ -174,7 +177,7 @@ struct Joins {
 }
 
 impl Joins {
-    fn read(&mut self, written: &str, depth: usize) {
+    fn read(&mut self, before: &str, written: &str, depth: usize) {
         let is = |word: &str| written.eq_ignore_ascii_case(word);
         let follows_using = std::mem::replace(&mut self.follows_using, is("using"));
         if is("(") && follows_using {
@@ -186,11 +189,15 @@ impl Joins {
             ["where", "group", "order", "having", "limit", "union", "select", "window"].iter().any(|word| is(word));
         self.from.retain(|from| *from < depth || *from == depth && !ends);
         match written {
-            "=" => self.equalities += 1,
+            "=" | "<>" | "!=" => self.equalities += 1,
+            // A row of all columns of a table may be compared.
+            "*" if before == "." => self.equalities += WIDE_ROW,
             "," if self.using == Some(depth) => self.equalities += 1,
             "," if self.from.last() == Some(&depth) => self.tables += 1,
             _ if is("natural") => self.natural += 1,
             _ if is("join") => self.tables += 1,
+            _ if is("in") => self.equalities += 1,
+            _ if is("from") && before.eq_ignore_ascii_case("distinct") => {}
             _ if is("from") => {
                 self.tables += 1;
                 self.from.push(depth);
@@ -261,6 +268,9 @@ pub(super) const MAX_EQUALITIES: u64 = 1_000;
 
 /// The same bound for a text that the parser cannot read: written equalities times the square of all tables.
 const MAX_UNREAD_EQUALITIES: u64 = 4_000;
+
+/// Columns that `t.*` counts as in a comparison.
+pub(super) const WIDE_ROW: u64 = 100;
 
 /// Maximum number of NATURAL in a text that the parser cannot read.
 const MAX_NATURAL: u64 = 4;

@@ -285,7 +285,9 @@ pub(super) fn is_wildcard(sql: &str, lexemes: &[Lexeme], at: usize) -> bool {
         Some(Kind::Mark(b',')) => true,
         Some(Kind::Word) => {
             let word = before.first().map_or("", |lexeme| text(lexeme));
-            ["select", "distinct", "all"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
+            // After a dot these words are names of columns.
+            let follows_dot = before.get(1).is_some_and(|lexeme| lexeme.kind == Kind::Mark(b'.'));
+            !follows_dot && ["select", "distinct", "all"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
         }
         _ => false,
     }

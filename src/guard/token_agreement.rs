@@ -178,7 +178,16 @@ mod tests {
     #[test]
     fn operators_are_divided_as_the_server_divides_them() {
         assert_eq!(read("SELECT *, t.*, count(*), count(DISTINCT a) FROM t").unwrap(), [""; 0]);
-        for operator in ["a * b", "1 /**/ * b", "(a) * b", "a OPERATOR(*) b", "a OPERATOR(pg_catalog . *) b"] {
+        for operator in [
+            "a * b",
+            "1 /**/ * b",
+            "(a) * b",
+            "a OPERATOR(*) b",
+            "a OPERATOR(pg_catalog . *) b",
+            "t.all * b",
+            "(r).distinct * b",
+            "t . /**/ select * b",
+        ] {
             assert_eq!(read(&format!("SELECT {operator}")).unwrap(), ["*"], "{operator}");
         }
         assert_eq!(read("SELECT 1 @@@@ 2, a>-3, b=-1, -(-1)").unwrap(), ["-", "=", ">", "@@@@"]);

@@ -321,7 +321,6 @@ impl Walk<'_> {
             SetExpr::Merge(_) => Err(Rejection::Write { what: "MERGE".into() }),
             // The tree does not say whether the name was quoted, so the name cannot be folded correctly. The second
             // reader alone judges such a statement.
-            // The tree does not say whether the name was quoted, so the name cannot be folded correctly.
             SetExpr::Table(_) => Err(Rejection::differently()),
         }
     }

@@ -87,13 +87,17 @@ pub(super) async fn tables(
 ) -> Result<Vec<RuledTable>, DatabaseError> {
     let (schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
     let (type_schemas, qualified): (Vec<String>, Vec<String>) = names.qualified_types.iter().cloned().unzip();
-    let types: Vec<String> = names.types.iter().cloned().chain(qualified).collect();
+    let types: Vec<String> = names.types.iter().chain(&qualified).cloned().collect();
+    // Where the parser did not read the statement, each of its words may be a type.
+    let cast_types = if names.uses.is_some() { &names.cast_types } else { &names.types };
+    let cast_types: Vec<String> = cast_types.iter().chain(&qualified).cloned().collect();
     let rows = sqlx::query(REACHED)
         .bind(schemas)
         .bind(relations)
         .bind(path)
         .bind(types)
         .bind(type_schemas)
+        .bind(cast_types)
         .persistent(false)
         .fetch_all(connection)
         .await

@@ -1,5 +1,5 @@
 -- $1 and $2 schemas and names of relations; $3 the schemas of the caller's path in order; $4 names that may be types,
--- $5 schemas that are written before types.
+-- $5 schemas that are written before types; $6 names of types in casts.
 --
 -- Tables of one inheritance tree reach the same tables, so what is reached is found once for the tree's top (`root`), not
 -- once for each partition that the statement names. Four kinds of row:
@@ -27,7 +27,7 @@ WITH RECURSIVE
     UNION
     SELECT coalesce(e.typrelid, t.typrelid) FROM pg_type t JOIN pg_namespace p ON p.oid = t.typnamespace
         LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
-      WHERE t.typname = ANY ($4::text[]) AND coalesce(e.typrelid, t.typrelid) <> 0
+      WHERE (t.typname = ANY ($4::text[]) AND e.typrelid <> 0 OR t.typname = ANY ($6::text[]) AND t.typrelid <> 0)
         AND (p.nspname = ANY ($3::text[]) OR p.nspname = ANY ($1::text[]) OR p.nspname = ANY ($5::text[]))),
   above AS (SELECT oid AS member, oid FROM named WHERE oid IS NOT NULL
     UNION SELECT a.member, i.inhparent FROM above a JOIN pg_inherits i ON i.inhrelid = a.oid),

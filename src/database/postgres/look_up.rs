@@ -58,9 +58,9 @@ impl Checked {
         match (error, self.refusal.take()) {
             // A schema that was left out may contain the missing function or operator (42883), table (42P01) or other
             // object (42704). For `value.name`, the server reports a missing function as a missing column (42703) or as
-            // a wrong type (42809).
+            // a wrong type (42809). A server without libxml reports that first (0A000).
             (DatabaseError::Sql { sqlstate: Some(state), message, .. }, Some(refusal))
-                if matches!(state.as_str(), "42883" | "42P01" | "42704")
+                if matches!(state.as_str(), "42883" | "42P01" | "42704" | "0A000")
                     || matches!(state.as_str(), "42703" | "42809")
                         && refusal.name.as_ref().is_some_and(|name| message.contains(name.as_str())) =>
             {

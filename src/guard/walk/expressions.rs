@@ -304,8 +304,15 @@ impl Walk<'_> {
             }
             Expr::BinaryOp { left, op, right } => {
                 binary(op)?;
-                if *op == BinaryOperator::Eq {
-                    self.sizes.equal(left, right);
+                let is_named_equal =
+                    |parts: &Vec<String>| parts.last().is_some_and(|name| matches!(name.as_str(), "=" | "<>"));
+                match op {
+                    BinaryOperator::Eq => self.sizes.compared_with(left, right, true),
+                    BinaryOperator::NotEq => self.sizes.compared_with(left, right, false),
+                    BinaryOperator::PGCustomBinaryOperator(parts) if is_named_equal(parts) => {
+                        self.sizes.compared_with(left, right, true);
+                    }
+                    _ => {}
                 }
                 self.expr(left)?;
                 self.expr(right)
@@ -316,6 +323,7 @@ impl Walk<'_> {
                 let before = self.sizes.all_tables;
                 self.expr(right)?;
                 if let Expr::Subquery(_) = right.as_ref() {
+                    self.sizes.compared_with_query(left);
                     self.compared();
                     self.sizes.semi_join(1, self.sizes.all_tables - before)?;
                 }
@@ -331,6 +339,7 @@ impl Walk<'_> {
                 self.expr(right)
             }
             Expr::InList { expr, list, negated: _ } => {
+                list.iter().for_each(|item| self.sizes.compared_with(expr, item, list.len() == 1));
                 let computed = list.iter().filter(|item| !matches!(item, Expr::Value(_))).count();
                 self.copied(expr, computed.max(1))?;
                 self.exprs(list)
@@ -339,6 +348,7 @@ impl Walk<'_> {
                 self.expr(expr)?;
                 let before = self.sizes.all_tables;
                 self.query(subquery)?;
+                self.sizes.compared_with_query(expr);
                 self.compared();
                 self.sizes.semi_join(1, self.sizes.all_tables - before)
             }

@@ -64,6 +64,8 @@ pub(super) struct Sizes {
     ctes: HashMap<String, Rc<Columns>>,
     /// The columns of the query that was walked last.
     pub(super) result: Columns,
+    /// The joins of the SELECT that was walked last, also if it is grouped or limited. The server ignores both in EXISTS.
+    last_joins: Joins,
     /// Costly forms around the current expression, and the deepest nesting of them in it.
     open: usize,
     nesting: usize,
@@ -92,6 +94,7 @@ impl Sizes {
             scopes: Vec::new(),
             ctes: HashMap::new(),
             result: Columns::plain(),
+            last_joins: Joins::default(),
             open: 0,
             nesting: 0,
             is_fixed: false,
@@ -145,7 +148,7 @@ impl Sizes {
         let scope = self.scopes.last_mut().filter(|_| self.is_counted && self.in_condition);
         let Some(scope) = scope else { return Ok(()) };
         scope.count += own + tables;
-        scope.inside = scope.inside.plus(Joins { tables: 0, ..self.result.joins });
+        scope.inside = scope.inside.plus(Joins { tables: 0, ..self.last_joins });
         if scope.count > MAX_TABLES { Err(Rejection::ManyTables { limit: MAX_TABLES }) } else { Ok(()) }
     }
 
@@ -513,6 +516,7 @@ impl Walk<'_> {
             return Err(Rejection::ManyEqualities { limit: MAX_EQUALITIES });
         }
         columns.joins = joins;
+        self.sizes.last_joins = joins;
         self.sizes.result = if is_grouped && !self.sizes.is_plan { columns.grouped() } else { columns };
         Ok(())
     }

@@ -450,6 +450,37 @@ fn equalities_that_the_planner_derives_are_bounded() {
     for sql in [alike(24), using(6, 104), nested(8), conditions(8, 12), conditions(5, 100)] {
         assert!(matches!(check(&sql), Err(Rejection::ManyEqualities { .. })), "{sql}: {:?}", check(&sql));
     }
+    // Other ways to write the same.
+    let pairs = |form: &dyn Fn(usize, usize) -> String, each: usize| {
+        let from = (0..6).map(|at| format!("w a{at}")).collect::<Vec<_>>().join(", ");
+        let all = (1..6).flat_map(|at| (0..each).map(move |n| (at, n))).map(|(at, n)| form(at, n));
+        format!("SELECT 1 FROM {from} WHERE {}", all.collect::<Vec<_>>().join(" AND "))
+    };
+    let forms: [&dyn Fn(usize, usize) -> String; 7] = [
+        &|at, _| format!("ROW(a{at}.*) = ROW(a0.*)"),
+        &|at, _| format!("(a{at}.*, 1) = (a0.*, 1)"),
+        &|at, n| format!("NOT a{at}.c{n} <> a0.c{n}"),
+        &|at, n| format!("a{at}.c{n} IN (a0.c{n})"),
+        &|at, n| format!("a{at}.c{n} OPERATOR(pg_catalog.=) a0.c{n}"),
+        &|at, n| format!("a{at}.c{n} = \"a0\".c{n}"),
+        &|at, _| format!("(a{at}.*, 1) IN (SELECT b.*, 1 FROM w b)"),
+    ];
+    for (at, form) in forms.into_iter().enumerate() {
+        let sql = pairs(form, if [0, 1, 6].contains(&at) { 1 } else { 50 });
+        assert!(matches!(check(&sql), Err(Rejection::ManyEqualities { .. })), "{at}: {:?}", check(&sql));
+    }
+    for end in ["", " LIMIT 1", " GROUP BY 1"] {
+        let equal = (0..50).map(|n| format!("b.c{n} = a.c{n}")).collect::<Vec<_>>().join(" AND ");
+        let exists = vec![format!("EXISTS (SELECT 1 FROM w b WHERE {equal}{end})"); 5].join(" AND ");
+        assert!(check(&format!("SELECT 1 FROM w a WHERE {exists}")).is_err(), "{end}");
+    }
+    // Values are no columns, and keys of their own make no class.
+    let list = (0..1_000).map(|n| format!("-{n}")).collect::<Vec<_>>().join(", ");
+    let sql = format!("SELECT 1 FROM a JOIN b USING (id) JOIN c ON c.id = b.c_id WHERE a.x IN ({list})");
+    assert!(check(&sql).is_ok(), "{:?}", check(&sql));
+    let keys: String = (1..13).map(|at| format!(" LEFT JOIN d{at} ON d{at}.id = f.d{at}_id")).collect();
+    let sql = format!("SELECT 1 FROM f{keys} WHERE EXISTS (SELECT 1 FROM e WHERE e.x = f.c30)");
+    assert!(check(&sql).is_ok(), "{:?}", check(&sql));
     // A star of many tables, each with a key of its own, has no equality to derive.
     let star: String = (1..60).map(|at| format!(" LEFT JOIN d{at} ON d{at}.id = f.d{at}_id")).collect();
     let sql = format!("SELECT 1 FROM f{star}");
@@ -483,5 +514,18 @@ fn a_word_of_grammar_as_an_alias_changes_no_bound() {
             format!("SELECT a AS {alias}, count(*) AS n FROM t JOIN u USING (id) WHERE t.x = 1 GROUP BY 1 ORDER BY 2");
         assert!(check(&honest).is_ok(), "{honest}: {:?}", check(&honest));
     }
+    let copied = |list: &str, end: &str| {
+        let conditions = (0..600).map(|n| format!("x > {n}")).collect::<Vec<_>>().join(" AND ");
+        format!(
+            "SELECT 1 FROM (SELECT {list}{} AS x FROM w{end}) s WHERE {conditions} UNION ALL TABLE one",
+            sum("1 + c")
+        )
+    };
+    for sql in [copied("", ""), copied("1 IS DISTINCT FROM 1 AS q, ", ""), copied("", " UNION ALL SELECT 1")] {
+        assert!(check(&sql).is_err(), "{sql}");
+    }
+    let rows =
+        "SELECT 1 FROM w a, w b, w c, w d, w e WHERE ROW(a.*) = ROW(b.*) AND ROW(b.*) = ROW(c.*) UNION ALL TABLE one";
+    assert!(check(rows).is_err());
     assert!(check("TABLE t").is_ok() && check("SELECT a FROM t GROUP BY DISTINCT CUBE (a, b)").is_ok());
 }

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
-use sqlparser::ast::Expr;
+use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::{Scope, Sizes};
+use crate::guard::bounds::WIDE_ROW;
 
 /// Longest text of an expression that is compared. Longer texts count as different expressions.
 const MAX_TEXT: usize = 200;
@@ -17,30 +18,28 @@ pub(in crate::guard::walk) struct Joins {
     pub tables: u64,
     /// Number of equalities that are derived, and not written.
     pub derived: u64,
-    /// Number of equalities that are written, and the largest number of them in one query.
+    /// Number of comparisons that are written.
     pub written: u64,
-    pub widest: u64,
 }
 
-/// Equalities of one query up to which those of the queries inside it are taken for others. With more, all of them may be
-/// about the same columns.
-const FEW: u64 = 4;
+/// Comparisons for each join up to which they count by their classes. With more, all classes may have a column of each
+/// table: their members can be written in many ways.
+const FEW: u64 = 3;
 
 impl Joins {
     pub fn plus(self, other: Joins) -> Joins {
         Joins {
             tables: self.tables + other.tables,
             derived: self.derived.saturating_add(other.derived),
-            written: self.written + other.written,
-            widest: self.widest.max(other.widest),
+            written: self.written.saturating_add(other.written),
         }
     }
 
     /// What [`MAX_EQUALITIES`](crate::guard::bounds::MAX_EQUALITIES) bounds.
     pub fn cost(self) -> u64 {
-        // Classes that all have a column of each table.
         let whole = self.written.saturating_mul(self.tables.saturating_sub(2)) / 2;
-        let derived = if self.widest > FEW && self.written > self.widest { whole } else { self.derived };
+        let is_dense = self.written > FEW * self.tables.saturating_sub(1);
+        let derived = if is_dense { whole } else { self.derived };
         derived.saturating_mul(self.tables)
     }
 }
@@ -54,7 +53,7 @@ pub(super) struct Equalities {
     /// Number of members, for a member that is its own parent.
     counts: Vec<u64>,
     derived: u64,
-    /// Number of equalities that are written.
+    /// Number of comparisons that are written.
     written: u64,
 }
 
@@ -107,39 +106,110 @@ impl Equalities {
 impl Scope {
     /// The joins of this SELECT and of the sub-queries that are moved into it.
     pub(super) fn joins(&self) -> Joins {
-        let written = self.equal.written;
-        let own = Joins { tables: self.count as u64, derived: self.equal.derived, written, widest: written };
+        let own = Joins { tables: self.count as u64, derived: self.equal.derived, written: self.equal.written };
         self.inside.plus(own)
     }
 }
 
 impl Sizes {
-    /// Notes that a condition compares two expressions by `=`. Values make no class of columns.
-    pub(in crate::guard::walk) fn equal(&mut self, left: &Expr, right: &Expr) {
-        let Some(scope) = self.scopes.last_mut().filter(|_| self.is_counted && self.in_condition) else { return };
-        match (plain(left), plain(right)) {
-            (Expr::Tuple(left), Expr::Tuple(right)) => {
-                for (left, right) in left.iter().zip(right) {
-                    scope.equal(left, right);
+    /// Notes that two expressions are compared. Only in a condition, and by `=`, they form a class.
+    pub(in crate::guard::walk) fn compared_with(&mut self, left: &Expr, right: &Expr, is_equal: bool) {
+        let is_class = is_equal && self.in_condition;
+        let Some(scope) = self.scopes.last_mut().filter(|_| self.is_counted) else { return };
+        match (items(left), items(right)) {
+            (Some(left), Some(right)) => {
+                let all: Vec<(&Expr, &Expr)> = left.into_iter().zip(right).collect();
+                for (left, right) in all {
+                    scope.compare(left, right, is_class);
                 }
             }
-            (left, right) => scope.equal(left, right),
+            _ => scope.compare(left, right, is_class),
+        }
+    }
+
+    /// Notes that a value is compared with the columns of a sub-query.
+    pub(in crate::guard::walk) fn compared_with_query(&mut self, left: &Expr) {
+        let width = items(left).map_or(1, |items| items.into_iter().map(width).sum());
+        if let Some(scope) = self.scopes.last_mut().filter(|_| self.is_counted) {
+            scope.equal.written = scope.equal.written.saturating_add(width);
         }
     }
 }
 
 impl Scope {
-    fn equal(&mut self, left: &Expr, right: &Expr) {
-        let is_value = |expr: &Expr| matches!(expr, Expr::Value(_) | Expr::TypedString(_) | Expr::Subquery(_));
+    fn compare(&mut self, left: &Expr, right: &Expr, is_class: bool) {
         let (left, right) = (plain(left), plain(right));
-        if !is_value(left) && !is_value(right) {
-            let text = |expr: &Expr| {
-                let text = expr.to_string().to_lowercase();
-                if text.len() > MAX_TEXT { format!("{} {}", self.equal.parents.len(), text.len()) } else { text }
-            };
-            let (left, right) = (text(left), text(right));
-            self.equal.join(left, right);
+        if is_value(left) || is_value(right) {
+            return;
         }
+        let width = width(left).max(width(right));
+        if !is_class || width > 1 {
+            self.equal.written = self.equal.written.saturating_add(width);
+            return;
+        }
+        let (left, right) = (self.equal.text(left), self.equal.text(right));
+        self.equal.join(left, right);
+    }
+}
+
+impl Equalities {
+    /// The text of an expression, the same for most spellings of one column.
+    fn text(&self, expr: &Expr) -> String {
+        let text = match expr {
+            Expr::CompoundIdentifier(parts) => {
+                let last = parts.iter().rev().take(2).map(|part| part.value.as_str()).collect::<Vec<_>>();
+                last.join(" of ")
+            }
+            Expr::Identifier(name) => name.value.clone(),
+            other => other.to_string().replace('"', ""),
+        };
+        let text = text.to_lowercase();
+        if text.len() > MAX_TEXT { format!("{} {}", self.parents.len(), text.len()) } else { text }
+    }
+}
+
+/// The items of a row: `(a, b)` or `ROW(a, b)`.
+fn items(expr: &Expr) -> Option<Vec<&Expr>> {
+    match plain(expr) {
+        Expr::Tuple(items) => Some(items.iter().collect()),
+        Expr::Function(function) => {
+            let FunctionArguments::List(list) = &function.args else { return None };
+            let is_row = function.name.to_string().eq_ignore_ascii_case("row");
+            let items = list.args.iter().map(|arg| match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+                _ => None,
+            });
+            // `ROW(t.*)` is compared as a whole.
+            is_row.then(|| items.collect()).flatten()
+        }
+        _ => None,
+    }
+}
+
+/// True for a literal, and for a call or an operator over literals alone.
+fn is_value(expr: &Expr) -> bool {
+    match plain(expr) {
+        Expr::Value(_) | Expr::TypedString(_) | Expr::Interval(_) => true,
+        Expr::UnaryOp { expr, .. } | Expr::Cast { expr, .. } => is_value(expr),
+        Expr::BinaryOp { left, right, .. } => is_value(left) && is_value(right),
+        Expr::Function(function) => match &function.args {
+            FunctionArguments::None => true,
+            FunctionArguments::Subquery(_) => false,
+            FunctionArguments::List(list) => list.args.iter().all(|arg| match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => is_value(expr),
+                _ => false,
+            }),
+        },
+        _ => false,
+    }
+}
+
+/// Number of columns that an expression in a comparison may stand for.
+fn width(expr: &Expr) -> u64 {
+    match plain(expr) {
+        Expr::QualifiedWildcard(..) | Expr::Wildcard(_) => WIDE_ROW,
+        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("row") => WIDE_ROW,
+        _ => 1,
     }
 }
 
