@@ -329,6 +329,8 @@ impl PostgresEngine {
             // A deadlock between a lock of the look-up and another session.
             "40P01" => true,
             // A named statement is missing, exists already or is another one: an undetected pooler shares backends.
+            // Code of another user deallocated the statements of the session, which is closed.
+            "26000" if self.is_direct() => true,
             "26000" | "42P05" | "08P01" if !self.is_direct() => {
                 self.pooled.store(true, Ordering::Relaxed);
                 true
@@ -425,8 +427,8 @@ impl PostgresEngine {
         )
     }
 
-    /// A column of the opening messages: whether a statement was prepared by SQL in this session. TUDB prepares none so,
-    /// but code of another user can: in a policy, say. It could then answer for a statement of TUDB's by taking its name.
+    /// A column of the opening messages: whether a statement was prepared by SQL in this session. TUDB prepares
+    /// one so for a moment only, but code of another user can: in a policy, say. It could then answer for a statement of TUDB's by taking its name.
     fn prepared(&self) -> &'static str {
         if self.may_name() { PREPARED } else { "" }
     }

@@ -584,8 +584,12 @@ fn a_session_with_statements_of_others_is_not_used_again() {
              CREATE FUNCTION mal.sees() RETURNS bool LANGUAGE plpgsql AS $$BEGIN
                EXECUTE 'PREPARE theirs AS SELECT 1'; RETURN true; END$$;
              ALTER TABLE mal.notes ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON mal.notes USING (mal.sees());
+             CREATE TABLE mal.more (id int); INSERT INTO mal.more VALUES (2);
+             CREATE FUNCTION mal.forgets() RETURNS bool LANGUAGE plpgsql AS $$BEGIN
+               EXECUTE 'DEALLOCATE ALL'; RETURN true; END$$;
+             ALTER TABLE mal.more ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON mal.more USING (mal.forgets());
              CREATE ROLE reader_of_notes LOGIN; GRANT USAGE ON SCHEMA mal TO reader_of_notes;
-             GRANT SELECT ON mal.notes, orders TO reader_of_notes;",
+             GRANT SELECT ON mal.notes, mal.more, orders TO reader_of_notes;",
         );
         let url = url.replace("postgres@", "reader_of_notes@");
         let (_home, mut server) = serve(&url, "");
@@ -603,6 +607,12 @@ fn a_session_with_statements_of_others_is_not_used_again() {
             assert_eq!(run("SELECT id FROM mal.notes"), json!([[1]]));
             assert_eq!(run("SELECT count(*) FROM orders"), json!([[0]]));
             assert_ne!(backends(), before);
+        }
+        // Without its prepared statements, a session is closed at the first call that needs one.
+        for _ in 0..3 {
+            assert_eq!(run("SELECT id FROM mal.more"), json!([[2]]));
+            assert_eq!(run("SELECT count(*) FROM orders"), json!([[0]]));
+            assert_eq!(run("SELECT id FROM orders WHERE id = 1"), json!([]));
         }
         postgres.query(&database, "DROP OWNED BY reader_of_notes; DROP ROLE reader_of_notes");
     }

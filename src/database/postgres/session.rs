@@ -262,7 +262,8 @@ impl PostgresSession<'_> {
                 if !explanation.candidates.is_empty() {
                     let relations = explanation.candidates.iter().map(|candidate| candidate.relation.clone()).collect();
                     let is_own_path = checked.path == OWN_PATH;
-                    let keep_plan = engine.may_name();
+                    // Code of users may have run while the statement was planned. A name could now be another statement's.
+                    let keep_plan = false;
                     let indexed = plan_indexes::indexed(connection, relations, is_own_path, keep_plan).await?;
                     explanation.keep_missing(&indexed);
                 }
@@ -389,7 +390,7 @@ impl PostgresSession<'_> {
                 transaction.finish(unread);
                 Ok(value)
             }
-            Err(error @ DatabaseError::Connection(_)) => {
+            Err(error) if is_broken(&error) => {
                 drop(transaction);
                 Err(error)
             }
@@ -403,6 +404,16 @@ impl PostgresSession<'_> {
                 })
             }
         }
+    }
+}
+
+/// True if the connection cannot be used again: it failed, or code of another user deallocated its prepared statements
+/// (invalid_sql_statement_name).
+fn is_broken(error: &DatabaseError) -> bool {
+    match error {
+        DatabaseError::Connection(_) => true,
+        DatabaseError::Sql { sqlstate, .. } => sqlstate.as_deref() == Some("26000"),
+        _ => false,
     }
 }
 
