@@ -63,7 +63,7 @@ pub struct Filter {
     pub last: Option<u64>,
 }
 
-/// Columns of the `record` view, in display order.
+/// Fields of a record in display order: the columns of the `record` view, and `target` of the intent.
 pub const FIELDS: [&str; 26] = [
     "id",
     "started_at",

@@ -66,9 +66,10 @@ pub(super) fn reason(dialect: Dialect, name: &str) -> (&'static str, &'static st
     match (dialect, name) {
         (_, "pg_sleep" | "pg_sleep_for" | "pg_sleep_until") => ("only delays the server", "Leave it out."),
         (_, "nextval" | "setval") => ("changes a sequence", "Read the sequence's last_value column instead."),
-        (_, "set_config" | "current_setting") => {
-            ("reads or changes settings", "SHOW tells harmless settings; the others are out of reach here.")
-        }
+        (_, "set_config" | "current_setting") => (
+            "reads or changes settings",
+            "SHOW reads the settings that say how to read results; the others are out of reach here.",
+        ),
         (_, "pg_terminate_backend" | "pg_cancel_backend" | "pg_reload_conf" | "pg_rotate_logfile") => {
             ("acts on the server or other sessions", "Nothing of that is done here.")
         }

@@ -163,7 +163,7 @@ impl Finding {
         DatabaseError::NotVouched {
             is_relation: matches!(self.what, Reach::Relation | Reach::RelationInside | Reach::ForeignTable),
             reason: match self.what {
-                Reach::Crowded => "has more operators, functions of a name, or conditions than are looked through",
+                Reach::Crowded => "has more operators, functions of a name, or conditions than TUDB checks",
                 Reach::ForeignTable => "is on another server, and the source's allow_foreign_tables is false",
                 Reach::Relation | Reach::RelationInside => "can show secrets, other sessions or files of the server",
                 Reach::Domain | Reach::DomainOfColumn | Reach::DomainInside => {
