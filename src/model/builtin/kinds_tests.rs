@@ -521,6 +521,11 @@ fn days_spans_of_months_and_years_are_times() {
         "How many visits were there from June to August 2025?",
         "SELECT COUNT(*) AS number_of_inspection_visit FROM inspection_visit WHERE visit_date >= '2025-06-01' AND visit_date < '2025-09-01'",
     );
+    // The last June is that of 2026.
+    reads(
+        "How many visits were there from June to August 2027?",
+        "SELECT COUNT(*) AS number_of_inspection_visit FROM inspection_visit WHERE visit_date >= '2027-06-01' AND visit_date < '2027-09-01'",
+    );
     reads("vessels built before 1980", "SELECT vessel_name FROM vessel WHERE built < 1980");
 }
 

@@ -68,19 +68,24 @@ impl Window {
         Self { from: None, to: self.to }
     }
 
-    /// From the start of this one to the end of the other. "June to August 2024" begins in 2024 too.
-    pub fn through(self, other: Self) -> Self {
+    /// Returns the time from the start of this window to the end of `other`. A start that is written without a year is the
+    /// last such day before `other`: "June to August 2024" begins in 2024. `written` is the text of this window.
+    pub fn through(self, other: Self, written: &str) -> Self {
         let is_late = |from: Date| other.from.is_some_and(|other| from > other);
         let moved = |from: Date| {
             let year = other.from.map_or(from.year(), Date::year);
             let same = from.replace_year(year).ok()?;
             if is_late(same) { same.replace_year(year - 1).ok() } else { Some(same) }
         };
-        let from = self.from.map(|from| if is_late(from) { moved(from).unwrap_or(from) } else { from });
+        let words = || written.split(|c: char| !c.is_alphanumeric());
+        let has_month = words().any(|word| month(word, true).is_some());
+        let has_year = words().any(|word| word.len() == 4 && word.bytes().all(|byte| byte.is_ascii_digit()));
+        let is_bare = has_month && !has_year;
+        let from = self.from.map(|from| if is_bare || is_late(from) { moved(from).unwrap_or(from) } else { from });
         Self { from, to: other.to }
     }
 
-    /// The same in whole years (`from <= year < to`), when the window begins and ends with years.
+    /// Returns the window in whole years (`from <= year < to`). `None` if the window begins or ends within a year.
     pub fn years(&self) -> Option<(Option<i32>, Option<i32>)> {
         let whole = |date: Option<Date>| match date {
             Some(date) if date.ordinal() == 1 => Some(Some(date.year())),
@@ -151,7 +156,7 @@ pub(super) fn window_at(tokens: &[Token], i: usize, today: Date) -> Option<(Wind
     Window::days(start, next_start(Unit::Month, start)).map(|window| (window, length))
 }
 
-/// Reads a day with its year, and the number of its tokens: "1 March 2023", "March 1st, 2023".
+/// Returns a date that has a year ("1 March 2023", "March 1st, 2023"), and the number of its tokens.
 fn day_at(tokens: &[Token], i: usize) -> Option<(Date, usize)> {
     let token = |n: usize| tokens.get(i + n);
     let day = |n: usize| {
@@ -194,7 +199,7 @@ pub(super) fn unit(word: &str) -> Option<Unit> {
     })
 }
 
-/// The unit of measure of a word, if it is one: `minute` for "min" and "minutes".
+/// Returns the main name of a unit of measure: `second` for "sec" and "seconds". `None` for any other word.
 pub(super) fn measure_unit(word: &str) -> Option<&'static str> {
     const UNITS: [&[&str]; 24] = [
         &["second", "seconds", "sec", "secs", "s"],

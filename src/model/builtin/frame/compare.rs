@@ -306,7 +306,7 @@ impl Reader<'_> {
                 && let (Some(from), Some(to)) = (Window::year(from), Window::year(to))
             {
                 self.at += 4;
-                self.condition(What::During(from.through(to), None));
+                self.condition(What::During(from.through(to, ""), None));
                 return true;
             }
             if let Some(column) = after {
@@ -319,9 +319,10 @@ impl Reader<'_> {
         let (from, to) =
             (self.atom(1).and_then(|atom| atom.window.clone()), self.atom(3).and_then(|atom| atom.window.clone()));
         if let (Some(from), Some(to), true) = (from, to, glue) {
+            let written = self.atom(1).map(|atom| atom.low.clone()).unwrap_or_default();
             self.at += 4;
             let column = self.last.take();
-            self.condition(What::During(from.through(to), column));
+            self.condition(What::During(from.through(to, &written), column));
             return true;
         }
         false
@@ -391,6 +392,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn window(&mut self, window: Window, length: usize) {
+        let written = self.atom(0).map(|atom| atom.low.clone()).unwrap_or_default();
         self.at += length;
         // "June to August 2024".
         let joins = self.atom(0).is_some_and(|atom| matches!(atom.low.as_str(), "to" | "through" | "till" | "until"));
@@ -398,7 +400,7 @@ impl Reader<'_> {
         let (window, length) = match until {
             Some(until) => {
                 self.at += 2;
-                (window.through(until), length + 2)
+                (window.through(until, &written), length + 2)
             }
             None => (window, length),
         };
