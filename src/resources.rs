@@ -1,5 +1,6 @@
-//! The schema as resources, for clients that let a person attach a resource: an overview, and one document for each
-//! table. A resource is the reply of `list_tables` or `describe_table`, read through the same calls of the gateway.
+//! Publishes the schema as MCP resources, because some clients let a person attach a resource. There is an overview,
+//! and one document for each table. The content of a resource is the reply of `list_tables` or `describe_table`. It is
+//! read through the same calls of the gateway.
 
 use rmcp::model::{Resource, ResourceTemplate};
 use url::Url;

@@ -1,6 +1,7 @@
-//! OpenTelemetry, behind the cargo feature `otel`: a span for each audit record, and metrics of call durations. They
-//! are sent by OTLP over HTTP to the endpoint in the standard's variables (`OTEL_EXPORTER_OTLP_ENDPOINT`). They contain
-//! no statements, values or questions. Without the feature, the binary contains none of this.
+//! OpenTelemetry, behind the cargo feature `otel`. Each audit record is sent as a span, and its duration is added to a
+//! histogram. Both are sent by OTLP over HTTP. The endpoint is in the standard variables of OpenTelemetry, such as
+//! `OTEL_EXPORTER_OTLP_ENDPOINT`. No statements, values or questions are sent. Without the feature, the binary contains
+//! none of this.
 
 use std::time::SystemTime;
 
@@ -78,11 +79,11 @@ mod exporting {
     use crate::config::Environment;
     use crate::http::Http;
 
-    /// Bytes of a collector's response.
+    /// Maximum bytes of a collector's response.
     const MAX_ANSWER_BYTES: usize = 1 << 20;
     /// Time limit for one request to a collector.
     const POST: Duration = Duration::from_secs(5);
-    /// Time limit for exporting the last spans.
+    /// Time limit for exporting the last spans, and the same again for the last metrics.
     const LAST: Duration = Duration::from_secs(1);
 
     static EXPORTING: OnceLock<Exporting> = OnceLock::new();
@@ -163,8 +164,8 @@ mod exporting {
         exporting.duration.record(took.as_secs_f64(), &measured);
     }
 
-    /// The parent span: that of the question to which a statement belongs, or else the caller's. The id of a record's
-    /// span is derived from the record's id, so nothing has to be stored.
+    /// The parent span. The parent of a statement's span is the span of its question. Any other span has the caller's
+    /// span as its parent. The span id of a record is computed from the record's id, so span ids need not be stored.
     fn parent(begun: &Begun) -> Context {
         let headers: HashMap<String, String> =
             begun.traceparent.iter().map(|value| ("traceparent".to_owned(), value.clone())).collect();
@@ -258,7 +259,8 @@ mod exporting {
     impl HttpClient for Poster {
         async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
             let http = self.http.clone();
-            // The request runs inside the runtime because its timer needs it. The exporter's threads are outside.
+            // The exporter's threads are outside of the runtime. The request needs the runtime's timer, so it is spawned
+            // there.
             let sent = self.runtime.spawn(async move {
                 let posted = async {
                     let response = http.request(request.map(Full::new)).await?;

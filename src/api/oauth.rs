@@ -97,7 +97,7 @@ impl Issuer {
         }
         let mut validation = Validation::new(header.alg);
         validation.set_issuer(&[&self.config.issuer]);
-        // Some issuers write a URL without a path with a slash at its end, and some without.
+        // A URL without a path may end with a slash. Some issuers write this slash, and others do not.
         let resource = self.config.resource.as_str();
         validation.set_audience(&[resource, resource.trim_end_matches('/')]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);

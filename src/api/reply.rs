@@ -85,8 +85,8 @@ fn of_code(status: StatusCode, code: Option<Code>, body: String) -> Response {
 }
 
 /// Turns the reply of `ask_database` into the reply of the query API: `sql` becomes `query`, and `rows` becomes
-/// `results`, a list of objects. An error gets a `suggestion`: its hint, or else its message. With `as_columns`,
-/// `columns` and `rows` stay as they are.
+/// `results`, a list of objects. A reply with an error also gets a `suggestion`: the hint of the error, or else its
+/// message. With `as_columns`, `columns` and `rows` stay as they are. Otherwise `columns` is left out.
 pub fn query(reply: &Reply, as_columns: bool) -> String {
     let Ok(Value::Object(fields)) = serde_json::from_str(&reply.json) else { return reply.json.clone() };
     let mut told = Map::with_capacity(fields.len());
@@ -113,7 +113,7 @@ pub fn query(reply: &Reply, as_columns: bool) -> String {
     Value::Object(told).to_string()
 }
 
-/// The names of the columns, made unique: a name that an earlier column has gets a number.
+/// The names of the columns, made unique: a repeated name gets a number.
 fn names(columns: Option<&Value>) -> Vec<String> {
     let columns = columns.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut names: Vec<String> = Vec::with_capacity(columns.len());

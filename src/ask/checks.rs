@@ -46,8 +46,9 @@ pub(super) fn repeats(words: &str, rules: &str) -> bool {
 }
 
 /// Whether the result of a statement may depend on the time zone, because the statement converts timestamps to days,
-/// months or years. True if the text contains the beginning of a date literal or a sign such as `date_trunc`, and if
-/// one of its tables has a column of a type with time zone.
+/// months or years. It may, if both of these are true:
+/// - The text contains the beginning of a date literal, or a word such as `date_trunc`.
+/// - One of the tables that the statement reads has a column of a type with time zone.
 pub(super) fn cuts_moments_into_days(sql: &str, snapshot: &Snapshot, tables: &[String]) -> bool {
     const SIGNS: [&str; 10] = [
         "date_trunc",

@@ -1,5 +1,6 @@
-//! Applies the context file to a source. Its notes replace comments of the schema. Its instructions go into the prompt.
-//! A verified query answers the question that it was written for. This module does no I/O.
+//! Applies the context file to a source. The notes of the file replace comments of the schema. Its instructions,
+//! metrics and joins go into the prompt. A verified query answers the question that it was written for. This module
+//! does no I/O.
 
 use std::collections::HashMap;
 

@@ -83,7 +83,7 @@ struct Schema {
 }
 
 impl Asker {
-    /// If the model cannot be used, every question gets that error; the other tools still work.
+    /// `model` is an error if the model cannot be used. Every question then gets this error. The other tools still work.
     pub fn new(gateway: Arc<Gateway>, model: Result<Model, ToolError>) -> Self {
         let config = gateway.config();
         let price = model.as_ref().ok().and_then(Model::id).and_then(|id| config.prices.get(id)).copied();
@@ -117,7 +117,7 @@ impl Asker {
         model.check().await.map_err(|error| model.told(&error))
     }
 
-    /// Answers one question. Every outcome is recorded and has a receipt.
+    /// Answers one question. Every outcome is recorded and has a receipt, unless the audit record cannot be opened.
     pub async fn ask(&self, caller: &Caller, request: &AskDatabase) -> Reply {
         self.ask_counted(caller, request).await.0
     }
@@ -257,7 +257,8 @@ impl Asker {
         })
     }
 
-    /// The answer of a verified query. `None` when no verified query matches the question, or when its statement fails.
+    /// The answer of a verified query. `None` if no verified query matches the question, or if the statement of the
+    /// matching query fails.
     async fn verified(
         &self,
         caller: &Caller,
@@ -394,7 +395,8 @@ impl Asker {
         let offset = time::Duration::seconds(report.utc_offset.into());
         let today = time::OffsetDateTime::now_utc().saturating_add(offset).date();
         if chosen.is_some() && !is_remembered && !model.is_language_model() {
-            // The built-in answerer offers the same choices again, so it needs no memory of an earlier process.
+            // The choices of the built-in answerer depend only on the question, the schema and the date. So they are
+            // computed again if they are no longer remembered, for example after a restart.
             let offered = builtin::choices(&request.question, &schema.snapshot, dialect, today);
             let offered = offered.map(|(message, choices)| {
                 let offers = choices.into_iter().map(|offer| Choice { label: offer.label, reading: offer.reading });

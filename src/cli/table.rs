@@ -39,9 +39,8 @@ pub(super) fn terminal_width() -> Option<u16> {
     (size.ws_col > 0).then_some(size.ws_col)
 }
 
-/// The text on one line: line feeds and tabs become blanks, and each other character for which [`steers`] is true is
-/// escaped. Otherwise data could overwrite other text in the
-/// terminal, or change its reading order.
+/// The text on one line. Line feeds and tabs become blanks. All other characters that match [`steers`] are escaped.
+/// Otherwise data could overwrite other text in the terminal, or change its reading order.
 pub(super) fn plain(text: &str) -> String {
     let shown = |c: char| if steers(c) { c.escape_default().collect::<String>() } else { c.to_string() };
     text.replace(['\n', '\t'], " ").chars().map(shown).collect()
@@ -60,7 +59,8 @@ pub(super) fn steers(c: char) -> bool {
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
-/// Renders the columns and rows of a reply as a table. `None` if the reply has no columns or no rows.
+/// Renders the columns and rows of a reply as a table. `None` if the reply lacks the array `columns` or the array `rows`.
+/// An empty array is rendered.
 pub(super) fn of_reply(reply: &Value) -> Option<String> {
     let columns = reply.get("columns")?.as_array()?;
     let rows = reply.get("rows")?.as_array()?;

@@ -39,7 +39,8 @@ pub(super) struct Indexed {
     pub indexes: Vec<Vec<String>>,
 }
 
-/// Smallest share of the total cost or time at which a node gets a sentence.
+/// Smallest share of the total cost or time at which every node gets a sentence. Leaves, nodes that used the disk and nodes
+/// with wrong estimates get a sentence at any share.
 const WORTH_SAYING: f64 = 0.05;
 
 /// Smallest share of the total at which a sequential scan gets a candidate index.
@@ -71,8 +72,8 @@ impl Explanation {
     }
 
     /// Reads the same result for a source with column rules. A plan also contains policies, index predicates,
-    /// partitions and the tables of views, which would reveal denied names and masked values. So only the kinds of
-    /// nodes, their costs, and the relations that the statement itself names are kept.
+    /// partitions and the tables of views, which would reveal denied names and masked values. So only [`PLAIN_KEYS`] of
+    /// each node are kept. A relation is kept only if the statement itself names it.
     pub fn from_ruled_postgres(mut explained: Value, is_named: impl Fn(&str) -> bool + Copy) -> Self {
         if let Some(plan) = explained.get_mut(0).and_then(|first| first.get_mut("Plan")) {
             strip(plan, is_named);
@@ -144,7 +145,7 @@ fn strip(node: &mut Value, is_named: impl Fn(&str) -> bool + Copy) {
         "Relation Name" => value.as_str().is_some_and(is_named),
         key => PLAIN_KEYS.contains(&key),
     });
-    // The rows of each partition tell in which one a row is, and so the value of the key.
+    // The row count of a partition shows whether a row is in that partition. That reveals the row's partition key.
     if fields.get("Node Type").and_then(Value::as_str).is_some_and(|node| node.ends_with("Append")) {
         fields.remove("Plans");
     }
@@ -238,7 +239,7 @@ fn sentence(node: &Value, share: f64) -> String {
     match (number(node, "Plan Rows"), number(node, "Actual Rows")) {
         (Some(estimated), Some(found)) => {
             let loops = number(node, "Actual Loops").unwrap_or(1.0);
-            // From version 18 on the rows of a repeated step are told in hundredths.
+            // PostgreSQL 18 and later report the rows of a repeated node with two decimals.
             if loops > 1.0 && found.fract() != 0.0 {
                 said.push_str(&format!(", {found:.2} rows each, {loops:.0} times"));
             } else {
@@ -305,8 +306,9 @@ fn without_parentheses(condition: &str) -> &str {
     condition.strip_prefix('(').and_then(|c| c.strip_suffix(')')).unwrap_or(condition)
 }
 
-/// Returns the plain columns that a filter compares, equalities first: status and total for `((o.status = 'new'::text)
-/// AND (o.total > 5))`. Empty if any part is not a plain comparison, because an index would not serve it.
+/// Returns the plain columns that a filter compares. Columns that are compared by `=` come first. The filter
+/// `((o.status = 'new'::text) AND (o.total > 5))` gives status and total. Empty if any part of the filter is not a plain
+/// comparison, because an index would not serve that part.
 fn filtered_columns(filter: &str, alias: Option<&str>) -> Vec<String> {
     let (mut equal, mut ranges) = (Vec::new(), Vec::new());
     if filter.contains(" OR ") {
@@ -319,7 +321,7 @@ fn filtered_columns(filter: &str, alias: Option<&str>) -> Vec<String> {
             list.push(column);
         }
     }
-    // Only one range column: an index does not order the columns after it.
+    // Only one range column: after a range, the next columns of an index do not narrow the search.
     equal.extend(ranges.into_iter().take(1));
     equal
 }
@@ -338,8 +340,8 @@ fn parts(filter: &str) -> Vec<&str> {
     found
 }
 
-/// Returns column and operator of a comparison of one plain column, such as `(total > 5)` or `((status)::text =
-/// 'x'::text)`.
+/// Returns the column of a comparison of one plain column, and `=` for an equality or `<` for any range. Comparisons
+/// are written like `(total > 5)` or `((status)::text = 'x'::text)`.
 fn compared_column(comparison: &str, alias: Option<&str>) -> Option<(String, char)> {
     let inner = comparison.trim_start_matches('(');
     let inner = alias
@@ -374,7 +376,8 @@ fn sqlite_step(detail: &str) -> Option<String> {
     };
     let is_virtual = rest.contains(" VIRTUAL TABLE INDEX ");
     Some(match verb {
-        // The wrapper and sub-queries, whose own steps are described.
+        // Sub-queries, and the query that TUDB writes around the statement. Their own steps are described. A constant row
+        // reads no table.
         "SCAN" if object.starts_with('(') || object == "CONSTANT ROW" => return None,
         "CO-ROUTINE" | "MATERIALIZE" => return None,
         "SCAN" | "SEARCH" if is_virtual => format!("Read of the virtual table {object} by its own plan {how}"),

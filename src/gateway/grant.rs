@@ -1,12 +1,12 @@
-//! What the holder of an API key may do.
+//! What the holder of an API key or of an OAuth token may do.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Config;
 use crate::error::{Code, ToolError};
 
-/// The permissions of one API key. A call without a grant may use everything, as over stdio, where the caller started the
-/// process.
+/// The permissions of one API key or one OAuth token. A call without a grant may use everything. Calls over stdio have
+/// no grant, because the caller started the process.
 #[derive(Clone, Debug, Default)]
 pub struct Grant {
     /// The name of the key, for the record.
@@ -63,7 +63,8 @@ impl Grant {
         self.tools.as_ref().is_none_or(|tools| tools.iter().any(|tool| tool == name))
     }
 
-    /// The source of a call that names none: the process's default, or else the first source of the key.
+    /// The source of a call that does not name a source. This is the configured default source if the key may read it,
+    /// or else the first source of the key.
     pub fn default_source<'a>(&'a self, config: &'a Config) -> &'a str {
         let of_key = self.sources.as_ref().and_then(|sources| sources.first());
         match of_key {
@@ -97,7 +98,7 @@ impl Grant {
             .hint(format!("Tools of this key: {tools}.")))
     }
 
-    /// Whether the key may use everything.
+    /// Whether the key may use every source and every tool.
     pub fn is_whole(&self) -> bool {
         self.sources.is_none() && self.tools.is_none()
     }
@@ -132,7 +133,7 @@ impl Grant {
                 arguments.insert("source".into(), self.default_source(config).into());
             }
             Some(serde_json::Value::String(name)) => self.check_source(name)?,
-            // Another type is an invalid argument, which the tool says.
+            // The tool itself refuses a value of another type.
             _ => {}
         }
         if let Some(user_id) = self.user_id.as_ref().filter(|_| takes_user) {

@@ -1,5 +1,5 @@
-//! Remembers the schema snapshot of each source. Only one call at a time reads the snapshot of a source. It reads the
-//! snapshot again only if the catalog has changed or the snapshot is too old.
+//! Remembers the schema snapshot of each source. Only one call at a time reads the snapshot of a source. A remembered
+//! snapshot is read again only if the catalog has changed or the snapshot is too old.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
@@ -21,7 +21,7 @@ use crate::guard;
 #[derive(Debug, Default)]
 pub(super) struct Snapshots {
     remembered: HashMap<String, Mutex<Option<Remembered>>>,
-    /// Sources whose schema takes longer to read than a warning may wait.
+    /// Sources whose schema could not be read within the time limit for a warning.
     slow: std::sync::Mutex<HashSet<String>>,
 }
 
@@ -49,12 +49,12 @@ impl Snapshots {
         Snapshots { remembered, ..Snapshots::default() }
     }
 
-    /// Notes that the schema of a source is too large to be read for a warning.
+    /// Records that the schema of a source was not read within the time limit for a warning.
     pub(super) fn was_slow(&self, source: &str) {
         self.slow.lock().unwrap_or_else(PoisonError::into_inner).insert(source.to_owned());
     }
 
-    /// True if the schema of a source is too large to be read for a warning, and is not known by another call.
+    /// True if the schema of a source was not read in time for a warning, and no snapshot of it is remembered.
     pub(super) fn is_slow(&self, source: &str) -> bool {
         self.slow.lock().unwrap_or_else(PoisonError::into_inner).contains(source) && self.known(source).is_none()
     }
@@ -94,7 +94,8 @@ impl Gateway {
         let options = plain_options(caller, source);
         let approved = guard::approve("SELECT 1", database.dialect(), &source.limits)?;
         let mut began = Instant::now();
-        // Only the last run is measured. It reuses what the run before it prepared.
+        // Only the last run is measured. The run before it can include work that is done once, such as the check of the
+        // statement.
         let mut runs = 2;
         let mut may_repeat = true;
         while runs > 0 {
@@ -147,7 +148,7 @@ impl Gateway {
         snapshot
     }
 
-    /// Writes and closes a record. Returns the warning that replies would carry, if there is one.
+    /// Writes and closes a record. Returns a warning if the audit trail does not have the whole record.
     ///
     /// # Errors
     ///
@@ -159,7 +160,7 @@ impl Gateway {
     }
 
     /// Returns the schema snapshot of a source. The snapshot is remembered until the catalog changes or the snapshot is
-    /// too old. Reads belong to the open record `entry`.
+    /// too old. The statements that read it belong to the open record `entry`.
     ///
     /// # Errors
     ///

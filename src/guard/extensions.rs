@@ -1,7 +1,7 @@
-//! The functions and operators of well-known PostgreSQL extensions that may be called. Pure data and one look-up.
+//! The functions and operators of well-known PostgreSQL extensions that may be called. Pure.
 //!
-//! The catalog says which extension owns a function (`pg_depend`). Whoever installed the extension trusted its code, so
-//! what remains to judge is what a function does. Extensions that only compute are listed as a whole. Of the others,
+//! The catalog says which extension owns a function (`pg_depend`). Whoever installed the extension trusted its code. So
+//! only the effect of each function is judged here. Extensions that only compute are listed as a whole. Of the others,
 //! the harmless functions are listed by name, so that a function of a later version is refused until it is reviewed.
 //! The lists come from `pg_proc` of PostgreSQL 15's contrib and PostGIS 3.3. SQL functions were read; C functions were
 //! judged by their name, volatility and documentation. Extensions that run SQL from text, or that reach other servers
@@ -24,14 +24,15 @@ const COMPUTING: [&str; 13] = [
     "vector",
 ];
 
-/// Extensions with some harmful functions. For each, its harmless functions. `isn_weak` and `set_limit` change
-/// the session, although `isn_weak` is declared IMMUTABLE. PostGIS looks up tables and statistics by name, and reveals
-/// where the server keeps its files. Identifiers made from the clock reveal the machine's network address and write a
-/// state file.
+/// Extensions with some harmful functions, each with its harmless functions. `isn_weak` and `set_limit` change the
+/// session, although `isn_weak` is declared IMMUTABLE. Some functions of PostGIS look up tables and statistics by name,
+/// or reveal where the server keeps its files. The functions that make identifiers from the clock reveal the machine's
+/// network address, and write a state file.
 const LISTED: [(&str, &str); 6] = [
     ("isn", ISN),
     ("pg_trgm", PG_TRGM),
-    // Not `crypt` and `gen_salt`: one call may compute for days. Not the functions that take a key.
+    // `crypt` is not listed, because one call may compute for days. `gen_salt` only serves `crypt`. The functions that
+    // encrypt and decrypt are not listed either.
     ("pgcrypto", "digest gen_random_bytes gen_random_uuid hmac"),
     ("postgis", include_str!("extensions_postgis.txt")),
     ("unaccent", "unaccent"),
@@ -68,9 +69,10 @@ fn holds(list: &str, name: &str) -> bool {
 }
 
 /// Returns whether a function of an extension may be called. Volatile functions may not, except those that
-/// make identifiers or random bytes. Only C and SQL functions may, because PL code of an extension may run SQL.
+/// make identifiers or random bytes. Only functions in C or SQL may be called. Code in a procedural language is not
+/// permitted, because it may run SQL that it makes from text.
 pub(crate) fn permits(extension: &str, function: &str, is_volatile: bool, language: &str) -> bool {
-    // A sampling method is a function that the planner calls.
+    // The functions of sampling methods are declared VOLATILE, but they only choose the rows that are read.
     let samples = extension.starts_with("tsm_") && matches!(function, "system_rows" | "system_time");
     let computes = COMPUTING.contains(&extension)
         || LISTED.iter().any(|(listed, functions)| *listed == extension && holds(functions, function));
@@ -81,8 +83,9 @@ pub(crate) fn permits(extension: &str, function: &str, is_volatile: bool, langua
             && !tells_of_columns(function)
 }
 
-/// Returns whether a function or relation of an extension, given by its bare name, reveals columns or the catalog. It
-/// is refused if there are rules on columns, because `deny` and `mask` do not apply inside it.
+/// Returns whether a function or relation of an extension, given by its bare name, reveals columns or the catalog.
+/// [`permits`] never permits such a function. If a source has rules on columns, the function is refused even if the
+/// configuration lists it, and such a relation is refused too: `deny` and `mask` do not apply inside it.
 pub(crate) fn tells_of_columns(name: &str) -> bool {
     holds(TELLING, name)
 }

@@ -5,7 +5,7 @@ use crate::dialect::Dialect;
 use crate::error::{Code, ToolError};
 
 /// A refusal by the guard, or by the rules of the source. The statement did not run. The look-up in the catalog may
-/// have sent its names to the database, and PostgreSQL may have prepared its text.
+/// have sent the statement's names to the database. PostgreSQL may have prepared the statement's text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     #[error("the statement has {bytes} bytes; the limit is {limit}")]

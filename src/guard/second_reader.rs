@@ -1,13 +1,14 @@
 //! The second reader: judges a statement by its lexemes only.
 //!
-//! The parser does not know every clause of the server, and misreads some: `FROM ONLY t` is a table named `only` to it,
-//! and `type 'x'` a column with an alias. So every statement is read here too. Names that the parser missed are added
-//! to the names from its tree. A statement that does not parse is judged by this reader alone, and more strictly.
+//! The parser does not know every clause of the server, and misreads some. It reads `FROM ONLY t` as a table named
+//! `only`, and `type 'x'` as a column with an alias. So every statement is read here too. Names that the parser missed
+//! are added to the names from its tree. A statement that does not parse is judged by this reader alone, and more
+//! strictly.
 //!
-//! This reader needs no grammar, because the server never runs a text that it cannot parse. The reader must find every
-//! name that could do harm. It finds too many names rather than too few. In both databases a call by name is a name
-//! before a parenthesis. Changing data, taking locks and naming a table to create need a keyword. A second statement
-//! needs a semicolon. So a name before a parenthesis counts as a call, unless it is a keyword or a declaration there.
+//! This reader does not check the grammar, because the server refuses a text that it cannot parse. The reader must find
+//! every name that could do harm, and finds too many rather than too few. Almost every call is a name before a
+//! parenthesis; the others have rules of their own. So such a name counts as a call, unless it is a keyword or a
+//! declaration there. A change of data, a lock and a new table need a keyword. A second statement needs a semicolon.
 //! The word INTO is refused everywhere, unless it is quoted or follows a dot. The other refused words are treated in
 //! the same way if the parser could not read the statement. If it could, they are refused only at places where a
 //! statement can begin. Any other name may count as a table and a type at once. So a few harmless statements are
@@ -103,7 +104,7 @@ pub(super) fn complete(
         one.into_iter().chain(other).collect::<BTreeSet<T>>().into_iter().collect()
     }
     Ok(Names {
-        // The walk knows where a name means a CTE. This reader adds what the parser does not read as a table's name.
+        // The walk tells a CTE from a table. This reader adds the tables that the parser took for something else.
         tables: union(parsed.tables, seen.tables),
         has_bare_tables: seen.has_bare_tables,
         reads: union(parsed.reads, seen.reads),
@@ -119,7 +120,8 @@ pub(super) fn complete(
     })
 }
 
-/// For each position of a parenthesis, the position of the matching parenthesis. `None` elsewhere.
+/// For each position of a parenthesis, the position of the matching parenthesis. `None` for a parenthesis that has no
+/// match, and for any other word.
 fn pairs(words: &[Lexeme]) -> Vec<Option<usize>> {
     let mut partner = vec![None; words.len()];
     let mut open = Vec::new();
@@ -146,7 +148,7 @@ struct Reader<'a> {
     sql: &'a str,
     dialect: Dialect,
     words: Vec<Lexeme>,
-    /// For each position of a parenthesis, the position of the matching parenthesis. `None` elsewhere.
+    /// The result of [`pairs`] for `words`.
     closing: Vec<Option<usize>>,
     /// For each position, whether it is in FROM.
     in_from: Vec<bool>,
@@ -324,8 +326,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether the dotted name at a position can only be a column. The walk must have recorded it, and the words around
-    /// it must not make it a type or a relation that the parser missed.
+    /// Whether the dotted name at a position can only be a column. The walk must have recorded the name. The words
+    /// before and after the name must exclude a type and a relation that the parser missed.
     fn is_plain_column(&self, at: usize) -> bool {
         let mut first = at;
         while first >= 2 && self.is(first - 1, b'.') {
@@ -348,7 +350,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether a keyword changes something. A column may be named `delete`. So if the parser read the statement, a word
-    /// counts only where a statement can begin.
+    /// other than INTO counts only where a statement can begin.
     fn writes(&self, at: usize, keyword: &str) -> bool {
         if self.alone || keyword == "into" {
             return REFUSED_WORDS.contains(&keyword);
@@ -364,8 +366,8 @@ impl<'a> Reader<'a> {
             }
     }
 
-    /// Outside FROM, a dotted name is a column of a table. So a dotted name is judged as a relation only in a system
-    /// schema.
+    /// Returns why the name may not be read as a relation. On PostgreSQL a dotted name can be a column of a table. So a
+    /// dotted name is judged only if a system schema is before the dot.
     fn relation_refusal(&self, schema: Option<&str>, name: &str, dotted: bool) -> Option<&'static str> {
         match self.dialect {
             Dialect::Postgresql
@@ -373,7 +375,7 @@ impl<'a> Reader<'a> {
             {
                 None
             }
-            // A schema before a dot, a type, or a column named after the function that it came from.
+            // Not a relation: a schema before a dot, a type, or a column that PostgreSQL named after a function.
             Dialect::Postgresql
                 if matches!(name, "pg_catalog" | "pg_temp" | "pg_snapshot")
                     || functions::judge(self.dialect, name) == Judgement::Harmless =>
@@ -398,7 +400,8 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         if is_word && BEFORE_PARENTHESIS.split_ascii_whitespace().any(|keyword| keyword == name) {
-            // Reserved words are never functions or types for the server, even if a user creates one.
+            // A user can create a function with the name of a reserved word. Without quotes, the server calls it
+            // only if PostgreSQL lists the word as the name of a function or type.
             if self.names_function_or_type(at) {
                 names.columns.insert(name.clone());
             }
@@ -465,8 +468,7 @@ impl<'a> Reader<'a> {
         if !(matches!(previous.as_str(), "with" | "recursive") || self.is(before, b',')) {
             return false;
         }
-        // A common table expression has only names between the parentheses, and then a query. `f() AS (values int)` is
-        // a function with its columns, and has a type after the first name.
+        // A CTE has only names between the parentheses. In `f() AS (values int)`, `values` is a column of a function.
         let Some(close) = self.closing.get(at + 1).copied().flatten() else { return false };
         let names = at + 2..close;
         let plain = !names.is_empty() && names.clone().all(|at| self.name(at).is_some() || self.is(at, b','));
@@ -485,7 +487,7 @@ impl<'a> Reader<'a> {
         plain && opens && query
     }
 
-    /// `alias.name` calls the function `name` if there is no such column. On PostgreSQL the catalog is asked for
+    /// On PostgreSQL `alias.name` calls the function `name` if there is no such column. So the catalog is asked for
     /// functions that take a row. After a value (a parenthesis, a function's alias) the name is judged as a call.
     fn field(&self, at: usize, name: &str, names: &mut Collected) -> Result<(), Rejection> {
         if self.dialect == Dialect::Sqlite {
@@ -507,7 +509,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether the dotted name at `at` belongs, over any number of dots, to a value and not to a table.
+    /// Whether the dotted name at `at` is a field of a value, over any number of dots, and not a column of a table.
     fn is_over_value(&self, at: usize) -> bool {
         let mut at = at;
         while at >= 2 && self.is(at - 1, b'.') {
@@ -559,7 +561,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         for at in (0..self.words.len()).filter(|at| self.kind(*at) == Some(Kind::String)) {
-            // `regclass 'x'`, `'x'::regclass`, `CAST('x' AS regclass)`, each with `pg_catalog.` before the type.
+            // `regclass 'x'`, `'x'::regclass`, `CAST('x' AS regclass)`, with or without `pg_catalog.` before the type.
             let cast = if self.is(at + 1, b':') { at + 3 } else { at + 2 };
             let is_type = |at: usize| self.name(at).is_some_and(|name| name == "regclass");
             let before = at.checked_sub(1).is_some_and(is_type);
@@ -579,9 +581,9 @@ struct Collected {
     operators: BTreeSet<String>,
     /// All other names, each with the name before its dot.
     all: BTreeSet<(Option<String>, String)>,
-    /// Names that can be relations and no types.
+    /// Names that can be relations, but not types.
     relations: BTreeSet<(Option<String>, String)>,
-    /// Names that can be columns, types or aliases, and no relations.
+    /// Names that can be columns, types or aliases, but not relations.
     columns: BTreeSet<String>,
 }
 

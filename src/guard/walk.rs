@@ -1,8 +1,9 @@
 //! The walk over a parsed statement: every query, table, function, operator and type, at every position.
 //!
 //! Structs that can contain a name are matched field by field. In the checks, enums are matched without a wildcard,
-//! unless the wildcard refuses. So if a new version of the parser adds something, the checks do not compile or refuse
-//! it. What only records columns is less strict. Most syntax that neither PostgreSQL nor SQLite has is refused. Pure.
+//! unless the wildcard refuses. So if a new version of the parser adds something, either the checks no longer compile, or
+//! they refuse it. The code that only records uses of columns also has wildcards that do not refuse. Most syntax that
+//! neither PostgreSQL nor SQLite has is refused. Pure.
 
 mod expressions;
 mod sizes;
@@ -27,8 +28,8 @@ const COLUMNS_OF_ROW: usize = 20;
 
 type Walked = Result<(), Rejection>;
 
-/// Maximum number of queries that SQLite may make of one statement when it expands the CTEs. In a chain of CTEs in
-/// which each names the previous one twice, the number doubles with each CTE.
+/// Maximum number of queries that the database may make of one statement when it copies the bodies of CTEs to their
+/// references. If each CTE names the previous CTE twice, the number doubles with each CTE.
 pub(super) const MAX_EXPANSIONS: u64 = 1_000;
 
 /// Start locations of the identifiers whose meaning the walk knows: a recorded use of a column, or the name of
@@ -136,10 +137,10 @@ struct Walk<'a> {
     /// Tables named without a schema, with their byte offsets.
     tables: Vec<(usize, String)>,
     relations: BTreeSet<String>,
-    /// Names of all CTEs, used only to leave them out of the list of tables. A CTE does not make a refused relation's
-    /// name readable, because the CTE's own body may still mean the relation.
+    /// Names of all CTEs, used only to leave them out of `Names::relations`. A refused relation stays refused if a CTE has
+    /// the same name, because the name may still mean the relation in the body of the CTE.
     ctes: BTreeSet<String>,
-    /// Names of the CTEs that a table's name may mean here, for each enclosing query.
+    /// Names of the CTEs that are visible here. There is one set for each enclosing query or WITH clause.
     scopes: Vec<BTreeSet<String>>,
     functions: BTreeSet<String>,
     /// Functions that only the catalog can judge.
@@ -229,8 +230,8 @@ impl Walk<'_> {
                 self.uses.derived.insert(name.clone());
                 self.ctes.insert(name.clone());
                 self.alias(Some(alias))?;
-                // SQLite copies a CTE's body to each of its references while it compiles, and PostgreSQL does so if the
-                // CTE is NOT MATERIALIZED.
+                // SQLite copies the body of a CTE to each reference. PostgreSQL does so if the CTE is NOT MATERIALIZED. So
+                // the queries of each body are counted on their own, and the count is added at each reference.
                 let outside = std::mem::replace(&mut self.expansions, 1);
                 let before = self.sizes.total();
                 self.query(query)?;
@@ -375,8 +376,8 @@ impl Walk<'_> {
         }
         match distinct {
             None | Some(Distinct::All) => {}
-            // With DISTINCT, the number of rows reveals which masked values are equal. So it counts as grouping by the
-            // columns' positions.
+            // With DISTINCT, the number of rows reveals whether masked values are equal. So DISTINCT in the outermost query
+            // counts as grouping by the positions of the columns.
             Some(Distinct::Distinct) => self.uses.by_place |= self.level == 1,
             Some(Distinct::On(list)) => {
                 self.places(list.iter());
@@ -412,7 +413,7 @@ impl Walk<'_> {
                     self.wildcard(options)?;
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(expr), options) => {
-                    // The server copies the row for each of its columns.
+                    // PostgreSQL expands `(row).*` to one copy of the expression for each column of the row.
                     let size = self.measured(|walk| walk.copied(expr, COLUMNS_OF_ROW))?;
                     columns.add(None, size);
                     self.wildcard(options)?;

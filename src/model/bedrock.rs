@@ -33,7 +33,7 @@ use super::{
 use crate::config::{Environment, ModelConfig, ModelReason};
 use crate::limits::Limits;
 
-/// Attempts for one turn. The question's deadline limits them too.
+/// Attempts of the SDK for one request. A turn may send more than one request. The question's deadline limits them too.
 const MAX_ATTEMPTS: u32 = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(40);
@@ -174,7 +174,7 @@ impl Bedrock {
             if left.is_zero() {
                 return Err(ModelError::Deadline);
             }
-            // If the request has no cache points, a refusal has another cause.
+            // After a refusal of cache points, requests have none. A later refusal has another cause.
             let is_marked = !self.refuses_cache.load(Ordering::Relaxed);
             let sending = self.send(client, request)?;
             match tokio::time::timeout(left, sending).await {
@@ -276,8 +276,8 @@ impl Bedrock {
     }
 }
 
-/// Bytes of one token. This makes the estimated number of tokens low, so that a prefix that is slightly too short for
-/// the cache gets no cache point.
+/// Assumed bytes of one token. Most tokens are shorter, so the estimated number of tokens is low. Then a prefix that is
+/// slightly too short for the cache gets no cache point.
 const BYTES_PER_TOKEN: usize = 4;
 
 /// Whether the service refused the request because of its cache points.
@@ -380,7 +380,7 @@ fn read(output: ConverseOutput) -> Result<Turn, ModelError> {
         })
         .collect();
     let is_blank = |block: &ContentBlock| block.as_text().is_ok_and(|text| text.trim().is_empty());
-    // A blank text cannot be sent back, because the service refuses it.
+    // A message of blank texts only is no reply, and the service refuses blank texts that are sent back.
     if message.content().iter().all(is_blank) {
         return Err(ModelError::Reply("it is empty".into()));
     }

@@ -1,9 +1,9 @@
 //! What is known of Bedrock's prompt cache, by model. Pure.
 //!
-//! Sources: the service's documentation on prompt caching, read in October 2026. A prefix below a model's minimum is not
-//! cached; some models then refuse the request, so that such a prefix is not marked.
+//! Source: the service's documentation on prompt caching, read in October 2026. A prefix below a model's minimum is not
+//! cached. Some models even refuse such a request. So no cache point is set after such a prefix.
 
-/// Smallest prefix that a model caches, in tokens, where the model is not known.
+/// The minimum of every model that [`minimum`] does not list, in tokens.
 const USUAL_MINIMUM: usize = 1_024;
 
 /// Family and version of a Claude model: `claude-sonnet-4-6` is sonnet 4.6.

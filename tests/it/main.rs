@@ -36,6 +36,7 @@ mod packages;
 mod pooler;
 mod postgres;
 mod postgres_readable;
+mod prepared;
 mod protocol;
 mod races;
 mod rules;

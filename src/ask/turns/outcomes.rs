@@ -102,7 +102,7 @@ impl Question<'_> {
             joins: schema_context::joins(self.snapshot, &tables),
             guessed_joins: builtin::guessed_joins(self.snapshot, &tables),
             tables,
-            // With several doubts, the draft says something else than the question.
+            // A draft with several doubts usually answers another question, so it is left out.
             draft: sql.filter(|_| doubts.len() <= 1).map(|sql| Draft { sql, doubts }),
             next: "Call run_sql with one statement.",
         };

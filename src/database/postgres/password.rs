@@ -1,5 +1,6 @@
-//! Passwords that are read again while TUDB runs: a file, the output of a command, and AWS RDS tokens, which are signed
-//! here and expire after fifteen minutes. New connections get the newest password. Errors never contain one.
+//! Passwords that are read again while TUDB runs. A password comes from a file, from the output of a command, or is an
+//! AWS RDS token. Tokens are signed here and expire after fifteen minutes. New connections get the newest password.
+//! Errors never contain a password.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -20,7 +21,7 @@ const USED_FOR: Duration = Duration::from_secs(300);
 /// Longest wait for a command, and for AWS's credentials.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Lifetime of a token; the service allows no longer one.
+/// Lifetime of a token. The service allows no longer lifetime.
 const TOKEN_LIVES: Duration = Duration::from_secs(900);
 
 /// Where a source's password comes from, and when it was last read.
@@ -90,8 +91,8 @@ async fn token(iam: &RdsIam, host: &str, port: u16, user: &str) -> Result<Secret
     signed(&credentials.into(), region.as_ref(), host, port, user, SystemTime::now())
 }
 
-/// Returns the signed URL without its scheme, which is the password: a GET without a body, signed with signature
-/// version 4 in the query.
+/// Returns the password: a signed URL without its scheme. The signature is for a GET without a body. It is a signature
+/// of version 4, and is in the query of the URL.
 fn signed(
     identity: &aws_smithy_runtime_api::client::identity::Identity,
     region: &str,

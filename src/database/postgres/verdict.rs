@@ -25,7 +25,7 @@ pub(super) struct Harmless {
     pub(super) is_path_open: bool,
     /// True if somebody who is not trusted can create objects in a schema that is written before a function.
     pub(super) is_function_open: bool,
-    /// Relations that the statement writes without a schema, each with the schema that contains it.
+    /// Relations that the statement names without a schema. The value is the schema that contains the relation.
     pub(super) relations: BTreeMap<String, String>,
 }
 
@@ -35,8 +35,8 @@ pub(super) struct Refusal {
     /// Schemas of the path that a second check may leave out. A schema is not listed if the server may choose a
     /// harmless function or operator of that schema.
     pub(super) schemas: BTreeSet<String>,
-    /// Name of the refused object. If that object is a function and its schema is not in the path, the server reads
-    /// `value.name` as a column.
+    /// Name of the refused object. If a function is not found, the server reports `value.name` as a missing column. An
+    /// error about a column is replaced by this refusal only if the error contains this name.
     pub(super) name: Option<String>,
 }
 
@@ -123,7 +123,7 @@ pub(super) fn verdict(
 ///
 /// # Errors
 ///
-/// [`DatabaseError::Sql`] if there is not exactly one: another statement answered the look-up.
+/// [`DatabaseError::Sql`] if not exactly one row has the mark. Then another statement answered the look-up.
 fn take_mark(findings: &mut Vec<Finding>, mark: &str) -> Result<Finding, DatabaseError> {
     let is_mark = |finding: &mut Finding| finding.what == Reach::Mark && finding.identity == mark;
     let mut marks: Vec<Finding> = findings.extract_if(.., is_mark).collect();
@@ -142,8 +142,8 @@ fn take_mark(findings: &mut Vec<Finding>, mark: &str) -> Result<Finding, Databas
 struct Calls {
     /// As [`Harmless::shadowed`].
     shadowed: BTreeSet<String>,
-    /// Schemas whose harmless functions the server may choose where there is a built-in of the same name. A second check
-    /// may not leave out these schemas: the server would call the built-in instead.
+    /// Schemas with a harmless function that has the name of a built-in, and schemas with a harmless operator. A second
+    /// check must not leave out these schemas, because the server would then choose another function or operator.
     schemas: BTreeSet<String>,
     /// The first refusal, and the name of the function.
     refused: Option<(DatabaseError, String)>,
@@ -153,8 +153,8 @@ fn judge_calls(called: Vec<Finding>, names: &Names, vouched: &Vouched) -> Calls 
     let is_built_in = |finding: &&Finding| finding.chosen.0 == "pg_catalog";
     let built_in: BTreeSet<String> =
         called.iter().filter(is_built_in).map(|finding| finding.chosen.1.clone()).collect();
-    // Names for which the server may choose either the built-in or a function of an extension or of the configuration.
-    // Calls of these names cannot be written with `pg_catalog`.
+    // Names of a built-in that an extension's function, or a function listed in the configuration, has too. The server may
+    // choose either of them. So calls of these names cannot be written with `pg_catalog`.
     let overloaded: BTreeSet<String> = called
         .iter()
         .filter(|finding| !is_built_in(finding) && built_in.contains(&finding.chosen.1))
@@ -170,7 +170,7 @@ fn judge_calls(called: Vec<Finding>, names: &Names, vouched: &Vouched) -> Calls 
     for finding in called {
         let (schema, name) = finding.chosen.clone();
         let has_namesake = schema != "pg_catalog" && built_in.contains(&name);
-        // A user's function must not replace the built-in, even if the function is harmless.
+        // A user's function must not replace the built-in, even if it is harmless. Only the configuration can allow it.
         let judged = if has_namesake && finding.is_users && !finding.is_allowed(&vouched.functions) {
             Err(finding.refusal(&vouched.functions))
         } else {
@@ -194,7 +194,7 @@ fn can_form(what: Reach, forms: &Forms, functions: &str, operators: &[String]) -
     let has = |flag: &str| forms.called.is_none() || functions.split(',').any(|known| known == flag);
     let has_several = has("several");
     let rows = forms.rows || has("rows");
-    // Two arrays of different types become one type.
+    // Such a clause converts arrays of different types to one type.
     let unifies_arrays = forms.unifies && (forms.arrays > 0 || forms.writes_arrays || has("others"));
     let fills_rows = has("fills") || operators.iter().any(|name| name == "#=");
     match what {

@@ -15,7 +15,8 @@ use libsqlite3_sys as ffi;
 /// The name under which the file system is registered.
 const NAME: &CStr = c"tudb-reads";
 
-/// A database and the files beside it. The URI parameters of `file` protect `-shm` files.
+/// Open flags of a database and of the files beside it. `-shm` files have no flag here. The URI parameters that the
+/// module `file` sets protect them.
 const BESIDE: c_int =
     ffi::SQLITE_OPEN_MAIN_DB | ffi::SQLITE_OPEN_MAIN_JOURNAL | ffi::SQLITE_OPEN_SUPER_JOURNAL | ffi::SQLITE_OPEN_WAL;
 
@@ -32,8 +33,9 @@ static PLATFORM: OnceLock<Option<Platform>> = OnceLock::new();
 /// Registers the file system once and returns its name; `None` if SQLite has no file system at all.
 pub(super) fn name() -> Option<&'static CStr> {
     let platform = PLATFORM.get_or_init(|| {
-        // SAFETY: sqlite3_vfs_find initialises the library. The copy is leaked, so that it lives as long as SQLite uses
-        // it; the platform's functions get the copy and find in it what they need (`pAppData`, `szOsFile`).
+        // SAFETY: sqlite3_vfs_find initialises the library. The copy is leaked, because SQLite uses it until the process
+        // ends. The platform's functions get the copy, and read the fields `pAppData` and `szOsFile` of
+        // the copy.
         unsafe {
             let platform = ffi::sqlite3_vfs_find(std::ptr::null());
             if platform.is_null() {
@@ -68,7 +70,8 @@ pub(super) fn keep_owners() {
 /// join that does not fit into memory. Beyond the limit a write fails, and SQLite reports that the disk is full.
 #[cfg(unix)]
 pub(super) fn bound_files(bytes: u64) {
-    // SAFETY: ignoring a signal, so that the write fails instead of ending the process; no handler is installed.
+    // Without this, SIGXFSZ ends the process at the limit. With it, the write fails.
+    // SAFETY: the call only ignores a signal. It installs no handler.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     let bound = rustix::process::Rlimit { current: Some(bytes), maximum: Some(bytes) };
     let _ = rustix::process::setrlimit(rustix::process::Resource::Fsize, bound);
@@ -81,7 +84,8 @@ unsafe extern "C" fn leave_owner(_file: c_int, _user: u32, _group: u32) -> c_int
     0
 }
 
-/// Opens files beside a database for reading and never creates them.
+/// Opens a database and the files beside it for reading only, and never creates one. Other files are opened as the
+/// platform opens them.
 ///
 /// # Safety
 ///

@@ -76,7 +76,8 @@ impl Op {
     }
 }
 
-/// The meaning of a phrase. The words of an argument are stems of column names; `-birth` turns the direction.
+/// The meaning of a phrase. A list of words names the columns that the phrase can mean. A minus sign, as in `-birth`,
+/// reverses the order of the column.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cue {
     Open,
@@ -123,17 +124,19 @@ pub(super) enum Cue {
     Time,
     Revenue,
     Bucket(Unit),
-    /// Questions that are none: what there is to ask, a greeting, an order to change something.
+    // These three are not questions about the data.
+    /// Asks which tables there are, or what can be asked.
     Tables,
     Greeting,
+    /// An order to change data.
     Change,
-    /// Wants a group by time.
+    /// Asks for one row for each period, such as "over time".
     Trend,
-    /// Names the date column of a time.
+    /// Stands before the name of a date column: "going by the paid date".
     Dated,
     /// The share of rows for which something is true.
     Share,
-    /// Means something that no statement here does.
+    /// Asks for something that the built-in answerer writes no statement for.
     Refuse,
 }
 
@@ -288,15 +291,16 @@ pub(super) fn countries(adjective: &str) -> impl Iterator<Item = &'static str> +
     PHRASES.demonyms.iter().filter(move |(known, _)| *known == adjective).map(|(_, country)| *country)
 }
 
-/// The nouns of WordNet. A set has one meaning.
+/// The nouns of WordNet in sets. All nouns of a set (WordNet's term is synset) have the same meaning.
 struct WordNet {
     /// The nouns of each set: the stems of their words, joined by blanks.
     nouns: Vec<Vec<String>>,
-    /// The more special sets of each set.
+    /// For each set, the sets with a more specific meaning (hyponyms).
     special: HashMap<usize, Vec<usize>>,
-    /// The more general set of each set.
+    /// For each set, the set with a more general meaning (hypernym).
     general: Vec<Option<usize>>,
-    /// Stems of a noun's words; the sets of the noun, each with the rank of this sense of the noun.
+    /// The key contains the stems of a noun's words. The value contains the noun's sets, each with the rank of that sense:
+    /// 1 for the most usual sense.
     senses: HashMap<String, Vec<(usize, usize)>>,
 }
 
@@ -310,7 +314,8 @@ static WORDNET: LazyLock<WordNet> = LazyLock::new(|| {
         for noun in nouns.split(',') {
             let (noun, rank) = noun.split_once(':').map_or((noun, 1), |(noun, rank)| (noun, rank.parse().unwrap_or(9)));
             let stem = noun.split('_').map(|word| stems.of(word)).collect::<Vec<_>>().join(" ");
-            // The stem of "activity" is that of "active", and the stem of "animation" that of "animal".
+            // Stemming makes some unrelated nouns equal: "animation" and "animal" have the same stem. So nouns whose stem
+            // is much shorter are left out.
             let is_far = noun.len() > stem.len() + 3 || noun.ends_with("ing") || noun.ends_with("ity");
             if is_far && !noun.contains('_') {
                 continue;
@@ -336,7 +341,7 @@ static WORDNET: LazyLock<WordNet> = LazyLock::new(|| {
     net
 });
 
-/// Highest sum of the ranks of the senses in which two nouns mean the same.
+/// Highest sum of the ranks of two senses that are compared. Each step to a more general noun lowers it by 1.
 const RAREST: usize = 6;
 
 /// Maximum number of steps from a noun to a more general one.
@@ -350,7 +355,7 @@ pub(super) fn senses(noun: &str) -> Option<Senses> {
     WORDNET.senses.get(noun).map(Vec::as_slice)
 }
 
-/// Rank of the rarest sense in which a noun has related nouns.
+/// Highest rank of a sense that [`related`] uses. Rarer senses are left out.
 const RELATED_RANK: usize = 2;
 
 /// See [`super::related_nouns`].
@@ -371,8 +376,8 @@ pub(super) fn related(stem: &str) -> Vec<(&'static str, f32)> {
     found
 }
 
-/// How close two nouns are: 0 for the same meaning, up to [`STEPS`] for one that is more general than the other. `None` if
-/// they have nothing to do with each other.
+/// Number of steps between two nouns. It is 0 for the same meaning, and up to [`STEPS`] if one noun is more general than
+/// the other. `None` if there is no such path between them.
 pub(super) fn distance(one: Senses, other: Senses) -> Option<usize> {
     steps_up(one, other).into_iter().chain(steps_up(other, one)).min()
 }
@@ -383,7 +388,7 @@ pub(super) fn steps_up(from: Senses, to: Senses) -> Option<usize> {
         let mut at = Some(*set);
         (0..=STEPS).find(|step| {
             let is_near = |(other, other_rank): &(usize, usize)| {
-                // A more general noun has to be meant in its usual sense.
+                // The more steps there are, the more usual both senses have to be.
                 Some(*other) == at && rank + other_rank <= RAREST.saturating_sub(*step)
             };
             let hit = to.iter().any(is_near);
@@ -396,8 +401,8 @@ pub(super) fn steps_up(from: Senses, to: Senses) -> Option<usize> {
     from.iter().filter_map(far).min()
 }
 
-/// True for a noun in the singular that means people, such as "customer", in its most usual sense. The stems of
-/// [`distance`] would not do: that of "reviewer" is "review".
+/// True if the most usual sense of a noun in the singular is a person, such as "customer". Stems are not used here,
+/// because "reviewer" and "review" have the same stem.
 pub(super) fn is_person(noun: &str) -> bool {
     PEOPLE.contains(noun)
 }

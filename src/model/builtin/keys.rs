@@ -4,9 +4,9 @@ use super::schema::singulars;
 use super::text::name_words;
 use crate::database::catalog::{Snapshot, TableDescription, TableKind};
 
-/// Returns the primary key of each table: a guess for a table that declares none. The guess is the first column, if its
-/// name is `id` or that of the table with "id": `film_id` or `FilmID` of `films`. Empty for a database that declares a
-/// key anywhere.
+/// Returns a guessed primary key for each table. The list is empty if any table of the database declares a key. A table
+/// without a guess has an empty key. The first column is guessed if its name is `id`, or the table's name followed by
+/// "id". For the table `films`, this is `film_id` or `FilmID`.
 pub(super) fn guessed(snapshot: &Snapshot) -> Vec<Vec<String>> {
     if snapshot.tables.iter().any(|table| !table.primary_key.is_empty()) {
         return Vec::new();
@@ -23,7 +23,8 @@ fn own_key(table: &TableDescription) -> Option<String> {
     (last == "id" && is_own).then(|| first.name.clone())
 }
 
-/// True if a column refers to the key of this name: `depot_id`, and `origin_depot_id` too.
+/// Whether a column refers to a key, judged by their names. `depot_id` and `origin_depot_id` refer to the key `depot_id`.
+/// No column refers to a key of one word, such as `id`.
 pub(super) fn refers(column: &str, key: &str) -> bool {
     let (column, key) = (name_words(column), name_words(key));
     key.len() > 1 && column.ends_with(&key)

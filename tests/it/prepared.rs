@@ -1,0 +1,56 @@
+//! Prepared statements that code of another user makes or removes in a session of TUDB's.
+
+use serde_json::json;
+
+use crate::support::Home;
+use crate::support::postgres::servers;
+
+/// A function in a policy can prepare statements, and a rollback keeps them. One that has the name of a statement of
+/// TUDB's would answer for it.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_session_with_statements_of_others_is_not_used_again() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("prepared");
+        postgres.script(
+            &database,
+            "CREATE SCHEMA mal; CREATE TABLE mal.notes (id int); INSERT INTO mal.notes VALUES (1); CREATE TABLE orders (id int);
+             CREATE FUNCTION mal.sees() RETURNS bool LANGUAGE plpgsql AS $$BEGIN
+               EXECUTE 'PREPARE theirs AS SELECT 1'; RETURN true; END$$;
+             ALTER TABLE mal.notes ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON mal.notes USING (mal.sees());
+             CREATE TABLE mal.more (id int); INSERT INTO mal.more VALUES (2);
+             CREATE FUNCTION mal.forgets() RETURNS bool LANGUAGE plpgsql AS $$BEGIN
+               EXECUTE 'DEALLOCATE ALL'; RETURN true; END$$;
+             ALTER TABLE mal.more ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON mal.more USING (mal.forgets());
+             CREATE ROLE reader_of_notes LOGIN; GRANT USAGE ON SCHEMA mal TO reader_of_notes;
+             GRANT SELECT ON mal.notes, mal.more, orders TO reader_of_notes;",
+        );
+        let url = url.replace("postgres@", "reader_of_notes@");
+        let home = Home::new("prepared");
+        let config = home.scratch.path("tudb.toml");
+        std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n")).unwrap();
+        let mut server = home.set("TUDB_CONFIG", config.display()).serve();
+        let mut run = |sql: &str| server.call("run_sql", json!({"sql": sql}))["rows"].clone();
+        let backends = || {
+            let pids = "SELECT string_agg(pid::text, ',' ORDER BY pid) FROM pg_stat_activity WHERE usename = 'reader_of_notes'";
+            postgres.query(&database, pids)
+        };
+        assert_eq!(run("SELECT count(*) FROM orders"), json!([[0]]));
+        for _ in 0..3 {
+            let before = backends();
+            assert_eq!(run("SELECT count(*) FROM orders"), json!([[0]]));
+            assert_eq!(backends(), before, "a connection serves one call after another");
+            // A second PREPARE of the name would fail in the same session.
+            assert_eq!(run("SELECT id FROM mal.notes"), json!([[1]]));
+            assert_eq!(run("SELECT count(*) FROM orders"), json!([[0]]));
+            assert_ne!(backends(), before);
+        }
+        // Without its prepared statements, a session is closed at the first call that needs one.
+        for _ in 0..3 {
+            assert_eq!(run("SELECT id FROM mal.more"), json!([[2]]));
+            assert_eq!(run("SELECT count(*) FROM orders"), json!([[0]]));
+            assert_eq!(run("SELECT id FROM orders WHERE id = 1"), json!([]));
+        }
+        postgres.query(&database, "DROP OWNED BY reader_of_notes; DROP ROLE reader_of_notes");
+    }
+}
