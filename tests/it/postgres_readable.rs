@@ -315,15 +315,9 @@ fn the_catalog_tells_of_objects_and_not_of_secrets() {
             assert_eq!(rows(&mut server, sql), expected, "{sql}");
         }
         assert!(rows(&mut server, "SELECT version() AS pg_version")[0][0].as_str().unwrap().starts_with("PostgreSQL"));
-        let source = rows(
-            &mut server,
-            "SELECT pg_get_functiondef('twice'::regproc::oid)"
-                .replace("'twice'::regproc::oid", "(SELECT oid FROM pg_proc WHERE proname = 'twice')")
-                .as_str(),
-        );
-        assert!(source.to_string().contains("2 * n"), "{source}");
         for (sql, code) in [
             ("SELECT prosrc FROM pg_proc", "column_denied"),
+            ("SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'twice'", "function_refused"),
             ("SELECT * FROM pg_proc", "column_denied"),
             ("SELECT p FROM pg_proc p", "column_denied"),
             ("SELECT to_jsonb(p) FROM pg_catalog.pg_proc p", "column_denied"),
