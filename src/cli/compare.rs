@@ -12,7 +12,7 @@ use sqlparser::parser::Parser;
 const TOLERANCE: f64 = 1e-6;
 /// Maximum number of columns for which every order of the columns is tried.
 const ANY_ORDER: usize = 6;
-/// Number of rows up to which each row looks for an equal one if the sorted rows differ.
+/// Maximum number of rows for which an equal row is looked for, row by row, if the sorted rows differ.
 const MATCHED_ROWS: usize = 200;
 
 /// Whether the statement sorts its rows.

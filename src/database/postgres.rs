@@ -427,8 +427,9 @@ impl PostgresEngine {
         )
     }
 
-    /// A column of the opening messages: whether a statement was prepared by SQL in this session. TUDB prepares
-    /// one so for a moment only, but code of another user can: in a policy, say. It could then answer for a statement of TUDB's by taking its name.
+    /// Returns a column of the opening messages: whether a statement was prepared by SQL in this session. TUDB's own
+    /// PREPARE ends within its transaction. Code of another user, in a policy for example, can leave a statement behind. If
+    /// that statement has the name of one of TUDB's, it answers in its place.
     fn prepared(&self) -> &'static str {
         if self.may_name() { PREPARED } else { "" }
     }

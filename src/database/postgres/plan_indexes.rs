@@ -28,14 +28,14 @@ pub(super) async fn indexed(
     connection: &mut PgConnection,
     relations: Vec<String>,
     is_own_path: bool,
-    keep_plan: bool,
 ) -> Result<HashMap<String, Indexed>, DatabaseError> {
     let failed = |error| sql_error(error, None);
     if !is_own_path {
         connection.execute("SET LOCAL search_path = pg_catalog, pg_temp").await.map_err(failed)?;
     }
+    // The statement has no name: code of users may have run while the plan was made, and could have taken the name.
     let rows: Vec<(String, String, Lossy)> =
-        sqlx::query_as(INDEXED).bind(relations).persistent(keep_plan).fetch_all(connection).await.map_err(failed)?;
+        sqlx::query_as(INDEXED).bind(relations).persistent(false).fetch_all(connection).await.map_err(failed)?;
     let indexed =
         rows.into_iter().map(|(name, root, Lossy(indexes))| Ok((name, Indexed { root, indexes: parse(&indexes)? })));
     indexed.collect()

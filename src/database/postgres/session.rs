@@ -262,9 +262,7 @@ impl PostgresSession<'_> {
                 if !explanation.candidates.is_empty() {
                     let relations = explanation.candidates.iter().map(|candidate| candidate.relation.clone()).collect();
                     let is_own_path = checked.path == OWN_PATH;
-                    // Code of users may have run while the statement was planned. A name could now be another statement's.
-                    let keep_plan = false;
-                    let indexed = plan_indexes::indexed(connection, relations, is_own_path, keep_plan).await?;
+                    let indexed = plan_indexes::indexed(connection, relations, is_own_path).await?;
                     explanation.keep_missing(&indexed);
                 }
                 explanation
@@ -390,7 +388,7 @@ impl PostgresSession<'_> {
                 transaction.finish(unread);
                 Ok(value)
             }
-            Err(error) if is_broken(&error) => {
+            Err(error) if makes_unusable(&error) => {
                 drop(transaction);
                 Err(error)
             }
@@ -407,9 +405,9 @@ impl PostgresSession<'_> {
     }
 }
 
-/// True if the connection cannot be used again: it failed, or code of another user deallocated its prepared statements
-/// (invalid_sql_statement_name).
-fn is_broken(error: &DatabaseError) -> bool {
+/// True if the connection cannot be used again. Either it failed, or code of another user deallocated its prepared
+/// statements (invalid_sql_statement_name).
+fn makes_unusable(error: &DatabaseError) -> bool {
     match error {
         DatabaseError::Connection(_) => true,
         DatabaseError::Sql { sqlstate, .. } => sqlstate.as_deref() == Some("26000"),

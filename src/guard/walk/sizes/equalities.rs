@@ -22,8 +22,8 @@ pub(in crate::guard::walk) struct Joins {
     pub written: u64,
 }
 
-/// Comparisons for each join up to which they count by their classes. With more, all classes may have a column of each
-/// table: their members can be written in many ways.
+/// Number of comparisons for each join up to which the classes are trusted. With more comparisons, each class counts as if
+/// it had a column of each table, because one column can be written in many ways.
 const FEW: u64 = 3;
 
 impl Joins {
