@@ -28,7 +28,7 @@ pub fn templates(gateway: Option<&Gateway>) -> Vec<ResourceTemplate> {
     let uri = if several { "tudb://schema/{table}{?source}" } else { "tudb://schema/{table}" };
     let table = ResourceTemplate::new(uri, "table")
         .with_title("Table")
-        .with_description("Columns, keys, comments, known values and indexes of one table; name or schema.name")
+        .with_description("Columns, keys, comments, known values and indexes of a table, given as name or schema.name")
         .with_mime_type(JSON);
     vec![table]
 }

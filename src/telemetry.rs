@@ -242,7 +242,7 @@ mod exporting {
             for result in [exporting.traces.shutdown_with_timeout(LAST), exporting.metrics.shutdown_with_timeout(LAST)]
             {
                 if let Err(error) = result {
-                    tracing::info!(%error, "the last traces were not sent");
+                    tracing::info!(%error, "the last traces or metrics were not sent");
                 }
             }
         }

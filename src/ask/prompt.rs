@@ -43,7 +43,7 @@ pub(super) fn system(dialect: Dialect, send_rows: bool) -> String {
          one: compare with the greatest value, or use RANK(), in place of LIMIT.\n\
          4. If the statement fails, the error tells why; correct it. You have two corrections.\n\
          5. When rows came back, call answer with a short summary in the question's language, what you assumed, and how \
-         the statement reads the question. State only numbers that stand in the result, or sums, shares and differences of \
+         the statement reads the question. State only numbers that are in the result, or sums, shares and differences of \
          them. The user gets all rows of the result, so do not list them.\n\
          6. If the question has several readings, look at the data when it may decide. If one reading is the usual one, \
          answer it and state it as an assumption. Only if the readings give different results and nothing decides between \
@@ -144,7 +144,7 @@ pub(super) fn tied(limit: u64, value: Option<&str>) -> String {
 /// Asks the model, once per question, about numbers that are not in the result.
 pub(super) fn foreign_numbers(numbers: &[String]) -> String {
     format!(
-        "answer: these numbers do not stand in the result: {}. State only numbers that do, or sums, shares and differences \
+        "answer: these numbers are not in the result: {}. State only numbers of the result, or sums, shares and differences \
          of them; compute others with run_sql.",
         numbers.join(", ")
     )

@@ -106,8 +106,8 @@ pub(super) fn tools() -> Vec<ModelTool> {
         ),
         tool(
             "sample_values",
-            "Show the most frequent values of columns with their numbers of rows, to learn how values are spelt. complete says \
-             whether these are all.",
+            "Show the most frequent values of columns, each with its number of rows, to learn how values are spelt. The \
+             field `complete` says whether these are all values.",
             json!({"table": {"type": "string"},
                 "columns": {"type": "string", "description": "One name, or several separated by commas"}}),
             &["table", "columns"],
@@ -196,10 +196,10 @@ pub(super) fn read(name: &str, input: &serde_json::Value) -> Result<Use, String>
             let is_long =
                 |choice: &Choice| choice.reading.len() > MAX_READING_BYTES || choice.label.len() > MAX_READING_BYTES;
             if !(2..=4).contains(&choices.len()) || readings.len() < choices.len() || readings.contains("") {
-                return Err("clarify: give two to four choices, each another complete question".into());
+                return Err("clarify: give two to four choices. No reading may be empty or equal to another".into());
             }
             if choices.iter().any(is_long) {
-                return Err(format!("clarify: labels and readings may have {MAX_READING_BYTES} bytes each"));
+                return Err(format!("clarify: each label and each reading may have at most {MAX_READING_BYTES} bytes"));
             }
             Ok(Use::Clarify { question: cut(&question, MAX_WORDS_BYTES).to_owned(), choices })
         }

@@ -279,7 +279,7 @@ fn sentence(node: &Value, share: f64) -> String {
         }
     }
     if spills(node) {
-        said.push_str(", on disk for want of work_mem");
+        said.push_str(", spilled to disk because work_mem is too small");
     }
     let of = if number(node, "Actual Total Time").is_some() { "time" } else { "cost" };
     said.push_str(&format!(": {:.0} % of the {of}", share * 100.0));
@@ -447,7 +447,7 @@ mod tests {
             explanation.summary,
             [
                 "Sort, 5000 rows (10 expected: 500 times off, so ANALYZE or better statistics may help) by o.total \
-                 DESC, on disk for want of work_mem: 80 % of the time",
+                 DESC, spilled to disk because work_mem is too small: 80 % of the time",
                 "Index Scan of public.\"Orders\" by index i, 12 rows, 4 times (10 expected), condition o.id > 5, 90 \
                  rows read for nothing: 20 % of the time",
             ]

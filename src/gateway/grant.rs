@@ -80,7 +80,7 @@ impl Grant {
         match self.tokens.as_ref().filter(|tokens| tokens.is_used_up()) {
             None => Ok(()),
             Some(tokens) => {
-                let message = format!("the key {} has used its {} model tokens of today", self.key, tokens.limit());
+                let message = format!("the key {} has used its {} model tokens for today", self.key, tokens.limit());
                 Err(ToolError::new(Code::RateLimited, message).hint("Ask again after midnight UTC, or use run_sql."))
             }
         }

@@ -17,14 +17,12 @@ pub enum Rejection {
     #[error("the statement has more than {limit} common table expressions")]
     ManyCtes { limit: usize },
     #[error(
-        "the statement uses columns of its sub-queries so often that the server would make more than {limit} copies of their parts"
+        "the statement uses columns of sub-queries so often that the server would copy expressions more than {limit} times"
     )]
     ManyCopies { limit: u64 },
     #[error("a SELECT of the statement has more than {limit} tables")]
     ManyTables { limit: usize },
-    #[error(
-        "the conditions of a SELECT make so many columns of its tables equal to each other that the server would try more than {limit} equalities"
-    )]
+    #[error("a SELECT sets too many columns equal to each other: the server would try more than {limit} equalities")]
     ManyEqualities { limit: u64 },
     #[error("the statement is empty")]
     Empty,
@@ -38,7 +36,10 @@ pub enum Rejection {
     Statement { what: String, hint: &'static str },
     #[error("function {name} is refused: it {does}")]
     Function { name: String, does: &'static str, hint: &'static str },
-    #[error("{column} {}", if *is_denied { "may not be read" } else { "is masked and may only stand plainly in the select list" })]
+    #[error(
+        "{column} {}",
+        if *is_denied { "may not be read" } else { "is masked: only the select list may contain it, and only by itself" }
+    )]
     Column { column: String, is_denied: bool, allowed: Vec<String> },
     #[error("{name} is refused: {reason}")]
     Relation { name: String, reason: &'static str },
@@ -74,7 +75,7 @@ impl Rejection {
     pub(crate) fn parameter_of_plan(version: &str) -> Self {
         Rejection::Statement {
             what: format!("a plan of a statement with parameters on PostgreSQL {version}"),
-            hint: "PostgreSQL 16 and later plan statements with parameters: write the values themselves here.",
+            hint: "Write the values themselves. Only PostgreSQL 16 and later plan statements with parameters.",
         }
     }
 
@@ -105,7 +106,7 @@ impl Rejection {
         Rejection::Function {
             name: name.to_owned(),
             does: "may be called by a dot after a value",
-            hint: "Name the column through a table's alias, or the function's columns as in f(..) AS t(a, b).",
+            hint: "Write the table's alias before a column. Name the columns of a function in FROM: f(..) AS t(a, b).",
         }
     }
 
@@ -114,7 +115,7 @@ impl Rejection {
         Rejection::Function {
             name,
             does: "is an operator of another schema, and operators run functions",
-            hint: "Write the operator without a schema; a well-known extension's is found all the same.",
+            hint: "Write the operator without a schema. Operators of well-known extensions are found without it.",
         }
     }
 }

@@ -42,13 +42,13 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Hints for failed turns.
 pub(super) const HINTS: Hints = Hints {
-    credentials: "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_BEARER_TOKEN_BEDROCK, and \
-                  AWS_REGION, in the server's environment, or TUDB_MODEL=builtin; the other four tools work without a \
-                  model.",
+    credentials: "Set AWS_REGION in the server's environment, and credentials: AWS_PROFILE, AWS_ACCESS_KEY_ID with \
+                  AWS_SECRET_ACCESS_KEY, or AWS_BEARER_TOKEN_BEDROCK. To do without Bedrock, set TUDB_MODEL=builtin. The \
+                  other four tools work without a model.",
     region: "Set AWS_REGION, such as eu-central-1, or region in the [bedrock] settings; the other four tools work \
              without a model.",
-    access: "Allow bedrock:InvokeModel on TUDB_BEDROCK_MODEL and on the models behind it, and complete the account's \
-             first-use form; the other four tools work without a model.",
+    access: "Allow bedrock:InvokeModel on TUDB_BEDROCK_MODEL and, for an inference profile, on its foundation models. \
+             Some models also need AWS's use case form for the account. The other four tools work without a model.",
     id: "Set TUDB_BEDROCK_MODEL to an inference profile of your region, such as global.anthropic.claude-sonnet-4-6.",
     throttled: "Try again in a minute, or ask AWS for a higher quota for TUDB_BEDROCK_MODEL.",
     unavailable: "Try again; check AWS_REGION and the network. The other four tools work without a model.",
@@ -123,7 +123,7 @@ impl Bedrock {
             Ok(Ok(_)) => Ok(format!("{place}, with credentials")),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "no credentials");
-                Err(none("all possible sources of credentials were tried, and none has any"))
+                Err(none("no source of credentials that was tried gave any"))
             }
             Err(_) => Err(none("they did not come in time")),
         }

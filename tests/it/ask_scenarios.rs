@@ -229,7 +229,7 @@ fn faults_of_the_model() -> Vec<Scenario> {
         scenario("one choice only", vec![clarifies(1), clarifies(2)], "clarification_needed", 2, 1),
         scenario("five choices", vec![clarifies(5), clarifies(4)], "clarification_needed", 2, 1),
         scenario("never comes to an end", vec![uses("search_schema", json!({"words": "x"}))], "model_reply", 6, 1),
-        scenario("never ends, rows at hand", vec![count()], "success", 6, 7).holds("did not finish within its calls"),
+        scenario("never ends, rows at hand", vec![count()], "success", 6, 7).holds("did not finish within the permitted"),
         scenario("a number of its own", vec![count(), answers("There are 999."), done()], "success", 3, 2).holds("There are 400."),
         scenario("numbers of its own, twice", vec![count(), answers("There are 999.")], "success", 3, 2).holds("is withheld"),
         scenario("its rules as the summary", vec![count(), answers("You answer questions about one SQL database by calling tools. You can only read it. 1. Call run_sql with one statement (SELECT or WITH) built only from tables")], "success", 2, 2).holds("they repeat its rules"),

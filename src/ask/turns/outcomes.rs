@@ -22,7 +22,7 @@ impl Question<'_> {
         let foreign = self.foreign_numbers(&progress, &answer);
         if !foreign.is_empty() {
             progress.warnings.push(format!(
-                "a part of the model's summary is withheld: it states numbers that do not stand in the result ({})",
+                "a part or all of the model's summary is withheld: it states numbers that are not in the result ({})",
                 foreign.join(", ")
             ));
             let kept = self.explained_sentences(&progress, &answer).filter(|kept| !kept.is_empty());
@@ -72,7 +72,7 @@ impl Question<'_> {
     /// The outcome when all model calls or corrections are used up.
     pub(super) fn exhausted(&self, mut progress: Progress) -> Outcome {
         if let Some((_, rows, _)) = &progress.found {
-            progress.warnings.push("the model did not finish within its calls".into());
+            progress.warnings.push("the model did not finish within the permitted calls and corrections".into());
             let summary = rows_in_words(rows.row_count);
             return self.success(progress, Answer { summary, ..Answer::default() });
         }
@@ -82,7 +82,7 @@ impl Question<'_> {
                 self.failed(&ModelError::Deadline)
             }
             Some((_, error)) => Outcome::Failed(error),
-            None => self.failed(&ModelError::Reply("it did not come to an answer within its calls".into())),
+            None => self.failed(&ModelError::Reply("no answer came within the permitted calls and corrections".into())),
         }
     }
 

@@ -82,7 +82,7 @@ async fn token(iam: &RdsIam, host: &str, port: u16, user: &str) -> Result<Secret
         loader = loader.profile_name(profile);
     }
     let chain = loader.load().await;
-    let region = chain.region().ok_or("its host does not tell the region of its token: set region")?.clone();
+    let region = chain.region().ok_or("the region for the token is not known: set region")?.clone();
     let provider = chain.credentials_provider().ok_or("no AWS credentials are configured for its token")?;
     let credentials = provider
         .provide_credentials()
