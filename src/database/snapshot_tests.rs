@@ -110,3 +110,26 @@ async fn a_schema_larger_than_its_bound_is_cut_and_says_so() {
     assert_eq!(part.left_out + part.tables.len(), 50);
     assert!(part.tables.iter().all(|table| table.columns.len() == 4), "no table is there in part");
 }
+
+#[tokio::test]
+#[ignore = "needs servers or clients: tests/run"]
+async fn tables_that_other_users_make_in_large_numbers_are_left_out_first() {
+    let server = &servers()[0];
+    let (database, url) = server.database("flood");
+    server.script(
+        &database,
+        "CREATE ROLE flooder; CREATE SCHEMA a AUTHORIZATION flooder; SET ROLE flooder;
+         DO $$ BEGIN FOR t IN 1..200 LOOP EXECUTE format('CREATE VIEW a.v_%s AS SELECT', t); END LOOP; END $$;
+         RESET ROLE; CREATE TABLE orders (id int, total numeric); CREATE TABLE z (id int);",
+    );
+    let directory = temporary("flood");
+    let whole = Bypass::new(&source(&url), &directory).snapshot(None).await.unwrap();
+    assert_eq!((whole.tables.len(), whole.left_out), (202, 0));
+    let mut narrow = source(&url);
+    narrow.limits.max_snapshot_bytes = whole.bytes() / 4;
+    let part = Bypass::new(&narrow, &directory).snapshot(None).await.unwrap();
+    let names: Vec<&str> = part.tables.iter().map(|table| &*table.name).collect();
+    assert_eq!(&names[names.len() - 2..], ["public.orders", "public.z"], "in the order of names");
+    assert_eq!(part.columns(), 3);
+    assert_eq!(part.left_out + part.tables.len(), 202);
+}

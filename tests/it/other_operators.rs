@@ -329,7 +329,10 @@ fn a_cast_from_rows_refuses_nobodys_statement() {
              CREATE FUNCTION mallory.f(public.customers) RETURNS mallory.own LANGUAGE plpgsql IMMUTABLE
                AS 'BEGIN RAISE WARNING ''HARM DONE''; RETURN ROW(1); END';
              CREATE CAST (public.customers AS mallory.own) WITH FUNCTION mallory.f(public.customers) AS IMPLICIT;
-             CREATE FUNCTION mallory.taken(mallory.own) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';",
+             CREATE FUNCTION mallory.taken(mallory.own) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+             RESET ROLE; GRANT CREATE ON SCHEMA public TO mallory; SET ROLE mallory;
+             CREATE FUNCTION public.grabbed(mallory.own) RETURNS int LANGUAGE plpgsql IMMUTABLE
+               AS 'BEGIN RAISE WARNING ''HARM DONE''; RETURN 1; END';",
         );
         let (_home, mut server) = serve(postgres, &database, "");
         let log = postgres.log().len();
@@ -337,12 +340,16 @@ fn a_cast_from_rows_refuses_nobodys_statement() {
             "SELECT c.name, o.total FROM customers c JOIN (SELECT 1 AS total) o ON o.total = c.id",
             "WITH a AS (SELECT id AS x FROM customers) SELECT a.x FROM a",
             "SELECT s.n FROM (SELECT count(*) AS n FROM public.customers) s",
+            // Built-in functions of one argument have these names, but none takes the other user's type.
+            "SELECT c.name, o.length, o.text FROM customers c JOIN (SELECT 1 AS length, 'x' AS text) o ON o.length = c.id",
         ] {
             let reply = server.call("run_sql", json!({"sql": sql}));
             assert!(reply["error"].is_null(), "{sql}: {reply}");
         }
         let taken = server.call("run_sql", json!({"sql": "SELECT c.taken FROM customers c"}));
         assert!(!taken["error"].is_null(), "{taken}");
+        let grabbed = server.call("run_sql", json!({"sql": "SELECT c.grabbed FROM customers c"}));
+        assert!(!grabbed["error"].is_null(), "{grabbed}");
         assert!(!postgres.log().get(log..).unwrap_or_default().contains("HARM DONE"));
     }
 }

@@ -451,7 +451,7 @@ SELECT 'crowded', n.nspname::text, '', n.nspname::text, '', 'a check of domain '
   WHERE t.oid = ANY ((SELECT oids FROM made)::oid[]) AND t.typtype = 'd'
     AND (SELECT sum(pg_column_size(s.conbin)) FROM pg_constraint s WHERE s.contypid = t.oid) >= 20000
 UNION ALL
--- A cast from a row type lets row.name call any function of one argument.
+-- A cast from a row type lets row.name call a function of one argument, if the argument has the type that the cast makes.
 SELECT 'cast', n.nspname::text, t.typname::text, n.nspname::text, t.typname::text,
     n.nspname || '.' || s.typname || ' to ' || t.typname, NULL, 'v', '', true, NULL, false, false
   FROM pg_cast k JOIN pg_type s ON s.oid = k.castsource AND s.typtype IN ('c', 'p') JOIN pg_namespace n ON n.oid = s.typnamespace
@@ -460,7 +460,9 @@ SELECT 'cast', n.nspname::text, t.typname::text, n.nspname::text, t.typname::tex
     SELECT 1 FROM unnest($3::text[]) f(name) WHERE NOT EXISTS (SELECT 1 FROM pg_attribute a
       WHERE a.attrelid = s.typrelid AND a.attname = f.name AND NOT a.attisdropped)
       AND EXISTS (SELECT 1 FROM pg_proc p WHERE p.proname = f.name AND p.pronamespace IN (SELECT oid FROM path)
-        AND p.pronargs > 0 AND p.pronargs - p.pronargdefaults <= 1))
+        AND p.pronargs > 0 AND p.pronargs - p.pronargdefaults <= 1
+        AND (k.casttarget IN (p.proargtypes[0], p.provariadic) OR t.typtype = 'd' OR EXISTS (
+          SELECT 1 FROM pg_type b WHERE b.oid IN (p.proargtypes[0], p.provariadic) AND b.typtype = 'd'))))
 UNION ALL
 SELECT 'foreign table', n.nspname::text, c.relname::text, n.nspname::text, c.relname::text, n.nspname || '.' || c.relname,
     NULL, '', '', false, NULL, false, false

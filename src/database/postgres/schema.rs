@@ -15,6 +15,7 @@ use super::catalog::{
     PLAIN_PLANS, are_partial, distinct, foreign, frequent_values, has_frequent_values, is_list, kind, known_values,
     own, rows, type_name, visible,
 };
+use super::catalog_check::TRUSTED;
 use super::lossy::{self, Lossy};
 use super::{catalog, sql_error};
 use crate::database::DatabaseError;
@@ -34,7 +35,10 @@ const CHANGES: &str = "SELECT concat_ws(' ',
     (SELECT count(*) || ':' || sum(xmin::text::bigint) FROM pg_catalog.pg_auth_members)),
     extract(timezone FROM now())::int";
 
-/// The tables of the snapshot. $1 hidden schemas, $2 shown schemas.
+/// The tables of the snapshot. $1 hidden schemas, $2 shown schemas. The last column is the table's place by its name.
+///
+/// The tables of superusers and of the database's owner come first. So if the snapshot has no room for all tables, the
+/// tables that other users made in large numbers are those that are left out.
 const TABLES: &str = concat!(
     visible!(),
     "SELECT v.oid, v.nspname::text, v.relname::text, v.name, ",
@@ -43,20 +47,22 @@ const TABLES: &str = concat!(
     rows!(),
     ", ",
     foreign!(),
-    " IS NOT NULL, has_table_privilege(v.oid, 'SELECT'), c.relrowsecurity FROM visible v JOIN pg_catalog.pg_class c ON c.oid = v.oid
-      ORDER BY v.nspname COLLATE \"C\", v.relname COLLATE \"C\""
+    " IS NOT NULL, has_table_privilege(v.oid, 'SELECT'), c.relrowsecurity,
+      row_number() OVER (ORDER BY v.nspname COLLATE \"C\", v.relname COLLATE \"C\") AS place
+      FROM visible v JOIN pg_catalog.pg_class c ON c.oid = v.oid ORDER BY c.relowner <> ALL (TRUSTED), place"
 );
 
-/// The readable columns. $1 tables, $2 for each table, whether the role may read all of its columns.
+/// The readable columns, in the order of the tables. $1 tables, $2 for each table, whether the role may read all of its
+/// columns.
 const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid,
       a.attnotnull AND (a.attrelid, a.attnum) NOT IN (SELECT k.conrelid, k.conkey[1] FROM pg_catalog.pg_constraint k
         WHERE k.contype = 'n' AND NOT k.convalidated), substr(d.description, 1, 500), a.attgenerated <> ''
-    FROM unnest($1::oid[], $2::bool[]) v(oid, whole)
+    FROM unnest($1::oid[], $2::bool[]) WITH ORDINALITY v(oid, whole, place)
     JOIN pg_catalog.pg_attribute a ON a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_catalog.pg_description d ON d.objoid = a.attrelid AND d.objsubid = a.attnum
       AND d.classoid = 'pg_catalog.pg_class'::regclass
     WHERE v.whole OR has_column_privilege(a.attrelid, a.attnum, 'SELECT')
-    ORDER BY a.attrelid, a.attnum";
+    ORDER BY v.place, a.attnum";
 
 /// Time limits, set before each query of known values. Objects of other users can make such a query fail or take long.
 const VALUES: &str = "SET LOCAL lock_timeout = 300; SET LOCAL statement_timeout = 2000";
@@ -153,6 +159,8 @@ struct Draft {
     table: TableDescription,
     /// Number and type of each column.
     columns: Vec<(i16, u32)>,
+    /// Position in the order of names.
+    place: i64,
     is_left_out: bool,
 }
 
@@ -178,16 +186,18 @@ impl Draft {
 pub(super) struct Drafts {
     fingerprint: String,
     drafts: Vec<Box<Draft>>,
+    /// Number of tables for which there was no room, not even without their columns.
+    left_out: usize,
 }
 
 impl Drafts {
     pub(super) fn snapshot(self) -> Snapshot {
-        let left_out = self.drafts.iter().filter(|draft| draft.is_left_out).count();
+        let left_out = self.left_out + self.drafts.iter().filter(|draft| draft.is_left_out).count();
         if left_out > 0 {
             tracing::warn!(left_out, "the schema is larger than its snapshot may be: these tables are not part of it");
         }
         let tables = self.drafts.into_iter().filter(|draft| !draft.is_left_out).map(|draft| draft.table).collect();
-        Snapshot { tables, fingerprint: Some(self.fingerprint), left_out }
+        Snapshot { tables, fingerprint: Some(self.fingerprint), left_out, ..Snapshot::default() }
     }
 }
 
@@ -204,8 +214,9 @@ pub(super) async fn snapshot(
     if unless == Some(fingerprint.as_str()) {
         return Ok(None);
     }
-    let drafts = read(connection, hidden, shown, bounds).await.map_err(|error| sql_error(error, None))?;
-    Ok(Some(Drafts { fingerprint, drafts }))
+    let (drafts, left_out) =
+        read(connection, hidden, shown, bounds).await.map_err(|error| sql_error(error, None))?;
+    Ok(Some(Drafts { fingerprint, drafts, left_out }))
 }
 
 async fn fingerprint(connection: &mut PgConnection, utc_offset: &AtomicI32) -> Result<String, sqlx::Error> {
@@ -220,13 +231,15 @@ async fn read(
     hidden: Vec<String>,
     shown: Vec<String>,
     bounds: &Bounds<'_>,
-) -> Result<Vec<Box<Draft>>, sqlx::Error> {
+) -> Result<(Vec<Box<Draft>>, usize), sqlx::Error> {
     let (mut tables, whole) = Tables::read(connection, hidden, shown, bounds).await?;
     tables.read_columns(connection, whole).await?;
     tables.read_values(connection).await?;
     types(connection, &mut tables.drafts, &mut tables.bytes, bounds.max_bytes).await?;
     tables.read_keys(connection).await?;
-    Ok(tables.drafts)
+    let Tables { mut drafts, left_out, .. } = tables;
+    drafts.sort_unstable_by_key(|draft| draft.place);
+    Ok((drafts, left_out))
 }
 
 /// The tables of the schema while they are read.
@@ -238,6 +251,8 @@ struct Tables<'a> {
     oids: Vec<Oid>,
     /// Size of the drafts.
     bytes: usize,
+    /// Number of tables for which there was no room.
+    left_out: usize,
     bounds: &'a Bounds<'a>,
 }
 
@@ -250,10 +265,15 @@ impl<'a> Tables<'a> {
         bounds: &'a Bounds<'a>,
     ) -> Result<(Self, Vec<bool>), sqlx::Error> {
         let (mut drafts, mut place, mut oids, mut whole) = (Vec::new(), HashMap::new(), Vec::new(), Vec::new());
-        let mut comment_bytes = 0;
+        let (mut comment_bytes, mut bytes, mut left_out) = (0, 0, 0);
         let mut rows =
-            sqlx::query(own(TABLES.to_owned())).bind(hidden).bind(shown).persistent(false).fetch(&mut *connection);
+            sqlx::query(own(TABLES.replace("TRUSTED", TRUSTED))).bind(hidden).bind(shown).persistent(false).fetch(&mut *connection);
         while let Some(row) = rows.try_next().await? {
+            // Tables without columns may take half of the limit. The rest is for columns.
+            if bytes > bounds.max_bytes / 2 {
+                left_out += 1;
+                continue;
+            }
             let oid: Oid = row.try_get(0)?;
             let kind: String = row.try_get(4)?;
             let kin = Arc::new(vec![(lossy::text(&row, 1)?, lossy::text(&row, 2)?)]);
@@ -272,14 +292,15 @@ impl<'a> Tables<'a> {
                 row_security: row.try_get(9)?,
                 ..TableDescription::new(lossy::text(&row, 3)?, decode(&format!("\"{kind}\""))?)
             };
-            drafts.push(Box::new(Draft { table, columns: Vec::new(), is_left_out: false }));
+            bytes += table.bytes();
+            drafts.push(Box::new(Draft { table, columns: Vec::new(), place: row.try_get(10)?, is_left_out: false }));
         }
         drop(rows);
         if !bounds.rules.is_empty() {
             kin(connection, &mut drafts, &place, bounds.rules).await?;
         }
         let bytes = drafts.iter().map(|draft| draft.table.bytes()).sum();
-        Ok((Tables { drafts, place, oids, bytes, bounds }, whole))
+        Ok((Tables { drafts, place, oids, bytes, left_out, bounds }, whole))
     }
 
     async fn read_columns(&mut self, connection: &mut PgConnection, whole: Vec<bool>) -> Result<(), sqlx::Error> {
@@ -437,6 +458,8 @@ async fn kin(
         }
     }
     drop(rows);
+    // A table of a tree without rules keeps its own name.
+    trees.retain(|_, names| !names.is_empty());
     let trees: HashMap<u32, _> = trees.into_iter().map(|(root, names)| (root, Arc::new(names))).collect();
     for oid in related {
         let tree = trees.get(&root(&mut parent, oid));
