@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{DONE, NO, core, say, tell};
 use crate::config::{Config, Environment, ModelReason, SourceConfig};
+use crate::database::catalog::Snapshot;
 use crate::database::{ServerReport, bootstrap};
 use crate::error::ToolError;
 use crate::gateway::{Caller, SourceCheck};
@@ -109,14 +110,17 @@ async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &s
     let place = match &report {
         _ if source.url.is_none() => sample.to_owned(),
         Some(report) => report.place.clone().unwrap_or_else(|| "a file of its own".to_owned()),
-        None => "not found".to_owned(),
+        None => String::new(),
     };
     let report = report.unwrap_or_default();
     let mut findings = vec![match &looked {
         Ok(looked) => reached(what, looked, report.server.as_ref(), &place),
         Err(error) => {
             let finding = Finding::of_error(what, Level::Fail, error);
-            Finding { text: format!("{} ({place})", finding.text), ..finding }
+            match place.as_str() {
+                "" => finding,
+                place => Finding { text: format!("{} ({place})", finding.text), ..finding },
+            }
         }
     }];
     if let Ok(looked) = &looked {
@@ -127,6 +131,9 @@ async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &s
             let details = json!({"misfits": misfits});
             findings.push(Finding { details, ..Finding::new(what, Level::Warn, misfits.join("; ")) });
         }
+    }
+    if let Ok(looked) = &looked {
+        findings.extend(rules_without_effect(source, &looked.snapshot, &report.hidden_schemas));
     }
     if let (Ok(_), Some(problem)) = (&looked, report.unverified) {
         findings.push(Finding::new(format!("encryption of {}", source.name), Level::Warn, problem));
@@ -144,6 +151,15 @@ async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &s
         }
         let details = json!({"role": server.role, "dangers": server.dangers, "foreign_tables": server.foreign_tables});
         findings.push(Finding { details, ..Finding::new(format!("role of {}", source.name), level, text) });
+        if !server.views_past_policies.is_empty() {
+            let views = server.views_past_policies.join(", ");
+            let text = format!(
+                "these views read tables with row-level security with the rights of their owner, so they show all rows: \
+                 {views}. Revoke SELECT on them, or on PostgreSQL 15 and later: ALTER VIEW … SET (security_invoker = true)"
+            );
+            let details = json!({"views": server.views_past_policies});
+            findings.push(Finding { details, ..Finding::new(format!("policies of {}", source.name), Level::Warn, text) });
+        }
     }
     let hidden = &report.hidden_schemas;
     if !hidden.is_empty() {
@@ -154,6 +170,20 @@ async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &s
         });
     }
     findings
+}
+
+/// A warning if rules of `deny` or `mask` cover nothing, for example because a name is misspelled. Rules on hidden
+/// schemas are not named, because the snapshot does not contain these schemas.
+fn rules_without_effect(source: &SourceConfig, snapshot: &Snapshot, hidden: &[String]) -> Option<Finding> {
+    let is_hidden = |rule: &&String| hidden.iter().any(|schema| rule.contains(&format!(" \"{schema}.")));
+    let rules: Vec<&String> = snapshot.rules_without_effect.iter().filter(|rule| !is_hidden(rule)).collect();
+    if rules.is_empty() || snapshot.left_out > 0 {
+        return None;
+    }
+    let list = rules.iter().map(|rule| rule.as_str()).collect::<Vec<_>>().join(", ");
+    let text = format!("these rules cover no table and no column that the role can read, so check their spelling: {list}");
+    let what = format!("rules of {}", source.name);
+    Some(Finding { details: json!({"rules": rules}), ..Finding::new(what, Level::Warn, text) })
 }
 
 fn reached(what: String, looked: &SourceCheck, server: Option<&ServerReport>, place: &str) -> Finding {

@@ -342,7 +342,7 @@ impl Config {
     /// [`ConfigError`] if a named file cannot be read, or if the file or the environment has an error.
     pub fn load(explicit: Option<PathBuf>, env: &Environment) -> Result<Config, ConfigError> {
         let directories = directories(env);
-        let named = explicit.or_else(|| env.get("TUDB_CONFIG").map(PathBuf::from));
+        let named = explicit.or_else(|| env.get("TUDB_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
         let implied = Config::default_file(env);
         let read = |path: &PathBuf| {
             std::fs::read_to_string(path)

@@ -236,6 +236,14 @@ impl TableDescription {
         if has_schema { Dialect::Postgresql } else { Dialect::Sqlite }
     }
 
+    /// Schema and name, unquoted. The schema is empty on SQLite.
+    fn schema_and_name(&self) -> (String, String) {
+        match self.dialect() {
+            Dialect::Sqlite => (String::new(), self.name.clone()),
+            Dialect::Postgresql => split(&self.name),
+        }
+    }
+
     /// A table's name, this one's or that of a key, as a statement has to spell it. PostgreSQL's catalog quotes it itself.
     pub fn spelt_table<'a>(&self, name: &'a str) -> Cow<'a, str> {
         match self.dialect() {
@@ -410,6 +418,8 @@ pub struct Snapshot {
     pub fingerprint: Option<String>,
     /// Number of tables that did not fit the limit on memory.
     pub left_out: usize,
+    /// Rules that cover no table and no column of the snapshot, such as `mask "users.emial"`.
+    pub rules_without_effect: Vec<String>,
 }
 
 impl Snapshot {
@@ -429,6 +439,11 @@ impl Snapshot {
 
     /// Removes what the rules deny.
     pub fn obey(mut self, rules: &ColumnRules) -> Self {
+        let names: Vec<(String, String)> = self.tables.iter().map(TableDescription::schema_and_name).collect();
+        let tables = names.iter().zip(&self.tables).map(|((schema, name), table)| {
+            (schema.as_str(), name.as_str(), table.columns.iter().map(|column| column.name.as_str()))
+        });
+        self.rules_without_effect = rules.without_effect(tables);
         self.tables.retain_mut(|table| table.obey(rules));
         self
     }
@@ -439,9 +454,9 @@ impl Snapshot {
     ///
     /// [`DatabaseError::Invalid`] for a schema without tables.
     pub fn page(&self, request: &ListRequest) -> Result<TablePage, DatabaseError> {
-        let schema_of = |table: &TableDescription| match table.dialect() {
-            Dialect::Sqlite => ("main".to_owned(), table.name.clone()),
-            Dialect::Postgresql => split(&table.name),
+        let schema_of = |table: &TableDescription| match table.schema_and_name() {
+            (schema, name) if schema.is_empty() => ("main".to_owned(), name),
+            names => names,
         };
         if let Some(wanted) = &request.schema {
             let mut schemas: Vec<String> = self.tables.iter().map(|table| schema_of(table).0).collect();

@@ -227,7 +227,7 @@ impl SqliteSession<'_> {
         };
         match self.ask_hearing(work, options, &mut hear).await? {
             Answer::Snapshot { left_out, fingerprint } => {
-                Ok(Some(Snapshot { tables, left_out, fingerprint: Some(fingerprint) }))
+                Ok(Some(Snapshot { tables, left_out, fingerprint: Some(fingerprint), ..Snapshot::default() }))
             }
             Answer::Unchanged => Ok(None),
             _ => Err(strange()),

@@ -6,6 +6,7 @@
 //! refused. Pure.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,11 @@ impl ColumnRule {
         Ok(ColumnRule { parts, kind })
     }
 
+    /// Whether the rule covers the table or one of these columns.
+    fn covers(&self, schema: &str, table: &str, mut columns: impl Iterator<Item = impl AsRef<str>>) -> bool {
+        self.covers_table(schema, table) || columns.any(|column| self.covers_column(schema, table, column.as_ref()))
+    }
+
     fn covers_table(&self, schema: &str, table: &str) -> bool {
         let schema = if schema.is_empty() { "main" } else { schema };
         self.kind == RuleKind::Deny
@@ -89,6 +95,16 @@ impl ColumnRule {
     }
 }
 
+impl fmt::Display for ColumnRule {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            RuleKind::Deny => "deny",
+            RuleKind::Mask => "mask",
+        };
+        write!(out, "{kind} \"{}\"", self.parts.join("."))
+    }
+}
+
 /// Compares without case. `*` matches any characters.
 fn is_like(pattern: &str, name: &str) -> bool {
     let name = name.to_lowercase();
@@ -114,6 +130,15 @@ impl ColumnRules {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The rules that cover none of these tables and columns, as written in the configuration but in lower case.
+    pub fn without_effect<'a, C: AsRef<str>, I: Iterator<Item = C>>(
+        &self,
+        tables: impl Iterator<Item = (&'a str, &'a str, I)> + Clone,
+    ) -> Vec<String> {
+        let covers = |rule: &&ColumnRule| tables.clone().any(|(schema, table, columns)| rule.covers(schema, table, columns));
+        self.0.iter().filter(|rule| !covers(rule)).map(ToString::to_string).collect()
     }
 
     /// Whether a rule denies anything. Errors and hints of the database may then contain names of denied tables or

@@ -213,6 +213,15 @@ fn version_and_doctor_say_what_is_there() {
     assert!(version.starts_with(concat!("tudb ", env!("CARGO_PKG_VERSION"))) && version.contains("2026-07-28"));
     let text = home.say(&["doctor"]);
     assert!(text.contains("embedded sample at") && text.contains("built-in answerer"), "{text}");
+    // Rules that are misspelled cover nothing.
+    let ruled = Home::new("cli-rules");
+    let config = ruled.scratch.path("tudb.toml");
+    let rules = "[sources.main]\nmask = [\"customers.emial\", \"customers.email\"]\ndeny = [\"reviews\", \"*.Phne\"]\n";
+    std::fs::write(&config, rules).unwrap();
+    let text = ruled.set("TUDB_CONFIG", config.display()).say(&["doctor"]);
+    assert!(text.contains("check their spelling: deny \"*.phne\", mask \"customers.emial\"\n"), "{text}");
+    assert!(Home::new("cli-empty").set("TUDB_CONFIG", "").say(&["doctor"]).contains("ok   configuration: "));
+
     let broken = Home::new("cli-doctor").set("TUDB_DATABASE_URL", "sqlite:///nowhere/at/all.db");
     let output = broken.run(&["doctor", "--json"]);
     assert_eq!(output.status.code(), Some(1));

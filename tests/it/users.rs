@@ -159,3 +159,35 @@ fn a_rule_about_users_that_would_not_hold_is_refused() {
     let reply = server.call("run_sql", json!({"sql": "SELECT 1", "user_id": "ann"}));
     assert_eq!(reply["error"]["code"], "config_error", "{reply}");
 }
+
+/// `tudb doctor` names views that show all rows of a table with policies.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn doctor_names_views_that_show_all_rows() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("past");
+        postgres.query("postgres", "DROP ROLE IF EXISTS gate_v, keeper_v");
+        postgres.script(
+            &database,
+            "CREATE ROLE gate_v LOGIN; CREATE ROLE keeper_v;
+             CREATE TABLE notes (id int, owner text); ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
+             CREATE TABLE forced (id int); ALTER TABLE forced ENABLE ROW LEVEL SECURITY;
+             ALTER TABLE forced FORCE ROW LEVEL SECURITY; ALTER TABLE forced OWNER TO keeper_v;
+             CREATE VIEW all_notes AS SELECT * FROM notes; CREATE VIEW over_it AS SELECT id FROM all_notes;
+             CREATE MATERIALIZED VIEW kept AS SELECT * FROM notes; CREATE VIEW unread AS SELECT * FROM notes;
+             CREATE VIEW bound WITH (security_invoker = on) AS SELECT * FROM notes;
+             CREATE VIEW of_forced AS SELECT * FROM forced; ALTER VIEW of_forced OWNER TO keeper_v;
+             CREATE TABLE plain (id int); CREATE VIEW of_plain AS SELECT * FROM plain;
+             GRANT SELECT ON notes, all_notes, over_it, kept, bound, of_forced, of_plain TO gate_v;",
+        );
+        let home = Home::new("past");
+        let config = home.scratch.path("tudb.toml");
+        let url = url.replace("postgres@", "gate_v@");
+        std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n")).unwrap();
+        let doctor = home.set("TUDB_CONFIG", config.display()).say(&["doctor"]);
+        assert!(
+            doctor.contains("they show all rows: public.all_notes, public.kept, public.over_it. Revoke SELECT"),
+            "{doctor}"
+        );
+    }
+}

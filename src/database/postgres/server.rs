@@ -36,7 +36,26 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
         AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
       ORDER BY s.setrole <> 0 AND s.setdatabase <> 0 DESC, s.setrole <> 0 DESC LIMIT 1)
     FROM (VALUES (1, 'timezone'), (2, 'datestyle'), (3, 'intervalstyle')) w(place, name) ORDER BY w.place),
-  current_setting('log_timezone'), current_setting('IntervalStyle')
+  current_setting('log_timezone'), current_setting('IntervalStyle'),
+  -- Views and materialized views that show the role all rows of a table with row-level security, because the policies do
+  -- not bind the owner of the view. A view over such a view shows these rows as well.
+  ARRAY(WITH RECURSIVE reader AS MATERIALIZED (
+      SELECT DISTINCT d.refobjid AS of, v.oid, v.relkind, v.relowner,
+        v.relkind = 'v' AND coalesce((SELECT o.option_value::bool FROM pg_options_to_table(v.reloptions) o
+          WHERE o.option_name = 'security_invoker'), false) AS is_invoker
+      FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_type = '1' JOIN pg_class v ON v.oid = r.ev_class
+      WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND v.oid <> d.refobjid
+        AND v.relkind IN ('v', 'm') AND EXISTS (SELECT 1 FROM pg_class WHERE relrowsecurity)),
+    past(oid) AS (
+      SELECT v.oid FROM reader v JOIN pg_class t ON t.oid = v.of JOIN pg_roles o ON o.oid = v.relowner
+      WHERE t.relrowsecurity AND (v.relkind = 'm' OR NOT v.is_invoker AND (o.rolsuper OR o.rolbypassrls
+        OR NOT t.relforcerowsecurity AND pg_has_role(o.oid, t.relowner, 'USAGE')))
+      UNION SELECT v.oid FROM past p JOIN reader v ON v.of = p.oid)
+    SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM past p JOIN pg_class c ON c.oid = p.oid
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname !~ '^pg_' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+      AND NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls))
+    ORDER BY 1 LIMIT 20)
 "#;
 
 /// The time zone, the order of date fields and the interval style that a session has if its client sets none. The
@@ -100,6 +119,8 @@ pub struct ServerReport {
     pub own_settings: OwnSettings,
     /// Attributes, memberships and rights that go beyond reading; empty for a safe role.
     pub dangers: Vec<String>,
+    /// Views that show the role rows which row-level security hides in their tables. At most 20, quoted.
+    pub views_past_policies: Vec<String>,
 }
 
 impl ServerReport {
@@ -125,6 +146,7 @@ impl ServerReport {
             foreign_tables: row.try_get(11)?,
             dangers: row.try_get(12)?,
             own_settings: OwnSettings::of(row.try_get(13)?, row.try_get(14)?, row.try_get(15)?),
+            views_past_policies: row.try_get(16)?,
         })
     }
 
@@ -135,6 +157,8 @@ impl ServerReport {
             let danger = format!("{danger} (as {})", other.role);
             self.dangers.push(danger);
         }
+        // Statements run as the other role.
+        self.views_past_policies = other.views_past_policies;
     }
 
     pub fn is_safe(&self) -> bool {
