@@ -194,13 +194,15 @@ async fn with(config: Result<Config, ConfigError>, run: impl AsyncFnOnce(Config)
 }
 
 /// Sends logs to stderr. Other crates are limited to `warn`: at finer levels they log whole requests, results and
-/// headers, and so rows and secrets. The AWS configuration warns of each place without credentials with a whole response;
+/// headers, and so rows and secrets. Messages that code in a database raises (`RAISE WARNING`) are not logged: they may
+/// contain rows, and look like lines of this log. The AWS configuration warns of each place without credentials with a whole response;
 /// the error of the question says the same in one line.
 fn start_log(filter: &str) {
     let wanted: Targets = filter.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::WARN));
     let cap = Targets::new()
         .with_default(LevelFilter::WARN)
         .with_target("aws_config", LevelFilter::ERROR)
+        .with_target("sqlx::postgres::notice", LevelFilter::OFF)
         .with_target("tudb", LevelFilter::TRACE);
     let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let subscriber = tracing_subscriber::registry().with(format).with(wanted).with(cap);

@@ -83,6 +83,9 @@ pub struct TableDescription {
     pub foreign: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub row_security: bool,
+    /// True if the name alone means a table of another schema, which comes earlier in the `search_path`.
+    #[serde(skip)]
+    pub is_shadowed: bool,
     /// Tables whose rows and columns this one adds to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inherits: Vec<String>,
@@ -237,7 +240,7 @@ impl TableDescription {
     }
 
     /// Schema and name, unquoted. The schema is empty on SQLite.
-    fn schema_and_name(&self) -> (String, String) {
+    pub fn schema_and_name(&self) -> (String, String) {
         match self.dialect() {
             Dialect::Sqlite => (String::new(), self.name.clone()),
             Dialect::Postgresql => split(&self.name),
@@ -276,6 +279,7 @@ impl TableDescription {
             partitions: None,
             foreign: false,
             row_security: false,
+            is_shadowed: false,
             inherits: Vec::new(),
             partition_of: None,
             partition_names: Vec::new(),
@@ -328,11 +332,13 @@ impl TableDescription {
             kinds.fold(None, |found, kind| if found == Some(RuleKind::Deny) { found } else { Some(kind) })
         };
         let is_ruled = self.columns.iter().any(|column| of_column(&column.name).is_some());
+        let is_view = matches!(self.kind, TableKind::View | TableKind::MaterializedView);
         let mut hidden = Vec::new();
         self.columns.retain_mut(|column| {
             // A value that is computed from a ruled column may reveal it.
             let computed = (is_ruled && column.generated.is_some()).then_some(RuleKind::Deny);
-            let kind = of_column(&column.name).or(computed);
+            let in_view = (is_view && rules.denies_name(&column.name)).then_some(RuleKind::Deny);
+            let kind = of_column(&column.name).or(computed).or(in_view);
             column.masked = kind == Some(RuleKind::Mask);
             // A row type has the columns of its table.
             if let Some(fields) = column.fields.take() {

@@ -6,6 +6,7 @@
 //! is dropped inside a transaction is closed and never used again, and its statement is cancelled on the server. The
 //! engine approves no statement itself.
 
+mod canceller;
 mod catalog;
 mod catalog_check;
 mod column_rules;
@@ -33,16 +34,16 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
-use sqlx::{Connection, Row};
 use tokio::sync::Semaphore;
 
+use self::canceller::Canceller;
 use self::catalog_check::Vouched;
 use self::endpoints::Endpoints;
 use self::password::PasswordSource;
 use self::recent::Recent;
 pub use self::server::ServerReport;
-use self::session::Permit;
 pub use self::session::PostgresSession;
 use self::statement::Shapes;
 use self::value_kinds::TypeNames;
@@ -98,10 +99,6 @@ enum Scope {
 /// Longest wait for a lock.
 const LOCK_TIMEOUT_MS: u64 = 5_000;
 
-/// First pause before checking again whether a backend has ended. Each pause doubles, up to forty times the first.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Failed attempts in a row to reach the server after which its backends count as gone.
-const UNANSWERED: u32 = 10;
 /// Maximum bytes of an error message of the database in a reply. An error can quote a value of any size.
 const MAX_MESSAGE_BYTES: usize = 1_000;
 
@@ -159,88 +156,6 @@ struct Settings {
     vouched: Vouched,
     column_rules: ColumnRules,
     require_safe_role: bool,
-}
-
-/// Cancels statements on the server, from a separate connection.
-#[derive(Clone, Debug)]
-struct Canceller {
-    pool: PgPool,
-    grace: Duration,
-}
-
-impl Canceller {
-    /// Cancels the statement of a backend if its application name is still that of the call. So a reused pid, or
-    /// another server behind the same name, is never affected. Returns whether the backend was still there; `None` if
-    /// that is unknown.
-    async fn cancel(&self, pid: i32, application_name: &str) -> Option<bool> {
-        const CANCEL: &str = "SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.pg_stat_activity
-            WHERE pid = $1 AND application_name = $2";
-        let sent = async {
-            let mut transaction = self.pool.begin_with(BEGIN).await?;
-            let found = sqlx::query(CANCEL)
-                .bind(pid)
-                .bind(application_name.to_owned())
-                .persistent(false)
-                .fetch_all(&mut *transaction)
-                .await?;
-            transaction.rollback().await?;
-            Ok::<_, sqlx::Error>(!found.is_empty())
-        };
-        match tokio::time::timeout(self.grace, sent).await {
-            Ok(Ok(was_there)) => return Some(was_there),
-            Ok(Err(error)) => tracing::warn!(%error, "a statement could not be cancelled"),
-            Err(_) => tracing::warn!("cancelling a statement took too long"),
-        }
-        None
-    }
-
-    /// Cancels until the backend has left the transaction of the call. A few functions of PostgreSQL react neither to a
-    /// cancel nor to the end of their client. After [`UNANSWERED`] failed attempts in a row the server counts as gone.
-    /// The permit is returned then. While the server does not answer, the connection of the abandoned read does not
-    /// count as in use, so calls that wait for a permit report an unreachable server and not a busy one.
-    async fn end(&self, pid: i32, application_name: &str, mut permit: Option<Permit>) {
-        let (mut wait, mut unanswered) = (LOOK_AGAIN, 0);
-        let counter = permit.as_ref().and_then(|permit| permit.in_use.as_ref()).map(Arc::downgrade).unwrap_or_default();
-        loop {
-            let was_there = self.cancel(pid, application_name).await;
-            if let Some(permit) = &mut permit {
-                permit.in_use = counter.upgrade().filter(|_| was_there.is_some());
-            }
-            match was_there {
-                Some(false) => return,
-                Some(true) => unanswered = 0,
-                None => unanswered += 1,
-            }
-            if unanswered >= UNANSWERED {
-                return;
-            }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(LOOK_AGAIN * 40);
-        }
-    }
-
-    /// Returns true if a pooler in transaction mode shares backends. The signs: a new connection gets the backend
-    /// `idle` of an idle connection, or a backend older than `before` (by the server's clock), or another backend in
-    /// its next transaction. Returns false if the server gives no answer in time.
-    async fn shares_backends(&self, idle: i32, before: &str) -> bool {
-        const ASK: &str = "SELECT pid, backend_start < $1::timestamptz FROM pg_catalog.pg_stat_activity
-            WHERE pid = pg_catalog.pg_backend_pid()";
-        let asked = async {
-            let mut connection = self.pool.acquire().await?;
-            let mut first = None;
-            for _ in 0..3 {
-                let mut transaction = connection.begin_with(BEGIN).await?;
-                let row = sqlx::query(ASK).bind(before).persistent(false).fetch_one(&mut *transaction).await?;
-                transaction.rollback().await?;
-                let (pid, is_older): (i32, bool) = (row.try_get(0)?, row.try_get(1)?);
-                if pid == idle || is_older || *first.get_or_insert(pid) != pid {
-                    return Ok(true);
-                }
-            }
-            Ok::<_, sqlx::Error>(false)
-        };
-        matches!(tokio::time::timeout(self.grace, asked).await, Ok(Ok(true)))
-    }
 }
 
 impl PostgresEngine {

@@ -137,7 +137,8 @@ impl ColumnRules {
         &self,
         tables: impl Iterator<Item = (&'a str, &'a str, I)> + Clone,
     ) -> Vec<String> {
-        let covers = |rule: &&ColumnRule| tables.clone().any(|(schema, table, columns)| rule.covers(schema, table, columns));
+        let covers =
+            |rule: &&ColumnRule| tables.clone().any(|(schema, table, columns)| rule.covers(schema, table, columns));
         self.0.iter().filter(|rule| !covers(rule)).map(ToString::to_string).collect()
     }
 
@@ -145,6 +146,14 @@ impl ColumnRules {
     /// columns.
     pub fn denies(&self) -> bool {
         self.0.iter().any(|rule| rule.kind == RuleKind::Deny)
+    }
+
+    /// Whether a rule denies columns of this name in some table. A view may show such a column under its name.
+    pub fn denies_name(&self, column: &str) -> bool {
+        self.0
+            .iter()
+            .filter(|rule| rule.kind == RuleKind::Deny && rule.parts.len() > 1)
+            .any(|rule| rule.parts.last().is_some_and(|last| last.chars().any(|c| c != '*') && is_like(last, column)))
     }
 
     /// Whether the whole table is denied. `schema` is empty on SQLite.

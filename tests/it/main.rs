@@ -11,6 +11,7 @@ mod ask_bedrock;
 mod ask_honest;
 mod ask_openai;
 mod ask_scenarios;
+mod asking_beside_others;
 mod audit;
 mod audit_crash;
 mod clients;

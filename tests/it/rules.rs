@@ -19,6 +19,7 @@ CREATE VIEW people AS SELECT id, name FROM users;
 CREATE VIEW telling AS SELECT id, ssn AS s FROM users;
 CREATE VIEW writing AS SELECT id, email AS e FROM users;
 CREATE VIEW deeper AS SELECT id, s AS t FROM telling;
+CREATE VIEW everyone AS SELECT id, name, ssn FROM users;
 ";
 
 /// Statements, and the code with which both engines must refuse them.
@@ -137,6 +138,9 @@ fn check(server: &mut Server, refused: &[&[(&str, &str)]]) {
     );
     assert_eq!(server.call("list_tables", json!({"search": "ssn"}))["total"], 0);
     assert_eq!(server.call("describe_table", json!({"table": "vault"}))["error"]["code"], "unknown_table");
+    let view = server.call("describe_table", json!({"table": "everyone"}));
+    assert!(view["columns"].as_array().is_some_and(|columns| columns.len() == 2), "{view}");
+    assert!(!server.call("run_sql", json!({"sql": "SELECT nothing FROM everyone"})).to_string().contains("ssn"));
     let users = server.call("describe_table", json!({"table": "users"}));
     let columns: Vec<_> = users["columns"].as_array().unwrap().iter().map(|column| column["name"].clone()).collect();
     assert_eq!(columns, ["id", "name", "email", "age"]);

@@ -35,8 +35,15 @@ impl Question<'_> {
             !matches!(table.kind, TableKind::View | TableKind::ForeignTable)
                 && table.rows.is_none_or(|rows| rows <= MOST_ROWS)
         };
+        // Tables that the question names come first. Reading a table with row-level security runs the policies of its owner, so
+        // it is read only if the question names it.
+        let named = builtin::named_tables(self.reading(), snapshot);
+        let others = (0..snapshot.tables.len()).filter(|t| !named.contains(t));
+        let others = others.filter(|t| snapshot.tables.get(*t).is_some_and(|table| !table.row_security));
+        let order: Vec<usize> = named.iter().copied().chain(others).collect();
+        let tables = order.iter().filter_map(|t| Some((*t, snapshot.tables.get(*t)?)));
         let mut left = MOST_TABLES;
-        for (t, table) in snapshot.tables.iter().enumerate().filter(is_searched) {
+        for (t, table) in tables.filter(is_searched) {
             let columns: Vec<(usize, &Column)> =
                 table.columns.iter().enumerate().filter(|(_, column)| is_text(column)).take(MOST_COLUMNS).collect();
             if columns.is_empty() {

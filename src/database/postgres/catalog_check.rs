@@ -106,7 +106,8 @@ pub(super) const REG_TYPES: &str =
 
 /// SQL array: the roles that can replace every object of the database anyway. These are superusers, the database's
 /// owner, and the role `pg_database_owner`, which stands for the owner.
-pub(super) const TRUSTED: &str = "ARRAY(SELECT o.oid FROM pg_roles o WHERE o.rolsuper OR o.rolname = 'pg_database_owner'
+pub(super) const TRUSTED: &str =
+    "ARRAY(SELECT o.oid FROM pg_roles o WHERE o.rolsuper OR o.rolname = 'pg_database_owner'
     OR o.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()))";
 
 /// SQL condition: another user can replace a relation or a type that the statement reads, after the check and before

@@ -115,6 +115,7 @@ impl PostgresEngine {
                 opened: None,
                 known: idle.known,
                 application_name: application_name.clone(),
+                seen_at: None,
                 canceller: self.canceller.clone(),
                 permit: Some(permit),
                 is_large: false,
@@ -145,6 +146,7 @@ impl PostgresEngine {
             };
             match opened {
                 Ok(Ok(())) => {
+                    transaction.seen_at = self.is_direct().then(Instant::now);
                     self.judge_role()?;
                     return Ok(PostgresSession { engine: self, transaction });
                 }

@@ -3,6 +3,7 @@
 //! times as much memory.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -55,12 +56,13 @@ const TABLES: &str = concat!(
 /// The readable columns, in the order of the tables. $1 tables, $2 for each table, whether the role may read all of its
 /// columns.
 const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid,
-      a.attnotnull AND (a.attrelid, a.attnum) NOT IN (SELECT k.conrelid, k.conkey[1] FROM pg_catalog.pg_constraint k
-        WHERE k.contype = 'n' AND NOT k.convalidated), substr(d.description, 1, 500), a.attgenerated <> ''
+      a.attnotnull AND k.conrelid IS NULL, substr(d.description, 1, 500), a.attgenerated <> ''
     FROM unnest($1::oid[], $2::bool[]) WITH ORDINALITY v(oid, whole, place)
     JOIN pg_catalog.pg_attribute a ON a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_catalog.pg_description d ON d.objoid = a.attrelid AND d.objsubid = a.attnum
       AND d.classoid = 'pg_catalog.pg_class'::regclass
+    LEFT JOIN (SELECT DISTINCT conrelid, conkey[1] AS number FROM pg_catalog.pg_constraint
+        WHERE contype = 'n' AND NOT convalidated AND conrelid = ANY ($1)) k ON k.conrelid = a.attrelid AND k.number = a.attnum
     WHERE v.whole OR has_column_privilege(a.attrelid, a.attnum, 'SELECT')
     ORDER BY v.place, a.attnum";
 
@@ -150,6 +152,8 @@ pub(super) struct Bounds<'a> {
     /// The column rules of the source. If there are rules, `kin` of each table names the tables of its inheritance or
     /// partition tree to which a rule applies.
     pub(super) rules: &'a ColumnRules,
+    /// The schemas in which statements look for a name, in order.
+    pub(super) path: &'a [String],
     /// Receives the UTC offset of the session's time zone, in seconds.
     pub(super) utc_offset: &'a AtomicI32,
 }
@@ -214,8 +218,7 @@ pub(super) async fn snapshot(
     if unless == Some(fingerprint.as_str()) {
         return Ok(None);
     }
-    let (drafts, left_out) =
-        read(connection, hidden, shown, bounds).await.map_err(|error| sql_error(error, None))?;
+    let (drafts, left_out) = read(connection, hidden, shown, bounds).await.map_err(|error| sql_error(error, None))?;
     Ok(Some(Drafts { fingerprint, drafts, left_out }))
 }
 
@@ -239,6 +242,7 @@ async fn read(
     tables.read_keys(connection).await?;
     let Tables { mut drafts, left_out, .. } = tables;
     drafts.sort_unstable_by_key(|draft| draft.place);
+    shadow(&mut drafts, bounds.path);
     Ok((drafts, left_out))
 }
 
@@ -266,8 +270,11 @@ impl<'a> Tables<'a> {
     ) -> Result<(Self, Vec<bool>), sqlx::Error> {
         let (mut drafts, mut place, mut oids, mut whole) = (Vec::new(), HashMap::new(), Vec::new(), Vec::new());
         let (mut comment_bytes, mut bytes, mut left_out) = (0, 0, 0);
-        let mut rows =
-            sqlx::query(own(TABLES.replace("TRUSTED", TRUSTED))).bind(hidden).bind(shown).persistent(false).fetch(&mut *connection);
+        let mut rows = sqlx::query(own(TABLES.replace("TRUSTED", TRUSTED)))
+            .bind(hidden)
+            .bind(shown)
+            .persistent(false)
+            .fetch(&mut *connection);
         while let Some(row) = rows.try_next().await? {
             // Tables without columns may take half of the limit. The rest is for columns.
             if bytes > bounds.max_bytes / 2 {
@@ -411,6 +418,27 @@ impl<'a> Tables<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Marks tables that a statement cannot mean by their name alone, because a table of the same name comes earlier in the
+/// path.
+fn shadow(drafts: &mut [Box<Draft>], path: &[String]) {
+    let place = |schema: &str| path.iter().position(|known| known == schema).unwrap_or(path.len());
+    // By hashes of the names, because one piece of memory with all names would be larger than a message.
+    let random = RandomState::new();
+    let mut first: HashMap<u64, u32> = HashMap::new();
+    let of = |draft: &Draft| {
+        let (schema, name) = draft.table.schema_and_name();
+        (random.hash_one(name), u32::try_from(place(&schema)).unwrap_or(u32::MAX))
+    };
+    for draft in drafts.iter() {
+        let (name, place) = of(draft);
+        first.entry(name).and_modify(|first| *first = place.min(*first)).or_insert(place);
+    }
+    for draft in drafts {
+        let (name, place) = of(draft);
+        draft.table.is_shadowed = first.get(&name).is_some_and(|first| *first < place);
     }
 }
 

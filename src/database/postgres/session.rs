@@ -9,11 +9,10 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor, Postgres, Row};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::canceller::{Backend, Canceller};
 use super::recent::{Idle, Known, Recent};
 use super::statement::{Shapes, approved, is_large};
-use super::{
-    Canceller, OWN_PATH, PostgresEngine, SearchPath, ServerReport, catalog, plan_indexes, schema, sql_error, under_path,
-};
+use super::{OWN_PATH, PostgresEngine, SearchPath, ServerReport, catalog, plan_indexes, schema, sql_error, under_path};
 use crate::allocation::{Bounded, TooLarge};
 use crate::audit::OpenEntry;
 use crate::database::catalog::{Snapshot, TableDescription};
@@ -32,8 +31,9 @@ const CANCEL_PATIENCE: Duration = Duration::from_millis(250);
 /// Pause between two attempts to cancel a statement that has not returned.
 const CANCEL_AGAIN: Duration = Duration::from_millis(50);
 
-/// Maximum bytes of a plan. A plan repeats a literal of the statement at each use.
-const MAX_PLAN_BYTES: usize = 4 << 20;
+/// Maximum bytes of a plan. A plan repeats a literal of the statement at each use. As JSON values, a plan takes ten times its
+/// bytes.
+const MAX_PLAN_BYTES: usize = 1 << 20;
 
 /// What is known of a transaction when it is open.
 #[derive(Clone, Debug)]
@@ -83,6 +83,8 @@ pub(super) struct OpenTransaction {
     /// What the next transaction on the connection may use.
     pub(super) known: Option<Known>,
     pub(super) application_name: String,
+    /// When the transaction was opened, if the connection is direct.
+    pub(super) seen_at: Option<Instant>,
     pub(super) canceller: Canceller,
     /// Released when the backend is idle or gone.
     pub(super) permit: Option<Permit>,
@@ -104,21 +106,26 @@ pub(super) struct Permit {
 }
 
 impl OpenTransaction {
+    /// Returns the backend of the transaction. `None` until the transaction is open.
+    fn backend(&self) -> Option<Backend> {
+        let pid = self.opened.as_ref()?.pid;
+        Some(Backend { pid, application_name: self.application_name.clone(), seen_at: self.seen_at })
+    }
+
     /// Rolls back and returns the connection to the pool in the background, so the reply does not wait.
     fn finish(mut self, unread: bool) {
         let Some(connection) = self.connection.take() else { return };
-        let (name, canceller) = (std::mem::take(&mut self.application_name), self.canceller.clone());
-        let (pid, permit) = (self.opened.as_ref().map(|opened| opened.pid), self.permit.take());
+        let (backend, canceller, permit) = (self.backend(), self.canceller.clone(), self.permit.take());
         let (recent, reading, is_large) = (Arc::clone(&self.recent), self.reading.take(), self.is_large);
         let known = self.known.take();
         tokio::spawn(async move {
             let mut connection = connection;
             // Gives way to the task that writes the reply.
             tokio::task::yield_now().await;
-            if let (true, Some(pid)) = (unread, pid) {
+            if let (true, Some(backend)) = (unread, &backend) {
                 // Before the rollback the driver would read the remaining rows. A cancel makes the server stop sending
                 // them.
-                canceller.cancel(pid, &name).await;
+                canceller.cancel(backend).await;
             }
             let rolled_back = tokio::time::timeout(canceller.grace, connection.execute("ROLLBACK")).await;
             // After the rollback or its timeout the read is no longer counted, even if its backend still runs.
@@ -134,8 +141,8 @@ impl OpenTransaction {
                 recent.keep(Idle { connection, known });
             } else {
                 drop(connection.detach());
-                if let Some(pid) = pid {
-                    canceller.end(pid, &name, permit).await;
+                if let Some(backend) = backend {
+                    canceller.end(&backend, permit).await;
                 }
             }
         });
@@ -146,12 +153,9 @@ impl Drop for OpenTransaction {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         drop(connection.detach());
-        if let (Some(opened), Ok(runtime)) = (&self.opened, tokio::runtime::Handle::try_current()) {
-            let (name, canceller) = (std::mem::take(&mut self.application_name), self.canceller.clone());
-            let (pid, permit) = (opened.pid, self.permit.take());
-            runtime.spawn(async move {
-                canceller.end(pid, &name, permit).await;
-            });
+        if let (Some(backend), Ok(runtime)) = (self.backend(), tokio::runtime::Handle::try_current()) {
+            let (canceller, permit) = (self.canceller.clone(), self.permit.take());
+            runtime.spawn(async move { canceller.end(&backend, permit).await });
         }
     }
 }
@@ -317,13 +321,15 @@ impl PostgresSession<'_> {
         let settings = &self.engine.settings;
         let schemas = (settings.hidden_schemas.clone(), settings.schemas.clone());
         let limits = &self.engine.limits;
-        let bounds = schema::Bounds {
-            sampled: limits.sampled_values,
-            max_bytes: limits.max_snapshot_bytes,
-            rules: &settings.column_rules,
-            utc_offset: &self.engine.utc_offset,
-        };
-        let drafts = self.within(options, options.end(), async |connection, _| {
+        let utc_offset = &self.engine.utc_offset;
+        let drafts = self.within(options, options.end(), async |connection, opened| {
+            let bounds = schema::Bounds {
+                sampled: limits.sampled_values,
+                max_bytes: limits.max_snapshot_bytes,
+                rules: &settings.column_rules,
+                path: &opened.schemas,
+                utc_offset,
+            };
             schema::snapshot(connection, schemas, &bounds, unless).await.map(|drafts| (drafts, false))
         });
         Ok(drafts.await?.map(schema::Drafts::snapshot))
@@ -340,11 +346,12 @@ impl PostgresSession<'_> {
         read: impl AsyncFnOnce(&mut PgConnection, &Opened) -> Result<(T, bool), DatabaseError>,
     ) -> Result<T, DatabaseError> {
         let mut transaction = self.transaction;
-        let (name, canceller) = (transaction.application_name.clone(), transaction.canceller.clone());
-        let (Some(connection), Some(opened)) = (transaction.connection.as_mut(), transaction.opened.as_ref()) else {
+        let (backend, canceller) = (transaction.backend(), transaction.canceller.clone());
+        let (Some(connection), Some(opened), Some(backend)) =
+            (transaction.connection.as_mut(), transaction.opened.as_ref(), backend)
+        else {
             return Err(DatabaseError::Cancelled);
         };
-        let pid = opened.pid;
         let limit_bytes = self.engine.limits.max_message_bytes.max(4 * options.budget.max_reply_bytes);
         let limit_ms = u64::try_from(options.time_left().as_millis()).unwrap_or(u64::MAX);
         let (result, ended_early) = {
@@ -366,7 +373,7 @@ impl PostgresSession<'_> {
                     // Repeated, because a cancel that arrives between two statements of the read has no effect.
                     let cancelling = async {
                         loop {
-                            canceller.cancel(pid, &name).await;
+                            canceller.cancel(&backend).await;
                             tokio::time::sleep(CANCEL_AGAIN).await;
                         }
                     };

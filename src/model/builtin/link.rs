@@ -4,6 +4,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+mod fit;
+
+use fit::fit;
+pub(super) use fit::related;
+
 use super::Found;
 use super::cues::{self, Senses, countries};
 use super::schema::{At, Schema, singulars};
@@ -177,7 +182,10 @@ impl<'a> Linker<'a> {
         let of_table = |stem: &str| matches!(stem, "data" | "info" | "tabl" | "detail" | "record" | "type" | "master");
         let tables: Vec<Name> =
             (0..schema.tables().len()).map(|t| Name::new(schema.bare(t), &[], stems, of_table)).collect();
+        // The name alone does not mean a table that another one of the same name hides.
+        let is_shadowed = |t: usize| schema.table(t).is_shadowed;
         let columns = (0..schema.tables().len())
+            .filter(|t| !is_shadowed(*t))
             .flat_map(|t| schema.columns(t))
             .map(|(at, column)| {
                 let own = tables.get(at.0).map(|name| name.whole.stems.as_slice()).unwrap_or_default();
@@ -185,7 +193,7 @@ impl<'a> Linker<'a> {
             })
             .collect();
         let mut roles: Vec<(usize, Name)> = Vec::new();
-        for table in schema.tables() {
+        for table in schema.tables().iter().filter(|table| !table.is_shadowed) {
             for key in &table.foreign_keys {
                 let target = schema.tables().iter().position(|table| table.name == key.references);
                 if let (Some(target), [column]) = (target, key.columns.as_slice()) {
@@ -200,7 +208,7 @@ impl<'a> Linker<'a> {
         }
         let starts: HashSet<char> = tokens.iter().filter_map(|token| token.low.chars().next()).collect();
         let mut values: HashMap<String, Vec<(At, String)>> = HashMap::new();
-        for t in 0..schema.tables().len() {
+        for t in (0..schema.tables().len()).filter(|t| !is_shadowed(*t)) {
             for (at, column) in schema.columns(t) {
                 // Questions do not name the 0 and 1 of a column that says yes or no.
                 let is_switch = schema.is_number(at) && schema.answers(at).is_some();
@@ -302,7 +310,7 @@ impl<'a> Linker<'a> {
             senses: cues::senses(&words.join(" ")),
             each: words.iter().map(|word| cues::senses(word)).collect(),
         };
-        for (t, name) in self.tables.iter().enumerate() {
+        for (t, name) in self.tables.iter().enumerate().filter(|(t, _)| !self.schema.table(*t).is_shadowed) {
             let fit = fit(&asked, name, false);
             if fit > 0.0 {
                 mention.tables.push((t, fit));
@@ -372,6 +380,7 @@ impl<'a> Linker<'a> {
                 || name_words(self.schema.bare(t)).last().map(|last| singulars(last)) == person
         };
         let all = self.tables.iter().enumerate().filter(|(_, name)| is_headed(name)).map(|(t, _)| t);
+        let all = all.filter(|t| !self.schema.table(*t).is_shadowed);
         let mut headed = all.filter(|t| is_person_of(*t));
         if let (Some(t), None) = (headed.next(), headed.next()) {
             // A `competition_record` is no competition, if there is a `farm_competition`.
@@ -443,158 +452,4 @@ impl<'a> Linker<'a> {
     pub fn stem(&self, word: &str) -> String {
         self.stems.of(word)
     }
-}
-
-/// How well the words of the question fit a name; 0 if they do not.
-fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
-    let words = asked.words;
-    let same = |one: &[&str], other: &[String]| one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a == b);
-    let (whole, rest, short) = (&name.whole, &name.rest, &name.short);
-    if same(words, &whole.stems) {
-        return WHOLE;
-    }
-    if whole.stems.len() != words.len() && (asked.joined == whole.joined || is_compound(asked, whole)) {
-        return WHOLE;
-    }
-    // "miles per gallon" for `mpg`.
-    let is_acronym = words.len() > 1
-        && whole.joined.len() == words.len()
-        && words.iter().zip(whole.joined.chars()).all(|(word, letter)| word.starts_with(letter));
-    if is_acronym {
-        return OTHER_WORD;
-    }
-    if same(&asked.sorted, &name.sorted) {
-        return 0.95;
-    }
-    // `song_name` of songs for "name".
-    let has_table = is_column && rest.stems.len() < whole.stems.len();
-    if has_table && same(words, &rest.stems) {
-        return 0.9;
-    }
-    let is_shorter = short.stems.len() < whole.stems.len();
-    if is_shorter && !short.stems.is_empty() && same(words, &short.stems) {
-        return if whole.stems.iter().any(|stem| stem == "id") { PART } else { SHORTER };
-    }
-    // "Director" for `Directed_by`.
-    if let ([word], true, [verb, by]) = (words, is_column, whole.stems.as_slice())
-        && by == "by"
-        && related(word, verb)
-    {
-        return OTHER_WORD;
-    }
-    // "country name" for the column `country`.
-    if let [words @ .., "name"] = words
-        && is_column
-        && same(words, &whole.stems)
-    {
-        return SHORTER;
-    }
-    // A more special noun does not name a table: "trailers" are not all rows of `vehicles`.
-    let asked_words = words;
-    let far = |other: &Words| {
-        // WordNet reaches "amount" from "month" over units of measure.
-        let is_time = unit(&asked.joined).is_some();
-        let (asked, other) = asked.senses.zip(other.senses).filter(|_| !is_time)?;
-        let far = cues::distance(asked, other)?;
-        let is_narrower = far > 0 && cues::steps_up(asked, other) == Some(far);
-        // "Properties" are no amounts, though each amount is a property.
-        let is_vague = far > 1 && cues::steps_up(other, asked) == Some(far);
-        // A general name such as `amount` fits only nouns of the same meaning: a "margin" is no `amount`.
-        let is_general =
-            matches!(whole.stems.last().map(String::as_str), Some("amount" | "valu" | "number" | "quantiti" | "total"));
-        // Almost everything is a property to WordNet.
-        let is_empty =
-            matches!(asked_words, ["properti" | "attribut" | "qualiti" | "thing" | "object" | "part" | "group"]);
-        let is_vague = is_vague || (is_general || is_empty) && far > 0;
-        let is_value = is_column && !whole.stems.iter().any(|stem| stem == "id");
-        ((is_value || !is_narrower) && !is_vague).then_some(far)
-    };
-    if let Some(far) = far(whole) {
-        return OTHER_WORD - STEP * far as f32;
-    }
-    if let Some(far) = far(rest).filter(|_| has_table) {
-        return OTHER_WORD - 0.03 - STEP * far as f32;
-    }
-    if let Some(far) = far(short).filter(|_| is_shorter) {
-        return OTHER_WORD - 0.05 - STEP * far as f32;
-    }
-    // "teachers" for `tch`, "grade point" for `gr_pt`.
-    let shortens = |(at, name): (usize, &String)| {
-        let (Some(stem), Some(written)) = (words.get(at), asked.written.get(at)) else { return false };
-        stem == name || (words.len() > 1 || name.len() > 2) && (is_short_for(name, stem) || is_short_for(name, written))
-    };
-    let all_shortened = |names: &[String]| {
-        let turned = |at: usize| if words.len() == 2 { 1 - at } else { at };
-        words.len() == names.len()
-            && (names.iter().enumerate().all(shortens)
-                || names.iter().enumerate().all(|(at, name)| shortens((turned(at), name))))
-    };
-    if all_shortened(&whole.stems) {
-        return OTHER_WORD + 0.05;
-    }
-    if is_shorter && all_shortened(&short.stems) {
-        return OTHER_WORD;
-    }
-    // Compares word by word. Each word has to be equal to, related to, or near in meaning to the word of the name.
-    if words.len() > 1 && words.len() == whole.stems.len() {
-        let near = |at: usize| {
-            let senses = asked.each.get(at).copied().flatten().zip(name.each.get(at).copied().flatten());
-            senses.and_then(|(one, other)| cues::distance(one, other)).is_some_and(|far| far <= 1)
-        };
-        // The "race year" is no `race_date`.
-        let close =
-            |(at, (a, b)): (usize, (&&str, &String))| *a == b || unit(a).is_none() && (related(a, b) || near(at));
-        if words.iter().zip(&whole.stems).enumerate().all(close) {
-            return OTHER_WORD - 0.05;
-        }
-    }
-    part(words, name)
-}
-
-/// True if a word of a name is no English noun, and may abbreviate a word of the question.
-fn is_short_for(name: &str, asked: &str) -> bool {
-    // Two letters say too little, except in a name of several words, which all have to fit.
-    let is_known = if name.len() == 2 {
-        matches!(name, "id" | "no" | "is") || is_loose(name)
-    } else {
-        cues::senses(name).is_some()
-    };
-    !is_known && abbreviates(name, asked)
-}
-
-/// How well words fit a part of a name. Its last word is its head.
-fn part(words: &[&str], name: &Name) -> f32 {
-    let short = name.short.stems.as_slice();
-    let [word] = words else {
-        let is_part = words.len() <= name.whole.stems.len()
-            && words.iter().all(|word| name.whole.stems.iter().any(|stem| stem == word));
-        return if is_part { PART + 0.05 } else { 0.0 };
-    };
-    match short {
-        [.., head] if short.len() > 1 && word.len() > 2 && head == word => PART,
-        [first, _] if word.len() > 2 && first == word => PART - 0.1,
-        [only] if related(word, only) => PART - 0.05,
-        _ => 0.0,
-    }
-}
-
-/// "high schoolers" for `highschooler`.
-fn is_compound(asked: &Asked, whole: &Words) -> bool {
-    let [name] = whole.stems.as_slice() else { return false };
-    asked.words.len() == 2
-        && asked.words.iter().all(|word| word.len() > 3)
-        && name.len() > 7
-        && asked.joined.strip_prefix(name.as_str()).is_some_and(|rest| rest.len() <= 3)
-}
-
-/// True if one stem begins or ends with the other: "direct" and "director", "power" and "horsepower".
-pub(super) fn related(one: &str, other: &str) -> bool {
-    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
-    // "uninsured" is not "insured", and a subcategory is no category.
-    let is_denied = ["un", "in", "im", "non", "dis", "sub", "super", "pre", "post", "over", "under"]
-        .iter()
-        .any(|prefix| long.strip_prefix(prefix) == Some(short));
-    let rest = long.strip_prefix(short).filter(|_| short.len() >= 4);
-    rest.is_some_and(|rest| rest.len() <= 3 || rest == "ment")
-        || short.len() >= 5 && long.ends_with(short) && !is_denied
 }

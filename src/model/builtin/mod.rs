@@ -175,6 +175,29 @@ pub fn phrases(question: &str, snapshot: &Snapshot, today: time::Date) -> Vec<St
     phrases
 }
 
+/// Returns the positions of the tables that the words of a question name.
+pub fn named_tables(question: &str, snapshot: &Snapshot) -> Vec<usize> {
+    if question.len() > LONGEST_BYTES {
+        return Vec::new();
+    }
+    let stems = text::Stems::new();
+    let tokens = text::tokens(question, &stems);
+    if tokens.len() > LONGEST_TOKENS {
+        return Vec::new();
+    }
+    let linker = link::Linker::new(schema::Schema::new(snapshot), &[], &tokens, &stems);
+    let mut named = Vec::new();
+    for from in 0..tokens.len() {
+        for to in from + 1..=from + LONGEST_PHRASE {
+            let tables = linker.mention(&tokens, from, to).map(|mention| mention.tables).unwrap_or_default();
+            named.extend(tables.into_iter().filter(|(_, fit)| *fit >= link::OTHER_WORD).map(|(t, _)| t));
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    named.retain(|t| seen.insert(*t));
+    named
+}
+
 /// Returns one line for what is no question: a greeting, an order to change data, a question for the tables.
 pub fn remark(question: &str, snapshot: &Snapshot) -> Option<String> {
     if question.len() > LONGEST_BYTES {
