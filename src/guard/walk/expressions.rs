@@ -307,8 +307,8 @@ impl Walk<'_> {
                 let is_named_equal =
                     |parts: &Vec<String>| parts.last().is_some_and(|name| matches!(name.as_str(), "=" | "<>"));
                 match op {
-                    BinaryOperator::Eq => self.sizes.compared_with(left, right, true),
-                    BinaryOperator::NotEq => self.sizes.compared_with(left, right, false),
+                    // `NOT a <> b` is planned as `a = b`.
+                    BinaryOperator::Eq | BinaryOperator::NotEq => self.sizes.compared_with(left, right, true),
                     BinaryOperator::PGCustomBinaryOperator(parts) if is_named_equal(parts) => {
                         self.sizes.compared_with(left, right, true);
                     }
