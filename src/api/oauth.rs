@@ -160,7 +160,8 @@ impl Issuer {
         struct Set {
             keys: Vec<Value>,
         }
-        let set: Set = serde_json::from_slice(&text).map_err(|_| "the keys of http.oauth are not a JSON Web Key Set")?;
+        let set: Set =
+            serde_json::from_slice(&text).map_err(|_| "the keys of http.oauth are not a JSON Web Key Set")?;
         let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = JwkSet { keys };
         Ok(())

@@ -131,6 +131,14 @@ pub(super) fn suspicious(near: &[String]) -> String {
     )
 }
 
+/// The warning about a tie that the LIMIT of the built-in answerer's statement hides.
+pub(super) fn tie_left_out(limit: u64) -> String {
+    match limit {
+        1 => "another row is tied with the first one, and is not shown".to_owned(),
+        limit => format!("another row is tied with row {limit}, and is not shown"),
+    }
+}
+
 /// Asks the model, once per question, about a tie that the LIMIT of its statement hides. `value` is the shared sort key.
 pub(super) fn tied(limit: u64, value: Option<&str>) -> String {
     let value = value.map_or_else(String::new, |value| format!(" Both have:\n{}\n", fence(value)));

@@ -141,17 +141,14 @@ fn words(reply: &Value, is_verbose: bool, chart: &str) -> String {
 /// A question that was handed back, in at most three lines: what was not understood, the nearest statement, and what
 /// helps.
 fn not_answered(reply: &Value) -> String {
-    if let Some(message) = reply["message"].as_str().filter(|message| *message != NOT_SURE) {
-        return message.to_owned();
-    }
-    let doubts = reply.pointer("/draft/doubts").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let doubts: Vec<&str> = doubts.iter().filter_map(Value::as_str).collect();
-    let mut lines = vec![match doubts.as_slice() {
-        [] => "This question is not understood.".to_owned(),
-        doubts => format!("Not understood: {}.", doubts.join("; ")),
+    let Some(doubts) = reply["message"].as_str().unwrap_or(NOT_SURE).strip_prefix(NOT_SURE) else {
+        return reply["message"].as_str().unwrap_or_default().to_owned();
+    };
+    let mut lines = vec![match doubts.trim_start() {
+        "" => "This question is not understood.".to_owned(),
+        doubts => doubts.to_owned(),
     }];
-    // With several doubts, the draft says something else than the question.
-    if let Some(draft) = reply.pointer("/draft/sql").and_then(Value::as_str).filter(|_| doubts.len() == 1) {
+    if let Some(draft) = reply.pointer("/draft/sql").and_then(Value::as_str) {
         lines.push(format!("Nearest statement: {draft}"));
     }
     let names = "Name tables and columns in the question, write SQL (tudb sql \"STATEMENT\"), or set up a model \

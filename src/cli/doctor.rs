@@ -158,7 +158,8 @@ async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &s
                  {views}. Revoke SELECT on them, or on PostgreSQL 15 and later: ALTER VIEW … SET (security_invoker = true)"
             );
             let details = json!({"views": server.views_past_policies});
-            findings.push(Finding { details, ..Finding::new(format!("policies of {}", source.name), Level::Warn, text) });
+            findings
+                .push(Finding { details, ..Finding::new(format!("policies of {}", source.name), Level::Warn, text) });
         }
     }
     let hidden = &report.hidden_schemas;
@@ -181,7 +182,8 @@ fn rules_without_effect(source: &SourceConfig, snapshot: &Snapshot, hidden: &[St
         return None;
     }
     let list = rules.iter().map(|rule| rule.as_str()).collect::<Vec<_>>().join(", ");
-    let text = format!("these rules cover no table and no column that the role can read, so check their spelling: {list}");
+    let text =
+        format!("these rules cover no table and no column that the role can read, so check their spelling: {list}");
     let what = format!("rules of {}", source.name);
     Some(Finding { details: json!({"rules": rules}), ..Finding::new(what, Level::Warn, text) })
 }

@@ -96,11 +96,12 @@ pub fn with_names(
         About::Ambiguous(wanted) => {
             let having = read.iter().filter(|table| table.columns.iter().any(|column| column.name == wanted));
             let names: Vec<String> = having.map(|found| quoting::table(dialect, &found.name)).collect();
-            format!(
-                "Write the table or its alias before the column; {} have {}.",
-                names.join(" and "),
-                quoting::name(dialect, wanted)
-            )
+            let mut hint = "Write the table or its alias before the column".to_owned();
+            // CTEs and sub-queries are no tables of the schema.
+            if names.len() > 1 {
+                hint += &format!("; {} have {}", names.join(" and "), quoting::name(dialect, wanted));
+            }
+            hint + "."
         }
         About::Denied(wanted) => {
             let mut hint = String::new();

@@ -57,14 +57,18 @@ fn summary(reading: &Reading, shown: &str) -> String {
             .map(|cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned))
             .collect()
     };
+    // "At least" if rows were left out.
+    let some = if shown.get("truncated").and_then(serde_json::Value::as_bool) == Some(true) { "at least " } else { "" };
+    let number = |thing: &str| format!("{some}{count} {thing}{}", if count == 1 { "" } else { "s" });
+    let begun = |text: String| text.replacen("at", "At", usize::from(!some.is_empty()));
     match (reading.shape, rows) {
         (_, []) => "No rows match.".into(),
         (Shape::Count | Shape::Single, [row]) => match cells(row).as_slice() {
             [value] if value == "null" => "There is no value: no rows match.".into(),
             values => format!("{}.", values.join(", ")),
         },
-        (Shape::Ranked, [first, ..]) => format!("{count} rows; first: {}.", cells(first).join(", ")),
-        (Shape::Grouped, _) => format!("{count} groups."),
-        (Shape::Count | Shape::Single | Shape::List, _) => format!("{count} rows."),
+        (Shape::Ranked, [first, ..]) => begun(format!("{}; first: {}.", number("row"), cells(first).join(", "))),
+        (Shape::Grouped, _) => begun(format!("{}.", number("group"))),
+        (Shape::Count | Shape::Single | Shape::List, _) => begun(format!("{}.", number("row"))),
     }
 }

@@ -103,10 +103,14 @@ impl Question<'_> {
                         let bytes = rows.rows_json().len();
                         if let Ran::Rows(rows) = read.close(Some(row_count), bytes) {
                             if !progress.doubted_tie
-                                && let Some(doubt) = self.hidden_tie(&sql, &rows).await
+                                && let Some((limit, value)) = self.hidden_tie(&sql, &rows).await
                             {
                                 progress.doubted_tie = true;
-                                shown = format!("{shown}\n{doubt}");
+                                if self.model.is_language_model() {
+                                    shown = format!("{shown}\n{}", prompt::tied(limit, value.as_deref()));
+                                } else {
+                                    progress.warnings.push(prompt::tie_left_out(limit));
+                                }
                             }
                             if let Some((_, before, _)) = progress.found.replace((sql, rows, tables)) {
                                 let cells: Vec<Value> = serde_json::from_str(&before.rows_json()).unwrap_or_default();

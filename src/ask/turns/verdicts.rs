@@ -29,10 +29,7 @@ impl Question<'_> {
 
     /// The question to the model about a tie that the LIMIT of its statement hides. The probe is one more statement, with
     /// a record of its own. If it fails, there is no question.
-    pub(super) async fn hidden_tie(&self, sql: &str, rows: &ResultSet) -> Option<String> {
-        if !self.model.is_language_model() {
-            return None;
-        }
+    pub(super) async fn hidden_tie(&self, sql: &str, rows: &ResultSet) -> Option<(u64, Option<String>)> {
         let probe = ties::probe(sql, self.dialect).filter(|probe| probe.limit == rows.row_count)?;
         let request = RunSql {
             sql: probe.sql.clone(),
@@ -48,7 +45,7 @@ impl Question<'_> {
         let tie = probe.tie(&cells).map(ToString::to_string);
         read.close(Some(row_count), json.len());
         let shown = tie.map(|value| self.gateway.config().model.send_rows.then_some(value))?;
-        Some(prompt::tied(probe.limit, shown.as_deref()))
+        Some((probe.limit, shown))
     }
 
     /// Numbers of the model's summary that neither the results nor the question, the statement, the assumptions or today's

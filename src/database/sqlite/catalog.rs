@@ -192,8 +192,13 @@ pub(super) fn snapshot(
                     continue;
                 }
                 let (name, table) = (&column.name, &named.name);
-                let sampled = if is_text(&column.type_name) {
-                    sample(handle, table, name, sampled)
+                let sampled = if is_date(&column.type_name) {
+                    odd_dates(handle, table, name)
+                } else if is_text(&column.type_name) {
+                    match sample(handle, table, name, sampled) {
+                        Ok((values, true)) if values.is_empty() && is_date(name) => odd_dates(handle, table, name),
+                        sampled => sampled,
+                    }
                 } else if is_integer(&column.type_name) {
                     switch(handle, table, name)
                 } else {
@@ -233,6 +238,23 @@ fn sample(handle: &Handle, table: &str, column: &str, most: usize) -> Result<(Ve
         return Ok((Vec::new(), true));
     }
     Ok((values, are_all_sampled(handle, &table)?))
+}
+
+/// Returns up to three values of a column of dates that are not written as in 2026-12-31, and false: there may be more.
+/// SQLite has no type for dates, so a column may hold `12/31/2026`, or seconds since 1970.
+fn odd_dates(handle: &Handle, table: &str, column: &str) -> Result<(Vec<String>, bool), Fault> {
+    let (table, column) = (quoting::quoted_name(table), quoting::quoted_name(column));
+    let text = format!(
+        "SELECT DISTINCT substr(v, 1, 60) FROM (SELECT {column} AS v FROM {table} LIMIT {SAMPLED_ROWS})
+         WHERE v <> '' AND typeof(v) <> 'blob' AND v NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*' LIMIT 3"
+    );
+    Ok((texts(handle.prepare(&text)?, 0)?, false))
+}
+
+/// True for the declared type of a date or a time of a day, and for a name such as `start_date`.
+fn is_date(text: &str) -> bool {
+    let low = text.to_ascii_lowercase();
+    low.starts_with("date") || low.contains("_date") || text.ends_with("Date") || low.contains("timestamp")
 }
 
 /// True if the table, whose name is quoted, has no more rows than are sampled.

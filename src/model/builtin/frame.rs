@@ -238,6 +238,24 @@ impl<'a> Reader<'a> {
         self.frame.doubts.push(why);
     }
 
+    /// True if the atom before the last `back` atoms can stand only before a noun, or if there is none.
+    fn begins_phrase(&self, back: usize) -> bool {
+        self.before(back + 1).is_none_or(|before| {
+            let is_one = |cue: &Cue| {
+                matches!(
+                    cue,
+                    Cue::Open | Cue::Of | Cue::Count(_) | Cue::Agg(_) | Cue::Per | Cue::Sup(_) | Cue::Distinct
+                )
+            };
+            before.cues.iter().any(is_one) || matches!(before.low.as_str(), "the" | "all" | "each" | "every" | "any")
+        })
+    }
+
+    /// True if the atom ahead is surely the name of a table.
+    fn is_table_at(&self, ahead: usize) -> bool {
+        self.mention_at(ahead).is_some_and(|next| next.table_fit() > 0.8)
+    }
+
     /// Position of the next atom that is more than grammar.
     fn next_solid(&self, from: usize) -> usize {
         let mut ahead = from;
@@ -343,7 +361,12 @@ impl<'a> Reader<'a> {
                 before.cues.iter().any(|cue| matches!(cue, Cue::Distinct | Cue::Of))
                     || matches!(before.low.as_str(), "the" | "a" | "an" | "each" | "every" | "which" | "what")
             });
-            let is_link = cues::is_link(&atom.stem) && !(is_noun && atom.low.ends_with('s'));
+            // "Open orders", "orders that are paid": a state that no known value has.
+            let follows_verb_to_be = self.before(2).is_some_and(|before| before.cues.contains(&Cue::Be));
+            let is_last = self.atom(0).is_none_or(|next| next.is_stop);
+            let is_state =
+                atom.verb.is_none() && (follows_verb_to_be && is_last || self.begins_phrase(1) && self.is_table_at(0));
+            let is_link = cues::is_link(&atom.stem) && !(is_noun && atom.low.ends_with('s')) && !is_state;
             if is_link {
                 self.frame.verbs.push(atom.stem.clone());
             }
@@ -425,7 +448,7 @@ impl<'a> Reader<'a> {
                 }
                 Cue::Refuse if atom.mention.as_ref().is_none_or(|mention| mention.fit() < WHOLE) => {
                     self.at += 1;
-                    self.doubt(atom.text.clone());
+                    self.remark(format!("no way to compute \"{}\"", atom.text));
                     true
                 }
                 Cue::Change if self.frame.items.is_empty() => {

@@ -93,6 +93,17 @@ impl<'a> Schema<'a> {
         self.primary_key(at.0).contains(name) || table.foreign_keys.iter().any(|key| key.columns.contains(name))
     }
 
+    /// True for a column that refers to another table.
+    fn is_foreign(&self, at: At) -> bool {
+        let name = &self.column(at).name;
+        self.table(at.0).foreign_keys.iter().any(|key| key.columns.contains(name))
+    }
+
+    /// True for a column that stands for a row but is only a part of the key, so that it repeats: `Instruments.Instrument`.
+    pub fn repeats(&self, at: At) -> bool {
+        self.primary_key(at.0).len() > 1 && self.is_key_of(at)
+    }
+
     /// True for the only column of the table's own key.
     pub fn is_only_key(&self, at: At) -> bool {
         matches!(self.primary_key(at.0), [only] if *only == self.column(at).name)
@@ -109,7 +120,8 @@ impl<'a> Schema<'a> {
 
     /// True if the name of the table is a word for people.
     pub fn is_of_people(&self, t: usize) -> bool {
-        name_words(self.bare(t)).last().is_some_and(|word| super::cues::is_person(&singulars(word)))
+        let is_crew = |word: &str| matches!(word, "staff" | "personnel" | "crew");
+        name_words(self.bare(t)).last().is_some_and(|word| is_crew(word) || super::cues::is_person(&singulars(word)))
     }
 
     /// The only table of people.
@@ -136,8 +148,12 @@ impl<'a> Schema<'a> {
         if has(&["bool"]) {
             return Holds::Bool;
         }
+        let are_iso = || {
+            column.values.iter().all(|value| value.get(..10).is_some_and(|day| super::text::iso_date(day).is_some()))
+        };
         if has(&["date", "timestamp"]) {
-            return Holds::Date;
+            // In SQLite such a column can hold dates in any form. Its known values are those in another form.
+            return if are_iso() { Holds::Date } else { Holds::Other };
         }
         if has(&["interval", "point", "json", "bytea", "blob", "time"]) {
             return Holds::Other;
@@ -159,11 +175,7 @@ impl<'a> Schema<'a> {
             }
             let dated = words.iter().any(|word| matches!(word.as_str(), "date" | "datetime" | "timestamp"))
                 || words.len() > 1 && words.last().is_some_and(|word| word == "at" || word == "on");
-            let seen = column
-                .values
-                .iter()
-                .all(|value| value.get(..10).is_some_and(|day| super::text::iso_date(day).is_some()));
-            return if dated && seen { Holds::DateAsText } else { Holds::Text };
+            return if dated && are_iso() { Holds::DateAsText } else { Holds::Text };
         }
         Holds::Text
     }
@@ -208,7 +220,7 @@ impl<'a> Schema<'a> {
     pub fn display(&self, t: usize) -> Vec<At> {
         let visible: Vec<(At, &Column)> = self.columns(t).filter(|(_, column)| !column.masked).collect();
         let own = singulars(self.bare(t));
-        for wanted in ["name", "title", "label", "full_name", "fullname", "description"] {
+        for wanted in ["name", "title", "label", "full_name", "fullname", "description", "details"] {
             let hit = visible.iter().find(|(_, column)| {
                 let low = column.name.to_lowercase();
                 low == wanted || low == format!("{own}_{wanted}") || low == format!("{own}{wanted}")
@@ -218,9 +230,9 @@ impl<'a> Schema<'a> {
             }
         }
         // `airlines.Airline`.
-        let same = visible
-            .iter()
-            .find(|(at, column)| self.holds(*at) == Holds::Text && !self.is_key(*at) && singulars(&column.name) == own);
+        let same = visible.iter().find(|(at, column)| {
+            self.holds(*at) == Holds::Text && !self.is_foreign(*at) && singulars(&column.name) == own
+        });
         if let Some((at, _)) = same {
             return vec![*at];
         }
@@ -230,6 +242,17 @@ impl<'a> Schema<'a> {
         let last = called(&["last_name", "lastname", "lname", "surname", "family_name"]);
         if let (Some((first, _)), Some((last, _))) = (first, last) {
             return vec![*first, *last];
+        }
+        // `guest_first_name` and `guest_last_name`.
+        let after = |suffix: &str| {
+            visible
+                .iter()
+                .find_map(|(at, column)| Some((*at, column.name.to_lowercase().strip_suffix(suffix)?.to_owned())))
+        };
+        if let (Some((first, one)), Some((last, other))) = (after("_first_name"), after("_last_name"))
+            && one == other
+        {
+            return vec![first, last];
         }
         let ends = |suffix: &str| {
             let mut hits = visible.iter().filter(|(at, column)| {

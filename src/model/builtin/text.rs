@@ -82,7 +82,6 @@ impl Stems {
             "taught" => "teach",
             "bought" => "buy",
             "sold" => "sell",
-            "made" => "make",
             "won" => "win",
             "led" => "lead",
             "held" => "hold",

@@ -98,11 +98,25 @@ impl Splitter<'_> {
         // "the first name of each doctor" names a column.
         let is_article = |length: usize| {
             let name = self.linker.mention(self.tokens, at + 1, at + 3);
-            length == 2 && token.low == "the" && name.is_some_and(|name| name.name_fit() > 0.9)
+            length == 2 && token.low == "the" && name.is_some_and(|name| name.column_fit() > 0.54)
         };
+        // "In the last 7 days" is a time.
+        let is_time = |length: usize| {
+            let window = window_at(self.tokens, at + 1, self.today);
+            length == 2 && token.low == "the" && window.is_some_and(|(_, length)| length > 1)
+        };
+        // "MR" at the end, or written so, may be a stored value.
+        let is_title = matches!(token.low.as_str(), "mr" | "mrs" | "ms" | "dr");
+        let has_name = self.tokens.get(at + 1).is_some_and(|next| next.text.starts_with(char::is_uppercase));
+        let is_written_so = token.text.chars().all(char::is_uppercase);
         cues::cue_at(self.tokens, at)
             .filter(|(cues, length)| !cues.contains(&Cue::Sort) || sorts(*length))
-            .map(|(cues, length)| if is_article(length) { (vec![Cue::Skip], 1) } else { (cues, length) })
+            .filter(|(_, length)| !is_title || *length > 1 || has_name && !is_written_so)
+            .map(
+                |(cues, length)| {
+                    if is_article(length) || is_time(length) { (vec![Cue::Skip], 1) } else { (cues, length) }
+                },
+            )
     }
 
     /// The longest name or value at a place, and the number of its tokens. `None` if the phrase there is as long and means
@@ -239,6 +253,10 @@ fn survives(mention: &Mention, cues: &[Cue], is_first: bool) -> bool {
         )
     });
     let is_name = mention.table_fit() > 0.0 || mention.column_fit() > 0.0;
+    // "Expenses" are no `cost` of a product.
+    if cues.contains(&Cue::Refuse) && mention.fit() < WHOLE {
+        return false;
+    }
     if is_first && cues.contains(&Cue::Open) {
         return false;
     }

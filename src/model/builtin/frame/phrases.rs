@@ -142,6 +142,13 @@ impl Reader<'_> {
         let mut all = (0..self.schema.tables().len()).flat_map(|t| self.schema.columns(t));
         let is_stored = all.any(|(_, column)| name_words(&column.name).iter().any(|word| word == "population"));
         let t = self.schema.only_people().filter(|_| !follows && !is_stored)?;
+        // "How many people work for us" does not ask for customers.
+        let words = name_words(self.schema.bare(t));
+        let is_employed = |word: &String| related(&singulars(word), "employe") || word.starts_with("employee");
+        let is_work = |atom: &Atom| matches!(atom.stem.as_str(), "work" | "employ");
+        if self.atoms.iter().any(is_work) && !words.iter().any(is_employed) {
+            return None;
+        }
         let text = self.atom(at)?.text.clone();
         Some((Mention { text, tables: vec![(t, WHOLE)], ..Mention::default() }, self.at + at + 1))
     }

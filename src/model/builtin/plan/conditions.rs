@@ -110,6 +110,14 @@ impl Planner<'_> {
                             if *op != Op::Eq || self.schema.is_date(at) {
                                 self.doubt(format!("\"{}\" is no number", mention.text));
                             }
+                            let column = self.schema.column(at);
+                            let is_known = column.values.contains(&text);
+                            let is_id = |word: &String| {
+                                matches!(word.as_str(), "id" | "number" | "num" | "no" | "nr" | "code" | "zip")
+                            };
+                            if !is_known && !self.schema.is_key(at) && !name_words(&column.name).iter().any(is_id) {
+                                self.doubt(format!("\"{text}\" is no known value of {}", column.name));
+                            }
                             Literal::Text(text)
                         } else {
                             Literal::Number(self.in_unit_of(at, *value))

@@ -267,7 +267,7 @@ impl Planner<'_> {
             .map(|t| self.schema.bare(*t))
             .chain(columns.iter().map(|at| self.schema.column(*at).name.as_str()));
         let mut words = names.flat_map(name_words).map(|word| self.linker.stem(&word));
-        stem.len() > 3 && words.any(|word| word == *stem || related(&word, stem))
+        stem.len() > 2 && words.any(|word| word == *stem || related(&word, stem))
     }
 
     /// A table that the question names has to have a part in the statement.

@@ -44,9 +44,11 @@ impl Planner<'_> {
         if has_group && !counts && !columns.iter().any(|(expr, _)| is_aggregate(expr)) && frame.order.is_empty() {
             self.doubt("what of each group");
         }
-        // DISTINCT only if the question asks for different values, and if only plain columns are shown without groups.
+        // DISTINCT only if the question asks for different values or the values repeat, and if only plain columns are shown
+        // without groups.
         let plain = columns.iter().all(|(expr, _)| matches!(expr, Expr::Column(..)));
-        self.plan.query.is_distinct = frame.is_distinct && plain && self.plan.query.groups.is_empty();
+        let repeats = matches!(columns.as_slice(), [(Expr::Column(_, at), _)] if self.schema.repeats(*at));
+        self.plan.query.is_distinct = (frame.is_distinct || repeats) && plain && self.plan.query.groups.is_empty();
         let mut seen: Vec<Expr> = Vec::new();
         columns.retain(|(expr, _)| {
             let is_new = !seen.contains(expr);
