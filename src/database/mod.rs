@@ -213,6 +213,7 @@ pub struct DatabaseReport {
 }
 
 /// A connection that is ready for one read. On PostgreSQL its read-only transaction is open.
+#[allow(clippy::large_enum_variant, reason = "there are as many sessions as calls that run, and each is used at once")]
 pub enum Session<'a> {
     Sqlite(sqlite::SqliteSession<'a>),
     Postgres(postgres::PostgresSession<'a>),
