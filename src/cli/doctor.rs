@@ -109,7 +109,7 @@ async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &s
     let report = core.gateway.database_report(source).await;
     let place = match &report {
         _ if source.url.is_none() => sample.to_owned(),
-        Some(report) => report.place.clone().unwrap_or_else(|| "a file of its own".to_owned()),
+        Some(report) => report.place.clone().unwrap_or_else(|| "in memory".to_owned()),
         None => String::new(),
     };
     let report = report.unwrap_or_default();

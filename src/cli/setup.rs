@@ -12,7 +12,7 @@ use super::{DONE, NO, USAGE, complain, confirmed, tell};
 use crate::config::{Config, Environment};
 
 /// Arguments of `tudb setup`.
-#[derive(Args)]
+#[derive(Args, Default)]
 #[command(
     after_help = "Example: tudb setup --url postgres://reader:PASSWORD@db.example:5432/shop --client cursor --yes"
 )]
@@ -62,7 +62,14 @@ impl Setup {
         };
         // A link is followed, and the file names the password's file by a path that does not depend on the directory.
         let path = path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or(path);
-        self.ask_for_missing();
+        if let Err(problem) = self.ask_for_missing(&path, env).await {
+            complain(&format!("config_error: {problem}"));
+            return USAGE;
+        }
+        if self.url.is_none() && self.model.is_none() && self.clients.is_empty() {
+            tell("Nothing was chosen, so nothing was written. Without settings, TUDB reads the embedded sample.");
+            return DONE;
+        }
         match self.write_checked(&path, env).await {
             Ok(true) => {}
             Ok(false) => return NO,
@@ -86,17 +93,31 @@ impl Setup {
         code
     }
 
-    /// Asks for what no option names. An empty answer skips the step.
-    fn ask_for_missing(&mut self) {
-        if self.yes {
-            return;
+    /// Asks for what no option names. An empty answer skips the step, and an answer that cannot be used is asked for again.
+    ///
+    /// # Errors
+    ///
+    /// One sentence if the string of `--url` cannot be read.
+    async fn ask_for_missing(&mut self, path: &Path, env: &Environment) -> Result<(), String> {
+        if let Some(url) = &self.url {
+            self.url = Some(install::checked(url, env)?);
         }
-        if self.url.is_none() {
-            self.url = answer("Connection string, postgres://… or sqlite:///…; empty for the embedded sample");
+        if self.yes {
+            return Ok(());
+        }
+        const URL: &str = "Connection string, postgres://… or sqlite:///…; empty for the embedded sample";
+        let mut is_asked = self.url.is_none();
+        while is_asked {
+            let read = |text: &str| install::checked(text, env).and_then(|url| without_password(&url).map(|_| url));
+            self.url = ask(URL, read);
+            let is_usable = self.url.is_none() || self.can_connect(path, env).await;
+            is_asked = !is_usable && !confirmed("Use it all the same?", false);
         }
         if self.model.is_none() {
-            let wanted = answer("What answers questions: builtin, bedrock or openai; empty to leave it as it is");
-            self.model = wanted.and_then(|name| Engine::from_str(&name, true).map_err(|error| complain(&error)).ok());
+            let question = "What answers questions: builtin, bedrock or openai; empty to leave it as it is";
+            self.model = ask(question, |name| {
+                Engine::from_str(name, true).map_err(|_| format!("{name} is none of builtin, bedrock and openai"))
+            });
         }
         match self.model {
             Some(Engine::Bedrock) if self.region.is_none() => self.region = answer("AWS region"),
@@ -112,14 +133,16 @@ impl Setup {
                 .iter()
                 .filter_map(|client| Some(client.to_possible_value()?.get_name().to_owned()))
                 .collect();
-            let wanted = answer(&format!("Clients to connect, of {}; empty for none", known.join(", ")));
-            for name in wanted.unwrap_or_default().split([' ', ',']).filter(|name| !name.is_empty()) {
-                match Client::from_str(name, true) {
-                    Ok(client) => self.clients.push(client),
-                    Err(error) => complain(&error),
-                }
-            }
+            let question = format!("Clients to connect, of {}; empty for none", known.join(", "));
+            self.clients = ask(&question, clients).unwrap_or_default();
         }
+        Ok(())
+    }
+
+    /// Checks the database alone, and prints what `tudb doctor` finds. Returns true if it can be used.
+    async fn can_connect(&self, path: &Path, env: &Environment) -> bool {
+        let alone = Setup { url: self.url.clone(), ..Setup::default() };
+        matches!(alone.checked("", path, env).await, Ok(Checked { code: DONE, .. }))
     }
 
     /// The settings file with what was chosen, and the password that goes beside it. Other settings of `old` stay.
@@ -155,15 +178,13 @@ impl Setup {
         Ok((document.to_string(), password))
     }
 
-    /// Writes drafts of the two files, checks them as `tudb doctor` does, and writes the files when the user agrees. Returns
-    /// false if nothing was kept.
-    async fn write_checked(&self, path: &Path, env: &Environment) -> std::io::Result<bool> {
-        let old = if path.exists() { std::fs::read_to_string(path)? } else { String::new() };
+    /// Writes drafts of the two files, checks them as `tudb doctor` does, and removes them.
+    async fn checked(&self, old: &str, path: &Path, env: &Environment) -> std::io::Result<Checked> {
         let password_file = path.with_extension("password");
         let (draft, draft_password) = (path.with_extension("toml.draft"), path.with_extension("password.draft"));
         let invalid = |problem: String| std::io::Error::new(std::io::ErrorKind::InvalidInput, problem);
-        let (text, password) = self.settings(&old, &password_file).map_err(invalid)?;
-        let (text_of_draft, _) = self.settings(&old, &draft_password).map_err(invalid)?;
+        let (text, password) = self.settings(old, &password_file).map_err(invalid)?;
+        let (text_of_draft, _) = self.settings(old, &draft_password).map_err(invalid)?;
         let _drafts = Drafts([&draft, &draft_password]);
         let secret = password.map(|password| format!("{password}\n"));
         install::write_new(&draft, &text_of_draft)?;
@@ -182,6 +203,13 @@ impl Setup {
                 USAGE
             }
         };
+        Ok(Checked { code, text, secret, password_file: password_file.clone() })
+    }
+
+    /// Checks what was chosen, and writes the files when the user agrees. Returns false if nothing was kept.
+    async fn write_checked(&self, path: &Path, env: &Environment) -> std::io::Result<bool> {
+        let old = if path.exists() { std::fs::read_to_string(path)? } else { String::new() };
+        let Checked { code, text, secret, password_file } = self.checked(&old, path, env).await?;
         let question = format!("Write {}?", path.display());
         let is_kept = match code {
             DONE => confirmed(&question, self.yes),
@@ -203,6 +231,17 @@ impl Setup {
         tell(&format!("Written: {}.{copy}", path.display()));
         Ok(true)
     }
+}
+
+/// Settings that were checked.
+struct Checked {
+    /// Exit code of the check.
+    code: u8,
+    /// The settings file.
+    text: String,
+    /// The content of the password's file.
+    secret: Option<String>,
+    password_file: PathBuf,
 }
 
 /// Files that are removed when the check is over.
@@ -247,14 +286,44 @@ fn without_password(url: &str) -> Result<(String, Option<String>), String> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return if has_password(url) { Err(elsewhere()) } else { Ok((url.to_owned(), None)) };
     }
-    let mut parsed = url::Url::parse(url).map_err(|error| format!("the connection string cannot be read: {error}"))?;
-    let Some(encoded) = parsed.password() else {
-        return if has_password(url) { Err(elsewhere()) } else { Ok((url.to_owned(), None)) };
+    let Some(password) = install::password_of(url, &Environment::new()) else { return Ok((url.to_owned(), None)) };
+    // A password may contain any character, also "@". So the password is the text before the "@" where it is the one read.
+    let user = url.find("://").map_or(0, |at| at + 3);
+    let colon = url.get(user..).and_then(|rest| rest.find(':')).map(|at| user + at).ok_or_else(elsewhere)?;
+    let is_password = |at: &usize| {
+        let raw = url.get(colon + 1..*at).unwrap_or_default();
+        let decoded = percent_encoding::percent_decode_str(raw).decode_utf8();
+        decoded.is_ok_and(|decoded| decoded == password) || raw == password
     };
-    let password = percent_encoding::percent_decode_str(encoded).decode_utf8();
-    let password = password.map_err(|_| "the password is not UTF-8".to_owned())?.into_owned();
-    parsed.set_password(None).map_err(|()| "the connection string has no host".to_owned())?;
-    Ok((parsed.to_string(), Some(password)))
+    let end = url.match_indices('@').map(|(at, _)| at).find(is_password).ok_or_else(elsewhere)?;
+    let bare = format!("{}{}", url.get(..colon).unwrap_or_default(), url.get(end..).unwrap_or_default());
+    if has_password(&bare) { Err(elsewhere()) } else { Ok((bare, Some(password))) }
+}
+
+/// The clients of an answer such as "Claude Desktop, cursor".
+fn clients(text: &str) -> Result<Vec<Client>, String> {
+    let mut found = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        match install::client_named(part) {
+            Some(client) => found.push(client),
+            None => {
+                for word in part.split_whitespace() {
+                    found.push(install::client_named(word).ok_or_else(|| format!("{part} is none of the clients"))?);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Asks until the answer can be read. `None` if the answer is empty.
+fn ask<T>(question: &str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    loop {
+        match read(&answer(question)?) {
+            Ok(value) => return Some(value),
+            Err(problem) => complain(&format!("{problem}.")),
+        }
+    }
 }
 
 /// One line from the terminal. `None` if it is empty.
@@ -275,9 +344,13 @@ mod tests {
             ("postgres://a:p%40ss@h:5432/d?sslmode=require", "postgres://a@h:5432/d?sslmode=require", Some("p@ss")),
             ("postgres://a@h/d", "postgres://a@h/d", None),
             ("sqlite:///x.db", "sqlite:///x.db", None),
+            ("postgres://a:rd9#p@ss/1@h:5432/d", "postgres://a@h:5432/d", Some("rd9#p@ss/1")),
+            ("postgres://a:p%40:x@h/d", "postgres://a@h/d", Some("p@:x")),
         ] {
             assert_eq!(without_password(url).unwrap(), (bare.to_owned(), password.map(str::to_owned)));
         }
+        assert!(clients("Claude Desktop, VS Code").is_ok_and(|found| found == [Client::ClaudeDesktop, Client::VsCode]));
+        assert!(clients("cursor zed").is_ok_and(|found| found.len() == 2) && clients("Claude").is_err());
         for url in ["host=h dbname=d user=a password=p", "postgres://h/d?user=a&password=p"] {
             assert!(without_password(url).is_err(), "{url}");
         }

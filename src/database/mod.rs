@@ -230,7 +230,9 @@ impl Database {
     /// Returns what is known about the database without a connection.
     pub fn report(&self) -> DatabaseReport {
         match self {
-            Database::Sqlite(_) => DatabaseReport { provider: Some("sqlite"), ..DatabaseReport::default() },
+            Database::Sqlite(engine) => {
+                DatabaseReport { provider: Some("sqlite"), place: engine.path(), ..DatabaseReport::default() }
+            }
             Database::Postgres(engine) => DatabaseReport {
                 provider: Some(engine.provider()),
                 place: Some(engine.place().to_owned()),

@@ -73,6 +73,14 @@ pub struct SqliteEngine {
 }
 
 impl SqliteEngine {
+    /// Returns the path of the file. `None` for a sample in memory.
+    pub fn path(&self) -> Option<String> {
+        match &self.setup.place {
+            Place::File { path, .. } => Some(path.display().to_string()),
+            _ => None,
+        }
+    }
+
     pub fn new(source: &SourceConfig, place: Place) -> Self {
         SqliteEngine {
             source_name: source.name.clone(),

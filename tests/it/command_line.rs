@@ -202,6 +202,17 @@ fn install_writes_no_secret_that_it_was_not_given() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("is not JSON"), "{output:?}");
     assert_eq!(std::fs::read_to_string(&broken).unwrap(), "{\"mcpServers\": [}");
+    // The path of a SQLite file is written whole.
+    let file = home.scratch.path("shop.db");
+    std::fs::write(&file, "").unwrap();
+    for source in [file.display().to_string(), format!("sqlite://{}", file.display()), format!("'{}'", file.display())]
+    {
+        let text = home.say(&["install", "cursor", "--source", &source, "--dry-run"]);
+        assert!(text.contains(&format!("\"sqlite://{}\"", file.display())), "{text}");
+    }
+    let here = home.say(&["install", "cursor", "--source", "sqlite://shop.sqlite?immutable=1", "--dry-run"]);
+    let whole = std::path::absolute("shop.sqlite").unwrap();
+    assert!(here.contains(&format!("\"sqlite://{}?immutable=1\"", whole.display())), "{here}");
     let wrong = home.run(&["install", "cursor", "--source", "not a url", "--dry-run"]);
     assert_eq!(wrong.status.code(), Some(2));
 }

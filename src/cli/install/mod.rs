@@ -6,7 +6,7 @@ mod edit;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 pub(super) use clients::Client;
 use clients::{Passing, System};
 
@@ -78,11 +78,13 @@ impl Install {
             arguments.extend(["--config".to_owned(), file.display().to_string()]);
         }
         if let Some(url) = &self.source {
-            if let Err(problem) = check(url, env) {
-                complain(&format!("config_error: --source: {problem}"));
-                return USAGE;
+            match checked(url, env) {
+                Ok(url) => values.push((URL, url)),
+                Err(problem) => {
+                    complain(&format!("config_error: --source: {problem}"));
+                    return USAGE;
+                }
             }
-            values.push((URL, url.clone()));
         } else if let Some(url) = env.get(URL).filter(|url| !url.is_empty()) {
             // The user did not give this string to the file, so a password in it stays out.
             match (has_secret(url, env), client.passing()) {
@@ -179,16 +181,58 @@ fn fail(path: &Path, problem: &str) -> u8 {
     NO
 }
 
-/// Checks that a connection string can be read.
+/// Checks that a connection string can be read, and returns it as it is written to a file: the path of a SQLite file does not
+/// depend on the working directory.
 ///
 /// # Errors
 ///
 /// One sentence without a value of the string.
-fn check(url: &str, env: &Environment) -> Result<(), String> {
-    if url.starts_with("sqlite:") {
-        return Ok(());
+pub(super) fn checked(url: &str, env: &Environment) -> Result<String, String> {
+    let url = url.trim();
+    let quoted = ['"', '\''].iter().find_map(|quote| url.strip_prefix(*quote)?.strip_suffix(*quote));
+    let url = quoted.unwrap_or(url);
+    if let Some(path) = sqlite_path(url, env) {
+        let (path, parameters) = path.split_at(path.find('?').unwrap_or(path.len()));
+        let is_home = path.strip_prefix("~/").zip(env.get("HOME"));
+        let path = is_home.map_or_else(|| PathBuf::from(path), |(rest, home)| Path::new(home).join(rest));
+        let path = std::path::absolute(&path).map_err(|error| format!("the path of the file: {error}"))?;
+        let path = path.canonicalize().unwrap_or(path);
+        return Ok(format!("sqlite://{}{parameters}", path.display()));
     }
-    dsn::read(url, &PgEnvironment::new(env)).map(drop).map_err(|problem| problem.to_string())
+    if url.starts_with("sqlite:") || url.starts_with("file:") {
+        return Ok(url.to_owned());
+    }
+    if !url.contains("://") && !url.contains('=') {
+        return Err("write postgres://USER:PASSWORD@HOST:5432/DATABASE or sqlite:///PATH".to_owned());
+    }
+    dsn::read(url, &PgEnvironment::new(env)).map_err(|problem| problem.to_string())?;
+    Ok(url.to_owned())
+}
+
+/// The path, with parameters, of a string that names a SQLite file: `sqlite://path`, or the path of a file that exists or
+/// ends as databases do. `None` for every other string, and for `sqlite::memory:`.
+fn sqlite_path<'a>(url: &'a str, env: &Environment) -> Option<&'a str> {
+    if let Some(rest) = url.strip_prefix("sqlite:") {
+        let path = rest.strip_prefix("//").unwrap_or(rest);
+        return Some(path).filter(|path| !path.is_empty() && !path.starts_with(':'));
+    }
+    let is_file = |path: &str| {
+        let at_home = path.strip_prefix("~/").zip(env.get("HOME")).map(|(rest, home)| Path::new(home).join(rest));
+        at_home.unwrap_or_else(|| PathBuf::from(path)).is_file()
+    };
+    let is_named_so = [".db", ".sqlite", ".sqlite3"].iter().any(|ending| url.ends_with(ending));
+    (!url.contains("://") && !url.starts_with("file:") && (is_named_so && !url.contains('=') || is_file(url)))
+        .then_some(url)
+}
+
+/// The client of a name as people write it, such as "Claude Desktop" or "vs code".
+pub(super) fn client_named(name: &str) -> Option<Client> {
+    let plain = |text: &str| text.to_lowercase().replace(|character: char| !character.is_alphanumeric(), "");
+    let wanted = plain(name);
+    Client::value_variants().iter().copied().find(|client| {
+        let id = client.to_possible_value().is_some_and(|value| plain(value.get_name()) == wanted);
+        id || plain(client.title()) == wanted
+    })
 }
 
 /// True unless the string is known to have no password. A string that cannot be read counts as one with a password.

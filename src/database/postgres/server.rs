@@ -55,7 +55,10 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
       JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname !~ '^pg_' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
       AND NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls))
-    ORDER BY 1 LIMIT 20)
+    ORDER BY 1 LIMIT 20),
+  -- The role that owns most tables of the schema `public`.
+  (SELECT quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') GROUP BY c.relowner ORDER BY count(*) DESC LIMIT 1)
 "#;
 
 /// The time zone, the order of date fields and the interval style that a session has if its client sets none. The
@@ -121,6 +124,8 @@ pub struct ServerReport {
     pub dangers: Vec<String>,
     /// Views that show the role rows which row-level security hides in their tables. At most 20, quoted.
     pub views_past_policies: Vec<String>,
+    /// The role that owns most tables of the schema `public`, quoted.
+    pub owner: Option<String>,
 }
 
 impl ServerReport {
@@ -147,6 +152,7 @@ impl ServerReport {
             dangers: row.try_get(12)?,
             own_settings: OwnSettings::of(row.try_get(13)?, row.try_get(14)?, row.try_get(15)?),
             views_past_policies: row.try_get(16)?,
+            owner: row.try_get(17)?,
         })
     }
 
@@ -191,6 +197,8 @@ impl ServerReport {
     /// Returns the statements that create a role that can only read.
     pub fn remedy(&self) -> String {
         let database = quoting::quoted_name(&self.database);
+        // The default privileges are those of the tables that one role makes.
+        let owner = self.owner.as_ref().map(|owner| format!("FOR ROLE {owner} ")).unwrap_or_default();
         // One statement a line, as in docs/connecting.md, so that the lines can be copied.
         format!(
             "CREATE ROLE tudb_reader LOGIN PASSWORD '<choose one>' NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;\n\
@@ -198,7 +206,7 @@ impl ServerReport {
              GRANT CONNECT ON DATABASE {database} TO tudb_reader;\n\
              GRANT USAGE ON SCHEMA public TO tudb_reader;\n\
              GRANT SELECT ON ALL TABLES IN SCHEMA public TO tudb_reader;\n\
-             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO tudb_reader;"
+             ALTER DEFAULT PRIVILEGES {owner}IN SCHEMA public GRANT SELECT ON TABLES TO tudb_reader;"
         )
     }
 }
