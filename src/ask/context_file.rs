@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::index::{stems, words};
 use crate::config::{Context, ParameterKind, TableNote, Verified, placeholders};
-use crate::database::catalog::{Snapshot, TableDescription};
+use crate::database::catalog::{Snapshot, Synonym, TableDescription};
 use crate::quoting;
 
 /// Maximum number of words in the value of a parameter.
@@ -57,6 +57,16 @@ impl<'a> ContextFile<'a> {
             }
             !note.hidden
         });
+        for (at, table) in snapshot.tables.iter().enumerate() {
+            let Some(note) = self.tables().find(|note| names(note, table)) else { continue };
+            let of_table = note.synonyms.iter().map(|name| (name, None));
+            let of_columns = table.columns.iter().enumerate().flat_map(|(place, column)| {
+                let synonyms = note.columns.get(&column.name).map(|said| said.synonyms.as_slice()).unwrap_or_default();
+                synonyms.iter().map(move |name| (name, Some(place)))
+            });
+            let synonyms = of_table.chain(of_columns);
+            snapshot.synonyms.extend(synonyms.map(|(name, column)| Synonym { name: name.clone(), table: at, column }));
+        }
         Some(snapshot)
     }
 

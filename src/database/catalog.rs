@@ -426,6 +426,18 @@ pub struct Snapshot {
     pub left_out: usize,
     /// Rules that cover no table and no column of the snapshot, such as `mask "users.emial"`.
     pub rules_without_effect: Vec<String>,
+    /// Other names of tables and columns, from the context file.
+    pub synonyms: Vec<Synonym>,
+}
+
+/// Another name of a table or a column.
+#[derive(Clone, Debug)]
+pub struct Synonym {
+    pub name: String,
+    /// Position of the table in the snapshot.
+    pub table: usize,
+    /// Position of the column in the table. `None` if the name is the table's.
+    pub column: Option<usize>,
 }
 
 impl Snapshot {

@@ -14,6 +14,7 @@ use super::cues::{self, Senses, countries};
 use super::schema::{At, Schema, singulars};
 use super::text::{Stems, Token, TokenKind, abbreviates, is_left_out, is_loose, name_words, words_of};
 use super::windows::{count_word, measure_unit, unit};
+use crate::database::catalog::Synonym;
 
 /// Maximum words of a name or value in a question.
 const LONGEST: usize = 6;
@@ -173,6 +174,8 @@ pub(super) struct Linker<'a> {
     /// of `highschoolers`.
     roles: Vec<(usize, Name)>,
     columns: Vec<(At, Name)>,
+    /// Stems of the words of each synonym. Synonyms are what the user says, so they fit as whole names do.
+    synonyms: Vec<(Vec<String>, &'a Synonym)>,
     /// Stored values by their words in lower case.
     values: HashMap<String, Vec<(At, String)>>,
 }
@@ -229,7 +232,9 @@ impl<'a> Linker<'a> {
                 known.push((found.at, found.value.clone()));
             }
         }
-        Self { schema, stems, tables, roles, columns, values }
+        let stemmed = |name: &str| name_words(name).iter().map(|word| stems.of(word)).collect();
+        let synonyms = schema.synonyms().iter().map(|synonym| (stemmed(&synonym.name), synonym)).collect();
+        Self { schema, stems, tables, roles, columns, synonyms, values }
     }
 
     /// Returns what the words from `from` to `to` may mean.
@@ -339,6 +344,14 @@ impl<'a> Linker<'a> {
             }
             if fit > 0.0 {
                 mention.columns.push((*at, fit));
+            }
+        }
+        for (_, synonym) in
+            self.synonyms.iter().filter(|(stems, _)| stems.iter().map(String::as_str).eq(words.iter().copied()))
+        {
+            match synonym.column {
+                Some(column) => mention.columns.push(((synonym.table, column), WHOLE)),
+                None => mention.tables.push((synonym.table, WHOLE)),
             }
         }
         // If a table has `unit_price` and `cost`, "price" means the `unit_price`, whose name has the word.

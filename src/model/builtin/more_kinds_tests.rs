@@ -4,7 +4,7 @@ use time::macros::date;
 
 use super::tests::table;
 use super::{Verdict, read};
-use crate::database::catalog::{Column, Snapshot};
+use crate::database::catalog::{Column, Snapshot, Synonym};
 use crate::dialect::Dialect;
 
 fn reads_of(snapshot: &Snapshot, question: &str, expected: &str) {
@@ -346,4 +346,52 @@ fn a_list_of_columns_belongs_to_the_table_after_it() {
         "SELECT c.courier_id FROM couriers c ORDER BY (SELECT COUNT(*) FROM parcels p WHERE c.courier_id = p.courier_id) \
          DESC LIMIT 1",
     );
+}
+
+/// Other names of the context file are names, whatever else the words may mean.
+#[test]
+fn synonyms_of_the_context_file_name_tables_and_columns() {
+    let mut snapshot = parcels();
+    let table = snapshot.tables.iter().position(|table| table.name == "parcels").unwrap();
+    let column = snapshot.tables[table].columns.iter().position(|column| column.name == "state");
+    let synonym = |name: &str, column| Synonym { name: name.to_owned(), table, column };
+    snapshot.synonyms = vec![synonym("expenses", None), synonym("sent goods", None), synonym("condition", column)];
+    let count = "SELECT COUNT(*) AS number_of_parcels FROM parcels";
+    reads_of(&snapshot, "How many expenses are there?", count);
+    reads_of(&snapshot, "How many sent goods are there?", count);
+    reads_of(&snapshot, "What is the condition of parcel 7?", "SELECT state FROM parcels WHERE parcel_id = 7");
+    doubts(&parcels(), "How many expenses are there?");
+}
+
+/// What one spends is not what one earns, and a state is no filler.
+#[test]
+fn what_the_data_does_not_say_is_handed_back() {
+    let parcels = parcels();
+    doubts(&parcels, "How much did we spend on parcels?");
+    doubts(&parcels, "What is the margin of each parcel?");
+    doubts(&parcels, "How many open parcels are there?");
+    doubts(&parcels, "How many parcels are paid?");
+    doubts(&parcels, "Which courier made the most damage?");
+    // The day begins after the article.
+    let expected =
+        "SELECT COUNT(*) AS number_of_parcels FROM parcels WHERE booked >= '2026-07-08' AND booked < '2026-07-16'";
+    reads_of(&parcels, "How many parcels were booked in the last 7 days?", expected);
+}
+
+/// Tables as older designs have them: names of people with a prefix, and link tables that hold the thing itself.
+#[test]
+fn the_columns_that_stand_for_a_row_have_many_names() {
+    let guests = table("guests", &["guest_id integer", "guest_first_name text", "guest_last_name text"], &[]);
+    let stays = table("stays", &["stay_id integer", "guest_id integer"], &[("guest_id", "guests", "guest_id")]);
+    let customers = table("customers", &["customer_id integer", "customer_details text"], &[]);
+    let mut tracks = table("instruments", &["song_id integer", "player_id integer", "instrument text"], &[]);
+    tracks.primary_key = tracks.columns.iter().map(|column| column.name.clone()).collect();
+    let snapshot = Snapshot::of(vec![customers, guests, tracks, stays]);
+    let reads = |question: &str, expected: &str| reads_of(&snapshot, question, expected);
+    reads(
+        "Return the first names and last names of all guests",
+        "SELECT guest_first_name, guest_last_name FROM guests",
+    );
+    reads("List all customers", "SELECT customer_details FROM customers");
+    reads("What are all the instruments used?", "SELECT DISTINCT instrument FROM instruments");
 }

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use super::text::name_words;
-use crate::database::catalog::{Column, Snapshot, TableDescription, TableKind};
+use crate::database::catalog::{Column, Snapshot, Synonym, TableDescription, TableKind};
 
 static NO_TABLE: LazyLock<TableDescription> = LazyLock::new(|| TableDescription::new(String::new(), TableKind::Table));
 
@@ -33,17 +33,23 @@ pub(super) struct Schema<'a> {
     tables: &'a [TableDescription],
     /// The guessed primary keys; empty if the database declares keys.
     keys: &'a [Vec<String>],
+    synonyms: &'a [Synonym],
 }
 
 impl<'a> Schema<'a> {
     pub fn new(snapshot: &'a Snapshot) -> Self {
-        Self { tables: &snapshot.tables, keys: &[] }
+        Self { tables: &snapshot.tables, keys: &[], synonyms: &snapshot.synonyms }
     }
 
     /// `keys` are those of [`super::keys::guessed`]. They are kept apart, because a copy of the snapshot would take its memory
     /// twice.
     pub fn with_keys(snapshot: &'a Snapshot, keys: &'a [Vec<String>]) -> Self {
-        Self { tables: &snapshot.tables, keys }
+        Self { tables: &snapshot.tables, keys, synonyms: &snapshot.synonyms }
+    }
+
+    /// Other names of tables and columns, from the context file.
+    pub fn synonyms(&self) -> &'a [Synonym] {
+        self.synonyms
     }
 
     /// The columns of the table's primary key, declared or guessed.
