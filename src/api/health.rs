@@ -59,7 +59,7 @@ async fn look(api: &Api) -> Value {
     let gateway = api.core.gateway.as_ref();
     let looked = join_all(gateway.config().sources.iter().map(|source| ask(api, source))).await;
     let is_recorded = looked.iter().all(|(_, _, is_recorded)| *is_recorded);
-    let is_healthy = is_recorded && looked.iter().all(|(_, is_reachable, _)| *is_reachable);
+    let is_healthy = is_recorded && looked.iter().all(|(_, is_reachable, _)| *is_reachable == Some(true));
     let sources: Vec<Value> = gateway
         .config()
         .sources
@@ -77,8 +77,8 @@ async fn look(api: &Api) -> Value {
     })
 }
 
-/// The provider of a source, whether it answers, and whether the audit record of this ping was written.
-async fn ask(api: &Api, source: &SourceConfig) -> (Option<&'static str>, bool, bool) {
+/// The provider of a source, whether it answers if that is known, and whether the audit record of this ping was written.
+async fn ask(api: &Api, source: &SourceConfig) -> (Option<&'static str>, Option<bool>, bool) {
     let gateway = api.core.gateway.as_ref();
     let cancel = api.end.child_token();
     let _cancelled_when_late = cancel.clone().drop_guard();
@@ -86,5 +86,6 @@ async fn ask(api: &Api, source: &SourceConfig) -> (Option<&'static str>, bool, b
     let answered = tokio::time::timeout(PATIENCE, gateway.ping(&caller, source)).await;
     let is_recorded = !matches!(&answered, Ok(Err(error)) if error.code == Code::AuditUnavailable);
     let provider = gateway.database_report(source).await.and_then(|report| report.provider);
-    (provider, matches!(answered, Ok(Ok(()))), is_recorded)
+    // Without a record nothing is run, so it is not known whether the source answers.
+    (provider, is_recorded.then_some(matches!(answered, Ok(Ok(())))), is_recorded)
 }

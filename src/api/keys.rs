@@ -39,6 +39,8 @@ struct Line {
     sources: Option<Vec<String>>,
     tools: Option<Vec<String>>,
     user_id: Option<String>,
+    /// Whether the key may read `GET /metrics`. By default only a key without `sources` and `tools` may.
+    metrics: Option<bool>,
     requests_per_minute: Option<NonZeroU32>,
     tokens_per_day: Option<u64>,
 }
@@ -108,6 +110,11 @@ impl KeyRing {
         Ok(count)
     }
 
+    /// Number of keys.
+    pub fn count(&self) -> usize {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The key that a request presents. All keys are compared, even after a match, so that the time is always the same.
     pub fn find(&self, presented: &str) -> Option<Arc<Key>> {
         let hash: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
@@ -129,7 +136,9 @@ fn parse(text: &str, config: &Config, old: &[Arc<Key>]) -> Result<Vec<Arc<Key>>,
     // The parser's own message may quote a hash, so the error gives only the number of the line.
     let lines: BTreeMap<String, Line> = toml::from_str(text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        format!("line {} of the keys is not NAME = {{ hash = \"sha256:..\" }}", before.matches('\n').count() + 1)
+        let line = before.matches('\n').count() + 1;
+        let fields = "hash, sources, tools, user_id, metrics, requests_per_minute (at least 1) and tokens_per_day";
+        format!("line {line} of the keys cannot be read: a line is NAME = {{ hash = \"sha256:..\", .. }} with the fields {fields}")
     })?;
     if lines.is_empty() {
         return Err("there is no key: `tudb key new NAME` makes one".into());
@@ -153,7 +162,10 @@ fn parse(text: &str, config: &Config, old: &[Arc<Key>]) -> Result<Vec<Arc<Key>>,
         if let Some(tool) = line.tools.iter().flatten().find(|tool| ToolName::parse(tool).is_none()) {
             return Err(bad(format!("there is no tool {tool}")));
         }
-        if line.sources.as_ref().is_some_and(Vec::is_empty) || line.tools.as_ref().is_some_and(Vec::is_empty) {
+        // A key for Prometheus needs nothing but the metrics.
+        let allows_nothing =
+            line.sources.as_ref().is_some_and(Vec::is_empty) || line.tools.as_ref().is_some_and(Vec::is_empty);
+        if allows_nothing && line.metrics != Some(true) {
             return Err(bad("an empty list allows nothing; leave it out to allow everything".into()));
         }
         let known = old.iter().find(|key| key.grant.key == name && key.hash == hash);
@@ -173,6 +185,7 @@ fn parse(text: &str, config: &Config, old: &[Arc<Key>]) -> Result<Vec<Arc<Key>>,
                 sources: line.sources,
                 tools: line.tools,
                 user_id: line.user_id,
+                metrics: line.metrics,
                 tokens,
             }),
         }));

@@ -51,6 +51,15 @@ impl Listener {
     }
 }
 
+/// Checks that a server can use the files of a certificate chain and of its key.
+///
+/// # Errors
+///
+/// Which file cannot be used, and why.
+pub fn check_tls(cert: &Path, key: &Path) -> Result<(), String> {
+    acceptor(cert, key).map(drop)
+}
+
 fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| format!("http.tls_cert cannot be used: {error}"))?;

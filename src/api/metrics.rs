@@ -124,9 +124,9 @@ pub(super) async fn count(State(api): State<Arc<Api>>, request: Request, next: N
 
 pub(super) async fn show(State(api): State<Arc<Api>>, grant: Option<Extension<Arc<Grant>>>) -> Response {
     // The metrics name all sources.
-    if let Some(Extension(grant)) = grant.filter(|Extension(grant)| !grant.is_whole()) {
+    if let Some(Extension(grant)) = grant.filter(|Extension(grant)| !grant.metrics.unwrap_or(grant.is_whole())) {
         let error = ToolError::new(Code::Forbidden, format!("the key {} may not read the metrics", grant.key))
-            .hint("Use a key without `sources` and `tools`.");
+            .hint("Use a key with `metrics = true`, or without `sources` and `tools`.");
         return reply::error(&error);
     }
     let mut text = String::new();

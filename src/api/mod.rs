@@ -25,9 +25,9 @@ use tokio_util::sync::CancellationToken;
 use crate::limits::Limits;
 use crate::tools::Core;
 use health::Health;
-use keys::KeyRing;
+pub use keys::KeyRing;
 pub use keys::new_key;
-pub use listen::{Listener, serve};
+pub use listen::{Listener, check_tls, serve};
 use metrics::Metrics;
 
 /// What the handlers share.

@@ -125,6 +125,7 @@ impl Issuer {
             sources: self.config.sources.clone(),
             tools: self.config.tools.clone(),
             user_id,
+            metrics: None,
             tokens: None,
         })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
@@ -32,8 +32,14 @@ pub(super) async fn show(State(api): State<Arc<Api>>) -> Response {
 }
 
 /// A page that shows how to call the API. It loads nothing and runs no script.
-pub(super) async fn page() -> Response {
-    let mut response = Response::new(include_str!("page.html").into());
+pub(super) async fn page(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
+    // The examples have the address under which the page was asked for, as far as it is a plain host name.
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let is_plain =
+        |host: &&str| host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '[' | ']'));
+    let scheme = if api.core.gateway.config().http.tls.is_some() { "https" } else { "http" };
+    let address = format!("{scheme}://{}", host.filter(is_plain).unwrap_or("127.0.0.1:8000"));
+    let mut response = Response::new(include_str!("page.html").replace("http://127.0.0.1:8000", &address).into());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
@@ -225,7 +231,7 @@ fn schemas() -> Value {
                     "type": "object", "required": ["name", "reachable"],
                     "properties": {
                         "name": {"type": "string"}, "provider": {"type": ["string", "null"]},
-                        "reachable": {"type": "boolean"},
+                        "reachable": {"type": ["boolean", "null"], "description": "null if the audit trail cannot be written"},
                     },
                 }},
                 "audit": {"type": "string", "enum": ["writable", "unavailable"]},

@@ -94,6 +94,8 @@ pub fn query(reply: &Reply, as_columns: bool) -> String {
     for (name, value) in fields {
         match (name.as_str(), value) {
             ("sql", value) => drop(told.insert("query".into(), value)),
+            // The tools have other names here.
+            ("next", _) => drop(told.insert("next".into(), "Send one statement to POST /api/sql.".into())),
             ("columns", _) if !as_columns => {}
             ("rows", Value::Array(rows)) if !as_columns => {
                 drop(told.insert("results".into(), rows.into_iter().map(|row| object(&names, row)).collect()));

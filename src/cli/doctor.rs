@@ -4,6 +4,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{DONE, NO, core, say, tell};
+#[cfg(feature = "http")]
+use crate::config::HttpConfig;
 use crate::config::{Config, Environment, ModelReason, SourceConfig};
 use crate::database::catalog::Snapshot;
 use crate::database::{ServerReport, bootstrap};
@@ -83,6 +85,13 @@ impl Doctor {
             Ok(Some(warning)) => Finding::new("audit store", Level::Warn, format!("{store}: {warning}")),
             Err(error) => Finding::of_error("audit store", Level::Fail, &error),
         });
+        #[cfg(feature = "http")]
+        if core.gateway.config().http != HttpConfig::default() {
+            findings.push(match super::http::check(core.gateway.config()).await {
+                Ok(text) => Finding::new("http", Level::Ok, text),
+                Err(problem) => Finding::new("http", Level::Fail, format!("config_error: {problem}")),
+            });
+        }
         for source in &core.gateway.config().sources {
             findings.extend(look_at(&core, &caller, source, &sample).await);
         }

@@ -8,8 +8,26 @@ use clap::Subcommand;
 use tokio_util::sync::CancellationToken;
 
 use super::{DONE, NO, USAGE, complain, core, say, serve};
-use crate::api::{self, Api, Listener};
+use crate::api::{self, Api, KeyRing, Listener};
 use crate::config::{Config, Environment};
+
+/// Checks the settings of the HTTP server without serving. Returns the address, and what protects it.
+///
+/// # Errors
+///
+/// The first setting that cannot be used.
+pub(super) async fn check(config: &Config) -> Result<String, String> {
+    let address = config.http.address(None).map_err(|error| error.to_string())?;
+    if let Some((cert, key)) = &config.http.tls {
+        api::check_tls(cert, key)?;
+    }
+    let keys = match &config.http.keys {
+        Some(from) => format!(", {} API keys", KeyRing::load(from.clone(), config).await?.count()),
+        None => String::new(),
+    };
+    let tls = if config.http.tls.is_some() { ", TLS" } else { "" };
+    Ok(format!("would listen on {address}{tls}{keys}"))
+}
 
 /// Serves until a signal. `argument` is the address of `--http`, if it has one.
 pub(super) async fn run(config: Config, env: &Environment, argument: Option<&str>) -> u8 {

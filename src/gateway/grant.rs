@@ -17,6 +17,8 @@ pub struct Grant {
     pub tools: Option<Vec<String>>,
     /// The user on whose behalf every call runs. A call cannot name another one.
     pub user_id: Option<String>,
+    /// Whether the metrics may be read. `None` allows it if all sources and tools are allowed.
+    pub metrics: Option<bool>,
     /// The limit on the model's tokens. `None` sets none.
     pub tokens: Option<Arc<DailyTokens>>,
 }
@@ -175,6 +177,7 @@ mod tests {
             sources: Some(vec!["hr".into()]),
             tools: Some(vec!["run_sql".into()]),
             user_id: Some("7".into()),
+            metrics: None,
             tokens: None,
         };
         let filled = json!({"sql": "SELECT 1", "source": "hr", "user_id": "7"});

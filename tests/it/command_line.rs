@@ -211,7 +211,7 @@ fn install_writes_no_secret_that_it_was_not_given() {
         assert!(text.contains(&format!("\"sqlite://{}\"", file.display())), "{text}");
     }
     let here = home.say(&["install", "cursor", "--source", "sqlite://shop.sqlite?immutable=1", "--dry-run"]);
-    let whole = std::path::absolute("shop.sqlite").unwrap();
+    let whole = home.scratch.path("shop.sqlite");
     assert!(here.contains(&format!("\"sqlite://{}?immutable=1\"", whole.display())), "{here}");
     let wrong = home.run(&["install", "cursor", "--source", "not a url", "--dry-run"]);
     assert_eq!(wrong.status.code(), Some(2));
@@ -224,6 +224,25 @@ fn version_and_doctor_say_what_is_there() {
     assert!(version.starts_with(concat!("tudb ", env!("CARGO_PKG_VERSION"))) && version.contains("2026-07-28"));
     let text = home.say(&["doctor"]);
     assert!(text.contains("embedded sample at") && text.contains("built-in answerer"), "{text}");
+    // The HTTP server's keys and certificate are read as the server reads them.
+    let served = Home::new("cli-http");
+    let (config, keys) = (served.scratch.path("tudb.toml"), served.scratch.path("keys"));
+    std::fs::write(&config, format!("[http]\nlisten = \"0.0.0.0:0\"\nkeys_file = {keys:?}\n")).unwrap();
+    let served = served.set("TUDB_CONFIG", config.display());
+    let hash = "0".repeat(64);
+    for (line, expected) in [
+        ("sources = [\"none\"]", "FAIL http: config_error: key a: there is no source none"),
+        (
+            "source = [\"main\"]",
+            "line 1 of the keys cannot be read: a line is NAME = { hash = \"sha256:..\", .. } with the fields hash, sources",
+        ),
+        ("tools = []", "an empty list allows nothing"),
+        ("tools = [], metrics = true", "ok   http: would listen on 0.0.0.0:0, 1 API keys"),
+    ] {
+        std::fs::write(&keys, format!("a = {{ hash = \"sha256:{hash}\", {line} }}\n")).unwrap();
+        let text = String::from_utf8(served.run(&["doctor"]).stdout).unwrap();
+        assert!(text.contains(expected), "{text}");
+    }
     // Rules that are misspelled cover nothing.
     let ruled = Home::new("cli-rules");
     let config = ruled.scratch.path("tudb.toml");
