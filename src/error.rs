@@ -275,6 +275,7 @@ mod tests {
             AuditRemedy::Place,
             AuditRemedy::Inspect,
             AuditRemedy::Update,
+            AuditRemedy::Server,
         ] {
             say("audit", AuditUnavailable { reason: words(), remedy }.into());
         }

@@ -60,6 +60,8 @@ pub enum AuditRemedy {
     Inspect,
     /// A newer version of TUDB: a newer version wrote the store.
     Update,
+    /// A server that runs: the connection to it was lost.
+    Server,
 }
 
 impl AuditRemedy {
@@ -72,6 +74,7 @@ impl AuditRemedy {
             AuditRemedy::Login => "Correct TUDB_AUDIT_DB, its user or its password",
             AuditRemedy::Place => "Point TUDB_AUDIT_DB to a place that can be written, or free the disk",
             AuditRemedy::Update => "Run the newer version of tudb, or point TUDB_AUDIT_DB to another place",
+            AuditRemedy::Server => "Check that the server of TUDB_AUDIT_DB runs",
             AuditRemedy::Inspect => "Keep this file for inspection and point TUDB_AUDIT_DB to another place",
         }
     }

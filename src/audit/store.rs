@@ -173,11 +173,25 @@ impl Writer {
         if self.store.is_none() {
             self.open().await?;
         }
+        let was_idle = matches!(self.store, Some(Store::Postgres(_)));
+        match self.insert(&parts).await {
+            // The server may have closed the idle connection, for example because it was restarted.
+            Err(error) if was_idle && error.remedy == AuditRemedy::Server => {
+                self.open().await?;
+                self.insert(&parts).await
+            }
+            result => result,
+        }
+    }
+
+    /// Chains the events and writes them to the open store. After an error the store is closed.
+    async fn insert(&mut self, parts: &[(&str, String, String)]) -> Result<Vec<Row>, AuditUnavailable> {
         let (mut seq, mut head) = (self.seq, self.head.clone());
         let mut rows = Vec::with_capacity(parts.len());
         for (kind, id, body) in parts {
             seq += 1;
-            let mut row = Row { seq, kind: kind.to_owned(), id, at: now(), body, hash: String::new() };
+            let (kind, id, body) = ((*kind).to_owned(), id.clone(), body.clone());
+            let mut row = Row { seq, kind, id, at: now(), body, hash: String::new() };
             row.hash = row.expected(&self.seal, &head, &self.process);
             head.clone_from(&row.hash);
             rows.push(row);
@@ -296,6 +310,9 @@ pub(super) fn unavailable(error: sqlx::Error) -> AuditUnavailable {
         "42501" | "42P01" | "42703" | "42883" | "3F000" => AuditRemedy::Tables,
         // Invalid authorization, password or database.
         "28000" | "28P01" | "3D000" => AuditRemedy::Login,
+        // The server ends, or has ended the connection.
+        "57P01" | "57P02" | "57P03" | "57P05" => AuditRemedy::Server,
+        "" if matches!(error, sqlx::Error::Io(_)) => AuditRemedy::Server,
         _ => AuditRemedy::Place,
     };
     let reason = match &error {

@@ -380,11 +380,13 @@ fn a_store_on_postgres_takes_records_of_a_role_that_may_only_insert() {
         // Without its store, calls are refused. When the store is back, calls continue in a new chain.
         let mut server = writer.serve();
         assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["row_count"], 1);
+        let end =
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name LIKE 'tudb/%audit'";
+        // A connection that the server ended is made anew within the call.
+        postgres.query("postgres", end);
+        assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["row_count"], 1);
         postgres.query("postgres", &format!("ALTER ROLE host_{name} NOLOGIN"));
-        postgres.query(
-            "postgres",
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'tudb/%audit'",
-        );
+        postgres.query("postgres", end);
         let replies: Vec<Value> = (0..2).map(|_| server.call("run_sql", json!({"sql": "SELECT 1"}))).collect();
         assert!(replies.iter().all(|reply| reply["error"]["code"] == "audit_unavailable"), "{replies:?}");
         assert!(!format!("{replies:?}").contains("planted-writer"));
