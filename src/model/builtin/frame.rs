@@ -448,7 +448,7 @@ impl<'a> Reader<'a> {
                 }
                 Cue::Refuse if atom.mention.as_ref().is_none_or(|mention| mention.fit() < WHOLE) => {
                     self.at += 1;
-                    self.remark(format!("no way to compute \"{}\"", atom.text));
+                    self.remark(format!("\"{}\" is beyond the built-in answerer", atom.text));
                     true
                 }
                 Cue::Change if self.frame.items.is_empty() => {
