@@ -395,3 +395,16 @@ fn the_columns_that_stand_for_a_row_have_many_names() {
     reads("List all customers", "SELECT customer_details FROM customers");
     reads("What are all the instruments used?", "SELECT DISTINCT instrument FROM instruments");
 }
+
+/// A key is that of the table after "of", and a denial is about all rows below.
+#[test]
+fn keys_and_denials_are_those_of_the_rows_that_are_named() {
+    let reads = |question: &str, expected: &str| reads_of(&parcels(), question, expected);
+    reads("What are the ids of the couriers with age over 30?", "SELECT courier_id FROM couriers WHERE age > 30");
+    reads(
+        "What is the average age of couriers that never had damage millions more than 3?",
+        "SELECT AVG(c.age) AS average_age FROM couriers c WHERE NOT EXISTS (SELECT 1 FROM parcels p WHERE c.courier_id = \
+         p.courier_id AND p.damage_millions > 3)",
+    );
+    doubts(&parcels(), "What information is there on couriers from Bern?");
+}

@@ -284,6 +284,12 @@ impl<'a> Schema<'a> {
             return vec![at];
         }
         let keys: Vec<At> = self.primary_key(t).iter().filter_map(|name| self.find(t, name)).collect();
+        // `apartment_facilities(apartment_id, facility_code)`: what the row adds to the rows that it refers to.
+        let own: Vec<At> =
+            keys.iter().copied().filter(|at| !self.is_foreign(*at) && self.holds(*at) == Holds::Text).collect();
+        if let ([only], true, false) = (own.as_slice(), keys.len() > 1, self.table(t).foreign_keys.is_empty()) {
+            return vec![*only];
+        }
         let key_text = keys.first().is_some_and(|at| self.holds(*at) == Holds::Text);
         let text = visible.iter().find(|(at, _)| self.holds(*at) == Holds::Text && !self.is_key(*at));
         match text {

@@ -133,6 +133,15 @@ impl Reader<'_> {
 
     /// "The name of their depot" is no name of another table's rows, and "the dates of orders" are dates of orders.
     fn keep_owned(&self, mention: &mut Mention) {
+        // "The id of the patient who stayed in room 111" is no id of the stay.
+        if matches!(mention.text.to_lowercase().as_str(), "id" | "ids")
+            && let Some((t, _)) = self.owner().and_then(Mention::best_table).filter(|(_, fit)| *fit > 0.8)
+            && let Some((key, _)) = self.schema.columns(t).find(|(at, _)| self.schema.is_only_key(*at))
+        {
+            mention.columns = vec![(key, WHOLE)];
+            mention.tables.clear();
+            return;
+        }
         let owners = self.owners_of_list();
         let Some((t, best)) = owners.iter().copied().max_by(|one, other| one.1.total_cmp(&other.1)) else { return };
         let least = OTHER_WORD.max(best - 0.05);

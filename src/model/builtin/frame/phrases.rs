@@ -15,6 +15,17 @@ impl Reader<'_> {
             self.at += 1;
             return true;
         }
+        // "The numbers of all apartments", where `apt_number` is a column.
+        if self.atom(0).is_some_and(|atom| atom.low.ends_with("numbers of")) {
+            let counted = self.mention_at(self.next_solid(1)).and_then(Mention::best_table);
+            let is_number = |word: &String| matches!(word.as_str(), "number" | "num" | "no" | "nr");
+            let is_named = |t: usize| {
+                self.schema.columns(t).any(|(_, column)| name_words(&column.name).last().is_some_and(is_number))
+            };
+            if counted.is_some_and(|(t, _)| is_named(t)) {
+                self.remark("count or show the numbers".to_owned());
+            }
+        }
         let skipped = (1..).take_while(|ahead| self.has(*ahead, &Cue::Distinct)).count();
         let ahead = self.next_solid(1);
         let distinct = distinct || skipped > 0 || (1..ahead).any(|ahead| self.has(ahead, &Cue::Distinct));

@@ -125,6 +125,12 @@ impl Planner<'_> {
                     }
                     Said::Text(text) => Literal::Text(text.clone()),
                 };
+                // "Stations that never had more than 10 bikes": no row below has more.
+                if negated && !self.is_of_row(at) {
+                    let op = *op;
+                    return self
+                        .place(at, &asked.words, true, move |expr| Condition::Compare(expr, op, literal.clone()));
+                }
                 let op = if negated { op.negated() } else { Some(*op) };
                 let Some(op) = op else { return self.doubt("a denial of a part of a text") };
                 self.place(at, &asked.words, false, |expr| Condition::Compare(expr, op, literal.clone()));
@@ -332,6 +338,11 @@ impl Planner<'_> {
         self.plan.query.conditions.push(Condition::Exists(branch, !negated));
     }
 
+    /// True for a column that has one value for each row of the root.
+    fn is_of_row(&self, at: At) -> bool {
+        at.0 == self.root || self.graph.paths(self.root, at.0).iter().all(|path| path.iter().all(|step| step.is_up))
+    }
+
     pub(super) fn value(&mut self, column: Option<&Mention>, mention: &Mention, asked: &Asked) {
         let negated = asked.is_negated;
         if mention.values.is_empty() {
@@ -375,8 +386,7 @@ impl Planner<'_> {
         spellings.sort();
         spellings.dedup();
         let values: Vec<Literal> = spellings.iter().map(|value| self.literal(at, value)).collect();
-        let is_own = at.0 == self.root
-            || self.graph.paths(self.root, at.0).iter().all(|path| path.iter().all(|step| step.is_up));
+        let is_own = self.is_of_row(at);
         let op = if negated && is_own { Op::Ne } else { Op::Eq };
         self.place(at, &asked.words, negated && !is_own, move |expr| match values.as_slice() {
             [only] => Condition::Compare(expr, op, only.clone()),
