@@ -30,7 +30,11 @@ fn a_session_with_statements_of_others_is_not_used_again() {
         let config = home.scratch.path("tudb.toml");
         std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n")).unwrap();
         let mut server = home.set("TUDB_CONFIG", config.display()).serve();
-        let mut run = |sql: &str| server.call("run_sql", json!({"sql": sql}))["rows"].clone();
+        let mut run = |sql: &str| {
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert!(reply["error"].is_null(), "{sql}: {reply}");
+            reply["rows"].clone()
+        };
         for _ in 0..12 {
             // A second PREPARE of the name fails in the same session, and the read with it.
             assert_eq!(run("SELECT id FROM mal.notes"), json!([[1]]));
