@@ -441,6 +441,16 @@ fn the_role_is_reported_and_may_be_refused() {
     let mut server = home.serve();
     assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1 AS n"}))["rows"], json!([[1]]));
     assert!(home.say(&["doctor"]).contains("role tudb_rules_reader can only read"));
+    // Rights on a column, or through a view, are rights to write too.
+    for (give, take) in [
+        ("GRANT UPDATE (a) ON t TO tudb_rules_reader", "REVOKE UPDATE (a) ON t FROM tudb_rules_reader"),
+        ("CREATE VIEW v AS SELECT a FROM t; GRANT DELETE ON v TO tudb_rules_reader", "DROP VIEW v"),
+    ] {
+        postgres.script(&database, give);
+        let doctor = String::from_utf8(home.run(&["doctor"]).stdout).unwrap();
+        assert!(doctor.contains("could do more than read if every guard failed: writing to public."), "{doctor}");
+        postgres.script(&database, take);
+    }
 }
 
 #[test]

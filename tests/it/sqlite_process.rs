@@ -223,3 +223,16 @@ fn a_table_of_the_wrappers_old_name_can_be_read() {
         assert_eq!(server.call("run_sql", json!({"sql": sql}))["rows"], json!([[7]]), "{sql}");
     }
 }
+
+/// A sort beyond the bound on temporary files says so, and is not tried again.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_sort_that_needs_too_much_space_says_so() {
+    let (_home, mut server) = serve("full", "CREATE TABLE t (a);", 60_000);
+    let sql = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 700000)
+        SELECT n FROM c ORDER BY printf('%0500d', n * 7919 % 1000003) LIMIT 1 OFFSET 699000";
+    let reply = server.call("run_sql", json!({"sql": sql}));
+    let message = reply["error"]["message"].as_str().unwrap_or_default();
+    assert!(code(&reply) == "sql_error" && message.contains("256 MB of temporary files"), "{reply}");
+    assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1 AS n"}))["rows"], json!([[1]]));
+}

@@ -24,21 +24,22 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
       'pg_create_subscription') AND pg_has_role(current_user, oid, 'USAGE')
     UNION ALL SELECT 7, 'writing to ' || n.nspname || '.' || c.relname FROM (
       SELECT c.relname, c.relnamespace FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
-        AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') LIMIT 1) c
+        WHERE c.relkind IN ('r', 'p', 'f', 'v') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+        AND (has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') OR has_any_column_privilege(c.oid, 'INSERT, UPDATE'))
+        LIMIT 1) c
       JOIN pg_namespace n ON n.oid = c.relnamespace
     UNION ALL SELECT 8, 'creating objects in schema ' || nspname FROM (SELECT nspname FROM pg_namespace
       WHERE nspname NOT LIKE 'pg\_%' AND has_schema_privilege(oid, 'CREATE') LIMIT 1) s
     UNION ALL SELECT 9, 'creating schemas' WHERE has_database_privilege(current_database(), 'CREATE')) rights),
-  -- The settings of the role and of the database. A setting of the role in this database takes precedence.
+  -- The settings of the role and of the database. Precedence: the role in this database, the role, all others.
   ARRAY(SELECT (SELECT substr(c, length(w.name) + 2) FROM pg_db_role_setting s, unnest(s.setconfig) c
       WHERE lower(split_part(c, '=', 1)) = w.name AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
         AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
-      ORDER BY s.setrole <> 0 AND s.setdatabase <> 0 DESC, s.setrole <> 0 DESC LIMIT 1)
+      ORDER BY s.setrole <> 0 AND s.setdatabase <> 0 DESC, s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1)
     FROM (VALUES (1, 'timezone'), (2, 'datestyle'), (3, 'intervalstyle')) w(place, name) ORDER BY w.place),
   current_setting('log_timezone'), current_setting('IntervalStyle'),
-  -- Views and materialized views that show the role all rows of a table with row-level security, because the policies do
-  -- not bind the owner of the view. A view over such a view shows these rows as well.
+  -- Views that read a table with row-level security as an owner whom the policies do not bind. All materialized views
+  -- over such a table, because no policy is applied when they are read. Views over all these views.
   ARRAY(WITH RECURSIVE reader AS MATERIALIZED (
       SELECT DISTINCT d.refobjid AS of, v.oid, v.relkind, v.relowner,
         v.relkind = 'v' AND coalesce((SELECT o.option_value::bool FROM pg_options_to_table(v.reloptions) o
@@ -48,23 +49,23 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
         AND v.relkind IN ('v', 'm') AND EXISTS (SELECT 1 FROM pg_class WHERE relrowsecurity)),
     past(oid) AS (
       SELECT v.oid FROM reader v JOIN pg_class t ON t.oid = v.of JOIN pg_roles o ON o.oid = v.relowner
-      WHERE t.relrowsecurity AND (v.relkind = 'm' OR NOT v.is_invoker AND (o.rolsuper OR o.rolbypassrls
-        OR NOT t.relforcerowsecurity AND pg_has_role(o.oid, t.relowner, 'USAGE')))
+      WHERE t.relrowsecurity AND NOT v.is_invoker AND (o.rolsuper OR o.rolbypassrls
+        OR NOT t.relforcerowsecurity AND pg_has_role(o.oid, t.relowner, 'USAGE'))
       UNION SELECT v.oid FROM past p JOIN reader v ON v.of = p.oid)
     SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM past p JOIN pg_class c ON c.oid = p.oid
       JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname !~ '^pg_' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
       AND NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls))
     ORDER BY 1 LIMIT 20),
-  -- The role that owns most tables of the schema `public`.
+  -- The role that owns the most tables of the schema `public`.
   (SELECT quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') GROUP BY c.relowner ORDER BY count(*) DESC LIMIT 1)
 "#;
 
 /// The time zone, the order of date fields and the interval style that a session has if its client sets none. The
-/// driver always sets `ISO, MDY` and UTC, so the values come from the settings of the role and of the database. The
-/// driver's setting hides the time zone of the server's configuration file. `log_timezone` is read in its place,
-/// because `initdb` writes the same zone to both.
+/// driver always sets `ISO, MDY` and UTC, so these values come from the settings of the role and of the database. The
+/// driver hides the values of the configuration file. For `timezone`, `log_timezone` is read, because `initdb` writes
+/// the same zone to both. For `datestyle`, `MDY` is assumed. The driver does not set `IntervalStyle`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnSettings {
     pub time_zone: String,
@@ -97,7 +98,7 @@ impl OwnSettings {
     }
 }
 
-/// A server, its role, and the rights of the role beyond reading.
+/// A server, TUDB's role on the server, and the rights of the role beyond reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerReport {
     pub version: String,
@@ -106,9 +107,9 @@ pub struct ServerReport {
     pub(super) ends: Option<(End, End)>,
     /// When the report was read, by the server's clock.
     pub(super) seen_at: String,
-    /// True behind a pooler in transaction mode. `read` does not find this out.
+    /// True behind a pooler in transaction mode. The caller of `read` sets it.
     pub is_pooled: bool,
-    /// True if pgpool-II is between TUDB and the server. `read` does not find this out.
+    /// True if pgpool-II is between TUDB and the server. The caller of `read` sets it.
     pub is_pgpool: bool,
     /// The TLS version of an encrypted connection. Behind a pooler, the version of the connection between pooler and
     /// server.
@@ -120,11 +121,12 @@ pub struct ServerReport {
     /// Number of foreign tables that the role may read.
     pub foreign_tables: i64,
     pub own_settings: OwnSettings,
-    /// Attributes, memberships and rights that go beyond reading; empty for a safe role.
+    /// Attributes, memberships and rights (on whole tables, schemas and the database) that go beyond reading. If there
+    /// are none, the role counts as safe.
     pub dangers: Vec<String>,
     /// Views that show the role rows which row-level security hides in their tables. At most 20, quoted.
     pub views_past_policies: Vec<String>,
-    /// The role that owns most tables of the schema `public`, quoted.
+    /// The role that owns the most tables of the schema `public`, quoted.
     pub owner: Option<String>,
 }
 
@@ -156,7 +158,7 @@ impl ServerReport {
         })
     }
 
-    /// Adds the rights of `other`, the report on the role under which statements run.
+    /// Adds the rights of `other`, the report on the role under which statements run. Replaces `views_past_policies`.
     pub(super) fn add(&mut self, other: ServerReport) {
         self.foreign_tables = self.foreign_tables.max(other.foreign_tables);
         for danger in other.dangers {
@@ -180,8 +182,8 @@ impl ServerReport {
         };
         if allow_foreign_tables && self.foreign_tables > 0 {
             text += &format!(
-                "; {} foreign tables are read on other servers, which the read-only transaction does not bind \
-                 (allow_foreign_tables = false refuses them)",
+                "; {} foreign tables are read on other servers, where the transaction is not read-only \
+                 (allow_foreign_tables = false refuses these tables)",
                 self.foreign_tables
             );
         }
@@ -197,7 +199,7 @@ impl ServerReport {
     /// Returns the statements that create a role that can only read.
     pub fn remedy(&self) -> String {
         let database = quoting::quoted_name(&self.database);
-        // The default privileges are those of the tables that one role makes.
+        // Default privileges apply only to the tables that this role creates.
         let owner = self.owner.as_ref().map(|owner| format!("FOR ROLE {owner} ")).unwrap_or_default();
         // One statement a line, as in docs/connecting.md, so that the lines can be copied.
         format!(

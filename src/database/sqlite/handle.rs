@@ -32,6 +32,8 @@ const STEPS_PER_LOOK: c_int = 10_000;
 pub(super) struct Fault {
     /// The primary result code.
     pub code: c_int,
+    /// True if a write failed.
+    is_full: bool,
     pub message: String,
     /// Byte offset in the statement, when SQLite knows it.
     pub offset: Option<usize>,
@@ -68,7 +70,12 @@ impl Handle {
         // memory. `Handle` closes it.
         let code = unsafe { ffi::sqlite3_open_v2(uri.as_ptr(), &raw mut db, flags, vfs) };
         if db.is_null() {
-            return Err(Fault { code: ffi::SQLITE_NOMEM, message: "out of memory".into(), offset: None });
+            return Err(Fault {
+                code: ffi::SQLITE_NOMEM,
+                is_full: false,
+                message: "out of memory".into(),
+                offset: None,
+            });
         }
         let handle =
             Handle { db, end: Box::new(Cell::new(None)), stand_ins: Box::default(), allows_strings: Cell::new(true) };
@@ -99,6 +106,7 @@ impl Handle {
         unsafe {
             Fault {
                 code: ffi::sqlite3_errcode(self.db) & 0xff,
+                is_full: matches!(ffi::sqlite3_extended_errcode(self.db), ffi::SQLITE_FULL | ffi::SQLITE_IOERR_WRITE),
                 message: text(ffi::sqlite3_errmsg(self.db)).unwrap_or_default(),
                 offset: usize::try_from(ffi::sqlite3_error_offset(self.db)).ok(),
             }
@@ -259,7 +267,7 @@ pub(super) fn heap_used() -> i64 {
 
 impl Fault {
     fn own(message: &str) -> Self {
-        Fault { code: ffi::SQLITE_ERROR, message: message.to_owned(), offset: None }
+        Fault { code: ffi::SQLITE_ERROR, is_full: false, message: message.to_owned(), offset: None }
     }
 
     pub(super) fn is_interrupted(&self) -> bool {
@@ -280,6 +288,11 @@ impl Fault {
 
     pub(super) fn is_too_big(&self) -> bool {
         self.code == ffi::SQLITE_TOOBIG
+    }
+
+    /// True if a write failed. A reader writes only temporary files, whose size is bounded.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
     }
 
     pub(super) fn is_no_database(&self) -> bool {

@@ -259,6 +259,13 @@ impl From<Fault> for ReadError {
         if fault.is_no_database() {
             return ReadError::NotSqlite;
         }
+        if fault.is_full() {
+            return ReadError::Sql {
+                message: "the statement needs more than 256 MB of temporary files, or the disk is full".to_owned(),
+                hint: Some("Sort or join fewer rows: add conditions, or aggregate first.".to_owned()),
+                position: None,
+            };
+        }
         if fault.is_stale() {
             return ReadError::Stale { message: fault.message };
         }
