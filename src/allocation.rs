@@ -1,14 +1,13 @@
 //! Ends a future that requests one large piece of memory.
 //!
-//! The PostgreSQL driver reads each message of the server into memory as a whole, and a message may contain a value of
-//! a gigabyte (an error that quotes a value that could not be cast, a plan with a long literal). The driver has no
-//! limit of its own, but it reserves a message's whole length as soon as it has read the length. So the program's
-//! allocator records the largest request of each poll, and [`Bounded`] ends its future before the message has arrived.
-//! Memory that was reserved and not written costs nothing.
+//! The PostgreSQL driver reads each message of the server into memory as a whole. A message may contain a value of a
+//! gigabyte: an error quotes the value of a failed cast, and a plan contains the statement's literals. The driver has
+//! no limit. It reserves a message's whole length as soon as it has read the length. So the program's allocator records
+//! the largest request of each poll, and [`Bounded`] ends its future before the message has arrived. Reserved memory
+//! that is not written takes no physical memory.
 //!
-//! A poll may continue as long as there is something to read, and a server on the same machine can send faster than the
-//! driver reads. So after a request over the limit, [`recv`] reports until the end of the poll that there is nothing to
-//! read.
+//! A poll may continue as long as there is something to read. A server on the same machine can send faster than the
+//! driver reads. So after a request over the limit, [`recv`] returns `EAGAIN` until the poll ends.
 //!
 //! The limit is on a single request, not on the sum of requests.
 
@@ -20,8 +19,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Smaller requests are not recorded. Nearly all requests are smaller, and thread-local storage would slow each of them
-/// down.
+/// Requests of fewer bytes are not recorded. Nearly all requests have fewer, and access to thread-local storage would
+/// slow each of them down.
 const NOTED_BYTES: usize = 1 << 20;
 
 thread_local! {
@@ -30,7 +29,7 @@ thread_local! {
     static LIMIT_BYTES: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// Replaces the C library's `recv`, through which the driver reads from a socket, in this program only.
+/// Replaces the C library's `recv` in this program. The driver reads from sockets through `recv`.
 ///
 /// # Safety
 ///
@@ -70,7 +69,7 @@ static ALLOCATOR: Noting = Noting;
 
 fn note(bytes: usize) {
     if bytes >= NOTED_BYTES {
-        // A thread that ends has no storage left. Its request is not recorded.
+        // A thread that ends may have no thread-local storage left. Then its request is not recorded.
         let _ = LARGEST_BYTES.try_with(|largest| largest.set(largest.get().max(bytes)));
     }
 }
@@ -101,7 +100,7 @@ unsafe impl GlobalAlloc for Noting {
     }
 }
 
-/// Returns free memory to the system, where the C library keeps it for later.
+/// Returns free memory to the operating system. Does nothing except on Linux with glibc.
 pub fn give_back() {
     // SAFETY: the call changes no memory that is in use.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -117,7 +116,7 @@ pub struct TooLarge {
     pub bytes: usize,
 }
 
-/// Polls a future until it is ready, or until one request for memory in a poll was over the limit.
+/// Polls a future until it is ready or has requested more memory at once than its limit (at least 1 MiB).
 pub struct Bounded<F> {
     future: Pin<Box<F>>,
     limit_bytes: usize,
@@ -139,8 +138,8 @@ impl<F: Future> Future for Bounded<F> {
         LIMIT_BYTES.set(outer);
         let bytes = LARGEST_BYTES.take();
         match polled {
-            // Checked before the output, because the result must not depend on whether this poll happened to finish the
-            // future.
+            // The size is checked before the output. Otherwise the result would depend on whether this poll finished
+            // the future.
             _ if bytes > self.limit_bytes => Poll::Ready(Err(TooLarge { bytes })),
             Poll::Ready(output) => Poll::Ready(Ok(output)),
             Poll::Pending => Poll::Pending,

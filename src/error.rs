@@ -1,8 +1,8 @@
 //! Errors as the client receives them: a stable code, one sentence, and a hint.
 //!
 //! Every module boundary has its own error type (`Rejection`, `DatabaseError`, `ModelError`, `ConfigError`). Each is
-//! converted to a [`ToolError`] here or beside its definition. Hosts, users and paths appear only in the log; secrets
-//! appear nowhere.
+//! converted to a [`ToolError`] beside its definition. Errors of connecting name no host. A message may contain the
+//! name of a role, or the path of a SQLite or settings file. Secrets appear nowhere.
 
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +54,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// Whether the guard refused the statement, so that nothing of it ran.
+    /// True for the codes of refused statements. `TooLong` is also the code of a result that is too large.
     pub fn is_refusal(self) -> bool {
         matches!(
             self,
@@ -117,7 +117,7 @@ impl Code {
     }
 }
 
-/// Bytes of a message and of a hint. Both can repeat texts of the caller or the database.
+/// Maximum bytes of a message, and of a hint, in JSON. Both can repeat texts of the caller or the database.
 const MAX_TEXT_BYTES: usize = 2_000;
 
 /// A failed call as the client receives it: the `error` object of a tool result with `isError`.
@@ -128,7 +128,7 @@ pub struct ToolError {
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// The SQLSTATE of the database, if it refused an approved statement.
+    /// PostgreSQL's SQLSTATE, if an approved statement failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sqlstate: Option<String>,
     /// 1-based position of a character in the caller's text.
@@ -153,15 +153,15 @@ impl ToolError {
         ToolError::new(Code::InvalidArgument, message)
     }
 
-    /// Too many calls run or wait.
+    /// The error if too many calls run or wait.
     pub fn crowded() -> Self {
         ToolError::new(Code::Busy, "too many calls run or wait").hint("Wait for answers before sending more calls.")
     }
 
     /// A defect of TUDB itself. Details are in the log.
     pub fn internal() -> Self {
-        ToolError::new(Code::Internal, "TUDB failed inside; the call was not answered")
-            .hint("Try again; if it repeats, look at the server's log on stderr and report it.")
+        ToolError::new(Code::Internal, "TUDB has an internal error; the call was not answered")
+            .hint("Try again. If the error repeats, report it with the server's log (stderr).")
     }
 
     /// The `{"error": {..}}` object of a tool result. Message and hint are shortened to `MAX_TEXT_BYTES`.
@@ -172,7 +172,7 @@ impl ToolError {
         }
         let shorten = |text: &str| {
             let mut most = MAX_TEXT_BYTES;
-            // An escaped character takes up to six bytes in JSON.
+            // JSON can take six bytes for a character, so the cut text is measured again.
             while most > 0 && json_escaped_len(cut(text, most)) > MAX_TEXT_BYTES {
                 most /= 2;
             }
@@ -184,16 +184,17 @@ impl ToolError {
     }
 }
 
-/// Longest name that is compared with others, in bytes: two names of PostgreSQL and their quotes.
+/// Maximum bytes of a name that is compared with others. A quoted `schema.table` of PostgreSQL is shorter.
 const MAX_COMPARED_BYTES: usize = 300;
 
 /// The names most similar to `wanted`, best first, at most `n`. Case is ignored. A name is similar if its edit distance
-/// is small (swapping two letters counts as one edit), or if one of the two contains the other.
+/// is small (swapping two letters counts as one edit), or if it contains `wanted` or is contained in `wanted` (from
+/// three bytes on).
 pub fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>, n: usize) -> Vec<&'a str> {
     // Quotes are part of the notation, not of the name.
     let bare = |name: &str| name.to_lowercase().replace('"', "");
     let wanted = bare(wanted);
-    // No database has longer names. The time of a comparison grows with the product of both lengths.
+    // PostgreSQL has no longer names. The time of a comparison grows with the product of both lengths.
     if wanted.len() > MAX_COMPARED_BYTES {
         return Vec::new();
     }

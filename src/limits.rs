@@ -1,33 +1,34 @@
-//! All limits of TUDB in one place. The unit is the last part of a name.
+//! Limits of TUDB. Further limits are constants of single modules. Most names end with their unit.
 //!
-//! The documentation promises the defaults. `config` overrides those that a user may set. Each limit has a test.
+//! The documentation promises the defaults. `config` replaces the values that a user may set.
 
 use std::time::Duration;
 
-/// UTF-8 bytes from which on a statement is large: its syntax tree takes megabytes and its check milliseconds. Large statements
-/// are checked a few at a time, and not remembered.
+/// A statement of more UTF-8 bytes is large: its syntax tree takes megabytes, and its check takes milliseconds. Only a
+/// few large statements are checked at once. They are not remembered.
 pub const LARGE_SQL_BYTES: usize = 4_096;
 
-/// All limits of one process. They are copied into the parts that enforce them.
+/// The limits of the process. Each source has a copy, in which its own settings are applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Rows of a reply if the call does not say.
+    /// Maximum rows of a reply if the call has no `max_rows`.
     pub max_rows: u64,
-    /// Rows that a call may request.
+    /// Maximum of `max_rows` in a call.
     pub max_rows_ceiling: u64,
     /// UTF-8 bytes of the JSON in one block of a reply.
     pub max_reply_bytes: usize,
     /// Bytes of one cell's text. A longer text is cut at a character boundary.
     pub max_cell_bytes: usize,
-    /// Bytes of one message from a PostgreSQL server (a row, a plan, an error). A longer one ends the connection.
+    /// Bytes of one message from a PostgreSQL server (a row, a plan, an error), and at least four times
+    /// `max_reply_bytes`. A longer message ends the connection.
     pub max_message_bytes: usize,
     /// Bytes of a statement, checked before it is tokenised.
     pub max_sql_bytes: usize,
-    /// Tokens of a statement, checked before parsing: a long chain of operators becomes a tree of the same depth.
+    /// Tokens of a statement, checked before parsing: a chain of many operators becomes a tree of as many levels.
     pub max_sql_tokens: usize,
     /// Nesting depth that the parser accepts.
     pub max_sql_depth: usize,
-    /// Bytes of a question, a choice, a user id or a session id.
+    /// Bytes of a text argument, such as a question, a choice, a table's name or a user id.
     pub max_text_bytes: usize,
     /// Time limit of one statement, on the server and in this process.
     pub statement_timeout_ms: u64,
@@ -41,19 +42,19 @@ pub struct Limits {
     pub wake_timeout_ms: u64,
     /// Time limit for the first message on a pooled connection. The network may have failed silently.
     pub opening_timeout_ms: u64,
-    /// Time that a cancelled statement gets to end before its connection is dropped.
+    /// Time limit for the ROLLBACK after a read, and for one attempt to cancel a statement.
     pub cancel_grace_ms: u64,
     /// An idle connection is pinged before use if it was idle longer than this.
     pub ping_after_idle_ms: u64,
-    /// Connections per source.
+    /// Connections per source, besides the one that cancels statements on PostgreSQL.
     pub max_connections: u32,
     /// Calls that run at the same time, per source.
     pub max_calls: usize,
-    /// Calls that may wait for them, per source. Further calls get `busy`.
+    /// Calls that may wait for a running call to end, per source. Further calls get `busy`.
     pub max_queued_calls: usize,
     /// Bytes of one JSON-RPC line. A tool checks its own smaller limits and names them in its error.
     pub max_line_bytes: usize,
-    /// Arrays, objects and separators in one JSON-RPC line.
+    /// Arrays, objects and commas in one JSON-RPC line or one HTTP body.
     pub max_line_values: usize,
     /// Bytes of a request's id, and of its progress token.
     pub max_id_bytes: usize,
@@ -69,7 +70,8 @@ pub struct Limits {
     pub max_repairs: u32,
     /// Tokens that the model may write in one turn.
     pub max_output_tokens: i32,
-    /// Tokens (characters / 3.5) of a schema that is shown whole in a prompt. A larger one is ranked and shortened.
+    /// Tokens (characters / 3.5) up to which a schema is shown whole in a prompt. A larger schema is ranked and
+    /// shortened.
     pub schema_budget_tokens: usize,
     /// Tokens of a ranked schema.
     pub ranked_schema_tokens: usize,
@@ -77,15 +79,16 @@ pub struct Limits {
     pub model_rows: usize,
     /// Bytes of a result shown to the model.
     pub model_result_bytes: usize,
-    /// Tables on one page of `list_tables` if the call does not say.
+    /// Tables on one page of `list_tables` if the call has no `limit`.
     pub list_page: u64,
     /// Tables that one page of `list_tables` may have.
     pub list_page_ceiling: u64,
     /// Distinct values of a text column that are kept as known values.
     pub sampled_values: usize,
-    /// Age of a schema snapshot from which the catalog is asked whether it has changed.
+    /// Time after which PostgreSQL's catalog is asked again whether the schema has changed. On SQLite, the maximum age
+    /// of a snapshot.
     pub snapshot_ttl_ms: u64,
-    /// Maximum age of a snapshot of PostgreSQL. The planner's statistics change without a trace in the catalog.
+    /// Maximum age of a snapshot of PostgreSQL. New statistics of the planner do not change the fingerprint.
     pub snapshot_max_age_ms: u64,
     /// Memory of a schema snapshot, per source. Tables that do not fit are left out.
     pub max_snapshot_bytes: usize,
@@ -94,14 +97,14 @@ pub struct Limits {
     /// Memory that SQLite may use in one process of a source, besides the schema. A statement that needs more is run
     /// again with [`Limits::sqlite_large_heap_bytes`].
     pub sqlite_heap_bytes: usize,
-    /// The same for a statement that needs more. The server runs one such at a time. It is enough for two copies of a
-    /// 34 MB cell.
+    /// The same for a statement that needs more. The server runs one such statement at a time. The memory is enough for
+    /// two copies of a 34 MB cell.
     pub sqlite_large_heap_bytes: usize,
     /// Bytes of one SQLite value, in a table or in a statement.
     pub sqlite_value_bytes: usize,
     /// Time that a SQLite process gets after the deadline of its statement. Then it is killed.
     pub sqlite_grace_ms: u64,
-    /// Time after the deadline of its statement when such a process ends itself, if nobody has killed it.
+    /// Time after the deadline of a statement when a SQLite process ends itself, if the server has not killed it.
     pub sqlite_overrun_ms: u64,
     /// Statement shapes that are remembered, per source.
     pub remembered_shapes: usize,
@@ -111,13 +114,14 @@ pub struct Limits {
     pub http_max_held_bytes: usize,
     /// Bytes of the head of one HTTP request.
     pub http_max_head_bytes: usize,
-    /// Time limit for the head of an HTTP request, and for a TLS handshake.
+    /// Time limit for the head of an HTTP request, for a TLS handshake, and for a write to the client.
     pub http_head_timeout_ms: u64,
     /// Time limit for the body of an HTTP request.
     pub http_body_timeout_ms: u64,
     /// Open HTTP connections. Further ones wait until one is closed.
     pub http_max_connections: usize,
-    /// Open MCP sessions over HTTP, of the protocol versions that have sessions. Further ones get `busy`.
+    /// Open MCP sessions over HTTP, of the protocol versions that have sessions; half as many per key. Further sessions
+    /// get `busy`.
     pub http_max_sessions: usize,
     /// Calls of tools over HTTP that run or wait, for all sources together. Further calls get `busy`.
     pub http_max_calls: usize,

@@ -45,8 +45,8 @@ const OPENINGS: [Opening; 2] = [
         words: |sql| {
             format!(
                 "Call explain_query for the statement below, and describe_table for the tables it reads. Say in plain \
-                 words where its time goes, then propose a rewrite or an index, and show by explain_query of the \
-                 rewrite whether it helps. Nothing can be changed here: give me the CREATE INDEX to run myself.\n\n\
+                 words where the statement spends its time. Then propose a rewrite or an index. Show with \
+                 explain_query whether a rewrite helps. You cannot create an index: give me the CREATE INDEX.\n\n\
                  ```sql\n{sql}\n```"
             )
         },
@@ -67,7 +67,7 @@ pub fn list() -> Vec<Prompt> {
 ///
 /// # Errors
 ///
-/// A message: it lists all prompts if there is no prompt `name`, or it names the required argument that is missing.
+/// A message with the names of all prompts if none is named `name`, or with the missing required argument.
 pub fn get(name: &str, arguments: &Map<String, Value>) -> Result<GetPromptResult, String> {
     let Some(opening) = OPENINGS.iter().find(|opening| opening.name == name) else {
         let names: Vec<&str> = OPENINGS.iter().map(|opening| opening.name).collect();

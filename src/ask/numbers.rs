@@ -5,22 +5,22 @@ use serde_json::Value;
 
 /// Maximum number of numbers that are reported.
 const MOST_FOREIGN: usize = 10;
-/// Maximum number of rows whose numbers are compared in pairs. The number of pairs in a column grows with the square of
-/// the number of rows.
+/// Maximum values of a column that are compared in pairs, and maximum rows whose values are. The number of pairs grows
+/// with the square.
 const MOST_COMPARED: usize = 20;
-/// Numbers of earlier results that are remembered.
+/// Maximum numbers kept from earlier results.
 pub(super) const MOST_EARLIER: usize = 2_000;
 /// Number words, from two on. "One" is left out, because it is often not meant as a number.
 const WORDS: [&str; 11] = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 
-/// What the model may state numbers from.
+/// The sources of the model's numbers.
 #[derive(Debug)]
 pub(super) struct Sources<'a> {
     pub rows: &'a [Value],
     pub row_count: u64,
     /// Whether `rows` are all rows of the result. If not, no sums, shares or differences are computed.
     pub is_complete: bool,
-    /// The question, the statement, the assumptions, today's date.
+    /// Question, reading, statement, assumptions, today's date.
     pub texts: &'a [&'a str],
     /// Numbers of earlier results of the same question.
     pub earlier: &'a [f64],
@@ -33,7 +33,7 @@ pub(super) fn foreign(words: &str, sources: &Sources<'_>) -> Vec<String> {
     let is_share = words.contains('%') || low.contains("percent");
     let is_multiple = low.contains("times") || low.contains("fold");
     let stands = |(value, decimals): &(f64, usize)| {
-        // Rounding changes a number by at most half of the last digit shown.
+        // Rounding changes a number by at most half a unit of the last digit.
         let half = 0.5 * 10f64.powi(-i32::try_from(*decimals).unwrap_or(0)) + 1e-9;
         let near =
             |known: &[f64], factor: f64| known.iter().any(|number| (number.abs() * factor - value).abs() <= half);
@@ -64,7 +64,7 @@ pub(super) fn foreign(words: &str, sources: &Sources<'_>) -> Vec<String> {
     foreign
 }
 
-/// Leaves out the sentences with numbers that the sources do not explain. Empty if no sentence is left.
+/// Returns the sentences whose numbers the sources explain. Empty if there is no such sentence.
 pub(super) fn explained_sentences(words: &str, sources: &Sources<'_>) -> String {
     let kept = sentences(words).into_iter().filter(|sentence| foreign(sentence, sources).is_empty());
     kept.collect::<Vec<_>>().join(" ")
@@ -132,7 +132,7 @@ fn known(sources: &Sources<'_>) -> (Vec<f64>, Vec<f64>) {
     (known, ratios)
 }
 
-/// A cell's value, if the cell is a number.
+/// The cell as a number, also from text.
 fn number_of(cell: &Value) -> Option<f64> {
     match cell {
         Value::Number(number) => number.as_f64(),

@@ -17,14 +17,14 @@ const ANY_TIME: &str = "9999";
 /// Estimated bytes of an event besides its body.
 const EVENT_BYTES: i64 = 250;
 
-/// What to keep. Without either bound, everything is kept.
+/// What to keep. Without `from` and `max_bytes`: all.
 #[derive(Clone, Debug, Default)]
 pub struct Retention {
-    /// Keep records with this id or a later one. Ids begin with their time.
+    /// Remove records with an earlier id. An id begins with its time.
     pub from: Option<String>,
     /// Keep the newest records, up to this many bytes.
     pub max_bytes: Option<u64>,
-    /// Always keep the record of the removal itself, and later records.
+    /// Id of the removal's own record. It and later records are kept.
     pub own: Option<String>,
 }
 
@@ -102,7 +102,7 @@ pub async fn prune(config: &AuditConfig, retention: &Retention) -> Result<u64, T
     }
     removal.commit().await?;
     if all > 0 {
-        // VACUUM fails while another process uses the file. SQLite reuses the free pages in any case.
+        // VACUUM fails while another process writes to the file. SQLite reuses the free pages anyway.
         if let Err(error) = sqlx::raw_sql("VACUUM").execute(&mut store).await {
             tracing::info!(%error, "the audit store's file keeps its size for now");
         }

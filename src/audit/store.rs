@@ -25,9 +25,9 @@ pub(super) use sqlite::{SCHEMA, SchemaFault, schema_as_made};
 
 /// Time limit for a store that is locked or does not answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// Events in one commit at most.
+/// Maximum events taken at once.
 const GROUP: usize = 256;
-/// Outcomes kept in memory while the store cannot be written.
+/// Maximum outcomes kept while the store cannot be written.
 const MAX_LATE: usize = 10_000;
 /// Interval for writing kept outcomes again while no other events arrive.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -95,7 +95,7 @@ impl Writer {
             } else if let Ok(0) = tokio::time::timeout(AGAIN, more).await {
                 return;
             }
-            // The tasks that are ready now may add events to the group. A commit costs the same for one and for ten.
+            // Lets the ready tasks add events to the group. A commit of ten events costs as much as of one event.
             tokio::task::yield_now().await;
             while group.len() < GROUP
                 && let Ok(event) = events.try_recv()
@@ -111,7 +111,7 @@ impl Writer {
     async fn write(&mut self, group: Vec<Event>) {
         let mut written = Vec::new();
         let mut finishing = Vec::new();
-        // If the commit fails, intents are refused and outcomes are kept.
+        // If the commit fails, intents are dropped and outcomes are kept.
         let mut parts: Vec<(&str, String, String)> = Vec::with_capacity(group.len());
         let mut outcomes = Vec::new();
         for event in std::mem::take(&mut self.late).into_iter().chain(group) {
@@ -164,9 +164,9 @@ impl Writer {
         if let Some(Store::Sqlite(store)) = &self.store
             && !store.is_in_place()
         {
-            // The file was removed or replaced, so writes to it would be lost. Create a new store and begin a new
+            // The file was removed or replaced, so writes to it would be lost. Open the path again, begin a new
             // chain.
-            tracing::error!("the audit store's file was removed or replaced; a new one is begun");
+            tracing::error!("the audit store's file was removed or replaced; reopening the store");
             self.store = None;
             self.begin_anew();
         }
@@ -175,7 +175,7 @@ impl Writer {
         }
         let was_idle = matches!(self.store, Some(Store::Postgres(_)));
         match self.insert(&parts).await {
-            // The server may have closed the idle connection, for example because it was restarted.
+            // The server may have closed the connection meanwhile, for example by a restart.
             Err(error) if was_idle && error.remedy == AuditRemedy::Server => {
                 self.open().await?;
                 self.insert(&parts).await
@@ -226,7 +226,7 @@ impl Writer {
             AuditStore::File(path) => Store::Sqlite(sqlite::File::open(path, self.config.power)?),
             AuditStore::Postgres(store) => Store::Postgres(postgres::connect(store).await?),
         };
-        // A chain continues only if the store ends with its last event and the key is the same.
+        // A chain continues only in a file that contains its end, and with the same key.
         let goes_on = match &mut store {
             Store::Sqlite(store) if self.registered && seal.key_id() == self.seal.key_id() => {
                 store.ends_with(&self.process, self.seq, &self.head)?
@@ -253,7 +253,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the `closing` row, so that events removed from the end later are detected.
+    /// Writes the `closing` row, so that a later removal of the last events is detected.
     async fn end(&mut self) {
         let at = now();
         let hash = chain::closing(&self.seal, &self.process, &at, self.seq, &self.head);
@@ -301,16 +301,16 @@ fn json<T: serde::Serialize>(fields: &T) -> String {
     serde_json::to_string(fields).unwrap_or_default()
 }
 
-/// The message of the database, without sqlx's prefix, and what helps, by the SQLSTATE of PostgreSQL.
+/// The server's message without sqlx's prefix, and the remedy for its SQLSTATE.
 /// Source: <https://www.postgresql.org/docs/18/errcodes-appendix.html>.
 pub(super) fn unavailable(error: sqlx::Error) -> AuditUnavailable {
     let state = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
     let remedy = match state.as_ref() {
-        // Insufficient privilege, and names that are not there.
+        // Insufficient privilege, and names that do not exist.
         "42501" | "42P01" | "42703" | "42883" | "3F000" => AuditRemedy::Tables,
         // Invalid authorization, password or database.
         "28000" | "28P01" | "3D000" => AuditRemedy::Login,
-        // The server ends, or has ended the connection.
+        // Start or stop of the server, closed session.
         "57P01" | "57P02" | "57P03" | "57P05" => AuditRemedy::Server,
         "" if matches!(error, sqlx::Error::Io(_)) => AuditRemedy::Server,
         _ => AuditRemedy::Place,

@@ -1,5 +1,5 @@
-//! A chart of a result: bars for one label and one measure, a line for a time series. Decides what is drawn; `terminal` and
-//! `png` draw it. Pure.
+//! A chart of a result: a line for a time series of three or more values, else bars. Decides what is drawn; `terminal`
+//! and `png` draw it. Pure.
 
 mod png;
 mod terminal;
@@ -15,14 +15,14 @@ const MAX_MARKS: usize = 30;
 /// A chart that can be drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chart {
-    /// Bars are sorted by the measure, greatest first. Months and other times are in their order.
+    /// Bars, or a line for a time series of three or more marks.
     pub kind: Kind,
     pub title: String,
     /// Name of the column with the labels.
     pub label: String,
     /// Name of the column with the measure.
     pub measure: String,
-    /// At least two, at most [`MAX_MARKS`].
+    /// 2 to [`MAX_MARKS`]. Times in their order, others by falling value.
     pub marks: Vec<Mark>,
 }
 
@@ -90,7 +90,7 @@ impl Chart {
             return Err(format!("several rows have the same {}", name(label)));
         }
         let kind = if is_time(label) {
-            // Numbers of months are compared as numbers: 9 comes before 10.
+            // Times that are numbers are compared so: 9 comes before 10.
             let place = |mark: &Mark| mark.label.parse::<u32>().ok();
             marks.sort_by(|one, other| place(one).cmp(&place(other)).then_with(|| one.label.cmp(&other.label)));
             if marks.len() > 2 { Kind::Line } else { Kind::Bars }
@@ -125,7 +125,7 @@ fn text_of(cell: &Value) -> String {
     }
 }
 
-/// The value of a cell. PostgreSQL's numeric and large bigint come as text, so the text is parsed in columns of these types.
+/// The value of a cell. Decimals and large integers come as text, so the text is parsed in columns of such types.
 fn number(cell: &Value, type_of: &str) -> Option<f64> {
     let is_decimal =
         ["numeric", "decimal", "bigint", "integer"].iter().any(|name| type_of.to_lowercase().starts_with(name));
@@ -138,7 +138,7 @@ fn number(cell: &Value, type_of: &str) -> Option<f64> {
     (value.abs() < 1e300).then_some(value)
 }
 
-/// True for a year and month, a date or a timestamp in the order of ISO 8601.
+/// True for an ISO 8601 month, week, date or timestamp, or `2026-Q1`.
 fn is_time(text: &str) -> bool {
     let digits = |range: std::ops::Range<usize>| {
         text.get(range).is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
@@ -156,7 +156,7 @@ fn is_time(text: &str) -> bool {
                         && matches!(text.get(10..11), None | Some("" | " " | "T"))))
 }
 
-/// True for a column of whole numbers whose name ends with a part of a date: `year`, `order_month`.
+/// True for a column of whole numbers whose name ends with a part of time: `year`, but not `per_day`.
 fn is_period<'a>(name: &str, mut cells: impl Iterator<Item = &'a Value>) -> bool {
     let name = name.to_lowercase();
     let mut parts = name.rsplit(['_', ' ']);

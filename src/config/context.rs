@@ -1,6 +1,6 @@
 //! The context file: descriptions, synonyms, metrics, join hints, hidden tables, instructions and verified queries. An
 //! organisation uses the file to record what the organisation knows about its data. The file is read once at start. An
-//! error names the file, and the line if the line is known.
+//! error names the file and the line. An unknown line is left out, or is 0 for a query.
 
 use std::collections::BTreeMap;
 
@@ -61,7 +61,7 @@ pub struct Metric {
     pub synonyms: Vec<String>,
 }
 
-/// A join condition between two tables that have no foreign key.
+/// A join condition between two tables that no foreign key connects.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JoinHint {
@@ -95,7 +95,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Syntax`] with the file, the reason, and the line if the line is known.
+    /// [`ConfigError::Syntax`] with the file, the reason and the line. An unknown line is left out, or 0 for a query.
     pub(super) fn parse(text: &str, place: &str) -> Result<Self, ConfigError> {
         let context: Context = toml::from_str(text).map_err(|error| {
             let line =
@@ -108,13 +108,16 @@ impl Context {
             let line = text.lines().position(|line| line.contains(&query.question)).map_or(0, |index| index + 1);
             let bad = |message: String| ConfigError::Syntax { place: format!("{place}, line {line}"), message };
             if query.question.trim().is_empty() || query.sql.trim().is_empty() {
-                return Err(bad("a query needs a question and its sql".into()));
+                return Err(bad("the question and the sql of a query must not be empty".into()));
             }
             if let Some(name) = placeholders(&query.sql).iter().find(|name| !asked.contains(name)) {
-                return Err(bad(format!("{{{name}}} stands in the sql and not in the question {:?}", query.question)));
+                return Err(bad(format!("{{{name}}} is in the sql but not in the question {:?}", query.question)));
             }
             if let Some(name) = query.parameters.keys().find(|name| !asked.contains(name)) {
-                return Err(bad(format!("the parameter {name} does not stand in the question {:?}", query.question)));
+                return Err(bad(format!(
+                    "{name} is no placeholder of {:?}: a placeholder is {{name}} of ASCII letters, digits and _",
+                    query.question
+                )));
             }
             if let Some(name) = asked.iter().find(|name| !query.parameters.contains_key(*name)) {
                 return Err(bad(format!("the parameter {name} of {:?} has no type in parameters", query.question)));
@@ -124,7 +127,7 @@ impl Context {
     }
 }
 
-/// Returns the names that are written in braces in a text. Each name is returned once, in the order of the text.
+/// Returns the placeholders of a text (names of ASCII letters, digits and `_` in braces), each once, in order.
 pub fn placeholders(text: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for part in text.split('{').skip(1) {
@@ -149,10 +152,7 @@ mod tests {
             ("instructions = 'x'\ntabels = []\n", "c.toml, line 2: unknown field `tabels`"),
             ("[[tables]]\ndescription = 'x'\n", "missing field `name`"),
             ("[[queries]]\nquestion = 'How many {what}?'\nsql = 'SELECT 1'\n", "line 2: the parameter what of"),
-            (
-                "[[queries]]\nquestion = 'How many?'\nsql = 'SELECT {n}'\n",
-                "{n} stands in the sql and not in the question",
-            ),
+            ("[[queries]]\nquestion = 'How many?'\nsql = 'SELECT {n}'\n", "{n} is in the sql but not in the question"),
             (
                 "[[queries]]\nquestion = 'x {n}'\nsql = 'SELECT {n}'\n[queries.parameters]\nn = 'float'\n",
                 "unknown variant `float`",

@@ -71,7 +71,7 @@ fn errors_name_key_and_place_and_never_a_value() {
             &[],
             "sources.a.user.claims must hold {user_id}",
         ),
-        ("[sources.a]\nmask = ['x']\n", &[], "sources.a.mask names columns"),
+        ("[sources.a]\nmask = ['x']\n", &[], "sources.a.mask must name columns"),
         ("[sources.a]\ndeny = ['a..b']\n", &[], "sources.a.deny must hold patterns"),
         ("[sources.a]\nallow_functions = ['f']\n", &[], "sources.a.allow_functions must hold names with their schema"),
         ("default_source = 'b'\n[sources.a]\n", &[], "default_source names b"),

@@ -1,8 +1,8 @@
-//! Rules on tables and columns: a source's `deny` and `mask`, and how a statement uses the columns that they name.
+//! Rules on tables and columns (`deny` and `mask` of a source), and the uses of ruled columns in a statement.
 //!
-//! The walk records every use of a column ([`ColumnUses`]). The engine reports which tables of the statement have rules
-//! ([`RuledTable`]). [`judge`] compares the two. A column is *ruled* if a rule covers it, and a table if a rule covers
-//! it or one of its columns. A name that might mean a ruled column counts as that column, so an unclear origin is
+//! The walk records every use of a column ([`ColumnUses`]). The engine reports the tables that have rules
+//! ([`RuledTable`]). [`judge`] compares the two. A column is *ruled* if a rule covers it. A table is *ruled* if a rule
+//! covers the table or one of its columns. A name that might mean a ruled column counts as it, so an unclear origin is
 //! refused. Pure.
 
 use std::collections::BTreeSet;
@@ -16,8 +16,8 @@ use super::Rejection;
 /// Source: <https://www.postgresql.org/docs/18/ddl-system-columns.html>.
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
 
-/// Words that are part of a query's grammar in PostgreSQL or SQLite although they can be names too. The parser's tree does
-/// not keep them. Source: `gram.y` of PostgreSQL 18 and `parse.y` of SQLite 3.51, the rules of a SELECT.
+/// Words of a SELECT's grammar in PostgreSQL or SQLite that can be names too, and `pg_catalog`. The parser's tree does
+/// not keep these words. Source: `gram.y` of PostgreSQL 18 and `parse.y` of SQLite 3.51.
 const GRAMMAR_WORDS: &str = "
 absent asc at bernoulli between bit by cascade character conditional content cross current day desc document double empty end error
 exclude false filter first following full glob grouping groups hour ignore indexed inner interval keep key last left like local
@@ -37,7 +37,7 @@ pub enum RuleKind {
 }
 
 /// One pattern of `deny` or `mask`: `table`, `table.column`, `schema.table` or `schema.table.column`. `*` matches any
-/// characters of a part. A pattern of two parts is read in both ways, because a SQLite table has no schema.
+/// characters of a part. Two parts have both meanings in `deny`; in `mask` they are `table.column`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnRule {
     parts: Vec<String>,
@@ -54,7 +54,7 @@ impl ColumnRule {
             return Err("must hold patterns such as \"hr.*\", \"users.ssn\" or \"public.users.ssn\"");
         }
         if kind == RuleKind::Mask && parts.len() == 1 {
-            return Err("names columns, such as \"users.email\"");
+            return Err("must name columns, such as \"users.email\"");
         }
         Ok(ColumnRule { parts, kind })
     }
@@ -74,7 +74,7 @@ impl ColumnRule {
             }
     }
 
-    /// Whether the rule applies to the table or to one of its columns.
+    /// Whether the rule may apply to the table or one of its columns.
     fn touches(&self, schema: &str, table: &str) -> bool {
         let schema = if schema.is_empty() { "main" } else { schema };
         match self.parts.as_slice() {
@@ -105,7 +105,7 @@ impl fmt::Display for ColumnRule {
     }
 }
 
-/// Compares without case. `*` matches any characters.
+/// Ignores the case of `name`. `*` matches any text.
 fn is_like(pattern: &str, name: &str) -> bool {
     let name = name.to_lowercase();
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
@@ -132,7 +132,7 @@ impl ColumnRules {
         self.0.is_empty()
     }
 
-    /// The rules that cover none of these tables and columns, as written in the configuration but in lower case.
+    /// The rules that cover none of these tables and columns, in lower case and with their kind: `deny "hr.*"`.
     pub fn without_effect<'a, C: AsRef<str>, I: Iterator<Item = C>>(
         &self,
         tables: impl Iterator<Item = (&'a str, &'a str, I)> + Clone,
@@ -148,7 +148,7 @@ impl ColumnRules {
         self.0.iter().any(|rule| rule.kind == RuleKind::Deny)
     }
 
-    /// Whether a rule denies columns of this name in some table. A view may show such a column under its name.
+    /// Whether a rule may deny columns of this name in some table. A view may show them under the same name.
     pub fn denies_name(&self, column: &str) -> bool {
         self.0
             .iter()
@@ -161,7 +161,7 @@ impl ColumnRules {
         self.0.iter().any(|rule| rule.covers_table(schema, table))
     }
 
-    /// Whether a rule applies to the table or to one of its columns.
+    /// Whether a rule may apply to the table or one of its columns.
     pub fn touches(&self, schema: &str, table: &str) -> bool {
         self.0.iter().any(|rule| rule.touches(schema, table))
     }
@@ -184,8 +184,8 @@ pub struct RuledTable {
     pub columns: Vec<String>,
     pub denied: BTreeSet<String>,
     pub masked: BTreeSet<String>,
-    /// Whether every use is refused: the table is denied, or it may show values of ruled columns and it is unknown
-    /// where.
+    /// Whether every use is refused: the table is denied, or may show values of ruled columns at unknown
+    /// positions.
     pub whole: bool,
 }
 
@@ -236,7 +236,7 @@ pub struct TableName {
 pub struct Wildcard {
     /// `t` of `t.*`.
     pub of: Option<String>,
-    /// Index in [`ColumnUses::from_lists`]. `None` for a wildcard outside of a select list.
+    /// Index in [`ColumnUses::from_lists`]. `None` for a wildcard inside an expression.
     pub from: Option<usize>,
     /// Position in the outermost select list. `None` for a wildcard elsewhere.
     pub place: Option<usize>,
@@ -256,25 +256,25 @@ pub struct ColumnUses {
     pub tables: Vec<TableName>,
     /// Uses other than [`ColumnUses::plain`].
     pub uses: Vec<ColumnName>,
-    /// The members of `uses` whose values the server converts to no other type. These are columns that are the whole
-    /// expression in ORDER BY, GROUP BY, PARTITION BY, before IS NULL or in functions such as `count`. Columns are
-    /// included too if an item of the outermost select list is a part of their value, such as `list[1]`.
+    /// The members of `uses` whose values the server converts to no other type. Such a column is a whole item of
+    /// ORDER BY, GROUP BY or PARTITION BY, the operand of IS NULL, or an argument of a function such as `count`. A
+    /// column with a part as item of the outermost select list, such as `list[1]`, is a member too.
     pub alone: Vec<ColumnName>,
-    /// Names of CTEs, sub-queries and functions in FROM. Their columns are defined elsewhere in the statement.
+    /// Names of CTEs, and aliases of sub-queries and functions in FROM.
     pub derived: BTreeSet<String>,
     pub plain: Vec<PlainItem>,
     pub wildcards: Vec<Wildcard>,
     /// For each SELECT with a wildcard, the tables in its FROM, in order. `None` stands for a sub-query or a function.
     /// The positions of the columns after a wildcard are known only if the wildcard covers exactly one table and that
-    /// table has rules, because only then the list of its columns is known.
+    /// table has rules. Only then is the list of its columns known.
     pub from_lists: Vec<Vec<Option<TableName>>>,
     /// Whether an item of the outermost select list is a wildcard in parentheses. PostgreSQL expands it as if it had no
     /// parentheses, so the positions of the columns are unknown.
     pub expands: bool,
-    /// Whether the statement has a NATURAL JOIN, an alias with a column list, an alias of a parenthesised join, or an
-    /// `ONLY` that the parser misread. It is then unclear which table a column belongs to.
+    /// Whether the statement has a NATURAL JOIN, a table whose alias has a column list, an aliased join in parentheses,
+    /// or a misread `ONLY`. It is then unclear which table a column belongs to.
     pub renames: bool,
-    /// Whether the outermost query sorts or groups by the position of a column.
+    /// Whether the outermost query has DISTINCT or sorts or groups by position.
     pub by_place: bool,
     /// Names that may be columns and whose meaning the walk did not record. The parser reads many words as a type or a
     /// prefix where a database reads a column (`text "x"`, `interval + 1`).
@@ -298,8 +298,8 @@ pub fn judge(uses: Option<&ColumnUses>, ruled: &[RuledTable]) -> Result<BTreeSet
 }
 
 impl ColumnUses {
-    /// Checks the uses of one table's columns that no rule allows. After it, the only uses left are those of masked
-    /// columns that are named directly or by a wildcard over one table.
+    /// Refuses the uses of one table's columns that a rule forbids. The uses left are masked columns as items of the
+    /// outermost select list, or in a wildcard there.
     ///
     /// # Errors
     ///
@@ -318,7 +318,7 @@ impl ColumnUses {
             // The database reads the table, but the text does not name it.
             return Err(table.refuse("*"));
         }
-        // With a CTE of the same name, it is unclear which of the two a name means.
+        // With a CTE or an alias of the same name, it is unclear what a name means.
         if self.renames || self.derived.contains(&table.table) {
             return Err(table.refuse("*"));
         }
@@ -335,7 +335,7 @@ impl ColumnUses {
             is_ruled && name.table.as_deref().is_none_or(means_table)
         };
         let rows = self.uses.iter().chain(self.plain.iter().map(|item| &item.name));
-        // PostgreSQL calls `table.name` as a function of the whole row where the table has no such column.
+        // If the table has no column `name`, PostgreSQL reads `table.name` as `name(table)`.
         let is_call = |name: &ColumnName| {
             // `schema.table` as the beginning of `schema.table.column` is no call.
             let is_alias = self.tables.iter().any(|known| known.known_as == table.schema);
@@ -388,7 +388,7 @@ impl ColumnUses {
     ///
     /// # Errors
     ///
-    /// [`Rejection::Column`] for a masked column whose position is unknown.
+    /// [`Rejection::Column`] for a column that cannot be masked safely.
     fn masked_places(&self, ruled: &[RuledTable]) -> Result<BTreeSet<usize>, Rejection> {
         let mut masked = BTreeSet::new();
         let mut shift = if self.expands { None } else { Some(0usize) };
@@ -405,7 +405,7 @@ impl ColumnUses {
                     });
                     let Some(owner) = owner else { continue };
                     let alias = item.alias.as_ref().unwrap_or(&item.name.column);
-                    // The result may be sorted by this alias at a place where the parser read the alias as a value (`true`,
+                    // ORDER BY may contain this alias. The parser may have read it there as a value (`true`,
                     // `interval DESC`).
                     let sorted = self.by_place
                         || self.unread.contains(alias)
@@ -449,7 +449,7 @@ impl ColumnUses {
         wildcard.from.and_then(|index| self.from_lists.get(index)).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether the statement defines the qualifier: as a table, an alias, a CTE or a function.
+    /// Whether the statement defines the qualifier: as a table, a CTE or an alias in FROM.
     fn is_known(&self, of: &str) -> bool {
         self.tables.iter().any(|name| name.known_as == of) || self.derived.contains(of)
     }

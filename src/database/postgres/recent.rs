@@ -1,5 +1,5 @@
-//! Connections that were used a moment ago. The driver's pool tests a connection that it gets back, which costs a round
-//! trip. A connection that the next call uses within a second needs no test.
+//! Connections that were used a moment ago. The driver's pool pings each connection that is returned to it. A ping
+//! costs a round trip. A connection that the next call uses within a second needs no ping.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use tokio::sync::Notify;
 
 use super::session::Opened;
 
-/// How long an unused connection is kept out of the pool.
+/// An unused connection is kept out of the pool for this time, or up to twice as long.
 const KEPT: Duration = Duration::from_secs(1);
 
-/// How long the next transaction of a connection may use what an earlier one read of its path.
+/// How long later transactions on a connection may use the `search_path` that an earlier transaction read.
 const KNOWN: Duration = Duration::from_secs(1);
 
 /// Interval at which a connection goes back to the pool even if calls follow each other without a pause. Only the pool
 /// closes connections that are too old.
 const THROUGH_THE_POOL_EVERY: Duration = Duration::from_secs(10);
 
-/// What the last whole opening message on a connection returned, and when.
+/// What the last whole opening message on a connection returned, and a time before it was sent.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     pub(super) opened: Opened,
@@ -28,7 +28,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// `read_at`: when the message was sent.
+    /// `read_at`: a time before the message was sent.
     pub(super) fn new(opened: Opened, read_at: Instant) -> Self {
         Known { opened, read_at }
     }
@@ -38,7 +38,7 @@ impl Known {
     }
 }
 
-/// An idle connection, and what is known of it. Nothing is known of a connection of the pool.
+/// An idle connection, and what is known of its session. `known` is `None` for a connection from the pool.
 #[derive(Debug)]
 pub(super) struct Idle {
     pub(super) connection: PoolConnection<Postgres>,
@@ -61,9 +61,9 @@ pub(super) struct Recent {
 
 #[derive(Debug)]
 struct State {
-    /// Each with the time of its last use.
+    /// The kept connections, each with the time of its last use. The last used one is the last.
     kept: Vec<(Idle, Instant)>,
-    /// When a connection last went back to the pool.
+    /// When `keep` last returned a connection to the pool.
     last_returned: Instant,
     /// Whether a task returns unused connections.
     is_watched: bool,
@@ -96,7 +96,7 @@ impl Recent {
         }
     }
 
-    /// Keeps an idle connection for the next call.
+    /// Keeps an idle connection for the next call. Once per [`THROUGH_THE_POOL_EVERY`], returns it to the pool instead.
     pub(super) fn keep(self: &Arc<Self>, idle: Idle) {
         let mut state = self.state();
         let now = Instant::now();
@@ -118,7 +118,7 @@ impl Recent {
             tokio::time::sleep(KEPT).await;
             let mut state = self.state();
             let unused = state.kept.iter().take_while(|(_, used_at)| used_at.elapsed() >= KEPT).count();
-            // The longest unused one comes first, because the last one is taken first.
+            // Connections are added and taken at the end of the list, so the longest unused one is the first.
             state.kept.drain(..unused);
             if state.kept.is_empty() {
                 state.is_watched = false;

@@ -1,5 +1,5 @@
-//! One read on one connection. Runs the transaction that [`PostgresEngine::open`] began until its end, its deadline or
-//! its cancellation, and rolls it back in each case.
+//! Runs one read in a transaction of [`PostgresEngine::open`], to the read's end, deadline or cancellation. Then rolls
+//! back the transaction or closes the connection.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,18 +21,18 @@ use crate::database::{DatabaseError, Explanation, ListRequest, ReadOptions, Tabl
 use crate::guard::{ApprovedSql, Rejection};
 use crate::quoting;
 
-/// How long TUDB waits past the server's own time limit before it cancels the statement itself.
+/// How long TUDB waits after a read's deadline, so that the server's limit can act first.
 const SERVER_HEAD_START: Duration = Duration::from_millis(250);
 
-/// How long a call waits for a cancelled statement to return. Then it is answered, and its connection is closed in the
+/// How long a call waits for a cancelled statement. After that the call fails, and its connection is closed in the
 /// background.
 const CANCEL_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Pause between two attempts to cancel a statement that has not returned.
 const CANCEL_AGAIN: Duration = Duration::from_millis(50);
 
-/// Maximum bytes of a plan. A plan repeats a literal of the statement at each use. As JSON values, a plan takes ten times its
-/// bytes.
+/// Maximum bytes of a plan. A plan may repeat a long literal many times. A plan parsed into JSON values takes ten times
+/// its bytes.
 const MAX_PLAN_BYTES: usize = 1 << 20;
 
 /// What is known of a transaction when it is open.
@@ -43,7 +43,7 @@ pub(super) struct Opened {
     /// The `search_path` of the session. An administrator may have set it to any text, so it never becomes part of a
     /// statement.
     pub(super) set_path: String,
-    /// The `search_path` under which a caller's text is parsed: the quoted names of `schemas`.
+    /// The caller's `search_path`: quoted `schemas` without `pg_catalog`, then `pg_temp`.
     pub(super) callers_path: String,
     /// The schemas of that path, in order; `pg_catalog` is the first.
     pub(super) schemas: Vec<String>,
@@ -51,15 +51,15 @@ pub(super) struct Opened {
     pub(super) path: SearchPath,
     /// The mark of a session whose settings TUDB made.
     pub(super) session_mark: Option<String>,
-    /// The session's own `plan_cache_mode`. `Some` if the whole opening message set another mode for TUDB's look-ups.
-    /// The own mode is restored before the caller's statement runs.
+    /// The session's `plan_cache_mode`, if a whole opening message replaced it for TUDB's look-ups. TUDB restores it
+    /// before the caller's statement runs.
     pub(super) plan_cache_mode: Option<String>,
-    /// True if the opening message was the short one: the path is that of an earlier transaction.
+    /// True after the short opening message: all but `path` is known from an earlier transaction.
     pub(super) is_short: bool,
 }
 
 impl Opened {
-    /// Returns the statements that set `search_path` to `path` and restore the caller's `plan_cache_mode`.
+    /// Returns statements that set `search_path` to `path` and restore the session's `plan_cache_mode`.
     pub(super) fn settings_of_caller(&self, path: &str) -> String {
         let mode = self
             .plan_cache_mode
@@ -80,7 +80,7 @@ pub(super) struct OpenTransaction {
     pub(super) connection: Option<PoolConnection<Postgres>>,
     /// `None` until the transaction is open.
     pub(super) opened: Option<Opened>,
-    /// What the next transaction on the connection may use.
+    /// What the last whole opening message returned.
     pub(super) known: Option<Known>,
     pub(super) application_name: String,
     /// When the transaction was opened, if the connection is direct.
@@ -93,15 +93,15 @@ pub(super) struct OpenTransaction {
     pub(super) is_large: bool,
     /// A clone of the engine's counter of reads that are going on.
     pub(super) reading: Option<Arc<()>>,
-    /// Where the connection goes afterwards.
+    /// Keeps the connection for later calls.
     pub(super) recent: Arc<Recent>,
 }
 
-/// Permission to use one of the source's connections. A backend that does not end keeps its permit.
+/// Permission to use one of the source's connections, until the backend has left its transaction.
 pub(super) struct Permit {
     pub(super) permit: OwnedSemaphorePermit,
-    /// A clone of the engine's counter, which counts connections in use. `None` while the read waits for its
-    /// connection.
+    /// The engine's counter of connections in use. `None` while waiting for a connection, and after an unanswered
+    /// cancel.
     pub(super) in_use: Option<Arc<()>>,
 }
 
@@ -112,7 +112,7 @@ impl OpenTransaction {
         Some(Backend { pid, application_name: self.application_name.clone(), seen_at: self.seen_at })
     }
 
-    /// Rolls back and returns the connection to the pool in the background, so the reply does not wait.
+    /// Rolls back and keeps or closes the connection in the background, so the reply does not wait.
     fn finish(mut self, unread: bool) {
         let Some(connection) = self.connection.take() else { return };
         let (backend, canceller, permit) = (self.backend(), self.canceller.clone(), self.permit.take());
@@ -198,13 +198,13 @@ impl PostgresSession<'_> {
                 result => return result,
             };
             if was_ahead && matches!(error, DatabaseError::Changing) {
-                // The transaction began for a remembered statement. It was forgotten since, or is due to be looked up again.
+                // The transaction began for a remembered statement. The statement must be looked up again.
                 session = engine.open(&call, options, None).await?;
                 continue;
             }
             let is_stale = was_remembered && may_repeat && is_about_shape(&error);
             if is_stale {
-                // A table changed after its shape was remembered. The shape is asked for again, once.
+                // An object may have changed. Forget all shapes, and check the statement again, once.
                 may_repeat = false;
                 engine.shapes.forget();
             }
@@ -335,10 +335,10 @@ impl PostgresSession<'_> {
         Ok(drafts.await?.map(schema::Drafts::snapshot))
     }
 
-    /// Runs `read` until `end` or the cancellation of the call. Then it cancels the statement on the server and waits
-    /// for `read`. A connection whose `read` does not return in time is closed.
+    /// Runs `read` until shortly after `end`, or until the call is cancelled. Then cancels the statement on the server
+    /// and waits for `read`. A connection whose `read` does not return in time is closed.
     ///
-    /// If [`Self::run`] or [`Self::explain`] tries a statement again in a new transaction, that one has the same `end`.
+    /// A second transaction of [`Self::run`] or [`Self::explain`] has the same `end`.
     async fn within<T>(
         self,
         options: &ReadOptions,
@@ -370,7 +370,7 @@ impl PostgresSession<'_> {
                 Ok(result) => (result, false),
                 Err(why @ DatabaseError::MessageTooLarge { .. }) => (Err(why), true),
                 Err(why) => {
-                    // Repeated, because a cancel that arrives between two statements of the read has no effect.
+                    // Cancels repeatedly, because a cancel between two statements of the read has no effect.
                     let cancelling = async {
                         loop {
                             canceller.cancel(&backend).await;
@@ -422,7 +422,7 @@ fn makes_unusable(error: &DatabaseError) -> bool {
     }
 }
 
-/// True if the error may come from a table that changed after its shape was remembered.
+/// True if an object that changed after the shape was remembered may be the cause.
 fn is_about_shape(error: &DatabaseError) -> bool {
     let DatabaseError::Sql { sqlstate: Some(sqlstate), message, .. } = error else {
         return matches!(error, DatabaseError::Changing);
@@ -432,7 +432,7 @@ fn is_about_shape(error: &DatabaseError) -> bool {
         return true;
     }
     // feature_not_supported ("cached plan must not change result type"), undefined_column, invalid_column_reference
-    // (too many column aliases), datatype_mismatch, cannot_coerce, undefined_table and invalid_schema_name (the text names
-    // the schema in which a table was found), undefined_function, undefined_object.
+    // (too many column aliases), datatype_mismatch, cannot_coerce, undefined_table and invalid_schema_name (TUDB adds
+    // the schemas of tables to the text), undefined_function, undefined_object.
     matches!(sqlstate.as_str(), "0A000" | "42703" | "42P10" | "42804" | "42846" | "42P01" | "3F000" | "42883" | "42704")
 }

@@ -1,9 +1,9 @@
-//! Decides how a user's file is opened so that no file appears beside it, and checks whether it is still the same file.
+//! Decides how a user's file is opened so that no file appears beside it. Reads the state that shows a later change.
 //!
-//! SQLite usually reads a file in WAL mode with a `-shm` file, which it creates if it is missing. The new file belongs
-//! to the user of the reader, and the application can then no longer write. So a file without a `-wal` is read as
-//! `immutable` and checked again after each read. A file with a `-wal` and a `-shm` is read with `readonly_shm`, which
-//! opens the `-shm` read-only. Any other file in WAL mode is refused.
+//! SQLite usually reads a file in WAL mode with a `-shm` file, and creates a missing one. The new file belongs to the
+//! reader's user, and the application can no longer write. So a file without a `-wal`, or with an empty one and no
+//! `-shm`, is read as `immutable` and checked again after each read. With a `-wal` and a `-shm`, `readonly_shm` opens
+//! the `-shm` read-only. Any other file in WAL mode is refused.
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
@@ -18,7 +18,7 @@ pub(super) struct Look {
     mode: AccessMode,
     /// Device and inode; `None` where the platform has none.
     file: Option<(u64, u64)>,
-    /// Size, time of the last change, and header. `None` where locks protect a read.
+    /// Size, time of the last change, and header. `None` except for `Immutable`.
     content: Option<(u64, Option<std::time::SystemTime>, Vec<u8>)>,
 }
 
@@ -28,7 +28,7 @@ enum AccessMode {
     Plain,
     /// Rollback journal mode: SQLite locks the file itself and creates no file.
     Locked,
-    /// WAL mode without a `-wal`, or with an empty one and no `-shm`.
+    /// Promised by the settings, or WAL mode without a `-wal` in use.
     Immutable,
     /// WAL mode with a `-wal` and a `-shm`.
     Shared,
@@ -39,12 +39,12 @@ const HEADER_BYTES: usize = 100;
 
 /// Reads the state of a database file and of the files beside it.
 ///
-/// `is_immutable` says that the settings promise that nobody writes to the file.
+/// `is_immutable`: the settings promise that nobody writes to the file.
 ///
 /// # Errors
 ///
-/// [`ReadError::Missing`] for a file that is not there; [`ReadError::Unreadable`] for a `-wal` that cannot be read without
-/// writing.
+/// [`ReadError::Missing`] if the file cannot be opened; [`ReadError::Unreadable`] if a `-wal` or a rollback journal
+/// needs a write.
 pub(super) fn look(path: &Path, is_immutable: bool) -> Result<Look, ReadError> {
     if path.as_os_str() == ":memory:" {
         return Ok(Look { mode: AccessMode::Plain, file: None, content: None });
@@ -80,7 +80,7 @@ pub(super) fn look(path: &Path, is_immutable: bool) -> Result<Look, ReadError> {
     let mode = match (beside("-wal"), beside("-shm")) {
         (None, _) => AccessMode::Immutable,
         (Some(_), Some(_)) => AccessMode::Shared,
-        // The `-wal` is empty, and without a `-shm` no connection is open that could write to it.
+        // The `-wal` is empty, and without a `-shm` only an exclusive connection can write to it.
         (Some(wal), None) if wal.len() == 0 => AccessMode::Immutable,
         (Some(_), None) => return Err(unusable(path, "there is no -shm file beside it, and TUDB creates none")),
     };
@@ -92,7 +92,7 @@ impl Look {
     /// Returns the URI by which SQLite opens the file.
     pub(super) fn uri(&self, path: &Path) -> String {
         let parameters = match self.mode {
-            // The parameter is set for other modes too: a file may change to WAL mode while it is open.
+            // `readonly_shm` is set for all these modes: an open file may change to WAL mode.
             AccessMode::Plain | AccessMode::Locked | AccessMode::Shared => "mode=ro&readonly_shm=1",
             AccessMode::Immutable => "mode=ro&immutable=1",
         };
@@ -116,8 +116,8 @@ pub(super) fn unusable(path: &Path, why: &str) -> ReadError {
     ReadError::Unreadable {
         problem: format!("{name} is in WAL mode, and its {name}-wal cannot be read without writing: {why}"),
         remedy: format!(
-            "Let TUDB's user read {name}-wal and {name}-shm while the application has the file open, or open and close the \
-             file once with the application or the sqlite3 program, which empties {name}-wal."
+            "Let TUDB's user read {name}-wal and {name}-shm while the application has the file open. Or read a table \
+             once with the application or the sqlite3 program: closing then removes {name}-wal."
         ),
     }
 }
@@ -155,17 +155,17 @@ pub(super) fn not_sqlite(path: &Path) -> ReadError {
     let is_text = !header.is_empty() && header.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
     let kind = match known {
         Some((_, kind)) => format!("it is {kind}"),
-        None if is_text => "it is a text".to_owned(),
+        None if is_text => "it is a text file".to_owned(),
         None => "it is encrypted, or a file of another kind".to_owned(),
     };
     ReadError::Unreadable {
         problem: format!("{name} is not a plain SQLite database: {kind}"),
-        remedy: "Decompress, decrypt or import it with the program that made it, and name the resulting file."
+        remedy: "Decompress, decrypt or import the file with its own program, and set the path of the result."
             .to_owned(),
     }
 }
 
-/// Whether a rollback journal beside a file holds something to undo. The journal of a finished transaction is empty, or
+/// Whether a rollback journal beside a file must be rolled back. After a transaction the journal is deleted, empty or
 /// begins with zeros.
 fn is_journal_hot(path: &Path) -> bool {
     let mut beginning = [0; 8];
@@ -178,7 +178,7 @@ pub(super) fn has_journal(path: &Path) -> bool {
     path.canonicalize().is_ok_and(|path| neighbour(&path, "-journal").exists())
 }
 
-/// The error for a file whose last writer stopped in the middle of a transaction.
+/// The error for a file with an unfinished transaction of another program.
 pub(super) fn half_written(path: &Path) -> ReadError {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     ReadError::Unreadable {
@@ -186,7 +186,7 @@ pub(super) fn half_written(path: &Path) -> ReadError {
             "the last write to {name} did not end; {name}-journal is needed to undo it, and TUDB writes nothing"
         ),
         remedy: format!(
-            "Open and close {name} once with the application or the sqlite3 program, which undoes the write."
+            "Open and close {name} once with the application, or query it with sqlite3, to undo the write."
         ),
     }
 }
@@ -195,7 +195,7 @@ pub(super) fn half_written(path: &Path) -> ReadError {
 pub(super) fn changing(path: &Path) -> ReadError {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     ReadError::Unreadable {
-        problem: format!("{name} was changed by another program while it was read, several times"),
+        problem: format!("another program changed {name} during each attempt to read it"),
         remedy: "Try again when the other program has finished.".to_owned(),
     }
 }

@@ -72,7 +72,7 @@ pub(super) struct Request {
     pub work: Work,
     /// Time left for the read, in milliseconds.
     pub timeout_ms: u64,
-    /// True if the read may use the larger memory. In the whole server only one statement at a time may use it.
+    /// True if the memory limit is `sqlite_large_heap_bytes`. In the whole server only one such read runs at a time.
     pub is_large: bool,
     /// True if the process sends [`Reply::Rows`] during the read.
     pub tells_rows: bool,
@@ -92,7 +92,7 @@ pub(super) enum Work {
     },
     List(ListRequest),
     Describe(String),
-    /// Reads all tables, unless the fingerprint of the schema equals `unless`.
+    /// Describes all tables, unless the fingerprint of the schema equals `unless`.
     Snapshot {
         unless: Option<String>,
     },
@@ -139,8 +139,8 @@ pub(super) enum ReadError {
     },
     /// The statement reached its deadline.
     Timeout,
-    /// The statement needs more memory than a statement normally gets. The server may send it again with the larger
-    /// memory.
+    /// The read needs more memory than its limit. If the limit was `sqlite_heap_bytes`, the server sends the request
+    /// again with `sqlite_large_heap_bytes`.
     NeedsMemory,
     /// A value is longer than the limit.
     TooBig,
@@ -163,13 +163,13 @@ pub(super) enum ReadError {
     Missing {
         message: String,
     },
-    /// A writer holds the file's lock for longer than a read waits.
+    /// A writer held the file's lock for longer than a read waits.
     Locked,
     /// The file is not a SQLite database. Never sent: the process sends the more exact error of
     /// [`super::file::not_sqlite`] instead.
     NotSqlite,
-    /// The files of the database may have changed while it was open ([`super::handle::Fault::is_stale`]). Never sent:
-    /// the process reads again, and sends a more exact error if this does not help.
+    /// The files of the database may have changed while the database was open ([`super::handle::Fault::is_stale`]). For
+    /// a file, the process reads again and then sends a more exact error. For the sample in memory, this error is sent.
     Stale {
         message: String,
     },
@@ -187,23 +187,21 @@ pub(super) enum Reason {
     Virtual,
     /// The relation is on the list of the guard.
     Listed,
-    /// The plan scans a whole index that contains a column with a rule, so the rows could come in the order of that
-    /// column.
+    /// The plan scans a whole index that contains a column with a rule. The order of the rows could then reveal the
+    /// order of the column's values.
     Order,
 }
 
 impl Reason {
     fn text(self) -> &'static str {
         match self {
-            Reason::Catalog => "this source denies tables or columns, and the catalog would tell them",
-            Reason::Listed => "it can show settings, files or parts of the database that are no rows of a table",
+            Reason::Catalog => "this source has rules, and the catalog may show names or values that the rules cover",
+            Reason::Listed => "it can show settings, files or internal parts of the database",
             Reason::Order => {
-                "this source has rules, and the rows would come in the order of a column that they cover; order them by \
+                "this source has rules, and the rows would come in the order of a column with a rule; sort the rows by \
                  other columns"
             }
-            Reason::Virtual => {
-                "this source has rules, and a virtual table may show the words of a table that they cover"
-            }
+            Reason::Virtual => "this source has rules, and this virtual table may show values of a table with a rule",
         }
     }
 }
@@ -261,7 +259,7 @@ const MAX_MESSAGE_BYTES: usize = 256 << 20;
 ///
 /// # Errors
 ///
-/// If the message is too long, or cannot be written as JSON (never with these types).
+/// If the message is too long, or cannot be written as JSON. The types of this module can always be written.
 pub(super) fn encoded(message: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, message)?;
@@ -283,7 +281,7 @@ pub(super) fn length(prefix: [u8; 4]) -> io::Result<usize> {
 }
 
 fn too_long() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "a message is too long")
+    io::Error::new(io::ErrorKind::InvalidData, "a message of the pipe has more than 256 MB")
 }
 
 /// Reads one message. Returns `None` if the input ends before a complete length was read.

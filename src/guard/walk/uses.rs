@@ -10,7 +10,7 @@ use crate::guard::functions;
 
 impl Walk<'_> {
     /// Records that the walk knows the meaning of this identifier. An identifier that the parser made up has no
-    /// location.
+    /// location and is not recorded.
     pub(super) fn understand(&mut self, name: &Ident) {
         if name.span != Span::empty() {
             self.understood.insert(name.span.start);
@@ -26,8 +26,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether a name that was recorded since `before` is that of a built-in function. If a value has no field of that
-    /// name, the server calls the function with the value.
+    /// Whether a name at `before` or later is the name of a listed function. For `x.name`, PostgreSQL calls `name(x)`
+    /// if `x` has no such field.
     fn may_call(&self, before: usize) -> bool {
         let names = self.uses.uses.get(before..).unwrap_or_default();
         names.iter().any(|name| functions::judge(self.dialect, &name.column) == functions::Judgement::Harmless)
@@ -56,8 +56,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Records a wildcard and the tables that it may cover. `list` is the index of the SELECT's list of tables. All
-    /// wildcards of a SELECT share one list.
+    /// Records a wildcard and the tables that it may cover. `list` is the index of the SELECT's tables in `from_lists`.
+    /// It is `None` before the first wildcard of the SELECT, which sets it.
     pub(super) fn note_wildcard(
         &mut self,
         of: Option<String>,
@@ -89,7 +89,7 @@ impl Walk<'_> {
                     self.tables_of(&join.relation, into);
                 }
             }
-            // A sub-query or a function: its columns are recorded where it is walked.
+            // The columns of a sub-query or a function are recorded where the walk reads it.
             _ => into.push(None),
         }
     }
@@ -115,7 +115,7 @@ impl Walk<'_> {
         schema.filter(|schema| self.dialect == Dialect::Postgresql || schema != "main")
     }
 
-    /// Records that the outermost query sorts or groups by the position of a column.
+    /// Records whether the outermost query may sort or group by the position of a column.
     pub(super) fn places<'e>(&mut self, mut list: impl Iterator<Item = &'e Expr>) {
         self.uses.by_place |= self.level == 1 && list.any(is_place);
     }
@@ -136,7 +136,7 @@ fn is_part(expr: &Expr) -> bool {
     matches!(root, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) && access_chain.iter().all(is_fixed)
 }
 
-/// `(t.*)`, in any number of parentheses (`findings/postgresql_star_in_parentheses_is_expanded.sh`).
+/// True for `(t.*)`, in any number of parentheses (`findings/postgresql_star_in_parentheses_is_expanded.sh`).
 fn is_wildcard_in_parentheses(expr: &Expr) -> bool {
     match expr {
         Expr::Nested(inner) => is_wildcard_in_parentheses(inner),

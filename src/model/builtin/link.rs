@@ -1,6 +1,6 @@
 //! Links the words of a question to tables, columns and stored values, by their names.
 //!
-//! Every possible meaning is kept with its fit. Context decides later.
+//! A mention leaves out tables and columns that fit much worse than the best. The frame and the plan choose later.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,23 +21,23 @@ const LONGEST: usize = 6;
 
 /// Fit of a whole name.
 pub(super) const WHOLE: f32 = 1.0;
-/// Fit of a name without words such as "id" or "code", or without its unit.
+/// Fit of a name without a word such as "code" (but not "id"), or without its unit.
 const SHORTER: f32 = 0.85;
 /// Fit of a word of similar meaning.
 pub(super) const OTHER_WORD: f32 = 0.7;
 /// Fit of a part of a name.
 const PART: f32 = 0.55;
 
-/// How much each step to a more general noun lowers the fit.
+/// How much each step between two nouns of WordNet lowers the fit.
 const STEP: f32 = 0.05;
 
-/// Fit of a table by the name of a key that refers to it.
+/// Fit of a table for the name of a foreign key that refers to the table.
 pub(super) const ROLE: f32 = 0.75;
 
 /// Fit of the last word of a table's name, if no other table's name ends with this word.
 const HEAD: f32 = 0.86;
 
-/// Fit of "name" for the column that stands for a row.
+/// Fit of "name" for the only display column of a table.
 const DISPLAY: f32 = 0.92;
 
 /// What some words of the question may mean.
@@ -49,10 +49,9 @@ pub(super) struct Mention {
     pub tables: Vec<(usize, f32)>,
     /// Columns, each with its fit.
     pub columns: Vec<(At, f32)>,
-    /// Columns that hold the value, with its spelling there.
+    /// Columns that contain the value, each with the stored spelling.
     pub values: Vec<(At, String)>,
-    /// True for a text in quotes, and for a word that begins with a capital letter and is not the first of the
-    /// question.
+    /// True for a text in quotes, and for words of which the first is capitalised and does not begin a sentence.
     pub is_quoted: bool,
 }
 
@@ -101,7 +100,7 @@ impl Mention {
     }
 }
 
-/// The stems of some words, the stems joined, and their senses.
+/// The stems of some words, the stems joined, and the senses of the words as one noun.
 struct Words {
     stems: Vec<String>,
     joined: String,
@@ -110,7 +109,7 @@ struct Words {
 
 impl Words {
     fn new(stems: Vec<String>) -> Self {
-        // No noun of WordNet here has more than two words.
+        // No noun in `wordnet.txt` has more than two words.
         let senses = if stems.len() > 2 { None } else { cues::senses(&stems.join(" ")) };
         Words { joined: stems.concat(), stems, senses }
     }
@@ -129,7 +128,7 @@ struct Name {
 }
 
 impl Name {
-    /// `own` are the words of the table of a column.
+    /// `own`: the stems of the table's name, for a column.
     fn new(text: &str, own: &[String], stems: &Stems, is_dropped: impl Fn(&str) -> bool) -> Self {
         let words: Vec<String> = name_words(text).iter().map(|word| stems.of(word)).collect();
         let mut sorted = words.clone();
@@ -185,7 +184,7 @@ impl<'a> Linker<'a> {
         let of_table = |stem: &str| matches!(stem, "data" | "info" | "tabl" | "detail" | "record" | "type" | "master");
         let tables: Vec<Name> =
             (0..schema.tables().len()).map(|t| Name::new(schema.bare(t), &[], stems, of_table)).collect();
-        // The name alone does not mean a table that another one of the same name hides.
+        // A name without a schema never means a shadowed table.
         let is_shadowed = |t: usize| schema.table(t).is_shadowed;
         let columns = (0..schema.tables().len())
             .filter(|t| !is_shadowed(*t))
@@ -213,7 +212,7 @@ impl<'a> Linker<'a> {
         let mut values: HashMap<String, Vec<(At, String)>> = HashMap::new();
         for t in (0..schema.tables().len()).filter(|t| !is_shadowed(*t)) {
             for (at, column) in schema.columns(t) {
-                // Questions do not name the 0 and 1 of a column that says yes or no.
+                // Questions do not name the 0 and 1 of a Boolean column.
                 let is_switch = schema.is_number(at) && schema.answers(at).is_some();
                 for value in column.values.iter().filter(|_| !is_switch) {
                     let low = value.trim().to_lowercase();
@@ -268,7 +267,7 @@ impl<'a> Linker<'a> {
             };
             values.extend(cues::sexes(&first.low).flat_map(|sex| self.stored(sex)).filter(is_of_sex));
         }
-        // If no value has this word, the word without its final "s" is tried: "cats" for the value `cat`.
+        // If no value equals this word, the word without its final "s" is tried: "cats" for the value `cat`.
         if values.is_empty() && span.len() == 1 && low.len() > 3 {
             let single = low.strip_suffix('s').map(|single| self.stored(single)).unwrap_or_default();
             values = single;
@@ -284,10 +283,11 @@ impl<'a> Linker<'a> {
             let has_loose_edge = span.len() > 1 && edges.into_iter().flatten().any(|token| is_loose(&token.low));
             // The "on" of `requested_on` is no name.
             let is_loose_word = span.len() == 1 && is_loose(&first.low);
-            // A number word such as "two" names a column only if it is the whole name. WordNet would link it to `number`.
+            // A number word such as "two" is a name only if the whole name is this word. WordNet links "two" to
+            // `number`.
             let is_loose_word = is_loose_word || span.len() == 1 && count_word(&first.low).is_some();
             if has_loose_edge || is_loose_word {
-                // "date in" is a name only if a column is called so.
+                // "date in" is a name only if a table or column has exactly this name.
                 let stems: Vec<&str> = span.iter().map(|token| token.stem.as_str()).collect();
                 let written: Vec<&str> = span.iter().map(|token| token.low.as_str()).collect();
                 self.names(&stems, &written, &mut mention);
@@ -365,8 +365,8 @@ impl<'a> Linker<'a> {
         mention
             .columns
             .retain(|(at, fit)| *fit > OTHER_WORD || parts.contains(at) || !parts.iter().any(|part| part.0 == at.0));
-        // If the name of a column has the words, they name no table by similar meaning: "hours" are the `hours_worked`, and
-        // not shifts.
+        // If the name of a column has the words, the words name no table by similar meaning: "hours" means
+        // `hours_worked`, and not shifts.
         let has_word = |name: &Name| words.iter().all(|word| name.whole.stems.iter().any(|stem| stem == word));
         if self.columns.iter().any(|(_, name)| has_word(name)) {
             mention.tables.retain(|(_, fit)| *fit > OTHER_WORD);
@@ -380,7 +380,7 @@ impl<'a> Linker<'a> {
         mention.columns.retain(|(_, fit)| *fit > best - 0.31);
     }
 
-    /// "Orders" for `sales_order`, if no other table is called so: the last word says what its rows are.
+    /// "Orders" for `sales_order`, if no other table's name ends with "order". The last word says what a row is.
     fn by_head(&self, asked: &Asked, mention: &mut Mention) {
         let ([word], true) = (asked.words, mention.table_fit() < HEAD) else { return };
         let is_headed =
@@ -396,7 +396,7 @@ impl<'a> Linker<'a> {
         let all = all.filter(|t| !self.schema.table(*t).is_shadowed);
         let mut headed = all.filter(|t| is_person_of(*t));
         if let (Some(t), None) = (headed.next(), headed.next()) {
-            // A `competition_record` is no competition, if there is a `farm_competition`.
+            // A `competition_record` fits "competition" less well if there is a `farm_competition`.
             mention.tables.retain(|(of, _)| *of != t);
             mention.tables.iter_mut().for_each(|(_, fit)| *fit = fit.min(OTHER_WORD));
             mention.tables.push((t, HEAD));
@@ -409,7 +409,7 @@ impl<'a> Linker<'a> {
         let [written] = asked.written else { return };
         if cues::is_person(&singulars(written)) {
             mention.tables.retain(|(t, fit)| *fit > OTHER_WORD || self.schema.is_of_people(*t));
-            // Nor is a "representative" the `Counties_Represented`. `Directed_by` and keys name people.
+            // A "representative" is not the `Counties_Represented`. `Directed_by`, keys and numbers are kept.
             let names_person = |at: At| {
                 let words = name_words(&self.schema.column(at).name);
                 let is_person = words.iter().any(|word| cues::is_person(&singulars(word)));
@@ -420,7 +420,8 @@ impl<'a> Linker<'a> {
         }
     }
 
-    /// Adds the table whose key has the word in its name: "policies" means the rows of `POLMST`, because their key is `POL_NO`.
+    /// Adds the table whose only key column has the words in its name: "policies" are the rows of `POLMST` with the key
+    /// `POL_NO`. Removes the columns of this name.
     fn by_key(&self, asked: &Asked, mention: &mut Mention) {
         if mention.table_fit() >= OTHER_WORD {
             return;
@@ -442,8 +443,8 @@ impl<'a> Linker<'a> {
         mention.columns.retain(|(of, _)| self.schema.name_of(*of) != self.schema.name_of(*at));
     }
 
-    /// "How many surgeons", where `surgeon` is a value of a column of doctors: leaves only the value in the mention, and
-    /// returns a mention of the table that has the value.
+    /// "How many surgeons", where a column of `doctors` has the value `surgeon`. Leaves only the value in the mention.
+    /// Returns a mention of the table.
     pub fn entity_of_value(&self, mention: &mut Mention, low: &str) -> Option<Mention> {
         let (at, value) = mention.values.first()?.clone();
         let is_one_column = mention.values.iter().all(|(of, _)| *of == at);

@@ -5,7 +5,7 @@ use super::*;
 /// What is known of the name at hand before a part is found for it.
 struct Named {
     mention: Mention,
-    /// True if it is the name of a table rather than that of a column.
+    /// True if the name fits a table better than a column, or at most 0.05 worse.
     is_table: bool,
     /// True if a time or a comparison follows.
     is_compared: bool,
@@ -28,9 +28,9 @@ impl Reader<'_> {
         }
         self.keep_owned(&mut mention);
         if self.is_value(&mention) {
-            // "staff without a manager": another row, or another value.
+            // "staff without a manager": "manager" may name a table or be a value.
             if self.is_negated && mention.tables.iter().any(|(_, fit)| *fit >= 0.75) {
-                self.remark(format!("\"{}\" is a value, and a row of a table", mention.text));
+                self.remark(format!("\"{}\" may be a stored value or a row of a table", mention.text));
             }
             return self.valued(mention);
         }
@@ -99,7 +99,7 @@ impl Reader<'_> {
         self.has(1, &Cue::Of).then(|| self.mention_at(self.next_solid(1))).flatten()
     }
 
-    /// "Date of death", where a column of dates is called so.
+    /// True for the "date" of "date of death" if "death" names a date column.
     fn is_day_of(&self, mention: &Mention) -> bool {
         let is_day = matches!(mention.text.to_lowercase().as_str(), "date" | "day" | "time");
         self.owner().is_some_and(|owner| {
@@ -131,7 +131,7 @@ impl Reader<'_> {
         owner.map(|owner| owner.tables.clone()).unwrap_or_default()
     }
 
-    /// "The name of their depot" is no name of another table's rows, and "the dates of orders" are dates of orders.
+    /// Keeps the columns of the owner: of depots in "the name of their depot", of orders in "the dates of orders".
     fn keep_owned(&self, mention: &mut Mention) {
         // "The id of the patient who stayed in room 111" is no id of the stay.
         if matches!(mention.text.to_lowercase().as_str(), "id" | "ids")
@@ -159,10 +159,11 @@ impl Reader<'_> {
         }
     }
 
-    /// True for a stored value, or for quoted words that no name of the schema has.
+    /// True if the words mean a stored value here, or are quoted and match no name of the schema.
     fn is_value(&self, mention: &Mention) -> bool {
         let is_name = mention.name_fit() > 0.0;
-        // "orders shipped yesterday", where `shipped` is a status too: the date tells, unless it is the only one.
+        // "orders shipped yesterday", where `shipped` is a status too: the date column is meant, unless its table has
+        // only one.
         let has_others = |t: usize| self.schema.columns(t).filter(|(at, _)| self.schema.is_date(*at)).count() > 1;
         let is_dated =
             mention.columns.iter().any(|(at, fit)| *fit > 0.8 && self.schema.is_date(*at) && has_others(at.0));
@@ -180,8 +181,8 @@ impl Reader<'_> {
         is_stored || mention.is_quoted && !is_name
     }
 
-    /// True for words that neither the schema nor a column has. "United States", which no column holds, is no other word
-    /// for a table of countries.
+    /// True for words that match no name and no stored value. A capitalised "United States" that no column contains is
+    /// not another word for a table of countries.
     fn is_no_name(&self, mention: &Mention) -> bool {
         let is_capital = |at: Option<usize>| {
             let atom = at.filter(|at| *at > 0).and_then(|at| self.atoms.get(at));
@@ -203,7 +204,7 @@ impl Reader<'_> {
         true
     }
 
-    /// A column that says yes or no: "active members".
+    /// A Boolean column: "active members".
     fn reads_flag(&mut self, named: &Named) -> bool {
         if !self.is_flag(&named.mention) {
             return false;
@@ -215,8 +216,8 @@ impl Reader<'_> {
         true
     }
 
-    /// "directed by Ben Jones", "the series Sky Radio": the column of the value that follows. What follows a column that
-    /// is compared is no longer shown.
+    /// "directed by Ben Jones", "the series Sky Radio": the column of the value that follows. A column that is compared
+    /// ends the list of what is shown.
     fn reads_column_of_value(&mut self, named: &Named) -> bool {
         let has_items = !self.frame.items.is_empty();
         let mention = &named.mention;
@@ -278,7 +279,7 @@ impl Reader<'_> {
         self.is_head && matches!(self.frame.items.as_slice(), [Item::Entity(_)])
     }
 
-    /// "Which products are discontinued" asks for products, and "which album sold the most" for albums.
+    /// "Which products are discontinued" asks for products. The column after "are" becomes a doubt.
     fn reads_predicate(&mut self, named: &Named) -> bool {
         let follows_be = self
             .before(1)
@@ -291,7 +292,7 @@ impl Reader<'_> {
         true
     }
 
-    /// A verb after a table that only says that two things belong together.
+    /// A linking verb after a table, such as "attend". It says only that two things belong together.
     fn reads_link(&mut self, named: &Named) -> bool {
         let stem = self.stem_here();
         let follows_table = self.mention_before().is_some_and(|before| before.table_fit() > 0.8);
@@ -321,7 +322,7 @@ impl Reader<'_> {
         true
     }
 
-    /// "How many books are on loan": what is counted is all that is shown.
+    /// "How many books are on loan" shows only the count. A column after the count becomes a doubt.
     fn reads_measure_of_count(&mut self, named: &Named) -> bool {
         let before = self.atoms.get(..self.at).unwrap_or_default().iter().rev();
         let mut before = before.take_while(|atom| !atom.cues.iter().any(|cue| matches!(cue, Cue::Count(_))));
@@ -341,7 +342,7 @@ impl Reader<'_> {
         true
     }
 
-    /// "Students living in each city", where cities are a column of students, and `lives_in` is about their dorms.
+    /// "Students living in each city", where `city` is a column of students, and `lives_in` is a table of dorms.
     fn reads_verb_of_column(&mut self, named: &Named) -> bool {
         let after = (1..).find(|ahead| !self.has(*ahead, &Cue::Per) && !self.has(*ahead, &Cue::Skip)).unwrap_or(1);
         let first = self.frame.entities.first().and_then(Mention::best_table);
@@ -357,7 +358,7 @@ impl Reader<'_> {
         true
     }
 
-    /// "names of singers", "singers' names": shown as long as the head lasts.
+    /// "names of singers", "singers' names": a name is shown while `is_head` is true.
     fn reads_shown(&mut self, named: &Named) -> bool {
         if !self.is_head || self.is_negated {
             return false;
@@ -405,7 +406,8 @@ impl Reader<'_> {
         true
     }
 
-    /// A table outside of the head. Any but the first is a condition: the row has rows of it.
+    /// A table outside of the head. A table that is negated or not the first is a condition on the existence of its
+    /// rows.
     fn reads_table(&mut self, named: &Named) -> bool {
         if !named.is_table {
             return false;
@@ -420,7 +422,7 @@ impl Reader<'_> {
             return true;
         }
         if !is_first || self.is_negated {
-            // "departing from the airport APG": the words tell the key of the value too.
+            // "departing from the airport APG": "departing from" also says which key leads to the value.
             let words = self.words.clone();
             self.condition(What::Has(named.mention.clone()));
             self.words = words;
@@ -428,7 +430,7 @@ impl Reader<'_> {
         true
     }
 
-    /// "order 7": the row of that key.
+    /// "order 7": the row with the key 7.
     fn reads_number_of_row(&mut self, table: &Mention) -> bool {
         let is_no_name = |atom: &&Atom| atom.mention.as_ref().is_none_or(|mention| mention.name_fit() == 0.0);
         let number = self.atom(0).filter(is_no_name).and_then(|atom| atom.number);
@@ -459,7 +461,7 @@ impl Reader<'_> {
             && mention.text.eq_ignore_ascii_case("name")
         {
             self.at += 1;
-            // "owners live in the state whose name": the state is no answer.
+            // "owners live in the state whose name": the state is not shown.
             if !self.frame.entities.is_empty() {
                 self.frame.items.retain(|item| !matches!(item, Item::Attribute(shown) if *shown == owner));
             }
@@ -487,12 +489,12 @@ impl Reader<'_> {
 }
 
 impl Atom {
-    /// "Kind of", "types of".
+    /// True for "kind of", "type of" and the like.
     pub(super) fn is_kind(&self) -> bool {
         matches!(self.low.as_str(), "kind" | "kinds" | "type of" | "kind of" | "sort of")
     }
 
-    /// True if it can begin what a column is compared with: a number, a time, a value, or a word such as "over".
+    /// True if the atom can begin a comparison with a column: a number, a time, a value, or a word such as "over".
     fn is_condition(&self) -> bool {
         self.number.is_some()
             || self.window.is_some()

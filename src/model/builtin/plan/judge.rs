@@ -1,9 +1,9 @@
-//! Doubts about the plan: statements that no question can mean, and words without a part in the statement.
+//! Doubts about the plan: statements that no question can mean, and words that the statement does not use.
 
 use super::*;
 
 impl Planner<'_> {
-    /// Records doubts about a statement that no question can mean.
+    /// Records the doubts about the finished plan.
     pub(super) fn judge(&mut self) {
         let query = &self.plan.query;
         let is_plain = |expr: &Expr| matches!(expr, Expr::Column(..) | Expr::Bucket(..));
@@ -26,7 +26,7 @@ impl Planner<'_> {
         let counts_fixed =
             |expr: &Expr| matches!(expr, Expr::CountDistinct(node, at) if fixed.contains(&Expr::Column(*node, *at)));
         if self.plan.query.columns.iter().any(|(expr, _)| counts_fixed(expr)) {
-            self.doubt("the number of different values of what is given");
+            self.doubt("the count of a column whose value is given");
         }
         self.judge_shown(&fixed);
         self.judge_revenue();
@@ -42,7 +42,7 @@ impl Planner<'_> {
         if lows.iter().any(|(low, from)| highs.iter().any(|(high, to)| low == high && from >= to)) {
             self.doubt("an empty range");
         }
-        // "New customers this year" are those of the dates of their rows.
+        // "New customers this year": the date of the rows covers "new".
         let own = dates::of_rows(self.schema, self.graph, self.root, false, |word| self.linker.stem(word));
         let is_own = |condition: &Condition| match (condition, own.as_slice()) {
             (Condition::Compare(Expr::Column(0, at), ..), [only]) => at == only && only.0 == self.root,
@@ -67,10 +67,10 @@ impl Planner<'_> {
             }
             _ => false,
         };
-        // "Who made the most railways": a manager, or the builder that the railways name.
+        // "Who made the most railways": a manager, or the person in a column `builder`.
         let person_of = |t: usize| {
             self.schema.columns(t).any(|(at, column)| {
-                // The list of nouns lacks some words for people, such as "founder". Their ending tells them.
+                // The list of nouns lacks some words for people, such as "founder". Their endings mark them.
                 let is_agent = |word: &String| word.len() > 4 && (word.ends_with("er") || word.ends_with("or"));
                 let is_one = |word: &String| is_agent(word) || cues::is_person(&singulars(word));
                 let is_person =
@@ -94,7 +94,7 @@ impl Planner<'_> {
         }
     }
 
-    /// "The mentor of Ann": a row of the same table that another row refers to.
+    /// True if a word may be a row's role for another row: "the mentor of Ann".
     fn is_role_of_itself(&self) -> bool {
         let refers = |t: usize| {
             let table = self.schema.table(t);
@@ -104,7 +104,7 @@ impl Planner<'_> {
         self.frame.entities.iter().any(|mention| mention.table_fit() > OTHER_WORD && is_role(mention))
     }
 
-    /// Doubts about what is shown. `fixed` are columns with a given value.
+    /// Doubts what is shown. `fixed` are columns that equal a given value.
     fn judge_shown(&mut self, fixed: &[Expr]) {
         let query = &self.plan.query;
         let all =
@@ -120,15 +120,15 @@ impl Planner<'_> {
             && query.conditions.iter().all(of_above)
             && (!query.is_distinct && query.groups.is_empty() && query.order.is_empty());
         let doubts = [
-            // "The content of the series Sky Radio", where a channel of that name has many rows of series.
-            (is_repeated, "rows that have no part in the answer"),
-            // "friends of Kyle": the name of who is named is no answer.
-            (all(&|expr| fixed.contains(expr)), "what is shown is given"),
+            // "The content of the series Sky Radio": a channel would repeat for each of its series.
+            (is_repeated, "rows that repeat the answer"),
+            // "friends of Kyle": the name in the question is no answer.
+            (all(&|expr| fixed.contains(expr)), "a given value is shown"),
             (all(&is_answer) && (query.groups.is_empty() || self.frame.is_superlative), "a list of yes and no"),
             (self.is_role_of_itself(), "which of two rows of one table is meant"),
-            // "Which countries have no channel": the country of such a channel, or a country without one.
+            // "Which countries have no channel": a denial for each row, or for all rows of a country.
             (is_denied && first != Some(self.root) && all(&is_of_rows), "a denial for each row or for each group"),
-            // "Which floor has the most beds": the sum for each floor, or one row of the floor.
+            // "Which floor has the most beds": by the sum of a floor, or by one row of it.
             (is_ranked && first.is_none() && all(&is_of_rows), "one row or the sum of each group"),
         ];
         for (is_doubted, why) in doubts {
@@ -138,7 +138,7 @@ impl Planner<'_> {
         }
     }
 
-    /// "When was the record released" wants a date of releases, where a row has several dates.
+    /// Doubts a shown date that no verb names if the table has others: "When was it released".
     fn judge_when(&mut self) {
         let mut dates = self.plan.query.columns.iter().filter_map(|(expr, _)| match expr {
             Expr::Column(_, at) if self.schema.is_date(*at) => Some(*at),
@@ -154,7 +154,7 @@ impl Planner<'_> {
         }
     }
 
-    /// "How much money did tickets bring in", where the amounts of sponsors are the only sales.
+    /// Doubts revenue if a named table's amounts are no sales: "How much did tickets bring in".
     pub(super) fn judge_revenue(&mut self) {
         let is_revenue = self.frame.items.iter().any(|item| matches!(item, Item::Revenue(_)));
         let Some(sales) = measures::sales(self.schema).first().copied().filter(|_| is_revenue) else { return };
@@ -175,7 +175,7 @@ impl Planner<'_> {
                 .iter()
                 .any(|item| matches!(item, Item::Aggregate(Function::Avg, shown) if shown.shares_column(mention)))
         };
-        // "Phones with a total number of stocks over 2000": the sum of several rows, or the number of one.
+        // "Phones with a total number of stocks over 2000": the sum of several rows, or one number.
         let counts = |mention: &Mention| {
             self.frame
                 .items
@@ -192,7 +192,7 @@ impl Planner<'_> {
         }
     }
 
-    /// A verb such as "sold" or "reviewed" wants the table that it names.
+    /// Doubts a statement without the table that a verb ("sold") names.
     pub(super) fn judge_verbs(&mut self) {
         let is_bought = |verb: &String| matches!(verb.as_str(), "buy" | "purchas" | "sell");
         let sales = measures::sales(self.schema);
@@ -235,7 +235,7 @@ impl Planner<'_> {
             .collect()
     }
 
-    /// True if a table of the statement, or a column of a condition, has a name like this verb.
+    /// True if a table of the statement, or a column of a condition, has a name like this word.
     pub(super) fn is_named_like(&self, stem: &str) -> bool {
         let mut tables: Vec<usize> = self.plan.query.nodes.iter().map(|node| node.table).collect();
         let mut columns: Vec<At> = Vec::new();
@@ -270,7 +270,7 @@ impl Planner<'_> {
         stem.len() > 2 && words.any(|word| word == *stem || related(&word, stem))
     }
 
-    /// A table that the question names has to have a part in the statement.
+    /// Requires rows of each named, unused table, and may doubt the word.
     pub(super) fn mentioned_tables(&mut self) {
         let frame = self.frame;
         for mention in &frame.entities {
@@ -286,7 +286,7 @@ impl Planner<'_> {
                     .map(|(expr, _)| expr)
                     .chain(self.plan.query.order.iter().map(|(expr, _)| expr))
                     .any(|expr| expr_uses(expr, t));
-            // A column of that name is shown or compared.
+            // A column of that name is shown.
             let as_column = mention.columns.iter().any(|(at, _)| {
                 self.plan.query.columns.iter().any(|(expr, _)| matches!(expr, Expr::Column(_, of) if of == at))
             });
