@@ -408,3 +408,21 @@ fn keys_and_denials_are_those_of_the_rows_that_are_named() {
     );
     doubts(&parcels(), "What information is there on couriers from Bern?");
 }
+
+/// Words that the finished statement explains.
+#[test]
+fn where_how_much_and_the_number_are_explained_by_what_is_shown() {
+    let shop = super::tests::shop("");
+    let reads = |question: &str, expected: &str| reads_of(&shop, question, expected);
+    reads_of(&parcels(), "Where is the town of Ann?", "SELECT town FROM couriers WHERE name = 'Ann'");
+    reads(
+        "What is the highest amount of the payments?",
+        "SELECT MAX(amount) AS maximum_amount FROM payments",
+    );
+    reads(
+        "What is the average rating of each product category?",
+        "SELECT c.name, (SELECT AVG(r.rating) FROM products p JOIN reviews r ON p.id = r.product_id WHERE c.id = \
+         p.category_id) AS average_rating FROM categories c",
+    );
+    doubts(&shop, "How much did customers in Bern pay?");
+}

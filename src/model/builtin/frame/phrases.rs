@@ -444,6 +444,12 @@ impl Reader<'_> {
     pub(super) fn column_of_table(&mut self, table: Mention) -> Mention {
         let best = table.best_table().filter(|(_, fit)| *fit > 0.8);
         let (Some((t, _)), Some(next)) = (best, self.mention_at(0).cloned()) else { return table };
+        // "Each product category" is each category.
+        let parent = next.best_table().filter(|(_, fit)| *fit > 0.8).map(|(t, _)| &self.schema.table(t).name);
+        if parent.is_some_and(|parent| self.schema.table(t).foreign_keys.iter().any(|key| key.references == *parent)) {
+            self.at += 1;
+            return next;
+        }
         let own: Vec<_> = next.columns.iter().filter(|(at, fit)| at.0 == t && *fit > 0.8).copied().collect();
         if next.table_fit() > 0.0 || own.is_empty() {
             return table;

@@ -254,7 +254,8 @@ impl Reader<'_> {
         let in_head = self.is_head
             && (self.frame.items.is_empty() || self.follows_and_before(ahead + 1))
             && asked.limit.is_none();
-        if in_head && !asked.counts {
+        // "The highest amount of the payments" is an amount, and no number of them.
+        if in_head && (!asked.counts || !is_most && measure.column_fit() > 0.8) {
             self.show(Item::Aggregate(if asked.desc { Function::Max } else { Function::Min }, measure));
             return Some(true);
         }

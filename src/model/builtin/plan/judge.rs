@@ -92,6 +92,34 @@ impl Planner<'_> {
         if self.frame.is_both && self.plan.query.conditions.len() < 2 {
             self.doubt("both of what");
         }
+        self.settle(&fixed);
+    }
+
+    /// Drops doubts about words that the finished statement explains. `fixed` are columns with a given value.
+    fn settle(&mut self, fixed: &[Expr]) {
+        let query = &self.plan.query;
+        let only = match query.columns.as_slice() {
+            [(Expr::Column(0, at), _)] => Some(*at),
+            _ => None,
+        };
+        let shows_count = query.columns.iter().any(|(expr, _)| matches!(expr, Expr::Count | Expr::Counted(_)));
+        let is_place = |word: &String| {
+            matches!(word.as_str(), "location" | "place" | "city" | "town" | "address" | "country" | "venue" | "street")
+        };
+        let shows_place = only.is_some_and(|at| name_words(&self.schema.column(at).name).iter().any(is_place));
+        // "How much does a repair cost?" asks for the number that is stored for it.
+        let names_row = fixed.iter().any(|expr| match expr {
+            Expr::Column(0, at) => at.0 == self.root && self.schema.display(self.root) == [*at],
+            _ => false,
+        });
+        let shows_amount = only.is_some_and(|at| self.schema.is_number(at) && !self.schema.is_key(at)) && names_row;
+        self.plan.doubts.retain(|doubt| match doubt.to_lowercase().as_str() {
+            "the word \"where\"" => !shows_place,
+            "the words \"how much\"" => !shows_amount,
+            // "Show the title and the number."
+            "the word \"number\"" => !shows_count,
+            _ => true,
+        });
     }
 
     /// True if a word may be a row's role for another row: "the mentor of Ann".
