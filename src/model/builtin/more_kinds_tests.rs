@@ -415,10 +415,7 @@ fn where_how_much_and_the_number_are_explained_by_what_is_shown() {
     let shop = super::tests::shop("");
     let reads = |question: &str, expected: &str| reads_of(&shop, question, expected);
     reads_of(&parcels(), "Where is the town of Ann?", "SELECT town FROM couriers WHERE name = 'Ann'");
-    reads(
-        "What is the highest amount of the payments?",
-        "SELECT MAX(amount) AS maximum_amount FROM payments",
-    );
+    reads("What is the highest amount of the payments?", "SELECT MAX(amount) AS maximum_amount FROM payments");
     reads(
         "What is the average rating of each product category?",
         "SELECT c.name, (SELECT AVG(r.rating) FROM products p JOIN reviews r ON p.id = r.product_id WHERE c.id = \
