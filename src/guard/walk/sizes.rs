@@ -26,7 +26,7 @@ pub(super) use scope::Scope;
 use super::{Walk, Walked};
 use crate::dialect::Dialect;
 use crate::guard::Rejection;
-use crate::guard::bounds::{COSTLY, MAX_COPIES, MAX_COSTLY_NESTING, MAX_EQUALITIES, MAX_TABLES};
+use crate::guard::bounds::{COSTLY, MAX_COPIES, MAX_COSTLY_NESTING, MAX_TABLES};
 
 /// Maximum names of columns that the estimate goes through. Beyond it, the statement is refused.
 const MAX_WORK: usize = 1_000_000;
@@ -66,6 +66,8 @@ pub(super) struct Sizes {
     pub(super) result: Columns,
     /// The joins of the SELECT that was walked last, also if it is grouped or limited. The server ignores both in EXISTS.
     last_joins: Joins,
+    /// What the joins of all SELECTs so far cost together.
+    equalities: u64,
     /// Costly forms around the current expression, and the deepest nesting of them in it.
     open: usize,
     nesting: usize,
@@ -95,6 +97,7 @@ impl Sizes {
             ctes: HashMap::new(),
             result: Columns::plain(),
             last_joins: Joins::default(),
+            equalities: 0,
             open: 0,
             nesting: 0,
             is_fixed: false,
@@ -511,10 +514,7 @@ impl Walk<'_> {
     ///
     /// [`Rejection::ManyEqualities`] with the bound.
     pub(super) fn finish_select(&mut self, mut columns: Columns, is_grouped: bool) -> Walked {
-        let joins = self.sizes.scopes.last().map(Scope::joins).unwrap_or_default();
-        if self.sizes.is_counted && joins.cost() > MAX_EQUALITIES {
-            return Err(Rejection::ManyEqualities { limit: MAX_EQUALITIES });
-        }
+        let joins = self.sizes.judge_joins()?;
         columns.joins = joins;
         self.sizes.last_joins = joins;
         self.sizes.result = if is_grouped && !self.sizes.is_plan { columns.grouped() } else { columns };

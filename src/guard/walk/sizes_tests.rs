@@ -491,6 +491,27 @@ fn equalities_that_the_planner_derives_are_bounded() {
         assert!(check(&few(form)).is_ok(), "{at}: {:?}", check(&few(form)));
         assert!(matches!(check(&cost(form)), Err(Rejection::ManyEqualities { .. })), "{at}: {:?}", check(&cost(form)));
     }
+    // Tables that are joined to nothing, or by little, do not hide the others. Sums are members of their own.
+    for (form, pad) in [("+", ", w b"), ("+", " JOIN w b0 ON b0.x = a0.x JOIN w b"), ("* 1 +", ", w b")] {
+        let on = |at: usize| {
+            (0..20).map(|n| format!("a0.a {form} {n} = a{at}.a {form} {n}")).collect::<Vec<_>>().join(" AND ")
+        };
+        let joins: String = (1..8).map(|at| format!(" JOIN w a{at} ON {}", on(at))).collect();
+        let pads: String = match pad.starts_with(',') {
+            true => (0..40).map(|at| format!("{pad}{at}")).collect(),
+            false => (1..40).map(|at| format!(" JOIN w b{at} ON b{at}.x = a0.x{at}")).collect(),
+        };
+        let sql = format!("SELECT 1 FROM w a0{joins}{pads}");
+        assert!(matches!(check(&sql), Err(Rejection::ManyEqualities { .. })), "{:?}", check(&sql));
+    }
+    // The planner keeps what it made for each branch.
+    let branch = |keys: usize| {
+        let on = |at: usize| (0..keys).map(|n| format!("a{at}.c{n} = a0.c{n}")).collect::<Vec<_>>().join(" AND ");
+        format!("SELECT 1 FROM w a0{}", (1..8).map(|at| format!(" JOIN w a{at} ON {}", on(at))).collect::<String>())
+    };
+    assert!(check(&branch(5)).is_ok());
+    assert!(matches!(check(&vec![branch(5); 3].join(" UNION ALL ")), Err(Rejection::ManyEqualities { .. })));
+    assert!(check(&vec![branch(1); 8].join(" UNION ALL ")).is_ok());
     for end in ["", " LIMIT 1", " GROUP BY 1"] {
         let equal = (0..50).map(|n| format!("b.c{n} = a.c{n}")).collect::<Vec<_>>().join(" AND ");
         let exists = vec![format!("EXISTS (SELECT 1 FROM w b WHERE {equal}{end})"); 5].join(" AND ");

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::{Scope, Sizes};
-use crate::guard::bounds::WIDE_ROW;
+use crate::guard::Rejection;
+use crate::guard::bounds::{MAX_ALL_EQUALITIES, MAX_EQUALITIES, WIDE_ROW};
 
 /// Longest text of an expression that is compared. Longer texts count as different expressions.
 const MAX_TEXT: usize = 200;
@@ -22,6 +23,8 @@ pub(in crate::guard::walk) struct Joins {
     pub many: u64,
     /// Number of comparisons that are written.
     pub written: u64,
+    /// What the tables cost that are compared most.
+    pub dense: u64,
 }
 
 /// Number of comparisons for each join up to which the classes are trusted. With more comparisons, each class counts as if
@@ -45,34 +48,38 @@ impl Joins {
             few: self.few.saturating_add(other.few),
             many: self.many.saturating_add(other.many),
             written: self.written.saturating_add(other.written),
+            dense: self.dense.saturating_add(other.dense),
         }
     }
 
     /// What [`MAX_EQUALITIES`](crate::guard::bounds::MAX_EQUALITIES) bounds.
     pub fn cost(self) -> u64 {
         let classes = self.few.saturating_mul(self.tables.min(SEARCHED)).saturating_add(self.many);
-        let joins = self.tables.saturating_sub(1);
-        if self.written <= FEW * joins {
-            return classes;
-        }
-        let of_all = match self.tables {
-            tables if tables <= SEARCHED => derived(tables).saturating_mul(tables),
-            tables => cost_of_large_class(tables),
-        };
-        classes.max(self.written.div_ceil(joins.max(1)).saturating_mul(of_all))
+        classes.max(cost_of_dense(self.tables, self.written)).max(self.dense)
     }
+}
+
+/// What the conditions of a SELECT compare.
+#[derive(Debug, Default)]
+pub(super) struct Equalities {
+    /// Classes of expressions as they are written.
+    exact: Classes,
+    /// Classes of the columns in them. Neither is always the larger one: `a + 1` and `a + 2` are two members or one.
+    reduced: Classes,
+    /// Number of comparisons between two tables, by their names in the SELECT.
+    between: HashMap<(String, String), u64>,
+    /// Number of comparisons that are written.
+    written: u64,
 }
 
 /// Classes of expressions that are equal to each other.
 #[derive(Debug, Default)]
-pub(super) struct Equalities {
+struct Classes {
     members: HashMap<String, usize>,
     /// For each member another one of its class, or itself.
     parents: Vec<usize>,
     /// Number of members, for a member that is its own parent.
     counts: Vec<u64>,
-    /// Number of comparisons that are written.
-    written: u64,
 }
 
 /// Equalities between so many members of which all but one are written.
@@ -80,7 +87,7 @@ fn derived(members: u64) -> u64 {
     (members.saturating_sub(1)).saturating_mul(members.saturating_sub(2)) / 2
 }
 
-impl Equalities {
+impl Classes {
     fn member(&mut self, text: String) -> usize {
         let next = self.parents.len();
         let at = *self.members.entry(text).or_insert(next);
@@ -99,7 +106,6 @@ impl Equalities {
     }
 
     fn join(&mut self, one: String, other: String) {
-        self.written += 1;
         let (one, other) = (self.member(one), self.member(other));
         let (one, other) = (self.root(one), self.root(other));
         if one == other {
@@ -113,35 +119,126 @@ impl Equalities {
         self.counts.get_mut(large).into_iter().for_each(|count| *count = few + many);
     }
 
-    /// Number of members of each class.
-    fn classes(&self) -> impl Iterator<Item = u64> {
-        let all = self.parents.iter().zip(&self.counts).enumerate();
-        all.filter(|(at, (parent, _))| at == *parent).map(|(_, (_, count))| *count)
+    /// The derived equalities of small classes, and what large classes cost.
+    fn derived(&self) -> (u64, u64) {
+        let (mut few, mut many) = (0_u64, 0_u64);
+        for (at, (parent, members)) in self.parents.iter().zip(&self.counts).enumerate() {
+            match *members {
+                _ if at != *parent => {}
+                members if members <= SEARCHED => few = few.saturating_add(derived(members)),
+                members => many = many.saturating_add(cost_of_large_class(members)),
+            }
+        }
+        (few, many)
+    }
+}
+
+impl Equalities {
+    fn join(&mut self, one: &Expr, other: &Expr) {
+        let next = self.exact.parents.len();
+        self.exact.join(text(one, next), text(other, next + 1));
+        self.reduced.join(text(column(one), next), text(column(other), next + 1));
+    }
+
+    /// Notes that expressions are compared `times` times.
+    fn note(&mut self, one: &Expr, other: &Expr, times: u64) {
+        self.written = self.written.saturating_add(times);
+        for left in qualifiers(one) {
+            for right in qualifiers(other) {
+                let pair = if left <= right { (left.clone(), right) } else { (right, left.clone()) };
+                if pair.0 != pair.1 {
+                    *self.between.entry(pair).or_default() += times;
+                }
+            }
+        }
+    }
+
+    /// What the tables cost that are compared most, if each comparison between them is in a class of all of them. The table
+    /// with the fewest comparisons is taken away again and again, so other tables of the SELECT do not hide them.
+    fn dense(&self) -> u64 {
+        let mut tables: Vec<&str> = self.between.keys().flat_map(|(one, other)| [one.as_str(), other]).collect();
+        tables.sort_unstable();
+        tables.dedup();
+        let mut cost = 0;
+        while tables.len() > 2 {
+            let is_left = |table: &String| tables.binary_search(&table.as_str()).is_ok();
+            let mut comparisons = 0;
+            let mut of_table: HashMap<&str, u64> = HashMap::new();
+            for ((one, other), times) in self.between.iter().filter(|((one, other), _)| is_left(one) && is_left(other))
+            {
+                comparisons += times;
+                *of_table.entry(one).or_default() += times;
+                *of_table.entry(other).or_default() += times;
+            }
+            cost = cost.max(cost_of_dense(tables.len() as u64, comparisons));
+            let of = |table: &&str| of_table.get(table).copied().unwrap_or(0);
+            let least = tables.iter().map(of).min().unwrap_or(0);
+            // All tables with the fewest at once, so that a star of many tables takes one step.
+            let few: Vec<&str> = tables.iter().copied().filter(|table| of(table) == least).collect();
+            let kept = tables.len() - few.len();
+            if kept == 0 {
+                tables.pop();
+            } else {
+                tables.retain(|table| !few.contains(table));
+            }
+        }
+        cost
     }
 
     /// Notes a column of USING. Each join adds a column to the class.
     pub(super) fn using(&mut self, column: &str) {
-        let next = self.parents.len();
-        self.join(format!("using {column}"), format!("using {column} {next}"));
+        self.written += 1;
+        let next = self.exact.parents.len();
+        for classes in [&mut self.exact, &mut self.reduced] {
+            classes.join(format!("using {column}"), format!("using {column} {next}"));
+        }
     }
+}
+
+/// What so many comparisons of so many tables cost if each of them is in a class of all tables; 0 if there are few.
+fn cost_of_dense(tables: u64, comparisons: u64) -> u64 {
+    let joins = tables.saturating_sub(1);
+    if comparisons <= FEW * joins {
+        return 0;
+    }
+    let of_all = match tables {
+        tables if tables <= SEARCHED => derived(tables).saturating_mul(tables),
+        tables => cost_of_large_class(tables),
+    };
+    comparisons.div_ceil(joins.max(1)).saturating_mul(of_all)
 }
 
 impl Scope {
     /// The joins of this SELECT and of the sub-queries that are moved into it.
     pub(super) fn joins(&self) -> Joins {
-        let mut own = Joins { tables: self.count as u64, written: self.equal.written, ..Joins::default() };
-        for members in self.equal.classes() {
-            if members <= SEARCHED {
-                own.few = own.few.saturating_add(derived(members));
-            } else {
-                own.many = own.many.saturating_add(cost_of_large_class(members));
-            }
-        }
-        self.inside.plus(own)
+        self.inside.plus(self.own_joins())
+    }
+
+    /// The joins of this SELECT alone.
+    pub(super) fn own_joins(&self) -> Joins {
+        let cost = |(few, many): (u64, u64)| few.saturating_mul(SEARCHED).saturating_add(many);
+        let (exact, reduced) = (self.equal.exact.derived(), self.equal.reduced.derived());
+        let (few, many) = if cost(exact) < cost(reduced) { reduced } else { exact };
+        Joins { tables: self.count as u64, few, many, written: self.equal.written, dense: self.equal.dense() }
     }
 }
 
 impl Sizes {
+    /// Returns the joins of the SELECT that ends, with those of the sub-queries that are moved into it.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::ManyEqualities`] with the bound.
+    pub(super) fn judge_joins(&mut self) -> Result<Joins, Rejection> {
+        let Some(scope) = self.scopes.last().filter(|_| self.is_counted) else { return Ok(Joins::default()) };
+        let joins = scope.joins();
+        self.equalities = self.equalities.saturating_add(scope.own_joins().cost());
+        if joins.cost() > MAX_EQUALITIES || self.equalities > MAX_ALL_EQUALITIES {
+            return Err(Rejection::ManyEqualities { limit: MAX_EQUALITIES });
+        }
+        Ok(joins)
+    }
+
     /// Notes that two expressions are compared. Only in a condition, and by `=`, they form a class.
     pub(in crate::guard::walk) fn compared_with(&mut self, left: &Expr, right: &Expr, is_equal: bool) {
         let is_class = is_equal && self.in_condition;
@@ -173,30 +270,41 @@ impl Scope {
             return;
         }
         let width = width(left).max(width(right));
-        if !is_class || width > 1 {
-            self.equal.written = self.equal.written.saturating_add(width);
-            return;
+        self.equal.note(left, right, width);
+        if is_class && width == 1 {
+            self.equal.join(left, right);
         }
-        let (left, right) = (self.equal.text(left), self.equal.text(right));
-        self.equal.join(left, right);
     }
 }
 
-impl Equalities {
-    /// The text of an expression, the same for most spellings of one column.
-    fn text(&self, expr: &Expr) -> String {
-        let text = match column(expr) {
-            Expr::CompoundIdentifier(parts) => {
-                let skipped = parts.len().saturating_sub(2);
-                parts.iter().skip(skipped).map(|part| part.value.as_str()).collect::<Vec<_>>().join(".")
-            }
-            Expr::Identifier(name) => name.value.clone(),
-            // `(t).c` is `t.c`.
-            other => other.to_string().replace(['"', '(', ')'], ""),
-        };
-        let text = text.to_lowercase();
-        if text.len() > MAX_TEXT { format!("{} {}", self.parents.len(), text.len()) } else { text }
-    }
+/// The text of an expression, the same for most spellings of one column. `number` makes a long text different from others.
+fn text(expr: &Expr, number: usize) -> String {
+    let text = match expr {
+        Expr::CompoundIdentifier(parts) => {
+            let skipped = parts.len().saturating_sub(2);
+            parts.iter().skip(skipped).map(|part| part.value.as_str()).collect::<Vec<_>>().join(".")
+        }
+        Expr::Identifier(name) => name.value.clone(),
+        // `(t).c` is `t.c`.
+        other => other.to_string().replace(['"', '(', ')'], ""),
+    };
+    let text = text.to_lowercase();
+    if text.len() > MAX_TEXT { format!("{number} {}", text.len()) } else { text }
+}
+
+/// The names before the columns of an expression: `a` and `b` of `a.x + b.y`. An expression without one is its own text.
+fn qualifiers(expr: &Expr) -> Vec<String> {
+    let text = expr.to_string().to_lowercase().replace(").", ".").replace('"', "");
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '$');
+    let mut found: Vec<String> = text
+        .split(|c| !is_part(c))
+        .filter(|name| !name.starts_with(|c: char| c.is_ascii_digit()))
+        .filter_map(|name| name.rsplit('.').nth(1).map(str::to_owned))
+        .filter(|name| !name.is_empty())
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    if found.is_empty() { vec![text] } else { found }
 }
 
 /// The column in an expression that can be nothing but the value of one column, such as `(c)::int` or `CASE WHEN true THEN c
