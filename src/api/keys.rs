@@ -162,10 +162,10 @@ fn parse(text: &str, config: &Config, old: &[Arc<Key>]) -> Result<Vec<Arc<Key>>,
         if let Some(tool) = line.tools.iter().flatten().find(|tool| ToolName::parse(tool).is_none()) {
             return Err(bad(format!("there is no tool {tool}")));
         }
-        // A key for Prometheus needs nothing but the metrics.
-        let allows_nothing =
-            line.sources.as_ref().is_some_and(Vec::is_empty) || line.tools.as_ref().is_some_and(Vec::is_empty);
-        if allows_nothing && line.metrics != Some(true) {
+        // A key for Prometheus needs no tools. Without a list of sources, nothing is said about them.
+        let is_for_metrics = line.metrics == Some(true) && line.sources.is_none();
+        let has_empty = |list: &Option<Vec<String>>| list.as_ref().is_some_and(Vec::is_empty);
+        if has_empty(&line.sources) || has_empty(&line.tools) && !is_for_metrics {
             return Err(bad("an empty list allows nothing; leave it out to allow everything".into()));
         }
         let known = old.iter().find(|key| key.grant.key == name && key.hash == hash);

@@ -115,6 +115,8 @@ pub struct PostgresEngine {
     pooled: AtomicBool,
     /// True if there is certainly no such pooler, known from the settings or the host name, or proved.
     direct: AtomicBool,
+    /// True if the server sees the very socket of this process, so that no pooler and no other server is between.
+    proved: AtomicBool,
     /// Whether BEGIN is a message of its own, as pgpool-II needs it.
     splits_begin: AtomicBool,
     /// Value of [`SESSION_MARK`]. Code that runs in a session can read it, so it is not the mark of the look-ups.
@@ -207,6 +209,7 @@ impl PostgresEngine {
             preset: target.preset,
             pooled: AtomicBool::new(target.pooled),
             direct: AtomicBool::new(target.direct),
+            proved: AtomicBool::new(false),
             splits_begin: AtomicBool::new(false),
             session_mark: uuid::Uuid::now_v7().to_string(),
             has_password: target.has_password,

@@ -132,7 +132,10 @@ impl Grant {
         self.check_tool(tool)?;
         match arguments.get("source") {
             None | Some(serde_json::Value::Null) if self.sources.is_some() => {
-                arguments.insert("source".into(), self.default_source(config).into());
+                let source = self.default_source(config);
+                // A key with an empty list of sources may read none.
+                self.check_source(source)?;
+                arguments.insert("source".into(), source.into());
             }
             Some(serde_json::Value::String(name)) => self.check_source(name)?,
             // The tool itself refuses a value of another type.
@@ -193,5 +196,13 @@ mod tests {
             assert_eq!(applied(&grant, tool, arguments.clone()), Err(Code::Forbidden), "{tool} {arguments}");
         }
         assert_eq!(applied(&Grant::default(), "run_sql", json!({})), Ok(json!({})));
+        // Empty lists allow nothing, also where the call names nothing.
+        let no_tools = Grant { tools: Some(Vec::new()), ..Grant::default() };
+        let no_sources = Grant { sources: Some(Vec::new()), ..Grant::default() };
+        for grant in [&no_tools, &no_sources] {
+            for arguments in [json!({}), json!({"source": "main"})] {
+                assert_eq!(applied(grant, "run_sql", arguments), Err(Code::Forbidden));
+            }
+        }
     }
 }

@@ -237,6 +237,7 @@ fn version_and_doctor_say_what_is_there() {
             "line 1 of the keys cannot be read: a line is NAME = { hash = \"sha256:..\", .. } with the fields hash, sources",
         ),
         ("tools = []", "an empty list allows nothing"),
+        ("sources = [], metrics = true", "an empty list allows nothing"),
         ("tools = [], metrics = true", "ok   http: would listen on 0.0.0.0:0, 1 API keys"),
     ] {
         std::fs::write(&keys, format!("a = {{ hash = \"sha256:{hash}\", {line} }}\n")).unwrap();

@@ -39,7 +39,8 @@ impl Question<'_> {
         // it is read only if the question names it.
         let named = builtin::named_tables(self.reading(), snapshot);
         let others = (0..snapshot.tables.len()).filter(|t| !named.contains(t));
-        let others = others.filter(|t| snapshot.tables.get(*t).is_some_and(|table| !table.row_security));
+        let others =
+            others.filter(|t| snapshot.tables.get(*t).is_some_and(|table| !table.row_security && !table.is_shadowed));
         let order: Vec<usize> = named.iter().copied().chain(others).collect();
         let tables = order.iter().filter_map(|t| Some((*t, snapshot.tables.get(*t)?)));
         let mut left = MOST_TABLES;

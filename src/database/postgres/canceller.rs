@@ -24,7 +24,8 @@ const CANCELS: u32 = 5;
 pub(super) struct Backend {
     pub(super) pid: i32,
     pub(super) application_name: String,
-    /// When the backend answered. `None` behind a pooler, where the backend may serve another client by now.
+    /// When the backend answered. `None` if the connection is not proved direct: behind a pooler the backend may serve
+    /// another client by now, and behind one host name there may be several servers.
     pub(super) seen_at: Option<Instant>,
 }
 

@@ -146,7 +146,7 @@ impl PostgresEngine {
             };
             match opened {
                 Ok(Ok(())) => {
-                    transaction.seen_at = self.is_direct().then(Instant::now);
+                    transaction.seen_at = self.proved.load(Ordering::Relaxed).then(Instant::now);
                     self.judge_role()?;
                     return Ok(PostgresSession { engine: self, transaction });
                 }
@@ -252,7 +252,9 @@ impl PostgresEngine {
         connection.execute("ROLLBACK").await?;
         let is_open = !self.is_direct() && !self.is_pooled();
         let is_own = |(client, server)| pooler_proof::is_own_socket(client, server);
-        if is_open && self.endpoints.lead_to_one_place() && report.ends.is_some_and(is_own) {
+        let is_proved = self.endpoints.lead_to_one_place() && report.ends.is_some_and(is_own);
+        self.proved.store(is_proved, Ordering::Relaxed);
+        if is_open && is_proved {
             self.direct.store(true, Ordering::Relaxed);
         } else if is_open && self.canceller.shares_backends(opened.pid, &report.seen_at).await {
             tracing::info!(source = self.source_name, "a pooler in transaction mode was detected");

@@ -83,7 +83,7 @@ pub(super) struct OpenTransaction {
     /// What the last whole opening message returned.
     pub(super) known: Option<Known>,
     pub(super) application_name: String,
-    /// When the transaction was opened, if the connection is direct.
+    /// When the transaction was opened, if the connection is proved direct.
     pub(super) seen_at: Option<Instant>,
     pub(super) canceller: Canceller,
     /// Released when the backend is idle or gone.

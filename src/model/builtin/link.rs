@@ -225,7 +225,7 @@ impl<'a> Linker<'a> {
                 }
             }
         }
-        for found in found {
+        for found in found.iter().filter(|found| !is_shadowed(found.at.0)) {
             let known = values.entry(words_of(&found.phrase)).or_default();
             if !known.iter().any(|(at, value)| *at == found.at && *value == found.value) {
                 known.push((found.at, found.value.clone()));
