@@ -247,8 +247,12 @@ impl PostgresEngine {
             // A deadlock between a lock of the look-up and another session.
             "40P01" => true,
             // A named statement is missing, exists already or is another one: an undetected pooler shares backends.
-            // Code of another user deallocated the statements of the session, which is closed.
-            "26000" if self.is_direct() => true,
+            // Code of another user deallocated the statements of the session, which is closed. It may have run in the other
+            // idle sessions too.
+            "26000" if self.is_direct() => {
+                self.drop_idle();
+                true
+            }
             "26000" | "42P05" | "08P01" if !self.is_direct() => {
                 self.pooled.store(true, Ordering::Relaxed);
                 true

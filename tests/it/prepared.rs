@@ -46,6 +46,17 @@ fn a_session_with_statements_of_others_is_not_used_again() {
             assert_eq!(run("SELECT count(*) FROM orders"), json!([[0]]));
             assert_eq!(run("SELECT id FROM orders WHERE id = 1"), json!([]));
         }
+        // Several idle sessions may have lost theirs.
+        let sent: Vec<u64> =
+            (0..3).map(|_| server.send_call("run_sql", json!({"sql": "SELECT id FROM mal.more"}))).collect();
+        for id in sent {
+            server.answer(id);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        for _ in 0..4 {
+            let reply = server.call("run_sql", json!({"sql": "SELECT count(*) FROM orders"}));
+            assert_eq!(reply["rows"], json!([[0]]), "{reply}");
+        }
         postgres.query(&database, "DROP OWNED BY reader_of_notes; DROP ROLE reader_of_notes");
     }
 }

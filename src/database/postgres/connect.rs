@@ -227,7 +227,7 @@ impl PostgresEngine {
         }
     }
 
-    fn drop_idle(&self) {
+    pub(super) fn drop_idle(&self) {
         while let Some(idle) = self.recent.take().or_else(|| self.pool.try_acquire().map(Idle::from)) {
             drop(idle.connection.detach());
         }
