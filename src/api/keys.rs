@@ -162,7 +162,7 @@ fn parse(text: &str, config: &Config, old: &[Arc<Key>]) -> Result<Vec<Arc<Key>>,
         if let Some(tool) = line.tools.iter().flatten().find(|tool| ToolName::parse(tool).is_none()) {
             return Err(bad(format!("there is no tool {tool}")));
         }
-        // A key for Prometheus needs no tools. Without a list of sources, nothing is said about them.
+        // A key for Prometheus needs no tools.
         let is_for_metrics = line.metrics == Some(true) && line.sources.is_none();
         let has_empty = |list: &Option<Vec<String>>| list.as_ref().is_some_and(Vec::is_empty);
         if has_empty(&line.sources) || has_empty(&line.tools) && !is_for_metrics {

@@ -287,7 +287,7 @@ fn without_password(url: &str) -> Result<(String, Option<String>), String> {
         return if has_password(url) { Err(elsewhere()) } else { Ok((url.to_owned(), None)) };
     }
     let Some(password) = install::password_of(url, &Environment::new()) else { return Ok((url.to_owned(), None)) };
-    // A password may contain any character, also "@". So the password is the text before the "@" where it is the one read.
+    // A password may contain "@". The "@" that ends it is the one before which the text equals the password that was read.
     let user = url.find("://").map_or(0, |at| at + 3);
     let colon = url.get(user..).and_then(|rest| rest.find(':')).map(|at| user + at).ok_or_else(elsewhere)?;
     let is_password = |at: &usize| {

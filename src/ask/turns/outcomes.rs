@@ -107,7 +107,7 @@ impl Question<'_> {
             joins: schema_context::joins(self.snapshot, &tables),
             guessed_joins: builtin::guessed_joins(self.snapshot, &tables),
             tables,
-            // With several doubts, or with another doubt than about a word, a draft usually answers another question.
+            // A draft with several doubts, or with a doubt that is not about a word, usually answers another question.
             draft: sql
                 .filter(|_| matches!(doubts.as_slice(), [] | [_]) && doubts.iter().all(|doubt| is_small(doubt)))
                 .map(|sql| Draft { sql, doubts }),

@@ -193,9 +193,8 @@ pub(super) fn checked(url: &str, env: &Environment) -> Result<String, String> {
     let url = quoted.unwrap_or(url);
     if let Some(path) = sqlite_path(url, env) {
         let (path, parameters) = path.split_at(path.find('?').unwrap_or(path.len()));
-        let is_home = path.strip_prefix("~/").zip(env.get("HOME"));
-        let path = is_home.map_or_else(|| PathBuf::from(path), |(rest, home)| Path::new(home).join(rest));
-        let path = std::path::absolute(&path).map_err(|error| format!("the path of the file: {error}"))?;
+        let path =
+            std::path::absolute(without_tilde(path, env)).map_err(|error| format!("the path of the file: {error}"))?;
         let path = path.canonicalize().unwrap_or(path);
         return Ok(format!("sqlite://{}{parameters}", path.display()));
     }
@@ -216,13 +215,16 @@ fn sqlite_path<'a>(url: &'a str, env: &Environment) -> Option<&'a str> {
         let path = rest.strip_prefix("//").unwrap_or(rest);
         return Some(path).filter(|path| !path.is_empty() && !path.starts_with(':'));
     }
-    let is_file = |path: &str| {
-        let at_home = path.strip_prefix("~/").zip(env.get("HOME")).map(|(rest, home)| Path::new(home).join(rest));
-        at_home.unwrap_or_else(|| PathBuf::from(path)).is_file()
-    };
+    let is_file = |path: &str| without_tilde(path, env).is_file();
     let is_named_so = [".db", ".sqlite", ".sqlite3"].iter().any(|ending| url.ends_with(ending));
     (!url.contains("://") && !url.starts_with("file:") && (is_named_so && !url.contains('=') || is_file(url)))
         .then_some(url)
+}
+
+/// The path with the home directory in place of a leading `~`.
+fn without_tilde(path: &str, env: &Environment) -> PathBuf {
+    let in_home = path.strip_prefix("~/").zip(env.get("HOME"));
+    in_home.map_or_else(|| PathBuf::from(path), |(rest, home)| Path::new(home).join(rest))
 }
 
 /// The client of a name as people write it, such as "Claude Desktop" or "vs code".

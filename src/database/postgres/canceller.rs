@@ -47,10 +47,10 @@ impl Canceller {
     }
 
     /// Ends the statement of a backend whose connection is given up. Code of another user may have changed the
-    /// application name. So on a direct connection the backend is also found by its age: a backend that is older than the
-    /// time since it was seen is the same one.
+    /// application name. So on a proved connection the backend is also found by its age: if it started before TUDB saw
+    /// it, it is the same backend.
     ///
-    /// Such code can also catch a cancel. `is_late` ends the whole backend then.
+    /// Such code can also catch a cancel. With `is_late`, the backend is terminated and not only its statement.
     async fn end_once(&self, backend: &Backend, is_late: bool) -> Option<bool> {
         const END: &str =
             "SELECT CASE WHEN $4 THEN pg_catalog.pg_terminate_backend(pid) ELSE pg_catalog.pg_cancel_backend(pid) END

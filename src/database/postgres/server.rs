@@ -38,10 +38,10 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
       ORDER BY s.setrole <> 0 AND s.setdatabase <> 0 DESC, s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1)
     FROM (VALUES (1, 'timezone'), (2, 'datestyle'), (3, 'intervalstyle')) w(place, name) ORDER BY w.place),
   current_setting('log_timezone'), current_setting('IntervalStyle'),
-  -- Views that read a table with row-level security as an owner whom the policies do not bind. All materialized views
-  -- over such a table, because no policy is applied when they are read. Views over all these views.
+  -- Views and materialized views that read a table with row-level security as an owner whom the policies do not bind.
+  -- Views over these views.
   ARRAY(WITH RECURSIVE reader AS MATERIALIZED (
-      SELECT DISTINCT d.refobjid AS of, v.oid, v.relkind, v.relowner,
+      SELECT DISTINCT d.refobjid AS of, v.oid, v.relowner,
         v.relkind = 'v' AND coalesce((SELECT o.option_value::bool FROM pg_options_to_table(v.reloptions) o
           WHERE o.option_name = 'security_invoker'), false) AS is_invoker
       FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_type = '1' JOIN pg_class v ON v.oid = r.ev_class
@@ -121,7 +121,7 @@ pub struct ServerReport {
     /// Number of foreign tables that the role may read.
     pub foreign_tables: i64,
     pub own_settings: OwnSettings,
-    /// Attributes, memberships and rights (on whole tables, schemas and the database) that go beyond reading. If there
+    /// Attributes, memberships and rights (on tables, views, columns, schemas and the database) that go beyond reading. If there
     /// are none, the role counts as safe.
     pub dangers: Vec<String>,
     /// Views that show the role rows which row-level security hides in their tables. At most 20, quoted.

@@ -251,7 +251,7 @@ fn odd_dates(handle: &Handle, table: &str, column: &str) -> Result<(Vec<String>,
     Ok((texts(handle.prepare(&text)?, 0)?, false))
 }
 
-/// True for the declared type of a date or a time of a day, and for a name such as `start_date`.
+/// True for a declared type such as `DATE` or `TIMESTAMP`, and for a name such as `start_date`.
 fn is_date(text: &str) -> bool {
     let low = text.to_ascii_lowercase();
     low.starts_with("date") || low.contains("_date") || text.ends_with("Date") || low.contains("timestamp")
