@@ -17,7 +17,7 @@ use crate::quoting;
 ///
 /// [`Rejection::TooManyTokens`], [`Rejection::ManyCtes`] or [`Rejection::TooDeep`], with the bound.
 pub(super) fn check(tokens: &[TokenWithSpan], limits: &Limits) -> Result<(), Rejection> {
-    let meaningful = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+    let meaningful = tokens.iter().filter(|token| !is_blank(token));
     if meaningful.count() > limits.max_sql_tokens {
         return Err(Rejection::TooManyTokens { limit: limits.max_sql_tokens });
     }
@@ -224,6 +224,11 @@ impl Joins {
     }
 }
 
+/// A blank or a comment.
+pub(super) fn is_blank(token: &TokenWithSpan) -> bool {
+    matches!(token.token, Token::Whitespace(_))
+}
+
 pub(super) fn is_word(token: &TokenWithSpan, name: &str) -> bool {
     matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name))
 }
@@ -292,7 +297,7 @@ const MAX_CTES: usize = 100;
 
 /// How often AS, or AS MATERIALIZED, stands before a parenthesis.
 fn definitions(tokens: &[TokenWithSpan]) -> usize {
-    let meaningful: Vec<_> = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+    let meaningful: Vec<_> = tokens.iter().filter(|token| !is_blank(token)).collect();
     let opens = |pair: &&[&TokenWithSpan]| match pair {
         [word, open] => open.token == Token::LParen && (is_word(word, "as") || is_word(word, "materialized")),
         _ => false,
@@ -302,7 +307,7 @@ fn definitions(tokens: &[TokenWithSpan]) -> usize {
 
 /// The largest number of dots in one name, or of repetitions of the same word in a row.
 fn longest_run(tokens: &[TokenWithSpan]) -> usize {
-    let meaningful = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+    let meaningful = tokens.iter().filter(|token| !is_blank(token));
     let (mut longest, mut dots, mut same) = (0, 0, 0);
     let mut before: Option<&Token> = None;
     for token in meaningful.map(|token| &token.token) {
@@ -355,7 +360,7 @@ fn nesting(tokens: &[TokenWithSpan]) -> usize {
     let mut open: Vec<Open> = Vec::new();
     let mut deepest = 0_usize;
     let mut before: Option<&TokenWithSpan> = None;
-    for token in tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))) {
+    for token in tokens.iter().filter(|token| !is_blank(token)) {
         let begins_query = ["select", "with", "values", "table"].iter().any(|word| is_word(token, word));
         let is_first = before.is_some_and(|before| before.token == Token::LParen);
         if let Some(innermost) = open.last_mut() {

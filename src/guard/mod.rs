@@ -29,7 +29,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use sqlparser::dialect::{PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, Tokenizer};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use columns::ColumnUses;
 use lexer::{Kind, Lexeme};
@@ -347,6 +347,29 @@ fn check(sql: &str, dialect: Dialect, limits: &Limits, is_plan: bool) -> Result<
     Ok(ApprovedSql { text: text.to_owned(), explain: start.is_some(), has_parameters: false, names })
 }
 
+/// The tokens without the MATERIALIZED and NOT MATERIALIZED of CTEs. The parser knows them for PostgreSQL only, and they
+/// change the plan but not the result.
+fn without_materialized(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        if token.token == Token::LParen {
+            let last: Vec<(usize, &TokenWithSpan)> =
+                kept.iter().enumerate().rev().filter(|(_, token)| !bounds::is_blank(token)).take(3).collect();
+            let is = |back: usize, word: &str| last.get(back).is_some_and(|(_, token)| bounds::is_word(token, word));
+            let hint = match is(0, "materialized") {
+                true if is(1, "as") => last.first(),
+                true if is(1, "not") && is(2, "as") => last.get(1),
+                _ => None,
+            };
+            if let Some(start) = hint.map(|(start, _)| *start) {
+                kept.truncate(start);
+            }
+        }
+        kept.push(token);
+    }
+    kept
+}
+
 /// The names of one statement, if it may run.
 fn names(
     sql: &str,
@@ -390,6 +413,10 @@ fn names(
     if tokens.iter().any(|token| bounds::is_word(token, "global")) {
         return alone(Rejection::differently());
     }
+    let tokens = match dialect {
+        Dialect::Postgresql => tokens,
+        Dialect::Sqlite => without_materialized(tokens),
+    };
     let mut parser = Parser::new(grammar).with_recursion_limit(limits.max_sql_depth).with_tokens_with_locations(tokens);
     let parsed = parser.parse_statements();
     // The parser stops at END, which a database reads as an alias. Its tree then covers only the beginning of the

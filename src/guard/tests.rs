@@ -389,6 +389,28 @@ fn no_nesting_takes_exponential_time() {
     assert_eq!(doubled(""), None);
 }
 
+/// The parser does not know these words for SQLite. Their statement gives the same names as one without them.
+#[test]
+fn sqlite_may_be_told_to_materialize_a_cte() {
+    let read = |sql: &str| approve(sql, Dialect::Sqlite, &Limits::default());
+    let form = |hint: &str, body: &str| {
+        format!("WITH c (x) AS {hint} ({body}) SELECT x FROM c JOIN \"materialized\" USING (x)")
+    };
+    let plain = read(&form("", "SELECT a FROM t")).unwrap();
+    for hint in ["MATERIALIZED", "NOT MATERIALIZED", "not/* */materialized -- so\n"] {
+        let hinted = read(&form(hint, "SELECT a FROM t")).unwrap();
+        assert_eq!(hinted.names().relations, plain.names().relations, "{hint}");
+        assert_eq!(hinted.names().relations.len(), 2, "{hint}");
+        assert!(hinted.text().contains(hint), "{}", hinted.text());
+        for body in ["DELETE FROM t RETURNING a", "SELECT load_extension('a')", "SELECT writefile('a', 'b')"] {
+            assert!(read(&form(hint, body)).is_err(), "{hint} {body}");
+        }
+    }
+    for other in ["\"MATERIALIZED\"", "NOT \"materialized\"", "MATERIALIZED MATERIALIZED", "NOT NOT MATERIALIZED"] {
+        assert!(read(&form(other, "SELECT a FROM t")).is_err(), "{other}");
+    }
+}
+
 #[test]
 fn mentions_are_counted_by_name() {
     let approved = approve(
