@@ -39,6 +39,8 @@ use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
 use tokio::sync::Semaphore;
 
 use self::canceller::Canceller;
+#[cfg(test)]
+pub(in crate::database) use self::catalog_check::REG_TYPES;
 use self::catalog_check::Vouched;
 use self::endpoints::Endpoints;
 use self::password::PasswordSource;

@@ -99,10 +99,11 @@ fn too_much(schemas: &[String]) -> Refusal {
     without_users(error, schemas)
 }
 
-/// SQL array: the types whose text depends on `search_path`, and their array types.
-pub(super) const REG_TYPES: &str =
-    "ARRAY(SELECT unnest(ARRAY[t.oid, t.typarray]) FROM pg_type t WHERE t.typnamespace = 'pg_catalog'::regnamespace
-      AND t.typname = ANY ('{regclass,regproc,regprocedure,regoper,regoperator,regtype,regconfig,regdictionary,regcollation}'))";
+/// SQL array: the types whose text depends on `search_path`, and their array types. These are regclass, regproc,
+/// regprocedure, regoper, regoperator, regtype, regconfig, regdictionary and regcollation, by their fixed oids in
+/// `pg_type.dat`.
+pub(in crate::database) const REG_TYPES: &str =
+    "'{24,1008,2202,2203,2204,2205,2206,2207,2208,2209,2210,2211,3734,3735,3769,3770,4191,4192}'::oid[]";
 
 /// SQL array: the roles that can replace every object of the database anyway. These are superusers, the database's
 /// owner, and the role `pg_database_owner`, which stands for the owner.
