@@ -94,6 +94,9 @@ pub struct Limits {
     pub max_snapshot_bytes: usize,
     /// Time limit for reading the schema to explain a database error.
     pub advice_timeout_ms: u64,
+    /// Time limit for counting all rows of a statement whose rows beyond `max_rows` were left out. A statement that
+    /// took longer itself is not counted.
+    pub count_timeout_ms: u64,
     /// Memory that SQLite may use in one process of a source, besides the schema. A statement that needs more is run
     /// again with [`Limits::sqlite_large_heap_bytes`].
     pub sqlite_heap_bytes: usize,
@@ -172,6 +175,7 @@ impl Default for Limits {
             snapshot_max_age_ms: 600_000,
             max_snapshot_bytes: 40 << 20,
             advice_timeout_ms: 2_000,
+            count_timeout_ms: 50,
             sqlite_heap_bytes: 16 << 20,
             sqlite_large_heap_bytes: 80 << 20,
             sqlite_value_bytes: 40 << 20,

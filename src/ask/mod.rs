@@ -435,6 +435,13 @@ impl Asker {
     }
 }
 
+/// The words as a sentence.
+pub(super) fn sentence(words: &str) -> String {
+    let mut characters = words.chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    format!("{}{}.", first.map(String::from).unwrap_or_default(), characters.as_str())
+}
+
 /// The summary of a verified query: its value, or the number of its rows.
 fn verified_summary(rows: &ResultSet) -> String {
     let cells: Vec<Vec<serde_json::Value>> = serde_json::from_str(&rows.rows_json()).unwrap_or_default();
@@ -443,7 +450,7 @@ fn verified_summary(rows: &ResultSet) -> String {
             let value = row.first().map(|cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned));
             format!("{}.", value.unwrap_or_default())
         }
-        _ => format!("{}.", prompt::count_of_rows(rows.row_count)),
+        _ => sentence(&rows.count_in_words()),
     }
 }
 

@@ -18,6 +18,8 @@ const WORDS: [&str; 11] = ["two", "three", "four", "five", "six", "seven", "eigh
 pub(super) struct Sources<'a> {
     pub rows: &'a [Value],
     pub row_count: u64,
+    /// The number of all rows of the statement, if the result does not have them all and they were counted.
+    pub total: Option<u64>,
     /// Whether `rows` are all rows of the result. If not, no sums, shares or differences are computed.
     pub is_complete: bool,
     /// Question, reading, statement, assumptions, today's date.
@@ -80,8 +82,9 @@ pub(super) fn of_rows(rows: &[Value]) -> Vec<f64> {
 
 /// The numbers that may be stated, and the ratios that may be stated as a share or a multiple.
 fn known(sources: &Sources<'_>) -> (Vec<f64>, Vec<f64>) {
-    let Sources { rows, row_count, is_complete, texts, earlier } = sources;
+    let Sources { rows, row_count, total, is_complete, texts, earlier } = sources;
     let mut known: Vec<f64> = vec![*row_count as f64];
+    known.extend(total.map(|total| total as f64));
     known.extend(*earlier);
     known.extend(rows.iter().filter_map(Value::as_array).flatten().flat_map(cell_numbers));
     for text in *texts {
@@ -250,7 +253,7 @@ mod tests {
     use serde_json::json;
 
     fn sources<'a>(rows: &'a [Value], texts: &'a [&'a str]) -> Sources<'a> {
-        Sources { rows, row_count: rows.len() as u64, is_complete: true, texts, earlier: &[] }
+        Sources { rows, row_count: rows.len() as u64, total: None, is_complete: true, texts, earlier: &[] }
     }
 
     #[test]

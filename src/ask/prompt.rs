@@ -113,11 +113,6 @@ pub(super) fn question(
     text
 }
 
-/// `1 row`, `2 rows`.
-pub(super) fn count_of_rows(rows: u64) -> String {
-    if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
-}
-
 /// The reply to the first turn without a tool call.
 pub(super) const USE_A_TOOL: &str =
     "Answer by calling a tool: run_sql to read, answer to finish, clarify or cannot_answer otherwise.";

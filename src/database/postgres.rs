@@ -21,6 +21,7 @@ mod password;
 mod plain;
 mod plan_indexes;
 mod pooler_proof;
+mod probe;
 mod recent;
 mod schema;
 mod server;

@@ -58,6 +58,9 @@ pub struct ResultSet {
     /// The limits that left something out, in this order: `rows` or `bytes` (rows are missing), `cells` (a cell is cut).
     #[serde(deserialize_with = "limits_by_name")]
     pub truncated_by: Vec<&'static str>,
+    /// The number of all rows of the statement, if rows are missing and they were counted.
+    #[serde(default)]
+    pub total: Option<u64>,
     format: Format,
     /// JSON: the rows, separated by commas. CSV and Markdown: the whole text.
     body: String,
@@ -119,6 +122,7 @@ impl ResultWriter {
                 columns,
                 row_count: 0,
                 truncated_by: Vec::new(),
+                total: None,
                 format,
                 body: String::new(),
                 cut_cells: Vec::new(),
@@ -279,6 +283,19 @@ impl ResultWriter {
     }
 }
 
+/// A number with a comma before each three digits: `1,297`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 impl ResultSet {
     /// True if rows are missing or cells are cut.
     pub fn is_truncated(&self) -> bool {
@@ -288,6 +305,21 @@ impl ResultSet {
     /// True if rows are missing.
     pub fn has_more_rows(&self) -> bool {
         self.truncated_by.iter().any(|limit| *limit != "cells")
+    }
+
+    /// True if rows beyond `max_rows` are missing, and nothing else limits the number of rows.
+    pub fn is_cut_by_rows(&self) -> bool {
+        self.truncated_by.contains(&"rows") && !self.truncated_by.contains(&"bytes")
+    }
+
+    /// `1 row`, `2 rows`; `1,297 rows` or `at least 100 rows` if rows are missing.
+    pub fn count_in_words(&self) -> String {
+        match (self.total, self.row_count) {
+            (Some(total), _) => format!("{} rows", thousands(total)),
+            (None, 1) if !self.has_more_rows() => "1 row".to_owned(),
+            (None, count) if !self.has_more_rows() => format!("{count} rows"),
+            (None, count) => format!("at least {count} rows"),
+        }
     }
 
     /// Appends the fields of a result set (`"columns":..` to `"hint":..`), without braces.
@@ -346,9 +378,11 @@ impl ResultSet {
             ));
         } else if self.truncated_by.contains(&"rows") {
             let ceiling = self.max_rows_ceiling;
-            parts.push(format!(
-                "the first {rows}; more exist: add a WHERE, aggregate, or pass max_rows up to {ceiling}"
-            ));
+            let shown = match self.total {
+                Some(total) => format!("{} of {} rows", thousands(self.row_count), thousands(total)),
+                None => format!("the first {rows}; more exist"),
+            };
+            parts.push(format!("{shown}: add a WHERE, aggregate, or pass max_rows up to {ceiling}"));
         }
         if self.truncated_by.contains(&"cells") {
             parts.push("the cells in cut_cells are cut: read the rest with substr(column, start, length)".to_owned());

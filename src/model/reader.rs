@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::builtin::{self, Reading, Shape, Verdict};
 use super::{Block, Message, StopReason, Turn, TurnRequest, Usage};
+use crate::database::result_set::thousands;
 
 /// Returns a turn of the built-in answerer. The first turn is a statement, a clarification or a hand-back. After a
 /// statement that ran, the next turn is the answer; after a statement that failed, it is a hand-back.
@@ -57,9 +58,11 @@ fn summary(reading: &Reading, shown: &str) -> String {
             .map(|cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned))
             .collect()
     };
-    // "At least" if rows were left out.
-    let some = if shown.get("truncated").and_then(serde_json::Value::as_bool) == Some(true) { "at least " } else { "" };
-    let number = |thing: &str| format!("{some}{count} {thing}{}", if count == 1 { "" } else { "s" });
+    let total = shown.get("total_rows").and_then(serde_json::Value::as_u64);
+    // "At least" if rows were left out and not counted.
+    let some = if shown.get("more_rows_exist").is_some() { "at least " } else { "" };
+    let count = total.unwrap_or(count);
+    let number = |thing: &str| format!("{some}{} {thing}{}", thousands(count), if count == 1 { "" } else { "s" });
     let begun = |text: String| text.replacen("at", "At", usize::from(!some.is_empty()));
     match (reading.shape, rows) {
         (_, []) => "No rows match.".into(),

@@ -377,9 +377,9 @@ fn faults_of_the_service() -> Vec<Scenario> {
         scenario("an answer that is no JSON", vec![Answer::Body("<html>")], "model_unavailable", 1, 1),
         scenario("an answer of nothing", vec![Answer::Body("{}")], "model_reply", 1, 1),
         scenario("silence", vec![Answer::Silence(Duration::from_secs(20))], "deadline", 1, 1)
-            .env("TUDB_ASK_TIMEOUT_MS", "1500"),
+            .env("TUDB_ASK_TIMEOUT_MS", "4000"),
         scenario("silence after the rows", vec![count(), Answer::Silence(Duration::from_secs(20))], "success", 2, 2)
-            .env("TUDB_ASK_TIMEOUT_MS", "2500")
+            .env("TUDB_ASK_TIMEOUT_MS", "5000")
             .holds("\"warnings\":[\"deadline\"]"),
         scenario(
             "no access to the model",

@@ -67,7 +67,7 @@ fn numbers_and_formats_are_taken_as_models_write_them() {
         (&json!(5), &json!("id\r\n1\r\n2\r\n3\r\n4\r\n5\r\n")),
         "{reply}"
     );
-    assert_eq!(reply["hint"], "the first 5 rows; more exist: add a WHERE, aggregate, or pass max_rows up to 10000");
+    assert_eq!(reply["hint"], "5 of 400 rows: add a WHERE, aggregate, or pass max_rows up to 10000");
     for wrong in [json!("five"), json!(0), json!(-3), json!(2.5), json!("1e3"), json!([5])] {
         let reply = server.call("run_sql", json!({"sql": sql, "max_rows": wrong}));
         assert_eq!(reply["error"]["message"], "max_rows must be a positive whole number", "{wrong}");

@@ -449,3 +449,36 @@ fn budgets_hold_to_the_byte_and_say_what_is_missing() {
     assert_eq!(cut["rows"][0][2].as_str().unwrap().len(), 2_000);
     assert_eq!(cut["cut_cells"], json!([[0, 0, 3_000]]));
 }
+
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_reply_says_how_many_rows_there_are_where_counting_is_cheap() {
+    let says = |server: &mut crate::support::Server, sql: &str, expected: &str| {
+        let reply = server.call("run_sql", json!({"sql": sql, "max_rows": 2}));
+        assert_eq!(reply["row_count"], 2, "{sql}: {reply}");
+        let hint = reply["hint"].as_str().unwrap_or_default();
+        assert!(hint.starts_with(&format!("{expected}: add a WHERE")), "{sql}: {hint}");
+    };
+    let mut sample = Home::new("totals").serve();
+    says(&mut sample, "SELECT * FROM orders ORDER BY id DESC", "2 of 3,001 rows");
+    says(&mut sample, "WITH c AS (SELECT id, id FROM orders) SELECT * FROM c UNION ALL SELECT 1, 2", "2 of 3,002 rows");
+    says(&mut sample, "SELECT a.id FROM orders a, orders b, orders c, orders d", "the first 2 rows; more exist");
+    for postgres in servers() {
+        let (database, url) = postgres.database("totals");
+        postgres.script(
+            &database,
+            "CREATE TABLE orders AS SELECT i AS id, 'x' || i AS name FROM generate_series(1, 1297) i; ANALYZE orders;",
+        );
+        let mut server = Home::new("totals").set("TUDB_DATABASE_URL", url).serve();
+        for _ in 0..2 {
+            says(&mut server, "SELECT id, id, name FROM orders ORDER BY name -- all", "2 of 1,297 rows");
+            says(
+                &mut server,
+                "SELECT a.id FROM orders a, orders b, orders c, orders d",
+                "the first 2 rows; more exist",
+            );
+            // The end of the count by its time limit is no error of the call, and its connection can be used again.
+            assert_eq!(server.call("run_sql", json!({"sql": "SELECT count(*) FROM orders"}))["rows"], json!([[1297]]));
+        }
+    }
+}

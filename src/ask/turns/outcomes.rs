@@ -2,22 +2,23 @@
 
 use super::*;
 use crate::ask::answer::NOT_SURE;
+use crate::ask::sentence;
 use crate::model::builtin;
 
 /// The summary of a result that the model did not put into words.
-fn rows_in_words(row_count: u64) -> String {
-    format!("{}.", prompt::count_of_rows(row_count))
+fn rows_in_words(rows: &ResultSet) -> String {
+    sentence(&rows.count_in_words())
 }
 
 impl Question<'_> {
     pub(super) fn success(&self, mut progress: Progress, mut answer: Answer) -> Outcome {
-        let Some(row_count) = progress.found.as_ref().map(|(_, rows, _)| rows.row_count) else {
+        let Some(in_words) = progress.found.as_ref().map(|(_, rows, _)| rows_in_words(rows)) else {
             return Outcome::Failed(ToolError::internal());
         };
         let said = [&answer.summary, &answer.explanation].into_iter().chain(&answer.assumptions);
         if self.repeats_rules(said.map(String::as_str)) {
             progress.warnings.push("the model's words are withheld: they repeat its rules".into());
-            answer = Answer { summary: rows_in_words(row_count), ..Answer::default() };
+            answer = Answer { summary: in_words.clone(), ..Answer::default() };
         }
         let foreign = self.foreign_numbers(&progress, &answer);
         if !foreign.is_empty() {
@@ -26,7 +27,7 @@ impl Question<'_> {
                 foreign.join(", ")
             ));
             let kept = self.explained_sentences(&progress, &answer).filter(|kept| !kept.is_empty());
-            answer.summary = kept.unwrap_or_else(|| rows_in_words(row_count));
+            answer.summary = kept.unwrap_or(in_words);
         }
         let Some((sql, rows, tables)) = progress.found.take() else {
             return Outcome::Failed(ToolError::internal());
@@ -38,7 +39,7 @@ impl Question<'_> {
         }
         if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
             // The model has not seen the rows, so it cannot summarise them.
-            answer.summary = rows_in_words(rows.row_count);
+            answer.summary = rows_in_words(&rows);
         }
         let warnings = std::mem::take(&mut progress.warnings);
         Outcome::Success(Box::new(Success { sql, rows, tables, answer, warnings }))
@@ -49,7 +50,7 @@ impl Question<'_> {
         match &progress.found {
             Some((_, rows, _)) => {
                 progress.warnings.push("deadline".into());
-                let rows = rows_in_words(rows.row_count);
+                let rows = rows_in_words(rows);
                 let summary = format!("{rows} The time was over before they were put into words.");
                 self.success(progress, Answer { summary, ..Answer::default() })
             }
@@ -62,7 +63,7 @@ impl Question<'_> {
         match &progress.found {
             Some((_, rows, _)) => {
                 progress.warnings.push(error.message);
-                let summary = rows_in_words(rows.row_count);
+                let summary = rows_in_words(rows);
                 self.success(progress, Answer { summary, ..Answer::default() })
             }
             None => Outcome::Failed(error),
@@ -73,7 +74,7 @@ impl Question<'_> {
     pub(super) fn exhausted(&self, mut progress: Progress) -> Outcome {
         if let Some((_, rows, _)) = &progress.found {
             progress.warnings.push("the model did not finish within the permitted calls and corrections".into());
-            let summary = rows_in_words(rows.row_count);
+            let summary = rows_in_words(rows);
             return self.success(progress, Answer { summary, ..Answer::default() });
         }
         match progress.refused {

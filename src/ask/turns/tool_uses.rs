@@ -157,7 +157,9 @@ impl Question<'_> {
                 if (rows_shown.len() as u64) < rows.row_count {
                     fields.insert("rows_shown".into(), rows_shown.len().into());
                 }
-                if rows.has_more_rows() {
+                if let Some(total) = rows.total {
+                    fields.insert("total_rows".into(), total.into());
+                } else if rows.has_more_rows() {
                     fields.insert("more_rows_exist".into(), true.into());
                 }
                 let row = |row: &RawValue| match self.model {
@@ -171,7 +173,7 @@ impl Question<'_> {
         };
         // The built-in answerer runs in this process. Its templates need the rows.
         if !self.gateway.config().model.send_rows && !matches!(self.model, Model::Builtin) {
-            let rows = prompt::count_of_rows(rows.row_count);
+            let rows = rows.count_in_words();
             return format!("{rows} with columns {}", columns.join(", "));
         }
         let all: Vec<Box<RawValue>> = serde_json::from_str(&rows.rows_json()).unwrap_or_default();

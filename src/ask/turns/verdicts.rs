@@ -77,6 +77,7 @@ impl Question<'_> {
         let sources = numbers::Sources {
             rows: &cells,
             row_count: rows.row_count,
+            total: rows.total,
             is_complete: !rows.has_more_rows(),
             texts: &texts,
             earlier: &progress.earlier_numbers,

@@ -86,9 +86,9 @@ fn is_trusted(owner: &str) -> String {
 /// The text of the look-up, with a value that only this process knows. `mark` has no quote.
 pub(super) fn query(mark: &str) -> String {
     let owners = ["f.relowner", "f.nspowner", "t.typowner"];
-    let judged = owners.iter().fold(PLAIN.to_owned(), |query, owner| {
-        query.replace(&format!("IS_TRUSTED({owner})"), &is_trusted(owner))
-    });
+    let judged = owners
+        .iter()
+        .fold(PLAIN.to_owned(), |query, owner| query.replace(&format!("IS_TRUSTED({owner})"), &is_trusted(owner)));
     judged.replace("REG_TYPES", REG_TYPES).replace("MARK", &format!("'{mark}'::text"))
 }
 

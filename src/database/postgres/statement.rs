@@ -15,6 +15,7 @@ use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, Val
 
 use super::column_rules;
 use super::look_up::Checked;
+use super::probe::{DescribedColumn, FIRST_USER_OID, probe, with_base_types};
 use super::session::Opened;
 use super::value_kinds::Kind;
 use super::{OWN_PATH, PostgresEngine, SearchPath, catalog, sql_error, under_path};
@@ -320,6 +321,7 @@ impl PostgresEngine {
         options: &ReadOptions,
     ) -> Result<(ResultSet, bool), DatabaseError> {
         let shape = self.shape(connection, opened, sql, options).await?;
+        let began = Instant::now();
         let (mut text, prefix) = wrap(shape.text.text(), &shape.columns, &options.budget);
         let _ = write!(text, " LIMIT {}{}", options.budget.max_rows.saturating_add(1), self.generation_mark());
         let columns = shape
@@ -351,7 +353,22 @@ impl PostgresEngine {
             }
             options.tell_rows(writer.row_count());
         }
-        Ok((writer.finish(), unread))
+        drop(rows);
+        let mut set = writer.finish();
+        let count_for = Duration::from_millis(self.limits.count_timeout_ms);
+        if set.is_cut_by_rows() && began.elapsed() < count_for {
+            set.total = self.total(connection, &shape.text, count_for.min(options.time_left())).await;
+        }
+        Ok((set, unread))
+    }
+
+    /// Counts the rows of a statement that has just run. `None` if this takes longer than `limit`, or fails.
+    async fn total(&self, connection: &mut PgConnection, sql: &QualifiedSql, limit: Duration) -> Option<u64> {
+        let limit_ms = limit.as_millis().max(1);
+        connection.execute(AssertSqlSafe(format!("SET LOCAL statement_timeout={limit_ms}"))).await.ok()?;
+        let text = format!("SELECT pg_catalog.count(*) FROM ({}\n) AS tudb_result", sql.text());
+        let row = connection.fetch_one(sqlx::query(approved(text)).persistent(false)).await.ok()?;
+        u64::try_from(row.try_get::<i64, _>(0).ok()?).ok()
     }
 }
 
@@ -479,93 +496,6 @@ fn big_endian(bytes: &[u8]) -> i64 {
     bytes.iter().fold(if negative { -1 } else { 0 }, |value, byte| (value << 8) | i64::from(*byte))
 }
 
-/// A column of a statement's result, as the server describes it.
-struct DescribedColumn {
-    name: String,
-    /// Its type.
-    oid: u32,
-    /// Table and number of the column, if the value is that of a table's column and the driver describes the statement.
-    origin: Option<(u32, i16)>,
-}
-
-/// Returns names and types of the columns by two unnamed statements, for poolers and for types that the driver cannot
-/// look up. Both statements return built-in types. Neither runs the caller's text: the join on false makes the planner
-/// drop the sub-query.
-async fn probe(connection: &mut PgConnection, sql: &QualifiedSql) -> Result<Vec<DescribedColumn>, DatabaseError> {
-    // If a column had this name, it would be read instead of the row. So the alias is one that nobody can guess.
-    let alias = format!("tudb_{}", uuid::Uuid::now_v7().simple());
-    let opening = format!(
-        "SELECT pg_catalog.row_to_json({alias})::pg_catalog.text FROM (SELECT t.* FROM (SELECT 1) d LEFT JOIN ("
-    );
-    let text = format!("{opening}{}\n) t ON false) {alias}", sql.text());
-    let row = connection
-        .fetch_one(sqlx::query(approved(text)).persistent(false))
-        .await
-        .map_err(|error| sql_error(error, Some((opening.chars().count(), sql))))?;
-    let names: String = row.try_get(0).map_err(DatabaseError::Connection)?;
-    let Keys(names) =
-        serde_json::from_str(&names).map_err(|error| DatabaseError::Connection(sqlx::Error::Decode(error.into())))?;
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let list = |item: &dyn Fn(usize) -> String| (1..=names.len()).map(item).collect::<Vec<_>>().join(",");
-    let opening = format!(
-        "SELECT ARRAY[{}] FROM (SELECT 1) d LEFT JOIN (",
-        list(&|n| format!("pg_catalog.pg_typeof(c{n})::pg_catalog.oid"))
-    );
-    let text = format!("{opening}{}\n) t({}) ON false", sql.text(), list(&|n| format!("c{n}")));
-    let row = connection
-        .fetch_one(sqlx::query(approved(text)).persistent(false))
-        .await
-        .map_err(|error| sql_error(error, Some((opening.chars().count(), sql))))?;
-    let oids: Vec<sqlx::postgres::types::Oid> = row.try_get(0).map_err(DatabaseError::Connection)?;
-    let columns = names.into_iter().zip(oids);
-    Ok(columns.map(|(name, oid)| DescribedColumn { name, oid: oid.0, origin: None }).collect())
-}
-
-/// The first oid of objects that users make. Source: `FirstNormalObjectId` in PostgreSQL's `transam.h`.
-const FIRST_USER_OID: u32 = 16_384;
-
-/// Replaces domains by the types that they are based on, as the server does when it describes a statement. The transaction
-/// must be under [`OWN_PATH`].
-async fn with_base_types(connection: &mut PgConnection, columns: &mut [DescribedColumn]) -> Result<(), sqlx::Error> {
-    use sqlx::postgres::types::Oid;
-    const BASES: &str = "WITH RECURSIVE b(oid, base) AS (SELECT t.oid, t.typbasetype FROM pg_type t
-            WHERE t.oid = ANY ($1::oid[]) AND t.typtype = 'd'
-        UNION ALL SELECT b.oid, t.typbasetype FROM b JOIN pg_type t ON t.oid = b.base AND t.typtype = 'd')
-        SELECT b.oid, b.base FROM b JOIN pg_type t ON t.oid = b.base AND t.typtype <> 'd'";
-    let oids: Vec<Oid> = columns.iter().map(|column| Oid(column.oid)).collect();
-    let found = sqlx::query_as::<_, (Oid, Oid)>(BASES).bind(oids).persistent(false).fetch_all(connection).await?;
-    let bases: HashMap<u32, u32> = found.into_iter().map(|(oid, base)| (oid.0, base.0)).collect();
-    for column in columns {
-        column.oid = bases.get(&column.oid).copied().unwrap_or(column.oid);
-    }
-    Ok(())
-}
-
-/// The keys of a JSON object, in order, duplicates included.
-struct Keys(Vec<String>);
-
-impl<'de> serde::Deserialize<'de> for Keys {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Keys;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
-                let mut keys = Vec::new();
-                while let Some((key, serde::de::IgnoredAny)) = map.next_entry()? {
-                    keys.push(key);
-                }
-                Ok(Keys(keys))
-            }
-        }
-        deserializer.deserialize_map(Visitor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -575,11 +505,5 @@ mod tests {
         assert_eq!(big_endian(&(-2i16).to_be_bytes()), -2);
         assert_eq!(big_endian(&7i32.to_be_bytes()), 7);
         assert_eq!(big_endian(&i64::MIN.to_be_bytes()), i64::MIN);
-    }
-
-    #[test]
-    fn keys_keep_order_and_duplicates() {
-        let Keys(keys) = serde_json::from_str(r#"{"b":null,"a":1,"b":2}"#).unwrap();
-        assert_eq!(keys, ["b", "a", "b"]);
     }
 }

@@ -264,7 +264,9 @@ impl Reader {
         };
         match work {
             Work::Run { sql, format, budget, max_rows_ceiling } => {
-                let wanted = Wanted { format: *format, budget: *budget, max_rows_ceiling: *max_rows_ceiling };
+                let count_for = Duration::from_millis(self.setup.bounds.count_timeout_ms);
+                let wanted =
+                    Wanted { format: *format, budget: *budget, max_rows_ceiling: *max_rows_ceiling, count_for };
                 read::rows(handle, &self.wrapper, &approved(sql)?, rules, &wanted, &mut |rows| tell(Reply::Rows(rows)))
                     .map(Answer::Rows)
             }

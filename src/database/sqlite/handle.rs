@@ -15,7 +15,7 @@
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libsqlite3_sys as ffi;
 
@@ -99,6 +99,16 @@ impl Handle {
     /// Sets the deadline of the next statement, which includes its compilation.
     pub(super) fn end_at(&self, end: Option<Instant>) {
         self.end.set(end);
+    }
+
+    /// Runs `work` with a nearer deadline, at most `limit` from now.
+    pub(super) fn within<T>(&self, limit: Duration, work: impl FnOnce() -> T) -> T {
+        let end = self.end.get();
+        let near = Instant::now() + limit;
+        self.end.set(Some(end.map_or(near, |end| end.min(near))));
+        let result = work();
+        self.end.set(end);
+        result
     }
 
     fn fault(&self) -> Fault {

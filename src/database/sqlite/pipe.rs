@@ -50,6 +50,7 @@ pub(super) struct Bounds {
     pub sqlite_large_heap_bytes: usize,
     pub sqlite_value_bytes: usize,
     pub sqlite_overrun_ms: u64,
+    pub count_timeout_ms: u64,
 }
 
 impl Bounds {
@@ -62,6 +63,7 @@ impl Bounds {
             sqlite_large_heap_bytes: limits.sqlite_large_heap_bytes,
             sqlite_value_bytes: limits.sqlite_value_bytes,
             sqlite_overrun_ms: limits.sqlite_overrun_ms,
+            count_timeout_ms: limits.count_timeout_ms,
         }
     }
 }

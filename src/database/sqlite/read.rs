@@ -2,6 +2,7 @@
 //! rules are applied to it.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use super::handle::{ColumnRead, Fault, Handle, Shape, Statement, Value};
 use super::pipe::{ReadError, Reason};
@@ -97,6 +98,8 @@ pub(super) struct Wanted {
     pub format: Format,
     pub budget: Budget,
     pub max_rows_ceiling: u64,
+    /// Time limit for counting the rows beyond the limit.
+    pub count_for: Duration,
 }
 
 /// Runs a statement. After each row `tell` gets the number of rows so far.
@@ -113,7 +116,8 @@ pub(super) fn rows(
     let count = columns.len();
     let untyped: Vec<usize> =
         columns.iter().enumerate().filter(|(_, column)| column.type_name.is_none()).map(|(index, _)| index).collect();
-    let Wanted { format, mut budget, max_rows_ceiling } = *wanted;
+    let began = Instant::now();
+    let Wanted { format, mut budget, max_rows_ceiling, count_for } = *wanted;
     budget.reserved_bytes += warning.as_ref().map_or(0, |warning| warning.len() * 2 + 20);
     let text = wrap(wrapper, sql.text(), count, &masked, budget.max_cell_bytes, budget.max_rows);
     rules::judge_order(handle, sql, &text, &reads, rules)?;
@@ -139,7 +143,16 @@ pub(super) fn rows(
             }
         }
     }
+    drop(statement);
     let mut rows = writer.finish();
+    if rows.is_cut_by_rows() && began.elapsed() < count_for {
+        let counting = format!("WITH {wrapper} AS ({}\n) SELECT count(*) FROM {wrapper}", sql.text());
+        rows.total = handle.within(count_for, || {
+            let mut statement = handle.prepare(&counting).ok()?;
+            let has_row = statement.step().ok()?;
+            has_row.then(|| u64::try_from(statement.integer(0)).ok()).flatten()
+        });
+    }
     rows.warnings.extend(warning);
     Ok(rows)
 }
