@@ -245,7 +245,8 @@ fn cut_line(table: &TableDescription, chosen: &[usize], send_values: bool, detai
             // A quoted type name is case-sensitive, so it is not converted to lower case.
             let type_name = &column.type_name;
             let type_name = if type_name.contains('"') { type_name.to_string() } else { type_name.to_lowercase() };
-            let mut text = format!("{} {type_name}", table.spelt_column(&column.name));
+            // A column of a view on SQLite may have no type.
+            let mut text = format!("{} {type_name}", table.spelt_column(&column.name)).trim_end().to_owned();
             if table.primary_key.contains(&column.name) {
                 text.push_str(" pk");
             }
@@ -337,6 +338,13 @@ mod tests {
         let context = build(&wide, &Index::new(&wide), "weight of parcels", (5, 200), true);
         assert!(context.text.starts_with("parcels(id text pk, field_0"), "{}", context.text);
         assert!(context.text.contains("net_weight") && context.text.contains(".. 42 more"), "{}", context.text);
+    }
+
+    #[test]
+    fn a_column_without_a_type_is_its_name() {
+        let mut view = table("totals", &["id", "total", "items"], None);
+        view.columns[1].type_name = "".into();
+        assert_eq!(line(&view, true), "totals(id text pk, total, items text)");
     }
 
     #[test]
