@@ -167,7 +167,7 @@ struct Joins {
     /// Number of NATURAL.
     natural: u64,
     /// Number of `=`, and of names in USING.
-    equalities: u64,
+    comparisons: u64,
     /// Depths of the FROM clauses that are open.
     from: Vec<usize>,
     /// Depth of an open list after USING.
@@ -182,21 +182,21 @@ impl Joins {
         let follows_using = std::mem::replace(&mut self.follows_using, is("using"));
         if is("(") && follows_using {
             self.using = Some(depth + 1);
-            self.equalities += 1;
+            self.comparisons += 1;
         }
         self.using = self.using.filter(|using| depth >= *using || is("("));
         let ends =
             ["where", "group", "order", "having", "limit", "union", "select", "window"].iter().any(|word| is(word));
         self.from.retain(|from| *from < depth || *from == depth && !ends);
         match written {
-            "=" | "<>" | "!=" => self.equalities += 1,
+            "=" | "<>" | "!=" => self.comparisons += 1,
             // A row of all columns of a table may be compared.
-            "*" if before == "." => self.equalities += WIDE_ROW,
-            "," if self.using == Some(depth) => self.equalities += 1,
+            "*" if before == "." => self.comparisons += WIDE_ROW,
+            "," if self.using == Some(depth) => self.comparisons += 1,
             "," if self.from.last() == Some(&depth) => self.tables += 1,
             _ if is("natural") => self.natural += 1,
             _ if is("join") => self.tables += 1,
-            _ if is("in") => self.equalities += 1,
+            _ if is("in") => self.comparisons += 1,
             _ if is("from") && before.eq_ignore_ascii_case("distinct") => {}
             _ if is("from") => {
                 self.tables += 1;
@@ -208,17 +208,15 @@ impl Joins {
 
     /// # Errors
     ///
-    /// [`Rejection::ManyTables`] or [`Rejection::ManyEqualities`] with the bound.
+    /// [`Rejection::ManyTables`] or [`Rejection::ManyComparisons`] with the bound.
     fn judge(&self) -> Result<(), Rejection> {
         if self.tables > MAX_TABLES as u64 {
             return Err(Rejection::ManyTables { limit: MAX_TABLES });
         }
-        // Joins of two tables make no equalities but the written ones.
-        let others = self.tables.saturating_sub(2);
-        if self.natural > MAX_NATURAL
-            || self.equalities.saturating_mul(others).saturating_mul(self.tables) > MAX_UNREAD_EQUALITIES
-        {
-            return Err(Rejection::ManyEqualities { limit: MAX_EQUALITIES });
+        // Any of the comparisons may be in a sub-query of a condition.
+        let are_many = self.comparisons.saturating_mul(self.tables) > MAX_COMPARED || self.comparisons > MAX_WITHIN;
+        if self.natural > MAX_NATURAL || are_many {
+            return Err(Rejection::ManyComparisons { limit: MAX_COMPARED });
         }
         Ok(())
     }
@@ -266,17 +264,21 @@ pub(super) const MAX_COPIES: u64 = 100_000;
 /// Maximum tables of one SELECT. The planner's time and memory grow with the square of their number. SQLite allows 64.
 pub(super) const MAX_TABLES: usize = 200;
 
-/// Maximum equalities that the planner may derive from the conditions of one SELECT, times its tables. Of three columns that
-/// are equal to each other it derives one equality that is not written, of eight columns 21. 1,000 took 102 MB at most: eight
-/// tables with six indexed columns (measured on 15 and 18).
-pub(super) const MAX_EQUALITIES: u64 = 1_000;
+/// Maximum comparisons of columns in a statement, times the tables of its largest SELECT. At this bound the planner takes up to
+/// 120 MB (30 conditions on each of 25 tables, all of them indexed; measured on 15 and 18).
+pub(super) const MAX_COMPARED: u64 = 20_000;
 
-/// The same for all SELECTs of a statement together, because the planner keeps what it made for each of them. Fifteen branches
-/// of a UNION ALL with 840 each took 890 MB.
-pub(super) const MAX_ALL_EQUALITIES: u64 = 1_500;
+/// Maximum comparisons in the sub-queries of conditions (EXISTS, IN). Here the planner's memory grows with the square of their
+/// number: 240 on indexed columns take 92 MB, 480 take 347 MB.
+pub(super) const MAX_WITHIN: u64 = 250;
 
-/// The same bound for a text that the parser cannot read: written equalities times the square of all tables.
-const MAX_UNREAD_EQUALITIES: u64 = 4_000;
+/// Maximum expressions that one SELECT makes equal to each other. The time of the planner of 15 grows with the fourth power of
+/// their number, and it does not react to a cancel meanwhile: 33 take 3 s, 50 take 15 s. 18 takes 0.1 s for either.
+pub(super) const MAX_EQUAL: u64 = 40;
+
+/// Number of comparisons up to which the planner keeps its usual settings. 35 take up to 52 MB between eight tables, and
+/// 32 comparisons with one table up to 90 MB.
+pub(super) const MANY_COMPARISONS: u64 = 30;
 
 /// Columns that `t.*` counts as in a comparison.
 pub(super) const WIDE_ROW: u64 = 100;

@@ -93,6 +93,8 @@ pub struct Names {
     pub beyond_ascii: bool,
     /// How the statement uses columns. `None` from the second reader, which does not record uses of columns.
     pub uses: Option<ColumnUses>,
+    /// Comparisons of columns with columns. `u64::MAX` from the second reader, which does not count them.
+    pub comparisons: u64,
 }
 
 /// The text that is sent: the caller's, with a schema added to functions and tables where necessary.
@@ -176,6 +178,12 @@ impl ApprovedSql {
     /// Whether the caller wrote `EXPLAIN` before the query.
     pub fn is_explain(&self) -> bool {
         self.explain
+    }
+
+    /// Whether the statement compares so many columns that the planner of PostgreSQL could take hundreds of megabytes with
+    /// its usual settings.
+    pub fn is_demanding(&self) -> bool {
+        self.names.comparisons > bounds::MANY_COMPARISONS
     }
 
     /// Whether the statement has parameters (`$1`), so that it can be planned and not run.

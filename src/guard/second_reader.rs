@@ -266,8 +266,8 @@ impl<'a> Reader<'a> {
             tables,
             has_bare_tables,
             beyond_ascii: (0..self.words.len()).any(|at| self.is_beyond_ascii(at)),
-            uses: None,
-            cast_types: Vec::new(),
+            comparisons: u64::MAX,
+            ..Names::default()
         })
     }
 

@@ -91,6 +91,7 @@ pub(super) fn check(
         has_bare_tables: false,
         beyond_ascii: false,
         uses: Some(walk.uses),
+        comparisons: walk.sizes.comparisons(),
     };
     Ok((names, walk.understood))
 }

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::canceller::{Backend, Canceller};
 use super::recent::{Idle, Known, Recent};
-use super::statement::{Shapes, approved, is_large};
+use super::statement::{Shapes, approved, is_large, limit_planner};
 use super::{OWN_PATH, PostgresEngine, SearchPath, ServerReport, catalog, plan_indexes, schema, sql_error, under_path};
 use crate::allocation::{Bounded, TooLarge};
 use crate::audit::OpenEntry;
@@ -232,6 +232,7 @@ impl PostgresSession<'_> {
         let end = options.end();
         let read = async |connection: &mut PgConnection, opened: &Opened| {
             let mut checked = engine.judged(connection, opened, sql).await?;
+            limit_planner(connection, sql).await?;
             // A verbose plan names every column that a scan reads, also denied columns.
             let verbose = if engine.settings.column_rules.is_empty() { ", VERBOSE" } else { "" };
             let kind = if sql.has_parameters() {

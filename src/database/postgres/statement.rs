@@ -191,6 +191,7 @@ impl PostgresEngine {
                 if !is_set {
                     connection.execute(AssertSqlSafe(opened.settings_of_caller(&shape.path))).await.map_err(own)?;
                 }
+                limit_planner(connection, approved).await?;
                 return Ok(shape);
             }
         }
@@ -201,6 +202,8 @@ impl PostgresEngine {
         // The checked text and its path are remembered with the shape. All shapes are forgotten when the catalog
         // changes, because a name can then mean another object.
         let mut checked = self.judged(connection, opened, approved).await?;
+        // From here on the server may plan the caller's text, in the probes too.
+        limit_planner(connection, approved).await?;
         // To describe a statement, the driver itself asks the catalog about each type that it meets for the first time. Its
         // query names functions and operators without a schema, so it must not run under the path of a caller.
         let is_probed = self.is_pooled() || checked.path != OWN_PATH;
@@ -370,6 +373,18 @@ impl PostgresEngine {
         let row = connection.fetch_one(sqlx::query(approved(text)).persistent(false)).await.ok()?;
         u64::try_from(row.try_get::<i64, _>(0).ok()?).ok()
     }
+}
+
+/// Makes the planner take little memory for a demanding statement, until the transaction ends. For 30 conditions on each of
+/// eight tables it takes 1.2 GB with its usual settings and 5 MB with these: it sorts no table for merge joins, and it does not
+/// try every order of the joins. Of so many conditions it expects one row, for which it would choose nested loops; hash joins
+/// do not suffer from a wrong estimate (0.1 instead of 14 s for eight tables of 5,000 rows).
+pub(super) async fn limit_planner(connection: &mut PgConnection, sql: &ApprovedSql) -> Result<(), DatabaseError> {
+    if sql.is_demanding() {
+        let settings = "SET LOCAL enable_mergejoin=off; SET LOCAL enable_nestloop=off; SET LOCAL geqo_threshold=2";
+        connection.execute(settings).await.map_err(|error| sql_error(error, None))?;
+    }
+    Ok(())
 }
 
 /// Replaces the error "undefined function" if the text was changed to call a built-in: only a function of a user fits

@@ -26,7 +26,7 @@ pub(super) use scope::Scope;
 use super::{Walk, Walked};
 use crate::dialect::Dialect;
 use crate::guard::Rejection;
-use crate::guard::bounds::{COSTLY, MAX_COPIES, MAX_COSTLY_NESTING, MAX_TABLES};
+use crate::guard::bounds::{COSTLY, MAX_COPIES, MAX_COSTLY_NESTING, MAX_TABLES, WIDE_ROW};
 
 /// Maximum names of columns that the estimate goes through. Beyond it, the statement is refused.
 const MAX_WORK: usize = 1_000_000;
@@ -66,8 +66,8 @@ pub(super) struct Sizes {
     pub(super) result: Columns,
     /// The joins of the SELECT that was walked last, also if it is grouped or limited. The server ignores both in EXISTS.
     last_joins: Joins,
-    /// What the joins of all SELECTs so far cost together.
-    equalities: u64,
+    /// The joins of all SELECTs so far: their comparisons, and the tables of the largest one.
+    joins: Joins,
     /// Costly forms around the current expression, and the deepest nesting of them in it.
     open: usize,
     nesting: usize,
@@ -97,7 +97,7 @@ impl Sizes {
             ctes: HashMap::new(),
             result: Columns::plain(),
             last_joins: Joins::default(),
-            equalities: 0,
+            joins: Joins::default(),
             open: 0,
             nesting: 0,
             is_fixed: false,
@@ -151,7 +151,7 @@ impl Sizes {
         let scope = self.scopes.last_mut().filter(|_| self.is_counted && self.in_condition);
         let Some(scope) = scope else { return Ok(()) };
         scope.count += own + tables;
-        scope.inside = scope.inside.plus(Joins { tables: 0, ..self.last_joins });
+        scope.inside = scope.inside.plus(self.last_joins.of_condition());
         if scope.count > MAX_TABLES { Err(Rejection::ManyTables { limit: MAX_TABLES }) } else { Ok(()) }
     }
 
@@ -331,6 +331,7 @@ impl Sizes {
     /// Notes conditions on all columns of the current SELECT.
     pub(super) fn natural(&mut self) {
         self.copy(NATURAL);
+        self.scopes.last_mut().into_iter().for_each(|scope| scope.equal.unnamed(WIDE_ROW));
         let tables: Vec<Size> =
             self.scopes.last().iter().flat_map(|scope| scope.tables.values()).map(|columns| columns.row).collect();
         self.work += tables.len();
@@ -512,7 +513,7 @@ impl Walk<'_> {
     ///
     /// # Errors
     ///
-    /// [`Rejection::ManyEqualities`] with the bound.
+    /// [`Rejection::ManyComparisons`] with the bound.
     pub(super) fn finish_select(&mut self, mut columns: Columns, is_grouped: bool) -> Walked {
         let joins = self.sizes.judge_joins()?;
         columns.joins = joins;

@@ -1,93 +1,73 @@
-//! Columns and expressions that the conditions of a SELECT make equal to each other. PostgreSQL puts them into classes, derives
-//! an equality for each pair of a class (`equivclass.c`), and tries all of them in every order of the joins.
+//! Comparisons of columns with columns. For each pair of joins the planner tries every order in which a merge join could sort
+//! by them, which takes most memory, and it compares each column with all that are equal to it (`equivclass.c`).
+//!
+//! How a comparison is written, and which table its columns belong to, does not matter here: a caller can write both in
+//! many ways. A statement with more than [`MANY_COMPARISONS`] is planned without merge joins, see
+//! [`crate::guard::Names::comparisons`].
 
 use std::collections::HashMap;
 
 use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::{Scope, Sizes};
+use crate::dialect::Dialect;
 use crate::guard::Rejection;
-use crate::guard::bounds::{MAX_ALL_EQUALITIES, MAX_EQUALITIES, WIDE_ROW};
+use crate::guard::bounds::{MAX_COMPARED, MAX_EQUAL, MAX_WITHIN, WIDE_ROW};
+use crate::guard::walk::fold;
 
 /// Longest text of an expression that is compared. Longer texts count as different expressions.
 const MAX_TEXT: usize = 200;
 
-/// The joins of a SELECT, for [`MAX_EQUALITIES`](crate::guard::bounds::MAX_EQUALITIES).
+/// The joins of a SELECT.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::guard::walk) struct Joins {
     /// Number of tables.
     pub tables: u64,
-    /// Number of equalities that are derived, and not written, of classes with at most [`SEARCHED`] members.
-    pub few: u64,
-    /// What larger classes cost.
-    pub many: u64,
-    /// Number of comparisons that are written.
-    pub written: u64,
-    /// What the tables cost that are compared most.
-    pub dense: u64,
-}
-
-/// Number of comparisons for each join up to which the classes are trusted. With more comparisons, each class counts as if
-/// it had a column of each table, because one column can be written in many ways.
-const FEW: u64 = 3;
-
-/// Number of tables for which the planner tries every order of the joins. It splits more JOINs into groups of so many
-/// (`join_collapse_limit`). A longer list in FROM is searched by GEQO, which takes little memory (`geqo_threshold`).
-const SEARCHED: u64 = 8;
-
-/// What a derived equality of a class with `members` costs. Measured on 15 and 18: one class of 33 tables and five classes
-/// of nine tables take 90 and 56 MB, as much as six of eight tables.
-fn cost_of_large_class(members: u64) -> u64 {
-    derived(members).saturating_mul(SEARCHED * SEARCHED) / members.max(1)
+    /// Number of comparisons of columns.
+    pub comparisons: u64,
+    /// Number of these comparisons in the sub-queries of conditions.
+    pub within: u64,
+    /// Number of expressions in the largest class of equal ones.
+    pub equal: u64,
 }
 
 impl Joins {
     pub fn plus(self, other: Joins) -> Joins {
         Joins {
-            tables: self.tables + other.tables,
-            few: self.few.saturating_add(other.few),
-            many: self.many.saturating_add(other.many),
-            written: self.written.saturating_add(other.written),
-            dense: self.dense.saturating_add(other.dense),
+            tables: self.tables.saturating_add(other.tables),
+            comparisons: self.comparisons.saturating_add(other.comparisons),
+            within: self.within.saturating_add(other.within),
+            equal: self.equal.max(other.equal),
         }
     }
 
-    /// What [`MAX_EQUALITIES`](crate::guard::bounds::MAX_EQUALITIES) bounds.
-    pub fn cost(self) -> u64 {
-        let classes = self.few.saturating_mul(self.tables.min(SEARCHED)).saturating_add(self.many);
-        classes.max(cost_of_dense(self.tables, self.written)).max(self.dense)
+    /// The joins of a sub-query of a condition, whose tables are counted already.
+    pub fn of_condition(self) -> Joins {
+        Joins { tables: 0, within: self.comparisons, ..self }
+    }
+
+    fn are_too_many(self) -> bool {
+        self.comparisons.saturating_mul(self.tables) > MAX_COMPARED
+            || self.within > MAX_WITHIN
+            || self.equal > MAX_EQUAL
     }
 }
 
 /// What the conditions of a SELECT compare.
 #[derive(Debug, Default)]
 pub(super) struct Equalities {
-    /// Classes of expressions as they are written.
-    exact: Classes,
-    /// Classes of the columns in them. Neither is always the larger one: `a + 1` and `a + 2` are two members or one.
-    reduced: Classes,
-    /// Number of comparisons between two tables, by their names in the SELECT.
-    between: HashMap<(String, String), u64>,
-    /// Number of comparisons that are written.
-    written: u64,
-}
-
-/// Classes of expressions that are equal to each other.
-#[derive(Debug, Default)]
-struct Classes {
+    /// Expressions that are equal to each other, by their texts.
     members: HashMap<String, usize>,
     /// For each member another one of its class, or itself.
     parents: Vec<usize>,
     /// Number of members, for a member that is its own parent.
     counts: Vec<u64>,
+    /// Number of members of the largest class.
+    largest: u64,
+    comparisons: u64,
 }
 
-/// Equalities between so many members of which all but one are written.
-fn derived(members: u64) -> u64 {
-    (members.saturating_sub(1)).saturating_mul(members.saturating_sub(2)) / 2
-}
-
-impl Classes {
+impl Equalities {
     fn member(&mut self, text: String) -> usize {
         let next = self.parents.len();
         let at = *self.members.entry(text).or_insert(next);
@@ -105,6 +85,7 @@ impl Classes {
         at
     }
 
+    /// Notes that two expressions are equal.
     fn join(&mut self, one: String, other: String) {
         let (one, other) = (self.member(one), self.member(other));
         let (one, other) = (self.root(one), self.root(other));
@@ -114,98 +95,23 @@ impl Classes {
         // The smaller class joins the larger one, so that the paths to the roots stay short.
         let count = |at: usize| self.counts.get(at).copied().unwrap_or(1);
         let (small, large) = if count(one) < count(other) { (one, other) } else { (other, one) };
-        let (few, many) = (count(small), count(large));
+        let members = count(small) + count(large);
         self.parents.get_mut(small).into_iter().for_each(|parent| *parent = large);
-        self.counts.get_mut(large).into_iter().for_each(|count| *count = few + many);
-    }
-
-    /// The derived equalities of small classes, and what large classes cost.
-    fn derived(&self) -> (u64, u64) {
-        let (mut few, mut many) = (0_u64, 0_u64);
-        for (at, (parent, members)) in self.parents.iter().zip(&self.counts).enumerate() {
-            match *members {
-                _ if at != *parent => {}
-                members if members <= SEARCHED => few = few.saturating_add(derived(members)),
-                members => many = many.saturating_add(cost_of_large_class(members)),
-            }
-        }
-        (few, many)
-    }
-}
-
-impl Equalities {
-    fn join(&mut self, one: &Expr, other: &Expr) {
-        let next = self.exact.parents.len();
-        self.exact.join(text(one, next), text(other, next + 1));
-        self.reduced.join(text(column(one), next), text(column(other), next + 1));
-    }
-
-    /// Notes that expressions are compared `times` times.
-    fn note(&mut self, one: &Expr, other: &Expr, times: u64) {
-        self.written = self.written.saturating_add(times);
-        for left in qualifiers(one) {
-            for right in qualifiers(other) {
-                let pair = if left <= right { (left.clone(), right) } else { (right, left.clone()) };
-                if pair.0 != pair.1 {
-                    *self.between.entry(pair).or_default() += times;
-                }
-            }
-        }
-    }
-
-    /// What the tables cost that are compared most, if each comparison between them is in a class of all of them. The table
-    /// with the fewest comparisons is taken away again and again, so other tables of the SELECT do not hide them.
-    fn dense(&self) -> u64 {
-        let mut tables: Vec<&str> = self.between.keys().flat_map(|(one, other)| [one.as_str(), other]).collect();
-        tables.sort_unstable();
-        tables.dedup();
-        let mut cost = 0;
-        while tables.len() > 2 {
-            let is_left = |table: &String| tables.binary_search(&table.as_str()).is_ok();
-            let mut comparisons = 0;
-            let mut of_table: HashMap<&str, u64> = HashMap::new();
-            for ((one, other), times) in self.between.iter().filter(|((one, other), _)| is_left(one) && is_left(other))
-            {
-                comparisons += times;
-                *of_table.entry(one).or_default() += times;
-                *of_table.entry(other).or_default() += times;
-            }
-            cost = cost.max(cost_of_dense(tables.len() as u64, comparisons));
-            let of = |table: &&str| of_table.get(table).copied().unwrap_or(0);
-            let least = tables.iter().map(of).min().unwrap_or(0);
-            // All tables with the fewest at once, so that a star of many tables takes one step.
-            let few: Vec<&str> = tables.iter().copied().filter(|table| of(table) == least).collect();
-            let kept = tables.len() - few.len();
-            if kept == 0 {
-                tables.pop();
-            } else {
-                tables.retain(|table| !few.contains(table));
-            }
-        }
-        cost
+        self.counts.get_mut(large).into_iter().for_each(|count| *count = members);
+        self.largest = self.largest.max(members);
     }
 
     /// Notes a column of USING. Each join adds a column to the class.
     pub(super) fn using(&mut self, column: &str) {
-        self.written += 1;
-        let next = self.exact.parents.len();
-        for classes in [&mut self.exact, &mut self.reduced] {
-            classes.join(format!("using {column}"), format!("using {column} {next}"));
-        }
+        self.comparisons += 1;
+        let next = self.parents.len();
+        self.join(format!("using {column}"), format!("using {column} {next}"));
     }
-}
 
-/// What so many comparisons of so many tables cost if each of them is in a class of all tables; 0 if there are few.
-fn cost_of_dense(tables: u64, comparisons: u64) -> u64 {
-    let joins = tables.saturating_sub(1);
-    if comparisons <= FEW * joins {
-        return 0;
+    /// Notes comparisons of columns that the statement does not name.
+    pub(super) fn unnamed(&mut self, comparisons: u64) {
+        self.comparisons = self.comparisons.saturating_add(comparisons);
     }
-    let of_all = match tables {
-        tables if tables <= SEARCHED => derived(tables).saturating_mul(tables),
-        tables => cost_of_large_class(tables),
-    };
-    comparisons.div_ceil(joins.max(1)).saturating_mul(of_all)
 }
 
 impl Scope {
@@ -215,11 +121,9 @@ impl Scope {
     }
 
     /// The joins of this SELECT alone.
-    pub(super) fn own_joins(&self) -> Joins {
-        let cost = |(few, many): (u64, u64)| few.saturating_mul(SEARCHED).saturating_add(many);
-        let (exact, reduced) = (self.equal.exact.derived(), self.equal.reduced.derived());
-        let (few, many) = if cost(exact) < cost(reduced) { reduced } else { exact };
-        Joins { tables: self.count as u64, few, many, written: self.equal.written, dense: self.equal.dense() }
+    fn own_joins(&self) -> Joins {
+        let (comparisons, equal) = (self.equal.comparisons, self.equal.largest);
+        Joins { tables: self.count as u64, comparisons, within: 0, equal }
     }
 }
 
@@ -228,25 +132,32 @@ impl Sizes {
     ///
     /// # Errors
     ///
-    /// [`Rejection::ManyEqualities`] with the bound.
+    /// [`Rejection::ManyComparisons`] with the bound.
     pub(super) fn judge_joins(&mut self) -> Result<Joins, Rejection> {
         let Some(scope) = self.scopes.last().filter(|_| self.is_counted) else { return Ok(Joins::default()) };
-        let joins = scope.joins();
-        self.equalities = self.equalities.saturating_add(scope.own_joins().cost());
-        if joins.cost() > MAX_EQUALITIES || self.equalities > MAX_ALL_EQUALITIES {
-            return Err(Rejection::ManyEqualities { limit: MAX_EQUALITIES });
+        let (joins, own) = (scope.joins(), scope.own_joins());
+        // The planner keeps what it made for each SELECT.
+        self.joins = self.joins.plus(Joins { tables: 0, ..own });
+        self.joins.tables = self.joins.tables.max(joins.tables);
+        self.joins.within = self.joins.within.max(joins.within);
+        if joins.are_too_many() || self.joins.are_too_many() {
+            return Err(Rejection::ManyComparisons { limit: MAX_COMPARED });
         }
         Ok(joins)
     }
 
-    /// Notes that two expressions are compared. Only in a condition, and by `=`, they form a class.
+    /// Number of comparisons of the statement so far.
+    pub(in crate::guard::walk) fn comparisons(&self) -> u64 {
+        self.joins.comparisons
+    }
+
+    /// Notes that two expressions are compared. `is_equal`: by `=`.
     pub(in crate::guard::walk) fn compared_with(&mut self, left: &Expr, right: &Expr, is_equal: bool) {
         let is_class = is_equal && self.in_condition;
         let Some(scope) = self.scopes.last_mut().filter(|_| self.is_counted) else { return };
         match (items(left), items(right)) {
             (Some(left), Some(right)) => {
-                let all: Vec<(&Expr, &Expr)> = left.into_iter().zip(right).collect();
-                for (left, right) in all {
+                for (left, right) in left.into_iter().zip(right) {
                     scope.compare(left, right, is_class);
                 }
             }
@@ -258,7 +169,8 @@ impl Sizes {
     pub(in crate::guard::walk) fn compared_with_query(&mut self, left: &Expr) {
         let width = items(left).map_or(1, |items| items.into_iter().map(width).sum());
         if let Some(scope) = self.scopes.last_mut().filter(|_| self.is_counted) {
-            scope.equal.written = scope.equal.written.saturating_add(width);
+            scope.equal.unnamed(width);
+            scope.inside.within = scope.inside.within.saturating_add(width);
         }
     }
 }
@@ -270,73 +182,26 @@ impl Scope {
             return;
         }
         let width = width(left).max(width(right));
-        self.equal.note(left, right, width);
+        self.equal.unnamed(width);
         if is_class && width == 1 {
-            self.equal.join(left, right);
+            let next = self.equal.parents.len();
+            self.equal.join(text(left, next), text(right, next + 1));
         }
     }
 }
 
 /// The text of an expression, the same for most spellings of one column. `number` makes a long text different from others.
 fn text(expr: &Expr, number: usize) -> String {
+    let folded = |name: &sqlparser::ast::Ident| fold(Dialect::Postgresql, &name.value, name.quote_style.is_some());
     let text = match expr {
         Expr::CompoundIdentifier(parts) => {
             let skipped = parts.len().saturating_sub(2);
-            parts.iter().skip(skipped).map(|part| part.value.as_str()).collect::<Vec<_>>().join(".")
+            parts.iter().skip(skipped).map(folded).collect::<Vec<_>>().join(".")
         }
-        Expr::Identifier(name) => name.value.clone(),
-        // `(t).c` is `t.c`.
-        other => other.to_string().replace(['"', '(', ')'], ""),
+        Expr::Identifier(name) => folded(name),
+        other => other.to_string(),
     };
-    let text = text.to_lowercase();
     if text.len() > MAX_TEXT { format!("{number} {}", text.len()) } else { text }
-}
-
-/// The names before the columns of an expression: `a` and `b` of `a.x + b.y`. An expression without one is its own text.
-fn qualifiers(expr: &Expr) -> Vec<String> {
-    let text = expr.to_string().to_lowercase().replace(").", ".").replace('"', "");
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '$');
-    let mut found: Vec<String> = text
-        .split(|c| !is_part(c))
-        .filter(|name| !name.starts_with(|c: char| c.is_ascii_digit()))
-        .filter_map(|name| name.rsplit('.').nth(1).map(str::to_owned))
-        .filter(|name| !name.is_empty())
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    if found.is_empty() { vec![text] } else { found }
-}
-
-/// The column in an expression that can be nothing but the value of one column, such as `(c)::int` or `CASE WHEN true THEN c
-/// END`. Any other expression is returned as it is.
-fn column(expr: &Expr) -> &Expr {
-    fn one_of(parts: Vec<&Expr>) -> Option<&Expr> {
-        let mut columns = parts.into_iter().map(column).filter(|part| !is_value(part));
-        columns.next().filter(|_| columns.next().is_none())
-    }
-    let inner = match expr {
-        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } | Expr::UnaryOp { expr: inner, .. } => Some(column(inner)),
-        Expr::Collate { expr: inner, .. } => Some(column(inner)),
-        Expr::BinaryOp { left, right, .. } => one_of(vec![left, right]),
-        Expr::Case { operand, conditions, else_result, .. } => {
-            let results = conditions.iter().flat_map(|when| [&when.condition, &when.result]);
-            one_of(operand.as_deref().into_iter().chain(results).chain(else_result.as_deref()).collect())
-        }
-        Expr::Function(function) => match &function.args {
-            FunctionArguments::List(list) => one_of(
-                list.args
-                    .iter()
-                    .filter_map(|arg| match arg {
-                        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
-                        _ => None,
-                    })
-                    .collect(),
-            ),
-            _ => None,
-        },
-        _ => None,
-    };
-    inner.unwrap_or(expr)
 }
 
 /// The items of a row: `(a, b)` or `ROW(a, b)`.
