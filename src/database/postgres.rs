@@ -27,6 +27,7 @@ mod schema;
 mod server;
 mod session;
 mod statement;
+mod user_role;
 mod value_kinds;
 mod verdict;
 
@@ -354,9 +355,10 @@ impl PostgresEngine {
 
     /// Returns a column of the opening messages: whether a statement was prepared by SQL in this session. TUDB's own
     /// PREPARE ends within its transaction. Code of another user, in a policy for example, can leave a statement behind. If
-    /// that statement has the name of one of TUDB's, it answers in its place.
+    /// that statement has the name of one of TUDB's, it answers in its place. Behind a pooler TUDB's statements have no
+    /// names, and such a statement may be another client's.
     fn prepared(&self) -> &'static str {
-        if self.may_name() { PREPARED } else { "" }
+        if self.is_pooled() { "" } else { PREPARED }
     }
 
     /// The first part of the opening message, which returns no row.
@@ -404,7 +406,7 @@ impl PostgresEngine {
             // 540 MB, and an honest one of 5 KB 78 s instead of 2.
             ("jit", "off".to_owned()),
             // The planner tries every order of eight tables. Of eleven tables that are equal in their keys this takes 1.2 GB. The
-            // other search (GEQO) takes a few MB, and the guard relies on it.
+            // other search (GEQO) takes a few MB, and the guard relies on it. See also `limit_planner`.
             ("geqo", "on".to_owned()),
             ("geqo_threshold", "9".to_owned()),
         ];

@@ -451,6 +451,37 @@ fn the_role_is_reported_and_may_be_refused() {
         assert!(doctor.contains("could do more than read if every guard failed: writing to public."), "{doctor}");
         postgres.script(&database, take);
     }
+    // So are those of a role that it may become.
+    for (attributes, says) in [
+        ("SUPERUSER", "SUPERUSER (by SET ROLE rules_boss)"),
+        ("BYPASSRLS", "BYPASSRLS (by SET ROLE rules_boss)"),
+        ("CREATEDB", "CREATEDB (by SET ROLE rules_boss)"),
+        ("NOLOGIN; GRANT INSERT ON t TO rules_boss", "writing to public.t (by SET ROLE rules_boss)"),
+    ] {
+        postgres.script(
+            &database,
+            &format!("CREATE ROLE rules_boss {attributes}; ALTER ROLE tudb_rules_reader NOINHERIT; GRANT rules_boss TO tudb_rules_reader"),
+        );
+        let doctor = String::from_utf8(home.run(&["doctor"]).stdout).unwrap();
+        postgres
+            .script(&database, "DROP OWNED BY rules_boss; DROP ROLE rules_boss; ALTER ROLE tudb_rules_reader INHERIT");
+        assert!(doctor.contains(&format!("if every guard failed: {says}")), "{doctor}");
+    }
+    // A name that is not UTF-8, or that has a line break, neither refuses a call nor forges a line.
+    let latin = format!("role_{}", uuid::Uuid::now_v7().simple());
+    let create = "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+    postgres.query("postgres", &format!("CREATE DATABASE {latin} {create}"));
+    postgres.script(
+        &latin,
+        r#"SET client_encoding = SQL_ASCII; CREATE SCHEMA app; DO $$BEGIN
+        EXECUTE 'CREATE TABLE app."' || E'\xff\nok   forged' || '" (a int)';
+        EXECUTE 'GRANT INSERT ON app."' || E'\xff\nok   forged' || '" TO PUBLIC'; END$$"#,
+    );
+    config(&home, &safe.replace(&database, &latin), false);
+    let mut server = home.serve();
+    assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1 AS n"}))["rows"], json!([[1]]));
+    let doctor = String::from_utf8(home.run(&["doctor"]).stdout).unwrap();
+    assert!(doctor.contains("writing to app.\u{fffd}\u{fffd}ok   forged"), "{doctor}");
 }
 
 #[test]

@@ -27,7 +27,8 @@ macro_rules! visible {
             AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
             AND n.nspname <> ALL ($1::text[]) AND (cardinality($2::text[]) = 0 OR n.nspname = ANY ($2::text[]))
             AND has_schema_privilege(n.oid, 'USAGE')
-            AND (has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT'))
+            AND (has_table_privilege(c.oid, 'SELECT') OR EXISTS (SELECT 1 FROM pg_catalog.pg_attribute x WHERE x.attrelid = c.oid
+              AND x.attnum > 0 AND x.attacl IS NOT NULL AND has_column_privilege(c.oid, x.attnum, 'SELECT')))
             AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
               WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
         "
@@ -138,7 +139,8 @@ const FIND: &str = "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c
         OR n.nspname = $1 OR NOT $3 AND lower(n.nspname) = lower($1))
       AND (c.relname = $2 OR NOT $3 AND lower(c.relname) = lower($2))
       AND has_schema_privilege(n.oid, 'USAGE')
-      AND (has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT'))
+      AND (has_table_privilege(c.oid, 'SELECT') OR EXISTS (SELECT 1 FROM pg_catalog.pg_attribute x WHERE x.attrelid = c.oid
+              AND x.attnum > 0 AND x.attacl IS NOT NULL AND has_column_privilege(c.oid, x.attnum, 'SELECT')))
     ORDER BY 2 LIMIT 20";
 
 const NAMES: &str = "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)

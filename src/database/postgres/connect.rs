@@ -45,7 +45,7 @@ const NO_ANSWER: &str =
     "The server accepts connections but does not answer: all backends of its pooler may be in use, or it hangs.";
 
 /// Why a transaction could not be opened on a connection.
-enum NotOpened {
+pub(super) enum NotOpened {
     Failed(sqlx::Error),
     /// Another connection would be refused for the same reason.
     Refused(DatabaseError),
@@ -178,7 +178,7 @@ impl PostgresEngine {
         if let Some(known) = &transaction.known {
             let opened = Opened { path, is_short: true, ..known.opened.clone() };
             let message = self.begin_message(application_name, options.time_left());
-            if begin_short(connection, &message, &opened).await? {
+            if self.begin_short(connection, &message, &opened).await? {
                 transaction.opened = Some(opened);
                 return Ok(());
             }
@@ -187,12 +187,12 @@ impl PostgresEngine {
         let read_at = Instant::now();
         let message = self.opening_message(application_name, options.time_left(), path);
         let is_split = self.splits_begin();
-        let mut opened = begin(connection, message, path, is_split).await?;
+        let mut opened = self.begin(connection, message, path, is_split).await?;
         if self.has_session_settings() && !opened.has_session_settings(&self.session_mark) {
             connection.execute("ROLLBACK").await?;
             connection.execute(AssertSqlSafe(self.session_message())).await?;
             let message = self.opening_message(application_name, options.time_left(), path);
-            opened = begin(connection, message, path, is_split).await?;
+            opened = self.begin(connection, message, path, is_split).await?;
             if !opened.has_session_settings(&self.session_mark) {
                 return Err(sqlx::Error::Protocol("the session did not keep its settings".into()).into());
             }
@@ -203,6 +203,75 @@ impl PostgresEngine {
         match &options.identity {
             Some(identity) => self.take_role(connection, opened, identity).await,
             None => Ok(()),
+        }
+    }
+
+    /// Sends the opening message and reads the row that it returns.
+    ///
+    /// If `is_split` is true, BEGIN is sent as a message of its own. pgpool-II sends a message of several statements to the
+    /// primary and does not see the BEGIN in it, so that the next statement may run on a standby, outside of the
+    /// transaction and its limits.
+    async fn begin(
+        &self,
+        connection: &mut PgConnection,
+        mut message: String,
+        path: SearchPath,
+        is_split: bool,
+    ) -> Result<Opened, sqlx::Error> {
+        if is_split && let Some(rest) = message.strip_prefix(BEGIN_ALONE) {
+            let rest = rest.trim_start_matches(';').to_owned();
+            connection.execute(BEGIN_ALONE).await?;
+            message = rest;
+        }
+        let row = connection.fetch_one(AssertSqlSafe(message)).await?;
+        self.refuse_prepared(&row)?;
+        let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
+        let pid = text(0)?.parse::<i32>().map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let schemas = names(text(3)?)?;
+        let session_mark: Option<String> = row.try_get_raw(4)?.as_str().ok().map(str::to_owned);
+        let plan_cache_mode = if path == SearchPath::Own { Some(text(5)?.to_owned()) } else { None };
+        let (set_path, callers_path) = (text(1)?.to_owned(), path_of(&schemas));
+        Ok(Opened { pid, set_path, callers_path, schemas, path, session_mark, plan_cache_mode, is_short: false })
+    }
+
+    /// Sends the short opening message. Returns false if the session is not the one that `opened` is about, or if the schemas of
+    /// its path have changed. The SELECT is the first query of the transaction, as in the whole message.
+    async fn begin_short(
+        &self,
+        connection: &mut PgConnection,
+        begin: &str,
+        opened: &Opened,
+    ) -> Result<bool, sqlx::Error> {
+        let schemas = ",pg_catalog.array_to_json(pg_catalog.current_schemas(true))";
+        // TUDB's own path has no schemas that could change.
+        let (path, schemas) = match opened.path {
+            SearchPath::Callers => (opened.callers_path.as_str(), schemas),
+            SearchPath::Own | SearchPath::OwnForCaller => (OWN_PATH, ""),
+        };
+        let message = format!(
+            "{begin}{};SELECT pg_catalog.pg_backend_pid(),pg_catalog.current_setting('{SESSION_MARK}',true){schemas}{PREPARED}",
+            under_path(path)
+        );
+        let row = connection.fetch_one(AssertSqlSafe(message)).await?;
+        self.refuse_prepared(&row)?;
+        let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
+        let is_same_session = text(0)? == opened.pid.to_string() && text(1).ok() == opened.session_mark.as_deref();
+        Ok(is_same_session && (schemas.is_empty() || names(text(2)?)? == opened.schemas))
+    }
+
+    /// # Errors
+    ///
+    /// An error after which the connection is dropped, if a statement was prepared by SQL in its session. If a pooler is
+    /// possible, the statement may be another client's, and the source counts as pooled from now on.
+    fn refuse_prepared(&self, row: &PgRow) -> Result<(), sqlx::Error> {
+        match row.try_get_raw("is_prepared") {
+            Ok(value) if value.as_str().map_err(sqlx::Error::Decode)? == "t" => {
+                if !self.is_direct() {
+                    self.pooled.store(true, Ordering::Relaxed);
+                }
+                Err(sqlx::Error::WorkerCrashed)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -242,12 +311,13 @@ impl PostgresEngine {
         let Some(connection) = transaction.connection.as_mut() else { return Ok(()) };
         let timeout = Duration::from_millis(self.limits.opening_timeout_ms);
         let message = self.opening_message("tudb", timeout, SearchPath::Own);
-        let mut opened = begin(connection, message, SearchPath::Own, true).await?;
-        let mut report = ServerReport::read(connection).await?;
+        let mut opened = self.begin(connection, message, SearchPath::Own, true).await?;
+        let user_role = identity.map(|identity| identity.role.as_str());
+        let mut report = ServerReport::read(connection, user_role).await?;
         if let Some(identity) = identity {
             // Statements run as this role, so its rights are inspected too.
             self.take_role(connection, &mut opened, identity).await?;
-            report.add(ServerReport::read(connection).await?);
+            report.add(ServerReport::read(connection, None).await?);
         }
         connection.execute("ROLLBACK").await?;
         let is_open = !self.is_direct() && !self.is_pooled();
@@ -284,57 +354,6 @@ impl PostgresEngine {
                 remedy: report.remedy(),
             }),
             _ => Ok(()),
-        }
-    }
-
-    /// Takes on the role and the claims of the user until the transaction ends. Row-level security reads both.
-    async fn take_role(
-        &self,
-        connection: &mut PgConnection,
-        opened: &mut Opened,
-        identity: &Identity,
-    ) -> Result<(), NotOpened> {
-        // The meaning of "$user" and the usable schemas depend on the role, so the path is resolved again under the new
-        // role.
-        const TAKE: &str = "SELECT pg_catalog.set_config('role', $1, true),
-            CASE WHEN $2 <> '' THEN pg_catalog.set_config('request.jwt.claims', $2, true) END,
-            (SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname = $1),
-            pg_catalog.set_config('search_path', $3, true),
-            pg_catalog.array_to_json(pg_catalog.current_schemas(true))::pg_catalog.text,
-            pg_catalog.set_config('search_path', $4, true)";
-        let refused = |problem: String| {
-            let source_name = self.source_name.clone();
-            NotOpened::Refused(DatabaseError::Config { source_name, problem })
-        };
-        let claims = identity.claims.as_deref().unwrap_or_default();
-        // Both paths are bound values. `set_path` may hold any text, but a bound value never becomes part of a
-        // statement.
-        let set_path = if self.settings.schemas.is_empty() { &opened.set_path } else { &opened.callers_path };
-        let set_path = if set_path.trim_matches(['"', ' ']).is_empty() { OWN_PATH } else { set_path };
-        let take = sqlx::query(TAKE).bind(&identity.role).bind(claims).bind(set_path).bind(OWN_PATH);
-        let row = take.persistent(self.may_name()).fetch_one(connection).await;
-        let row = row.map_err(|error| match &error {
-            // invalid_parameter_value, undefined_object, insufficient_privilege.
-            sqlx::Error::Database(said) if matches!(said.code().as_deref(), Some("22023" | "42704" | "42501")) => {
-                refused(format!("its user.role cannot be taken on: {}; GRANT it to the login role", said.message()))
-            }
-            _ => NotOpened::Failed(error),
-        })?;
-        let taken: (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
-        if taken.0.as_ref() != Some(&identity.role) || taken.1.unwrap_or_default() != claims {
-            return Err(refused("its user.role was not taken on".into()));
-        }
-        opened.schemas = names(row.try_get(4)?)?;
-        opened.callers_path = path_of(&opened.schemas);
-        opened.path = SearchPath::Own;
-        match row.try_get::<Option<bool>, _>(2)? {
-            Some(false) => Ok(()),
-            Some(true) => Err(NotOpened::Refused(DatabaseError::UnsafeRole {
-                source_name: self.source_name.clone(),
-                summary: format!("role {} is not bound by row-level security", identity.role),
-                remedy: "CREATE ROLE app_user NOLOGIN NOSUPERUSER NOBYPASSRLS;".into(),
-            })),
-            None => Err(refused(format!("there is no role {}", identity.role))),
         }
     }
 
@@ -507,63 +526,6 @@ impl PostgresEngine {
     }
 }
 
-/// Sends the opening message and reads the row that it returns.
-///
-/// If `is_split` is true, BEGIN is sent as a message of its own. pgpool-II sends a message of several statements to the
-/// primary and does not see the BEGIN in it, so that the next statement may run on a standby, outside of the
-/// transaction and its limits.
-async fn begin(
-    connection: &mut PgConnection,
-    mut message: String,
-    path: SearchPath,
-    is_split: bool,
-) -> Result<Opened, sqlx::Error> {
-    if is_split && let Some(rest) = message.strip_prefix(BEGIN_ALONE) {
-        let rest = rest.trim_start_matches(';').to_owned();
-        connection.execute(BEGIN_ALONE).await?;
-        message = rest;
-    }
-    let row = connection.fetch_one(AssertSqlSafe(message)).await?;
-    refuse_prepared(&row)?;
-    let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
-    let pid = text(0)?.parse::<i32>().map_err(|error| sqlx::Error::Decode(error.into()))?;
-    let schemas = names(text(3)?)?;
-    let session_mark: Option<String> = row.try_get_raw(4)?.as_str().ok().map(str::to_owned);
-    let plan_cache_mode = if path == SearchPath::Own { Some(text(5)?.to_owned()) } else { None };
-    let (set_path, callers_path) = (text(1)?.to_owned(), path_of(&schemas));
-    Ok(Opened { pid, set_path, callers_path, schemas, path, session_mark, plan_cache_mode, is_short: false })
-}
-
-/// Sends the short opening message. Returns false if the session is not the one that `opened` is about, or if the schemas of
-/// its path have changed. The SELECT is the first query of the transaction, as in the whole message.
-async fn begin_short(connection: &mut PgConnection, begin: &str, opened: &Opened) -> Result<bool, sqlx::Error> {
-    let schemas = ",pg_catalog.array_to_json(pg_catalog.current_schemas(true))";
-    // TUDB's own path has no schemas that could change.
-    let (path, schemas) = match opened.path {
-        SearchPath::Callers => (opened.callers_path.as_str(), schemas),
-        SearchPath::Own | SearchPath::OwnForCaller => (OWN_PATH, ""),
-    };
-    let message = format!(
-        "{begin}{};SELECT pg_catalog.pg_backend_pid(),pg_catalog.current_setting('{SESSION_MARK}',true){schemas}{PREPARED}",
-        under_path(path)
-    );
-    let row = connection.fetch_one(AssertSqlSafe(message)).await?;
-    refuse_prepared(&row)?;
-    let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
-    let is_same_session = text(0)? == opened.pid.to_string() && text(1).ok() == opened.session_mark.as_deref();
-    Ok(is_same_session && (schemas.is_empty() || names(text(2)?)? == opened.schemas))
-}
-
-/// # Errors
-///
-/// An error after which the connection is dropped, if a statement was prepared by SQL in its session.
-fn refuse_prepared(row: &PgRow) -> Result<(), sqlx::Error> {
-    match row.try_get_raw("is_prepared") {
-        Ok(value) if value.as_str().map_err(sqlx::Error::Decode)? == "t" => Err(sqlx::Error::WorkerCrashed),
-        _ => Ok(()),
-    }
-}
-
 /// The first statement of the opening message.
 const BEGIN_ALONE: &str = "BEGIN READ ONLY";
 
@@ -579,7 +541,7 @@ async fn is_pgpool(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
 }
 
 /// Parses a JSON array of names.
-fn names(text: &str) -> Result<Vec<String>, sqlx::Error> {
+pub(super) fn names(text: &str) -> Result<Vec<String>, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 

@@ -1,45 +1,60 @@
 //! Reads a report on the server and on what the role could do if every guard failed. Writes the SQL that creates a safe
 //! role.
 
-use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Executor, Row};
 
+use super::lossy::{self, Lossy};
 use super::pooler_proof::End;
 use crate::quoting;
 
-/// One row. [`ServerReport::read`] reads its columns by position. One column lists the rights that the role has beyond
-/// reading. Predefined roles that do not exist on an older server are left out.
-const RIGHTS: &str = r#"
+/// One row of facts that no other user of the database can make slow or unreadable. [`ServerReport::read`] reads its columns by
+/// position.
+const FACTS: &str = r#"
 SELECT current_user::text, current_database()::text, current_setting('server_version'), pg_is_in_recovery(), clock_timestamp()::text, host(inet_client_addr()), inet_client_port(),
   host(inet_server_addr()), inet_server_port(), (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()),
-  current_setting('server_encoding'), (SELECT count(*)
-  FROM pg_class WHERE relkind = 'f' AND has_table_privilege(oid, 'SELECT')), (SELECT coalesce(array_agg(name ORDER BY place), '{}') FROM (
-    SELECT 1 AS place, 'SUPERUSER' AS name FROM pg_roles WHERE rolname = current_user AND rolsuper
-    UNION ALL SELECT 2, 'CREATEROLE' FROM pg_roles WHERE rolname = current_user AND rolcreaterole
-    UNION ALL SELECT 3, 'CREATEDB' FROM pg_roles WHERE rolname = current_user AND rolcreatedb
-    UNION ALL SELECT 4, 'REPLICATION' FROM pg_roles WHERE rolname = current_user AND rolreplication
-    UNION ALL SELECT 5, 'BYPASSRLS' FROM pg_roles WHERE rolname = current_user AND rolbypassrls
-    UNION ALL SELECT 6, rolname::text FROM pg_roles WHERE rolname IN ('pg_read_server_files', 'pg_write_server_files',
-      'pg_execute_server_program', 'pg_signal_backend', 'pg_write_all_data', 'pg_checkpoint', 'pg_maintain',
-      'pg_create_subscription') AND pg_has_role(current_user, oid, 'USAGE')
-    UNION ALL SELECT 7, 'writing to ' || n.nspname || '.' || c.relname FROM (
-      SELECT c.relname, c.relnamespace FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p', 'f', 'v') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
-        AND (has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') OR has_any_column_privilege(c.oid, 'INSERT, UPDATE'))
-        LIMIT 1) c
-      JOIN pg_namespace n ON n.oid = c.relnamespace
-    UNION ALL SELECT 8, 'creating objects in schema ' || nspname FROM (SELECT nspname FROM pg_namespace
-      WHERE nspname NOT LIKE 'pg\_%' AND has_schema_privilege(oid, 'CREATE') LIMIT 1) s
-    UNION ALL SELECT 9, 'creating schemas' WHERE has_database_privilege(current_database(), 'CREATE')) rights),
+  current_setting('server_encoding'),
   -- The settings of the role and of the database. Precedence: the role in this database, the role, all others.
   ARRAY(SELECT (SELECT substr(c, length(w.name) + 2) FROM pg_db_role_setting s, unnest(s.setconfig) c
       WHERE lower(split_part(c, '=', 1)) = w.name AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
         AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
       ORDER BY s.setrole <> 0 AND s.setdatabase <> 0 DESC, s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1)
     FROM (VALUES (1, 'timezone'), (2, 'datestyle'), (3, 'intervalstyle')) w(place, name) ORDER BY w.place),
-  current_setting('log_timezone'), current_setting('IntervalStyle'),
+  current_setting('log_timezone'), current_setting('IntervalStyle')
+"#;
+
+/// One row: what the role may do beyond reading. Predefined roles that do not exist on an older server are left out. $1 a role
+/// that the source's settings let statements run as, or ''.
+const RIGHTS: &str = r#"
+WITH own AS MATERIALIZED (SELECT oid, rolsuper FROM pg_roles WHERE rolname = current_user),
+  -- The role itself, and each role that it may become by SET ROLE.
+  becomes AS MATERIALIZED (SELECT r.*, CASE WHEN r.rolname = current_user THEN '' ELSE ' (by SET ROLE ' || quote_ident(r.rolname) || ')' END AS by
+    FROM pg_roles r, own o WHERE r.oid = o.oid OR NOT o.rolsuper AND r.rolname <> $1 AND pg_has_role(o.oid, r.oid,
+      CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END))
+SELECT (SELECT count(*) FROM pg_class WHERE relkind = 'f' AND has_table_privilege(oid, 'SELECT')),
+  (SELECT coalesce(array_agg(name ORDER BY place, name), '{}') FROM (
+    SELECT 1 AS place, 'SUPERUSER' || b.by AS name FROM becomes b WHERE b.rolsuper
+    UNION ALL SELECT 2, 'CREATEROLE' || b.by FROM becomes b WHERE b.rolcreaterole
+    UNION ALL SELECT 3, 'CREATEDB' || b.by FROM becomes b WHERE b.rolcreatedb
+    UNION ALL SELECT 4, 'REPLICATION' || b.by FROM becomes b WHERE b.rolreplication
+    UNION ALL SELECT 5, 'BYPASSRLS' || b.by FROM becomes b WHERE b.rolbypassrls
+    UNION ALL SELECT 6, r.rolname::text FROM pg_roles r WHERE r.rolname IN ('pg_read_server_files', 'pg_write_server_files',
+      'pg_execute_server_program', 'pg_signal_backend', 'pg_write_all_data', 'pg_checkpoint', 'pg_maintain',
+      'pg_create_subscription') AND EXISTS (SELECT 1 FROM becomes b WHERE pg_has_role(b.oid, r.oid, 'USAGE'))
+    UNION ALL SELECT 7, 'writing to ' || n.nspname || '.' || c.relname || c.by FROM (
+      SELECT c.relname, c.relnamespace, b.by FROM becomes b, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p', 'f', 'v') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+        AND (has_table_privilege(b.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+          -- A table without rights of its columns is not searched: it may have 1,600 columns.
+          OR EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attacl IS NOT NULL
+            AND has_column_privilege(b.oid, c.oid, a.attnum, 'INSERT, UPDATE')))
+        LIMIT 1) c
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+    UNION ALL SELECT 8, 'creating objects in schema ' || nspname || by FROM (SELECT n.nspname, b.by FROM becomes b, pg_namespace n
+      WHERE n.nspname NOT LIKE 'pg\_%' AND has_schema_privilege(b.oid, n.oid, 'CREATE') LIMIT 1) s
+    UNION ALL SELECT 9, 'creating schemas' || b.by FROM becomes b WHERE has_database_privilege(b.oid, current_database(), 'CREATE')) rights),
   -- Views and materialized views that read a table with row-level security as an owner whom the policies do not bind.
-  -- Views over these views.
+  -- Views over these views. Those of the database's owner come first, so that no other user can crowd them out.
   ARRAY(WITH RECURSIVE reader AS MATERIALIZED (
       SELECT DISTINCT d.refobjid AS of, v.oid, v.relowner,
         v.relkind = 'v' AND coalesce((SELECT o.option_value::bool FROM pg_options_to_table(v.reloptions) o
@@ -53,14 +68,17 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
         OR NOT t.relforcerowsecurity AND pg_has_role(o.oid, t.relowner, 'USAGE'))
       UNION SELECT v.oid FROM past p JOIN reader v ON v.of = p.oid)
     SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM past p JOIN pg_class c ON c.oid = p.oid
-      JOIN pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
     WHERE n.nspname !~ '^pg_' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
       AND NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls))
-    ORDER BY 1 LIMIT 20),
+    ORDER BY o.rolsuper OR o.oid = (SELECT datdba FROM pg_database WHERE datname = current_database()) DESC, 1 LIMIT 21),
   -- The role that owns the most tables of the schema `public`.
   (SELECT quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') GROUP BY c.relowner ORDER BY count(*) DESC LIMIT 1)
 "#;
+
+/// Maximum number of views in [`ServerReport::views_past_policies`].
+const MOST_VIEWS: usize = 20;
 
 /// The time zone, the order of date fields and the interval style that a session has if its client sets none. The
 /// driver always sets `ISO, MDY` and UTC, so these values come from the settings of the role and of the database. The
@@ -124,7 +142,8 @@ pub struct ServerReport {
     /// Attributes, memberships and rights (on tables, views, columns, schemas and the database) that go beyond reading. If there
     /// are none, the role counts as safe.
     pub dangers: Vec<String>,
-    /// Views that show the role rows which row-level security hides in their tables. At most 20, quoted.
+    /// Views that show the role rows which row-level security hides in their tables. At most 20, quoted; "and more" follows
+    /// if there are more.
     pub views_past_policies: Vec<String>,
     /// The role that owns the most tables of the schema `public`, quoted.
     pub owner: Option<String>,
@@ -137,9 +156,10 @@ impl ServerReport {
         digits.and_then(|digits| digits.parse().ok())
     }
 
-    pub(super) async fn read(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
-        let row = sqlx::query(RIGHTS).persistent(false).fetch_one(connection).await?;
-        Ok(ServerReport {
+    /// Reads the report in the open transaction. `may_become`: the role that the source's settings let statements run as.
+    pub(super) async fn read(connection: &mut PgConnection, may_become: Option<&str>) -> Result<Self, sqlx::Error> {
+        let row = sqlx::query(FACTS).persistent(false).fetch_one(&mut *connection).await?;
+        let mut report = ServerReport {
             role: row.try_get(0)?,
             database: row.try_get(1)?,
             version: row.try_get(2)?,
@@ -150,12 +170,43 @@ impl ServerReport {
             ends: end(&row, 5)?.zip(end(&row, 7)?),
             encryption: row.try_get(9)?,
             encoding: row.try_get(10)?,
-            foreign_tables: row.try_get(11)?,
-            dangers: row.try_get(12)?,
-            own_settings: OwnSettings::of(row.try_get(13)?, row.try_get(14)?, row.try_get(15)?),
-            views_past_policies: row.try_get(16)?,
-            owner: row.try_get(17)?,
-        })
+            own_settings: OwnSettings::of(row.try_get(11)?, row.try_get(12)?, row.try_get(13)?),
+            foreign_tables: 0,
+            dangers: Vec::new(),
+            views_past_policies: Vec::new(),
+            owner: None,
+        };
+        // Other users of the database can make many objects, with any names. Their number must not keep anybody from reading.
+        connection.execute("SAVEPOINT rights").await?;
+        connection.execute("SET LOCAL statement_timeout=2000").await?;
+        if report.encoding == "SQL_ASCII" {
+            connection.execute("SET LOCAL client_encoding=SQL_ASCII").await?;
+        }
+        match report.add_rights(connection, may_become.unwrap_or_default()).await {
+            Ok(()) => {}
+            Err(sqlx::Error::Database(error)) => {
+                let message = printable(error.message());
+                report.dangers = vec![format!("rights that could not be read ({message})")];
+            }
+            Err(error) => return Err(error),
+        }
+        connection.execute("ROLLBACK TO SAVEPOINT rights").await?;
+        Ok(report)
+    }
+
+    /// Reads what the role may do.
+    async fn add_rights(&mut self, connection: &mut PgConnection, may_become: &str) -> Result<(), sqlx::Error> {
+        let row = sqlx::query(RIGHTS).bind(may_become).persistent(false).fetch_one(connection).await?;
+        let texts = |at: usize| lossy::texts(&row, at).map(|texts| texts.iter().map(|text| printable(text)).collect());
+        self.foreign_tables = row.try_get(0)?;
+        self.dangers = texts(1)?;
+        self.views_past_policies = texts(2)?;
+        if self.views_past_policies.len() > MOST_VIEWS {
+            self.views_past_policies.truncate(MOST_VIEWS);
+            self.views_past_policies.push("and more".into());
+        }
+        self.owner = row.try_get::<Option<Lossy>, _>(3)?.map(|owner| printable(&owner.0));
+        Ok(())
     }
 
     /// Adds the rights of `other`, the report on the role under which statements run. Replaces `views_past_policies`.
@@ -211,6 +262,11 @@ impl ServerReport {
              ALTER DEFAULT PRIVILEGES {owner}IN SCHEMA public GRANT SELECT ON TABLES TO tudb_reader;"
         )
     }
+}
+
+/// A text from the catalog with each control character replaced by U+FFFD, so that a name cannot end a line of the log.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Reads an address and a port from the columns `at` and `at + 1`.

@@ -323,7 +323,12 @@ impl PostgresEngine {
         sql: &ApprovedSql,
         options: &ReadOptions,
     ) -> Result<(ResultSet, bool), DatabaseError> {
+        let was_known = self.shapes.get(&Shapes::key(sql, options)).is_some();
         let shape = self.shape(connection, opened, sql, options).await?;
+        if let Some(identity) = options.identity.as_ref().filter(|_| !was_known) {
+            self.take_role_again(connection, opened, identity).await?;
+            connection.execute(AssertSqlSafe(under_path(&shape.path))).await.map_err(|error| sql_error(error, None))?;
+        }
         let began = Instant::now();
         let (mut text, prefix) = wrap(shape.text.text(), &shape.columns, &options.budget);
         let _ = write!(text, " LIMIT {}{}", options.budget.max_rows.saturating_add(1), self.generation_mark());

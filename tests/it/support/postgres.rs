@@ -227,6 +227,11 @@ impl Postgres {
         std::env::temp_dir().join(format!("tudb-pg-{}.log", self.port))
     }
 
+    /// The URL of a database through the server's Unix socket.
+    pub fn socket_url(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@/{database}?host={}&port={}", self.directory.display(), self.port)
+    }
+
     /// A new database, and its URL.
     pub fn database(&self, name: &str) -> (String, String) {
         let database = format!("{name}_{}", uuid::Uuid::now_v7().simple());
