@@ -113,9 +113,17 @@ fn ranked(snapshot: &Snapshot, index: &Index, question: &str) -> Vec<(usize, f32
     if ranked.is_empty() { (0..snapshot.tables.len()).map(|at| (at, 0.0)).collect() } else { ranked }
 }
 
-/// The snapshot with its `most` best tables only, for the built-in answerer.
-pub fn narrowed(snapshot: &Snapshot, index: &Index, question: &str, most: usize) -> Snapshot {
-    let mut best: Vec<usize> = ranked(snapshot, index, question).into_iter().take(most).map(|(at, _)| at).collect();
+/// The snapshot with its best tables only, for the built-in answerer: at most so many tables, with so many columns together.
+pub fn narrowed(snapshot: &Snapshot, index: &Index, question: &str, (tables, columns): (usize, usize)) -> Snapshot {
+    let mut left = columns;
+    let mut best: Vec<usize> = Vec::new();
+    for (at, _) in ranked(snapshot, index, question) {
+        let count = snapshot.tables.get(at).map_or(0, |table| table.columns.len());
+        if best.len() < tables && count <= left {
+            left -= count;
+            best.push(at);
+        }
+    }
     best.sort_unstable();
     Snapshot::of(best.into_iter().filter_map(|at| snapshot.tables.get(at).cloned()).collect())
 }
@@ -338,6 +346,21 @@ mod tests {
         let context = build(&wide, &Index::new(&wide), "weight of parcels", (5, 200), true);
         assert!(context.text.starts_with("parcels(id text pk, field_0"), "{}", context.text);
         assert!(context.text.contains("net_weight") && context.text.contains(".. 42 more"), "{}", context.text);
+    }
+
+    #[test]
+    fn wide_tables_leave_room_for_the_others() {
+        let wide: Vec<String> = (0..60).map(|n| format!("order_{n}")).collect();
+        let wide: Vec<&str> = wide.iter().map(String::as_str).collect();
+        let tables = ["order_a", "order_b", "order_c"].map(|name| table(name, &wide, None));
+        let all = Snapshot::of(tables.into_iter().chain([table("orders", &["id", "total"], None)]).collect());
+        let names = |most| -> Vec<String> {
+            let kept = narrowed(&all, &Index::new(&all), "orders", most);
+            kept.tables.iter().map(|table| table.name.to_string()).collect()
+        };
+        assert_eq!(names((200, 100)).len(), 2);
+        assert!(names((200, 100)).contains(&"orders".to_owned()), "{:?}", names((200, 100)));
+        assert_eq!(names((1, 1_000)).len(), 1);
     }
 
     #[test]
