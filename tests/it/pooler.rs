@@ -46,7 +46,7 @@ impl Drop for PgBouncer {
 }
 
 const WORKERS: usize = 8;
-const CALLS: usize = 500;
+const CALLS: usize = 100;
 
 #[test]
 #[ignore = "needs servers or clients: tests/run"]

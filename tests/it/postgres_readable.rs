@@ -128,7 +128,7 @@ fn names_are_quoted_once_wherever_they_stand() {
     let home = home.set("TUDB_DATABASE_URL", format!("sqlite://{}", path.display()));
     let context = home.say(&["context", "unit price of order details"]);
     assert!(
-        context.contains("\"Order Details\"(id , \"Unit Price\" )") && context.contains("\"order\"(id )"),
+        context.contains("\"Order Details\"(id, \"Unit Price\")") && context.contains("\"order\"(id)"),
         "{context}"
     );
     let asked = home.serve().call("ask_database", json!({"question": "How many order details are there?"}));

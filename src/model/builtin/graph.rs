@@ -101,8 +101,9 @@ impl Graph {
         self.edges.iter().any(|edge| edge.child == t && edge.pairs.iter().any(|(own, _)| own == column))
     }
 
-    /// Returns the shortest paths between two tables that have the fewest steps down. At most [`MOST_PATHS`] paths are
-    /// compared.
+    /// Returns the shortest paths between two tables. Of these, the paths that only go down or only up, if there are any,
+    /// because what two rows share says less than what belongs to what. Of these, the paths with the fewest steps down. At
+    /// most [`MOST_PATHS`] paths are compared.
     pub fn paths(&self, from: usize, to: usize) -> Vec<Vec<Step>> {
         let mut distances = HashMap::from([(from, 0)]);
         let mut queue = VecDeque::from([from]);
@@ -122,9 +123,11 @@ impl Graph {
         if let Some(&length) = distances.get(&to) {
             self.extend(from, to, length, &mut Vec::new(), &mut found);
         }
-        found.sort_by_key(|path: &Vec<Step>| path.iter().filter(|step| !step.is_up).count());
-        let fewest = found.first().map_or(0, |path| path.iter().filter(|step| !step.is_up).count());
-        found.retain(|path| path.iter().filter(|step| !step.is_up).count() == fewest);
+        let turns = |path: &[Step]| path.windows(2).any(|pair| matches!(pair, [one, next] if one.is_up && !next.is_up));
+        let cost = |path: &Vec<Step>| (turns(path), path.iter().filter(|step| !step.is_up).count());
+        found.sort_by_key(cost);
+        let least = found.first().map(cost);
+        found.retain(|path| Some(cost(path)) == least);
         found
     }
 

@@ -423,3 +423,63 @@ fn where_how_much_and_the_number_are_explained_by_what_is_shown() {
     );
     doubts(&shop, "How much did customers in Bern pay?");
 }
+
+/// Objects that are not named, denials about one row, and makers.
+#[test]
+fn an_unnamed_object_and_a_maker_are_asked_about() {
+    let stage = Snapshot::of(vec![
+        table("plays", &["id integer", "title text = Hamlet|Faust", "author text"], &[]),
+        table("critics", &["id integer", "name text = Ann Miller|Bob Stone"], &[]),
+        table(
+            "reviews",
+            &["id integer", "play_id integer", "critic_id integer", "stars integer"],
+            &[("play_id", "plays", "id"), ("critic_id", "critics", "id")],
+        ),
+    ]);
+    for question in [
+        "Who wrote Hamlet?",
+        "Which plays did Ann Miller not review?",
+        "Which plays has Bob Stone never reviewed?",
+        "What did Ann Miller write?",
+        "What do the critics produce, and what are their names?",
+    ] {
+        doubts(&stage, question);
+    }
+    reads_of(
+        &stage,
+        "Which critics have reviewed Hamlet?",
+        "SELECT c.name FROM critics c WHERE EXISTS (SELECT 1 FROM reviews r JOIN plays p ON p.id = r.play_id WHERE c.id = \
+         r.critic_id AND p.title = 'Hamlet')",
+    );
+    reads_of(
+        &stage,
+        "List the titles of plays in descending lexicographical order",
+        "SELECT title FROM plays ORDER BY title DESC",
+    );
+}
+
+/// A class belongs to the department of its course, and not to the one that its teacher heads.
+#[test]
+fn what_belongs_to_a_row_comes_before_what_two_rows_share() {
+    let college = Snapshot::of(vec![
+        table("departments", &["id integer", "name text", "head_id integer"], &[("head_id", "teachers", "id")]),
+        table(
+            "courses",
+            &["id integer", "title text", "department_id integer"],
+            &[("department_id", "departments", "id")],
+        ),
+        table(
+            "classes",
+            &["id integer", "course_id integer", "teacher_id integer", "room text"],
+            &[("course_id", "courses", "id"), ("teacher_id", "teachers", "id")],
+        ),
+        table("teachers", &["id integer", "TCH_FNAME text", "TCH_LNAME text"], &[]),
+    ]);
+    reads_of(
+        &college,
+        "Find the number of classes in each department",
+        "SELECT d.name, (SELECT COUNT(*) FROM courses c JOIN classes c2 ON c.id = c2.course_id WHERE d.id = c.department_id) AS \
+         number_of_classes FROM departments d",
+    );
+    reads_of(&college, "List the teachers", "SELECT \"TCH_FNAME\", \"TCH_LNAME\" FROM teachers");
+}

@@ -249,16 +249,18 @@ impl<'a> Schema<'a> {
         if let (Some((first, _)), Some((last, _))) = (first, last) {
             return vec![*first, *last];
         }
-        // `guest_first_name` and `guest_last_name`.
+        // `guest_first_name` and `guest_last_name`, `EMP_FNAME` and `EMP_LNAME`.
         let after = |suffix: &str| {
             visible
                 .iter()
                 .find_map(|(at, column)| Some((*at, column.name.to_lowercase().strip_suffix(suffix)?.to_owned())))
         };
-        if let (Some((first, one)), Some((last, other))) = (after("_first_name"), after("_last_name"))
-            && one == other
-        {
-            return vec![first, last];
+        for (given, family) in [("_first_name", "_last_name"), ("_firstname", "_lastname"), ("_fname", "_lname")] {
+            if let (Some((first, one)), Some((last, other))) = (after(given), after(family))
+                && one == other
+            {
+                return vec![first, last];
+            }
         }
         let ends = |suffix: &str| {
             let mut hits = visible.iter().filter(|(at, column)| {

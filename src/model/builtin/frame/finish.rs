@@ -5,6 +5,7 @@ use super::*;
 impl Reader<'_> {
     /// Completes the frame: what is counted for each group, and what is shown.
     pub(super) fn finish(&mut self) {
+        self.judge_objects();
         let is_grouped = !self.frame.groups.is_empty() || self.frame.bucket.is_some();
         // "Total amount per month", where `total_amount` is a column.
         if let ([Item::Attribute(shown)], true) = (self.frame.items.as_slice(), is_grouped)
@@ -46,6 +47,31 @@ impl Reader<'_> {
                 }
             }
         }
+    }
+
+    /// Doubts a verb whose object is not named, and a denial of what one row did.
+    fn judge_objects(&mut self) {
+        let low = |at: usize| self.atoms.get(at).map_or("", |atom| atom.low.as_str());
+        let mut doubts = Vec::new();
+        // "What do the enzymes produce?" "What did the repair cost?"
+        if low(0) == "what" && matches!(low(1), "do" | "does" | "did") {
+            let ends = |at: &usize| matches!(low(*at), "and" | "," | ";");
+            let end = (2..self.atoms.len()).find(ends).unwrap_or(self.atoms.len());
+            let last = self.atoms.get(end.saturating_sub(1));
+            doubts.extend(
+                last.filter(|atom| cues::is_link(&atom.stem) && atom.mention.is_none())
+                    .map(|atom| format!("what \"{}\" is about", atom.low)),
+            );
+        }
+        // "Which films did Ann not review?": she may be the only one.
+        for pair in self.atoms.windows(2) {
+            let [one, next] = pair else { continue };
+            let is_value = one.mention.as_ref().is_some_and(|mention| !mention.values.is_empty());
+            if is_value && matches!(next.low.as_str(), "not" | "never") {
+                doubts.push(format!("what \"{}\" denies", next.low));
+            }
+        }
+        self.frame.doubts.extend(doubts);
     }
 
     /// "distance in km", "over 800 km": the length of a unit that the column's name has too.

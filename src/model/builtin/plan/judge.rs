@@ -2,6 +2,12 @@
 
 use super::*;
 
+/// Stems of verbs whose subject is a maker.
+const MAKERS: [&str; 14] = [
+    "made", "make", "direct", "build", "built", "write", "wrote", "written", "compos", "design", "creat", "produc",
+    "invent", "paint",
+];
+
 impl Planner<'_> {
     /// Records the doubts about the finished plan.
     pub(super) fn judge(&mut self) {
@@ -83,7 +89,11 @@ impl Planner<'_> {
             _ => None,
         }));
         let mut others = others.filter_map(|mention| self.table_of(mention));
-        let is_open = others.any(|t| t != self.root && person_of(t));
+        // "Who made Avatar" is no reviewer of it.
+        let is_maker = |verb: &String| MAKERS.contains(&verb.as_str());
+        let is_made = self.frame.verbs.iter().any(is_maker)
+            && self.tables_used().into_iter().any(|t| t != self.root && person_of(t));
+        let is_open = is_made || others.any(|t| t != self.root && person_of(t));
         if self.frame.is_who && (is_open || !self.plan.query.columns.iter().any(|(expr, _)| is_of_person(expr))) {
             self.doubt("who");
         }
