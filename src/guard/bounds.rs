@@ -1,5 +1,6 @@
-//! Bounds on a statement's tokens. They are checked before any step whose time or memory grows faster than the length
-//! of the text.
+//! Bounds on a statement. The bounds on its tokens are checked here, before any step whose time or memory grows faster
+//! than the length of the text. The bounds on copies, tables and comparisons are checked in [`super::walk`], or here
+//! for a text that the parser cannot read.
 
 use std::collections::HashMap;
 
@@ -11,7 +12,7 @@ use crate::dialect::Dialect;
 use crate::limits::Limits;
 use crate::quoting;
 
-/// Checks all bounds.
+/// Checks the bounds on tokens: their number, the CTEs, the runs and the nesting.
 ///
 /// # Errors
 ///
@@ -31,12 +32,12 @@ pub(super) fn check(tokens: &[TokenWithSpan], limits: &Limits) -> Result<(), Rej
     }
 }
 
-/// Checks a text that the parser's lexer cannot split. Such texts are rare, so all parentheses and brackets are
-/// counted, and not only costly ones.
+/// Checks a text that the parser's lexer cannot split. Such texts are rare, so all parentheses and brackets count as
+/// costly, and each of them counts as a CTE.
 ///
 /// # Errors
 ///
-/// [`Rejection::TooDeep`] with the bound.
+/// [`Rejection::TooDeep`] with [`MAX_COSTLY_NESTING`], also for more than [`MAX_CTES`] parentheses.
 pub(super) fn check_unread(sql: &str, dialect: Dialect) -> Result<(), Rejection> {
     let (mut open, mut deepest, mut all) = (0_usize, 0_usize, 0_usize);
     for lexeme in lexemes(sql, dialect).unwrap_or_default() {
@@ -57,15 +58,15 @@ pub(super) fn check_unread(sql: &str, dialect: Dialect) -> Result<(), Rejection>
 }
 
 /// Checks [`MAX_COPIES`] for a text that the parser cannot read. It assumes that each SELECT uses a column of another
-/// query as often as its most frequent name, and multiplies these numbers.
+/// query as often as its most frequent name, and multiplies these numbers. Returns the number of comparisons.
 ///
 /// # Errors
 ///
 /// [`Rejection::ManyCopies`] with the bound.
-pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection> {
-    // This bound is not needed for SQLite, whose memory is limited.
+pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<u64, Rejection> {
+    // These bounds are not needed for SQLite, whose memory is limited.
     if dialect == Dialect::Sqlite {
-        return Ok(());
+        return Ok(0);
     }
     /// A SELECT, VALUES or TABLE that has not ended yet. `names` counts each name in it and in the queries inside it.
     struct Open {
@@ -75,8 +76,10 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection>
         stars: u64,
         /// Lexemes of its select list.
         listed: u64,
+        /// True until the select list ends.
         in_list: bool,
-        /// Copies that the server makes of the operands of BETWEEN and IN, and of the row before `.*`.
+        /// 1, plus the further copies that the server makes of the operands of BETWEEN and IN, and of the row before
+        /// `.*`.
         operands: u64,
     }
     impl Open {
@@ -156,7 +159,10 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<(), Rejection>
     }
     let copies = open.iter().fold(copies, |copies, select| copies.saturating_mul(select.uses()));
     joins.judge()?;
-    if copies.saturating_mul(largest) > MAX_COPIES { Err(Rejection::ManyCopies { limit: MAX_COPIES }) } else { Ok(()) }
+    if copies.saturating_mul(largest) > MAX_COPIES {
+        return Err(Rejection::ManyCopies { limit: MAX_COPIES });
+    }
+    Ok(joins.comparisons.saturating_add(joins.natural.saturating_mul(WIDE_ROW)))
 }
 
 /// The joins of a text that the parser cannot read, as far as its words tell.
@@ -166,7 +172,7 @@ struct Joins {
     tables: u64,
     /// Number of NATURAL.
     natural: u64,
-    /// Number of `=`, and of names in USING.
+    /// Number of `=`, `<>` and IN, of names in USING, and of `.*`, which counts as [`WIDE_ROW`].
     comparisons: u64,
     /// Depths of the FROM clauses that are open.
     from: Vec<usize>,
@@ -177,6 +183,7 @@ struct Joins {
 }
 
 impl Joins {
+    /// Counts the lexeme `written`. `before` is the lexeme before it, and `depth` the number of open parentheses.
     fn read(&mut self, before: &str, written: &str, depth: usize) {
         let is = |word: &str| written.eq_ignore_ascii_case(word);
         let follows_using = std::mem::replace(&mut self.follows_using, is("using"));
@@ -208,7 +215,7 @@ impl Joins {
 
     /// # Errors
     ///
-    /// [`Rejection::ManyTables`] or [`Rejection::ManyComparisons`] with the bound.
+    /// [`Rejection::ManyTables`] with the bound, or [`Rejection::ManyComparisons`].
     fn judge(&self) -> Result<(), Rejection> {
         if self.tables > MAX_TABLES as u64 {
             return Err(Rejection::ManyTables { limit: MAX_TABLES });
@@ -216,13 +223,13 @@ impl Joins {
         // Any of the comparisons may be in a sub-query of a condition.
         let are_many = self.comparisons.saturating_mul(self.tables) > MAX_COMPARED || self.comparisons > MAX_WITHIN;
         if self.natural > MAX_NATURAL || are_many {
-            return Err(Rejection::ManyComparisons { limit: MAX_COMPARED });
+            return Err(Rejection::ManyComparisons);
         }
         Ok(())
     }
 }
 
-/// A blank or a comment.
+/// True for white space and for a comment.
 pub(super) fn is_blank(token: &TokenWithSpan) -> bool {
     matches!(token.token, Token::Whitespace(_))
 }
@@ -231,7 +238,7 @@ pub(super) fn is_word(token: &TokenWithSpan, name: &str) -> bool {
     matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name))
 }
 
-/// Maximum nesting depth of costly forms. The time or the size of such a form doubles with each level:
+/// Maximum nesting depth of costly forms. The time or the size of such a form at least doubles with each level:
 /// - POSITION inside POSITION doubles the time of the parser.
 /// - A row in a row doubles the quotes in its text. So do an array of rows, a quoted literal and JSON in JSON.
 /// - The server copies the operand of each BETWEEN. It copies the operand of IN for each item that is no constant.
@@ -264,23 +271,25 @@ pub(super) const MAX_COPIES: u64 = 100_000;
 /// Maximum tables of one SELECT. The planner's time and memory grow with the square of their number. SQLite allows 64.
 pub(super) const MAX_TABLES: usize = 200;
 
-/// Maximum comparisons of columns in a statement, times the tables of its largest SELECT. At this bound the planner takes up to
-/// 120 MB (30 conditions on each of 25 tables, all of them indexed; measured on 15 and 18).
+/// Maximum comparisons of columns in a statement, times the tables of its largest SELECT. At this bound the planner
+/// takes up to 120 MB: 30 conditions on each of 25 tables, with an index on each column (measured on PostgreSQL 15 and
+/// 18).
 pub(super) const MAX_COMPARED: u64 = 20_000;
 
-/// Maximum comparisons in the sub-queries of conditions (EXISTS, IN). Here the planner's memory grows with the square of their
-/// number: 240 on indexed columns take 92 MB, 480 take 347 MB.
+/// Maximum comparisons in the sub-queries of the conditions of one SELECT (EXISTS, IN). The planner's memory grows with
+/// the square of their number: 240 comparisons of indexed columns take 92 MB, and 480 take 347 MB.
 pub(super) const MAX_WITHIN: u64 = 250;
 
-/// Maximum expressions that one SELECT makes equal to each other. The time of the planner of 15 grows with the fourth power of
-/// their number, and it does not react to a cancel meanwhile: 33 take 3 s, 50 take 15 s. 18 takes 0.1 s for either.
+/// Maximum expressions that one SELECT makes equal to each other. In PostgreSQL 15 the planner's time grows with the
+/// fourth power of their number: 33 expressions take 3 s, and 50 take 15 s. Meanwhile the planner does not react to a
+/// cancel. PostgreSQL 18 takes 0.1 s for either number.
 pub(super) const MAX_EQUAL: u64 = 40;
 
-/// Number of comparisons up to which the planner keeps its usual settings. 35 take up to 52 MB between eight tables, and
-/// 32 comparisons with one table up to 90 MB.
+/// Number of comparisons up to which the planner keeps its usual settings. 35 comparisons between eight tables take up
+/// to 52 MB, and 32 comparisons with one table take up to 90 MB.
 pub(super) const MANY_COMPARISONS: u64 = 30;
 
-/// Columns that `t.*` counts as in a comparison.
+/// Number of columns that `t.*` counts as in a comparison, and the most comparisons that a NATURAL JOIN counts as.
 pub(super) const WIDE_ROW: u64 = 100;
 
 /// Maximum number of NATURAL in a text that the parser cannot read.
@@ -293,11 +302,11 @@ const MAX_OPEN: usize = 50;
 /// reader) go back from each part over all earlier parts.
 const MAX_RUN: usize = 60;
 
-/// Maximum number of CTEs. Every `AS (` counts as one. The planner of PostgreSQL descends into a chain of CTEs, and
-/// does not react to a cancel meanwhile.
+/// Maximum number of CTEs. Every `AS (` and every `MATERIALIZED (` counts as one CTE. The planner of PostgreSQL
+/// descends into a chain of CTEs, and does not react to a cancel meanwhile.
 const MAX_CTES: usize = 100;
 
-/// How often AS, or AS MATERIALIZED, stands before a parenthesis.
+/// How often AS or MATERIALIZED stands directly before a parenthesis.
 fn definitions(tokens: &[TokenWithSpan]) -> usize {
     let meaningful: Vec<_> = tokens.iter().filter(|token| !is_blank(token)).collect();
     let opens = |pair: &&[&TokenWithSpan]| match pair {
@@ -347,16 +356,16 @@ fn takes_list(token: &TokenWithSpan) -> bool {
     }
 }
 
-/// The deepest nesting of costly parentheses. A parenthesis is costly if it follows a word of [`COSTLY`], if it
-/// directly contains BETWEEN or IN, or if it is a row. A row is a parenthesis with a comma in it and no name before it.
-/// A bracket is costly in the first two cases.
+/// The deepest nesting of costly parentheses and brackets. A parenthesis is costly if it follows a word of [`COSTLY`],
+/// if it directly contains BETWEEN or IN, or if it is a row. A row is a parenthesis that directly contains a comma,
+/// that begins no query, and that follows no word of [`takes_list`]. A bracket is costly in the first two cases.
 fn nesting(tokens: &[TokenWithSpan]) -> usize {
     /// A parenthesis or bracket that is open.
     struct Open {
         /// The deepest nesting of costly parentheses and brackets inside it so far.
         inside: usize,
         is_costly: bool,
-        /// True if a comma makes it a row, which is costly.
+        /// True if a comma would make it a row, which is costly.
         may_be_row: bool,
     }
     let mut open: Vec<Open> = Vec::new();

@@ -93,7 +93,7 @@ pub struct Names {
     pub beyond_ascii: bool,
     /// How the statement uses columns. `None` from the second reader, which does not record uses of columns.
     pub uses: Option<ColumnUses>,
-    /// Comparisons of columns with columns. `u64::MAX` from the second reader, which does not count them.
+    /// Comparisons of columns with columns. If the parser could not read the statement, comparisons with values count too.
     pub comparisons: u64,
 }
 
@@ -390,21 +390,21 @@ fn names(
         Ok(tokens) => tokens,
         Err(error) => {
             bounds::check_unread(sql, dialect)?;
-            bounds::check_copies(sql, dialect)?;
+            let comparisons = bounds::check_copies(sql, dialect)?;
             let position = character(sql, error.location.line, error.location.column);
             let unread = Rejection::Syntax { message: error.message, position };
             let names = second_reader::check(sql, dialect, unread)?;
             relations::judge_columns(dialect, &names)?;
-            return Ok(names);
+            return Ok(Names { comparisons, ..names });
         }
     };
     bounds::check(&tokens, limits)?;
     // The second reader alone: `unread` says why the parser's tree does not count.
     let alone = |unread: Rejection| {
-        bounds::check_copies(sql, dialect)?;
+        let comparisons = bounds::check_copies(sql, dialect)?;
         let names = second_reader::check(sql, dialect, unread)?;
         relations::judge_columns(dialect, &names)?;
-        Ok(names)
+        Ok(Names { comparisons, ..names })
     };
     let operators = match dialect {
         Dialect::Postgresql => match token_agreement::operators(sql, &tokens) {

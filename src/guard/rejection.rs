@@ -22,8 +22,8 @@ pub enum Rejection {
     ManyCopies { limit: u64 },
     #[error("a SELECT of the statement has more than {limit} tables")]
     ManyTables { limit: usize },
-    #[error("the statement compares too many columns: its comparisons times its tables may be {limit}")]
-    ManyComparisons { limit: u64 },
+    #[error("the statement compares too many columns with each other: the server would plan it for too long")]
+    ManyComparisons,
     #[error("the statement is empty")]
     Empty,
     #[error("the statement could not be parsed: {message}")]
@@ -132,7 +132,7 @@ impl From<Rejection> for ToolError {
             Rejection::ManyCtes { .. } | Rejection::ManyTables { .. } => {
                 ToolError::new(Code::TooDeep, message).hint("Split it: run a part of it first, and use its result.")
             }
-            Rejection::ManyComparisons { .. } => ToolError::new(Code::TooDeep, message)
+            Rejection::ManyComparisons => ToolError::new(Code::TooDeep, message)
                 .hint("Join a part of the tables first: WITH name AS MATERIALIZED (SELECT ..)."),
             Rejection::ManyCopies { .. } => ToolError::new(Code::TooDeep, message)
                 .hint("Let a sub-query be computed once: WITH name AS MATERIALIZED (SELECT ..)."),

@@ -266,7 +266,6 @@ impl<'a> Reader<'a> {
             tables,
             has_bare_tables,
             beyond_ascii: (0..self.words.len()).any(|at| self.is_beyond_ascii(at)),
-            comparisons: u64::MAX,
             ..Names::default()
         })
     }

@@ -66,8 +66,10 @@ pub(super) struct Sizes {
     pub(super) result: Columns,
     /// The joins of the SELECT that was walked last, also if it is grouped or limited. The server ignores both in EXISTS.
     last_joins: Joins,
-    /// The joins of all SELECTs so far: their comparisons, and the tables of the largest one.
+    /// The largest numbers of tables and comparisons of a SELECT so far.
     joins: Joins,
+    /// Number of comparisons that are written so far, and of those in sub-queries of conditions.
+    compared: (u64, u64),
     /// Costly forms around the current expression, and the deepest nesting of them in it.
     open: usize,
     nesting: usize,
@@ -98,6 +100,7 @@ impl Sizes {
             result: Columns::plain(),
             last_joins: Joins::default(),
             joins: Joins::default(),
+            compared: (0, 0),
             open: 0,
             nesting: 0,
             is_fixed: false,
@@ -152,6 +155,7 @@ impl Sizes {
         let Some(scope) = scope else { return Ok(()) };
         scope.count += own + tables;
         scope.inside = scope.inside.plus(self.last_joins.of_condition());
+        self.compared.1 = self.compared.1.saturating_add(self.last_joins.comparisons);
         if scope.count > MAX_TABLES { Err(Rejection::ManyTables { limit: MAX_TABLES }) } else { Ok(()) }
     }
 
@@ -331,20 +335,13 @@ impl Sizes {
     /// Notes conditions on all columns of the current SELECT.
     pub(super) fn natural(&mut self) {
         self.copy(NATURAL);
-        self.scopes.last_mut().into_iter().for_each(|scope| scope.equal.unnamed(WIDE_ROW));
+        // Two tables have no order of joins to search.
+        let is_pair = self.scopes.last().is_some_and(|scope| scope.count <= 2);
+        self.compare_unnamed(if is_pair { WIDE_ROW / 5 } else { WIDE_ROW });
         let tables: Vec<Size> =
             self.scopes.last().iter().flat_map(|scope| scope.tables.values()).map(|columns| columns.row).collect();
         self.work += tables.len();
         tables.into_iter().for_each(|row| self.count_pushed(row));
-    }
-
-    /// Notes a condition on a column by its name.
-    pub(super) fn using(&mut self, column: &str) {
-        if let Some(scope) = self.scopes.last_mut() {
-            scope.equal.using(column);
-        }
-        let size = self.of_name(column);
-        self.count_pushed(size);
     }
 
     /// Ends a join with an alias: adds its tables to the count of the SELECT around it, and returns its columns.

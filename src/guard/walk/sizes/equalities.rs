@@ -1,9 +1,11 @@
-//! Comparisons of columns with columns. For each pair of joins the planner tries every order in which a merge join could sort
-//! by them, which takes most memory, and it compares each column with all that are equal to it (`equivclass.c`).
+//! Counts the comparisons of columns with columns. For each join, PostgreSQL's planner keeps a path for each order in
+//! which a merge join could sort by the compared columns. These paths take most of the planner's memory. The planner
+//! also compares each column with all columns that are equal to it (`equivclass.c`).
 //!
-//! How a comparison is written, and which table its columns belong to, does not matter here: a caller can write both in
-//! many ways. A statement with more than [`MANY_COMPARISONS`] is planned without merge joins, see
-//! [`crate::guard::Names::comparisons`].
+//! The count does not depend on the tables of the columns, nor on how a column is written, because a caller can write
+//! both in many ways. Other operators than `=` and `<>` are not counted: the planner sorts no table for them. A
+//! statement with more than [`MANY_COMPARISONS`](crate::guard::bounds::MANY_COMPARISONS) is planned without merge
+//! joins, see [`crate::guard::ApprovedSql::is_demanding`].
 
 use std::collections::HashMap;
 
@@ -15,7 +17,8 @@ use crate::guard::Rejection;
 use crate::guard::bounds::{MAX_COMPARED, MAX_EQUAL, MAX_WITHIN, WIDE_ROW};
 use crate::guard::walk::fold;
 
-/// Longest text of an expression that is compared. Longer texts count as different expressions.
+/// Maximum bytes of the text of an expression that is compared with other texts. Two longer texts count as different
+/// expressions.
 const MAX_TEXT: usize = 200;
 
 /// The joins of a SELECT.
@@ -25,10 +28,13 @@ pub(in crate::guard::walk) struct Joins {
     pub tables: u64,
     /// Number of comparisons of columns.
     pub comparisons: u64,
-    /// Number of these comparisons in the sub-queries of conditions.
+    /// Number of those comparisons that are in the sub-queries of conditions, or that compare a value with such a
+    /// sub-query (`IN`, `ANY`).
     pub within: u64,
-    /// Number of expressions in the largest class of equal ones.
+    /// Number of expressions that may be in the largest class of equal expressions.
     pub equal: u64,
+    /// The sum of `equal` over the sub-queries that are moved into this SELECT.
+    pub equal_inside: u64,
 }
 
 impl Joins {
@@ -38,10 +44,20 @@ impl Joins {
             comparisons: self.comparisons.saturating_add(other.comparisons),
             within: self.within.saturating_add(other.within),
             equal: self.equal.max(other.equal),
+            equal_inside: self.equal_inside.saturating_add(other.equal),
         }
     }
 
-    /// The joins of a sub-query of a condition, whose tables are counted already.
+    /// The joins of a SELECT with its sub-queries. `self`: the joins of the sub-queries. `own`: those of the SELECT
+    /// alone. A class of the SELECT may unite one class of each sub-query whose column is in the class of the SELECT.
+    fn around(self, own: Joins) -> Joins {
+        let joined = own.equal.saturating_mul(self.equal).min(own.equal.saturating_add(self.equal_inside));
+        let equal = own.equal.max(self.equal).max(if own.equal > 0 { joined } else { 0 });
+        Joins { equal, ..self.plus(own) }
+    }
+
+    /// The joins of a sub-query of a condition, as a part of the SELECT around it. `Sizes::semi_join` counts the
+    /// tables, so they are 0 here.
     pub fn of_condition(self) -> Joins {
         Joins { tables: 0, within: self.comparisons, ..self }
     }
@@ -53,17 +69,18 @@ impl Joins {
     }
 }
 
-/// What the conditions of a SELECT compare.
+/// What a SELECT compares. All comparisons are counted. Only those of its conditions make classes of equal expressions.
 #[derive(Debug, Default)]
 pub(super) struct Equalities {
-    /// Expressions that are equal to each other, by their texts.
+    /// The number of each compared expression (a member), by its text.
     members: HashMap<String, usize>,
-    /// For each member another one of its class, or itself.
+    /// The parent of each member: another member of its class, or the member itself if it is the root of the class.
     parents: Vec<usize>,
-    /// Number of members, for a member that is its own parent.
+    /// For a root, the number of members of its class.
     counts: Vec<u64>,
     /// Number of members of the largest class.
     largest: u64,
+    /// Number of comparisons of columns.
     comparisons: u64,
 }
 
@@ -101,14 +118,14 @@ impl Equalities {
         self.largest = self.largest.max(members);
     }
 
-    /// Notes a column of USING. Each join adds a column to the class.
+    /// Notes a column of USING. Each USING with this name adds one expression to the class of the name.
     pub(super) fn using(&mut self, column: &str) {
         self.comparisons += 1;
         let next = self.parents.len();
         self.join(format!("using {column}"), format!("using {column} {next}"));
     }
 
-    /// Notes comparisons of columns that the statement does not name.
+    /// Adds comparisons of columns to the count, and none to the classes.
     pub(super) fn unnamed(&mut self, comparisons: u64) {
         self.comparisons = self.comparisons.saturating_add(comparisons);
     }
@@ -117,44 +134,66 @@ impl Equalities {
 impl Scope {
     /// The joins of this SELECT and of the sub-queries that are moved into it.
     pub(super) fn joins(&self) -> Joins {
-        self.inside.plus(self.own_joins())
+        self.inside.around(self.own_joins())
     }
 
-    /// The joins of this SELECT alone.
+    /// The comparisons of this SELECT alone, without sub-queries. Its tables include those of the sub-queries of its
+    /// conditions.
     fn own_joins(&self) -> Joins {
         let (comparisons, equal) = (self.equal.comparisons, self.equal.largest);
-        Joins { tables: self.count as u64, comparisons, within: 0, equal }
+        Joins { tables: self.count as u64, comparisons, equal, ..Joins::default() }
     }
 }
 
 impl Sizes {
-    /// Returns the joins of the SELECT that ends, with those of the sub-queries that are moved into it.
+    /// Returns the joins of the SELECT that ends, with the joins of the sub-queries that are moved into it.
     ///
     /// # Errors
     ///
-    /// [`Rejection::ManyComparisons`] with the bound.
+    /// [`Rejection::ManyComparisons`] if one of the three bounds is passed.
     pub(super) fn judge_joins(&mut self) -> Result<Joins, Rejection> {
         let Some(scope) = self.scopes.last().filter(|_| self.is_counted) else { return Ok(Joins::default()) };
-        let (joins, own) = (scope.joins(), scope.own_joins());
-        // The planner keeps what it made for each SELECT.
-        self.joins = self.joins.plus(Joins { tables: 0, ..own });
-        self.joins.tables = self.joins.tables.max(joins.tables);
-        self.joins.within = self.joins.within.max(joins.within);
-        if joins.are_too_many() || self.joins.are_too_many() {
-            return Err(Rejection::ManyComparisons { limit: MAX_COMPARED });
+        let joins = scope.joins();
+        // A SELECT may have more comparisons than are written, because the server may copy a CTE into it several times.
+        // The comparisons of all SELECTs add up, because the planner frees its memory only after the whole statement.
+        self.joins = Joins {
+            tables: self.joins.tables.max(joins.tables),
+            comparisons: self.joins.comparisons.max(joins.comparisons),
+            within: self.joins.within.max(joins.within),
+            ..self.joins
+        };
+        let within = self.compared.1.max(self.joins.within);
+        let all = Joins { comparisons: self.comparisons(), within, ..self.joins };
+        if joins.are_too_many() || all.are_too_many() {
+            return Err(Rejection::ManyComparisons);
         }
         Ok(joins)
     }
 
     /// Number of comparisons of the statement so far.
     pub(in crate::guard::walk) fn comparisons(&self) -> u64 {
-        self.joins.comparisons
+        self.compared.0.max(self.joins.comparisons)
     }
 
-    /// Notes that two expressions are compared. `is_equal`: by `=`.
+    /// Notes comparisons of columns that the statement does not name.
+    pub(super) fn compare_unnamed(&mut self, comparisons: u64) {
+        self.compared.0 = self.compared.0.saturating_add(comparisons);
+        self.scopes.last_mut().into_iter().for_each(|scope| scope.equal.unnamed(comparisons));
+    }
+
+    /// Notes a condition on a column by its name.
+    pub(in crate::guard::walk) fn using(&mut self, column: &str) {
+        self.compared.0 += 1;
+        self.scopes.last_mut().into_iter().for_each(|scope| scope.equal.using(column));
+        let size = self.of_name(column);
+        self.count_pushed(size);
+    }
+
+    /// Notes that two expressions are compared. `is_equal`: the planner may take them as equal, in a condition.
     pub(in crate::guard::walk) fn compared_with(&mut self, left: &Expr, right: &Expr, is_equal: bool) {
         let is_class = is_equal && self.in_condition;
         let Some(scope) = self.scopes.last_mut().filter(|_| self.is_counted) else { return };
+        let before = scope.equal.comparisons;
         match (items(left), items(right)) {
             (Some(left), Some(right)) => {
                 for (left, right) in left.into_iter().zip(right) {
@@ -163,13 +202,18 @@ impl Sizes {
             }
             _ => scope.compare(left, right, is_class),
         }
+        self.compared.0 = self.compared.0.saturating_add(scope.equal.comparisons - before);
     }
 
     /// Notes that a value is compared with the columns of a sub-query.
     pub(in crate::guard::walk) fn compared_with_query(&mut self, left: &Expr) {
         let width = items(left).map_or(1, |items| items.into_iter().map(width).sum());
-        if let Some(scope) = self.scopes.last_mut().filter(|_| self.is_counted) {
-            scope.equal.unnamed(width);
+        if !self.is_counted {
+            return;
+        }
+        self.compare_unnamed(width);
+        self.compared.1 = self.compared.1.saturating_add(width);
+        if let Some(scope) = self.scopes.last_mut() {
             scope.inside.within = scope.inside.within.saturating_add(width);
         }
     }
@@ -185,12 +229,13 @@ impl Scope {
         self.equal.unnamed(width);
         if is_class && width == 1 {
             let next = self.equal.parents.len();
-            self.equal.join(text(left, next), text(right, next + 1));
+            self.equal.join(text(column(left), next), text(column(right), next + 1));
         }
     }
 }
 
-/// The text of an expression, the same for most spellings of one column. `number` makes a long text different from others.
+/// Returns the text of an expression. Most spellings of one column give the same text. A text over [`MAX_TEXT`] is
+/// replaced by `number`, so that it differs from all others.
 fn text(expr: &Expr, number: usize) -> String {
     let folded = |name: &sqlparser::ast::Ident| fold(Dialect::Postgresql, &name.value, name.quote_style.is_some());
     let text = match expr {
@@ -199,12 +244,45 @@ fn text(expr: &Expr, number: usize) -> String {
             parts.iter().skip(skipped).map(folded).collect::<Vec<_>>().join(".")
         }
         Expr::Identifier(name) => folded(name),
-        other => other.to_string(),
+        // `(t).c` is `t.c`.
+        other => other.to_string().replace(['(', ')'], ""),
     };
     if text.len() > MAX_TEXT { format!("{number} {}", text.len()) } else { text }
 }
 
-/// The items of a row: `(a, b)` or `ROW(a, b)`.
+/// The only column in an expression over one column and literals, such as `(c)::int`, `c + 0` or `CASE WHEN true THEN c
+/// END`. Any other expression is returned as it is.
+fn column(expr: &Expr) -> &Expr {
+    fn one_of(parts: Vec<&Expr>) -> Option<&Expr> {
+        let mut columns = parts.into_iter().map(column).filter(|part| !is_value(part));
+        columns.next().filter(|_| columns.next().is_none())
+    }
+    let inner = match expr {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } | Expr::UnaryOp { expr: inner, .. } => Some(column(inner)),
+        Expr::Collate { expr: inner, .. } => Some(column(inner)),
+        Expr::BinaryOp { left, right, .. } => one_of(vec![left, right]),
+        Expr::Case { operand, conditions, else_result, .. } => {
+            let results = conditions.iter().flat_map(|when| [&when.condition, &when.result]);
+            one_of(operand.as_deref().into_iter().chain(results).chain(else_result.as_deref()).collect())
+        }
+        Expr::Function(function) => match &function.args {
+            FunctionArguments::List(list) => one_of(
+                list.args
+                    .iter()
+                    .filter_map(|arg| match arg {
+                        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+                        _ => None,
+                    })
+                    .collect(),
+            ),
+            _ => None,
+        },
+        _ => None,
+    };
+    inner.unwrap_or(expr)
+}
+
+/// The items of a row: `(a, b)` or `ROW(a, b)`. `None` for any other expression.
 fn items(expr: &Expr) -> Option<Vec<&Expr>> {
     match plain(expr) {
         Expr::Tuple(items) => Some(items.iter().collect()),
