@@ -574,3 +574,20 @@ fn planted_secrets_reach_no_sink() {
         assert!(!seen.contains(secret), "{secret}");
     }
 }
+
+/// One record with a character that the store's encoding lacks would refuse the records of other calls beside it.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_store_on_postgres_that_lacks_characters_is_refused() {
+    let postgres = crate::support::postgres::server();
+    let database = format!("latin_trail_{}", uuid::Uuid::now_v7().simple());
+    let create = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+    postgres.query("postgres", &format!("CREATE DATABASE {database} {create}"));
+    let home = Home::new("latin-trail");
+    postgres.script(&database, &home.say(&["audit", "schema"]));
+    let url = format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", postgres.port);
+    let mut server = home.set("TUDB_AUDIT_DB", url).serve();
+    let refused = server.call("run_sql", json!({"sql": "SELECT 1"}));
+    assert_eq!(refused["error"]["code"], "audit_unavailable", "{refused}");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("the encoding LATIN1"), "{refused}");
+}

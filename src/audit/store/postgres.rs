@@ -45,6 +45,15 @@ pub(super) async fn register(
     mut beginning: Beginning,
     seal: &Seal,
 ) -> Result<Beginning, AuditUnavailable> {
+    // The events of several calls are written in one statement, which fails if one of them has a character that the
+    // encoding lacks.
+    let encoding = sqlx::query_scalar::<_, String>("SELECT pg_catalog.current_setting('server_encoding')");
+    let encoding = within(encoding.persistent(false).fetch_one(&mut *store)).await?;
+    if !matches!(encoding.as_str(), "UTF8" | "SQL_ASCII") {
+        let reason =
+            format!("its database has the encoding {encoding}, which cannot store every character; use one with UTF8");
+        return Err(AuditUnavailable { reason, remedy: AuditRemedy::Place });
+    }
     beginning.hash = Some(beginning.expected(seal));
     const INSERT: &str = "INSERT INTO tudb_audit.process (process, started_at, version, key_id, previous, hash)
         VALUES ($1::pg_catalog.uuid, $2, $3, $4, $5, $6)";
