@@ -160,15 +160,26 @@ async fn look_at(core: &Core, caller: &Caller, source: &SourceConfig, sample: &s
         }
         let details = json!({"role": server.role, "dangers": server.dangers, "foreign_tables": server.foreign_tables});
         findings.push(Finding { details, ..Finding::new(format!("role of {}", source.name), level, text) });
-        if !server.views_past_policies.is_empty() {
-            let views = server.views_past_policies.join(", ");
-            let text = format!(
-                "these views read tables with row-level security with the rights of their owner, so they show all rows: \
-                 {views}. Revoke SELECT on them, or on PostgreSQL 15 and later: ALTER VIEW … SET (security_invoker = true)"
-            );
-            let details = json!({"views": server.views_past_policies});
-            findings
-                .push(Finding { details, ..Finding::new(format!("policies of {}", source.name), Level::Warn, text) });
+        for (names, problem, remedy) in [
+            (
+                &server.views_past_policies,
+                "these views read tables with row-level security with the rights of their owner, so they show all rows",
+                "Revoke SELECT on them, or on PostgreSQL 15 and later: ALTER VIEW … SET (security_invoker = true)",
+            ),
+            (
+                &server.children_past_policies,
+                "only the parents of these tables have row-level security, so a statement that names one reads all its rows",
+                "Revoke SELECT on them, or: ALTER TABLE … ENABLE ROW LEVEL SECURITY",
+            ),
+        ] {
+            if !names.is_empty() {
+                let text = format!("{problem}: {}. {remedy}", names.join(", "));
+                let details = json!({"relations": names});
+                findings.push(Finding {
+                    details,
+                    ..Finding::new(format!("policies of {}", source.name), Level::Warn, text)
+                });
+            }
         }
     }
     let hidden = &report.hidden_schemas;

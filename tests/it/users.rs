@@ -178,6 +178,11 @@ fn doctor_names_views_that_show_all_rows() {
              CREATE VIEW bound WITH (security_invoker = on) AS SELECT * FROM notes;
              CREATE VIEW of_forced AS SELECT * FROM forced; ALTER VIEW of_forced OWNER TO keeper_v;
              CREATE TABLE plain (id int); CREATE VIEW of_plain AS SELECT * FROM plain;
+             CREATE TABLE logs (id int, at date) PARTITION BY RANGE (at); ALTER TABLE logs ENABLE ROW LEVEL SECURITY;
+             CREATE TABLE logs_old PARTITION OF logs FOR VALUES FROM ('2020-01-01') TO ('2021-01-01') PARTITION BY LIST (id);
+             CREATE TABLE logs_older PARTITION OF logs_old DEFAULT;
+             CREATE TABLE logs_new PARTITION OF logs DEFAULT; ALTER TABLE logs_new ENABLE ROW LEVEL SECURITY;
+             GRANT SELECT ON logs, logs_older, logs_new TO gate_v;
              GRANT SELECT ON notes, all_notes, over_it, kept, bound, of_forced, of_plain TO gate_v;",
         );
         let home = Home::new("past");
@@ -187,6 +192,10 @@ fn doctor_names_views_that_show_all_rows() {
         let doctor = home.set("TUDB_CONFIG", config.display()).say(&["doctor"]);
         assert!(
             doctor.contains("they show all rows: public.all_notes, public.kept, public.over_it. Revoke SELECT"),
+            "{doctor}"
+        );
+        assert!(
+            doctor.contains("a statement that names one reads all its rows: public.logs_older. Revoke"),
             "{doctor}"
         );
     }

@@ -1,6 +1,6 @@
 //! Takes a connection for a read, from the pool or newly opened, and sends TUDB's opening message on it. Explains the
-//! error when no connection can be had. No SQL of the caller is sent here, only the claims of the user, so every step
-//! may be repeated.
+//! error when no connection can be had. No SQL of the caller is sent here. Of the call, only its id and the role and
+//! claims of its user are sent. So every step may be repeated.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,17 +24,17 @@ use crate::guard::ApprovedSql;
 /// waits.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long connection attempts to a server may be refused if TUDB never reached it. A server that was reached before
-/// may be restarting, so its wait is not shortened.
+/// How long connection attempts may be refused by a server that TUDB never reached. A server that TUDB reached before
+/// may be restarting. For such a server TUDB waits as long as for any connection.
 const NEVER_REACHED: Duration = Duration::from_secs(3);
 
-/// Pause before the second attempt after a connection broke while it was opened.
+/// Pause before another attempt after a connection broke while it was opened.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// Maximum number of further pauses while a server closes each new connection.
 const CLOSED_PAUSES: u32 = 5;
 
-/// How long a source uses one connection less after the server accepted no more.
+/// How long a source uses one connection fewer after the server accepted no more connections.
 const GIVEN_UP_FOR: Duration = Duration::from_secs(60);
 
 /// The server's error `too_many_connections`.
@@ -66,7 +66,7 @@ enum NoConnection {
 }
 
 impl PostgresEngine {
-    /// Takes a connection and opens the read-only transaction. The wait ends at the question's deadline and on
+    /// Takes a connection and opens the read-only transaction. The wait ends at the caller's deadline and on
     /// cancellation.
     pub(in crate::database) async fn open(
         &self,
@@ -99,7 +99,8 @@ impl PostgresEngine {
         // server is slow too.
         let is_slow = self.is_pooled() || self.server.get().is_none();
         let patience = if is_slow { self.patience } else { Duration::from_millis(self.limits.opening_timeout_ms) };
-        // An idle connection may have broken without notice. All idle connections may have broken at once.
+        // An idle connection may have broken without notice. All idle connections may have broken at once, so there is
+        // one attempt more than there are connections.
         let (mut last, mut was_silent) = (None, false);
         for _ in 0..=self.limits.max_connections {
             let mut permit = self.permit().await?;
@@ -153,8 +154,8 @@ impl PostgresEngine {
                 Ok(Err(NotOpened::Failed(error))) if is_broken(&error) => last = Some(error),
                 Ok(Err(NotOpened::Failed(error))) => return Err(self.connect_error(error)),
                 Ok(Err(NotOpened::Refused(error))) => return Err(error),
-                // The network may have failed while the connection was idle. The other idle connections are as old, so
-                // they are dropped.
+                // The network may have failed while the connection was idle. Then the other idle connections are broken
+                // too, so all are closed.
                 Err(_) if !is_slow && !was_silent => {
                     was_silent = true;
                     self.drop_idle();
@@ -234,8 +235,8 @@ impl PostgresEngine {
         Ok(Opened { pid, set_path, callers_path, schemas, path, session_mark, plan_cache_mode, is_short: false })
     }
 
-    /// Sends the short opening message. Returns false if the session is not the one that `opened` is about, or if the schemas of
-    /// its path have changed. The SELECT is the first query of the transaction, as in the whole message.
+    /// Sends the short opening message. Returns false if `opened` describes another session, or if the caller's path
+    /// leads to other schemas now. The SELECT is the first query of the transaction, as in the whole message.
     async fn begin_short(
         &self,
         connection: &mut PgConnection,
@@ -259,10 +260,12 @@ impl PostgresEngine {
         Ok(is_same_session && (schemas.is_empty() || names(text(2)?)? == opened.schemas))
     }
 
+    /// Refuses a session in which SQL prepared a statement. If a pooler is possible, another client may have prepared
+    /// the statement. Then the source counts as pooled from now on. `row` is the row of an opening message.
+    ///
     /// # Errors
     ///
-    /// An error after which the connection is dropped, if a statement was prepared by SQL in its session. If a pooler is
-    /// possible, the statement may be another client's, and the source counts as pooled from now on.
+    /// [`sqlx::Error::WorkerCrashed`], after which the connection is closed.
     fn refuse_prepared(&self, row: &PgRow) -> Result<(), sqlx::Error> {
         match row.try_get_raw("is_prepared") {
             Ok(value) if value.as_str().map_err(sqlx::Error::Decode)? == "t" => {
@@ -275,8 +278,8 @@ impl PostgresEngine {
         }
     }
 
-    /// True if the next transaction of a connection needs only a short opening message: the statement is remembered, no
-    /// user's role is taken on, the session has TUDB's settings, and what is known of it is recent.
+    /// True if the next transaction of a connection needs only a short opening message. Four conditions hold then: the
+    /// statement is remembered, no user's role is taken on, the session has TUDB's settings, and `known` is recent.
     fn may_use(&self, known: &Known, options: &ReadOptions, path: SearchPath) -> bool {
         path != SearchPath::Own
             && options.identity.is_none()
@@ -296,13 +299,15 @@ impl PostgresEngine {
         }
     }
 
+    /// Closes all idle connections of the source.
     pub(super) fn drop_idle(&self) {
         while let Some(idle) = self.recent.take().or_else(|| self.pool.try_acquire().map(Idle::from)) {
             drop(idle.connection.detach());
         }
     }
 
-    /// Inspects the server once: its version, the rights of the login role, and whether a pooler shares its backends.
+    /// Inspects the server once: its version, the rights of the login role and of the user's role, and whether a pooler
+    /// shares its backends. Decides whether the connection counts as direct. Afterwards no transaction is open.
     async fn look_at_server(
         &self,
         transaction: &mut OpenTransaction,
@@ -330,7 +335,7 @@ impl PostgresEngine {
             tracing::info!(source = self.source_name, "a pooler in transaction mode was detected");
             self.pooled.store(true, Ordering::Relaxed);
         }
-        // A connection through pgpool-II is never proved direct.
+        // No direct connection goes through pgpool-II, so a direct connection is not asked.
         report.is_pgpool = !self.is_direct() && is_pgpool(connection).await?;
         self.splits_begin.store(report.is_pgpool, Ordering::Relaxed);
         report.is_pooled = self.is_pooled();
@@ -341,32 +346,40 @@ impl PostgresEngine {
                 report.summary(self.settings.vouched.foreign_tables)
             );
         }
+        if self.settings.require_safe_role && !report.has_rights {
+            // The cause may pass, so the next call reads them again.
+            return Err(NotOpened::Refused(self.unsafe_role(&report)));
+        }
         self.server.get_or_init(|| Box::new(report));
         Ok(())
     }
 
-    /// Refuses a role that could do more than read if the configuration requires a safe role.
+    /// If the configuration requires a safe role, refuses a role that could do more than read.
     fn judge_role(&self) -> Result<(), DatabaseError> {
         match self.server.get() {
-            Some(report) if self.settings.require_safe_role && !report.is_safe() => Err(DatabaseError::UnsafeRole {
-                source_name: self.source_name.clone(),
-                summary: report.summary(self.settings.vouched.foreign_tables),
-                remedy: report.remedy(),
-            }),
+            Some(report) if self.settings.require_safe_role && !report.is_safe() => Err(self.unsafe_role(report)),
             _ => Ok(()),
         }
     }
 
-    /// Takes a connection from the pool. After a failure it tries once more: with a new password, with another
-    /// endpoint, or after a short pause. While the server closes the new connection, it tries up to [`CLOSED_PAUSES`]
-    /// times more. `None` if the server accepts no more connections than those in use.
+    fn unsafe_role(&self, report: &ServerReport) -> DatabaseError {
+        DatabaseError::UnsafeRole {
+            source_name: self.source_name.clone(),
+            summary: report.summary(self.settings.vouched.foreign_tables),
+            remedy: report.remedy(),
+        }
+    }
+
+    /// Takes the connection that was used last, or one from the pool. After a failure TUDB tries once more: with a new
+    /// password, with another endpoint, or after a short pause. While the server closes each new connection, TUDB tries
+    /// up to [`CLOSED_PAUSES`] times more. `None` if the server accepts no more connections than those in use.
     async fn acquire(&self) -> Result<Option<Idle>, DatabaseError> {
         if let Some(idle) = self.recent.take() {
             return Ok(Some(idle));
         }
         self.refresh_password(false).await?;
         if self.endpoints.is_open() {
-            self.choose_way().await?;
+            self.choose_endpoint().await?;
         }
         let error = match self.wait().await {
             Ok(idle) => return Ok(Some(idle)),
@@ -379,7 +392,7 @@ impl PostgresEngine {
                 return Err(self.connect_error(error));
             }
         } else if self.endpoints.are_several() {
-            self.choose_way().await?;
+            self.choose_endpoint().await?;
         } else if matches!(error, sqlx::Error::Io(_)) {
             tokio::time::sleep(TRY_AGAIN_AFTER).await;
         } else {
@@ -389,7 +402,8 @@ impl PostgresEngine {
         loop {
             match self.wait().await {
                 Err(NoConnection::Failed(error)) if self.is_full(&error) => return Ok(None),
-                // The server may have let in another call of this source, which has not begun to read.
+                // Another call of this source may have got the server's last connection, and does not count as a read
+                // yet.
                 Err(NoConnection::Failed(error)) if is_closed(&error) && pauses < CLOSED_PAUSES => {
                     pauses += 1;
                     tokio::time::sleep(TRY_AGAIN_AFTER).await;
@@ -399,16 +413,16 @@ impl PostgresEngine {
         }
     }
 
-    /// True if a new connection is closed, or refused with `too_many_connections`, while other reads of this source
-    /// go on. PGlite's socket server accepts one connection, and resets the second one.
+    /// True if the server closed a new connection, or refused it with `too_many_connections`, while other reads of this
+    /// source go on. PGlite's socket server accepts one connection, and resets the second connection.
     fn is_full(&self, error: &sqlx::Error) -> bool {
         let has_too_many = error.as_database_error().and_then(|error| error.code());
         (is_closed(error) || has_too_many.as_deref() == Some(TOO_MANY_CONNECTIONS))
             && Arc::strong_count(&self.reading) > 1
     }
 
-    /// Uses one connection less for a while. The call then waits until another read of this source returns its
-    /// connection.
+    /// Makes the source use one connection fewer for [`GIVEN_UP_FOR`]. The call then waits for the permit of another
+    /// read of this source.
     fn give_up(&self, permit: Permit) {
         permit.permit.forget();
         self.given_up.fetch_add(1, Ordering::Relaxed);
@@ -422,7 +436,7 @@ impl PostgresEngine {
 
     /// Waits for a connection. The pool keeps trying a server that refuses, which is right while the server restarts.
     /// The pool does not say why it waits. So the endpoints are probed meanwhile, one after another. The pool then uses
-    /// the first endpoint that works.
+    /// the first endpoint that works. A failure that cannot pass ends the wait.
     async fn wait(&self) -> Result<Idle, NoConnection> {
         let began = Instant::now();
         let seen = Mutex::new(None);
@@ -466,7 +480,8 @@ impl PostgresEngine {
         Arc::strong_count(&self.connections_in_use) > most
     }
 
-    /// Gives new connections a new password when the current one is old or was refused. Returns true if it did.
+    /// Gives new connections a new password if the current password is old, or if `anew` says that the server refused
+    /// it. Returns true if there is a new password.
     async fn refresh_password(&self, anew: bool) -> Result<bool, DatabaseError> {
         let (Some(source), Some(endpoint)) = (&self.password, self.endpoints.current()) else { return Ok(false) };
         let fresh = source.fresh(endpoint.get_host(), endpoint.get_port(), endpoint.get_username(), anew).await;
@@ -484,7 +499,7 @@ impl PostgresEngine {
     }
 
     /// Chooses the endpoint of new connections.
-    async fn choose_way(&self) -> Result<(), DatabaseError> {
+    async fn choose_endpoint(&self) -> Result<(), DatabaseError> {
         let endpoint = self
             .endpoints
             .choose()

@@ -14,7 +14,7 @@ const FACTS: &str = r#"
 SELECT current_user::text, current_database()::text, current_setting('server_version'), pg_is_in_recovery(), clock_timestamp()::text, host(inet_client_addr()), inet_client_port(),
   host(inet_server_addr()), inet_server_port(), (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()),
   current_setting('server_encoding'),
-  -- The settings of the role and of the database. Precedence: the role in this database, the role, all others.
+  -- The settings of the role and of the database. Precedence: the role in this database, the role, the database, all roles.
   ARRAY(SELECT (SELECT substr(c, length(w.name) + 2) FROM pg_db_role_setting s, unnest(s.setconfig) c
       WHERE lower(split_part(c, '=', 1)) = w.name AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
         AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
@@ -23,8 +23,12 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
   current_setting('log_timezone'), current_setting('IntervalStyle')
 "#;
 
-/// One row: what the role may do beyond reading. Predefined roles that do not exist on an older server are left out. $1 a role
-/// that the source's settings let statements run as, or ''.
+/// One row: the number of readable foreign tables, the rights of the role beyond reading, the views and the child
+/// tables past row-level security, and the owner of most tables of `public`. Predefined roles that an older server does
+/// not have are left out.
+///
+/// `$1` is the role that statements run as by the source's settings, or an empty text. The rights of the other roles
+/// that the role may become count, but not those of `$1`, because a second report has them.
 const RIGHTS: &str = r#"
 WITH own AS MATERIALIZED (SELECT oid, rolsuper FROM pg_roles WHERE rolname = current_user),
   -- The role itself, and each role that it may become by SET ROLE.
@@ -54,7 +58,7 @@ SELECT (SELECT count(*) FROM pg_class WHERE relkind = 'f' AND has_table_privileg
       WHERE n.nspname NOT LIKE 'pg\_%' AND has_schema_privilege(b.oid, n.oid, 'CREATE') LIMIT 1) s
     UNION ALL SELECT 9, 'creating schemas' || b.by FROM becomes b WHERE has_database_privilege(b.oid, current_database(), 'CREATE')) rights),
   -- Views and materialized views that read a table with row-level security as an owner whom the policies do not bind.
-  -- Views over these views. Those of the database's owner come first, so that no other user can crowd them out.
+  -- Views over these views. Those of superusers and of the database's owner come first, so that no other user can crowd them out.
   ARRAY(WITH RECURSIVE reader AS MATERIALIZED (
       SELECT DISTINCT d.refobjid AS of, v.oid, v.relowner,
         v.relkind = 'v' AND coalesce((SELECT o.option_value::bool FROM pg_options_to_table(v.reloptions) o
@@ -72,18 +76,32 @@ SELECT (SELECT count(*) FROM pg_class WHERE relkind = 'f' AND has_table_privileg
     WHERE n.nspname !~ '^pg_' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
       AND NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls))
     ORDER BY o.rolsuper OR o.oid = (SELECT datdba FROM pg_database WHERE datname = current_database()) DESC, 1 LIMIT 21),
+  -- Partitions and other children without row-level security of a table with it, and their children.
+  ARRAY(WITH RECURSIVE past(oid) AS (
+      SELECT c.oid FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent JOIN pg_class c ON c.oid = i.inhrelid
+      WHERE p.relrowsecurity AND NOT c.relrowsecurity
+      UNION SELECT c.oid FROM past p JOIN pg_inherits i ON i.inhparent = p.oid JOIN pg_class c ON c.oid = i.inhrelid
+      WHERE NOT c.relrowsecurity)
+    SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM past p JOIN pg_class c ON c.oid = p.oid
+      JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
+    WHERE has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+      AND NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls))
+    ORDER BY o.rolsuper OR o.oid = (SELECT datdba FROM pg_database WHERE datname = current_database()) DESC, 1 LIMIT 21),
   -- The role that owns the most tables of the schema `public`.
   (SELECT quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') GROUP BY c.relowner ORDER BY count(*) DESC LIMIT 1)
 "#;
 
-/// Maximum number of views in [`ServerReport::views_past_policies`].
-const MOST_VIEWS: usize = 20;
+/// Maximum number of names in [`ServerReport::views_past_policies`] and [`ServerReport::children_past_policies`].
+const MOST_NAMES: usize = 20;
 
-/// The time zone, the order of date fields and the interval style that a session has if its client sets none. The
-/// driver always sets `ISO, MDY` and UTC, so these values come from the settings of the role and of the database. The
-/// driver hides the values of the configuration file. For `timezone`, `log_timezone` is read, because `initdb` writes
-/// the same zone to both. For `datestyle`, `MDY` is assumed. The driver does not set `IntervalStyle`.
+/// The time zone, the order of date fields and the interval style that a session has if its client sets none.
+///
+/// The driver sets `TimeZone` to UTC and `DateStyle` to `ISO, MDY` in every session. So all three values are read from
+/// the settings of the role and of the database. If these have no value, the configuration file decides, but the
+/// driver's value hides that of the file. Then `log_timezone` stands for the time zone, because `initdb` writes one
+/// zone to both settings. The order of date fields is assumed to be `MDY`. The interval style is that of the open
+/// transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnSettings {
     pub time_zone: String,
@@ -94,6 +112,7 @@ pub struct OwnSettings {
 
 impl OwnSettings {
     /// `settings`: the values of TimeZone, DateStyle and IntervalStyle in the settings of the role or of the database.
+    /// `log_time_zone` and `interval_style` stand in for a missing TimeZone and IntervalStyle.
     fn of(settings: Vec<Option<String>>, log_time_zone: String, interval_style: String) -> Self {
         let mut settings = settings.into_iter();
         let mut next = || settings.next().flatten();
@@ -125,9 +144,10 @@ pub struct ServerReport {
     pub(super) ends: Option<(End, End)>,
     /// When the report was read, by the server's clock.
     pub(super) seen_at: String,
-    /// True behind a pooler in transaction mode. The caller of `read` sets it.
+    /// True if a pooler in transaction mode was known when the server was inspected. The caller of `read` sets this
+    /// field. A pooler that is detected later does not change the report.
     pub is_pooled: bool,
-    /// True if pgpool-II is between TUDB and the server. The caller of `read` sets it.
+    /// True if pgpool-II is between TUDB and the server. The caller of `read` sets this field.
     pub is_pgpool: bool,
     /// The TLS version of an encrypted connection. Behind a pooler, the version of the connection between pooler and
     /// server.
@@ -139,12 +159,17 @@ pub struct ServerReport {
     /// Number of foreign tables that the role may read.
     pub foreign_tables: i64,
     pub own_settings: OwnSettings,
-    /// Attributes, memberships and rights (on tables, views, columns, schemas and the database) that go beyond reading. If there
-    /// are none, the role counts as safe.
+    /// Attributes, memberships and rights (on tables, views, columns, schemas and the database) that go beyond reading.
+    /// If the rights could not be read, the only entry says so. If there is no entry, the role counts as safe.
     pub dangers: Vec<String>,
-    /// Views that show the role rows which row-level security hides in their tables. At most 20, quoted; "and more" follows
-    /// if there are more.
+    /// False if the rights could not be read.
+    pub(super) has_rights: bool,
+    /// Views, quoted, that show the role rows which row-level security hides in the tables. At most 20; if there
+    /// are more, the last entry is "and more".
     pub views_past_policies: Vec<String>,
+    /// Partitions and child tables that the role may read, of which only the parent has row-level security. Listed as
+    /// `views_past_policies` are.
+    pub children_past_policies: Vec<String>,
     /// The role that owns the most tables of the schema `public`, quoted.
     pub owner: Option<String>,
 }
@@ -156,7 +181,8 @@ impl ServerReport {
         digits.and_then(|digits| digits.parse().ok())
     }
 
-    /// Reads the report in the open transaction. `may_become`: the role that the source's settings let statements run as.
+    /// Reads the report in the open transaction. `may_become`: the role that statements run as by the source's
+    /// settings. The rights of that role are left out, because the caller adds a report on it.
     pub(super) async fn read(connection: &mut PgConnection, may_become: Option<&str>) -> Result<Self, sqlx::Error> {
         let row = sqlx::query(FACTS).persistent(false).fetch_one(&mut *connection).await?;
         let mut report = ServerReport {
@@ -173,10 +199,13 @@ impl ServerReport {
             own_settings: OwnSettings::of(row.try_get(11)?, row.try_get(12)?, row.try_get(13)?),
             foreign_tables: 0,
             dangers: Vec::new(),
+            has_rights: true,
             views_past_policies: Vec::new(),
+            children_past_policies: Vec::new(),
             owner: None,
         };
-        // Other users of the database can make many objects, with any names. Their number must not keep anybody from reading.
+        // Other users of the database can make many objects, with any names. Without `require_safe_role` they cannot keep anybody
+        // from reading.
         connection.execute("SAVEPOINT rights").await?;
         connection.execute("SET LOCAL statement_timeout=2000").await?;
         if report.encoding == "SQL_ASCII" {
@@ -187,6 +216,7 @@ impl ServerReport {
             Err(sqlx::Error::Database(error)) => {
                 let message = printable(error.message());
                 report.dangers = vec![format!("rights that could not be read ({message})")];
+                report.has_rights = false;
             }
             Err(error) => return Err(error),
         }
@@ -194,23 +224,28 @@ impl ServerReport {
         Ok(report)
     }
 
-    /// Reads what the role may do.
+    /// Reads the fields that [`RIGHTS`] returns. Control characters in names are replaced.
     async fn add_rights(&mut self, connection: &mut PgConnection, may_become: &str) -> Result<(), sqlx::Error> {
         let row = sqlx::query(RIGHTS).bind(may_become).persistent(false).fetch_one(connection).await?;
         let texts = |at: usize| lossy::texts(&row, at).map(|texts| texts.iter().map(|text| printable(text)).collect());
         self.foreign_tables = row.try_get(0)?;
         self.dangers = texts(1)?;
         self.views_past_policies = texts(2)?;
-        if self.views_past_policies.len() > MOST_VIEWS {
-            self.views_past_policies.truncate(MOST_VIEWS);
-            self.views_past_policies.push("and more".into());
+        self.children_past_policies = texts(3)?;
+        for names in [&mut self.views_past_policies, &mut self.children_past_policies] {
+            if names.len() > MOST_NAMES {
+                names.truncate(MOST_NAMES);
+                names.push("and more".into());
+            }
         }
-        self.owner = row.try_get::<Option<Lossy>, _>(3)?.map(|owner| printable(&owner.0));
+        self.owner = row.try_get::<Option<Lossy>, _>(4)?.map(|owner| printable(&owner.0));
         Ok(())
     }
 
-    /// Adds the rights of `other`, the report on the role under which statements run. Replaces `views_past_policies`.
+    /// Adds the rights of `other`, the report on the role under which statements run. Replaces `views_past_policies` and
+    /// `children_past_policies`.
     pub(super) fn add(&mut self, other: ServerReport) {
+        self.has_rights &= other.has_rights;
         self.foreign_tables = self.foreign_tables.max(other.foreign_tables);
         for danger in other.dangers {
             let danger = format!("{danger} (as {})", other.role);
@@ -218,6 +253,7 @@ impl ServerReport {
         }
         // Statements run as the other role.
         self.views_past_policies = other.views_past_policies;
+        self.children_past_policies = other.children_past_policies;
     }
 
     pub fn is_safe(&self) -> bool {
@@ -247,10 +283,10 @@ impl ServerReport {
         format!("GRANT USAGE ON SCHEMA public TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};")
     }
 
-    /// Returns the statements that create a role that can only read.
+    /// Returns the statements that create a role that can only read the tables of the schema `public`.
     pub fn remedy(&self) -> String {
         let database = quoting::quoted_name(&self.database);
-        // Default privileges apply only to the tables that this role creates.
+        // ALTER DEFAULT PRIVILEGES applies only to tables that the role after FOR ROLE creates later.
         let owner = self.owner.as_ref().map(|owner| format!("FOR ROLE {owner} ")).unwrap_or_default();
         // One statement a line, as in docs/connecting.md, so that the lines can be copied.
         format!(
