@@ -431,17 +431,18 @@ impl Gateway {
                 let work = |session| Work { gateway: self, caller, entry: &entry, prepared, session };
                 // Boxed: a question nests this future so deeply that computing its layout can exceed the compiler's
                 // recursion limit.
-                match Box::pin(reading.run(work(session))).await {
-                    Err(error)
-                        if error.sqlstate.as_ref().is_some_and(|state| prepared.database.is_retryable(state)) =>
-                    {
-                        match prepared.open(&call, reading.runs()).await {
-                            Ok(session) => Box::pin(reading.run(work(Some(session)))).await,
-                            Err(error) => Err(error),
-                        }
+                let mut found = Box::pin(reading.run(work(session))).await;
+                for _ in 0..MOST_REPEATS {
+                    let is_retryable = |state: &String| prepared.database.is_retryable(state);
+                    if !matches!(&found, Err(error) if error.sqlstate.as_ref().is_some_and(is_retryable)) {
+                        break;
                     }
-                    found => found,
+                    found = match prepared.open(&call, reading.runs()).await {
+                        Ok(session) => Box::pin(reading.run(work(Some(session)))).await,
+                        Err(error) => Err(error),
+                    };
                 }
+                found
             }
             (_, Err(error)) => Err(error),
             (Err(error), Ok(_)) => Err(error.clone()),
@@ -548,6 +549,8 @@ impl Gateway {
     }
 }
 
+/// How often a read whose error has a passing cause runs again. Several idle sessions may have lost their prepared statements.
+const MOST_REPEATS: usize = 3;
 /// Maximum number of characters of a tool name in a record.
 const MAX_TOOL_CHARACTERS: usize = 64;
 /// Maximum number of characters of `target` in a record.

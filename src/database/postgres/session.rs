@@ -202,11 +202,14 @@ impl PostgresSession<'_> {
                 session = engine.open(&call, options, None).await?;
                 continue;
             }
-            let is_stale = was_remembered && may_repeat && is_about_shape(&error);
+            // An object changed during the check, or after the shape was remembered. Check the statement again, once.
+            let is_changing = matches!(error, DatabaseError::Changing);
+            let is_stale = may_repeat && (is_changing || was_remembered && is_about_shape(&error));
             if is_stale {
-                // An object may have changed. Forget all shapes, and check the statement again, once.
                 may_repeat = false;
-                engine.shapes.forget();
+                if was_remembered {
+                    engine.shapes.forget();
+                }
             }
             if !is_stale && !engine.wants_whole_path(sql, &error) {
                 return Err(error);
