@@ -1,4 +1,4 @@
-//! Accepts connections, and ends them when the server stops.
+//! Accepts connections with and without TLS, and closes them when the server stops.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,7 +25,7 @@ const CLOSING: Duration = Duration::from_millis(500);
 /// Pause after an error of the listening socket, such as too many open files.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
 
-/// A socket that listens, and the certificate for it.
+/// A listening socket, and the certificate for it. `None` for plain HTTP.
 pub struct Listener {
     socket: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -72,8 +72,8 @@ fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Serves until `stop` is cancelled. Then it accepts no more connections, waits at most `http_drain_ms` for running
-/// calls, and cancels the rest.
+/// Serves until `stop` is cancelled. Then the server accepts no more connections, and waits at most `http_drain_ms` for
+/// running calls. The calls that still run are cancelled. At most `CLOSING` later, the function returns.
 pub async fn serve(listener: Listener, api: Arc<Api>, stop: CancellationToken) {
     let service = TowerToHyperService::new(router(&api).into_service());
     let places = Arc::new(tokio::sync::Semaphore::new(api.limits.http_max_connections));
@@ -101,7 +101,7 @@ pub async fn serve(listener: Listener, api: Arc<Api>, stop: CancellationToken) {
             () = stop.cancelled() => break,
         };
         let _ = stream.set_nodelay(true);
-        // A client that does not read its replies loses its connection.
+        // A client that does not read its replies within `http_head_timeout_ms` loses its connection.
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(head_timeout));
         let stream = Box::pin(stream);
@@ -127,6 +127,8 @@ pub async fn serve(listener: Listener, api: Arc<Api>, stop: CancellationToken) {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// Waits for running calls, at most `http_drain_ms`. Then cancels them, and gives their connections [`CLOSING`] to
+/// close.
 async fn drain(api: &Api, graceful: GracefulShutdown) {
     let latest = Instant::now() + Duration::from_millis(api.limits.http_drain_ms);
     let mut closed = std::pin::pin!(graceful.shutdown().fuse());

@@ -1,6 +1,6 @@
-//! The loop that answers a question. In each round the model returns a turn, the tool uses of the turn are performed
-//! through the gateway, and the model gets their results. The loop ends with an outcome, at the latest after the
-//! maximum number of model calls.
+//! The loop that answers a question. The model returns a turn, the tool uses of the turn are performed, and the model
+//! gets their results for its next turn. Everything that reads the database goes through the gateway. The loop ends
+//! with an outcome, at the latest after the maximum number of model calls.
 
 mod outcomes;
 mod stored_values;
@@ -48,10 +48,11 @@ const HAND_BACK_TABLES: usize = 8;
 const HAND_BACK_TOKENS: usize = 280;
 /// Maximum number of stored values in a hand-back.
 const HAND_BACK_VALUES: usize = 8;
-/// Maximum number of tables that the built-in answerer gets. The answerer compares every word of each table, so from a
-/// larger schema the answerer gets only the tables with the highest ranks.
+/// Maximum number of tables that the built-in answerer gets. The answerer compares every word of each table. From a
+/// larger schema it gets only the tables that rank highest for the question.
 const BUILTIN_TABLES: usize = 200;
-/// Maximum number of columns of these tables together. A hundred tables of 1,600 columns took seconds and 330 MB for each question.
+/// Maximum number of columns of these tables together. A hundred tables of 1,600 columns took seconds and 330 MB for
+/// each question. A table that would exceed the bound is left out.
 const BUILTIN_COLUMNS: usize = 10_000;
 /// Maximum number of verified queries that are shown as examples.
 const EXAMPLES: usize = 3;
@@ -109,19 +110,19 @@ struct Progress {
     doubted_numbers: bool,
     /// True after the model was asked about a tie that LIMIT hides.
     doubted_tie: bool,
-    /// Numbers that occur in the results before the last one.
+    /// Numbers in the results before the last result. At most `numbers::MOST_EARLIER`, the earliest first.
     earlier_numbers: Vec<f64>,
     warnings: Vec<String>,
 }
 
 impl Question<'_> {
-    /// Returns the question to answer. If the user chose one of several readings, this reading is returned; it is a
-    /// complete question. Otherwise the original question is returned.
+    /// Returns the question to answer: the reading that the user chose, which is a complete question. If the user chose
+    /// none, it is the original question.
     pub(super) fn reading(&self) -> &str {
         self.chosen.as_deref().unwrap_or(&self.request.question)
     }
 
-    /// Runs the loop and fills in the receipt.
+    /// Runs the loop and fills in the receipt: model calls, token usage and repairs.
     pub(super) async fn run(&self, receipt: &mut Receipt) -> Outcome {
         let limits = &self.source.limits;
         let config = &self.gateway.config().model;
@@ -194,7 +195,7 @@ impl Question<'_> {
                     return self.success(progress, Answer { summary: said, ..Answer::default() }.bounded());
                 }
                 if progress.nudged || call == limits.max_model_calls {
-                    return self.failed(&ModelError::Reply("it called no tool although it was asked to".into()));
+                    return self.failed(&ModelError::Reply("it called no tool".into()));
                 }
                 progress.nudged = true;
                 messages.push(Message::Model { blocks: turn.blocks, raw: turn.raw });

@@ -1,4 +1,4 @@
-//! Writes a result set into a reply. Each row is written once, directly into the text of the reply, inside the limits
+//! Writes a result set into a reply. Each row is converted once, to the text that the reply contains, inside the limits
 //! on rows, bytes and cells. The reply says what was left out. Pure.
 
 use std::fmt::Write as _;
@@ -29,7 +29,7 @@ impl Format {
     }
 }
 
-/// Name and type of a result column. The type of an expression on SQLite is unknown without a row with a value.
+/// Name and type of a result column. On SQLite the type of an expression is `None` until a row has a value for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultColumn {
     pub name: String,
@@ -40,10 +40,11 @@ pub struct ResultColumn {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Budget {
     pub max_rows: u64,
-    /// Bytes of the JSON of the whole block.
+    /// Bytes of the whole reply as JSON.
     pub max_reply_bytes: usize,
+    /// Bytes of the text of one cell. A longer text is cut; numbers are never cut.
     pub max_cell_bytes: usize,
-    /// Bytes of the block that are kept free for fields that the caller adds.
+    /// Bytes of the reply that are kept free for fields that the caller adds.
     pub reserved_bytes: usize,
 }
 
@@ -64,10 +65,11 @@ pub struct ResultSet {
     format: Format,
     /// JSON: the rows, separated by commas. CSV and Markdown: the whole text.
     body: String,
-    /// Row, column and full length in bytes of each cut cell.
+    /// Row, column and full length in bytes of each cut cell. Rows and columns count from 0.
     cut_cells: Vec<(u64, usize, usize)>,
+    /// The largest `max_rows` that a call may ask for. The hint names it.
     max_rows_ceiling: u64,
-    /// What the caller has to know to understand the values. [`ResultSet::push_fields`] does not write it.
+    /// What the caller has to know to understand the values. [`ResultSet::push_fields`] does not write the warnings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -82,6 +84,7 @@ fn limits_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'st
 /// The column list alone exceeds the limit of the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderTooLong {
+    /// Bytes of the column list and of the reserved bytes. The header line of CSV and Markdown does not count.
     pub bytes: usize,
 }
 
@@ -173,8 +176,8 @@ impl ResultWriter {
         self.encoded_bytes = json_escaped_len(&self.set.body);
     }
 
-    /// True if another row may be written. False if the limit on rows is reached; if the database has another row, call
-    /// [`ResultWriter::more_rows`].
+    /// True if another row may be written. False if the limit on rows is reached. Then call [`ResultWriter::more_rows`]
+    /// if the database has another row.
     pub fn wants_row(&self) -> bool {
         self.set.row_count < self.max_rows
     }
@@ -206,7 +209,7 @@ impl ResultWriter {
         }
     }
 
-    /// Writes the row's next cell.
+    /// Writes the row's next cell. A text over the limit on cells is cut.
     pub fn cell(&mut self, cell: Cell<'_>) {
         let index = self.cells_in_row;
         self.cells_in_row += 1;
@@ -244,7 +247,7 @@ impl ResultWriter {
         }
     }
 
-    /// Ends a row. False if the row did not fit: it is removed, and no more rows should be written.
+    /// Ends a row. False if the row did not fit. Then the row is removed, and no more rows may be written.
     pub fn end_row(&mut self) -> bool {
         match self.set.format {
             Format::Json => self.set.body.push(']'),
@@ -253,7 +256,7 @@ impl ResultWriter {
         }
         let row = self.set.body.get(self.row_start..).unwrap_or_default();
         let bytes = if self.set.format == Format::Json { row.len() } else { json_escaped_len(row) };
-        // `[row,column,bytes],` with room for numbers of up to twenty digits.
+        // `[row,column,bytes],` takes at most 32 bytes if its three numbers have at most 27 digits together.
         let cuts = (self.set.cut_cells.len() - self.cuts_before_row) * 32;
         if self.encoded_bytes + bytes + cuts > self.budget {
             self.set.body.truncate(self.row_start);
@@ -266,7 +269,7 @@ impl ResultWriter {
         true
     }
 
-    /// Sets the type of a column that only its values show (expressions on SQLite).
+    /// Sets the type of a column whose type only its values show (expressions on SQLite). A known type stays.
     pub fn column_type(&mut self, index: usize, type_name: &str) {
         if let Some(column) = self.set.columns.get_mut(index)
             && column.type_name.is_none()
@@ -283,7 +286,7 @@ impl ResultWriter {
     }
 }
 
-/// A number with a comma before each three digits: `1,297`.
+/// A number with commas between groups of three digits: `1,297`.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -307,22 +310,21 @@ impl ResultSet {
         self.truncated_by.iter().any(|limit| *limit != "cells")
     }
 
-    /// True if rows beyond `max_rows` are missing, and nothing else limits the number of rows.
+    /// True if rows beyond `max_rows` are missing, and no row was left out because of the limit on bytes.
     pub fn is_cut_by_rows(&self) -> bool {
         self.truncated_by.contains(&"rows") && !self.truncated_by.contains(&"bytes")
     }
 
-    /// `1 row`, `2 rows`; `1,297 rows` or `at least 100 rows` if rows are missing.
+    /// The number of rows: `1 row` or `2 rows`. If rows are missing: `1,297 rows` if all were counted, otherwise
+    /// `at least 100 rows`.
     pub fn count_in_words(&self) -> String {
-        match (self.total, self.row_count) {
-            (Some(total), _) => format!("{} rows", thousands(total)),
-            (None, 1) if !self.has_more_rows() => "1 row".to_owned(),
-            (None, count) if !self.has_more_rows() => format!("{count} rows"),
-            (None, count) => format!("at least {count} rows"),
-        }
+        let count = self.total.unwrap_or(self.row_count);
+        let are_more = self.total.is_none() && self.has_more_rows();
+        let rows = if count == 1 { "row" } else { "rows" };
+        format!("{}{} {rows}", if are_more { "at least " } else { "" }, thousands(count))
     }
 
-    /// Appends the fields of a result set (`"columns":..` to `"hint":..`), without braces.
+    /// Appends the fields of a result set (`"columns":..` to `"cut_cells":..`), without braces.
     pub fn push_fields(&self, out: &mut String) {
         out.push_str("\"columns\":[");
         for (index, column) in self.columns.iter().enumerate() {
@@ -435,7 +437,8 @@ fn plain_text<'a>(scratch: &'a mut String, cell: Cell<'a>) -> Option<&'a str> {
     }
 }
 
-/// RFC 4180: a field with a comma, a quote or a line break is quoted and its quotes are doubled.
+/// RFC 4180: a field with a comma, a quote or a line break is quoted, and its quotes are doubled. An empty text is
+/// quoted too, because NULL is written as nothing.
 fn push_csv(out: &mut String, text: &str) {
     if !text.is_empty() && !text.contains(['"', ',', '\r', '\n']) {
         out.push_str(text);

@@ -28,8 +28,9 @@ pub(super) struct Snapshots {
 #[derive(Debug)]
 struct Remembered {
     snapshot: Arc<Snapshot>,
+    /// When the snapshot was read.
     read_at: Instant,
-    /// When the catalog was last asked whether it has changed.
+    /// When the catalog was last asked whether it has changed. At first the same time as `read_at`.
     asked_at: Instant,
 }
 
@@ -39,7 +40,7 @@ pub struct SourceCheck {
     pub snapshot: Arc<Snapshot>,
     /// Time until the schema was read, including connecting.
     pub first_ms: u64,
-    /// Time of one small statement on an open connection.
+    /// Time of one small statement on an open connection, with the opening of its transaction.
     pub statement_ms: u64,
 }
 
@@ -54,12 +55,12 @@ impl Snapshots {
         self.slow.lock().unwrap_or_else(PoisonError::into_inner).insert(source.to_owned());
     }
 
-    /// True if the schema of a source was not read in time for a warning, and no snapshot of it is remembered.
+    /// True if the schema of a source was once not read in time for a warning, and [`Self::known`] has no snapshot.
     pub(super) fn is_slow(&self, source: &str) -> bool {
         self.slow.lock().unwrap_or_else(PoisonError::into_inner).contains(source) && self.known(source).is_none()
     }
 
-    /// The remembered snapshot of a source, unless it is being read now.
+    /// The remembered snapshot of a source. `None` if there is none, or while a call reads it or asks for changes.
     pub(super) fn known(&self, source: &str) -> Option<Arc<Snapshot>> {
         let remembered = self.remembered.get(source)?.try_lock().ok()?;
         Some(Arc::clone(&remembered.as_ref()?.snapshot))
@@ -67,7 +68,7 @@ impl Snapshots {
 }
 
 impl Gateway {
-    /// Connects to a source, reads its schema and runs one small statement, under a record of its own.
+    /// Connects to a source, reads its schema and runs one small statement twice, under one record.
     ///
     /// # Errors
     ///
@@ -160,7 +161,8 @@ impl Gateway {
     }
 
     /// Returns the schema snapshot of a source. The snapshot is remembered until the catalog changes or the snapshot is
-    /// too old. The statements that read it belong to the open record `entry`.
+    /// too old. The catalog is asked for changes only if the last time was `snapshot_ttl_ms` ago. The statements that
+    /// read the snapshot belong to the open record `entry`.
     ///
     /// # Errors
     ///
@@ -185,6 +187,7 @@ impl Gateway {
         self.snapshot_of_age(caller, source, entry, Duration::ZERO).await
     }
 
+    /// As [`Gateway::snapshot`]. `age`: how long ago the catalog may have been asked for changes.
     async fn snapshot_of_age(
         &self,
         caller: &Caller,
@@ -193,12 +196,13 @@ impl Gateway {
         age: Duration,
     ) -> Result<Arc<Snapshot>, ToolError> {
         let place = self.snapshots.remembered.get(&source.name).ok_or_else(ToolError::internal)?;
-        // A concurrent call waits here until the snapshot is read, and then uses that snapshot.
+        // A concurrent call waits here until the snapshot is read. Then it uses that snapshot, unless it needs the
+        // current tables: such a call asks the catalog itself.
         let mut remembered = place.lock().await;
         let limits = &source.limits;
         let database = self.router.database(&source.name).await?;
-        // SQLite's fingerprint does not cover the values in the file. So a SQLite snapshot is read again once it is
-        // older than its time to live.
+        // A fingerprint does not cover stored values. So a snapshot of SQLite is read again after `snapshot_ttl_ms`. On
+        // PostgreSQL the known values may be older.
         let has_values = database.dialect() == Dialect::Postgresql;
         let max_age =
             Duration::from_millis(if has_values { limits.snapshot_max_age_ms } else { limits.snapshot_ttl_ms });

@@ -150,7 +150,7 @@ fn a_process_that_nobody_kills_ends_by_itself_when_its_statement_is_overdue() {
     };
     let bounds = json!({"max_sql_bytes": 32_768, "sampled_values": 50, "max_snapshot_bytes": 1_000_000,
         "sqlite_heap_bytes": 16 << 20, "sqlite_large_heap_bytes": 80 << 20, "sqlite_value_bytes": 40 << 20,
-        "sqlite_overrun_ms": 1_000});
+        "sqlite_overrun_ms": 1_000, "count_timeout_ms": 50});
     send(json!({"place": {"File": {"path": path, "is_immutable": false}}, "rules": [], "bounds": bounds}));
     let mut ready = [0; 4];
     output.read_exact(&mut ready).unwrap();

@@ -430,7 +430,9 @@ fn shadow(drafts: &mut [Box<Draft>], path: &[String]) {
     let mut first: HashMap<u64, u32> = HashMap::new();
     let of = |draft: &Draft| {
         let (schema, name) = draft.table.schema_and_name();
-        (random.hash_one(name), u32::try_from(place(&schema)).unwrap_or(u32::MAX))
+        // A question may mean `employee` and `employees` by the same word.
+        let name = name.to_lowercase();
+        (random.hash_one(name.strip_suffix('s').unwrap_or(&name)), u32::try_from(place(&schema)).unwrap_or(u32::MAX))
     };
     for draft in drafts.iter() {
         let (name, place) = of(draft);

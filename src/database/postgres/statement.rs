@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,8 @@ use crate::guard::columns::MASK;
 use crate::guard::{ApprovedSql, QualifiedSql};
 use crate::limits::LARGE_SQL_BYTES;
 
-/// Interval at which the catalog is read for changes that make remembered shapes wrong.
+/// Age at which the fingerprint of the catalog is read again. A remembered shape may be wrong after the catalog
+/// changed.
 const FINGERPRINT_EVERY: Duration = Duration::from_secs(5);
 
 /// A column of a statement.
@@ -41,7 +42,7 @@ pub(super) struct ShapeColumn {
     is_users: bool,
 }
 
-/// A remembered statement.
+/// A checked statement: its columns, and how its text runs. A shape may be remembered.
 #[derive(Debug)]
 pub(super) struct Shape {
     columns: Vec<ShapeColumn>,
@@ -51,21 +52,27 @@ pub(super) struct Shape {
     path: String,
     /// The caller's whole path at that time. Under another path the names may mean something else.
     callers_path: String,
+    /// True if all rows could not be counted in time. They are not counted again, because the server logs each such end.
+    takes_long: AtomicBool,
 }
 
-/// Shapes of statements seen before. All are forgotten when the fingerprint of the catalog changes.
+/// Shapes of statements that ran before. All shapes are forgotten when the fingerprint of the catalog changes, when a
+/// remembered statement fails and a changed object may be the cause, and when there are too many shapes.
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
     known: Mutex<HashMap<String, Arc<Shape>>>,
-    /// SHA-256 of the texts of statements that need the caller's whole path although the look-up finds nothing in it.
+    /// SHA-256 of the texts of statements that failed under a path without the schemas of users. The look-up sees no
+    /// name in such a text that needs the caller's whole path.
     of_whole_path: Mutex<HashSet<[u8; 32]>>,
-    /// How often all shapes were forgotten. If it is not 0, it is appended as a comment to the texts that are sent, so
-    /// that texts prepared by name are prepared again.
+    /// Number of calls of [`Shapes::forget`]. A number above 0 is appended as a comment to texts that may be prepared
+    /// by name. So the driver prepares these texts again.
     generation: AtomicU64,
+    /// When the fingerprint of the catalog was last read, and the fingerprint.
     fingerprint: Mutex<(Option<Instant>, String)>,
 }
 
-/// Shapes of more columns are not remembered.
+/// Maximum columns of a shape that is remembered. The wrapped statement of a shape with more columns is not prepared by
+/// name.
 const MANY_COLUMNS: usize = 200;
 
 /// True if a statement is too long to be remembered, here or by the driver.
@@ -78,7 +85,8 @@ fn digest(sql: &str) -> [u8; 32] {
 }
 
 impl Shapes {
-    /// Returns the key of a remembered statement: its text, and its role because a role may have its own search path.
+    /// Returns the key of a statement: the role of its user, if it has one, and its text. A role may have its own
+    /// `search_path`, so one text may mean different things for two roles.
     pub(super) fn key<'a>(sql: &'a ApprovedSql, options: &ReadOptions) -> Cow<'a, str> {
         match &options.identity {
             None => Cow::Borrowed(sql.text()),
@@ -90,8 +98,8 @@ impl Shapes {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
     }
 
-    /// Remembers a shape, unless it is too large, or the shapes were forgotten since `generation` was read. In that
-    /// case the statement may have been checked before the catalog changed.
+    /// Remembers a shape, unless it is too large or the shapes were forgotten after `generation` was read. A shape from
+    /// before that moment may describe the old catalog. If `most` shapes are remembered already, these are forgotten.
     fn insert(&self, sql: &str, shape: &Arc<Shape>, generation: u64, most: usize) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if self.generation.load(Ordering::Relaxed) != generation || is_large(sql) || shape.columns.len() > MANY_COLUMNS
@@ -140,13 +148,15 @@ impl Shapes {
 }
 
 impl PostgresEngine {
-    /// True if a remembered statement may run without another check. A source with column rules, or one that refuses
-    /// foreign tables, checks each run: the catalog is compared only every [`FINGERPRINT_EVERY`].
+    /// True if a remembered statement may run without another check. False for a source with column rules, and for a
+    /// source that refuses foreign tables. Such a source checks each run, because a change of the catalog may be
+    /// noticed only after [`FINGERPRINT_EVERY`].
     pub(super) fn may_remember(&self) -> bool {
         self.settings.column_rules.is_empty() && self.settings.vouched.foreign_tables
     }
 
-    /// Returns the path that a transaction begins with: that of the statement if it is remembered and can run at once.
+    /// Returns the path that a transaction begins with. For a remembered statement it is one of the two paths for a
+    /// caller's text, so that the statement can run at once. Otherwise it is [`SearchPath::Own`].
     pub(super) fn first_path(&self, sql: Option<&ApprovedSql>, options: &ReadOptions) -> SearchPath {
         let remembered = sql.filter(|sql| self.may_remember() && !sql.is_explain() && !self.shapes.is_due());
         match remembered.and_then(|sql| self.shapes.get(&Shapes::key(sql, options))) {
@@ -156,15 +166,15 @@ impl PostgresEngine {
         }
     }
 
-    /// Returns the columns of a statement and its text, remembered or newly checked. Afterwards the transaction is
-    /// under the path of the shape.
+    /// Returns the columns of a statement and its text, remembered or newly checked, and true if they are new. Afterwards the
+    /// transaction is under the path of the shape.
     async fn shape(
         &self,
         connection: &mut PgConnection,
         opened: &Opened,
         approved: &ApprovedSql,
         options: &ReadOptions,
-    ) -> Result<Arc<Shape>, DatabaseError> {
+    ) -> Result<(Arc<Shape>, bool), DatabaseError> {
         let key = Shapes::key(approved, options);
         let own = |error| sql_error(error, None);
         let path = opened.path;
@@ -181,8 +191,8 @@ impl PostgresEngine {
                 let is_set = match path {
                     SearchPath::Own => false,
                     SearchPath::OwnForCaller => shape.path == OWN_PATH,
-                    // After the whole opening message, the path also has schemas of the settings that do not exist. It
-                    // then differs from `callers_path`, which has only existing schemas, and is set again.
+                    // The whole opening message sets the schemas of the source's settings, and some of them may not
+                    // exist. `callers_path` has only existing schemas. So the path is set again.
                     SearchPath::Callers => {
                         let is_same = opened.is_short || self.settings.schemas.is_empty();
                         is_same && shape.path == opened.callers_path
@@ -192,7 +202,7 @@ impl PostgresEngine {
                     connection.execute(AssertSqlSafe(opened.settings_of_caller(&shape.path))).await.map_err(own)?;
                 }
                 limit_planner(connection, approved).await?;
-                return Ok(shape);
+                return Ok((shape, false));
             }
         }
         if opened.is_short {
@@ -225,8 +235,8 @@ impl PostgresEngine {
             columns = self.with_origins(connection, &checked, columns).await.map_err(|error| checked.explain(error))?;
         }
         if is_probed && checked.is_replaceable {
-            // The probes are planned, which may wait for the lock of a partition or an index. Somebody may have made an
-            // object meanwhile.
+            // To plan the probes, the server may have waited for the lock of a partition or an index. Another user may
+            // have created an object meanwhile.
             self.confirm_held(connection, opened, approved, &mut checked).await?;
         }
         let Checked { text: sql, masked, path, may_change, .. } = checked;
@@ -252,14 +262,16 @@ impl PostgresEngine {
                 ShapeColumn { name: column.name, type_name, kind, masked, is_users: column.oid >= FIRST_USER_OID }
             })
             .collect();
-        let shape = Arc::new(Shape { columns, text: sql, path, callers_path: opened.callers_path.clone() });
-        if !may_change {
+        let callers_path = opened.callers_path.clone();
+        let shape = Arc::new(Shape { columns, text: sql, path, callers_path, takes_long: AtomicBool::new(false) });
+        if !may_change && self.may_remember() {
             self.shapes.insert(&key, &shape, generation, self.limits.remembered_shapes);
         }
-        Ok(shape)
+        Ok((shape, true))
     }
 
-    /// Prepares the caller's text and returns its columns. `None` if the driver cannot name a type (multiranges).
+    /// Prepares the caller's text and returns its columns. `None` if the driver cannot describe the text, for example
+    /// because of a type that the driver does not know (a multirange).
     async fn prepare(
         &self,
         connection: &mut PgConnection,
@@ -283,10 +295,12 @@ impl PostgresEngine {
         }
     }
 
-    /// Adds the origins of probed columns. First the driver reads the columns' types under [`OWN_PATH`], so that it has no
-    /// query of its own when it describes the statement. Afterwards the transaction is under the path of `checked`.
+    /// Returns probed columns with their origins, as the driver describes the statement. First the driver describes a
+    /// statement with the same types under [`OWN_PATH`]. So the driver sends no catalog query when it describes the
+    /// caller's statement. Afterwards the transaction is under the path of `checked`.
     ///
-    /// The columns stay without origins if one of them has a type without a name of its own (`record`, `anyarray`).
+    /// The columns stay without origins if one of them has a pseudo-type (`record`, `anyarray`), or if the driver
+    /// cannot describe one of the two statements.
     async fn with_origins(
         &self,
         connection: &mut PgConnection,
@@ -308,6 +322,7 @@ impl PostgresEngine {
         Ok(described.unwrap_or(columns))
     }
 
+    /// Returns the comment with the generation of the shapes, or an empty text. See [`Shapes`].
     fn generation_mark(&self) -> String {
         match self.shapes.generation.load(Ordering::Relaxed) {
             0 => String::new(),
@@ -315,7 +330,8 @@ impl PostgresEngine {
         }
     }
 
-    /// Runs the wrapped statement. The flag is true if the server still has rows to send.
+    /// Runs the wrapped statement. The flag is true if the server may have more rows to send, because a row did not
+    /// fit.
     pub(super) async fn rows(
         &self,
         connection: &mut PgConnection,
@@ -323,11 +339,9 @@ impl PostgresEngine {
         sql: &ApprovedSql,
         options: &ReadOptions,
     ) -> Result<(ResultSet, bool), DatabaseError> {
-        let was_known = self.shapes.get(&Shapes::key(sql, options)).is_some();
-        let shape = self.shape(connection, opened, sql, options).await?;
-        if let Some(identity) = options.identity.as_ref().filter(|_| !was_known) {
-            self.take_role_again(connection, opened, identity).await?;
-            connection.execute(AssertSqlSafe(under_path(&shape.path))).await.map_err(|error| sql_error(error, None))?;
+        let (shape, is_new) = self.shape(connection, opened, sql, options).await?;
+        if let Some(identity) = options.identity.as_ref().filter(|_| is_new) {
+            self.take_role_again(connection, opened, identity, &shape.path).await?;
         }
         let began = Instant::now();
         let (mut text, prefix) = wrap(shape.text.text(), &shape.columns, &options.budget);
@@ -364,26 +378,36 @@ impl PostgresEngine {
         drop(rows);
         let mut set = writer.finish();
         let count_for = Duration::from_millis(self.limits.count_timeout_ms);
-        if set.is_cut_by_rows() && began.elapsed() < count_for {
-            set.total = self.total(connection, &shape.text, count_for.min(options.time_left())).await;
+        // Policies of another user may have changed the role of the transaction. And without its name the statement is planned
+        // again, which may take long.
+        let may_count = options.identity.is_none() && !sql.is_demanding() && !shape.takes_long.load(Ordering::Relaxed);
+        if set.is_cut_by_rows() && may_count && began.elapsed() < count_for {
+            let total = self.total(connection, &shape, count_for.min(options.time_left())).await;
+            shape.takes_long.store(total.is_none(), Ordering::Relaxed);
+            // Rows can be deleted meanwhile.
+            set.total = total.filter(|total| *total > set.row_count);
         }
         Ok((set, unread))
     }
 
     /// Counts the rows of a statement that has just run. `None` if this takes longer than `limit`, or fails.
-    async fn total(&self, connection: &mut PgConnection, sql: &QualifiedSql, limit: Duration) -> Option<u64> {
+    async fn total(&self, connection: &mut PgConnection, shape: &Shape, limit: Duration) -> Option<u64> {
         let limit_ms = limit.as_millis().max(1);
-        connection.execute(AssertSqlSafe(format!("SET LOCAL statement_timeout={limit_ms}"))).await.ok()?;
-        let text = format!("SELECT pg_catalog.count(*) FROM ({}\n) AS tudb_result", sql.text());
+        // The statement's functions may have changed the path.
+        let settings = format!("SET LOCAL statement_timeout={limit_ms};{}", under_path(&shape.path));
+        connection.execute(AssertSqlSafe(settings)).await.ok()?;
+        let text = format!("SELECT pg_catalog.count(*) FROM ({}\n) AS tudb_result", shape.text.text());
         let row = connection.fetch_one(sqlx::query(approved(text)).persistent(false)).await.ok()?;
         u64::try_from(row.try_get::<i64, _>(0).ok()?).ok()
     }
 }
 
-/// Makes the planner take little memory for a demanding statement, until the transaction ends. For 30 conditions on each of
-/// eight tables it takes 1.2 GB with its usual settings and 5 MB with these: it sorts no table for merge joins, and it does not
-/// try every order of the joins. Of so many conditions it expects one row, for which it would choose nested loops; hash joins
-/// do not suffer from a wrong estimate (0.1 instead of 14 s for eight tables of 5,000 rows).
+/// Makes the planner take little memory for a demanding statement, until the transaction ends.
+///
+/// For 30 conditions on each of eight tables, the planner takes 1.2 GB with its usual settings and 5 MB with these
+/// settings. With these settings it considers no merge joins, and not every order of the joins. The planner estimates
+/// that so many conditions leave one row, for which it would choose nested loops. A wrong estimate harms nested loops,
+/// but not hash joins (14 s and 0.1 s for eight tables of 5,000 rows). So nested loops are off too.
 pub(super) async fn limit_planner(connection: &mut PgConnection, sql: &ApprovedSql) -> Result<(), DatabaseError> {
     if sql.is_demanding() {
         let settings = "SET LOCAL enable_mergejoin=off; SET LOCAL enable_nestloop=off; SET LOCAL geqo_threshold=2";
@@ -392,8 +416,8 @@ pub(super) async fn limit_planner(connection: &mut PgConnection, sql: &ApprovedS
     Ok(())
 }
 
-/// Replaces the error "undefined function" if the text was changed to call a built-in: only a function of a user fits
-/// the call, and the configuration does not allow it.
+/// Replaces the error "undefined function". To be called only if the check added `pg_catalog` to calls of the text.
+/// Then only a user's function fits the call, and the configuration does not allow that function.
 pub(super) fn shadowed(error: DatabaseError) -> DatabaseError {
     match error {
         DatabaseError::Sql { sqlstate: Some(state), message, .. } if state == "42883" => DatabaseError::NotVouched {
@@ -411,11 +435,12 @@ pub(super) fn approved(text: String) -> AssertSqlSafe<String> {
     AssertSqlSafe(text)
 }
 
-/// Wraps the caller's text as a sub-query that converts each column to the form in which it is sent. Also returns the
-/// number of characters before the text.
+/// Wraps the caller's text as a sub-query. The query around it converts each column to the form in which the server
+/// sends the value. After these columns it has the full length of each [`Kind::Long`] column, in bytes. Also returns
+/// the number of characters before the caller's text.
 ///
-/// A number is never cut in a reply. A number longer than the whole reply is cut here, because its row is left out
-/// anyway.
+/// A number is never cut in a reply. A number longer than the whole reply is cut here, because the row of that number
+/// is left out anyway.
 fn wrap(sql: &str, shape: &[ShapeColumn], budget: &Budget) -> (String, usize) {
     let (max_cell_bytes, max_digits) = (budget.max_cell_bytes, budget.max_reply_bytes + 1);
     let mut text = String::with_capacity(sql.len() + 48 * shape.len() + 64);
@@ -453,8 +478,9 @@ fn wrap(sql: &str, shape: &[ShapeColumn], budget: &Budget) -> (String, usize) {
     (text, prefix)
 }
 
-/// The text of a column. For a type that a user made it is the result of the type's output function: the owner of the type
-/// could make a cast to text at any time, and the server would run it (`findings/postgresql_cast_is_found_outside_the_path.sh`).
+/// Returns the SQL expression for the text of column `n`. For a type that a user made, the expression calls the type's
+/// output function and no cast. The owner of the type could create a cast to text at any time, and the server would run
+/// that cast (`findings/postgresql_cast_is_found_outside_the_path.sh`).
 fn text_of(n: usize, is_users: bool) -> String {
     if is_users {
         // `IS NULL` is also true for a row of NULLs (`findings/postgresql_row_of_nulls_is_null_and_counted.sh`).
@@ -480,6 +506,7 @@ fn has_types(row: &PgRow, shape: &[ShapeColumn]) -> bool {
     shape.iter().zip(sent).all(|(column, sent)| sent == Some(expected(column)))
 }
 
+/// Writes one row. Returns false if the row did not fit into the reply.
 fn write_row(writer: &mut ResultWriter, row: &PgRow, shape: &[ShapeColumn]) -> Result<bool, DatabaseError> {
     let mut length_at = shape.len();
     writer.begin_row();

@@ -1,15 +1,20 @@
 //! The role and the claims of a user, for row-level security.
 
-use sqlx::Row;
 use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Executor, Row};
 
 use super::connect::{NotOpened, names};
 use super::session::Opened;
-use super::{OWN_PATH, PostgresEngine, SearchPath, path_of, sql_error};
+use super::{OWN_PATH, PostgresEngine, SearchPath, path_of, sql_error, under_path};
 use crate::database::{DatabaseError, Identity};
 
 impl PostgresEngine {
-    /// Takes on the role and the claims of the user until the transaction ends. Row-level security reads both.
+    /// Takes on the role and the claims of the user until the transaction ends. Row-level security reads both. Resolves
+    /// the caller's path under the role, and stores it in `opened`. Afterwards the transaction is under [`OWN_PATH`].
+    ///
+    /// # Errors
+    ///
+    /// [`NotOpened::Refused`] if the role does not exist, cannot be taken on, or is not bound by row-level security.
     pub(super) async fn take_role(
         &self,
         connection: &mut PgConnection,
@@ -17,7 +22,7 @@ impl PostgresEngine {
         identity: &Identity,
     ) -> Result<(), NotOpened> {
         // The meaning of "$user" and the usable schemas depend on the role, so the path is resolved again under the new
-        // role.
+        // role. A path from the source's settings has lost the schemas that the login role may not use.
         const TAKE: &str = "SELECT pg_catalog.set_config('role', $1, true),
             CASE WHEN $2 <> '' THEN pg_catalog.set_config('request.jwt.claims', $2, true) END,
             (SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname = $1),
@@ -60,7 +65,8 @@ impl PostgresEngine {
         }
     }
 
-    /// Takes on the role and the claims again. A function in another user's policy can change both while a probe is planned.
+    /// Takes on the role and the claims again, and sets the path to `path`. A function in another user's policy can change
+    /// role and claims while a probe is planned.
     ///
     /// # Errors
     ///
@@ -70,12 +76,19 @@ impl PostgresEngine {
         connection: &mut PgConnection,
         opened: &Opened,
         identity: &Identity,
+        path: &str,
     ) -> Result<(), DatabaseError> {
+        let own = |error| sql_error(error, None);
+        connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(own)?;
         let mut again = opened.clone();
         self.take_role(connection, &mut again, identity).await.map_err(|error| match error {
-            NotOpened::Failed(error) => sql_error(error, None),
+            NotOpened::Failed(error) => own(error),
             NotOpened::Refused(error) => error,
         })?;
-        if again.schemas == opened.schemas { Ok(()) } else { Err(DatabaseError::Changing) }
+        if again.schemas != opened.schemas {
+            return Err(DatabaseError::Changing);
+        }
+        connection.execute(AssertSqlSafe(under_path(path))).await.map_err(own)?;
+        Ok(())
     }
 }

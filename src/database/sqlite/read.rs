@@ -152,6 +152,8 @@ pub(super) fn rows(
             let has_row = statement.step().ok()?;
             has_row.then(|| u64::try_from(statement.integer(0)).ok()).flatten()
         });
+        // Rows can be deleted meanwhile.
+        rows.total = rows.total.filter(|total| *total > rows.row_count);
     }
     rows.warnings.extend(warning);
     Ok(rows)

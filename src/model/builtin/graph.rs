@@ -123,7 +123,7 @@ impl Graph {
         if let Some(&length) = distances.get(&to) {
             self.extend(from, to, length, &mut Vec::new(), &mut found);
         }
-        let turns = |path: &[Step]| path.windows(2).any(|pair| matches!(pair, [one, next] if one.is_up && !next.is_up));
+        let turns = |path: &[Step]| path.windows(2).any(|pair| matches!(pair, [one, next] if one.is_up != next.is_up));
         let cost = |path: &Vec<Step>| (turns(path), path.iter().filter(|step| !step.is_up).count());
         found.sort_by_key(cost);
         let least = found.first().map(cost);
