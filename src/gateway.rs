@@ -35,6 +35,7 @@ use crate::dialect::Dialect;
 use crate::error::{Code, ToolError};
 use crate::guard::{self, ApprovedSql};
 use crate::limits::LARGE_SQL_BYTES;
+use crate::quoting::printable;
 use options::{plain_options, read_options};
 use reads::{ExplainStatement, List, Reading, RunStatement, Work};
 use snapshots::Snapshots;
@@ -308,7 +309,7 @@ impl Gateway {
     ) -> Result<Read<TablePage>, ToolError> {
         let asked = [("search", &request.search), ("schema", &request.schema)];
         let asked = asked.into_iter().filter_map(|(key, text)| Some(format!("{key} {}", text.as_ref()?)));
-        let asked = printable(&asked.collect::<Vec<_>>().join(", "), MAX_TARGET_CHARACTERS);
+        let asked: String = printable(&asked.collect::<Vec<_>>().join(", ")).take(MAX_TARGET_CHARACTERS).collect();
         let target = Some(asked).filter(|asked| !asked.is_empty());
         let start = EntryStart { target, ..self.start(caller, "list_tables") };
         let limits = &self.config.limits;
@@ -359,7 +360,7 @@ impl Gateway {
     ///
     /// `audit_unavailable`.
     pub async fn refuse(&self, caller: &Caller, tool: &str, error: &ToolError) -> Result<(), ToolError> {
-        let tool = printable(tool, MAX_TOOL_CHARACTERS);
+        let tool = printable(tool).take(MAX_TOOL_CHARACTERS).collect::<String>();
         let entry = self.audit.begin(self.start(caller, tool), &caller.outcomes).committed().await?;
         entry.close(Finished::of_error(error));
         Ok(())
@@ -555,11 +556,6 @@ const MOST_REPEATS: usize = 3;
 const MAX_TOOL_CHARACTERS: usize = 64;
 /// Maximum number of characters of `target` in a record.
 const MAX_TARGET_CHARACTERS: usize = 256;
-
-/// Returns the first `characters` characters of a text, with each control character replaced by U+FFFD.
-fn printable(text: &str, characters: usize) -> String {
-    text.chars().take(characters).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
 
 /// A read that passed all checks and holds a call slot.
 struct Prepared<'a> {

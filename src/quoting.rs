@@ -51,6 +51,12 @@ fn holds(list: &str, word: &str) -> bool {
     list.split_ascii_whitespace().any(|keyword| keyword.eq_ignore_ascii_case(word))
 }
 
+/// The characters of a text, each control character replaced by U+FFFD. So a text from outside cannot end a line of the
+/// log, of a report or of a record.
+pub fn printable(text: &str) -> impl Iterator<Item = char> {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+}
+
 /// Whether an unquoted word that follows no dot cannot be a column in this dialect.
 pub fn is_reserved(dialect: Dialect, word: &str) -> bool {
     match dialect {

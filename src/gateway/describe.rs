@@ -7,12 +7,13 @@ use serde_json::{Map, Value};
 
 use super::options::plain_options;
 use super::reads::{Describe, Described};
-use super::{Caller, DescribeTable, Gateway, MAX_TARGET_CHARACTERS, Ran, Read, RunSql, printable};
+use super::{Caller, DescribeTable, Gateway, MAX_TARGET_CHARACTERS, Ran, Read, RunSql};
 use crate::audit::EntryStart;
 use crate::config::SourceConfig;
 use crate::database::catalog::TableDescription;
 use crate::database::sampling;
 use crate::error::ToolError;
+use crate::quoting::printable;
 
 impl Gateway {
     /// Describes the tables of a request: one name, or several separated by commas.
@@ -27,7 +28,7 @@ impl Gateway {
         caller: &Caller,
         request: &DescribeTable,
     ) -> Result<Read<Vec<Described>>, ToolError> {
-        let target = Some(printable(&request.table, MAX_TARGET_CHARACTERS));
+        let target = Some(printable(&request.table).take(MAX_TARGET_CHARACTERS).collect());
         let start = EntryStart { target, ..self.start(caller, "describe_table") };
         let names = table_names(&request.table);
         let options = |source: &SourceConfig| {

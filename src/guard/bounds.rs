@@ -292,6 +292,9 @@ pub(super) const MANY_COMPARISONS: u64 = 30;
 /// Number of columns that `t.*` counts as in a comparison, and the most comparisons that a NATURAL JOIN counts as.
 pub(super) const WIDE_ROW: u64 = 100;
 
+/// Comparisons that NATURAL counts as between two tables, which have no order of joins to search.
+pub(super) const NATURAL_PAIR: u64 = 20;
+
 /// Maximum number of NATURAL in a text that the parser cannot read.
 const MAX_NATURAL: u64 = 4;
 

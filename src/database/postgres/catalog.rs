@@ -15,11 +15,21 @@ use crate::database::{DatabaseError, ListRequest, ListedTable, TablePage};
 use crate::error::nearest;
 use crate::quoting;
 
+/// SQL condition: the role may read the table `c`, or some of its columns. A table without rights of its columns is not
+/// searched, because it may have 1,600 columns.
+macro_rules! readable {
+    () => {
+        "(has_table_privilege(c.oid, 'SELECT') OR EXISTS (SELECT 1 FROM pg_catalog.pg_attribute x WHERE x.attrelid = c.oid
+              AND x.attnum > 0 AND x.attacl IS NOT NULL AND has_column_privilege(c.oid, x.attnum, 'SELECT')))"
+    };
+}
+
 /// The CTE `visible`: tables that the role may read. $1 hidden schemas, $2 shown schemas. An empty $2 means all
 /// schemas. Partitions and tables that belong to an extension are left out.
 macro_rules! visible {
     () => {
-        "WITH visible AS (
+        concat!(
+            "WITH visible AS (
           SELECT c.oid, c.relname, c.relkind, c.reltuples, c.relrowsecurity, n.nspname,
             quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -27,11 +37,13 @@ macro_rules! visible {
             AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
             AND n.nspname <> ALL ($1::text[]) AND (cardinality($2::text[]) = 0 OR n.nspname = ANY ($2::text[]))
             AND has_schema_privilege(n.oid, 'USAGE')
-            AND (has_table_privilege(c.oid, 'SELECT') OR EXISTS (SELECT 1 FROM pg_catalog.pg_attribute x WHERE x.attrelid = c.oid
-              AND x.attnum > 0 AND x.attacl IS NOT NULL AND has_column_privilege(c.oid, x.attnum, 'SELECT')))
+            AND ",
+            readable!(),
+            "
             AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
               WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
         "
+        )
     };
 }
 
@@ -132,16 +144,19 @@ const KEPT_PLANS: &str = kept_plans!();
 pub(super) const PLAIN_PLANS: &str = concat!("SET LOCAL plan_cache_mode = DEFAULT; ", kept_plans!());
 
 /// Tables that match a name. $1 schema or NULL, $2 table, $3 whether the search is case-sensitive.
-const FIND: &str = "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+const FIND: &str = concat!(
+    "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r','p','v','m','f') AND n.nspname !~ '^pg_toast'
       AND ($1::text IS NULL AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
         OR n.nspname = $1 OR NOT $3 AND lower(n.nspname) = lower($1))
       AND (c.relname = $2 OR NOT $3 AND lower(c.relname) = lower($2))
       AND has_schema_privilege(n.oid, 'USAGE')
-      AND (has_table_privilege(c.oid, 'SELECT') OR EXISTS (SELECT 1 FROM pg_catalog.pg_attribute x WHERE x.attrelid = c.oid
-              AND x.attnum > 0 AND x.attacl IS NOT NULL AND has_column_privilege(c.oid, x.attnum, 'SELECT')))
-    ORDER BY 2 LIMIT 20";
+      AND ",
+    readable!(),
+    "
+    ORDER BY 2 LIMIT 20"
+);
 
 const NAMES: &str = "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -287,8 +302,8 @@ macro_rules! kin_tree {
 }
 
 pub(super) use {
-    are_partial, distinct, foreign, frequent_values, has_frequent_values, is_list, kind, known_values, rows, type_name,
-    visible,
+    are_partial, distinct, foreign, frequent_values, has_frequent_values, is_list, kind, known_values, readable, rows,
+    type_name, visible,
 };
 
 fn describe_query() -> String {

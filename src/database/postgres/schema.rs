@@ -14,7 +14,7 @@ use sqlx::{Executor, Row};
 
 use super::catalog::{
     PLAIN_PLANS, are_partial, distinct, foreign, frequent_values, has_frequent_values, is_list, kind, known_values,
-    own, rows, type_name, visible,
+    own, readable, rows, type_name, visible,
 };
 use super::catalog_check::TRUSTED;
 use super::lossy::{self, Lossy};

@@ -6,7 +6,7 @@ use sqlx::{Executor, Row};
 
 use super::lossy::{self, Lossy};
 use super::pooler_proof::End;
-use crate::quoting;
+use crate::quoting::{self, printable};
 
 /// One row of facts that no other user of the database can make slow or unreadable. [`ServerReport::read`] reads its columns by
 /// position.
@@ -214,7 +214,7 @@ impl ServerReport {
         match report.add_rights(connection, may_become.unwrap_or_default()).await {
             Ok(()) => {}
             Err(sqlx::Error::Database(error)) => {
-                let message = printable(error.message());
+                let message: String = printable(error.message()).collect();
                 report.dangers = vec![format!("rights that could not be read ({message})")];
                 report.has_rights = false;
             }
@@ -227,7 +227,9 @@ impl ServerReport {
     /// Reads the fields that [`RIGHTS`] returns. Control characters in names are replaced.
     async fn add_rights(&mut self, connection: &mut PgConnection, may_become: &str) -> Result<(), sqlx::Error> {
         let row = sqlx::query(RIGHTS).bind(may_become).persistent(false).fetch_one(connection).await?;
-        let texts = |at: usize| lossy::texts(&row, at).map(|texts| texts.iter().map(|text| printable(text)).collect());
+        let texts = |at: usize| {
+            lossy::texts(&row, at).map(|texts| texts.iter().map(|text| printable(text).collect()).collect())
+        };
         self.foreign_tables = row.try_get(0)?;
         self.dangers = texts(1)?;
         self.views_past_policies = texts(2)?;
@@ -238,7 +240,7 @@ impl ServerReport {
                 names.push("and more".into());
             }
         }
-        self.owner = row.try_get::<Option<Lossy>, _>(4)?.map(|owner| printable(&owner.0));
+        self.owner = row.try_get::<Option<Lossy>, _>(4)?.map(|owner| printable(&owner.0).collect());
         Ok(())
     }
 
@@ -298,11 +300,6 @@ impl ServerReport {
              ALTER DEFAULT PRIVILEGES {owner}IN SCHEMA public GRANT SELECT ON TABLES TO tudb_reader;"
         )
     }
-}
-
-/// A text from the catalog with each control character replaced by U+FFFD, so that a name cannot end a line of the log.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Reads an address and a port from the columns `at` and `at + 1`.

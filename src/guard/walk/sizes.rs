@@ -26,7 +26,7 @@ pub(super) use scope::Scope;
 use super::{Walk, Walked};
 use crate::dialect::Dialect;
 use crate::guard::Rejection;
-use crate::guard::bounds::{COSTLY, MAX_COPIES, MAX_COSTLY_NESTING, MAX_TABLES, WIDE_ROW};
+use crate::guard::bounds::{COSTLY, MAX_COPIES, MAX_COSTLY_NESTING, MAX_TABLES, NATURAL_PAIR, WIDE_ROW};
 
 /// Maximum names of columns that the estimate goes through. Beyond it, the statement is refused.
 const MAX_WORK: usize = 1_000_000;
@@ -68,8 +68,10 @@ pub(super) struct Sizes {
     last_joins: Joins,
     /// The largest numbers of tables and comparisons of a SELECT so far.
     joins: Joins,
-    /// Number of comparisons that are written so far, and of those in sub-queries of conditions.
-    compared: (u64, u64),
+    /// Number of comparisons that are written so far.
+    compared: u64,
+    /// Number of those in sub-queries of conditions.
+    compared_within: u64,
     /// Costly forms around the current expression, and the deepest nesting of them in it.
     open: usize,
     nesting: usize,
@@ -100,7 +102,8 @@ impl Sizes {
             result: Columns::plain(),
             last_joins: Joins::default(),
             joins: Joins::default(),
-            compared: (0, 0),
+            compared: 0,
+            compared_within: 0,
             open: 0,
             nesting: 0,
             is_fixed: false,
@@ -155,7 +158,7 @@ impl Sizes {
         let Some(scope) = scope else { return Ok(()) };
         scope.count += own + tables;
         scope.inside = scope.inside.plus(self.last_joins.of_condition());
-        self.compared.1 = self.compared.1.saturating_add(self.last_joins.comparisons);
+        self.compared_within = self.compared_within.saturating_add(self.last_joins.comparisons);
         if scope.count > MAX_TABLES { Err(Rejection::ManyTables { limit: MAX_TABLES }) } else { Ok(()) }
     }
 
@@ -337,7 +340,7 @@ impl Sizes {
         self.copy(NATURAL);
         // Two tables have no order of joins to search.
         let is_pair = self.scopes.last().is_some_and(|scope| scope.count <= 2);
-        self.compare_unnamed(if is_pair { WIDE_ROW / 5 } else { WIDE_ROW });
+        self.compare_unnamed(if is_pair { NATURAL_PAIR } else { WIDE_ROW });
         let tables: Vec<Size> =
             self.scopes.last().iter().flat_map(|scope| scope.tables.values()).map(|columns| columns.row).collect();
         self.work += tables.len();

@@ -101,9 +101,9 @@ impl Graph {
         self.edges.iter().any(|edge| edge.child == t && edge.pairs.iter().any(|(own, _)| own == column))
     }
 
-    /// Returns the shortest paths between two tables. Of these, the paths that only go down or only up, if there are any,
-    /// because what two rows share says less than what belongs to what. Of these, the paths with the fewest steps down. At
-    /// most [`MOST_PATHS`] paths are compared.
+    /// Returns the best of the shortest paths between two tables. A path that only goes down or only up leads from rows to
+    /// the rows that belong to them, and is better than one that turns. Among equal paths, those with the fewest steps down
+    /// are better. At most [`MOST_PATHS`] paths are compared.
     pub fn paths(&self, from: usize, to: usize) -> Vec<Vec<Step>> {
         let mut distances = HashMap::from([(from, 0)]);
         let mut queue = VecDeque::from([from]);

@@ -49,7 +49,7 @@ impl Joins {
     }
 
     /// The joins of a SELECT with its sub-queries. `self`: the joins of the sub-queries. `own`: those of the SELECT
-    /// alone. A class of the SELECT may unite one class of each sub-query whose column is in the class of the SELECT.
+    /// alone. If a class of the SELECT contains columns of sub-queries, the classes of these columns become part of it.
     fn around(self, own: Joins) -> Joins {
         let joined = own.equal.saturating_mul(self.equal).min(own.equal.saturating_add(self.equal_inside));
         let equal = own.equal.max(self.equal).max(if own.equal > 0 { joined } else { 0 });
@@ -126,7 +126,7 @@ impl Equalities {
     }
 
     /// Adds comparisons of columns to the count, and none to the classes.
-    pub(super) fn unnamed(&mut self, comparisons: u64) {
+    pub(super) fn add(&mut self, comparisons: u64) {
         self.comparisons = self.comparisons.saturating_add(comparisons);
     }
 }
@@ -162,7 +162,7 @@ impl Sizes {
             within: self.joins.within.max(joins.within),
             ..self.joins
         };
-        let within = self.compared.1.max(self.joins.within);
+        let within = self.compared_within.max(self.joins.within);
         let all = Joins { comparisons: self.comparisons(), within, ..self.joins };
         if joins.are_too_many() || all.are_too_many() {
             return Err(Rejection::ManyComparisons);
@@ -172,18 +172,18 @@ impl Sizes {
 
     /// Number of comparisons of the statement so far.
     pub(in crate::guard::walk) fn comparisons(&self) -> u64 {
-        self.compared.0.max(self.joins.comparisons)
+        self.compared.max(self.joins.comparisons)
     }
 
     /// Notes comparisons of columns that the statement does not name.
     pub(super) fn compare_unnamed(&mut self, comparisons: u64) {
-        self.compared.0 = self.compared.0.saturating_add(comparisons);
-        self.scopes.last_mut().into_iter().for_each(|scope| scope.equal.unnamed(comparisons));
+        self.compared = self.compared.saturating_add(comparisons);
+        self.scopes.last_mut().into_iter().for_each(|scope| scope.equal.add(comparisons));
     }
 
     /// Notes a condition on a column by its name.
     pub(in crate::guard::walk) fn using(&mut self, column: &str) {
-        self.compared.0 += 1;
+        self.compared += 1;
         self.scopes.last_mut().into_iter().for_each(|scope| scope.equal.using(column));
         let size = self.of_name(column);
         self.count_pushed(size);
@@ -202,7 +202,7 @@ impl Sizes {
             }
             _ => scope.compare(left, right, is_class),
         }
-        self.compared.0 = self.compared.0.saturating_add(scope.equal.comparisons - before);
+        self.compared = self.compared.saturating_add(scope.equal.comparisons - before);
     }
 
     /// Notes that a value is compared with the columns of a sub-query.
@@ -212,7 +212,7 @@ impl Sizes {
             return;
         }
         self.compare_unnamed(width);
-        self.compared.1 = self.compared.1.saturating_add(width);
+        self.compared_within = self.compared_within.saturating_add(width);
         if let Some(scope) = self.scopes.last_mut() {
             scope.inside.within = scope.inside.within.saturating_add(width);
         }
@@ -226,7 +226,7 @@ impl Scope {
             return;
         }
         let width = width(left).max(width(right));
-        self.equal.unnamed(width);
+        self.equal.add(width);
         if is_class && width == 1 {
             let next = self.equal.parents.len();
             self.equal.join(text(column(left), next), text(column(right), next + 1));
