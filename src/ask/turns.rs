@@ -156,7 +156,7 @@ impl Question<'_> {
         for call in 1..=limits.max_model_calls {
             if is_language_model {
                 if let Err(error) = self.spending.check(receipt) {
-                    return self.spent(progress, error);
+                    return self.ended(progress, error);
                 }
                 receipt.model_calls = call;
                 self.caller.stage(format!("asking the model, call {call}"));
@@ -184,7 +184,7 @@ impl Question<'_> {
             let turn = match turn {
                 Ok(turn) => turn,
                 Err(ModelError::Deadline) => return self.out_of_time(progress),
-                Err(error) => return self.failed(&error),
+                Err(error) => return self.ended(progress, self.model.told(&error)),
             };
             receipt.usage = receipt.usage.plus(turn.usage);
             self.spending.add(turn.usage);
@@ -195,7 +195,7 @@ impl Question<'_> {
                     return self.success(progress, Answer { summary: said, ..Answer::default() }.bounded());
                 }
                 if progress.nudged || call == limits.max_model_calls {
-                    return self.failed(&ModelError::Reply("it called no tool".into()));
+                    return self.ended(progress, self.model.told(&ModelError::Reply("it called no tool".into())));
                 }
                 progress.nudged = true;
                 messages.push(Message::Model { blocks: turn.blocks, raw: turn.raw });

@@ -174,6 +174,8 @@ struct Joins {
     natural: u64,
     /// Number of `=`, `<>` and IN, of names in USING, and of `.*`, which counts as [`WIDE_ROW`].
     comparisons: u64,
+    /// Depths of the queries that are open.
+    selects: Vec<usize>,
     /// Depths of the FROM clauses that are open.
     from: Vec<usize>,
     /// Depth of an open list after USING.
@@ -195,6 +197,7 @@ impl Joins {
         let ends =
             ["where", "group", "order", "having", "limit", "union", "select", "window"].iter().any(|word| is(word));
         self.from.retain(|from| *from < depth || *from == depth && !ends);
+        self.selects.retain(|select| *select <= depth);
         match written {
             "=" | "<>" | "!=" => self.comparisons += 1,
             // A row of all columns of a table may be compared.
@@ -204,7 +207,10 @@ impl Joins {
             _ if is("natural") => self.natural += 1,
             _ if is("join") => self.tables += 1,
             _ if is("in") => self.comparisons += 1,
+            _ if is("select") => self.selects.push(depth),
             _ if is("from") && before.eq_ignore_ascii_case("distinct") => {}
+            // In EXTRACT (year FROM day), FROM belongs to no query.
+            _ if is("from") && self.selects.last() != Some(&depth) => {}
             _ if is("from") => {
                 self.tables += 1;
                 self.from.push(depth);

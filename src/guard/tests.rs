@@ -372,6 +372,9 @@ fn no_nesting_takes_exponential_time() {
     let unread = |depth| format!("SELECT E'\\xC3\\xA9', {}1{}", "(".repeat(depth), ", 1)".repeat(depth));
     assert_eq!(verdict(Dialect::Postgresql, &unread(9)), Some(Code::TooDeep));
     assert_eq!(verdict(Dialect::Postgresql, &unread(3)), None);
+    // Without a tree too, the FROM of a function is no table.
+    let years = format!("TABLE t UNION ALL SELECT {} FROM t", vec!["extract(year FROM a)"; 210].join(" + "));
+    assert_eq!(verdict(Dialect::Postgresql, &years), None);
     let between = nested("(1 BETWEEN 0 AND ", ")", 9);
     assert_eq!(verdict(Dialect::Postgresql, &between), Some(Code::TooDeep));
     let many = format!("SELECT {}", vec!["position('a' IN 'b')"; 20].join(", "));

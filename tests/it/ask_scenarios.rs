@@ -381,6 +381,11 @@ fn faults_of_the_service() -> Vec<Scenario> {
         scenario("silence after the rows", vec![count(), Answer::Silence(Duration::from_secs(20))], "success", 2, 2)
             .env("TUDB_ASK_TIMEOUT_MS", "5000")
             .holds("\"warnings\":[\"deadline\"]"),
+        scenario("throttled after the rows", vec![count(), throttled()], "success", 2, 2)
+            .requests(6)
+            .holds("\"warnings\":[\"the model"),
+        scenario("no JSON after the rows", vec![count(), Answer::Body("<html>")], "success", 2, 2)
+            .holds("\"warnings\":[\"the model"),
         scenario(
             "no access to the model",
             vec![fault(403, "AccessDeniedException", "no access")],

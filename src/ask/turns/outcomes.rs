@@ -58,8 +58,8 @@ impl Question<'_> {
         }
     }
 
-    /// The outcome at a spending limit: the last rows found, otherwise the error.
-    pub(super) fn spent(&self, mut progress: Progress, error: ToolError) -> Outcome {
+    /// The outcome at a spending limit, or when the model fails: the last rows found, otherwise the error.
+    pub(super) fn ended(&self, mut progress: Progress, error: ToolError) -> Outcome {
         match &progress.found {
             Some((_, rows, _)) => {
                 progress.warnings.push(error.message);

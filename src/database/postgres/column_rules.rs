@@ -171,6 +171,8 @@ pub(super) async fn tables(
         }
         found.push(ruled);
     }
+    // The catalog returns the tables in any order. A refusal names the first one.
+    found.sort_by(|one, other| (&one.schema, &one.table).cmp(&(&other.schema, &other.table)));
     Ok(found)
 }
 

@@ -17,9 +17,9 @@ use crate::database::bootstrap;
 use crate::guard::ApprovedSql;
 
 /// How many times a file is opened at most for one read, if the file or the files beside it change during the read.
-const OPENINGS: u32 = 3;
+const OPENINGS: u32 = 8;
 /// Pause between two openings: a writer that opens or closes the file needs a moment.
-const BETWEEN_OPENINGS: Duration = Duration::from_millis(20);
+const BETWEEN_OPENINGS: Duration = Duration::from_millis(10);
 
 /// Maximum bytes of one temporary file. A statement may use several such files.
 const MAX_TEMPORARY_FILE_BYTES: u64 = 256 << 20;
@@ -101,8 +101,8 @@ impl Overdue {
 pub(super) fn answer_all(input: &mut impl Read, output: &mut impl Write, overdue: Option<&Overdue>) -> io::Result<()> {
     let Some(setup) = pipe::receive::<Setup>(input)? else { return Ok(()) };
     let mut reader = Reader::new(setup, overdue.is_some());
-    match reader.handle() {
-        Ok(_) => pipe::send(output, &Reply::Done(Box::new(Answer::Ready)))?,
+    match reader.opened(&mut 1, None) {
+        Ok(()) => pipe::send(output, &Reply::Done(Box::new(Answer::Ready)))?,
         Err(error) => return pipe::send(output, &Reply::Failed(error)),
     }
     while let Some(request) = pipe::receive::<Request>(input)? {
@@ -164,8 +164,23 @@ impl Reader {
         }
     }
 
-    /// Returns the connection, opened again if the file has changed.
-    fn handle(&mut self) -> Result<&Open, ReadError> {
+    /// Opens the file, or opens it again if it has changed. A program that opens or closes the file at the same moment
+    /// can make this fail, so it is tried up to [`OPENINGS`] times. `openings` counts the tries of a read.
+    fn opened(&mut self, openings: &mut u32, end: Option<Instant>) -> Result<(), ReadError> {
+        loop {
+            match self.open_now() {
+                Err(error)
+                    if error.may_pass() && *openings < OPENINGS && end.is_none_or(|end| Instant::now() < end) =>
+                {
+                    *openings += 1;
+                    std::thread::sleep(BETWEEN_OPENINGS);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn open_now(&mut self) -> Result<(), ReadError> {
         let now = match &self.setup.place {
             Place::File { path, is_immutable } => Some(file::look(path, *is_immutable)?),
             Place::Sample(_) => None,
@@ -177,7 +192,8 @@ impl Reader {
                 self.connect(now)?
             }
         };
-        Ok(self.open.insert(open))
+        self.open = Some(open);
+        Ok(())
     }
 
     fn connect(&self, look: Option<Look>) -> Result<Open, ReadError> {
@@ -226,7 +242,7 @@ impl Reader {
         let mut openings = 1;
         loop {
             let bounds = self.setup.bounds;
-            self.handle()?;
+            self.opened(&mut openings, Some(end))?;
             let Some(open) = &self.open else { return Err(ReadError::Timeout) };
             let heap = if request.is_large { bounds.sqlite_large_heap_bytes } else { bounds.sqlite_heap_bytes };
             self.limit_heap(open.schema_bytes.saturating_add(bytes(heap)));

@@ -209,6 +209,11 @@ impl Reason {
 }
 
 impl ReadError {
+    /// True if the cause may be another program that opens or closes the file at this moment.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, ReadError::Missing { .. } | ReadError::Unreadable { .. })
+    }
+
     /// Converts the error to the [`DatabaseError`] that the caller gets.
     pub(super) fn told(self, source_name: &str, limit_ms: u64) -> DatabaseError {
         let source_name = source_name.to_owned();
