@@ -137,6 +137,8 @@ pub(super) enum Cue {
     /// The share of rows for which something is true.
     Share,
     /// Asks for something that the built-in answerer writes no statement for.
+    /// "All details": every column of a row.
+    Row,
     Refuse,
 }
 
@@ -255,6 +257,7 @@ fn cue(kind: &str, arguments: &[&str]) -> Option<Cue> {
         "trend" => Cue::Trend,
         "dated" => Cue::Dated,
         "share" => Cue::Share,
+        "row" => Cue::Row,
         "refuse" => Cue::Refuse,
         _ => return None,
     })

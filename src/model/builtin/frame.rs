@@ -15,9 +15,9 @@ pub(super) use atoms::atoms;
 use compare::year_window;
 
 use super::cues::{self, Cue, Function, Op};
-use super::link::{Linker, Mention, OTHER_WORD, ROLE, WHOLE, related};
+use super::link::{Linker, Mention, OTHER_WORD, ROLE, WHOLE, is_joined_key, related};
 use super::measures;
-use super::schema::{At, Schema, singulars};
+use super::schema::{At, Holds, Schema, singulars};
 use super::text::{Token, TokenKind, name_words};
 use super::windows::{Unit, Window, count_word, measure_unit, unit, window_at, year_of};
 
@@ -132,6 +132,8 @@ pub(super) struct Frame {
     pub is_superlative: bool,
     /// Most common value of a column.
     pub common: Option<(Mention, bool)>,
+    /// True for "all details of": all columns of the row are shown.
+    pub is_whole: bool,
     /// True if the question asks for a percentage of rows.
     pub is_share: bool,
     /// Number of conditions that say of which rows the percentage is. The later ones say which part of them counts.
@@ -175,6 +177,8 @@ pub(super) struct Reader<'a> {
     is_head: bool,
     /// "The 5 customers with the most orders", until the superlative is read.
     few: Option<u32>,
+    /// "How much" as written, until a verb such as "spend" is read.
+    how_much: Option<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -191,6 +195,7 @@ impl<'a> Reader<'a> {
             last: None,
             is_head: true,
             few: None,
+            how_much: None,
         }
     }
 
@@ -207,6 +212,9 @@ impl<'a> Reader<'a> {
         }
         if let Some(few) = self.few {
             self.remark(format!("which {few}"));
+        }
+        if let Some(how_much) = self.how_much.take() {
+            self.doubt(how_much);
         }
         self.finish();
         self.frame
@@ -260,14 +268,14 @@ impl<'a> Reader<'a> {
     fn next_solid(&self, from: usize) -> usize {
         let mut ahead = from;
         while let Some(atom) = self.atom(ahead) {
-            let is_soft = atom.mention.is_none()
-                && atom.number.is_none()
-                && atom.window.is_none()
-                && !atom.cues.is_empty()
-                && atom
-                    .cues
-                    .iter()
-                    .all(|cue| matches!(cue, Cue::Skip | Cue::Their | Cue::Of | Cue::Be | Cue::Distinct));
+            let is_soft = atom.low == "either"
+                || atom.mention.is_none()
+                    && atom.number.is_none()
+                    && atom.window.is_none()
+                    && !atom.cues.is_empty()
+                    && atom.cues.iter().all(|cue| {
+                        matches!(cue, Cue::Skip | Cue::Their | Cue::Of | Cue::Be | Cue::Distinct | Cue::Row)
+                    });
             if !is_soft {
                 break;
             }
@@ -366,7 +374,9 @@ impl<'a> Reader<'a> {
             let is_last = self.atom(0).is_none_or(|next| next.is_stop);
             let is_state =
                 atom.verb.is_none() && (follows_verb_to_be && is_last || self.begins_phrase(1) && self.is_table_at(0));
-            let is_link = cues::is_link(&atom.stem) && !(is_noun && atom.low.ends_with('s')) && !is_state;
+            let is_link = cues::is_link(&atom.stem)
+                && !(is_noun && (atom.low.ends_with('s') || atom.low == "order"))
+                && !is_state;
             if is_link {
                 self.frame.verbs.push(atom.stem.clone());
             }
@@ -411,13 +421,14 @@ impl<'a> Reader<'a> {
                 Cue::Per => self.per(),
                 Cue::After | Cue::Before | Cue::Since | Cue::Until => self.bounded(cue),
                 Cue::Revenue => self.revenue(),
+                Cue::Row => self.row(),
                 Cue::Bucket(unit) => {
                     self.at += 1;
                     self.frame.bucket = Some(*unit);
                     self.dated_bucket();
                     true
                 }
-                Cue::By_ => self.grouped_by(),
+                Cue::By_ => self.sorted_by() || self.grouped_by(),
                 Cue::Dated => {
                     let ahead = self.next_solid(1);
                     let named = self.mention_at(ahead).cloned();
@@ -478,7 +489,7 @@ impl<'a> Reader<'a> {
                 }
                 Cue::Not => self.is_negated = true,
                 Cue::Distinct => self.frame.is_distinct |= self.is_head,
-                Cue::Or => self.is_alternative = true,
+                Cue::Or => self.is_alternative = atom.low != "either",
                 Cue::Both => self.frame.is_both = true,
                 // "Whose contract ends in 2027" asks for the owner of what is named.
                 Cue::That if self.at == 1 && atom.low == "whose" => self.doubt(atom.text.clone()),
@@ -506,11 +517,15 @@ impl<'a> Reader<'a> {
                 Cue::Be if self.asks_yes_or_no() => self.remark("a question for yes or no".to_owned()),
                 // "Show name and year"; "in the year of 1970" says nothing more.
                 Cue::Time if !self.is_of_number() => self.doubt(atom.text.clone()),
+                Cue::Skip if atom.low == "to" => self.words.push(atom.low.clone()),
                 Cue::In | Cue::By_ => {
                     self.words.push(atom.low.clone());
                     if self.frame.items.is_empty() && !self.frame.entities.is_empty() {
                         self.is_head = false;
                     }
+                }
+                Cue::Agg(Function::Sum) if atom.low == "how much" && self.how_much.is_none() => {
+                    self.how_much = Some(atom.text.clone());
                 }
                 Cue::Sup(_)
                 | Cue::Common(_)
@@ -536,18 +551,6 @@ impl<'a> Reader<'a> {
             }
         }
         true
-    }
-
-    /// True if a phrase has a meaning that needs no object.
-    fn is_soft_too(&self, cues: &[Cue]) -> bool {
-        cues.iter().any(|cue| matches!(cue, Cue::Skip | Cue::Have | Cue::In | Cue::Of | Cue::That | Cue::Be | Cue::By_))
-    }
-
-    /// True if a number or a time stands beside the word just read: "the year 1970", "10 days".
-    fn is_of_number(&self) -> bool {
-        let is_number = |atom: &Atom| atom.number.is_some() || atom.window.is_some();
-        let after = self.next_solid(0);
-        self.atom(after).is_some_and(is_number) || self.before(2).is_some_and(is_number)
     }
 
     fn starts_sentence(&self) -> bool {

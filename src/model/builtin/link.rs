@@ -322,6 +322,7 @@ impl<'a> Linker<'a> {
             }
         }
         self.by_head(&asked, mention);
+        self.by_other_word(mention);
         for (t, role) in &self.roles {
             let is_named = role.short.stems.iter().map(String::as_str).eq(words.iter().copied());
             if is_named && !mention.tables.iter().any(|(of, _)| of == t) {
@@ -338,6 +339,9 @@ impl<'a> Linker<'a> {
             let is_date = |name: &Name| name.whole.stems.last().is_some_and(|last| last == "date");
             if words == ["date"] && is_date(name) && self.schema.is_date(*at) {
                 fit = fit.max(SHORTER - 0.05);
+            }
+            if self.schema.is_only_key(*at) && is_joined_key(words, &self.schema.column(*at).name) {
+                fit = fit.max(0.9);
             }
             if words == ["name"] && is_named(name) && self.schema.display(at.0) == [*at] {
                 fit = fit.max(DISPLAY);
@@ -380,6 +384,33 @@ impl<'a> Linker<'a> {
         mention.columns.retain(|(_, fit)| *fit > best - 0.31);
     }
 
+    /// "Contests" may be rows of `farm_competition` as well as of `competition_record`, if they mean competitions.
+    fn by_other_word(&self, mention: &mut Mention) {
+        let headed = |word: &String| {
+            let named = self
+                .tables
+                .iter()
+                .enumerate()
+                .filter(move |(_, name)| name.short.stems.len() > 1 && name.short.stems.last() == Some(word));
+            named.map(|(t, _)| t).filter(|t| !self.schema.table(*t).is_shadowed).collect::<Vec<_>>()
+        };
+        let others: Vec<(usize, f32)> = mention
+            .tables
+            .iter()
+            .filter(|(_, fit)| *fit < OTHER_WORD)
+            .filter_map(|(t, fit)| match self.tables.get(*t)?.short.stems.as_slice() {
+                [word] => Some(headed(word).into_iter().map(move |t| (t, *fit))),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        for (t, fit) in others {
+            if !mention.tables.iter().any(|(known, _)| *known == t) {
+                mention.tables.push((t, fit));
+            }
+        }
+    }
+
     /// "Orders" for `sales_order`, if no other table's name ends with "order". The last word says what a row is.
     fn by_head(&self, asked: &Asked, mention: &mut Mention) {
         let ([word], true) = (asked.words, mention.table_fit() < HEAD) else { return };
@@ -407,14 +438,25 @@ impl<'a> Linker<'a> {
     /// "athletes" would mean `marathons`, because "athlete" and "athletics" have one stem.
     fn only_people(&self, asked: &Asked, mention: &mut Mention) {
         let [written] = asked.written else { return };
-        if cues::is_person(&singulars(written)) {
+        // "Reviews" are no reviewers, though the stems are equal.
+        let is_person = *written == "people" || cues::is_person(&singulars(written));
+        if !is_person {
+            let is_doer = |t: usize| {
+                let own = name_words(self.schema.bare(t)).last().map(|last| singulars(last)).unwrap_or_default();
+                own != singulars(written) && own.ends_with("er") && cues::is_person(&own)
+            };
+            mention.tables.retain(|(t, fit)| *fit < WHOLE || !is_doer(*t));
+        }
+        if is_person {
             mention.tables.retain(|(t, fit)| *fit > OTHER_WORD || self.schema.is_of_people(*t));
             // A "representative" is not the `Counties_Represented`. `Directed_by`, keys and numbers are kept.
             let names_person = |at: At| {
                 let words = name_words(&self.schema.column(at).name);
                 let is_person = words.iter().any(|word| cues::is_person(&singulars(word)));
                 let is_by = words.last().is_some_and(|last| last == "by");
-                is_person || is_by || self.schema.is_key(at) || self.schema.is_number(at)
+                is_person
+                    || is_by
+                    || self.schema.is_number(at) && !self.schema.is_only_key(at) && !self.schema.is_key_of(at)
             };
             mention.columns.retain(|(at, fit)| *fit >= OTHER_WORD || names_person(*at));
         }
@@ -423,7 +465,8 @@ impl<'a> Linker<'a> {
     /// Adds the table whose only key column has the words in its name: "policies" are the rows of `POLMST` with the key
     /// `POL_NO`. Removes the columns of this name.
     fn by_key(&self, asked: &Asked, mention: &mut Mention) {
-        if mention.table_fit() >= OTHER_WORD {
+        // "Log id" is no row of the logs.
+        if mention.table_fit() >= OTHER_WORD || asked.words.iter().any(|word| is_left_out(word)) {
             return;
         }
         let is_key = |at: At| self.schema.is_only_key(at);
@@ -465,5 +508,16 @@ impl<'a> Linker<'a> {
 
     pub fn stem(&self, word: &str) -> String {
         self.stems.of(word)
+    }
+}
+
+/// "Id" for the key `aid`, and "number" for the key `flno`, whose names do not show where their words begin.
+pub(super) fn is_joined_key(words: &[&str], name: &str) -> bool {
+    let low = name.to_lowercase();
+    let ends_with = |endings: &[&str]| endings.iter().any(|ending| low.ends_with(ending));
+    match words {
+        ["id"] => (3..=5).contains(&low.len()) && ends_with(&["id"]),
+        ["number"] => (4..=6).contains(&low.len()) && ends_with(&["no", "num", "nr"]),
+        _ => false,
     }
 }

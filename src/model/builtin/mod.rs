@@ -17,6 +17,8 @@ mod measures;
 #[cfg(test)]
 mod more_kinds_tests;
 mod plan;
+#[cfg(test)]
+mod role_tests;
 mod schema;
 mod sql;
 #[cfg(test)]

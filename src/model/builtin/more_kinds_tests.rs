@@ -7,14 +7,14 @@ use super::{Verdict, read};
 use crate::database::catalog::{Column, Snapshot, Synonym};
 use crate::dialect::Dialect;
 
-fn reads_of(snapshot: &Snapshot, question: &str, expected: &str) {
+pub(super) fn reads_of(snapshot: &Snapshot, question: &str, expected: &str) {
     match read(question, snapshot, Dialect::Postgresql, date!(2026 - 07 - 15)) {
         Verdict::Sure(reading) => assert_eq!(reading.sql, expected, "{question}"),
         other => panic!("{question}: {other:?}"),
     }
 }
 
-fn doubts(snapshot: &Snapshot, question: &str) {
+pub(super) fn doubts(snapshot: &Snapshot, question: &str) {
     let verdict = read(question, snapshot, Dialect::Postgresql, date!(2026 - 07 - 15));
     assert!(!matches!(verdict, Verdict::Sure(_)), "{question}: {verdict:?}");
 }

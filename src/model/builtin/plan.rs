@@ -20,7 +20,7 @@ use super::link::{Linker, Mention, OTHER_WORD, related};
 use super::measures;
 use super::schema::{At, Holds, Schema, singulars};
 use super::sql::{Branch, Condition, Expr, Literal, Node, Query, truth};
-use super::text::name_words;
+use super::text::{is_loose, name_words};
 use super::windows::{Unit, Window};
 
 /// How much a key between two tables lowers the fit of a column.
@@ -198,25 +198,31 @@ impl<'a> Planner<'a> {
         }
         if paths.len() > 1 {
             let asked: Vec<&str> = words.iter().flat_map(|word| word.split(' ')).flat_map(cues::roles).collect();
-            let stems: Vec<String> =
-                words.iter().flat_map(|word| word.split(' ')).map(|word| self.linker.stem(word)).collect();
-            let fits = |path: &Vec<Step>| {
-                path.iter().any(|step| {
-                    step.edge.pairs.iter().any(|(child, _)| {
-                        name_words(child).iter().any(|word| {
-                            cues::roles(word).any(|role| asked.contains(&role))
-                                || stems.contains(&self.linker.stem(word))
-                        })
-                    })
-                })
+            let solid = words
+                .iter()
+                .flat_map(|word| word.split(' '))
+                .filter(|word| !is_loose(word) && !matches!(*word, "by" | "to"));
+            let stems: Vec<String> = solid.map(|word| self.linker.stem(word)).collect();
+            // Number of words in the names of a path's keys that the question says.
+            let said = |path: &Vec<Step>| {
+                let keys = path.iter().flat_map(|step| &step.edge.pairs).flat_map(|(child, _)| name_words(child));
+                let is_said = |word: &String| {
+                    cues::roles(word).any(|role| asked.contains(&role)) || stems.contains(&self.linker.stem(word))
+                };
+                keys.filter(is_said).count()
             };
-            let told: Vec<Vec<Step>> = paths.iter().filter(|path| fits(path)).cloned().collect();
-            if !told.is_empty() {
-                paths = told;
-            }
+            let most = paths.iter().map(&said).max().unwrap_or(0);
+            paths.retain(|path| said(path) == most);
         }
         match paths.as_slice() {
             [only] => {
+                // "Players from UCLA", where players and seasons only share a team: the college is that of a season.
+                let turn = only.windows(2).find(|pair| matches!(pair, [one, next] if one.is_up && !next.is_up));
+                let shared = turn.and_then(|pair| pair.first()).map(Step::target);
+                let is_named = |t: usize| self.frame.entities.iter().any(|mention| self.table_of(mention) == Some(t));
+                if let Some(t) = shared.filter(|t| !is_named(*t)) {
+                    self.doubt(format!("{} lie in between", self.schema.table(t).name));
+                }
                 if only.iter().any(|step| step.edge.guessed) {
                     self.assume("joined by equal names, as the database declares no keys");
                 }

@@ -100,7 +100,7 @@ impl<'a> Schema<'a> {
     }
 
     /// True for a column that refers to another table.
-    fn is_foreign(&self, at: At) -> bool {
+    pub fn is_foreign(&self, at: At) -> bool {
         let name = &self.column(at).name;
         self.table(at.0).foreign_keys.iter().any(|key| key.columns.contains(name))
     }

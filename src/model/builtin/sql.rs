@@ -117,20 +117,14 @@ impl Writer<'_> {
         let mut columns = Vec::new();
         for (expr, name) in &query.columns {
             // A text that holds numbers is shown as it is.
-            let text = match expr {
-                Expr::Column(node, at) => {
-                    let alias = aliases.get(*node).and_then(Option::as_deref);
-                    self.field(alias, &self.schema.column(*at).name)
-                }
-                _ => self.expr(expr, aliases),
-            };
+            let text = self.shown(expr, aliases);
             columns.push(name.as_ref().map_or_else(|| text.clone(), |name| format!("{text} AS {}", self.name(name))));
         }
         let distinct = if query.is_distinct { "DISTINCT " } else { "" };
         let mut sql = format!("SELECT {distinct}{} FROM {}", columns.join(", "), self.from(&query.nodes, aliases));
         self.push_conditions(&mut sql, " WHERE ", &query.conditions, aliases);
         if !query.groups.is_empty() {
-            let groups: Vec<String> = query.groups.iter().map(|expr| self.expr(expr, aliases)).collect();
+            let groups: Vec<String> = query.groups.iter().map(|expr| self.shown(expr, aliases)).collect();
             sql.push_str(&format!(" GROUP BY {}", groups.join(", ")));
         }
         if let Some((op, value)) = query.having {
@@ -276,6 +270,17 @@ impl Writer<'_> {
                 (one, two) => Some(one.unwrap_or(0) + two.unwrap_or(0)),
             },
             _ => None,
+        }
+    }
+
+    /// An expression as it is shown and grouped: a number that is stored as text stays a text.
+    fn shown(&mut self, expr: &Expr, aliases: &Aliases) -> String {
+        match expr {
+            Expr::Column(node, at) => {
+                let alias = aliases.get(*node).and_then(Option::as_deref);
+                self.field(alias, &self.schema.column(*at).name)
+            }
+            _ => self.expr(expr, aliases),
         }
     }
 

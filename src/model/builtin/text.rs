@@ -343,7 +343,7 @@ pub(super) fn name_words(name: &str) -> Vec<String> {
     if let Some(last) = words.last_mut().filter(|last| count > 1 && *last == "no") {
         *last = "number".to_owned();
     }
-    words.into_iter().map(|word| spelled_out(&word).to_owned()).collect()
+    words.iter().flat_map(|word| spelled_out(word).split(' ')).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

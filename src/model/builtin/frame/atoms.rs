@@ -105,12 +105,20 @@ impl Splitter<'_> {
             let window = window_at(self.tokens, at + 1, self.today);
             length == 2 && token.low == "the" && window.is_some_and(|(_, length)| length > 1)
         };
+        // "The screen mode type of the phone", where screen modes have a `type`.
+        let is_column = |length: usize| {
+            let owner = (1..=2).rev().filter_map(|words| self.linker.mention(self.tokens, at.checked_sub(words)?, at));
+            let mut owners = owner.flat_map(|owner| owner.tables).filter(|(_, fit)| *fit > 0.9);
+            let is_of =
+                |t: usize| self.one(at).is_some_and(|one| one.columns.iter().any(|(of, fit)| of.0 == t && *fit > 0.9));
+            length == 2 && matches!(token.low.as_str(), "type" | "kind") && owners.any(|(t, _)| is_of(t))
+        };
         // "MR" at the end, or written so, may be a stored value.
         let is_title = matches!(token.low.as_str(), "mr" | "mrs" | "ms" | "dr");
         let has_name = self.tokens.get(at + 1).is_some_and(|next| next.text.starts_with(char::is_uppercase));
         let is_written_so = token.text.chars().all(char::is_uppercase);
         cues::cue_at(self.tokens, at)
-            .filter(|(cues, length)| !cues.contains(&Cue::Sort) || sorts(*length))
+            .filter(|(cues, length)| !is_column(*length) && (!cues.contains(&Cue::Sort) || sorts(*length)))
             .filter(|(_, length)| !is_title || *length > 1 || has_name && !is_written_so)
             .map(
                 |(cues, length)| {
@@ -171,6 +179,13 @@ impl Splitter<'_> {
             mention.best_column().is_some_and(|(column, _)| self.linker.is_word_of(column, stem))
         };
         if is_far && (at..at + length).any(|at| asks_measure(self.tokens, at) && !is_own(at)) {
+            return true;
+        }
+        // "Problems reported by Ann" are problems, and no `date_problem_reported`.
+        let is_reported =
+            self.tokens.get(at + 1).is_some_and(|next| next.low.ends_with("ed")) && token.low.ends_with('s');
+        if length == 2 && is_reported && mention.fit() < WHOLE && self.one(at).is_some_and(|one| one.table_fit() > 0.94)
+        {
             return true;
         }
         // "Number of rooms" is no `room_number`, and "rooms of type double" are rooms.
@@ -240,6 +255,7 @@ fn survives(mention: &Mention, cues: &[Cue], is_first: bool) -> bool {
             cue,
             Cue::Open
                 | Cue::Skip
+                | Cue::Row
                 | Cue::Have
                 | Cue::Be
                 | Cue::Of
@@ -264,7 +280,7 @@ fn survives(mention: &Mention, cues: &[Cue], is_first: bool) -> bool {
     let is_word_of_grammar = mention.text.len() < 5;
     match (needs_object, is_name) {
         // "details" may be a column.
-        (false, true) if cues == [Cue::Skip] && !is_word_of_grammar => {
+        (false, true) if cues.iter().all(|cue| matches!(cue, Cue::Skip | Cue::Row)) && !is_word_of_grammar => {
             mention.table_fit().max(mention.column_fit()) > 0.5
         }
         (false, true) => mention.table_fit().max(mention.column_fit()) > 0.8,

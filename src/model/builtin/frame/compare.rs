@@ -175,6 +175,18 @@ impl Reader<'_> {
         true
     }
 
+    /// Reads the end of "two characteristics or more".
+    fn or_op(&mut self) -> Op {
+        let or = self.atom(0).and_then(|atom| {
+            atom.cues.iter().find_map(|cue| match cue {
+                Cue::OrOp(op) => Some(*op),
+                _ => None,
+            })
+        });
+        self.at += usize::from(or.is_some());
+        or.unwrap_or(Op::Eq)
+    }
+
     /// "2011 or later", "March 2024 or earlier".
     fn or_later(&mut self, window: Window) -> Window {
         let low = self.atom(0).map_or("", |atom| atom.low.as_str());
@@ -245,10 +257,19 @@ impl Reader<'_> {
         let mut before = before.skip_while(|atom| {
             atom.mention.is_none()
                 && atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Skip | Cue::Of | Cue::That))
+                || atom.low == "either"
         });
         let atom = before.next()?;
         let is_revenue = atom.cues.contains(&Cue::Revenue);
         atom.mention.clone().filter(|mention| mention.column_fit() > 0.0 && !is_revenue)
+    }
+
+    /// The column of "36" in "aged 36 or 37", at the second number.
+    fn alternative_column(&self) -> Option<Mention> {
+        match self.frame.conditions.last().map(|condition| &condition.what) {
+            Some(What::Compare(column, Op::Eq, Literal::Number(_))) if self.is_alternative => Some(column.clone()),
+            _ => None,
+        }
     }
 
     /// Removes the column shown last if a condition uses it.
@@ -426,7 +447,7 @@ impl Reader<'_> {
     /// A number by itself: "grade 10", "in 2014", "with id 3".
     pub(super) fn numbered(&mut self, number: f64) {
         let value = self.mention_at(0).cloned();
-        let column = self.last.take().or_else(|| self.column_before());
+        let column = self.last.take().or_else(|| self.column_before()).or_else(|| self.alternative_column());
         // "orders in 2014" is a time, unless the column holds years or was named for the number.
         let follows_in = self
             .before(1)
@@ -452,7 +473,9 @@ impl Reader<'_> {
         // "the three cheapest products".
         let is_ranked = |atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Sup(_) | Cue::By(..)));
         let listed = usize::from(self.atom(0).is_some_and(is_ranked));
-        if may_list && self.mention_at(listed).is_some_and(is_listed) {
+        // "the names of employees with the three lowest salaries".
+        let is_rank = listed == 1 && column.is_none() && self.few.is_none() && !self.frame.is_superlative;
+        if may_list && self.mention_at(listed).is_some_and(is_listed) || is_rank {
             self.few = Some(number.clamp(1.0, 1000.0) as u32);
             return;
         }
@@ -466,7 +489,10 @@ impl Reader<'_> {
         if let Some(op) = op {
             self.at += 1;
             let ahead = self.next_solid(0);
-            if let Some(column) = column {
+            // "In which years were two or more branches opened": 2 is no year.
+            let is_year = |column: &Mention| column.best_column().is_some_and(|(at, _)| self.schema.is_year(at));
+            let counts = self.mention_at(ahead).is_some_and(is_listed) && year_of(number).is_none();
+            if let Some(column) = column.as_ref().filter(|column| !(counts && is_year(column))).cloned() {
                 self.unshow(&column);
                 return self.condition(What::Compare(column, op, Literal::Number(number)));
             }
@@ -486,11 +512,13 @@ impl Reader<'_> {
         if let Some(mention) = self.mention_at(ahead).cloned() {
             if mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit() && !self.is_head {
                 self.at += ahead + 1;
-                return self.condition(What::Counted(mention, Op::Eq, number));
+                let op = self.or_op();
+                return self.condition(What::Counted(mention, op, number));
             }
             if mention.column_fit() > 0.0 && mention.columns.iter().any(|(at, _)| self.schema.is_number(*at)) {
                 self.at += ahead + 1;
-                return self.condition(What::Compare(mention, Op::Eq, Literal::Number(number)));
+                let op = self.or_op();
+                return self.condition(What::Compare(mention, op, Literal::Number(number)));
             }
         }
         if let Some(window) = year_of(number).and_then(Window::year) {

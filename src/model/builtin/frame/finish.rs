@@ -38,6 +38,19 @@ impl Reader<'_> {
                 _ => {}
             }
         }
+        // "The team with the most technicians", where machines have a team too.
+        let counted = match (self.frame.order.as_slice(), self.frame.conditions.as_slice()) {
+            ([(Key::Count(Some(counted)), _)], []) => counted.best_table(),
+            ([], [Condition { what: What::Counted(counted, ..), .. }]) => counted.best_table(),
+            _ => None,
+        };
+        if let ([Item::Attribute(shown)], true, Some((t, _))) =
+            (self.frame.items.as_mut_slice(), self.frame.entities.is_empty(), counted)
+            && shown.columns.iter().any(|(at, fit)| at.0 == t && *fit > 0.8)
+            && !shown.columns.iter().any(|(at, _)| self.schema.is_key(*at))
+        {
+            shown.columns.retain(|(at, _)| at.0 == t);
+        }
         // "The 5 parts with the highest total quantity: name and quantity" shows the total that it ranks by.
         if let Some((Key::Aggregate(function, ranked), _)) = self.frame.order.first() {
             for item in &mut self.frame.items {
@@ -53,6 +66,17 @@ impl Reader<'_> {
     fn judge_objects(&mut self) {
         let low = |at: usize| self.atoms.get(at).map_or("", |atom| atom.low.as_str());
         let mut doubts = Vec::new();
+        // "When did Ann get hurt?", where only an `injury` is found.
+        let is_named_so = |at: At| {
+            let words = name_words(&self.schema.column(at).name);
+            words.iter().any(|word| matches!(word.as_str(), "date" | "time" | "year" | "day" | "month"))
+        };
+        let is_time =
+            |shown: &Mention| self.is_timely(shown) || shown.best_column().is_some_and(|(at, _)| is_named_so(at));
+        let is_timely = |item: &Item| !matches!(item, Item::Attribute(shown) if !is_time(shown));
+        if self.frame.asks_when && !self.frame.items.is_empty() && !self.frame.items.iter().any(is_timely) {
+            doubts.push("when".to_owned());
+        }
         // "What do the enzymes produce?" "What did the repair cost?"
         if low(0) == "what" && matches!(low(1), "do" | "does" | "did") {
             let ends = |at: &usize| matches!(low(*at), "and" | "," | ";");

@@ -39,14 +39,19 @@ impl Reader<'_> {
             return self.doubt(mention.text);
         }
         let is_table = mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit() - 0.05;
+        // "Problems reported by the staff named Ann": the role also says which key is meant.
+        if is_table && mention.text.contains(' ') && mention.table_fit() <= ROLE {
+            self.words.push(mention.text.to_lowercase());
+        }
         let is_compared = self.is_compared(1, &mention);
         let named = Named { mention, is_table, is_compared };
-        let parts: [fn(&mut Self, &Named) -> bool; 13] = [
+        let parts: [fn(&mut Self, &Named) -> bool; 14] = [
             Self::reads_infinitive,
             Self::reads_flag,
             Self::reads_column_of_value,
             Self::reads_kind_of_value,
             Self::reads_name_of_entity,
+            Self::reads_key,
             Self::reads_participle,
             Self::reads_predicate,
             Self::reads_link,
@@ -254,6 +259,21 @@ impl Reader<'_> {
         is_name
     }
 
+    /// "problems reported by Ann", where a key of problems is `reported_by_staff_id`.
+    fn reads_key(&mut self, named: &Named) -> bool {
+        let low = named.mention.text.to_lowercase();
+        let is_verb =
+            low.split_once(' ').is_some_and(|(verb, rest)| verb.ends_with("ed") && matches!(rest, "by" | "to"));
+        let is_key = named.mention.best_column().is_some_and(|(at, _)| self.schema.is_foreign(at));
+        if !is_verb || !is_key || named.is_table {
+            return false;
+        }
+        self.frame.verbs.push(self.stem_here());
+        self.words.push(low);
+        self.at += 1;
+        true
+    }
+
     /// "loans returned", "patients admitted for asthma".
     fn reads_participle(&mut self, named: &Named) -> bool {
         if !self.is_participle(&named.mention) || named.is_compared {
@@ -269,6 +289,8 @@ impl Reader<'_> {
         if self.atom(0).is_none_or(ends) {
             self.condition(What::Known(named.mention.clone()));
         } else {
+            // "problems reported by Ann": the key may be `reported_by_staff_id`.
+            self.words.push(named.mention.text.to_lowercase());
             self.frame.verbs.push(stem);
         }
         true
@@ -296,8 +318,20 @@ impl Reader<'_> {
     fn reads_link(&mut self, named: &Named) -> bool {
         let stem = self.stem_here();
         let follows_table = self.mention_before().is_some_and(|before| before.table_fit() > 0.8);
-        let is_link = cues::is_link(&stem) && named.mention.column_fit() < 0.7;
-        if !self.shows_entity_only() || !follows_table || !is_link {
+        let ends = self.atom(1).is_none_or(|next| next.is_stop);
+        // "chips that are not used by any phone", where a column is called `used_kb`.
+        let is_passive = self.has(1, &Cue::By_)
+            && self.before(1).is_some_and(|atom| {
+                atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Not))
+                    || matches!(atom.low.as_str(), "was" | "were")
+            });
+        let most = if is_passive { 0.9 } else { 0.7 };
+        let is_link = cues::is_link(&stem) && named.mention.column_fit() < most;
+        // "For whom does Ann play?", "Which city does Ann live in?"
+        let follows_value = self.mention_before().is_some_and(|before| !before.values.is_empty())
+            && self.before(2).is_some_and(|atom| matches!(atom.low.as_str(), "do" | "does" | "did"));
+        let is_verb = follows_table && (self.shows_entity_only() || ends) || is_passive || follows_value;
+        if !is_verb || !is_link {
             return false;
         }
         self.at += 1;
@@ -380,6 +414,13 @@ impl Reader<'_> {
             self.show(Item::Attribute(attribute));
             return true;
         }
+        // "Which county do the delegates belong to": delegates are not shown.
+        let is_subject = (1..=2).find_map(|back| self.before(back).filter(|atom| !atom.low.eq("the")));
+        let is_subject = is_subject.is_some_and(|atom| matches!(atom.low.as_str(), "do" | "does" | "did"));
+        if is_subject && !named.is_table && !self.frame.items.is_empty() {
+            self.at += 1;
+            return true;
+        }
         self.at += 1;
         if !named.is_table {
             // "Which country and state", where "state" only resembles the column `country`.
@@ -393,12 +434,31 @@ impl Reader<'_> {
             if mention.column_fit() < OTHER_WORD && self.before(2).is_some_and(Atom::is_kind) {
                 self.doubt(format!("kind of {}", mention.text));
             }
+            // "The color code and description", where there is a `color_description` too.
+            let shared = match self.frame.items.last() {
+                Some(Item::Attribute(shown))
+                    if self.has_before(2, &Cue::And) && !mention.text.to_lowercase().starts_with("id") =>
+                {
+                    let first = shown.text.split_once(' ').map(|(first, _)| first.to_lowercase());
+                    first.map(|first| vec![first, mention.text.to_lowercase()])
+                }
+                _ => None,
+            };
+            let mut all = (0..self.schema.tables().len()).flat_map(|t| self.schema.columns(t));
+            if shared.is_some_and(|words| {
+                all.any(|(at, column)| {
+                    name_words(&column.name) == words
+                        && !mention.columns.iter().any(|(of, fit)| *of == at && *fit >= WHOLE)
+                })
+            }) {
+                self.remark(format!("\"{}\" of what", mention.text));
+            }
             self.take_back_entity();
             self.show(Item::Attribute(mention));
             return true;
         }
         let owned = self.belongs_to_next();
-        if !owned && (self.frame.items.is_empty() || self.follows_and_before(1)) {
+        if !owned && (self.frame.items.is_empty() || self.follows_and_before(1) || self.follows_question(1)) {
             self.show(Item::Entity(mention.clone()));
         }
         self.entity(mention.clone());

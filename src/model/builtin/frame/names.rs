@@ -37,11 +37,13 @@ impl Reader<'_> {
             let is_of = |at: &At| mention.tables.iter().any(|(t, fit)| *fit > 0.8 && *t == at.0);
             next.columns.iter().filter(|(at, fit)| *fit >= OTHER_WORD && is_of(at)).copied().collect()
         };
-        if mention.table_fit() > mention.column_fit()
+        if mention.table_fit() >= mention.column_fit()
             && let Some(next) = self.mention_at(ahead + 1).filter(|next| next.table_fit() < 0.8)
         {
             let columns = own(next);
-            if !columns.is_empty() {
+            // "Screen mode type", where phones have a `screen_mode` that refers to the table `screen_mode`.
+            let is_sure = mention.table_fit() > mention.column_fit() || columns.iter().any(|(_, fit)| *fit > 0.85);
+            if !columns.is_empty() && is_sure {
                 let text = next.text.clone();
                 return Some((Mention { text, columns, ..Mention::default() }, 2));
             }
@@ -68,6 +70,14 @@ impl Reader<'_> {
         };
         let after = self.next_solid(1);
         let is_of = self.has(1, &Cue::Of) && self.mention_at(after).is_some_and(is_named);
+        // "names of directors", where movies have a column `director`.
+        let is_column = |column: &Mention| {
+            let best = column.best_column().filter(|(_, fit)| *fit > 0.8 && column.table_fit() == 0.0);
+            best.is_some_and(|(at, _)| self.schema.holds(at) == Holds::Text && !self.schema.is_key(at))
+        };
+        if self.has(1, &Cue::Of) && self.mention_at(after).is_some_and(is_column) {
+            return true;
+        }
         let is_owned = self.mention_before().is_some_and(is_named);
         is_of || is_owned && matches!(self.frame.items.as_slice(), [Item::Entity(_)])
     }

@@ -20,7 +20,10 @@ impl Reader<'_> {
             let counted = self.mention_at(self.next_solid(1)).and_then(Mention::best_table);
             let is_number = |word: &String| matches!(word.as_str(), "number" | "num" | "no" | "nr");
             let is_named = |t: usize| {
-                self.schema.columns(t).any(|(_, column)| name_words(&column.name).last().is_some_and(is_number))
+                self.schema.columns(t).any(|(at, column)| {
+                    name_words(&column.name).last().is_some_and(is_number)
+                        || self.schema.is_only_key(at) && is_joined_key(&["number"], &column.name)
+                })
             };
             if counted.is_some_and(|(t, _)| is_named(t)) {
                 self.remark("count or show the numbers".to_owned());
@@ -50,6 +53,13 @@ impl Reader<'_> {
             self.show(Item::Count(people.0.clone(), distinct));
             self.entity(people.0);
             return true;
+        }
+        // "How many people work for Education", where no table of people is meant for sure.
+        let says_people = |atom: &Atom| matches!(atom.low.as_str(), "people" | "persons");
+        if (1..=ahead).any(|ahead| self.atom(ahead).is_some_and(says_people))
+            && self.mention_at(ahead).is_some_and(|mention| mention.name_fit() == 0.0)
+        {
+            self.remark("how many people".to_owned());
         }
         let Some(mention) = self.mention_at(ahead).cloned() else {
             // "... and the count": it was named before, or is that of the superlative.
@@ -290,6 +300,13 @@ impl Reader<'_> {
             && mention.columns.iter().any(|(at, _)| self.schema.is_number(*at) && !self.schema.is_key(*at))
     }
 
+    /// The end of "order all stations by the opening year".
+    pub(super) fn sorted_by(&mut self) -> bool {
+        let is_order =
+            |atom: &Atom| atom.mention.is_none() && matches!(atom.low.as_str(), "order" | "sort" | "rank" | "arrange");
+        self.atoms.first().is_some_and(is_order) && self.frame.order.is_empty() && self.sort()
+    }
+
     pub(super) fn sort(&mut self) -> bool {
         let mut ahead = self.next_solid(1);
         let mut direction = None;
@@ -479,11 +496,44 @@ impl Reader<'_> {
         names && !is_single && measured && (self.is_head || follows_name) && self.frame.order.is_empty() && self.per()
     }
 
+    /// True after "and what are" or "and which", before the atoms that were just read.
+    pub(super) fn follows_question(&self, consumed: usize) -> bool {
+        let before = self.at.checked_sub(consumed).and_then(|end| self.atoms.get(..end)).unwrap_or_default();
+        let is_soft = |atom: &&Atom| {
+            atom.mention.is_none() && atom.cues.iter().any(|cue| matches!(cue, Cue::Skip | Cue::Their | Cue::Distinct))
+        };
+        let mut before = before.iter().rev().skip_while(is_soft);
+        let asks = before
+            .next()
+            .is_some_and(|atom| atom.cues.contains(&Cue::Open) || matches!(atom.low.as_str(), "which" | "what"));
+        asks && before.next().is_some_and(|atom| atom.cues.contains(&Cue::And))
+    }
+
+    /// "All details of the customers", "customer details": all columns of the row.
+    pub(super) fn row(&mut self) -> bool {
+        let is_table = |mention: &Mention| mention.table_fit() > 0.8 && mention.table_fit() >= mention.column_fit();
+        let follows =
+            matches!(self.frame.items.as_slice(), [Item::Entity(_)]) && self.mention_before().is_some_and(is_table);
+        let ahead = self.next_solid(1);
+        let is_of = (1..ahead).any(|ahead| self.has(ahead, &Cue::Of)) && self.frame.items.is_empty();
+        let precedes = is_of && self.mention_at(ahead).is_some_and(is_table);
+        // `customer_details` of the customers.
+        let is_column = self.mention_at(0).is_some_and(|mention| mention.name_fit() > 0.5);
+        if !self.is_head || is_column || !follows && !precedes {
+            return false;
+        }
+        self.at += 1;
+        self.frame.is_whole = true;
+        true
+    }
+
     pub(super) fn revenue(&mut self) -> bool {
         if !self.is_weak_revenue(self.mention_at(0)) {
             return false;
         }
         self.at += 1;
+        // "How much did Ann spend".
+        self.how_much = None;
         self.show(Item::Revenue(Function::Sum));
         true
     }
@@ -495,5 +545,17 @@ impl Reader<'_> {
             let in_table = mention.columns.iter().any(|(at, fit)| is_whole(fit) && !self.schema.is_view(at.0));
             !in_table && !mention.tables.iter().any(|(_, fit)| is_whole(fit))
         })
+    }
+
+    /// True if a phrase has a meaning that needs no object.
+    pub(super) fn is_soft_too(&self, cues: &[Cue]) -> bool {
+        cues.iter().any(|cue| matches!(cue, Cue::Skip | Cue::Have | Cue::In | Cue::Of | Cue::That | Cue::Be | Cue::By_))
+    }
+
+    /// True if a number or a time stands beside the word just read: "the year 1970", "10 days".
+    pub(super) fn is_of_number(&self) -> bool {
+        let is_number = |atom: &Atom| atom.number.is_some() || atom.window.is_some();
+        let after = self.next_solid(0);
+        self.atom(after).is_some_and(is_number) || self.before(2).is_some_and(is_number)
     }
 }

@@ -23,6 +23,13 @@ impl Reader<'_> {
             return true;
         }
         let Some(asked) = self.superlative_here(desc) else { return false };
+        // "the top three lowest distances".
+        let is_ranked = |atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Sup(_) | Cue::By(..)));
+        if let (Some(limit), true, None) = (asked.limit, self.atom(asked.ahead).is_some_and(is_ranked), self.few) {
+            self.few = Some(limit.clamp(1.0, 1000.0) as u32);
+            self.at += asked.ahead;
+            return true;
+        }
         // The parts are tried in order. The first that knows the words decides.
         let parts: [fn(&mut Self, &Superlative) -> Option<bool>; 7] = [
             Self::aggregate_of_superlative,
@@ -110,6 +117,16 @@ impl Reader<'_> {
         if let Some(narrowed) = narrowed {
             self.condition(narrowed);
             self.is_head = true;
+        }
+        // "the top three branches with the most members".
+        let key = self.next_solid(1);
+        let is_sup = |atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Sup(_)));
+        if [Cue::That, Cue::Have].iter().any(|cue| self.has(0, cue)) && self.atom(key).is_some_and(is_sup) {
+            self.frame.limit = None;
+            self.few = Some(limit);
+            self.is_head = false;
+            self.at += key;
+            return Some(true);
         }
         if let Some((key, length)) = self.key_of_top_rows() {
             self.at += length;
@@ -366,7 +383,10 @@ impl Reader<'_> {
 
     /// A superlative without an object at the end: "which method is used most", "which category sells best".
     fn last_superlative(&mut self, desc: bool, is_vague: bool) -> bool {
-        if self.atom(1).is_some_and(|next| !next.is_stop) || self.frame.is_superlative || self.is_negated {
+        if self.atom(self.next_solid(1)).is_some_and(|next| !next.is_stop)
+            || self.frame.is_superlative
+            || self.is_negated
+        {
             return false;
         }
         if is_vague {
@@ -379,6 +399,11 @@ impl Reader<'_> {
         }
         if self.most_often(desc) {
             return true;
+        }
+        // "Who spent the most?"
+        if matches!(self.frame.items.last(), Some(Item::Revenue(Function::Sum))) {
+            self.at += 1;
+            return self.rank(Key::Revenue, desc, None);
         }
         let follows_verb = self.before(1).is_some_and(|atom| atom.mention.is_none() && cues::is_link(&atom.stem));
         let [Item::Attribute(shown)] = self.frame.items.as_slice() else { return false };

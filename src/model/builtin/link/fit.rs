@@ -105,6 +105,13 @@ pub(super) fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
             return OTHER_WORD - 0.05;
         }
     }
+    // "Log id" for `problem_log_id`.
+    if words.len() > 1 && is_column && whole.stems.len() > words.len() {
+        let end = whole.stems.get(whole.stems.len() - words.len()..).unwrap_or_default();
+        if same(words, end) {
+            return SHORTER - 0.08;
+        }
+    }
     part(words, name)
 }
 

@@ -5,6 +5,9 @@ use super::*;
 impl Planner<'_> {
     pub(super) fn conditions(&mut self) {
         let asked = &self.frame.conditions;
+        if asked.first().is_some_and(|first| first.is_alternative) {
+            self.doubt("or what");
+        }
         let mut at = 0;
         while let Some(first) = asked.get(at) {
             if self.frame.whole == Some(at) {
@@ -357,6 +360,9 @@ impl Planner<'_> {
                 Condition::Compare(expr, Op::Eq, Literal::Text(text.clone()))
             });
         }
+        let Some(mention) = self.by_role(mention, &asked.words) else {
+            return self.doubt(format!("\"{}\" is no known value there", mention.text));
+        };
         let entity = |t: usize| self.frame.entities.iter().any(|entity| self.table_of(entity) == Some(t));
         let cost = |at: At| {
             let far = self.graph.distance(self.root, at.0).map_or(9.0, |far| far as f32);
@@ -392,6 +398,28 @@ impl Planner<'_> {
             [only] => Condition::Compare(expr, op, only.clone()),
             several => Condition::In(expr, several.to_vec(), op == Op::Eq),
         });
+    }
+
+    /// "From Paris", where `origin` and `destination` have the value: leaves `origin`. `None` if only `destination` has it.
+    fn by_role(&self, mention: &Mention, words: &[String]) -> Option<Mention> {
+        let asked: Vec<&str> = words.iter().flat_map(|word| word.split(' ')).flat_map(cues::roles).collect();
+        let roles = |at: At| -> Vec<&str> {
+            name_words(&self.schema.column(at).name)
+                .iter()
+                .flat_map(|word| cues::roles(word).collect::<Vec<_>>())
+                .collect()
+        };
+        let fits = |at: At| roles(at).iter().any(|role| asked.contains(role));
+        let has_role = mention.values.iter().any(|(at, _)| !roles(*at).is_empty());
+        if asked.is_empty() || !has_role {
+            return Some(mention.clone());
+        }
+        let mut told = mention.clone();
+        told.values.retain(|(at, _)| fits(*at));
+        if told.values.is_empty() {
+            told.values = mention.values.iter().filter(|(at, _)| roles(*at).is_empty()).cloned().collect();
+        }
+        (!told.values.is_empty()).then_some(told)
     }
 
     pub(super) fn literal(&self, at: At, value: &str) -> Literal {

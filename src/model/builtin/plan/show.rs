@@ -97,7 +97,12 @@ impl Planner<'_> {
                 if self.is_open_table(mention) {
                     self.doubt(format!("\"{}\" may be several tables", mention.text));
                 }
-                for at in self.schema.display(t) {
+                if self.frame.is_whole && t != self.root {
+                    self.doubt("details of another row");
+                }
+                let visible = self.schema.columns(t).filter(|(_, column)| !column.masked).map(|(at, _)| at);
+                let shown = if self.frame.is_whole { visible.collect() } else { self.schema.display(t) };
+                for at in shown {
                     self.show_column(at, mention, columns);
                 }
             }

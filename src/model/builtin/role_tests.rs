@@ -1,0 +1,123 @@
+//! Questions in which a direction, a verb or a short key tells what is meant.
+
+use super::more_kinds_tests::{doubts, reads_of};
+use super::tests::table;
+use crate::database::catalog::Snapshot;
+
+/// An airline whose tables have short keys, and a help desk with two keys to one table.
+fn airline() -> Snapshot {
+    let aircraft = table("aircraft", &["aid integer", "name text", "distance integer"], &[]);
+    let flight = table(
+        "flight",
+        &[
+            "flno integer",
+            "origin text = Oslo|Kiel",
+            "destination text = Kiel|Oslo|Riga",
+            "price numeric",
+            "aid integer",
+            "used_kg integer",
+        ],
+        &[("aid", "aircraft", "aid")],
+    );
+    let mut tables = vec![
+        aircraft,
+        flight,
+        table("agents", &["agent_id integer", "AG_FNAME text = Ann|Ben", "AG_LNAME text = Lee|Orr"], &[]),
+        table(
+            "faults",
+            &[
+                "fault_id integer",
+                "fault_note text",
+                "date_fault_reported date",
+                "closed_by_agent_id integer",
+                "reported_by_agent_id integer",
+            ],
+            &[("closed_by_agent_id", "agents", "agent_id"), ("reported_by_agent_id", "agents", "agent_id")],
+        ),
+    ];
+    for (table, key) in tables.iter_mut().zip(["aid", "flno", "agent_id", "fault_id"]) {
+        table.primary_key = vec![key.to_owned()];
+    }
+    Snapshot::of(tables)
+}
+
+#[test]
+fn short_keys_and_names_are_known() {
+    let airline = airline();
+    let reads = |question: &str, expected: &str| reads_of(&airline, question, expected);
+    reads("Show the id and name of all aircraft", "SELECT aid, name FROM aircraft");
+    reads("What is the price of the flight with number 99?", "SELECT price FROM flight WHERE flno = 99");
+    reads("first names of agents", "SELECT \"AG_FNAME\" FROM agents");
+    reads("all details of the aircraft", "SELECT aid, name, distance FROM aircraft");
+    // A count, or the numbers themselves.
+    doubts(&airline, "What are the numbers of all flights?");
+}
+
+#[test]
+fn a_direction_tells_the_column() {
+    let airline = airline();
+    let reads = |question: &str, expected: &str| reads_of(&airline, question, expected);
+    reads(
+        "average price of flights from Oslo to Kiel",
+        "SELECT AVG(price) AS average_price FROM flight WHERE origin = 'Oslo' AND destination = 'Kiel'",
+    );
+    reads("flights to Oslo", "SELECT flno FROM flight WHERE destination = 'Oslo'");
+    // No flight is known to start there.
+    doubts(&airline, "flights from Riga");
+}
+
+#[test]
+fn a_verb_tells_the_key() {
+    let airline = airline();
+    let reads = |question: &str, expected: &str| reads_of(&airline, question, expected);
+    reads(
+        "faults reported by Lee",
+        "SELECT f.fault_note FROM faults f JOIN agents a ON a.agent_id = f.reported_by_agent_id WHERE a.\"AG_LNAME\" = 'Lee'",
+    );
+    reads(
+        "faults closed by the agent named Orr",
+        "SELECT f.fault_note FROM faults f JOIN agents a ON a.agent_id = f.closed_by_agent_id WHERE a.\"AG_LNAME\" = 'Orr'",
+    );
+    doubts(&airline, "faults of Orr");
+}
+
+#[test]
+fn a_number_stands_before_a_superlative() {
+    let airline = airline();
+    let reads = |question: &str, expected: &str| reads_of(&airline, question, expected);
+    let longest = "SELECT name FROM aircraft ORDER BY distance DESC LIMIT 3";
+    reads("names of aircraft with the three highest distances", longest);
+    reads("names of aircraft with top three highest distances", longest);
+    reads(
+        "top 2 aircraft with the most flights",
+        "SELECT a.name FROM aircraft a ORDER BY (SELECT COUNT(*) FROM flight f WHERE a.aid = f.aid) DESC LIMIT 2",
+    );
+    reads(
+        "aircraft that are not used by any flight",
+        "SELECT a.name FROM aircraft a WHERE NOT EXISTS (SELECT 1 FROM flight f WHERE a.aid = f.aid)",
+    );
+    reads(
+        "aircraft with two flights or more",
+        "SELECT a.name FROM aircraft a WHERE (SELECT COUNT(*) FROM flight f WHERE a.aid = f.aid) >= 2",
+    );
+    reads("order all aircraft names by distance", "SELECT name FROM aircraft ORDER BY distance");
+}
+
+/// Players and contracts share a team, and nothing else.
+#[test]
+fn rows_that_share_a_parent_are_not_joined() {
+    let players = table("players", &["id integer", "name text", "team_id integer"], &[("team_id", "teams", "id")]);
+    let contracts = table(
+        "contracts",
+        &["id integer", "college text = UCLA|Yale", "team_id integer", "age integer"],
+        &[("team_id", "teams", "id")],
+    );
+    let sports = Snapshot::of(vec![table("teams", &["id integer", "city text"], &[]), players, contracts]);
+    doubts(&sports, "Who are the players from UCLA?");
+    doubts(&sports, "What are the colleges of the players?");
+    reads_of(
+        &sports,
+        "contracts of UCLA with age either 20 or 30",
+        "SELECT id FROM contracts WHERE college = 'UCLA' AND age IN (20, 30)",
+    );
+}
