@@ -48,6 +48,7 @@ pub mod guard;
 pub mod http;
 pub mod limits;
 pub mod model;
+pub mod places;
 pub mod prompts;
 pub mod quoting;
 pub mod reply;

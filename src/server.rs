@@ -18,7 +18,7 @@ use rmcp::model::{
     ReadResourceResult, ResourceContents, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Outcomes, keep_trace};
@@ -26,6 +26,7 @@ use crate::database::value::cut;
 use crate::error::ToolError;
 use crate::gateway::{Caller, Gateway, Grant};
 use crate::limits::Limits;
+use crate::places::{Place, Places};
 use crate::reply::Reply;
 use crate::tools::{self, Core, ToolName};
 use crate::transport::Unread;
@@ -54,8 +55,8 @@ pub struct Server {
 pub enum Transport {
     /// [`crate::transport`], which writes a tool's JSON both as the text block and as `structuredContent`.
     Stdio,
-    /// The SDK's own, which sends a result as it is. `calls` has a permit for each call that may run or wait.
-    Http { calls: Arc<Semaphore> },
+    /// The SDK's own, which sends a result as it is. `calls` has a place for each call that may run or wait.
+    Http { calls: Arc<Places> },
 }
 
 impl Server {
@@ -134,12 +135,9 @@ impl Server {
             Err(error) => return Some(error.clone().into()),
         };
         let arguments = request.arguments.unwrap_or_default();
-        let _place = match &self.transport {
-            Transport::Stdio => None,
-            Transport::Http { calls } => match calls.try_acquire() {
-                Ok(place) => Some(place),
-                Err(_) => return Some(ToolError::crowded().into()),
-            },
+        let _place = match self.place(context) {
+            Ok(place) => place,
+            Err(error) => return Some(error.into()),
         };
         let called = self
             .attend(&request.name, context, async |caller| {
@@ -149,6 +147,18 @@ impl Server {
             })
             .await;
         called.unwrap_or_else(|| Some(ToolError::internal().into()))
+    }
+
+    /// Takes a place for one call. Over stdio, the transport bounds the calls.
+    ///
+    /// # Errors
+    ///
+    /// `busy` if too many calls run or wait.
+    fn place(&self, context: &RequestContext<RoleServer>) -> Result<Option<Place>, ToolError> {
+        let Transport::Http { calls } = &self.transport else { return Ok(None) };
+        let grant = grant(context);
+        let place = calls.take(grant.as_ref().map(|grant| grant.key.as_str()), 1);
+        place.map(Some).ok_or_else(ToolError::crowded)
     }
 
     /// Time limit for the user's answer to a clarification.
@@ -286,11 +296,14 @@ impl ServerHandler for Server {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let told = |error: ToolError| protocol_error(&error, cut(&request.uri, 500));
         let gateway = self.gateway().map_err(told)?;
-        if let Some(grant) = grant(&context) {
-            grant.check_tool(resources::tool_of(&request.uri).as_str()).map_err(told)?;
-        }
+        let _place = self.place(&context).map_err(told)?;
         let read = self
             .attend("resource", &context, async |caller| {
+                let tool = resources::tool_of(&request.uri).as_str();
+                if let Some(error) = caller.grant.as_ref().and_then(|grant| grant.check_tool(tool).err()) {
+                    gateway.refuse(caller, tool, &error).await?;
+                    return Err(error);
+                }
                 let read = resources::read(gateway, caller, &request.uri).await;
                 // The result of a resource cannot carry the warning that the outcome was not recorded. If the audit
                 // store is unusable, the next tool call reports it.
@@ -331,6 +344,7 @@ impl ServerHandler for Server {
         if request.argument.name == "table"
             && may_list
             && let Ok(gateway) = self.gateway()
+            && let Ok(_place) = self.place(&context)
         {
             let source = request.context.and_then(|context| context.arguments?.remove("source"));
             let typed = &request.argument.value;

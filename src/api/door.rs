@@ -19,7 +19,6 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt as _;
-use tokio::sync::OwnedSemaphorePermit;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::keys::{Key, admitted};
@@ -27,6 +26,7 @@ use super::oauth::Fault;
 use super::{Api, reply};
 use crate::error::{Code, ToolError};
 use crate::gateway::Grant;
+use crate::places::Place;
 use crate::transport::values_of;
 
 /// How long a browser may cache the reply to a preflight request (`Access-Control-Max-Age`).
@@ -79,7 +79,7 @@ pub(super) async fn with_host(State(api): State<Arc<Api>>, request: Request, nex
     if request.uri().path() != "/health/live"
         && let Err(error) = check_host(&api, request.uri(), request.headers())
     {
-        return reply::error(&error);
+        return closing(reply::error(&error));
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -103,7 +103,19 @@ fn check_sender(api: &Api, headers: &HeaderMap) -> Result<(), ToolError> {
         return Err(ToolError::new(Code::Forbidden, "a web page of another site sent the request")
             .hint("Call from a program, or from a page whose origin is in http.allowed_origins."));
     }
-    let is_forwarded = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+    let is_forwarded = [
+        "forwarded",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-forwarded-server",
+        "x-original-host",
+        "x-real-ip",
+        "cf-connecting-ip",
+        "true-client-ip",
+    ];
     if !config.needs_key() && is_forwarded.iter().any(|name| headers.contains_key(*name)) {
         return Err(ToolError::new(
             Code::Forbidden,
@@ -156,28 +168,29 @@ fn without_port(host: &str) -> &str {
 /// the body.
 pub(super) async fn with_key(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     if let Err(error) = check_sender(&api, request.headers()) {
-        return reply::error(&error);
+        return closing(reply::error(&error));
     }
     match known(&api, request.headers()).await {
         Ok(Some((grant, key))) => {
             if let Err(wait) = key.as_ref().map_or(Ok(()), |key| key.admit()) {
-                return too_many(wait, &format!("the key {} has sent too many requests", grant.key));
+                return closing(too_many(wait, &format!("the key {} has sent too many requests", grant.key)));
             }
             request.extensions_mut().insert(grant);
         }
         Ok(None) => {}
         Err(fault) => {
             api.metrics.wrong_key();
-            return unauthorized(&api, fault);
+            return closing(unauthorized(&api, fault));
         }
     }
     if let Err(wait) = api.limiter.as_ref().map_or(Ok(()), admitted) {
-        return too_many(wait, "the server has received too many requests");
+        return closing(too_many(wait, "the server has received too many requests"));
     }
     let (mut parts, body) = request.into_parts();
-    let (body, held) = match read(&api, body).await {
+    let holder = parts.extensions.get::<Arc<Grant>>().map(|grant| grant.key.clone());
+    let (body, held) = match read(&api, holder.as_deref(), body).await {
         Ok(body) => body,
-        Err(response) => return *response,
+        Err(response) => return closing(*response),
     };
     parts.extensions.insert(Whole(body.clone()));
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
@@ -191,14 +204,14 @@ pub(super) async fn with_key(State(api): State<Arc<Api>>, mut request: Request, 
 #[derive(Clone)]
 pub(super) struct Whole(pub(super) Bytes);
 
-/// A body that keeps a permit until the body is sent.
-pub(super) fn held_with(body: Body, permit: OwnedSemaphorePermit) -> Body {
-    Body::new(Holding { body, _permit: permit })
+/// A body that keeps its places until the body is sent.
+pub(super) fn held_with(body: Body, place: Place) -> Body {
+    Body::new(Holding { body, _place: place })
 }
 
 struct Holding {
     body: Body,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl hyper::body::Body for Holding {
@@ -282,6 +295,13 @@ fn unauthorized(api: &Api, fault: Option<Fault>) -> Response {
     response
 }
 
+/// Announces that the connection ends with this reply. If the body of a request was not read, its bytes would be taken for
+/// the next request, so hyper closes the connection. A client or proxy that is not told sends the next request into it.
+fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 fn too_many(wait: Duration, message: &str) -> Response {
     // Rounded up, so that the client does not try again too early.
     let seconds = wait.as_secs() + 1;
@@ -291,11 +311,11 @@ fn too_many(wait: Duration, message: &str) -> Response {
     response
 }
 
-type Held = Option<OwnedSemaphorePermit>;
+type Held = Option<Place>;
 
-/// Reads a body within the limits on its size, its time and its number of JSON values. Also returns the permit that
-/// reserves the body's part of the memory for all bodies. It is `None` for an empty body.
-async fn read(api: &Api, body: Body) -> Result<(Bytes, Held), Box<Response>> {
+/// Reads a body within the limits on its size, its time and its number of JSON values. Also returns the places that
+/// the body takes of the memory for all bodies. It is `None` for an empty body. `holder` is the name of the key.
+async fn read(api: &Api, holder: Option<&str>, body: Body) -> Result<(Bytes, Held), Box<Response>> {
     let limits = &api.limits;
     let told = |status: StatusCode, code: Code, message: String| {
         let error = ToolError::new(code, message);
@@ -314,17 +334,18 @@ async fn read(api: &Api, body: Body) -> Result<(Bytes, Held), Box<Response>> {
                 return Err(told(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLong, message));
             }
             whole.extend_from_slice(&data);
-            // One permit for each KiB of the whole body, however many frames it has.
-            let kib =
-                whole.len().div_ceil(1_024) - held.as_ref().map_or(0, |held: &OwnedSemaphorePermit| held.num_permits());
-            let kib = u32::try_from(kib).unwrap_or(u32::MAX);
-            let Ok(more) = Arc::clone(&api.bodies).try_acquire_many_owned(kib) else {
+            // One place for each KiB of the whole body, however many frames it has.
+            let kib = whole.len().div_ceil(1_024);
+            let has_place = match &mut held {
+                Some(held) => held.grow(kib.saturating_sub(held.number())),
+                None => {
+                    held = api.bodies.take(holder, kib);
+                    held.is_some()
+                }
+            };
+            if !has_place {
                 let message = "too many requests are being received".into();
                 return Err(told(StatusCode::SERVICE_UNAVAILABLE, Code::Busy, message));
-            };
-            match &mut held {
-                Some(held) => held.merge(more),
-                None => held = Some(more),
             }
         }
         Ok(())

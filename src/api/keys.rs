@@ -150,6 +150,9 @@ fn parse(text: &str, config: &Config, old: &[Arc<Key>]) -> Result<Vec<Arc<Key>>,
         check_name(&name).map_err(|problem| format!("the name of a key: {problem}"))?;
         let hash =
             hash_of(&line.hash).ok_or_else(|| bad("its hash is not sha256: and 64 hexadecimal digits".into()))?;
+        if hash == <[u8; 32]>::from(Sha256::digest(b"")) {
+            return Err(bad("its hash is that of an empty text".into()));
+        }
         if keys.iter().any(|key: &Arc<Key>| key.hash == hash) {
             return Err(bad("another key has the same hash".into()));
         }

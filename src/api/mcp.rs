@@ -11,13 +11,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use tokio::sync::Semaphore;
 
 use super::door::{self, Whole};
 use super::{Api, reply};
 use crate::error::{Code, ToolError};
 use crate::gateway::Grant;
 use crate::limits::Limits;
+use crate::places::Places;
 use crate::server::{Server, Transport};
 
 /// An unused session is closed after this time. The time is long, because few clients open a new session by themselves.
@@ -35,8 +35,8 @@ pub(super) struct Sessions {
     owners: Mutex<HashMap<String, Option<String>>>,
     /// Locked while a session is opened, so that two requests cannot both take the last free place.
     opening: tokio::sync::Mutex<()>,
-    /// Permits for streams that stay open (GET).
-    streams: Arc<Semaphore>,
+    /// Places for streams that stay open (GET).
+    streams: Arc<Places>,
 }
 
 impl Sessions {
@@ -49,7 +49,7 @@ impl Sessions {
             owners: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
             // The other half of the connections stays free for calls.
-            streams: Arc::new(Semaphore::new((limits.http_max_connections / 2).max(1))),
+            streams: Places::new((limits.http_max_connections / 2).max(1), 1),
         }
     }
 
@@ -115,9 +115,9 @@ pub(super) async fn with_session(State(api): State<Arc<Api>>, request: Request, 
         None
     };
     let stream = if request.method() == Method::GET {
-        match Arc::clone(&sessions.streams).try_acquire_owned() {
-            Ok(place) => Some(place),
-            Err(_) => return busy("too many MCP streams are open"),
+        match sessions.streams.take(key.as_deref(), 1) {
+            Some(place) => Some(place),
+            None => return busy("too many MCP streams are open"),
         }
     } else {
         None

@@ -170,7 +170,7 @@ fn registry(api: &Api) -> Registry {
         "Records that wait to be written to the audit store",
         gauge(api.core.gateway.audit_backlog()),
     );
-    let bodies = api.limits.http_max_held_bytes / 1_024 - api.bodies.available_permits();
+    let bodies = api.bodies.number();
     registry.register_with_unit("http_bodies_held", "Bodies of requests in memory", Unit::Bytes, gauge(bodies * 1_024));
     registry
 }

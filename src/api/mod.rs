@@ -23,6 +23,7 @@ use governor::DefaultDirectRateLimiter;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::Limits;
+use crate::places::Places;
 use crate::tools::Core;
 use health::Health;
 pub use keys::KeyRing;
@@ -38,15 +39,15 @@ pub struct Api {
     keys: Option<KeyRing>,
     issuer: Option<oauth::Issuer>,
     limiter: Option<DefaultDirectRateLimiter>,
-    /// Permits for the bytes of bodies, in KiB.
-    bodies: Arc<tokio::sync::Semaphore>,
+    /// Places for the bytes of bodies, in KiB.
+    bodies: Arc<Places>,
     /// Host names in lower case, without a port or with one, that requests may be sent to.
     hosts: Vec<String>,
     metrics: Metrics,
     health: Health,
     sessions: mcp::Sessions,
-    /// Permits for calls of tools, running and waiting.
-    calls: Arc<tokio::sync::Semaphore>,
+    /// Places for calls of tools and reads of resources, running and waiting.
+    calls: Arc<Places>,
     /// Cancelled when running calls have to end.
     end: CancellationToken,
 }
@@ -78,12 +79,12 @@ impl Api {
             keys,
             issuer,
             limiter: config.http.requests_per_minute.map(keys::limiter),
-            bodies: Arc::new(tokio::sync::Semaphore::new(limits.http_max_held_bytes / 1_024)),
+            bodies: Places::new(limits.http_max_held_bytes / 1_024, limits.http_max_body_bytes.div_ceil(1_024)),
             hosts: door::hosts(&config.http.allowed_hosts, address.ip()),
             metrics,
             health: Health::default(),
             sessions: mcp::Sessions::new(&limits),
-            calls: Arc::new(tokio::sync::Semaphore::new(limits.http_max_calls)),
+            calls: Places::new(limits.http_max_calls, 1),
             limits,
             end,
             core,

@@ -16,6 +16,7 @@ use jsonwebtoken::signature::{Error as SignatureError, Verifier};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{Api, reply};
 use crate::config::{JwksFrom, OAuthConfig};
@@ -81,8 +82,10 @@ impl Issuer {
             return Err(Fault::Token);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| Fault::Token)?;
-        // If the issuer cannot be reached, the keys from the last reading are used.
-        let _ = self.read(FRESH).await;
+        // If the issuer cannot be reached, or another token waits for its keys, the keys from the last reading are used.
+        if let Ok(read_at) = self.read_at.try_lock() {
+            let _ = self.read_unless(read_at, FRESH).await;
+        }
         let key = match self.key(header.kid.as_deref()) {
             Some(key) => key,
             None => {
@@ -119,7 +122,13 @@ impl Issuer {
             Some("sub") => Some(claims.sub.clone()),
             Some(name) => Some(claims.others.get(name).and_then(Value::as_str).ok_or(Fault::Token)?.to_owned()),
         };
-        let subject: String = claims.sub.chars().filter(|c| !c.is_control()).take(MAX_SUBJECT_CHARACTERS).collect();
+        let mut subject: String = claims.sub.chars().filter(|c| !c.is_control()).take(MAX_SUBJECT_CHARACTERS).collect();
+        // Sessions and conversations belong to this name, so two subjects never have the same one.
+        if subject != claims.sub {
+            let hash = Sha256::digest(claims.sub.as_bytes());
+            subject.push('~');
+            subject.extend(hash.iter().take(16).map(|byte| format!("{byte:02x}")));
+        }
         Ok(Grant {
             key: format!("oauth:{subject}"),
             sources: self.config.sources.clone(),
@@ -142,7 +151,14 @@ impl Issuer {
 
     /// Reads the keys, unless the last attempt was less than `age` or less than [`AGAIN`] ago.
     async fn read(&self, age: Duration) -> Result<(), String> {
-        let mut read_at = self.read_at.lock().await;
+        self.read_unless(self.read_at.lock().await, age).await
+    }
+
+    async fn read_unless(
+        &self,
+        mut read_at: tokio::sync::MutexGuard<'_, Option<Instant>>,
+        age: Duration,
+    ) -> Result<(), String> {
         if read_at.is_some_and(|at| at.elapsed() < age.max(AGAIN)) {
             return Ok(());
         }
@@ -163,7 +179,8 @@ impl Issuer {
         }
         let set: Set =
             serde_json::from_slice(&text).map_err(|_| "the keys of http.oauth are not a JSON Web Key Set")?;
-        let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();
+        let signs = |key: &Value| key.get("use").is_none_or(|used| used == "sig");
+        let keys = set.keys.into_iter().filter(signs).filter_map(|key| serde_json::from_value(key).ok()).collect();
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = JwkSet { keys };
         Ok(())
     }

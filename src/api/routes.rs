@@ -133,8 +133,9 @@ async fn call(
     tool: ToolName,
     arguments: Arguments,
 ) -> Reply {
-    let Ok(place) = Arc::clone(&api.calls).try_acquire_owned() else { return ToolError::crowded().into() };
     let grant = grant.map(|Extension(grant)| grant);
+    let holder = grant.as_ref().map(|grant| grant.key.as_str());
+    let Some(place) = api.calls.take(holder, 1) else { return ToolError::crowded().into() };
     let header = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let most = api.limits.max_client_bytes;
     let agent = header(header::USER_AGENT).map(|agent| cut(agent, most).to_owned());

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::api::{keyed, with_file};
 use crate::support::postgres::{Postgres, free_port, server};
 use crate::support::web::{Response, Web};
 use crate::support::{Home, PATIENCE};
@@ -91,7 +92,9 @@ fn an_instance_that_dies_under_load_loses_no_record() {
     postgres.script(&database, "CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 1000)");
     let (home, reader) = with_store(postgres, "cluster");
     let home = home.set("TUDB_DATABASE_URL", &url);
-    let (mut first, second) = (Web::start(&home, &[]), Web::start(&home, &[]));
+    let key = keyed(&home, "", &["a = { KEY }"]).remove(0);
+    let (mut first, second) = (with_file(&home), with_file(&home));
+    let key = ("X-API-Key", key.as_str());
     let proxy = Proxy::start(&home, &[&first, &second]);
     // The era without sessions: any instance answers any request.
     let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
@@ -101,6 +104,7 @@ fn an_instance_that_dies_under_load_loses_no_record() {
         ("MCP-Protocol-Version", "2026-07-28"),
         ("Mcp-Method", "tools/call"),
         ("Mcp-Name", "run_sql"),
+        key,
     ];
     for id in 0..6 {
         let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
@@ -108,12 +112,29 @@ fn an_instance_that_dies_under_load_loses_no_record() {
         let answer = proxy.post("/mcp", &headers, &call).unwrap().json();
         assert_eq!(answer["result"]["structuredContent"]["rows"], json!([[1000]]), "{answer}");
     }
+    // Strangers with wrong keys cost nobody an answer, although HAProxy uses the same connections for all.
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..150 {
+                    let refused = proxy.post("/api/sql", &[("X-API-Key", "tudb_wrong")], &json!({"sql": "SELECT 1"}));
+                    assert_eq!(refused.map(|response| response.status), Some(401));
+                }
+            });
+            scope.spawn(|| {
+                for _ in 0..150 {
+                    let answered = proxy.post("/api/sql", &[key], &json!({"sql": "SELECT 1"}));
+                    assert_eq!(answered.map(|response| response.status), Some(200));
+                }
+            });
+        }
+    });
     let (answered, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| {
                 for _ in 0..60 {
-                    match proxy.post("/api/sql", &[], &json!({"sql": "SELECT count(*) FROM t"})) {
+                    match proxy.post("/api/sql", &[key], &json!({"sql": "SELECT count(*) FROM t"})) {
                         Some(response) if response.status == 200 => {
                             assert_eq!(response.json()["rows"], json!([[1000]]));
                             answered.fetch_add(1, Ordering::Relaxed);

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod api;
+mod api_bounds;
 mod api_clients;
 mod api_cluster;
 mod api_oauth;

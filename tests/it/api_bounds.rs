@@ -1,0 +1,102 @@
+//! What one key may take of the HTTP server, and how a refused request ends.
+
+use std::io::Write;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::api::{keyed, with_file};
+use crate::support::Home;
+use crate::support::web::Response;
+
+/// A statement that runs until it is cancelled.
+const SLOW: &str =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000000) SELECT count(*) FROM n";
+
+#[test]
+fn a_request_that_is_refused_before_its_body_ends_the_connection() {
+    let home = Home::new("early");
+    let keys = keyed(&home, "", &["all = { KEY }", "slow = { KEY, requests_per_minute = 1 }"]);
+    let web = with_file(&home);
+    let one = json!({"sql": "SELECT 1"});
+    let slow = ("X-API-Key", keys[1].as_str());
+    assert_eq!(web.post("/api/sql", &[slow], &one).status, 200);
+    let good = ("X-API-Key", keys[0].as_str());
+    // The client asks to keep the connection.
+    let stays = |headers: &[(&str, &str)], sql: &str| {
+        let body = json!({"sql": sql}).to_string();
+        let mut stream = web.connect();
+        let head = web.posting("/api/sql", headers, &body);
+        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).unwrap();
+        let answered = Response::read(stream).unwrap();
+        (answered.status, answered.header("connection").as_deref() != Some("close"))
+    };
+    assert_eq!(stays(&[("X-API-Key", "tudb_wrong")], "SELECT 1"), (401, false));
+    assert_eq!(stays(&[slow], "SELECT 1"), (429, false));
+    assert_eq!(stays(&[good], &"x".repeat(300_000)), (413, false));
+    assert_eq!(stays(&[good, ("Sec-Fetch-Site", "cross-site")], "SELECT 1"), (403, false));
+    assert_eq!(stays(&[good, ("Origin", "http://elsewhere.test")], "SELECT 1"), (403, false));
+    assert_eq!(stays(&[good], "SELECT 1"), (200, true));
+    assert_eq!(stays(&[good], "DELETE FROM orders"), (422, true));
+}
+
+#[test]
+fn one_key_leaves_half_of_the_calls_and_bodies_to_others() {
+    let home = Home::new("share");
+    let keys = keyed(&home, "", &["greedy = { KEY }", "other = { KEY }"]);
+    let file = home.scratch.path("tudb.toml");
+    let sources = format!("{}\n[sources.one]\n[sources.two]\n", std::fs::read_to_string(&file).unwrap());
+    std::fs::write(&file, sources).unwrap();
+    let web = with_file(&home);
+    let (greedy, other) = (("X-API-Key", keys[0].as_str()), ("X-API-Key", keys[1].as_str()));
+    let quick = json!({"sql": "SELECT 1", "source": "two"});
+    let body = json!({"sql": SLOW, "source": "one"}).to_string();
+    let head = web.posting("/api/sql", &[greedy], &body);
+    let calls: Vec<_> = (0..200)
+        .map(|_| {
+            let mut stream = web.connect();
+            stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(1_500));
+    let refused = web.post("/api/sql", &[greedy], &quick);
+    assert_eq!((refused.status, refused.code().as_str()), (503, "busy"), "{refused:?}");
+    assert_eq!(web.post("/api/sql", &[other], &quick).status, 200);
+    drop(calls);
+    // Bodies that do not end: 8 of the 16 MB are the most of one key.
+    let head = web.head("POST", "/api/sql", &[greedy, ("Content-Length", "262000")]);
+    let bodies: Vec<_> = (0..60)
+        .map(|_| {
+            let mut stream = web.connect();
+            stream.write_all(format!("{head}\r\n\r\n{}", " ".repeat(261_000)).as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(web.post("/api/sql", &[other], &quick).status, 200);
+    drop(bodies);
+}
+
+#[test]
+fn a_refused_read_of_a_resource_is_recorded() {
+    let home = Home::new("refused");
+    let keys = keyed(&home, "", &["few = { KEY, tools = [\"run_sql\"] }"]);
+    let web = with_file(&home);
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "harness", "version": "1"}});
+    let headers = [
+        ("X-API-Key", keys[0].as_str()),
+        ("Accept", "application/json, text/event-stream"),
+        ("MCP-Protocol-Version", "2026-07-28"),
+        ("Mcp-Method", "resources/read"),
+        ("Mcp-Name", "tudb://schema/orders"),
+    ];
+    let params = json!({"uri": "tudb://schema/orders", "_meta": meta});
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": params});
+    let told = web.post("/mcp", &headers, &message).body;
+    assert!(told.contains("may not call describe_table"), "{told}");
+    let records = home.records();
+    let record = records.iter().find(|record| record["tool"] == "describe_table").expect("a record");
+    assert_eq!(record["code"], "forbidden", "{record}");
+}
