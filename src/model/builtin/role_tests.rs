@@ -121,3 +121,46 @@ fn rows_that_share_a_parent_are_not_joined() {
         "SELECT id FROM contracts WHERE college = 'UCLA' AND age IN (20, 30)",
     );
 }
+
+/// Gymnasts are people, and cities belong to counties.
+#[test]
+fn what_is_asked_of_another_row_is_handed_back() {
+    let mut gymnasts = table("gymnasts", &["gymnast_id integer", "points numeric"], &[("gymnast_id", "people", "id")]);
+    gymnasts.primary_key = vec!["gymnast_id".to_owned()];
+    let sports = Snapshot::of(vec![
+        table("people", &["id integer", "name text", "age integer", "hometown text = Miami|Oslo"], &[]),
+        gymnasts,
+        table("counties", &["id integer", "name text = Kent|Essex", "officers integer"], &[]),
+        table(
+            "cities",
+            &[
+                "id integer",
+                "name text",
+                "county_id integer",
+                "kind text = Public|Private",
+                "price numeric",
+                "white numeric",
+            ],
+            &[("county_id", "counties", "id")],
+        ),
+    ]);
+    let reads = |question: &str, expected: &str| reads_of(&sports, question, expected);
+    reads(
+        "average age of all gymnasts",
+        "SELECT AVG(p.age) AS average_age FROM gymnasts g JOIN people p ON p.id = g.gymnast_id",
+    );
+    reads("public cities", "SELECT name FROM cities WHERE kind = 'Public'");
+    reads(
+        "names of cities sorted by price decreasing and name ascending",
+        "SELECT name FROM cities ORDER BY price DESC, name",
+    );
+    for question in [
+        "Which hometowns are shared by at least two gymnasts?",
+        "cities in the county with the most officers",
+        "What are the five whitest cities?",
+        "What costs more than 200?",
+        "Who won?",
+    ] {
+        doubts(&sports, question);
+    }
+}

@@ -199,6 +199,11 @@ impl Splitter<'_> {
         if is_of(at + length) && asks_measure(self.tokens, at) && self.is_of_other(at, length, mention) {
             return true;
         }
+        // "Public schools", where `Public` is a stored value.
+        let is_value = |at: usize| self.one(at).is_some_and(|one| !one.values.is_empty());
+        if is_far && mention.values.is_empty() && (at..at + length).any(is_value) {
+            return true;
+        }
         // WordNet knows "phone booking" as one noun too; here it names the table of bookings.
         let is_known = |t: usize| mention.tables.iter().any(|(of, _)| *of == t);
         let names_table =

@@ -515,6 +515,11 @@ impl Reader<'_> {
                 let op = self.or_op();
                 return self.condition(What::Counted(mention, op, number));
             }
+            // "The five whitest cities" have no five in a column.
+            let is_superlative = self.atom(ahead).is_some_and(|atom| atom.low.ends_with("est"));
+            if is_superlative {
+                return self.doubt(mention.text);
+            }
             if mention.column_fit() > 0.0 && mention.columns.iter().any(|(at, _)| self.schema.is_number(*at)) {
                 self.at += ahead + 1;
                 let op = self.or_op();

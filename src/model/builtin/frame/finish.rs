@@ -83,9 +83,26 @@ impl Reader<'_> {
             let end = (2..self.atoms.len()).find(ends).unwrap_or(self.atoms.len());
             let last = self.atoms.get(end.saturating_sub(1));
             doubts.extend(
-                last.filter(|atom| cues::is_link(&atom.stem) && atom.mention.is_none())
-                    .map(|atom| format!("what \"{}\" is about", atom.low)),
+                last.filter(|atom| {
+                    (cues::is_link(&atom.stem) || atom.cues.contains(&Cue::Revenue)) && atom.mention.is_none()
+                })
+                .map(|atom| format!("what \"{}\" is about", atom.low)),
             );
+        }
+        // "What costs more than 200?" asks for things.
+        let is_shown =
+            |mention: &Mention| matches!(self.frame.items.as_slice(), [Item::Attribute(shown)] if shown == mention);
+        let is_compared = |atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Op(_) | Cue::Between));
+        let is_verb = self.atoms.get(1).and_then(|atom| atom.mention.as_ref()).is_some_and(is_shown)
+            && self.atoms.get(2).is_some_and(is_compared);
+        if low(0) == "what" && is_verb && self.frame.entities.is_empty() {
+            doubts.push(format!("what \"{}\"", low(1)));
+        }
+        // "Who won?"
+        let says_nothing =
+            self.frame.items.is_empty() && self.frame.entities.is_empty() && self.frame.conditions.is_empty();
+        if self.frame.is_who && says_nothing && self.frame.order.is_empty() && !self.frame.verbs.is_empty() {
+            doubts.push("who".to_owned());
         }
         // "Which films did Ann not review?": she may be the only one.
         for pair in self.atoms.windows(2) {

@@ -342,7 +342,11 @@ impl Reader<'_> {
             _ => return false,
         };
         self.at += ahead + 1;
-        let mut more = vec![key];
+        // "by price decreasing and name ascending".
+        let mut own =
+            direction_at(self, 0).filter(|_| self.has(1, &Cue::And) || self.atom(1).is_none_or(|next| next.is_stop));
+        let mut more = vec![(key, own)];
+        self.at += usize::from(own.is_some());
         // "by year and name".
         while self.has(0, &Cue::And) {
             let next = self.next_solid(1);
@@ -351,7 +355,9 @@ impl Reader<'_> {
             });
             let Some(another) = another.cloned() else { break };
             self.at += next + 1;
-            more.push(Key::Attribute(another));
+            own = direction_at(self, 0);
+            self.at += usize::from(own.is_some());
+            more.push((Key::Attribute(another), own));
         }
         let after = if self.has(0, &Cue::In) { 1 } else { 0 };
         if let Some(desc) = direction_at(self, after).or_else(|| direction_at(self, 0)) {
@@ -363,7 +369,8 @@ impl Reader<'_> {
             self.at += 1;
             direction = Some(desc);
         }
-        self.frame.order.extend(more.into_iter().map(|key| (key, direction.unwrap_or(false))));
+        let all = more.into_iter().map(|(key, own)| (key, own.or(direction).unwrap_or(false)));
+        self.frame.order.extend(all);
         true
     }
 
@@ -441,6 +448,12 @@ impl Reader<'_> {
         {
             self.remark(format!("the kinds of {}", mention.text));
         }
+        // "Each product's manufacturer" is shown, and groups nothing.
+        if self.atom(ahead + 1).is_some_and(|next| matches!(next.low.as_str(), "'s" | "'"))
+            && self.frame.items.is_empty()
+        {
+            return false;
+        }
         self.at += ahead + 1;
         let group = self.column_of_table(mention);
         self.frame.groups.push(group);
@@ -490,10 +503,23 @@ impl Reader<'_> {
             && self
                 .atom(ahead + 1)
                 .is_some_and(|next| next.cues.iter().any(|cue| matches!(cue, Cue::Have | Cue::Named | Cue::That)));
+        // "How many courses are taken by students": the students do it.
+        let is_done = |back: usize| {
+            self.before(back)
+                .is_some_and(|atom| atom.low.ends_with("ed") || cues::is_link(&atom.stem) && atom.mention.is_none())
+        };
+        let is_agent =
+            !is_column && self.is_plural(ahead) && (is_done(1) || self.has_before(1, &Cue::In) && is_done(2));
         // "concentration of PM10 by city": nobody does anything by a city.
         let follows_name = ahead == 1
             && self.mention_before().is_some_and(|before| !before.values.is_empty() || is_column && !before.is_verb());
-        names && !is_single && measured && (self.is_head || follows_name) && self.frame.order.is_empty() && self.per()
+        names
+            && !is_single
+            && !is_agent
+            && measured
+            && (self.is_head || follows_name)
+            && self.frame.order.is_empty()
+            && self.per()
     }
 
     /// True after "and what are" or "and which", before the atoms that were just read.

@@ -253,7 +253,9 @@ impl Reader<'_> {
             .columns
             .iter()
             .any(|(at, _)| self.schema.is_number(*at) || self.schema.is_date(*at) || self.schema.is_year(*at));
-        if measure.column_fit() == 0.0 || !is_measure && !asked.counts {
+        // "The largest refund", where a refund is a kind of transaction.
+        let is_kind = !measure.values.is_empty() && measure.column_fit() < 0.8;
+        if measure.column_fit() == 0.0 || is_kind || !is_measure && !asked.counts {
             return Some(false);
         }
         let is_most =

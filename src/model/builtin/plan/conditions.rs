@@ -247,6 +247,10 @@ impl Planner<'_> {
                 if t == self.root {
                     return self.counted_group(op, *value);
                 }
+                // Of a gymnast, `people` has one row, so there are never two.
+                if self.is_one_to_one(t, self.root) {
+                    return self.doubt(format!("the number of {}", mention.text));
+                }
                 match self.counted(t, &asked.words) {
                     Some(counted) => {
                         self.plan.query.conditions.push(Condition::Compare(counted, op, Literal::Number(*value)));

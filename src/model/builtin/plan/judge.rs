@@ -97,6 +97,11 @@ impl Planner<'_> {
         if self.frame.is_who && (is_open || !self.plan.query.columns.iter().any(|(expr, _)| is_of_person(expr))) {
             self.doubt("who");
         }
+        // "Who comes from Miami", where a row of gymnasts has a key alone.
+        let shows_key = |(expr, _): &(Expr, Option<String>)| matches!(expr, Expr::Column(_, at) if self.schema.is_key(*at) && self.schema.is_number(*at));
+        if self.frame.is_who && self.plan.query.columns.iter().all(shows_key) {
+            self.doubt("who");
+        }
         self.judge_verbs();
         self.judge_when();
         if self.frame.is_both && self.plan.query.conditions.len() < 2 {

@@ -77,6 +77,16 @@ impl Planner<'_> {
             };
             match found {
                 Some(expr) => {
+                    // "Cities in the county with the most officers": all cities of that county.
+                    let is_above = |t: usize| t != self.root && !self.is_one_to_one(self.root, t);
+                    let is_plural = matches!(key, Key::Attribute(_)) && self.plan.query.groups.is_empty();
+                    if self.frame.is_superlative
+                        && is_plural
+                        && self.frame.limit == Some(1)
+                        && matches!(&expr, Expr::Column(_, at) if is_above(at.0))
+                    {
+                        self.doubt("all rows of the first");
+                    }
                     if self.frame.is_superlative
                         && (matches!(&expr, Expr::Column(_, at) if self.schema.column(*at).nullable)
                             || !*desc

@@ -77,10 +77,22 @@ impl Planner<'_> {
         let is_told = first.is_some()
             || !frame.groups.is_empty()
             || frame.conditions.iter().any(|condition| !matches!(condition.what, What::During(_, None)));
+        // "The average age of gymnasts", where each gymnast is a row of `people`.
+        if let Some(t) = first.filter(|t| *t != best.0 && self.is_one_to_one(*t, best.0)) {
+            return Some(t);
+        }
         if !is_told && measure.columns.iter().any(|(at, _)| is_rival(*at)) {
             self.is_open_root.set(true);
         }
         Some(best.0)
+    }
+
+    /// True if the only key of a table's rows is also their only reference to the other table.
+    pub(super) fn is_one_to_one(&self, t: usize, other: usize) -> bool {
+        let own = self.schema.primary_key(t);
+        let paths = self.graph.paths(t, other);
+        let [path] = paths.as_slice() else { return false };
+        matches!(path.as_slice(), [step] if step.is_up && matches!((own, step.edge.pairs.as_slice()), ([key], [(child, _)]) if key == child))
     }
 
     /// The table that all attributes fit best, preferably one that the question names.
