@@ -392,6 +392,52 @@ fn no_nesting_takes_exponential_time() {
     assert_eq!(doubled(""), None);
 }
 
+/// Conditions such as `a < b` between columns, in which the planner tries every combination of indexes.
+#[test]
+fn comparisons_by_other_operators_have_a_bound() {
+    let pairs = |tables: usize, columns: usize, condition: &str| {
+        let from: Vec<String> = (0..tables).map(|at| format!("app.t t{at}")).collect();
+        let all = (0..tables).flat_map(|one| (one + 1..tables).map(move |other| (one, other)));
+        let all = all.flat_map(|(one, other)| (0..columns).map(move |at| (one, other, at)));
+        let written: Vec<String> = all
+            .map(|(one, other, at)| {
+                condition.replace("#a", &format!("t{one}.c{at}")).replace("#b", &format!("t{other}.c{at}"))
+            })
+            .collect();
+        format!("FROM {} WHERE {}", from.join(", "), written.join(" AND "))
+    };
+    let refused = |sql: &str| verdict(Dialect::Postgresql, sql) == Some(Code::TooDeep);
+    for condition in [
+        "#a < #b",
+        "#a >= #b",
+        "NOT #a > #b",
+        "#a && #b",
+        "#a OPERATOR(pg_catalog.<) #b",
+        "#a ~<~ #b",
+        "#a BETWEEN #b AND 5",
+    ] {
+        for list in ["SELECT 1", "TABLE app.t UNION ALL SELECT 1"] {
+            assert!(refused(&format!("{list} {}", pairs(8, 3, condition))), "{list} {condition}");
+            assert!(!refused(&format!("{list} {}", pairs(4, 2, condition))), "{list} {condition}");
+        }
+    }
+    // Several SELECTs add up.
+    let unions = vec![format!("SELECT 1 {}", pairs(6, 2, "#a < #b")); 8].join(" UNION ALL ");
+    assert!(refused(&unions));
+    // Constants, and what is only shown, cost nothing.
+    assert!(!refused(&format!("SELECT 1 {}", pairs(8, 3, "#a < 5"))));
+    let shown = vec!["t0.a < t1.b"; 200].join(", ");
+    assert!(!refused(&format!("SELECT {shown} FROM app.t t0, app.t t1, app.t t2, app.t t3")));
+    // Records that are compared byte by byte make merge joins, as with `=`.
+    for (condition, is_demanding) in
+        [("#a = #b", true), ("ROW(#a)::record *= ROW(#b)::record", true), ("#a = 5", false)]
+    {
+        let sql = format!("SELECT 1 {}", pairs(4, 6, condition));
+        let approved = approve(&sql, Dialect::Postgresql, &Limits::default()).unwrap();
+        assert_eq!(approved.is_demanding(), is_demanding, "{condition}");
+    }
+}
+
 /// The parser does not know these words for SQLite. Their statement gives the same names as one without them.
 #[test]
 fn sqlite_may_be_told_to_materialize_a_cte() {

@@ -304,15 +304,11 @@ impl Walk<'_> {
             }
             Expr::BinaryOp { left, op, right } => {
                 binary(op)?;
-                let is_named_equal =
-                    |parts: &Vec<String>| parts.last().is_some_and(|name| matches!(name.as_str(), "=" | "<>"));
-                match op {
+                match compares(op) {
                     // `NOT a <> b` is planned as `a = b`.
-                    BinaryOperator::Eq | BinaryOperator::NotEq => self.sizes.compared_with(left, right, true),
-                    BinaryOperator::PGCustomBinaryOperator(parts) if is_named_equal(parts) => {
-                        self.sizes.compared_with(left, right, true);
-                    }
-                    _ => {}
+                    Some(true) => self.sizes.compared_with(left, right, true),
+                    Some(false) => self.sizes.ordered_with(left, right),
+                    None => {}
                 }
                 self.expr(left)?;
                 self.expr(right)
@@ -355,6 +351,7 @@ impl Walk<'_> {
             Expr::Between { expr, negated: _, low, high } => {
                 // BETWEEN SYMMETRIC makes four copies of the operand. The parser may read SYMMETRIC as a function call
                 // in `low`, so four copies are assumed for every BETWEEN.
+                [low, high].iter().for_each(|bound| self.sizes.ordered_with(expr, bound));
                 self.copied(expr, 4)?;
                 self.copied(low, 2)?;
                 self.copied(high, 2)
@@ -482,6 +479,27 @@ fn unary(op: &UnaryOperator) -> Walked {
         | UnaryOperator::PGSquareRoot
         | UnaryOperator::QuestionDash
         | UnaryOperator::QuestionPipe => Ok(()),
+    }
+}
+
+/// True for an operator such as `=`, false for another operator that an index may know (`<`, `&&`), and `None` for an
+/// operator that computes.
+fn compares(op: &BinaryOperator) -> Option<bool> {
+    use BinaryOperator::*;
+    let name = match op {
+        Eq | NotEq => return Some(true),
+        Plus | Minus | Multiply | Divide | Modulo | StringConcat | And | Or | Xor | BitwiseOr | BitwiseAnd
+        | BitwiseXor | DuckIntegerDivide | MyIntegerDivide | PGBitwiseXor | PGExp | Arrow | LongArrow | HashArrow
+        | HashLongArrow | HashMinus | Assignment => return None,
+        Custom(name) => name.as_str(),
+        PGCustomBinaryOperator(parts) => parts.last().map_or("", String::as_str),
+        _ => return Some(false),
+    };
+    match name {
+        // The last two compare records byte by byte.
+        "=" | "<>" | "!=" | "*=" | "*<>" => Some(true),
+        "+" | "-" | "*" | "/" | "%" | "||" | "|" | "&" | "#" | "^" | "->" | "->>" | "#>" | "#>>" | "#-" => None,
+        _ => Some(false),
     }
 }
 

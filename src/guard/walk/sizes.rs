@@ -68,10 +68,8 @@ pub(super) struct Sizes {
     last_joins: Joins,
     /// The largest numbers of tables and comparisons of a SELECT so far.
     joins: Joins,
-    /// Number of comparisons that are written so far.
-    compared: u64,
-    /// Number of those in sub-queries of conditions.
-    compared_within: u64,
+    /// The comparisons that are written so far.
+    compared: Joins,
     /// Costly forms around the current expression, and the deepest nesting of them in it.
     open: usize,
     nesting: usize,
@@ -102,8 +100,7 @@ impl Sizes {
             result: Columns::plain(),
             last_joins: Joins::default(),
             joins: Joins::default(),
-            compared: 0,
-            compared_within: 0,
+            compared: Joins::default(),
             open: 0,
             nesting: 0,
             is_fixed: false,
@@ -158,7 +155,7 @@ impl Sizes {
         let Some(scope) = scope else { return Ok(()) };
         scope.count += own + tables;
         scope.inside = scope.inside.plus(self.last_joins.of_condition());
-        self.compared_within = self.compared_within.saturating_add(self.last_joins.comparisons);
+        self.compared.within = self.compared.within.saturating_add(self.last_joins.comparisons);
         if scope.count > MAX_TABLES { Err(Rejection::ManyTables { limit: MAX_TABLES }) } else { Ok(()) }
     }
 

@@ -3,8 +3,9 @@
 //! also compares each column with all columns that are equal to it (`equivclass.c`).
 //!
 //! The count does not depend on the tables of the columns, nor on how a column is written, because a caller can write
-//! both in many ways. Other operators than `=` and `<>` are not counted: the planner sorts no table for them. A
-//! statement with more than [`MANY_COMPARISONS`](crate::guard::bounds::MANY_COMPARISONS) is planned without merge
+//! both in many ways. Operators such as `<` make no class, and the planner sorts no table for them. But it keeps a path
+//! for each combination of indexes that it could read with them. They are counted apart, as `ordered`. A statement with
+//! more than [`MANY_COMPARISONS`](crate::guard::bounds::MANY_COMPARISONS) is planned without merge
 //! joins, see [`crate::guard::ApprovedSql::is_demanding`].
 
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
 use super::{Scope, Sizes};
 use crate::dialect::Dialect;
 use crate::guard::Rejection;
-use crate::guard::bounds::{MAX_COMPARED, MAX_EQUAL, MAX_WITHIN, WIDE_ROW};
+use crate::guard::bounds::{MAX_COMPARED, MAX_EQUAL, MAX_ORDERED, MAX_WITHIN, WIDE_ROW};
 use crate::guard::walk::fold;
 
 /// Maximum bytes of the text of an expression that is compared with other texts. Two longer texts count as different
@@ -31,6 +32,8 @@ pub(in crate::guard::walk) struct Joins {
     /// Number of those comparisons that are in the sub-queries of conditions, or that compare a value with such a
     /// sub-query (`IN`, `ANY`).
     pub within: u64,
+    /// Number of conditions that compare columns by another operator than `=`, such as `<`.
+    pub ordered: u64,
     /// Number of expressions that may be in the largest class of equal expressions.
     pub equal: u64,
     /// The sum of `equal` over the sub-queries that are moved into this SELECT.
@@ -43,6 +46,7 @@ impl Joins {
             tables: self.tables.saturating_add(other.tables),
             comparisons: self.comparisons.saturating_add(other.comparisons),
             within: self.within.saturating_add(other.within),
+            ordered: self.ordered.saturating_add(other.ordered),
             equal: self.equal.max(other.equal),
             equal_inside: self.equal_inside.saturating_add(other.equal),
         }
@@ -64,6 +68,7 @@ impl Joins {
 
     fn are_too_many(self) -> bool {
         self.comparisons.saturating_mul(self.tables) > MAX_COMPARED
+            || self.ordered.saturating_mul(self.tables) > MAX_ORDERED
             || self.within > MAX_WITHIN
             || self.equal > MAX_EQUAL
     }
@@ -82,6 +87,8 @@ pub(super) struct Equalities {
     largest: u64,
     /// Number of comparisons of columns.
     comparisons: u64,
+    /// See [`Joins::ordered`].
+    ordered: u64,
 }
 
 impl Equalities {
@@ -141,7 +148,7 @@ impl Scope {
     /// conditions.
     fn own_joins(&self) -> Joins {
         let (comparisons, equal) = (self.equal.comparisons, self.equal.largest);
-        Joins { tables: self.count as u64, comparisons, equal, ..Joins::default() }
+        Joins { tables: self.count as u64, comparisons, ordered: self.equal.ordered, equal, ..Joins::default() }
     }
 }
 
@@ -160,10 +167,15 @@ impl Sizes {
             tables: self.joins.tables.max(joins.tables),
             comparisons: self.joins.comparisons.max(joins.comparisons),
             within: self.joins.within.max(joins.within),
+            ordered: self.joins.ordered.max(joins.ordered),
             ..self.joins
         };
-        let within = self.compared_within.max(self.joins.within);
-        let all = Joins { comparisons: self.comparisons(), within, ..self.joins };
+        let all = Joins {
+            comparisons: self.comparisons(),
+            within: self.compared.within.max(self.joins.within),
+            ordered: self.compared.ordered.max(self.joins.ordered),
+            ..self.joins
+        };
         if joins.are_too_many() || all.are_too_many() {
             return Err(Rejection::ManyComparisons);
         }
@@ -172,18 +184,18 @@ impl Sizes {
 
     /// Number of comparisons of the statement so far.
     pub(in crate::guard::walk) fn comparisons(&self) -> u64 {
-        self.compared.max(self.joins.comparisons)
+        self.compared.comparisons.max(self.joins.comparisons)
     }
 
     /// Notes comparisons of columns that the statement does not name.
     pub(super) fn compare_unnamed(&mut self, comparisons: u64) {
-        self.compared = self.compared.saturating_add(comparisons);
+        self.compared.comparisons = self.compared.comparisons.saturating_add(comparisons);
         self.scopes.last_mut().into_iter().for_each(|scope| scope.equal.add(comparisons));
     }
 
     /// Notes a condition on a column by its name.
     pub(in crate::guard::walk) fn using(&mut self, column: &str) {
-        self.compared += 1;
+        self.compared.comparisons += 1;
         self.scopes.last_mut().into_iter().for_each(|scope| scope.equal.using(column));
         let size = self.of_name(column);
         self.count_pushed(size);
@@ -202,7 +214,18 @@ impl Sizes {
             }
             _ => scope.compare(left, right, is_class),
         }
-        self.compared = self.compared.saturating_add(scope.equal.comparisons - before);
+        let more = scope.equal.comparisons - before;
+        self.compared.comparisons = self.compared.comparisons.saturating_add(more);
+    }
+
+    /// Notes that a condition compares two expressions by another operator than `=`.
+    pub(in crate::guard::walk) fn ordered_with(&mut self, left: &Expr, right: &Expr) {
+        let is_joined = self.is_counted && self.in_condition && !is_value(left) && !is_value(right);
+        let Some(scope) = self.scopes.last_mut().filter(|_| is_joined) else { return };
+        let columns = |expr: &Expr| items(expr).map_or_else(|| width(expr), |items| items.len() as u64);
+        let width = columns(left).max(columns(right));
+        scope.equal.ordered = scope.equal.ordered.saturating_add(width);
+        self.compared.ordered = self.compared.ordered.saturating_add(width);
     }
 
     /// Notes that a value is compared with the columns of a sub-query.
@@ -212,7 +235,7 @@ impl Sizes {
             return;
         }
         self.compare_unnamed(width);
-        self.compared_within = self.compared_within.saturating_add(width);
+        self.compared.within = self.compared.within.saturating_add(width);
         if let Some(scope) = self.scopes.last_mut() {
             scope.inside.within = scope.inside.within.saturating_add(width);
         }
