@@ -299,3 +299,20 @@ fn calls_beside_a_server_that_is_down_are_told_so() {
     }
     works("and cancelled", &mut busy);
 }
+
+/// After a cut result its rows are counted. Comparing long arrays heeds no cancel, and must not cost the rows.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_count_that_does_not_end_costs_no_rows() {
+    let (database, url) = server().database("counted");
+    server().script(&database, "CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 103)");
+    let home = Home::new("counted").set("TUDB_DATABASE_URL", &url).set("TUDB_STATEMENT_TIMEOUT_MS", "4000");
+    let mut server = home.serve();
+    let slow = "(SELECT array_agg(x + id * 0) FROM generate_series(1, 60000) x) <@ \
+                (SELECT array_agg(60000 - y + id * 0) FROM generate_series(0, 59999) y)";
+    let sql = format!("SELECT id FROM t WHERE CASE WHEN id <= 101 THEN true ELSE {slow} END");
+    let (reply, ms) = timed(&mut server, &sql);
+    assert_eq!((&reply["row_count"], &reply["truncated_by"]), (&json!(100), &json!(["rows"])), "{reply}");
+    assert!(ms < 3_000, "{ms} ms");
+    works("after a count that did not end", &mut server);
+}

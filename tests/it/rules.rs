@@ -451,6 +451,40 @@ fn the_role_is_reported_and_may_be_refused() {
         assert!(doctor.contains("could do more than read if every guard failed: writing to public."), "{doctor}");
         postgres.script(&database, take);
     }
+    // So is what changes objects or settings.
+    for (give, take, says) in [
+        (
+            "GRANT TRIGGER ON t TO tudb_rules_reader",
+            "REVOKE TRIGGER ON t FROM tudb_rules_reader",
+            "writing to public.t",
+        ),
+        (
+            "CREATE SEQUENCE s; GRANT USAGE ON SEQUENCE s TO tudb_rules_reader",
+            "DROP SEQUENCE s",
+            "changing the sequence public.s",
+        ),
+        (
+            "CREATE TABLE o (a int); ALTER TABLE o OWNER TO tudb_rules_reader; REVOKE ALL ON o FROM tudb_rules_reader",
+            "DROP TABLE o",
+            "owning objects",
+        ),
+        (
+            "CREATE EXTENSION IF NOT EXISTS postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw;
+             GRANT USAGE ON FOREIGN SERVER far TO tudb_rules_reader",
+            "DROP SERVER far CASCADE",
+            "using the foreign server far",
+        ),
+        (
+            "GRANT ALTER SYSTEM ON PARAMETER work_mem TO tudb_rules_reader",
+            "REVOKE ALTER SYSTEM ON PARAMETER work_mem FROM tudb_rules_reader",
+            "changing parameters of the server",
+        ),
+    ] {
+        postgres.script(&database, give);
+        let doctor = String::from_utf8(home.run(&["doctor"]).stdout).unwrap();
+        postgres.script(&database, take);
+        assert!(doctor.contains(&format!("could do more than read if every guard failed: {says}")), "{doctor}");
+    }
     // So are those of a role that it may become.
     for (attributes, says) in [
         ("SUPERUSER", "SUPERUSER (by SET ROLE rules_boss)"),

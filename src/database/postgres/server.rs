@@ -31,10 +31,10 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
 /// that the role may become count, but not those of `$1`, because a second report has them.
 const RIGHTS: &str = r#"
 WITH own AS MATERIALIZED (SELECT oid, rolsuper FROM pg_roles WHERE rolname = current_user),
-  -- The role itself, and each role that it may become by SET ROLE.
+  -- The role itself, and each role that it may become by SET ROLE, or by a membership that it may grant itself.
   becomes AS MATERIALIZED (SELECT r.*, CASE WHEN r.rolname = current_user THEN '' ELSE ' (by SET ROLE ' || quote_ident(r.rolname) || ')' END AS by
     FROM pg_roles r, own o WHERE r.oid = o.oid OR NOT o.rolsuper AND r.rolname <> $1 AND pg_has_role(o.oid, r.oid,
-      CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END))
+      CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET, MEMBER WITH ADMIN OPTION' ELSE 'MEMBER' END))
 SELECT (SELECT count(*) FROM pg_class WHERE relkind = 'f' AND has_table_privilege(oid, 'SELECT')),
   (SELECT coalesce(array_agg(name ORDER BY place, name), '{}') FROM (
     SELECT 1 AS place, 'SUPERUSER' || b.by AS name FROM becomes b WHERE b.rolsuper
@@ -48,7 +48,8 @@ SELECT (SELECT count(*) FROM pg_class WHERE relkind = 'f' AND has_table_privileg
     UNION ALL SELECT 7, 'writing to ' || n.nspname || '.' || c.relname || c.by FROM (
       SELECT c.relname, c.relnamespace, b.by FROM becomes b, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p', 'f', 'v') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
-        AND (has_table_privilege(b.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+        AND (has_table_privilege(b.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER'
+          || CASE WHEN current_setting('server_version_num')::int >= 170000 THEN ', MAINTAIN' ELSE '' END)
           -- A table without rights of its columns is not searched: it may have 1,600 columns.
           OR EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attacl IS NOT NULL
             AND has_column_privilege(b.oid, c.oid, a.attnum, 'INSERT, UPDATE')))
@@ -56,6 +57,18 @@ SELECT (SELECT count(*) FROM pg_class WHERE relkind = 'f' AND has_table_privileg
       JOIN pg_namespace n ON n.oid = c.relnamespace
     UNION ALL SELECT 8, 'creating objects in schema ' || nspname || by FROM (SELECT n.nspname, b.by FROM becomes b, pg_namespace n
       WHERE n.nspname NOT LIKE 'pg\_%' AND has_schema_privilege(b.oid, n.oid, 'CREATE') LIMIT 1) s
+    UNION ALL SELECT 10, 'owning objects' || b.by FROM becomes b WHERE NOT b.rolsuper AND EXISTS (
+      SELECT 1 FROM pg_shdepend d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = b.oid AND d.deptype = 'o'
+        AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())))
+    UNION ALL SELECT 11, 'changing the sequence ' || nspname || '.' || relname || by FROM (
+      SELECT n.nspname, c.relname, b.by FROM becomes b, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(b.oid, c.oid, 'USAGE, UPDATE') END LIMIT 1) s
+    UNION ALL SELECT 12, 'using the foreign server ' || srvname || by FROM (SELECT s.srvname, b.by FROM becomes b, pg_foreign_server s
+      WHERE has_server_privilege(b.oid, s.oid, 'USAGE') LIMIT 1) s
+    -- The catalog of rights on parameters exists from version 15 on.
+    UNION ALL SELECT 13, 'changing parameters of the server' || b.by FROM becomes b WHERE NOT b.rolsuper AND EXISTS (
+      SELECT 1 FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid WHERE d.classid = to_regclass('pg_catalog.pg_parameter_acl')
+        AND d.refclassid = 'pg_authid'::regclass AND d.deptype = 'a' AND pg_has_role(b.oid, r.oid, 'USAGE'))
     UNION ALL SELECT 9, 'creating schemas' || b.by FROM becomes b WHERE has_database_privilege(b.oid, current_database(), 'CREATE')) rights),
   -- Views and materialized views that read a table with row-level security as an owner whom the policies do not bind.
   -- Views over these views. Those of superusers and of the database's owner come first, so that no other user can crowd them out.

@@ -382,7 +382,12 @@ impl PostgresEngine {
         // again, which may take long.
         let may_count = options.identity.is_none() && !sql.is_demanding() && !shape.takes_long.load(Ordering::Relaxed);
         if set.is_cut_by_rows() && may_count && began.elapsed() < count_for {
-            let total = self.total(connection, &shape, count_for.min(options.time_left())).await;
+            let limit = count_for.min(options.time_left());
+            // Some operators do not heed a cancel. Then the rows are returned without their number, and the connection is
+            // closed.
+            let counted = tokio::time::timeout(limit + COUNT_GRACE, self.total(connection, &shape, limit)).await;
+            unread |= counted.is_err();
+            let total = counted.ok().flatten();
             shape.takes_long.store(total.is_none(), Ordering::Relaxed);
             // Rows can be deleted meanwhile.
             set.total = total.filter(|total| *total > set.row_count);
@@ -401,6 +406,9 @@ impl PostgresEngine {
         u64::try_from(row.try_get::<i64, _>(0).ok()?).ok()
     }
 }
+
+/// How long the server may take to end a count after its limit.
+const COUNT_GRACE: Duration = Duration::from_millis(100);
 
 /// Makes the planner take little memory for a demanding statement, until the transaction ends.
 ///
