@@ -136,6 +136,9 @@ fn sqlite(text: &str, source: &SourceConfig) -> Target {
     let Some((_, path)) = scheme else { return Target::Sqlite { path: text.into(), is_immutable: false } };
     let path = path.strip_prefix("//").unwrap_or(path);
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    // Some programs write four slashes before an absolute path. In a URI, the second pair would begin a host name.
+    let path =
+        path.strip_prefix("//").map_or_else(|| path.to_owned(), |path| format!("/{}", path.trim_start_matches('/')));
     let mut is_immutable = false;
     for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match (key.as_ref(), value.as_ref()) {
@@ -374,7 +377,10 @@ mod tests {
             assert_eq!(endpoint.get_database(), database);
             assert_eq!(format!("{:?}", endpoint.get_ssl_mode()), tls, "{url}");
         }
-        assert!(matches!(resolve(&source("sqlite:///tmp/a.db")).unwrap(), Target::Sqlite { .. }));
+        for url in ["sqlite:///tmp/a.db", "sqlite:////tmp/a.db", "/tmp/a.db"] {
+            let Target::Sqlite { path, .. } = resolve(&source(url)).unwrap() else { panic!("{url}") };
+            assert_eq!(path, PathBuf::from("/tmp/a.db"), "{url}");
+        }
         assert!(matches!(resolve(&source("/tmp/a.db")).unwrap(), Target::Sqlite { .. }));
         let error = resolve(&source("mysql://u:s3cret@h/d")).unwrap_err();
         assert!(!error.contains("s3cret"), "{error}");

@@ -11,6 +11,7 @@ pub(super) use clients::Client;
 use clients::{Passing, System};
 
 use super::{DONE, NO, USAGE, complain, tell};
+use crate::config::Config;
 use crate::database::dsn;
 use crate::environment::{Environment, PgEnvironment};
 
@@ -70,6 +71,8 @@ impl Install {
         let mut passed: Vec<&str> = Vec::new();
         let mut notes: Vec<String> = Vec::new();
         let config = config.or_else(|| env.get("TUDB_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
+        // The server would read this file anyway. `tudb setup` writes it, and names it in its entries too.
+        let config = config.or_else(|| Config::default_file(env).filter(|file| file.exists()));
         if let Some(file) = &config {
             let Ok(file) = file.canonicalize() else {
                 complain(&format!("config_error: the settings file {} does not exist", file.display()));

@@ -95,6 +95,7 @@ impl<'a> Planner<'a> {
         self.conditions();
         self.share();
         self.order();
+        self.plan.query.is_distinct &= self.plan.query.groups.is_empty();
         self.show_key();
         self.mentioned_tables();
         self.narrow_measures();

@@ -279,7 +279,7 @@ impl<'a> Schema<'a> {
             });
             hits.next().map(|(at, _)| *at)
         };
-        let firm = || called(&["company", "firm", "organization", "organisation", "brand"]).map(|(at, _)| *at);
+        let firm = || called(&["company", "firm", "organization", "organisation"]).map(|(at, _)| *at);
         if let Some(at) =
             ends("name").or_else(|| ends("title")).or_else(joined).or_else(|| ends("description")).or_else(firm)
         {

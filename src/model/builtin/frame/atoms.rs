@@ -111,7 +111,11 @@ impl Splitter<'_> {
             let mut owners = owner.flat_map(|owner| owner.tables).filter(|(_, fit)| *fit > 0.9);
             let is_of =
                 |t: usize| self.one(at).is_some_and(|one| one.columns.iter().any(|(of, fit)| of.0 == t && *fit > 0.9));
-            length == 2 && matches!(token.low.as_str(), "type" | "kind") && owners.any(|(t, _)| is_of(t))
+            let follows = (2..=4).filter_map(|skip| self.one(at + skip)).next();
+            let is_of_next = || follows.is_some_and(|next| next.tables.iter().any(|(t, fit)| *fit > 0.9 && is_of(*t)));
+            length == 2
+                && matches!(token.low.as_str(), "type" | "kind" | "types" | "kinds")
+                && (owners.any(|(t, _)| is_of(t)) || is_of_next())
         };
         // "MR" at the end, or written so, may be a stored value.
         let is_title = matches!(token.low.as_str(), "mr" | "mrs" | "ms" | "dr");

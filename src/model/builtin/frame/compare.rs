@@ -471,7 +471,8 @@ impl Reader<'_> {
             self.frame.is_superlative || self.frame.items.iter().any(|item| !matches!(item, Item::Attribute(_)));
         let may_list = self.is_head && !follows_name && !has_order && self.few.is_none();
         // "the three cheapest products".
-        let is_ranked = |atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Sup(_) | Cue::By(..)));
+        let is_ranked =
+            |atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Sup(_) | Cue::By(..) | Cue::Common(_)));
         let listed = usize::from(self.atom(0).is_some_and(is_ranked));
         // "the names of employees with the three lowest salaries".
         let is_rank = listed == 1 && column.is_none() && self.few.is_none() && !self.frame.is_superlative;

@@ -21,6 +21,8 @@ impl Reader<'_> {
             && is_table(group)
             && self.frame.order.is_empty()
             && self.frame.items.iter().all(is_plain)
+            // "Orders per customer" counts orders.
+            && !matches!(self.frame.items.as_slice(), [Item::Entity(entity)] if entity.best_table().map(|(t, _)| t) != group.best_table().map(|(t, _)| t))
             && (self.frame.asks_name || !self.frame.items.is_empty())
         {
             let group = group.clone();

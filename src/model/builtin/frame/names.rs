@@ -246,6 +246,14 @@ impl Reader<'_> {
                 mention.values.retain(|(at, _)| is_of(at));
             }
         }
+        // "How many repairs has Ann done", where `done` is a status.
+        let said = self.atoms.get(..self.at.saturating_sub(1)).unwrap_or_default();
+        let is_verb =
+            mention.text.eq_ignore_ascii_case("done") && said.iter().any(|atom| atom.cues.contains(&Cue::Have));
+        let follows_be = said.last().is_some_and(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Not)));
+        if is_verb && !follows_be {
+            self.remark(format!("\"{}\" may be a verb or a stored value", mention.text));
+        }
         if self.is_verb_of_other_date(&mention) {
             self.remark("which date".to_owned());
         }

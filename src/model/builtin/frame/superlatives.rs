@@ -458,6 +458,8 @@ impl Reader<'_> {
             self.remark("popular by what".to_owned());
         }
         self.frame.common = Some((mention, desc));
+        // "the five most used parts".
+        self.frame.limit = self.few.take();
         true
     }
 

@@ -247,6 +247,17 @@ impl Planner<'_> {
                 if t == self.root {
                     return self.counted_group(op, *value);
                 }
+                // "How many brands have more than 100 repairs": not the bikes of a brand.
+                let is_named = self.frame.entities.iter().any(|entity| self.table_of(entity) == Some(self.root));
+                let is_of_group = |item: &Item| match item {
+                    Item::Attribute(mention) | Item::Count(mention, _) => self
+                        .best_column(mention, Some(self.root))
+                        .is_some_and(|at| !self.schema.is_key(at) && self.schema.display(at.0) != [at]),
+                    _ => false,
+                };
+                if !is_named && !self.frame.items.is_empty() && self.frame.items.iter().all(is_of_group) {
+                    return self.doubt("a number for each group");
+                }
                 // Of a gymnast, `people` has one row, so there are never two.
                 if self.is_one_to_one(t, self.root) {
                     return self.doubt(format!("the number of {}", mention.text));
@@ -264,7 +275,7 @@ impl Planner<'_> {
     /// "countries with more than 3 airlines", where the country is a column of airlines.
     pub(super) fn counted_group(&mut self, op: Op, value: f64) {
         let shown: Vec<Expr> = self.plan.query.columns.iter().map(|(expr, _)| expr.clone()).collect();
-        let is_group = |expr: &Expr| matches!(expr, Expr::Column(0, at) if !self.schema.is_key_of(*at) && !self.schema.display(at.0).contains(at));
+        let is_group = |expr: &Expr| matches!(expr, Expr::Column(_, at) if !self.schema.is_key_of(*at) && self.schema.display(at.0) != [*at]);
         let shown: Vec<Expr> = shown.into_iter().filter(|expr| *expr != Expr::Count).collect();
         if shown.is_empty() || !shown.iter().all(is_group) || self.plan.query.having.is_some() {
             return self.doubt("a number for each group");
@@ -280,6 +291,17 @@ impl Planner<'_> {
         let Some(path) = self.path(self.root, t, words) else { return };
         if path.iter().all(|step| step.is_up) {
             if exists {
+                return;
+            }
+            // "Repairs without a mechanic": the key may be NULL.
+            let keys: Vec<At> = match path.as_slice() {
+                [step] => step.edge.pairs.iter().filter_map(|(child, _)| self.schema.find(self.root, child)).collect(),
+                _ => Vec::new(),
+            };
+            if let ([key], true) = (keys.as_slice(), !self.frame.is_both)
+                && self.schema.column(*key).nullable
+            {
+                self.plan.query.conditions.push(Condition::Null(Expr::Column(0, *key)));
                 return;
             }
             return self.doubt("a denial of what each row has");
@@ -398,6 +420,10 @@ impl Planner<'_> {
         let values: Vec<Literal> = spellings.iter().map(|value| self.literal(at, value)).collect();
         let is_own = self.is_of_row(at);
         let op = if negated && is_own { Op::Ne } else { Op::Eq };
+        if op == Op::Ne && self.schema.column(at).nullable {
+            let name = name_words(&self.schema.column(at).name).join(" ");
+            self.assume(format!("rows without {name} are left out"));
+        }
         self.place(at, &asked.words, negated && !is_own, move |expr| match values.as_slice() {
             [only] => Condition::Compare(expr, op, only.clone()),
             several => Condition::In(expr, several.to_vec(), op == Op::Eq),

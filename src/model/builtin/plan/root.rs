@@ -154,12 +154,19 @@ impl Planner<'_> {
             [(Key::Aggregate(_, measure), _)] => self.best_column(measure, first).map(|at| at.0),
             _ => None,
         };
-        let t = t.filter(|_| self.frame.is_superlative)?;
+        // "Brands with more than 100 repairs", where the brand is a column of bikes.
+        let counted = match (self.frame.order.as_slice(), self.frame.conditions.as_slice()) {
+            ([], [Asked { what: What::Counted(counted, ..), is_negated: false, .. }]) => self.table_of(counted),
+            _ => None,
+        };
+        let t = t.filter(|_| self.frame.is_superlative).or(counted)?;
         let is_of_group = |item: &Item| {
             let Item::Attribute(mention) = item else { return false };
             let Some(at) = self.best_column(mention, Some(t)) else { return false };
             let is_up = self.graph.paths(t, at.0).first().is_some_and(|path| path.iter().all(|step| step.is_up));
-            is_up && at.0 != t && !self.schema.is_key(at) && !self.schema.display(at.0).contains(&at)
+            let is_named = self.frame.entities.iter().any(|entity| self.table_of(entity) == Some(at.0));
+            let is_row = self.schema.display(at.0) == [at] || is_named && self.schema.display(at.0).contains(&at);
+            is_up && at.0 != t && !self.schema.is_key(at) && !is_row && (counted.is_none() || !is_named)
         };
         (!self.frame.items.is_empty() && self.frame.items.iter().all(is_of_group)).then_some(t)
     }

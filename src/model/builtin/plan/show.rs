@@ -48,7 +48,11 @@ impl Planner<'_> {
         // without groups.
         let plain = columns.iter().all(|(expr, _)| matches!(expr, Expr::Column(..)));
         let repeats = matches!(columns.as_slice(), [(Expr::Column(_, at), _)] if self.schema.repeats(*at));
-        self.plan.query.is_distinct = (frame.is_distinct || repeats) && plain && self.plan.query.groups.is_empty();
+        // "Brands with repairs that wait for parts": the brand of a bike would come once for each of its repairs.
+        let is_above = matches!(columns.as_slice(), [(Expr::Column(node, at), _)] if *node > 0 && !self.schema.is_key(*at) && self.schema.display(at.0) != [*at]);
+        self.plan.query.is_distinct = (frame.is_distinct || repeats || is_above && frame.order.is_empty())
+            && plain
+            && self.plan.query.groups.is_empty();
         let mut seen: Vec<Expr> = Vec::new();
         columns.retain(|(expr, _)| {
             let is_new = !seen.contains(expr);
@@ -238,6 +242,21 @@ impl Planner<'_> {
             // "The number of different affected regions": rows of a link table are not different regions.
             if distinct && self.schema.is_link_table(t) {
                 self.doubt(format!("different \"{}\"", mention.text));
+            }
+            // "How many tyres were used", where a tyre is a value and the rows have a quantity: rows or pieces.
+            let is_value = self
+                .frame
+                .conditions
+                .iter()
+                .any(|condition| matches!(&condition.what, What::Value(_, value) if value.text == mention.text));
+            let is_quantity = |word: &String| matches!(word.as_str(), "quantity" | "units" | "pieces");
+            if is_value
+                && self
+                    .schema
+                    .columns(t)
+                    .any(|(at, column)| self.schema.is_number(at) && name_words(&column.name).iter().any(is_quantity))
+            {
+                self.doubt("rows or their quantity");
             }
             if t == self.root && !is_each {
                 return Some((Expr::Count, name));
