@@ -98,7 +98,8 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<u64, Rejection
     let mut lists: Vec<usize> = Vec::new();
     for (at, lexeme) in lexemes.iter().enumerate() {
         let written = written_at(at);
-        joins.read(written_at(at.saturating_sub(1)), written, written_at(at + 1), depth);
+        let beside = |by: isize| at.checked_add_signed(by).map_or("", written_at);
+        joins.read(&beside, depth);
         if let Some(select) = open.last_mut().filter(|select| select.in_list) {
             let before = written_at(at.saturating_sub(1));
             select.stars +=
@@ -165,9 +166,31 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<u64, Rejection
     Ok(joins.comparisons.saturating_add(joins.natural.saturating_mul(WIDE_ROW)))
 }
 
+/// True for a number or a string. `far` is the lexeme on its other side: in `1 + a` the number is no value by itself.
+fn is_literal(lexeme: &str, far: &str) -> bool {
+    let is_value = lexeme.starts_with(|c: char| c.is_ascii_digit() || c == '\'');
+    is_value && !far.starts_with(|c: char| OPERATOR.contains(c) || c == ':')
+}
+
+/// True if a literal follows, such as `5`, `DATE '2026-01-01'` or `current_date`.
+fn follows_literal<'a>(beside: &dyn Fn(isize) -> &'a str) -> bool {
+    let next = beside(1);
+    let is_one = |words: &[&str]| words.iter().any(|word| next.eq_ignore_ascii_case(word));
+    if is_one(&["date", "timestamp", "timestamptz", "time", "interval"]) {
+        return is_literal(beside(2), beside(3));
+    }
+    is_literal(next, beside(2))
+        || is_one(&["current_date", "current_timestamp"])
+            && !is_indexed(beside(2))
+            && !beside(2).starts_with(['+', '-'])
+}
+
+/// The characters of operators.
+const OPERATOR: &str = "<>=~!@#%^&|*?-+/";
+
 /// True for an operator with which a condition may be looked up in an index, except `=` and the like.
 fn is_indexed(written: &str) -> bool {
-    let is_operator = written.bytes().all(|byte| b"<>=~!@#%^&|*?-+/".contains(&byte)) && !written.is_empty();
+    let is_operator = !written.is_empty() && written.chars().all(|c| OPERATOR.contains(c));
     let has_order = written.bytes().any(|byte| b"<>~@&".contains(&byte));
     is_operator && has_order && !matches!(written, "->" | "->>" | "#>" | "#>>" | "&" | "~")
 }
@@ -187,6 +210,9 @@ struct Joins {
     selects: Vec<usize>,
     /// Depths of the FROM clauses that are open.
     from: Vec<usize>,
+    /// Number of commas in each open parenthesis, and in the one that was closed last.
+    commas: Vec<u64>,
+    listed: u64,
     /// Depth of an open list after USING.
     using: Option<usize>,
     /// True right after USING.
@@ -194,8 +220,9 @@ struct Joins {
 }
 
 impl Joins {
-    /// Counts the lexeme `written`, between the lexemes `before` and `after`. `depth` is the number of open parentheses.
-    fn read(&mut self, before: &str, written: &str, after: &str, depth: usize) {
+    /// Counts a lexeme. `beside` returns the lexeme so many places after it. `depth` is the number of open parentheses.
+    fn read<'a>(&mut self, beside: &dyn Fn(isize) -> &'a str, depth: usize) {
+        let (before, written) = (beside(-1), beside(0));
         let is = |word: &str| written.eq_ignore_ascii_case(word);
         let follows_using = std::mem::replace(&mut self.follows_using, is("using"));
         if is("(") && follows_using {
@@ -207,12 +234,19 @@ impl Joins {
             ["where", "group", "order", "having", "limit", "union", "select", "window"].iter().any(|word| is(word));
         self.from.retain(|from| *from < depth || *from == depth && !ends);
         self.selects.retain(|select| *select <= depth);
-        let is_literal =
-            |lexeme: &str| lexeme.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '\'' | '+' | '-'));
+        // Commas in the list before and after: `(a, b) = (c, d)` makes two comparisons.
         match written {
-            "=" | "<>" | "!=" | "*=" | "*<>" => self.comparisons += 1,
-            _ if !is_literal(before) && !is_literal(after) && is_indexed(written) => self.ordered += 1,
-            _ if is("between") => self.ordered += 2,
+            "(" => self.commas.push(0),
+            "," => self.commas.last_mut().into_iter().for_each(|commas| *commas += 1),
+            ")" => self.listed = self.commas.pop().unwrap_or_default(),
+            _ => {}
+        }
+        let width = if before == ")" && beside(1) == "(" { 1 + self.listed } else { 1 };
+        let literals = usize::from(is_literal(before, beside(-2))) + usize::from(follows_literal(beside));
+        match written {
+            "=" | "<>" | "!=" | "*=" | "*<>" => self.comparisons += width,
+            _ if literals == 0 && is_indexed(written) => self.ordered += width,
+            _ if is("between") => self.ordered += 2 - u64::from(follows_literal(beside)),
             // A row of all columns of a table may be compared.
             "*" if before == "." => self.comparisons += WIDE_ROW,
             "," if self.using == Some(depth) => self.comparisons += 1,
@@ -301,6 +335,18 @@ pub(super) const MAX_COMPARED: u64 = 20_000;
 /// index on each column, 588 take up to 120 MB, 1,120 take 300 and 2,240 take 1 GB, whatever the planner's settings are
 /// (measured on PostgreSQL 15 and 18).
 pub(super) const MAX_ORDERED: u64 = 600;
+
+/// Maximum comparisons in the conditions of outer joins, beyond [`USUAL_KEY`] of each join, times the tables of the largest
+/// SELECT. 2,240 comparisons times tables take up to 260 MB, and 4,480 take 1 GB (eight tables with an index on each
+/// column; PostgreSQL 15 and 18).
+pub(super) const MAX_OUTER: u64 = 2_000;
+
+/// Number of columns of a usual key.
+pub(super) const USUAL_KEY: u64 = 3;
+
+/// Number of comparisons by which an outer join usually finds a period: its beginning and its end. 80 outer joins with two
+/// such comparisons take less than 50 MB. 40 inner joins take 400 MB, because the planner tries their orders.
+pub(super) const USUAL_RANGE: u64 = 2;
 
 /// Maximum comparisons in the sub-queries of the conditions of one SELECT (EXISTS, IN). The planner's memory grows with
 /// the square of their number: 240 comparisons of indexed columns take 92 MB, and 480 take 347 MB.

@@ -421,6 +421,51 @@ fn comparisons_by_other_operators_have_a_bound() {
             assert!(!refused(&format!("{list} {}", pairs(4, 2, condition))), "{list} {condition}");
         }
     }
+    // These make no class of equal columns either.
+    for condition in [
+        "#a = ANY (ARRAY[#b, 1])",
+        "#a < ANY (ARRAY[#b])",
+        "#a IN (#b, 1)",
+        "(#a = #b OR #a = 1)",
+        "NOT (#a <> #b AND #a <> 2)",
+        "(#a <> 2 AND #a <> #b) = false",
+    ] {
+        assert!(refused(&format!("SELECT 1 {}", pairs(8, 3, condition))), "{condition}");
+    }
+    // The server takes a comparison from a list into the condition around it.
+    let (from, conditions) =
+        pairs(8, 3, "#a < #b").split_once(" WHERE ").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    for list in [conditions.clone(), format!("CASE WHEN true THEN {conditions} END"), format!("coalesce({conditions})")]
+    {
+        assert!(refused(&format!("SELECT 1 FROM (SELECT {list} AS c {from}) s WHERE c")), "{list}");
+        assert!(refused(&format!("WITH s AS (SELECT {list} AS c {from}) SELECT 1 FROM s WHERE c")), "{list}");
+    }
+    let flags = vec!["CASE WHEN t0.a < t1.b THEN 1 END"; 80].join(", ");
+    assert!(!refused(&format!("WITH f AS (SELECT {flags} {from}) SELECT 1 FROM f")));
+    // Without a tree: an operator beside a literal, and a row of many columns.
+    let unread = |condition: &str| refused(&format!("TABLE app.t UNION ALL SELECT 1 {}", pairs(8, 3, condition)));
+    assert!(unread("#a < -#b") && unread("#b + 0 > #a") && unread("0 + #a < #b"));
+    assert!(!unread("#a > 5") && !unread("#a >= DATE '2026-01-01'") && !unread("#a < current_date"));
+    let columns = |table: usize| (0..30).map(|at| format!("t{table}.c{at}")).collect::<Vec<_>>().join(", ");
+    let rows: Vec<String> = (1..8).map(|at| format!("({}) = ({})", columns(0), columns(at))).collect();
+    assert!(refused(&format!(
+        "TABLE app.t UNION ALL SELECT 1 {from} WHERE {} AND {}",
+        rows.join(" AND "),
+        rows.join(" AND ")
+    )));
+    // Outer joins by keys are honest; conditions on all pairs of columns are not.
+    let left = |on: usize| {
+        let joins =
+            (1..8).map(|at| format!("LEFT JOIN app.t t{at} ON {}", vec![format!("t0.a = t{at}.b"); on].join(" AND ")));
+        format!("SELECT 1 FROM app.t t0 {}", joins.collect::<Vec<_>>().join(" "))
+    };
+    assert!(refused(&left(60)) && !refused(&left(20)));
+    let periods = |join: &str| {
+        let one =
+            |at: usize| format!("{join} app.t d{at} ON d{at}.id = f.id AND f.day BETWEEN d{at}.since AND d{at}.till");
+        format!("SELECT 1 FROM app.t f {}", (1..30).map(one).collect::<Vec<_>>().join(" "))
+    };
+    assert!(!refused(&periods("LEFT JOIN")) && refused(&periods("JOIN")));
     // Several SELECTs add up.
     let unions = vec![format!("SELECT 1 {}", pairs(6, 2, "#a < #b")); 8].join(" UNION ALL ");
     assert!(refused(&unions));

@@ -235,7 +235,9 @@ impl Walk<'_> {
                 // the queries of each body are counted on their own, and the count is added at each reference.
                 let outside = std::mem::replace(&mut self.expansions, 1);
                 let before = self.sizes.total();
+                self.sizes.in_cte += 1;
                 self.query(query)?;
+                self.sizes.in_cte -= 1;
                 let mut columns = self.sizes.result.clone();
                 if matches!(materialized, Some(CteAsMaterialized::NotMaterialized)) {
                     self.sizes.copied_by_each(before, &mut columns);
@@ -388,6 +390,9 @@ impl Walk<'_> {
         let mut columns = Columns::plain();
         let mut list = None;
         for (place, item) in projection.iter().enumerate() {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                self.sizes.listed(expr);
+            }
             match item {
                 SelectItem::UnnamedExpr(expr) => {
                     let size = self.measured(|walk| walk.item(expr, None, place))?;

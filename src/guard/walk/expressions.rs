@@ -300,10 +300,19 @@ impl Walk<'_> {
             }
             Expr::UnaryOp { op, expr } => {
                 unary(op)?;
+                self.sizes.denied(expr);
                 self.expr(expr)
             }
             Expr::BinaryOp { left, op, right } => {
                 binary(op)?;
+                match op {
+                    BinaryOperator::Or => [left, right].iter().for_each(|part| self.sizes.alternative(part)),
+                    // `(a AND b) = false` is planned as `NOT a OR NOT b`.
+                    BinaryOperator::Eq | BinaryOperator::NotEq => {
+                        [left, right].iter().for_each(|part| self.sizes.denied(part));
+                    }
+                    _ => {}
+                }
                 match compares(op) {
                     // `NOT a <> b` is planned as `a = b`.
                     Some(true) => self.sizes.compared_with(left, right, true),
@@ -318,6 +327,11 @@ impl Walk<'_> {
                 self.expr(left)?;
                 let before = self.sizes.all_tables;
                 self.expr(right)?;
+                match right.as_ref() {
+                    Expr::Array(array) => array.elem.iter().for_each(|item| self.sizes.ordered_with(left, item)),
+                    Expr::Subquery(_) => {}
+                    other => self.sizes.ordered_with(left, other),
+                }
                 if let Expr::Subquery(_) = right.as_ref() {
                     self.sizes.compared_with_query(left);
                     self.compared();
@@ -336,6 +350,9 @@ impl Walk<'_> {
             }
             Expr::InList { expr, list, negated: _ } => {
                 list.iter().for_each(|item| self.sizes.compared_with(expr, item, list.len() == 1));
+                if list.len() > 1 {
+                    list.iter().for_each(|item| self.sizes.ordered_with(expr, item));
+                }
                 let computed = list.iter().filter(|item| !matches!(item, Expr::Value(_))).count();
                 self.copied(expr, computed.max(1))?;
                 self.exprs(list)
@@ -484,7 +501,7 @@ fn unary(op: &UnaryOperator) -> Walked {
 
 /// True for an operator such as `=`, false for another operator that an index may know (`<`, `&&`), and `None` for an
 /// operator that computes.
-fn compares(op: &BinaryOperator) -> Option<bool> {
+pub(super) fn compares(op: &BinaryOperator) -> Option<bool> {
     use BinaryOperator::*;
     let name = match op {
         Eq | NotEq => return Some(true),

@@ -53,6 +53,8 @@ pub(super) struct Sizes {
     moved: u64,
     pushed: u64,
     in_condition: bool,
+    /// Number of CTEs around the current query.
+    pub(super) in_cte: usize,
     /// Names of columns that the estimate has gone through.
     work: usize,
     /// Number of tables of all SELECTs so far.
@@ -92,6 +94,7 @@ impl Sizes {
             moved: 0,
             pushed: 0,
             in_condition: false,
+            in_cte: 0,
             work: 0,
             all_tables: 0,
             in_group: false,

@@ -17,6 +17,7 @@ impl Walk<'_> {
         self.table_factor(relation)?;
         for Join { relation, global: _, join_operator } in joins {
             self.table_factor(relation)?;
+            let before = self.sizes.written_here();
             match join_operator {
                 JoinOperator::Join(constraint)
                 | JoinOperator::Inner(constraint)
@@ -54,6 +55,9 @@ impl Walk<'_> {
                 | JoinOperator::ArrayJoin
                 | JoinOperator::LeftArrayJoin
                 | JoinOperator::InnerArrayJoin => return Err(Rejection::clause("a join of another SQL dialect")),
+            }
+            if !matches!(join_operator, JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_)) {
+                self.sizes.outer_since(before);
             }
         }
         Ok(())

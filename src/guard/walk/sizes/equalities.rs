@@ -10,12 +10,15 @@
 
 use std::collections::HashMap;
 
-use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
+use sqlparser::ast::{BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::{Scope, Sizes};
 use crate::dialect::Dialect;
 use crate::guard::Rejection;
-use crate::guard::bounds::{MAX_COMPARED, MAX_EQUAL, MAX_ORDERED, MAX_WITHIN, WIDE_ROW};
+use crate::guard::bounds::{
+    MAX_COMPARED, MAX_EQUAL, MAX_ORDERED, MAX_OUTER, MAX_WITHIN, USUAL_KEY, USUAL_RANGE, WIDE_ROW,
+};
+use crate::guard::walk::expressions::compares;
 use crate::guard::walk::fold;
 
 /// Maximum bytes of the text of an expression that is compared with other texts. Two longer texts count as different
@@ -34,6 +37,8 @@ pub(in crate::guard::walk) struct Joins {
     pub within: u64,
     /// Number of conditions that compare columns by another operator than `=`, such as `<`.
     pub ordered: u64,
+    /// Number of comparisons in the conditions of outer joins, beyond [`USUAL_KEY`] of each. They make no class either.
+    pub outer: u64,
     /// Number of expressions that may be in the largest class of equal expressions.
     pub equal: u64,
     /// The sum of `equal` over the sub-queries that are moved into this SELECT.
@@ -47,6 +52,7 @@ impl Joins {
             comparisons: self.comparisons.saturating_add(other.comparisons),
             within: self.within.saturating_add(other.within),
             ordered: self.ordered.saturating_add(other.ordered),
+            outer: self.outer.saturating_add(other.outer),
             equal: self.equal.max(other.equal),
             equal_inside: self.equal_inside.saturating_add(other.equal),
         }
@@ -69,6 +75,7 @@ impl Joins {
     fn are_too_many(self) -> bool {
         self.comparisons.saturating_mul(self.tables) > MAX_COMPARED
             || self.ordered.saturating_mul(self.tables) > MAX_ORDERED
+            || self.outer.saturating_mul(self.tables) > MAX_OUTER
             || self.within > MAX_WITHIN
             || self.equal > MAX_EQUAL
     }
@@ -89,6 +96,8 @@ pub(super) struct Equalities {
     comparisons: u64,
     /// See [`Joins::ordered`].
     ordered: u64,
+    /// See [`Joins::outer`].
+    outer: u64,
 }
 
 impl Equalities {
@@ -148,7 +157,14 @@ impl Scope {
     /// conditions.
     fn own_joins(&self) -> Joins {
         let (comparisons, equal) = (self.equal.comparisons, self.equal.largest);
-        Joins { tables: self.count as u64, comparisons, ordered: self.equal.ordered, equal, ..Joins::default() }
+        Joins {
+            tables: self.count as u64,
+            comparisons,
+            ordered: self.equal.ordered,
+            outer: self.equal.outer,
+            equal,
+            ..Joins::default()
+        }
     }
 }
 
@@ -157,7 +173,7 @@ impl Sizes {
     ///
     /// # Errors
     ///
-    /// [`Rejection::ManyComparisons`] if one of the three bounds is passed.
+    /// [`Rejection::ManyComparisons`] if one of the bounds is passed.
     pub(super) fn judge_joins(&mut self) -> Result<Joins, Rejection> {
         let Some(scope) = self.scopes.last().filter(|_| self.is_counted) else { return Ok(Joins::default()) };
         let joins = scope.joins();
@@ -168,12 +184,14 @@ impl Sizes {
             comparisons: self.joins.comparisons.max(joins.comparisons),
             within: self.joins.within.max(joins.within),
             ordered: self.joins.ordered.max(joins.ordered),
+            outer: self.joins.outer.max(joins.outer),
             ..self.joins
         };
         let all = Joins {
             comparisons: self.comparisons(),
             within: self.compared.within.max(self.joins.within),
             ordered: self.compared.ordered.max(self.joins.ordered),
+            outer: self.compared.outer.max(self.joins.outer),
             ..self.joins
         };
         if joins.are_too_many() || all.are_too_many() {
@@ -220,12 +238,92 @@ impl Sizes {
 
     /// Notes that a condition compares two expressions by another operator than `=`.
     pub(in crate::guard::walk) fn ordered_with(&mut self, left: &Expr, right: &Expr) {
-        let is_joined = self.is_counted && self.in_condition && !is_value(left) && !is_value(right);
+        if self.in_condition {
+            self.ordered(left, right);
+        }
+    }
+
+    /// Notes a part of a condition with OR. There `=` makes no class, and is looked up in indexes as `<` is.
+    pub(in crate::guard::walk) fn alternative(&mut self, expr: &Expr) {
+        match plain(expr) {
+            Expr::UnaryOp { expr, .. } => self.alternative(expr),
+            Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+                self.alternative(left);
+                self.alternative(right);
+            }
+            Expr::BinaryOp { left, op, right } if compares(op) == Some(true) => self.ordered_with(left, right),
+            _ => {}
+        }
+    }
+
+    /// Notes an expression that is denied. `NOT (a AND b)` is planned as `NOT a OR NOT b`.
+    pub(in crate::guard::walk) fn denied(&mut self, expr: &Expr) {
+        if let Expr::BinaryOp { left, op: BinaryOperator::And, right } = plain(expr) {
+            for part in [left, right] {
+                self.alternative(part);
+                self.denied(part);
+            }
+        }
+    }
+
+    /// Notes an item of a select list. The server may use a comparison in the list of a sub-query as a condition of the
+    /// query around it.
+    pub(in crate::guard::walk) fn listed(&mut self, expr: &Expr) {
+        if self.scopes.len() < 2 && self.in_cte == 0 {
+            return;
+        }
+        match plain(expr) {
+            Expr::UnaryOp { expr, .. } => self.listed(expr),
+            Expr::BinaryOp { left, op, right } => match compares(op) {
+                Some(false) => self.ordered(left, right),
+                _ => {
+                    self.listed(left);
+                    self.listed(right);
+                }
+            },
+            Expr::Between { expr, low, high, .. } => {
+                self.ordered(expr, low);
+                self.ordered(expr, high);
+            }
+            Expr::Case { conditions, else_result, .. } => {
+                conditions.iter().for_each(|when| self.listed(&when.result));
+                else_result.iter().for_each(|result| self.listed(result));
+            }
+            Expr::Function(function) => {
+                let FunctionArguments::List(list) = &function.args else { return };
+                for arg in &list.args {
+                    if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg {
+                        self.listed(expr);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn ordered(&mut self, left: &Expr, right: &Expr) {
+        let is_joined = self.is_counted && !is_value(left) && !is_value(right);
         let Some(scope) = self.scopes.last_mut().filter(|_| is_joined) else { return };
         let columns = |expr: &Expr| items(expr).map_or_else(|| width(expr), |items| items.len() as u64);
         let width = columns(left).max(columns(right));
         scope.equal.ordered = scope.equal.ordered.saturating_add(width);
         self.compared.ordered = self.compared.ordered.saturating_add(width);
+    }
+
+    /// Number of comparisons of the current SELECT so far: all, and those by another operator than `=`.
+    pub(in crate::guard::walk) fn written_here(&self) -> (u64, u64) {
+        self.scopes.last().map_or((0, 0), |scope| (scope.equal.comparisons, scope.equal.ordered))
+    }
+
+    /// Notes that the comparisons since `before` are those of an outer join. A join by a usual key and range costs nothing.
+    pub(in crate::guard::walk) fn outer_since(&mut self, (comparisons, ordered): (u64, u64)) {
+        let Some(scope) = self.scopes.last_mut().filter(|_| self.is_counted) else { return };
+        let usual = scope.equal.ordered.saturating_sub(ordered).min(USUAL_RANGE);
+        scope.equal.ordered -= usual;
+        self.compared.ordered = self.compared.ordered.saturating_sub(usual);
+        let more = scope.equal.comparisons.saturating_sub(comparisons).saturating_sub(USUAL_KEY);
+        scope.equal.outer = scope.equal.outer.saturating_add(more);
+        self.compared.outer = self.compared.outer.saturating_add(more);
     }
 
     /// Notes that a value is compared with the columns of a sub-query.
