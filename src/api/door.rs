@@ -297,7 +297,7 @@ fn unauthorized(api: &Api, fault: Option<Fault>) -> Response {
 
 /// Announces that the connection ends with this reply. If the body of a request was not read, its bytes would be taken for
 /// the next request, so hyper closes the connection. A client or proxy that is not told sends the next request into it.
-fn closing(mut response: Response) -> Response {
+pub(super) fn closing(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -48,8 +48,8 @@ pub(super) enum Fault {
 #[derive(Debug)]
 pub(super) struct Issuer {
     config: OAuthConfig,
-    keys: RwLock<JwkSet>,
-    read_at: tokio::sync::Mutex<Option<Instant>>,
+    keys: Arc<RwLock<JwkSet>>,
+    read_at: Arc<tokio::sync::Mutex<Option<Instant>>>,
 }
 
 #[derive(Deserialize)]
@@ -70,8 +70,8 @@ impl Issuer {
     pub(super) async fn new(config: OAuthConfig) -> Result<Self, String> {
         // Only the first call installs the provider. No other code uses the crate `jsonwebtoken`.
         let _ = PROVIDER.install_default();
-        let issuer =
-            Issuer { config, keys: RwLock::new(JwkSet { keys: Vec::new() }), read_at: tokio::sync::Mutex::default() };
+        let keys = Arc::new(RwLock::new(JwkSet { keys: Vec::new() }));
+        let issuer = Issuer { config, keys, read_at: Arc::default() };
         issuer.read(Duration::ZERO).await?;
         Ok(issuer)
     }
@@ -83,7 +83,7 @@ impl Issuer {
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| Fault::Token)?;
         // If the issuer cannot be reached, or another token waits for its keys, the keys from the last reading are used.
-        if let Ok(read_at) = self.read_at.try_lock() {
+        if let Ok(read_at) = Arc::clone(&self.read_at).try_lock_owned() {
             let _ = self.read_unless(read_at, FRESH).await;
         }
         let key = match self.key(header.kid.as_deref()) {
@@ -151,38 +151,26 @@ impl Issuer {
 
     /// Reads the keys, unless the last attempt was less than `age` or less than [`AGAIN`] ago.
     async fn read(&self, age: Duration) -> Result<(), String> {
-        self.read_unless(self.read_at.lock().await, age).await
+        self.read_unless(Arc::clone(&self.read_at).lock_owned().await, age).await
     }
 
     async fn read_unless(
         &self,
-        mut read_at: tokio::sync::MutexGuard<'_, Option<Instant>>,
+        mut read_at: tokio::sync::OwnedMutexGuard<Option<Instant>>,
         age: Duration,
     ) -> Result<(), String> {
         if read_at.is_some_and(|at| at.elapsed() < age.max(AGAIN)) {
             return Ok(());
         }
-        *read_at = Some(Instant::now());
-        let text = match &self.config.keys {
-            JwksFrom::File(path) => {
-                tokio::fs::read(path).await.map_err(|error| format!("http.oauth.jwks_file: {error}"))?
-            }
-            JwksFrom::Url(url) => match tokio::time::timeout(PATIENCE, fetched(url)).await {
-                Ok(fetched) => fetched.map_err(|error| format!("http.oauth.jwks_url: {error}"))?,
-                Err(_) => return Err("http.oauth.jwks_url does not answer in time".into()),
-            },
-        };
-        // An issuer may publish keys of kinds that are not known here. They are left out.
-        #[derive(Deserialize)]
-        struct Set {
-            keys: Vec<Value>,
-        }
-        let set: Set =
-            serde_json::from_slice(&text).map_err(|_| "the keys of http.oauth are not a JSON Web Key Set")?;
-        let signs = |key: &Value| key.get("use").is_none_or(|used| used == "sig");
-        let keys = set.keys.into_iter().filter(signs).filter_map(|key| serde_json::from_value(key).ok()).collect();
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = JwkSet { keys };
-        Ok(())
+        let (from, keys) = (self.config.keys.clone(), Arc::clone(&self.keys));
+        // A caller who goes away does not end the reading. Otherwise the next one would come after `age`.
+        let reading = tokio::spawn(async move {
+            *read_at = Some(Instant::now());
+            let set = read_from(&from).await?;
+            *keys.write().unwrap_or_else(PoisonError::into_inner) = set;
+            Ok(())
+        });
+        reading.await.unwrap_or_else(|_| Err("the keys of http.oauth cannot be read".into()))
     }
 
     /// The value of `WWW-Authenticate` for a request without an accepted token.
@@ -203,6 +191,27 @@ impl Issuer {
         let origin = self.config.resource.origin().ascii_serialization();
         format!("{origin}/.well-known/oauth-protected-resource{}", self.config.resource.path().trim_end_matches('/'))
     }
+}
+
+async fn read_from(from: &JwksFrom) -> Result<JwkSet, String> {
+    let text = match from {
+        JwksFrom::File(path) => {
+            tokio::fs::read(path).await.map_err(|error| format!("http.oauth.jwks_file: {error}"))?
+        }
+        JwksFrom::Url(url) => match tokio::time::timeout(PATIENCE, fetched(url)).await {
+            Ok(fetched) => fetched.map_err(|error| format!("http.oauth.jwks_url: {error}"))?,
+            Err(_) => return Err("http.oauth.jwks_url does not answer in time".into()),
+        },
+    };
+    // An issuer may publish keys of kinds that are not known here, or for encryption. They are left out.
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<Value>,
+    }
+    let set: Set = serde_json::from_slice(&text).map_err(|_| "the keys of http.oauth are not a JSON Web Key Set")?;
+    let signs = |key: &Value| key.get("use").is_none_or(|used| used.is_null() || used == "sig");
+    let keys = set.keys.into_iter().filter(signs).filter_map(|key| serde_json::from_value(key).ok()).collect();
+    Ok(JwkSet { keys })
 }
 
 async fn fetched(url: &url::Url) -> Result<Vec<u8>, String> {

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use super::{Api, reply};
+use super::{Api, door, reply};
 use crate::audit::keep_trace;
 use crate::database::value::cut;
 use crate::error::{Code, ToolError};
@@ -98,13 +98,13 @@ pub(super) async fn table(
 /// The reply to a path that does not exist.
 pub(super) async fn nowhere() -> Response {
     let error = ToolError::invalid("there is nothing at this path").hint("See /openapi.json for all paths.");
-    reply::json(StatusCode::NOT_FOUND, error.to_json())
+    door::closing(reply::json(StatusCode::NOT_FOUND, error.to_json()))
 }
 
 /// The reply to a method that a path does not have.
 pub(super) async fn wrong_method() -> Response {
     let error = ToolError::invalid("this path has no such method").hint("See /openapi.json for the methods.");
-    reply::json(StatusCode::METHOD_NOT_ALLOWED, error.to_json())
+    door::closing(reply::json(StatusCode::METHOD_NOT_ALLOWED, error.to_json()))
 }
 
 async fn posted(

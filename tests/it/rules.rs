@@ -485,6 +485,20 @@ fn the_role_is_reported_and_may_be_refused() {
         postgres.script(&database, take);
         assert!(doctor.contains(&format!("could do more than read if every guard failed: {says}")), "{doctor}");
     }
+    // What an administrator made for the role, or a session of its own that ends, is no danger.
+    postgres.script(
+        &database,
+        "CREATE SERVER near FOREIGN DATA WRAPPER postgres_fdw; CREATE USER MAPPING FOR tudb_rules_reader SERVER near;
+         ALTER DEFAULT PRIVILEGES FOR ROLE tudb_rules_reader GRANT SELECT ON TABLES TO PUBLIC;
+         CREATE SCHEMA closed; CREATE SEQUENCE closed.s; GRANT USAGE ON SEQUENCE closed.s TO tudb_rules_reader",
+    );
+    let doctor = home.say(&["doctor"]);
+    assert!(doctor.contains("role tudb_rules_reader can only read"), "{doctor}");
+    postgres.script(
+        &database,
+        "DROP SERVER near CASCADE; DROP SCHEMA closed CASCADE;
+         ALTER DEFAULT PRIVILEGES FOR ROLE tudb_rules_reader REVOKE SELECT ON TABLES FROM PUBLIC",
+    );
     // So are those of a role that it may become.
     for (attributes, says) in [
         ("SUPERUSER", "SUPERUSER (by SET ROLE rules_boss)"),

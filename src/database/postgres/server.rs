@@ -47,7 +47,7 @@ SELECT (SELECT count(*) FROM pg_class WHERE relkind = 'f' AND has_table_privileg
       'pg_create_subscription') AND EXISTS (SELECT 1 FROM becomes b WHERE pg_has_role(b.oid, r.oid, 'USAGE'))
     UNION ALL SELECT 7, 'writing to ' || n.nspname || '.' || c.relname || c.by FROM (
       SELECT c.relname, c.relnamespace, b.by FROM becomes b, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p', 'f', 'v') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
+        WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
         AND (has_table_privilege(b.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER'
           || CASE WHEN current_setting('server_version_num')::int >= 170000 THEN ', MAINTAIN' ELSE '' END)
           -- A table without rights of its columns is not searched: it may have 1,600 columns.
@@ -58,11 +58,18 @@ SELECT (SELECT count(*) FROM pg_class WHERE relkind = 'f' AND has_table_privileg
     UNION ALL SELECT 8, 'creating objects in schema ' || nspname || by FROM (SELECT n.nspname, b.by FROM becomes b, pg_namespace n
       WHERE n.nspname NOT LIKE 'pg\_%' AND has_schema_privilege(b.oid, n.oid, 'CREATE') LIMIT 1) s
     UNION ALL SELECT 10, 'owning objects' || b.by FROM becomes b WHERE NOT b.rolsuper AND EXISTS (
+      -- A user mapping and default rights belong to the role, but give it nothing. Temporary tables end with their session.
       SELECT 1 FROM pg_shdepend d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = b.oid AND d.deptype = 'o'
-        AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())))
+        AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+        AND d.classid NOT IN ('pg_user_mapping'::regclass, 'pg_default_acl'::regclass)
+        AND NOT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND n.nspname ~ '^pg_(toast_)?temp_')
+        AND NOT EXISTS (SELECT 1 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+          WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid AND n.nspname ~ '^pg_(toast_)?temp_'))
     UNION ALL SELECT 11, 'changing the sequence ' || nspname || '.' || relname || by FROM (
       SELECT n.nspname, c.relname, b.by FROM becomes b, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(b.oid, c.oid, 'USAGE, UPDATE') END LIMIT 1) s
+        WHERE CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(b.oid, c.oid, 'USAGE, UPDATE') END
+          AND has_schema_privilege(b.oid, n.oid, 'USAGE') AND n.nspname !~ '^pg_' LIMIT 1) s
     UNION ALL SELECT 12, 'using the foreign server ' || srvname || by FROM (SELECT s.srvname, b.by FROM becomes b, pg_foreign_server s
       WHERE has_server_privilege(b.oid, s.oid, 'USAGE') LIMIT 1) s
     -- The catalog of rights on parameters exists from version 15 on.

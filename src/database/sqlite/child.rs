@@ -18,6 +18,8 @@ use crate::guard::ApprovedSql;
 
 /// How many times a file is opened at most for one read, if the file or the files beside it change during the read.
 const OPENINGS: u32 = 8;
+/// How many times a read is run at most, if the file changes during the read.
+const READS: u32 = 5;
 /// Pause between two openings: a writer that opens or closes the file needs a moment.
 const BETWEEN_OPENINGS: Duration = Duration::from_millis(10);
 
@@ -239,7 +241,7 @@ impl Reader {
     /// Answers a request. The read is repeated if the file is not locked and changed during the read, or if the read
     /// failed because the files beside the database changed.
     fn answer(&mut self, request: &Request, end: Instant, tell: &mut dyn FnMut(Reply)) -> Result<Answer, ReadError> {
-        let mut openings = 1;
+        let (mut openings, mut reads) = (1, 0);
         loop {
             let bounds = self.setup.bounds;
             self.opened(&mut openings, Some(end))?;
@@ -250,7 +252,8 @@ impl Reader {
             let answer = self.read(open, &request.work, tell);
             open.handle.end_at(None);
             let Place::File { path, is_immutable } = &self.setup.place else { return answer };
-            let is_final = openings >= OPENINGS || Instant::now() >= end;
+            reads += u32::from(answer.is_ok());
+            let is_final = openings >= OPENINGS || reads >= READS || Instant::now() >= end;
             let look = open.look.as_ref();
             if look.is_some_and(Look::is_unlocked) && file::look(path, *is_immutable).ok().as_ref() != look {
                 if is_final {
