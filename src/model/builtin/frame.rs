@@ -1,7 +1,7 @@
 //! Reads a question as a frame: what is shown, of what, under which conditions, grouped and ordered how.
 //!
-//! The reader goes through the question once, from left to right. Each word has to have a part in the frame; what has none
-//! is kept as a doubt.
+//! The reader goes through the question once, from left to right. Each word needs a part in the frame. A word without a
+//! part becomes a doubt.
 
 mod atoms;
 mod compare;
@@ -42,7 +42,7 @@ pub(super) enum Item {
     Attribute(Mention),
     Entity(Mention),
     Aggregate(Function, Mention),
-    /// Rows of a table, or different values of a column.
+    /// Number of rows of a table, or of values of a column. True if different values are asked for.
     Count(Mention, bool),
     /// What was earned or spent.
     Revenue(Function),
@@ -58,7 +58,7 @@ pub(super) enum What {
     Flag(Mention),
     /// Rows of this table belong to the row.
     Has(Mention),
-    /// So many rows of this table belong to the row.
+    /// The number of rows of this table that belong to the row, compared with a number.
     Counted(Mention, Op, f64),
     /// Compared with the average of the column.
     Average(Mention, Op),
@@ -66,7 +66,7 @@ pub(super) enum What {
     Columns(Mention, Op, Mention),
     Between(Mention, f64, f64),
     During(Window, Option<Mention>),
-    /// The date is known: "loans returned".
+    /// The column has a value: "loans returned", "who have an email".
     Known(Mention),
     /// An adjective tells the column: "older than 30".
     By(Vec<String>, Op, f64),
@@ -84,13 +84,13 @@ pub(super) enum Literal {
 pub(super) struct Condition {
     pub what: What,
     pub is_negated: bool,
-    /// True if this or the condition before has to hold.
+    /// True if one of two conditions is enough: this condition, or the condition before it.
     pub is_alternative: bool,
     /// Words before it that tell which key is meant: "arriving", "from".
     pub words: Vec<String>,
-    /// True in a clause with "who" or "that" after the last of these tables.
+    /// True in a clause with "who" or "that" after the table that the question named last.
     pub is_relative: bool,
-    /// Number of tables that the question named before this condition. The last of them is what it is about.
+    /// Number of tables that the question named before this condition. The condition is about the last of them.
     pub about: usize,
 }
 
@@ -102,7 +102,7 @@ pub(super) enum Key {
     Aggregate(Function, Mention),
     /// The words of an adjective, which are stems of column names.
     By(Vec<String>),
-    /// Number of rows of a table; of the listed rows themselves without one.
+    /// Number of rows of a table. `None`: number of the listed rows.
     Count(Option<Mention>),
     Revenue,
 }
@@ -113,7 +113,7 @@ pub(super) struct Vague {
     pub table: Mention,
     /// Number of rows.
     pub limit: u32,
-    /// The words as written. Without them the whole question says no more.
+    /// The words to replace by a measure, as written. `None`: the measure replaces the whole question.
     pub phrase: Option<String>,
 }
 
@@ -128,33 +128,33 @@ pub(super) struct Frame {
     pub conditions: Vec<Condition>,
     pub order: Vec<(Key, bool)>,
     pub limit: Option<u32>,
-    /// True if the order is a superlative of the question, and its first rows are the answer.
+    /// True if the order comes from a superlative. Then only the first rows are the answer.
     pub is_superlative: bool,
-    /// Most common value of a column.
+    /// The column whose most frequent value is asked for. False for the least frequent value.
     pub common: Option<(Mention, bool)>,
     /// True for "all details of": all columns of the row are shown.
     pub is_whole: bool,
     /// True if the question asks for a percentage of rows.
     pub is_share: bool,
-    /// Number of conditions that say of which rows the percentage is. The later ones say which part of them counts.
-    /// `None` until the verb is read.
+    /// Number of conditions before the verb. They say which rows are 100 percent. The conditions after the verb say
+    /// which of these rows are counted. `None` until the verb is read.
     pub whole: Option<usize>,
     pub is_who: bool,
     pub asks_when: bool,
     /// True for "What is each cinema called".
     pub asks_name: bool,
-    /// True if a condition wants two rows: "both A and B".
+    /// True if the question says "both", which needs two conditions: "both A and B".
     pub is_both: bool,
     /// Words without a part, and their stems. They may be verbs for a table or column of the statement.
     pub loose: Vec<(String, String)>,
     pub vague: Option<Vague>,
-    /// The date column that times are about.
+    /// The date column for the times and the groups by time of the question, if the question names the column.
     pub dated: Option<Mention>,
-    /// True if the superlative is "most" or "fewest", which sums up the rows that belong to a row.
+    /// True if the superlative is "most" or "fewest". Then a measure is summed over the rows that belong to a row.
     pub is_most: bool,
     /// True if the question asks for the measure of its superlative: "and what is that average".
     pub shows_key: bool,
-    /// True if the question wants a group by time.
+    /// True for "over time", which needs groups by time but names no unit.
     pub wants_bucket: bool,
     /// Stems of verbs that say that two things belong together.
     pub verbs: Vec<String>,
@@ -166,16 +166,16 @@ pub(super) struct Reader<'a> {
     at: usize,
     schema: Schema<'a>,
     frame: Frame,
-    /// Words since the last name. They may tell which of two keys is meant ("arriving").
+    /// Words since the last condition. They may tell which of two keys is meant ("arriving").
     words: Vec<String>,
     is_negated: bool,
     is_alternative: bool,
     is_relative: bool,
-    /// The column of the last condition, for "over 30 or under 20".
+    /// A column that was just named, for the comparison or the value that follows.
     last: Option<Mention>,
     /// True while what is shown is being named.
     is_head: bool,
-    /// "The 5 customers with the most orders", until the superlative is read.
+    /// 5 in "the 5 customers with the most orders", until the superlative is read.
     few: Option<u32>,
     /// "How much" as written, until a verb such as "spend" is read.
     how_much: Option<String>,
@@ -264,7 +264,7 @@ impl<'a> Reader<'a> {
         self.mention_at(ahead).is_some_and(|next| next.table_fit() > 0.8)
     }
 
-    /// Position of the next atom that is more than grammar.
+    /// Distance to the next atom that is more than grammar.
     fn next_solid(&self, from: usize) -> usize {
         let mut ahead = from;
         while let Some(atom) = self.atom(ahead) {
@@ -299,7 +299,7 @@ impl<'a> Reader<'a> {
 
     fn step(&mut self) {
         let Some(atom) = self.atom(0).cloned() else { return };
-        // "What percentage of the orders of 2024 were cancelled": the verb ends what is the whole.
+        // "What percentage of the orders of 2024 were cancelled": the conditions before the verb describe all rows.
         if self.frame.is_share
             && self.frame.whole.is_none()
             && (cues::is_link(&atom.stem)
@@ -313,7 +313,7 @@ impl<'a> Reader<'a> {
             if atom.text != "," {
                 self.is_alternative = false;
             }
-            // "The three members with the most check-ins: first name, last name".
+            // After a colon, or in a new sentence of names alone, stands what is shown: "...: first name, last name".
             self.is_head |= atom.text == ":" || atom.text != "," && self.lists_columns();
             return;
         }
@@ -345,7 +345,7 @@ impl<'a> Reader<'a> {
         if self.asks_for_key() || self.more_than(&atom) || self.by_cue(&atom) {
             return;
         }
-        // "Still open" is open; "still running" says more than a link between two things.
+        // "Still open" means "open". In "still running" the verb names no column or value, so "still" is a doubt.
         if atom.low == "still" {
             self.at += 1;
             if !(0..=1).any(|ahead| self.mention_at(ahead).is_some()) {
@@ -369,7 +369,7 @@ impl<'a> Reader<'a> {
                 before.cues.iter().any(|cue| matches!(cue, Cue::Distinct | Cue::Of))
                     || matches!(before.low.as_str(), "the" | "a" | "an" | "each" | "every" | "which" | "what")
             });
-            // "Open orders", "orders that are paid": a state that no known value has.
+            // "Open orders", "orders that are paid": a word for a state, which is no stored value.
             let follows_verb_to_be = self.before(2).is_some_and(|before| before.cues.contains(&Cue::Be));
             let is_last = self.atom(0).is_none_or(|next| next.is_stop);
             let is_state =
@@ -398,7 +398,7 @@ impl<'a> Reader<'a> {
     }
 
     fn by_cue(&mut self, atom: &Atom) -> bool {
-        // A name beats a phrase unless the phrase has an object here.
+        // A name is preferred to a phrase, unless the phrase finds its object here.
         for cue in &atom.cues {
             let done = match cue {
                 Cue::Count(distinct) => self.count(*distinct),
@@ -515,7 +515,7 @@ impl<'a> Reader<'a> {
                 }
                 // "Is it a town or a village?"
                 Cue::Be if self.asks_yes_or_no() => self.remark("a question for yes or no".to_owned()),
-                // "Show name and year"; "in the year of 1970" says nothing more.
+                // The "year" of "show name and year" is a doubt. In "the year of 1970" it adds nothing to the number.
                 Cue::Time if !self.is_of_number() => self.doubt(atom.text.clone()),
                 Cue::Skip if atom.low == "to" => self.words.push(atom.low.clone()),
                 Cue::In | Cue::By_ => {

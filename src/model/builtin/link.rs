@@ -427,7 +427,7 @@ impl<'a> Linker<'a> {
         let all = all.filter(|t| !self.schema.table(*t).is_shadowed);
         let mut headed = all.filter(|t| is_person_of(*t));
         if let (Some(t), None) = (headed.next(), headed.next()) {
-            // A `competition_record` fits "competition" less well if there is a `farm_competition`.
+            // Other tables, such as `competition_record` for "competition", then fit less well than `farm_competition`.
             mention.tables.retain(|(of, _)| *of != t);
             mention.tables.iter_mut().for_each(|(_, fit)| *fit = fit.min(OTHER_WORD));
             mention.tables.push((t, HEAD));
@@ -449,7 +449,8 @@ impl<'a> Linker<'a> {
         }
         if is_person {
             mention.tables.retain(|(t, fit)| *fit > OTHER_WORD || self.schema.is_of_people(*t));
-            // A "representative" is not the `Counties_Represented`. `Directed_by`, keys and numbers are kept.
+            // A "representative" is not the `Counties_Represented`. `Directed_by` is kept, and so are numbers
+            // that are no part of the primary key.
             let names_person = |at: At| {
                 let words = name_words(&self.schema.column(at).name);
                 let is_person = words.iter().any(|word| cues::is_person(&singulars(word)));

@@ -1,7 +1,7 @@
 //! Resolves a frame against the schema: which columns and tables it means, and how they are joined.
 //!
-//! The root of a query is the table whose rows are listed or counted. Tables above it are joined; what is below it goes
-//! into sub-queries, so no join repeats a row.
+//! The root of a query is the table whose rows are listed or counted. Tables that the root refers to (above) are
+//! joined. Tables that refer to the root (below) go into sub-queries. So no join repeats a row.
 
 mod conditions;
 mod judge;
@@ -33,12 +33,12 @@ pub(super) struct Plan {
     pub query: Query,
     pub doubts: Vec<String>,
     pub assumptions: Vec<String>,
-    /// Columns between which the question does not decide: its words, and the columns.
+    /// Words of the question that may mean several columns, and these columns.
     pub open: Option<(String, Vec<At>)>,
     /// How the question was read, in one sentence.
     pub said: String,
-    /// If the question names no measure ("best customers"): the measures to choose from. Each is a label, and words with
-    /// this measure that stand for [`Vague::phrase`].
+    /// The measures to choose from, if the question names none ("best customers"). Each has a label, and the words that
+    /// replace [`Vague::phrase`].
     pub measures: Vec<(String, String)>,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Planner<'a> {
     is_open_root: Cell<bool>,
     /// The table from which the distance to the columns of attributes is measured. `None` for the root.
     anchor: Cell<Option<usize>>,
-    /// Number of planned conditions that say of which rows a percentage is.
+    /// Number of planned conditions that say which rows are 100 percent.
     whole: Option<usize>,
     /// True if a join over a key that may be empty leaves out rows.
     leaves_out_rows: bool,
@@ -150,7 +150,7 @@ impl<'a> Planner<'a> {
         mention.columns.iter().max_by(|a, b| score(a).total_cmp(&score(b))).map(|(at, _)| *at)
     }
 
-    /// As [`Self::best_column`], for the root. Records when two columns fit equally well.
+    /// As [`Self::best_column`], near the anchor. Notes the columns of one table that fit equally well.
     fn column(&mut self, mention: &Mention) -> Option<At> {
         let anchor = self.anchor.get().unwrap_or(self.root);
         let best = self.best_column(mention, Some(anchor))?;
@@ -170,7 +170,7 @@ impl<'a> Planner<'a> {
         if is_far && mention.values.is_empty() && !named.is_empty() && !named.contains(&best.0) {
             self.doubt(format!("the word \"{}\"", mention.text));
         }
-        // What a thing costs is its price.
+        // "Cost" may mean the column `cost`, or the column `price` of the same table. So both are offered.
         let price = self.schema.columns(best.0).find(|(_, column)| column.name.eq_ignore_ascii_case("price"));
         let costs = self.schema.column(best).name.eq_ignore_ascii_case("cost");
         let rivals = match price {
@@ -189,7 +189,7 @@ impl<'a> Planner<'a> {
         self.graph.is_reference(at.0, &self.schema.column(at).name)
     }
 
-    /// The only path, or the one that the words tell.
+    /// The only path between two tables, or the path whose keys the words name.
     fn path(&mut self, from: usize, to: usize, words: &[String]) -> Option<Vec<Step>> {
         let mut paths = self.graph.paths(from, to);
         let is_bridged =
@@ -234,7 +234,7 @@ impl<'a> Planner<'a> {
                 None
             }
             several => {
-                // "friends of a student": `friend.friend_id` is the friend, and the other key is whose friend it is.
+                // "friends of a student": `friend.friend_id` leads to the friend, and the other key to the student.
                 let is_object = |path: &Vec<Step>| {
                     path.iter().any(|step| {
                         let own = name_words(self.schema.bare(step.edge.child));
@@ -261,8 +261,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The ways over a table that refers to both sides, or those of them that the question tells: by the name of the table
-    /// in the middle, or by a verb of buying.
+    /// The paths over a table that refers to both sides. If the question names the table in the middle, only the paths
+    /// over that table. If it has a verb of buying, only the paths over sales.
     fn told_bridges(&self, from: usize, to: usize) -> Vec<Vec<Step>> {
         let all = self.graph.bridges(from, to);
         let inner = |path: &[Step]| -> Vec<usize> { path.iter().map(Step::target).filter(|t| *t != to).collect() };
@@ -284,7 +284,7 @@ impl<'a> Planner<'a> {
             all.iter().filter(|path| is_told(path)).cloned().collect()
         };
         let mut left = if told.is_empty() { all } else { told };
-        // If every longer way passes the tables of a shorter one, the shorter ways are meant.
+        // If every longer path passes the tables of a shortest path, the shortest paths are meant.
         let shortest = left.iter().map(Vec::len).min().unwrap_or(0);
         if left.iter().all(|path| {
             path.len() == shortest
@@ -316,7 +316,7 @@ impl<'a> Planner<'a> {
         at
     }
 
-    /// A column of a row of the root, joined if it is above.
+    /// The column, with joins for the tables up to its table. `None` if one row of the root may have several values.
     fn above(&mut self, at: At, words: &[String]) -> Option<Expr> {
         if at.0 == self.root {
             return Some(Expr::Column(0, at));

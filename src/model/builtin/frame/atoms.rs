@@ -117,7 +117,7 @@ impl Splitter<'_> {
                 && matches!(token.low.as_str(), "type" | "kind" | "types" | "kinds")
                 && (owners.any(|(t, _)| is_of(t)) || is_of_next())
         };
-        // "MR" at the end, or written so, may be a stored value.
+        // "MR" in capitals, or "mr" without a name after it, may be a stored value.
         let is_title = matches!(token.low.as_str(), "mr" | "mrs" | "ms" | "dr");
         let has_name = self.tokens.get(at + 1).is_some_and(|next| next.text.starts_with(char::is_uppercase));
         let is_written_so = token.text.chars().all(char::is_uppercase);
@@ -131,8 +131,8 @@ impl Splitter<'_> {
             )
     }
 
-    /// The longest name or value at a place, and the number of its tokens. `None` if the phrase there is as long and means
-    /// something else.
+    /// The longest name or value at a place, and the number of its tokens. `None` if a phrase there is as long or
+    /// longer, and is preferred.
     fn mentioned(&self, at: usize, cue: Option<&(Vec<Cue>, usize)>, is_first: bool) -> Option<(Mention, usize)> {
         let (mention, length) =
             (1..=6).rev().find_map(|length| self.mention(at, length).map(|mention| (mention, length)))?;
@@ -140,8 +140,8 @@ impl Splitter<'_> {
         if !rival.is_none_or(|cues| survives(&mention, cues, is_first)) {
             return None;
         }
-        // In "female people", "female" is the key `female_id` of another table. The statement could not say so, so the word
-        // is left without a meaning.
+        // In "female people", "female" is the key `female_id` of another table. No statement can express this, so the
+        // word is left without a meaning.
         let table = mention.best_table().filter(|(_, fit)| *fit <= ROLE && mention.column_fit() <= ROLE);
         let next = self.one(at + length).and_then(|next| next.best_table());
         let is_kept = table.is_none() || table.map(|(t, _)| t) != next.filter(|(_, fit)| *fit > 0.8).map(|(t, _)| t);
@@ -285,7 +285,8 @@ fn survives(mention: &Mention, cues: &[Cue], is_first: bool) -> bool {
     if is_first && cues.contains(&Cue::Open) {
         return false;
     }
-    // "in" and "a" may be stored values, and are meant so only if written so. "existing" is meant so always.
+    // A short word such as "in" or "a" is no stored value here. (In quotes it is, but then no phrase stands there.) A
+    // longer word such as "existing" may be one.
     let is_word_of_grammar = mention.text.len() < 5;
     match (needs_object, is_name) {
         // "details" may be a column.

@@ -32,7 +32,7 @@ impl Reader<'_> {
         if self.compare_columns(op, ahead) {
             return true;
         }
-        // `compare_by` reads "older than the average". Of "other than X" only the denial is noted here; X is read next.
+        // For "other than X", only the denial is noted here. X is read next.
         if op == Op::Ne {
             self.is_negated = true;
             self.at += 1;
@@ -205,8 +205,8 @@ impl Reader<'_> {
         self.before(1).is_some_and(|atom| atom.low == "from") && self.atom(1).is_some_and(is_on)
     }
 
-    /// The number column whose name ends with the unit at this position, among the tables that the question has named so far.
-    /// `None` if several fit.
+    /// The number column whose name ends with the unit at this position. Only tables that the question has named so far
+    /// are searched. `None` if several columns fit.
     fn by_unit(&self, ahead: usize) -> Option<Mention> {
         let unit = self.atom(ahead)?;
         let wanted = measure_unit(&unit.low)?;
@@ -516,7 +516,7 @@ impl Reader<'_> {
                 let op = self.or_op();
                 return self.condition(What::Counted(mention, op, number));
             }
-            // "The five whitest cities" have no five in a column.
+            // In "the five whitest cities", five is no value of a column.
             let is_superlative = self.atom(ahead).is_some_and(|atom| atom.low.ends_with("est"));
             if is_superlative {
                 return self.doubt(mention.text);

@@ -53,7 +53,7 @@ impl Reader<'_> {
         {
             shown.columns.retain(|(at, _)| at.0 == t);
         }
-        // "The 5 parts with the highest total quantity: name and quantity" shows the total that it ranks by.
+        // "The 5 parts with the highest total quantity: name and quantity" shows the total that orders the parts.
         if let Some((Key::Aggregate(function, ranked), _)) = self.frame.order.first() {
             for item in &mut self.frame.items {
                 match item {
@@ -106,7 +106,7 @@ impl Reader<'_> {
         if self.frame.is_who && says_nothing && self.frame.order.is_empty() && !self.frame.verbs.is_empty() {
             doubts.push("who".to_owned());
         }
-        // "Which films did Ann not review?": she may be the only one.
+        // "Which films did Ann not review?": others may have reviewed them, or nobody.
         for pair in self.atoms.windows(2) {
             let [one, next] = pair else { continue };
             let is_value = one.mention.as_ref().is_some_and(|mention| !mention.values.is_empty());
@@ -117,7 +117,7 @@ impl Reader<'_> {
         self.frame.doubts.extend(doubts);
     }
 
-    /// "distance in km", "over 800 km": the length of a unit that the column's name has too.
+    /// "distance in km", "over 800 km": the number of atoms up to the end of a unit that the column's name has too.
     pub(super) fn unit_here(&self) -> Option<usize> {
         let follows_number = self.before(1).is_some_and(|atom| atom.number.is_some());
         let (column, ahead) = match self.frame.conditions.last().map(|condition| &condition.what) {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What is known of the name at hand before a part is found for it.
+/// What is known of the current name before its part in the frame is found.
 struct Named {
     mention: Mention,
     /// True if the name fits a table better than a column, or at most 0.05 worse.
@@ -167,8 +167,8 @@ impl Reader<'_> {
     /// True if the words mean a stored value here, or are quoted and match no name of the schema.
     fn is_value(&self, mention: &Mention) -> bool {
         let is_name = mention.name_fit() > 0.0;
-        // "orders shipped yesterday", where `shipped` is a status too: the date column is meant, unless its table has
-        // only one.
+        // "orders shipped yesterday", where `shipped` is a status too: the date column is meant, if its table has
+        // several date columns.
         let has_others = |t: usize| self.schema.columns(t).filter(|(at, _)| self.schema.is_date(*at)).count() > 1;
         let is_dated =
             mention.columns.iter().any(|(at, fit)| *fit > 0.8 && self.schema.is_date(*at) && has_others(at.0));

@@ -51,14 +51,14 @@ impl Reader<'_> {
         (mention.column_fit() > 0.0).then(|| (mention.clone(), 1))
     }
 
-    /// True for a value of a column of the table, which has no column of that name.
+    /// True if the words are a value of a column of the table, and the table has no column of that name.
     pub(super) fn is_value_of_table(&self, mention: &Mention, table: &Mention) -> bool {
         let owns = |t: usize| mention.values.iter().any(|(at, _)| at.0 == t);
         let has_column = |t: usize| mention.columns.iter().any(|(at, fit)| at.0 == t && *fit > 0.8);
         table.tables.iter().any(|(t, fit)| *fit > 0.8 && owns(*t) && !has_column(*t))
     }
 
-    /// "names of guests", where guests have a first and a last name: what stands for a row is shown anyway.
+    /// "names of guests", where guests have a first and a last name: both are shown for "guests" already.
     pub(super) fn is_name_of_entity(&self, mention: &Mention) -> bool {
         if !matches!(mention.text.to_lowercase().as_str(), "name" | "names") {
             return false;
@@ -163,7 +163,7 @@ impl Reader<'_> {
         self.before(1).is_some_and(|atom| atom.low.ends_with('s') && !atom.low.ends_with("ss"))
     }
 
-    /// True if a value of the column stands there.
+    /// True if a value of the column stands there, or words that match nothing.
     pub(super) fn is_value_of(&self, ahead: usize, column: &Mention) -> bool {
         self.mention_at(ahead).is_some_and(|next| {
             let is_unknown = next.values.is_empty() && next.fit() == 0.0;
@@ -194,7 +194,7 @@ impl Reader<'_> {
         is_time && !mention.is_quoted && !dates.is_empty() && !dates.contains(&true)
     }
 
-    /// "Which singer ... name": the entity shown first gives way to its attributes.
+    /// "Which singer ... name": the attributes replace the entity that was shown first.
     pub(super) fn take_back_entity(&mut self) {
         if let [Item::Entity(_)] = self.frame.items.as_slice()
             && !self.follows_and_before(1)

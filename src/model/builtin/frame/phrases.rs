@@ -5,7 +5,7 @@ use super::*;
 impl Reader<'_> {
     /// "How many singers", "number of different countries".
     pub(super) fn count(&mut self, distinct: bool) -> bool {
-        // "The staff number of the museum": a part of the name before it.
+        // "The staff number of the museum": "number" belongs to the name before it.
         let shown = match self.frame.items.last() {
             Some(Item::Attribute(shown) | Item::Aggregate(_, shown)) => Some(shown),
             _ => None,
@@ -36,7 +36,7 @@ impl Reader<'_> {
         if (1..ahead).any(|ahead| self.atom(ahead).is_some_and(Atom::is_kind)) {
             self.remark("how many kinds".to_owned());
         }
-        // "How many grumpy customers": the word is doubted, and the count is understood.
+        // "How many grumpy customers": the unknown word is noted as loose, and the customers are counted.
         let unknown = self.atom(ahead).filter(|atom| atom.cues.is_empty() && atom.mention.is_none() && !atom.is_stop);
         let unknown = unknown
             .filter(|atom| atom.number.is_none() && atom.window.is_none())
@@ -62,7 +62,7 @@ impl Reader<'_> {
             self.remark("how many people".to_owned());
         }
         let Some(mention) = self.mention_at(ahead).cloned() else {
-            // "... and the count": it was named before, or is that of the superlative.
+            // "... and the count": of what was counted before, or of what the superlative counts.
             if let Some((Key::Count(Some(counted)), _)) = self.frame.order.first().cloned() {
                 self.show(Item::Count(counted, false));
             } else if !self.frame.items.iter().any(|item| matches!(item, Item::Count(..))) {
@@ -112,7 +112,7 @@ impl Reader<'_> {
         }
         let is_table = mention.table_fit() >= mention.column_fit() - 0.05 && mention.table_fit() > 0.0;
         self.at += ahead + 1;
-        // "the most number of flights" was a superlative already; here the count is shown.
+        // A superlative such as "the most number of flights" was read before. Here the count is shown.
         self.show(Item::Count(mention.clone(), distinct));
         if is_table {
             self.entity(mention);
@@ -120,12 +120,13 @@ impl Reader<'_> {
         true
     }
 
-    /// True for "live in", which may be called like a table.
+    /// True for a verb phrase such as "live in". A table may have the same name.
     fn is_verb_phrase(&self, ahead: usize) -> bool {
         self.atom(ahead).is_some_and(|atom| atom.low.contains(' ') && cues::is_link(&atom.stem))
     }
 
-    /// "... and where are they", "... and when did they start": the only column of places or dates of the first table is shown.
+    /// "... and where are they", "... and when did they start": shows the only column of places or dates of the first
+    /// table. If there are several or none, the word becomes a doubt.
     pub(super) fn wanted(&mut self, atom: &Atom) {
         let is_place = |at: At| {
             let words = name_words(&self.schema.column(at).name);
@@ -150,8 +151,8 @@ impl Reader<'_> {
         self.show(Item::Attribute(Mention { text: atom.text.clone(), columns, ..Mention::default() }));
     }
 
-    /// "How many people get the newsletter": rows of the only table of people, and where the next atom stands. People who live
-    /// somewhere may be a number that is stored.
+    /// "How many people get the newsletter": the only table of people, and the position after "people".
+    /// `None` if a column named `population` may hold the number.
     fn people(&self, ahead: usize) -> Option<(Mention, usize)> {
         let is_said =
             |ahead: usize| self.atom(ahead).is_some_and(|atom| matches!(atom.low.as_str(), "people" | "persons"));
@@ -174,7 +175,7 @@ impl Reader<'_> {
         Some((Mention { text, tables: vec![(t, WHOLE)], ..Mention::default() }, self.at + at + 1))
     }
 
-    /// The amount of the rows of a table, or of a view that is named after it: "order value".
+    /// "order value": the column of amounts of the table, or of a view that is named after the table.
     fn value_of_rows(&self, ahead: usize) -> Option<Mention> {
         let table = self.mention_at(ahead).filter(|mention| mention.table_fit() > 0.8)?;
         let value = self.atom(ahead + 1).filter(|atom| matches!(atom.low.as_str(), "value" | "total" | "amount"))?;
@@ -510,7 +511,7 @@ impl Reader<'_> {
         };
         let is_agent =
             !is_column && self.is_plural(ahead) && (is_done(1) || self.has_before(1, &Cue::In) && is_done(2));
-        // "concentration of PM10 by city": nobody does anything by a city.
+        // "concentration of PM10 by city": after a name, "by city" is a group.
         let follows_name = ahead == 1
             && self.mention_before().is_some_and(|before| !before.values.is_empty() || is_column && !before.is_verb());
         names
@@ -564,7 +565,8 @@ impl Reader<'_> {
         true
     }
 
-    /// True if "revenue" is no column of a table here, so that it has to be computed. A view of totals cannot be joined.
+    /// True if "revenue" is no column of a table here. Then the revenue is computed. A column of a view does not
+    /// count, because a view of totals cannot be joined.
     pub(super) fn is_weak_revenue(&self, mention: Option<&Mention>) -> bool {
         mention.is_none_or(|mention| {
             let is_whole = |fit: &f32| *fit > 0.85;

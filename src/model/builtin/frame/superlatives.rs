@@ -12,7 +12,7 @@ struct Superlative {
     limit: Option<f64>,
     /// True for "the largest number of".
     counts: bool,
-    /// Place of the word after all that.
+    /// Place of the first word after the superlative, its number and its "number of".
     ahead: usize,
 }
 
@@ -30,7 +30,7 @@ impl Reader<'_> {
             self.at += asked.ahead;
             return true;
         }
-        // The parts are tried in order. The first that knows the words decides.
+        // The parts are tried in order. The first one that returns a value decides.
         let parts: [fn(&mut Self, &Superlative) -> Option<bool>; 7] = [
             Self::aggregate_of_superlative,
             Self::most_rows_of_value,
@@ -246,7 +246,7 @@ impl Reader<'_> {
         Some(self.rank(Key::Count(Some(table)), asked.desc, asked.limit))
     }
 
-    /// "the highest price": in the head a value, unless an entity follows or came before.
+    /// "the highest price": the maximum is shown if nothing is shown yet or after "and". Otherwise it orders the rows.
     fn highest_measure(&mut self, asked: &Superlative) -> Option<bool> {
         let (measure, ahead) = self.ranked(asked)?;
         let is_measure = measure
@@ -449,7 +449,7 @@ impl Reader<'_> {
         self.at += ahead + 1;
         // "the most used payment method".
         let mention = self.column_of_table(mention);
-        // "The most popular kind of decor": that of most rooms, or of the rooms with most bookings.
+        // "The most popular decor": the decor of most rooms, or the decor of the rooms with most bookings.
         let is_referred_to = |t: usize| {
             let name = &self.schema.table(t).name;
             self.schema.tables().iter().any(|table| table.foreign_keys.iter().any(|key| key.references == *name))
@@ -484,7 +484,7 @@ impl Reader<'_> {
             Some(mention)
         });
         let verb = verb.filter(|_| !self.frame.entities.is_empty())?;
-        // The verb was read as a column that is shown.
+        // If the verb was read as a shown column, this column is not shown.
         self.frame.items.retain(|item| !matches!(item, Item::Attribute(shown) if shown.text == verb.text));
         Some(verb)
     }

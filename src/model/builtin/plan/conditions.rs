@@ -199,7 +199,7 @@ impl Planner<'_> {
                 let is_above = at.0 == self.root
                     || self.graph.paths(self.root, at.0).iter().all(|path| path.iter().all(|step| step.is_up));
                 match (self.schema.column(at).nullable, is_above) {
-                    // "books that were not returned" have a loan that is not over.
+                    // "books that were not returned": books with a loan whose date of return is NULL.
                     (true, _) if negated => self.place(at, &asked.words, false, Condition::Null),
                     (true, _) => self.place(at, &asked.words, false, Condition::NotNull),
                     (false, false) => self.has(at.0, &asked.words, !negated),
@@ -286,7 +286,7 @@ impl Planner<'_> {
         self.plan.query.having = Some((op, value));
     }
 
-    /// Rows of a table belong to the row, or not.
+    /// Requires rows of a table that belong to the row of the root, or requires that there are none.
     pub(super) fn has(&mut self, t: usize, words: &[String], exists: bool) {
         let Some(path) = self.path(self.root, t, words) else { return };
         if path.iter().all(|step| step.is_up) {
@@ -343,7 +343,8 @@ impl Planner<'_> {
         }
         let Some((branch, node)) = self.branch_to(at.0, words) else { return };
         let made = make(Expr::Column(node, at));
-        // The same branch: "enrolled in a Bachelor program in semester 3". Two values of one column need two rows.
+        // One sub-query for both conditions: "enrolled in a Bachelor program in semester 3". But two values of one
+        // column need two rows, so two sub-queries.
         for condition in self.plan.query.conditions.iter_mut().rev() {
             if let Condition::Exists(known, exists) = condition
                 && known.link == branch.link
@@ -430,7 +431,8 @@ impl Planner<'_> {
         });
     }
 
-    /// "From Paris", where `origin` and `destination` have the value: leaves `origin`. `None` if only `destination` has it.
+    /// "From Paris", where `origin` and `destination` have the value: keeps only `origin`. `None` if only
+    /// `destination` has the value.
     fn by_role(&self, mention: &Mention, words: &[String]) -> Option<Mention> {
         let asked: Vec<&str> = words.iter().flat_map(|word| word.split(' ')).flat_map(cues::roles).collect();
         let roles = |at: At| -> Vec<&str> {
@@ -537,7 +539,8 @@ impl Planner<'_> {
         let rows = named
             .and_then(|mention| self.table_of(mention))
             .filter(|t| self.schema.columns(*t).any(|(at, _)| self.schema.is_date(at) || self.schema.is_year(at)));
-        // "Orders of customers in 2023" were placed then. In "orders of customers who joined in 2023" the customers joined.
+        // "Orders of customers in 2023": the date of the orders. "Orders of customers who joined in 2023": the date of
+        // the customers.
         let is_above = |t: usize| {
             t != self.root
                 && self.graph.paths(self.root, t).first().is_some_and(|path| path.iter().all(|step| step.is_up))

@@ -48,7 +48,7 @@ impl Planner<'_> {
         if lows.iter().any(|(low, from)| highs.iter().any(|(high, to)| low == high && from >= to)) {
             self.doubt("an empty range");
         }
-        // "New customers this year": the date of the rows covers "new".
+        // "New customers this year": the condition on the date says "new" already.
         let own = dates::of_rows(self.schema, self.graph, self.root, false, |word| self.linker.stem(word));
         let is_own = |condition: &Condition| match (condition, own.as_slice()) {
             (Condition::Compare(Expr::Column(0, at), ..), [only]) => at == only && only.0 == self.root,
@@ -137,7 +137,7 @@ impl Planner<'_> {
         });
     }
 
-    /// True if a word may be a row's role for another row: "the mentor of Ann".
+    /// True if a word may be a role of one row for another row of the same table: "the mentor of Ann".
     fn is_role_of_itself(&self) -> bool {
         let refers = |t: usize| {
             let table = self.schema.table(t);
@@ -163,7 +163,7 @@ impl Planner<'_> {
             && query.conditions.iter().all(of_above)
             && (!query.is_distinct && query.groups.is_empty() && query.order.is_empty());
         let doubts = [
-            // "The content of the series Sky Radio": a channel would repeat for each of its series.
+            // "The content of the series Sky Radio": a channel's content would repeat for each series of the channel.
             (is_repeated, "rows that repeat the answer"),
             // "friends of Kyle": the name in the question is no answer.
             (all(&|expr| fixed.contains(expr)), "a given value is shown"),

@@ -16,7 +16,7 @@ impl Planner<'_> {
                 let is_birth = stem == "birth" && names.iter().any(|name| name.starts_with("birth") || name == "dob");
                 is_measure && (is_birth || names.iter().any(|name| self.linker.stem(name) == stem))
             };
-            // The age of people is not that of their rows.
+            // "The oldest member" asks for an age, not for the date of the row.
             let is_of_row = turned && matches!(stem.as_str(), "date" | "year");
             let words = name_words(self.schema.bare(root));
             if is_of_row && words.last().is_some_and(|word| cues::is_person(&singulars(word))) {
@@ -161,7 +161,7 @@ impl Planner<'_> {
             let at = self.schema.display(t).first().copied()?;
             return self.above(at, &[]);
         }
-        // An aggregate that is shown.
+        // If an aggregate of the column is shown, the rows are ordered by it (see `shown` below).
         let at = self.column(mention)?;
         if self.frame.is_superlative && self.schema.is_key(at) {
             return None;

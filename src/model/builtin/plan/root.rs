@@ -171,7 +171,8 @@ impl Planner<'_> {
         (!self.frame.items.is_empty() && self.frame.items.iter().all(is_of_group)).then_some(t)
     }
 
-    /// The table whose rows have one row of each of these tables: one of them, or one that lies between them.
+    /// The table whose rows each belong to one row of every given table: `first`, a given table, or the nearest table
+    /// below all of them. `first` if none is found.
     pub(super) fn below_all(&self, first: usize, tables: &[usize]) -> Option<usize> {
         let is_below = |root: usize, t: usize| {
             root == t || self.graph.paths(root, t).first().is_some_and(|path| path.iter().all(|step| step.is_up))

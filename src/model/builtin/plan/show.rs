@@ -78,7 +78,7 @@ impl Planner<'_> {
         columns.extend(self.schema.display(self.root).into_iter().map(|at| (Expr::Column(0, at), None)));
     }
 
-    /// What the groups are of. "The average distance per trip" is that of all trips.
+    /// Shows the columns of the groups. "The average distance per trip" has no groups: it is the average of all trips.
     fn show_groups(&mut self, columns: &mut Columns) {
         let frame = self.frame;
         let is_each_row = |mention: &&Mention| {
