@@ -18,13 +18,13 @@ struct Taken {
 }
 
 impl Places {
-    /// Creates `all` places, of which a holder can take half. A holder can always take `most_at_once`.
+    /// Creates `all` places. A holder can take at most half of them, or `most_at_once` if that is more.
     pub fn new(all: usize, most_at_once: usize) -> Arc<Self> {
         Arc::new(Places { all, most_of_one: (all / 2).max(most_at_once), taken: Mutex::default() })
     }
 
-    /// Takes places until the result is dropped. `None` if there are not so many, or if the holder would have too many. A
-    /// caller without a name has no bound of its own.
+    /// Takes places until the result is dropped. `None` if too few are free, or if the holder would have too many.
+    /// `holder` is `None` for a caller without a name. Such a caller has no bound of its own.
     pub fn take(self: &Arc<Self>, holder: Option<&str>, number: usize) -> Option<Place> {
         let mut place = Place { places: Arc::clone(self), holder: holder.map(str::to_owned), number: 0 };
         place.grow(number).then_some(place)
@@ -53,7 +53,7 @@ impl Place {
         self.number
     }
 
-    /// Takes so many places more. False if they cannot be had; then the value stays as it was.
+    /// Takes `more` places in addition. False if too few are free. Then the value stays as it was.
     pub fn grow(&mut self, more: usize) -> bool {
         let mut taken = self.places.taken();
         if taken.total.saturating_add(more) > self.places.all {

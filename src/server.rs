@@ -35,15 +35,15 @@ use crate::{elicitation, prompts, resources};
 /// Longest time between two progress notifications.
 const PROGRESS_EVERY: Duration = Duration::from_secs(4);
 
-/// Time for which a client may cache the lists of tools, resources and prompts. They do not change while the server
-/// runs.
+/// Time for which a client may cache the lists of tools, resources and prompts. They change only when the API keys are
+/// read again.
 const UNCHANGED_MS: u64 = 3_600_000;
 
 /// The server. With a broken configuration it still runs, and each call returns what is wrong.
 #[derive(Clone)]
 pub struct Server {
     core: Result<Arc<Core>, ToolError>,
-    /// Cancelled when the client is gone.
+    /// Cancelled when running calls have to end: over stdio, when the client is gone.
     end: CancellationToken,
     tools: Arc<Vec<Tool>>,
     max_client_bytes: usize,
@@ -172,7 +172,7 @@ impl Server {
     }
 }
 
-/// What the API key of an HTTP request allows. `None` without a key, and over stdio.
+/// What the API key or the token of an HTTP request allows. `None` without either, and over stdio.
 fn grant(context: &RequestContext<RoleServer>) -> Option<Arc<Grant>> {
     context.extensions.get::<http::request::Parts>()?.extensions.get().cloned()
 }

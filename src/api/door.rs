@@ -296,7 +296,8 @@ fn unauthorized(api: &Api, fault: Option<Fault>) -> Response {
 }
 
 /// Announces that the connection ends with this reply. If the body of a request was not read, its bytes would be taken for
-/// the next request, so hyper closes the connection. A client or proxy that is not told sends the next request into it.
+/// the next request, so hyper closes the connection. Without this header, a client or proxy may send its
+/// next request on the closed connection.
 pub(super) fn closing(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
@@ -313,8 +314,8 @@ fn too_many(wait: Duration, message: &str) -> Response {
 
 type Held = Option<Place>;
 
-/// Reads a body within the limits on its size, its time and its number of JSON values. Also returns the places that
-/// the body takes of the memory for all bodies. It is `None` for an empty body. `holder` is the name of the key.
+/// Reads a body within the limits on its size, its time and its number of JSON values. Also returns the places of
+/// the body in [`Api`]'s `bodies`, or `None` for an empty body. `holder` is the name of the key.
 async fn read(api: &Api, holder: Option<&str>, body: Body) -> Result<(Bytes, Held), Box<Response>> {
     let limits = &api.limits;
     let told = |status: StatusCode, code: Code, message: String| {

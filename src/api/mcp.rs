@@ -1,5 +1,5 @@
-//! MCP over streamable HTTP, by the SDK's own service. In the older protocol versions, each session has one server. In
-//! the versions from 2026-07-28 on, each request has one server, so any instance of TUDB can answer it.
+//! MCP over streamable HTTP, by the SDK's own service. In the older protocol versions, each session has its own
+//! [`Server`]. From version 2026-07-28 on, each request has its own, so any instance of TUDB can answer a request.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -124,7 +124,7 @@ pub(super) async fn with_session(State(api): State<Arc<Api>>, request: Request, 
     };
     let is_end = request.method() == Method::DELETE;
     let mut response = next.run(request).await;
-    // The SDK answers 202. Clients such as the Python SDK take only 200 and 204 as the end of a session.
+    // The Rust SDK answers DELETE with 202. The Python SDK takes only 200 and 204 as the end of a session.
     if is_end && response.status() == StatusCode::ACCEPTED {
         *response.status_mut() = StatusCode::NO_CONTENT;
     }

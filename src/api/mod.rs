@@ -1,8 +1,8 @@
 //! The HTTP server: the query API, and MCP over streamable HTTP. Both call `tools`, as the server on stdio does.
 //!
-//! [`listen`] accepts connections. [`door`] checks each request before a handler sees it: its host, origin, key, rate
-//! and body. [`routes`] has one path for each tool, and [`mcp`] is the MCP service of the SDK. [`health`], [`metrics`]
-//! and [`openapi`] describe the process.
+//! [`listen`] accepts connections. [`door`] checks the host and the origin of each request. For tools, MCP and metrics
+//! it also checks key, rate and body. [`routes`] has one path for each tool, and [`mcp`] is the MCP service of the SDK.
+//! [`health`] and [`metrics`] describe the process, and [`openapi`] describes the API.
 
 mod door;
 mod health;
@@ -46,7 +46,7 @@ pub struct Api {
     metrics: Metrics,
     health: Health,
     sessions: mcp::Sessions,
-    /// Places for calls of tools and reads of resources, running and waiting.
+    /// Places for calls of tools, reads of resources and completions, running and waiting.
     calls: Arc<Places>,
     /// Cancelled when running calls have to end.
     end: CancellationToken,
@@ -106,7 +106,7 @@ impl Api {
     }
 }
 
-/// All paths, behind the checks of [`door`].
+/// All paths, behind the check of the host. Tools, MCP and metrics are also behind [`door::with_key`].
 pub fn router(api: &Arc<Api>) -> Router {
     let checked = Router::new()
         .route("/api/query", post(routes::query))

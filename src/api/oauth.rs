@@ -82,7 +82,8 @@ impl Issuer {
             return Err(Fault::Token);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| Fault::Token)?;
-        // If the issuer cannot be reached, or another token waits for its keys, the keys from the last reading are used.
+        // If the issuer cannot be reached, or another request is reading its keys, the keys from the last reading are
+        // used.
         if let Ok(read_at) = Arc::clone(&self.read_at).try_lock_owned() {
             let _ = self.read_unless(read_at, FRESH).await;
         }

@@ -62,7 +62,8 @@ pub(super) fn check_unread(sql: &str, dialect: Dialect) -> Result<(), Rejection>
 ///
 /// # Errors
 ///
-/// [`Rejection::ManyCopies`] with the bound.
+/// [`Rejection::ManyCopies`] with the bound. [`Rejection::TooDeep`] for more than [`MAX_OPEN`] queries inside each
+/// other. The rejections of [`Joins::judge`].
 pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<u64, Rejection> {
     // These bounds are not needed for SQLite, whose memory is limited.
     if dialect == Dialect::Sqlite {
@@ -188,7 +189,7 @@ fn follows_literal<'a>(beside: &dyn Fn(isize) -> &'a str) -> bool {
 /// The characters of operators.
 const OPERATOR: &str = "<>=~!@#%^&|*?-+/";
 
-/// True for an operator with which a condition may be looked up in an index, except `=` and the like.
+/// True for an operator by which the planner may search an index, such as `<` or `&&`. `=` is counted elsewhere.
 fn is_indexed(written: &str) -> bool {
     let is_operator = !written.is_empty() && written.chars().all(|c| OPERATOR.contains(c));
     let has_order = written.bytes().any(|byte| b"<>~@&".contains(&byte));
@@ -332,8 +333,8 @@ pub(super) const MAX_TABLES: usize = 200;
 pub(super) const MAX_COMPARED: u64 = 20_000;
 
 /// Maximum conditions that compare columns by another operator than `=`, times the tables of the largest SELECT. With an
-/// index on each column, 588 take up to 120 MB, 1,120 take 300 and 2,240 take 1 GB, whatever the planner's settings are
-/// (measured on PostgreSQL 15 and 18).
+/// index on each column, 588 take up to 120 MB, 1,120 take 300 MB and 2,240 take 1 GB, whatever the planner's settings
+/// are (measured on PostgreSQL 15 and 18).
 pub(super) const MAX_ORDERED: u64 = 600;
 
 /// Maximum comparisons in the conditions of outer joins, beyond [`USUAL_KEY`] of each join, times the tables of the largest
@@ -364,7 +365,8 @@ pub(super) const MANY_COMPARISONS: u64 = 30;
 /// Number of columns that `t.*` counts as in a comparison, and the most comparisons that a NATURAL JOIN counts as.
 pub(super) const WIDE_ROW: u64 = 100;
 
-/// Comparisons that NATURAL counts as between two tables, which have no order of joins to search.
+/// Number of comparisons that NATURAL counts as, if a SELECT has only two tables. For two tables the planner has no
+/// order of joins to search.
 pub(super) const NATURAL_PAIR: u64 = 20;
 
 /// Maximum number of NATURAL in a text that the parser cannot read.

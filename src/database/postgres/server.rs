@@ -24,8 +24,8 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
 "#;
 
 /// One row: the number of readable foreign tables, the rights of the role beyond reading, the views and the child
-/// tables past row-level security, and the owner of most tables of `public`. Predefined roles that an older server does
-/// not have are left out.
+/// tables past row-level security, and the role that owns the most tables of `public`. Predefined roles that an older
+/// server does not have are left out.
 ///
 /// `$1` is the role that statements run as by the source's settings, or an empty text. The rights of the other roles
 /// that the role may become count, but not those of `$1`, because a second report has them.
@@ -179,16 +179,17 @@ pub struct ServerReport {
     /// Number of foreign tables that the role may read.
     pub foreign_tables: i64,
     pub own_settings: OwnSettings,
-    /// Attributes, memberships and rights (on tables, views, columns, schemas and the database) that go beyond reading.
-    /// If the rights could not be read, the only entry says so. If there is no entry, the role counts as safe.
+    /// Attributes, memberships, owned objects and rights (on tables, views, columns, sequences, schemas, the database,
+    /// foreign servers and parameters) that go beyond reading. If the rights could not be read, the only entry says
+    /// so. If there is no entry, the role counts as safe.
     pub dangers: Vec<String>,
     /// False if the rights could not be read.
     pub(super) has_rights: bool,
     /// Views, quoted, that show the role rows which row-level security hides in the tables. At most 20; if there
     /// are more, the last entry is "and more".
     pub views_past_policies: Vec<String>,
-    /// Partitions and child tables that the role may read, of which only the parent has row-level security. Listed as
-    /// `views_past_policies` are.
+    /// Partitions and child tables that the role may read. The parent has row-level security, and they have none.
+    /// Quoted and limited as in `views_past_policies`.
     pub children_past_policies: Vec<String>,
     /// The role that owns the most tables of the schema `public`, quoted.
     pub owner: Option<String>,
@@ -224,8 +225,8 @@ impl ServerReport {
             children_past_policies: Vec::new(),
             owner: None,
         };
-        // Other users of the database can make many objects, with any names. Without `require_safe_role` they cannot keep anybody
-        // from reading.
+        // Other users can make many objects, with any names, so that this query fails. Here the failure only becomes
+        // an entry of `dangers`. Only `require_safe_role` refuses such a role.
         connection.execute("SAVEPOINT rights").await?;
         connection.execute("SET LOCAL statement_timeout=2000").await?;
         if report.encoding == "SQL_ASCII" {

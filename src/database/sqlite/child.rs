@@ -1,7 +1,8 @@
-//! The process that reads a file. It receives its setup, then one request after the other, and answers each once.
+//! The process that reads a file. It receives its setup, then one request after the other. The last reply to a request
+//! is the answer. Before it, progress and the tables of a snapshot may be sent.
 //!
-//! It ends when its input ends, even during a statement. It also ends when a statement is long overdue. Each of these
-//! has its own thread, because SQLite checks the clock only between two operations.
+//! The process ends when its input ends, even during a statement. It also ends when a statement is long overdue. A
+//! thread waits for each of these events, because SQLite checks the clock only between two operations.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -26,7 +27,7 @@ const BETWEEN_OPENINGS: Duration = Duration::from_millis(10);
 /// Maximum bytes of one temporary file. A statement may use several such files.
 const MAX_TEMPORARY_FILE_BYTES: u64 = 256 << 20;
 
-/// Runs the process that `tudb sqlite-worker` starts, on its standard input and output. Returns false if the pipe
+/// Does the work of the process `tudb sqlite-worker`, on its standard input and output. Returns false if the pipe
 /// failed or a message was invalid.
 pub fn serve() -> bool {
     #[cfg(target_os = "linux")]

@@ -3,8 +3,9 @@
 //! also compares each column with all columns that are equal to it (`equivclass.c`).
 //!
 //! The count does not depend on the tables of the columns, nor on how a column is written, because a caller can write
-//! both in many ways. Operators such as `<` make no class, and the planner sorts no table for them. But it keeps a path
-//! for each combination of indexes that it could read with them. They are counted apart, as `ordered`. A statement with
+//! both in many ways. Operators such as `<` make no class, and the planner sorts no table for such operators. But the
+//! planner keeps a path for each combination of indexes that it could read for them. So conditions with these operators
+//! are counted apart, as `ordered`. A statement with
 //! more than [`MANY_COMPARISONS`](crate::guard::bounds::MANY_COMPARISONS) is planned without merge
 //! joins, see [`crate::guard::ApprovedSql::is_demanding`].
 
@@ -211,7 +212,7 @@ impl Sizes {
         self.scopes.last_mut().into_iter().for_each(|scope| scope.equal.add(comparisons));
     }
 
-    /// Notes a condition on a column by its name.
+    /// Notes a column that USING names.
     pub(in crate::guard::walk) fn using(&mut self, column: &str) {
         self.compared.comparisons += 1;
         self.scopes.last_mut().into_iter().for_each(|scope| scope.equal.using(column));
@@ -219,7 +220,8 @@ impl Sizes {
         self.count_pushed(size);
     }
 
-    /// Notes that two expressions are compared. `is_equal`: the planner may take them as equal, in a condition.
+    /// Notes that two expressions are compared. `is_equal`: the operator makes them equal, if it is in a
+    /// condition.
     pub(in crate::guard::walk) fn compared_with(&mut self, left: &Expr, right: &Expr, is_equal: bool) {
         let is_class = is_equal && self.in_condition;
         let Some(scope) = self.scopes.last_mut().filter(|_| self.is_counted) else { return };
