@@ -243,10 +243,10 @@ impl Joins {
             _ => {}
         }
         let width = if before == ")" && beside(1) == "(" { 1 + self.listed } else { 1 };
-        let literals = usize::from(is_literal(before, beside(-2))) + usize::from(follows_literal(beside));
+        let has_literal = is_literal(before, beside(-2)) || follows_literal(beside);
         match written {
             "=" | "<>" | "!=" | "*=" | "*<>" => self.comparisons += width,
-            _ if literals == 0 && is_indexed(written) => self.ordered += width,
+            _ if !has_literal && is_indexed(written) => self.ordered += width,
             _ if is("between") => self.ordered += 2 - u64::from(follows_literal(beside)),
             // A row of all columns of a table may be compared.
             "*" if before == "." => self.comparisons += WIDE_ROW,

@@ -329,13 +329,12 @@ impl Walk<'_> {
                 self.expr(right)?;
                 match right.as_ref() {
                     Expr::Array(array) => array.elem.iter().for_each(|item| self.sizes.ordered_with(left, item)),
-                    Expr::Subquery(_) => {}
+                    Expr::Subquery(_) => {
+                        self.sizes.compared_with_query(left);
+                        self.compared();
+                        self.sizes.semi_join(1, self.sizes.all_tables - before)?;
+                    }
                     other => self.sizes.ordered_with(left, other),
-                }
-                if let Expr::Subquery(_) = right.as_ref() {
-                    self.sizes.compared_with_query(left);
-                    self.compared();
-                    self.sizes.semi_join(1, self.sizes.all_tables - before)?;
                 }
                 Ok(())
             }

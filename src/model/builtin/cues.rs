@@ -136,9 +136,9 @@ pub(super) enum Cue {
     Dated,
     /// The share of rows for which something is true.
     Share,
-    /// Asks for something that the built-in answerer writes no statement for.
     /// "All details": every column of a row.
     Row,
+    /// Asks for something that the built-in answerer writes no statement for.
     Refuse,
 }
 

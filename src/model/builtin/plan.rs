@@ -222,7 +222,7 @@ impl<'a> Planner<'a> {
                 let shared = turn.and_then(|pair| pair.first()).map(Step::target);
                 let is_named = |t: usize| self.frame.entities.iter().any(|mention| self.table_of(mention) == Some(t));
                 if let Some(t) = shared.filter(|t| !is_named(*t)) {
-                    self.doubt(format!("{} lie in between", self.schema.table(t).name));
+                    self.doubt(format!("rows of {} lie in between", self.schema.table(t).name));
                 }
                 if only.iter().any(|step| step.edge.guessed) {
                     self.assume("joined by equal names, as the database declares no keys");

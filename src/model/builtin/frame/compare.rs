@@ -175,16 +175,19 @@ impl Reader<'_> {
         true
     }
 
-    /// Reads the end of "two characteristics or more".
-    fn or_op(&mut self) -> Op {
-        let or = self.atom(0).and_then(|atom| {
-            atom.cues.iter().find_map(|cue| match cue {
-                Cue::OrOp(op) => Some(*op),
-                _ => None,
-            })
-        });
-        self.at += usize::from(or.is_some());
-        or.unwrap_or(Op::Eq)
+    /// The operator of "or more" at this position.
+    fn or_op(&self) -> Option<Op> {
+        self.atom(0)?.cues.iter().find_map(|cue| match cue {
+            Cue::OrOp(op) => Some(*op),
+            _ => None,
+        })
+    }
+
+    /// Reads the end of "two characteristics or more". Without "or more", the number is meant exactly.
+    fn or_op_after(&mut self) -> Op {
+        let op = self.or_op();
+        self.at += usize::from(op.is_some());
+        op.unwrap_or(Op::Eq)
     }
 
     /// "2011 or later", "March 2024 or earlier".
@@ -481,13 +484,7 @@ impl Reader<'_> {
             return;
         }
         // "4 or more students".
-        let op = self.atom(0).and_then(|atom| {
-            atom.cues.iter().find_map(|cue| match cue {
-                Cue::OrOp(op) => Some(*op),
-                _ => None,
-            })
-        });
-        if let Some(op) = op {
+        if let Some(op) = self.or_op() {
             self.at += 1;
             let ahead = self.next_solid(0);
             // "In which years were two or more branches opened": 2 is no year.
@@ -513,7 +510,7 @@ impl Reader<'_> {
         if let Some(mention) = self.mention_at(ahead).cloned() {
             if mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit() && !self.is_head {
                 self.at += ahead + 1;
-                let op = self.or_op();
+                let op = self.or_op_after();
                 return self.condition(What::Counted(mention, op, number));
             }
             // In "the five whitest cities", five is no value of a column.
@@ -523,7 +520,7 @@ impl Reader<'_> {
             }
             if mention.column_fit() > 0.0 && mention.columns.iter().any(|(at, _)| self.schema.is_number(*at)) {
                 self.at += ahead + 1;
-                let op = self.or_op();
+                let op = self.or_op_after();
                 return self.condition(What::Compare(mention, op, Literal::Number(number)));
             }
         }

@@ -85,7 +85,7 @@ impl Planner<'_> {
                         && self.frame.limit == Some(1)
                         && matches!(&expr, Expr::Column(_, at) if is_above(at.0))
                     {
-                        self.doubt("all rows of the first");
+                        self.doubt("one row or all rows of the first");
                     }
                     if self.frame.is_superlative
                         && (matches!(&expr, Expr::Column(_, at) if self.schema.column(*at).nullable)
