@@ -29,7 +29,7 @@ use crate::blocking;
 use crate::config::{Config, SourceConfig};
 use crate::database::result_set::{Format, ResultSet};
 use crate::database::{
-    Database, DatabaseError, DatabaseReport, Explanation, ListRequest, ReadOptions, Router, Session, TablePage,
+    Database, DatabaseError, DatabaseReport, Explanation, ListRequest, Purpose, ReadOptions, Router, Session, TablePage,
 };
 use crate::dialect::Dialect;
 use crate::error::{Code, ToolError};
@@ -419,7 +419,7 @@ impl Gateway {
         let recorded = if sends_claims { Some(committed.as_mut().await?) } else { None };
         let opened = match &prepared {
             Ok(prepared) if !reading.needs_session(prepared.source) => Ok(None),
-            Ok(prepared) => prepared.open(&call, reading.runs()).await.map(Some),
+            Ok(prepared) => prepared.open(&call).await.map(Some),
             Err(error) => Err(error.clone()),
         };
         let entry = match recorded {
@@ -438,7 +438,7 @@ impl Gateway {
                     if !matches!(&found, Err(error) if error.sqlstate.as_ref().is_some_and(is_retryable)) {
                         break;
                     }
-                    found = match prepared.open(&call, reading.runs()).await {
+                    found = match prepared.open(&call).await {
                         Ok(session) => Box::pin(reading.run(work(Some(session)))).await,
                         Err(error) => Err(error),
                     };
@@ -524,7 +524,8 @@ impl Gateway {
             }
         };
         let database = self.router.database(&source.name).await?;
-        Ok(Prepared { source, options, dialect, approved, _permit: permit, database })
+        let runs = reading.runs();
+        Ok(Prepared { source, options, dialect, approved, runs, _permit: permit, database })
     }
 
     /// Asks the guard about a statement. A large statement waits for its turn, and does not hold up other calls.
@@ -563,14 +564,20 @@ struct Prepared<'a> {
     options: ReadOptions,
     dialect: Dialect,
     approved: Option<ApprovedSql>,
+    /// True if the approved statement itself may run, and not only a plan.
+    runs: bool,
     database: Arc<Database>,
     _permit: SemaphorePermit<'a>,
 }
 
 impl Prepared<'_> {
-    /// Opens a session. If `runs` is true, the approved statement itself may run in it, and not only a plan or a read
-    /// of the catalog.
-    async fn open(&self, call: &str, runs: bool) -> Result<Session<'_>, ToolError> {
-        Ok(self.database.open(call, &self.options, self.approved.as_ref().filter(|_| runs)).await?)
+    /// Opens a session for the approved statement, or for a read of the catalog.
+    async fn open(&self, call: &str) -> Result<Session<'_>, ToolError> {
+        let purpose = match &self.approved {
+            Some(sql) if self.runs && !sql.is_explain() => Purpose::Run(sql),
+            Some(sql) => Purpose::Plan(sql),
+            None => Purpose::Catalog,
+        };
+        Ok(self.database.open(call, &self.options, purpose).await?)
     }
 }

@@ -78,7 +78,7 @@ impl Bypass {
             .committed()
             .await
             .unwrap();
-        let session = self.database.open(entry.id(), &self.options, None).await?;
+        let session = self.database.open(entry.id(), &self.options, Purpose::Catalog).await?;
         let rows = session.run(&entry, &ApprovedSql::unchecked(sql), &self.options).await?;
         Ok(rows.rows_json())
     }

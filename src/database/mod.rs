@@ -212,6 +212,17 @@ pub struct DatabaseReport {
     pub utc_offset: i32,
 }
 
+/// What a session is opened for.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose<'a> {
+    /// To read the catalog, or to run a statement that was not checked before.
+    Catalog,
+    /// To run this statement.
+    Run(&'a ApprovedSql),
+    /// To explain this statement.
+    Plan(&'a ApprovedSql),
+}
+
 /// A connection that is ready for one read. On PostgreSQL its read-only transaction is open.
 #[allow(clippy::large_enum_variant, reason = "there are as many sessions as calls that run, and each is used at once")]
 pub enum Session<'a> {
@@ -246,8 +257,8 @@ impl Database {
     }
 
     /// Takes a connection and prepares it for one read, marked with the id `call`. No text of the caller is sent yet.
-    /// `sql` is the statement that will run, if any. If the PostgreSQL engine remembers that it has checked this
-    /// statement, the transaction begins under the `search_path` for running it, and not under the path for the check.
+    /// If the PostgreSQL engine remembers that it has checked the statement of `purpose`, or another one with the same
+    /// names, the transaction begins under the `search_path` for running it, and not under the path for the check.
     ///
     /// # Errors
     ///
@@ -256,11 +267,11 @@ impl Database {
         &self,
         call: &str,
         options: &ReadOptions,
-        sql: Option<&ApprovedSql>,
+        purpose: Purpose<'_>,
     ) -> Result<Session<'_>, DatabaseError> {
         match self {
             Database::Sqlite(engine) => Ok(Session::Sqlite(engine.open(options).await?)),
-            Database::Postgres(engine) => Ok(Session::Postgres(engine.open(call, options, sql).await?)),
+            Database::Postgres(engine) => Ok(Session::Postgres(engine.open(call, options, purpose).await?)),
         }
     }
 

@@ -19,6 +19,7 @@ mod look_up;
 mod lossy;
 mod password;
 mod plain;
+mod plain_names;
 mod plan_indexes;
 mod pooler_proof;
 mod probe;

@@ -22,7 +22,7 @@ impl Bypass {
     async fn snapshot(&self, unless: Option<&str>) -> Option<Snapshot> {
         let start = EntryStart { tool: "list_tables".into(), ..EntryStart::default() };
         let entry = self.audit.begin(start, &crate::audit::Outcomes::default()).committed().await.unwrap();
-        let session = self.database.open(entry.id(), &self.options, None).await.unwrap();
+        let session = self.database.open(entry.id(), &self.options, Purpose::Catalog).await.unwrap();
         session.snapshot(&entry, unless, &self.options).await.unwrap()
     }
 }

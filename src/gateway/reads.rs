@@ -156,7 +156,7 @@ impl Reading for Describe<'_> {
             // A session serves one read.
             let session = match session.take() {
                 Some(session) => session,
-                None => work.prepared.open(work.entry.id(), false).await?,
+                None => work.prepared.open(work.entry.id()).await?,
             };
             match one(&work, session, name).await {
                 Err(error)
@@ -168,7 +168,7 @@ impl Reading for Describe<'_> {
             }
         }
         if described.len() > 1 && described.iter().all(|(_, found)| found.is_err()) {
-            let session = work.prepared.open(work.entry.id(), false).await?;
+            let session = work.prepared.open(work.entry.id()).await?;
             if let Ok(table) = one(&work, session, self.list).await {
                 return Ok(vec![(self.list.to_owned(), Ok(table))]);
             }

@@ -11,8 +11,8 @@ use super::options::plain_options;
 use super::{Caller, Gateway};
 use crate::audit::{EntryStart, Finished, OpenEntry, OutcomeKind};
 use crate::config::SourceConfig;
-use crate::database::DatabaseError;
 use crate::database::catalog::Snapshot;
+use crate::database::{DatabaseError, Purpose};
 use crate::dialect::Dialect;
 use crate::error::ToolError;
 use crate::guard;
@@ -101,7 +101,7 @@ impl Gateway {
         let mut may_repeat = true;
         while runs > 0 {
             began = Instant::now();
-            let session = database.open(entry.id(), &options, Some(&approved)).await?;
+            let session = database.open(entry.id(), &options, Purpose::Run(&approved)).await?;
             match session.run(entry, &approved, &options).await {
                 Ok(_) => runs -= 1,
                 Err(DatabaseError::Sql { sqlstate: Some(state), .. })
@@ -127,7 +127,7 @@ impl Gateway {
             let database = self.router.database(&source.name).await?;
             let options = plain_options(caller, source);
             let approved = guard::approve("SELECT 1", database.dialect(), &source.limits)?;
-            let session = database.open(entry.id(), &options, Some(&approved)).await?;
+            let session = database.open(entry.id(), &options, Purpose::Run(&approved)).await?;
             session.run(&entry, &approved, &options).await.map(drop)?;
             Ok(())
         }
@@ -215,7 +215,7 @@ impl Gateway {
         let unless = remembered.as_ref().filter(|known| known.read_at.elapsed() < max_age);
         let unless = unless.and_then(|known| known.snapshot.fingerprint.as_deref());
         let options = plain_options(caller, source);
-        let session = database.open(entry.id(), &options, None).await?;
+        let session = database.open(entry.id(), &options, Purpose::Catalog).await?;
         let now = Instant::now();
         let snapshot = match (session.snapshot(entry, unless, &options).await?, &mut *remembered) {
             (None, Some(known)) => {

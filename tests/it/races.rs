@@ -202,6 +202,59 @@ fn an_object_made_after_a_statement_was_remembered_does_not_run() {
     }
 }
 
+/// A new statement is not looked up if other statements had the same names a moment ago.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn an_object_made_after_names_became_known_does_not_run() {
+    for postgres in servers() {
+        let database = shop(postgres, "races_names");
+        for (make, sql) in &RACES[2..5] {
+            let (_home, mut server) = serve(postgres, &database, "", "");
+            let before = server.call("run_sql", json!({"sql": format!("{sql} LIMIT 100")}));
+            assert!(before["row_count"].is_u64(), "{sql}: {before}");
+            let since = postgres.log().len();
+            postgres.script(&database, &format!("SET ROLE mallory; {make}"));
+            for (tool, new) in [("run_sql", 101), ("explain_query", 102), ("run_sql", 103)] {
+                let after = server.call(tool, json!({"sql": format!("{sql} LIMIT {new}")}));
+                assert!(!is_harmed(postgres, since, &after), "{tool} {make} {sql}: {after}");
+                let is_same = tool == "explain_query" || after["rows"] == before["rows"];
+                assert!(is_same, "{make} {sql}: {after}");
+            }
+            let undo = "DROP OPERATOR IF EXISTS public.= (varchar, varchar);
+                DROP FUNCTION IF EXISTS public.eqv, public.lower(varchar);";
+            postgres.script(&database, &format!("SET client_min_messages = error; {undo}"));
+        }
+    }
+}
+
+/// What an error says to be missing is found as soon as it is there.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn an_object_that_was_missing_a_moment_ago_is_found() {
+    for postgres in servers() {
+        let database = shop(postgres, "races_missing");
+        let (_home, mut server) = serve(postgres, &database, "", "");
+        let known = server.call("run_sql", json!({"sql": "SELECT max(id) FROM customers"}));
+        assert!(known["row_count"].is_u64(), "{known}");
+        for (make, sql) in [
+            ("CREATE TABLE later AS SELECT 1 AS id", "SELECT max(id) FROM later"),
+            ("ALTER TABLE later ADD added int DEFAULT 7", "SELECT max(added) FROM later"),
+            ("CREATE FUNCTION seven() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 7'", "SELECT seven()"),
+        ] {
+            // The second statement has the names of the first, which are known by then.
+            for tool in ["run_sql", "explain_query"] {
+                let missing = server.call(tool, json!({"sql": sql}));
+                assert!(missing["error"]["code"].is_string(), "{sql}: {missing}");
+            }
+            postgres.script(&database, &format!("{make}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO honest"));
+            let found = server.call("run_sql", json!({"sql": sql}));
+            let is_found = found["row_count"].is_u64() || found["error"]["code"] == "function_refused";
+            assert!(is_found, "{sql}: {found}");
+            assert!(!server.call("explain_query", json!({"sql": sql}))["error"].to_string().contains("does not exist"));
+        }
+    }
+}
+
 /// While the planner waits for the lock of a partition, an operator is made that fits better.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]

@@ -17,8 +17,7 @@ use super::{
     pooler_proof, under_path,
 };
 use crate::database::target::ServerRole;
-use crate::database::{DatabaseError, Identity, ReadOptions};
-use crate::guard::ApprovedSql;
+use crate::database::{DatabaseError, Identity, Purpose, ReadOptions};
 
 /// Interval at which the endpoints are probed while a read waits for the pool. The pool retries without saying why it
 /// waits.
@@ -72,9 +71,9 @@ impl PostgresEngine {
         &self,
         call: &str,
         options: &ReadOptions,
-        sql: Option<&ApprovedSql>,
+        purpose: Purpose<'_>,
     ) -> Result<PostgresSession<'_>, DatabaseError> {
-        let path = self.first_path(sql, options);
+        let path = self.first_path(purpose, options);
         let end = async {
             match options.deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,

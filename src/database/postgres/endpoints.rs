@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
+use super::session::MOST_STATEMENTS;
 use crate::database::target::ServerRole;
 use crate::secret::Secret;
 
@@ -53,6 +54,8 @@ impl ConnectFailure {
 impl Endpoints {
     pub(super) fn new(list: Vec<PgConnectOptions>, wanted: ServerRole, choose_first: bool, patience: Duration) -> Self {
         let patience = patience / u32::try_from(list.len().max(1)).unwrap_or(1);
+        let list: Vec<PgConnectOptions> =
+            list.into_iter().map(|endpoint| endpoint.statement_cache_capacity(MOST_STATEMENTS)).collect();
         Endpoints {
             list: Mutex::new(list),
             chosen: AtomicUsize::new(0),

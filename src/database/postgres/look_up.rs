@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor};
 
+use super::plain::Sought;
 use super::session::Opened;
-use super::statement::shadowed;
+use super::statement::{is_large, shadowed};
 use super::verdict::Refusal;
 use super::{
     OWN_PATH, PostgresEngine, SearchPath, catalog_check, column_rules, expansion, path_of, plain, sql_error, under_path,
@@ -52,6 +53,21 @@ pub(super) struct Checked {
 }
 
 impl Checked {
+    /// The result of the short look-up. `found`: see [`plain::look_up`].
+    fn plain(approved: &ApprovedSql, found: BTreeMap<String, String>) -> Self {
+        let relations = with_missing(approved.names(), found);
+        Checked {
+            text: approved.qualified(&as_built_in(BTreeSet::new()), &relations),
+            masked: BTreeSet::new(),
+            is_replaceable: false,
+            may_change: false,
+            path: OWN_PATH.to_owned(),
+            has_built_ins: false,
+            relations,
+            refusal: None,
+        }
+    }
+
     /// Replaces an error that the check may have caused: by leaving out a schema, or by adding `pg_catalog` to a table
     /// or to a call. Returns every other error unchanged.
     pub(super) fn explain(&mut self, error: DatabaseError) -> DatabaseError {
@@ -100,16 +116,29 @@ impl PostgresEngine {
     /// # Errors
     ///
     /// Those of [`Self::look_up_plain`], [`Self::look_up`], [`Self::confirm`] and [`Self::count_relations`].
+    /// [`DatabaseError::Changing`] after a short opening message, if the statement's names are no longer remembered.
     pub(super) async fn judged(
         &self,
         connection: &mut PgConnection,
         opened: &Opened,
         approved: &ApprovedSql,
     ) -> Result<Checked, DatabaseError> {
-        if opened.path == SearchPath::Callers {
-            // The transaction began for a remembered statement. TUDB's own queries call functions without a schema, so
-            // they must not run under the caller's path.
-            use_own_path(connection).await?;
+        match opened.path {
+            SearchPath::Own => self.look_for_changes(connection, opened.path).await?,
+            // The transaction began for a statement whose names are known, or for a remembered statement.
+            SearchPath::OwnForCaller => {
+                if let Some(checked) = self.known_plain(opened, approved) {
+                    #[cfg(debug_assertions)]
+                    self.assert_known(connection, opened, approved, &checked).await?;
+                    self.count_relations(connection, approved, &checked).await?;
+                    return Ok(checked);
+                }
+            }
+            // TUDB's own queries call functions without a schema, so they must not run under the caller's path.
+            SearchPath::Callers => use_own_path(connection).await?,
+        }
+        if opened.is_short {
+            return Err(DatabaseError::Changing);
         }
         if let Some(checked) = self.look_up_plain(connection, opened, approved).await? {
             self.count_relations(connection, approved, &checked).await?;
@@ -149,25 +178,62 @@ impl PostgresEngine {
         approved: &ApprovedSql,
     ) -> Result<Option<Checked>, DatabaseError> {
         self.judge_encoding(approved)?;
-        if !self.may_remember() || self.is_for_whole_path(approved) {
-            return Ok(None);
-        }
+        let Some(sought) = self.sought(approved) else { return Ok(None) };
+        let generation = self.shapes.generation();
         let vouched = &self.settings.vouched;
-        let found = plain::look_up(connection, approved.names(), opened, vouched, !self.is_pooled()).await;
+        let found = plain::look_up(connection, sought, opened, vouched, !self.is_pooled()).await;
         let Some(found) = found.map_err(|error| sql_error(error, None))? else { return Ok(None) };
         #[cfg(debug_assertions)]
         self.assert_plain(connection, opened, approved, &found).await?;
-        let relations = with_missing(approved.names(), found);
-        Ok(Some(Checked {
-            text: approved.qualified(&as_built_in(BTreeSet::new()), &relations),
-            masked: BTreeSet::new(),
-            is_replaceable: false,
-            may_change: false,
-            path: OWN_PATH.to_owned(),
-            has_built_ins: false,
-            relations,
-            refusal: None,
-        }))
+        if !is_large(approved.text()) {
+            self.shapes.keep_plain(&sought, &opened.schemas, &found, generation);
+        }
+        Ok(Some(Checked::plain(approved, found)))
+    }
+
+    /// The names that the short look-up would judge. `None` if the whole look-up has to check the statement.
+    fn sought<'a>(&self, approved: &'a ApprovedSql) -> Option<Sought<'a>> {
+        Sought::of(approved.names()).filter(|_| self.may_remember() && !self.is_for_whole_path(approved))
+    }
+
+    /// True if short look-ups found all names of the statement harmless a short time ago.
+    pub(super) fn has_known_names(&self, approved: &ApprovedSql) -> bool {
+        self.sought(approved).is_some_and(|sought| self.shapes.has_plain(&sought))
+    }
+
+    /// The result of the short look-up, if all names of the statement are known.
+    fn known_plain(&self, opened: &Opened, approved: &ApprovedSql) -> Option<Checked> {
+        if self.shapes.is_due() || self.judge_encoding(approved).is_err() {
+            return None;
+        }
+        let found = self.shapes.plain(&self.sought(approved)?, &opened.schemas)?;
+        Some(Checked::plain(approved, found))
+    }
+
+    /// Runs the short look-up for a statement of known names, and panics if the result differs although the catalog has
+    /// not changed. Only debug builds do this.
+    #[cfg(debug_assertions)]
+    async fn assert_known(
+        &self,
+        connection: &mut PgConnection,
+        opened: &Opened,
+        approved: &ApprovedSql,
+        checked: &Checked,
+    ) -> Result<(), DatabaseError> {
+        let own = |error| sql_error(error, None);
+        let sought = Sought::of(approved.names()).ok_or(DatabaseError::Changing)?;
+        let vouched = &self.settings.vouched;
+        let found = plain::look_up(connection, sought, opened, vouched, !self.is_pooled()).await.map_err(own)?;
+        match found {
+            Some(found) if with_missing(approved.names(), found.clone()) == checked.relations => {
+                self.assert_plain(connection, opened, approved, &found).await
+            }
+            found => {
+                let now = super::catalog::fingerprint(connection).await.map_err(own)?;
+                assert!(!self.shapes.is_same(&now), "known names differ for {:?}: {found:?}", approved.text());
+                Ok(())
+            }
+        }
     }
 
     /// Runs the whole look-up too and panics if its result differs. Only debug builds do this; most tests run a debug

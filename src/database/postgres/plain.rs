@@ -92,8 +92,43 @@ pub(super) fn query(mark: &str) -> String {
     judged.replace("REG_TYPES", REG_TYPES).replace("MARK", &format!("'{mark}'::text"))
 }
 
-/// The relations of a plain statement that are written without a schema, each with the schema in which it is found. `None`
-/// if the whole look-up has to judge the statement.
+/// The names of a statement that the short look-up judges.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sought<'a>(&'a Names);
+
+impl<'a> Sought<'a> {
+    /// `None` if the whole look-up has to judge the statement: it has functions that are not on the list, names that
+    /// the parser could not read, tables without a place, or temporary tables.
+    pub(super) fn of(names: &'a Names) -> Option<Self> {
+        let is_of_session = |(schema, _): &(Option<String>, String)| schema.as_ref().is_some_and(|of| of == "pg_temp");
+        let is_judged_whole = !names.unknown.is_empty()
+            || names.uses.is_none()
+            || names.has_bare_tables
+            || names.reads.iter().any(is_of_session);
+        (!is_judged_whole).then_some(Sought(names))
+    }
+
+    /// Functions by bare name, and names after a dot.
+    pub(super) fn functions(self) -> impl Iterator<Item = &'a String> + Clone {
+        self.0.functions.iter().chain(&self.0.fields)
+    }
+
+    /// Operators, without those of keywords.
+    pub(super) fn operators(self) -> impl Iterator<Item = &'a String> + Clone {
+        self.0.operators.iter()
+    }
+
+    pub(super) fn types(self) -> impl Iterator<Item = &'a String> + Clone {
+        self.0.types.iter().chain(self.0.qualified_types.iter().map(|(_, name)| name))
+    }
+
+    pub(super) fn relations(self) -> &'a [(Option<String>, String)] {
+        &self.0.reads
+    }
+}
+
+/// Returns the relations of a plain statement that are written without a schema, each with the schema in which it is
+/// found. `None` if the whole look-up has to judge the statement.
 ///
 /// `keep_plan` prepares the query by name, which works only where no pooler is in between.
 ///
@@ -102,27 +137,16 @@ pub(super) fn query(mark: &str) -> String {
 /// Those of the query.
 pub(super) async fn look_up(
     connection: &mut PgConnection,
-    names: &Names,
+    sought: Sought<'_>,
     opened: &Opened,
     vouched: &Vouched,
     keep_plan: bool,
 ) -> Result<Option<BTreeMap<String, String>>, sqlx::Error> {
-    // What only the whole look-up judges: functions that are not on the list, names that the parser could not read, tables
-    // without a place, temporary tables.
-    let is_of_session = |(schema, _): &(Option<String>, String)| schema.as_ref().is_some_and(|of| of == "pg_temp");
-    let is_judged_whole = !names.unknown.is_empty()
-        || names.uses.is_none()
-        || names.has_bare_tables
-        || names.reads.iter().any(is_of_session);
-    if is_judged_whole {
-        return Ok(None);
-    }
-    let functions: Vec<String> = names.functions.iter().chain(&names.fields).cloned().collect();
-    let operators = names.operators.iter().map(String::as_str).chain(OPERATORS_OF_KEYWORDS);
+    let functions: Vec<String> = sought.functions().cloned().collect();
+    let operators = sought.operators().map(String::as_str).chain(OPERATORS_OF_KEYWORDS);
     let operators: Vec<String> = operators.map(str::to_owned).collect();
-    let (relation_schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
-    let types: Vec<String> =
-        names.types.iter().chain(names.qualified_types.iter().map(|(_, name)| name)).cloned().collect();
+    let (relation_schemas, relations): (Vec<Option<String>>, Vec<String>) = sought.relations().iter().cloned().unzip();
+    let types: Vec<String> = sought.types().cloned().collect();
     // The driver remembers a statement's name by its text. The line break makes a text that was never named.
     let query = if keep_plan { vouched.short.clone() } else { format!("{}\n", vouched.short) };
     let row = sqlx::query(own(query))

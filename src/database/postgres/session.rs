@@ -17,7 +17,7 @@ use crate::allocation::{Bounded, TooLarge};
 use crate::audit::OpenEntry;
 use crate::database::catalog::{Snapshot, TableDescription};
 use crate::database::result_set::ResultSet;
-use crate::database::{DatabaseError, Explanation, ListRequest, ReadOptions, TablePage};
+use crate::database::{DatabaseError, Explanation, ListRequest, Purpose, ReadOptions, TablePage};
 use crate::guard::{ApprovedSql, Rejection};
 use crate::quoting;
 
@@ -30,6 +30,12 @@ const CANCEL_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Pause between two attempts to cancel a statement that has not returned.
 const CANCEL_AGAIN: Duration = Duration::from_millis(50);
+
+/// Maximum number of statements that the driver keeps prepared by name on one connection.
+pub(super) const MOST_STATEMENTS: usize = 100;
+
+/// Number of statements that one call may prepare by name.
+const OF_ONE_CALL: usize = 8;
 
 /// Maximum bytes of a plan. A plan may repeat a long literal many times. A plan parsed into JSON values takes ten times
 /// its bytes.
@@ -131,7 +137,8 @@ impl OpenTransaction {
             // After the rollback or its timeout the read is no longer counted, even if its backend still runs.
             drop(reading);
             let is_kept = match rolled_back {
-                Ok(Ok(_)) if is_large => {
+                // With a full cache, the driver would wait for the end of an old statement in each later call.
+                Ok(Ok(_)) if is_large || connection.cached_statements_size() > MOST_STATEMENTS - OF_ONE_CALL => {
                     let forgotten = tokio::time::timeout(canceller.grace, connection.clear_cached_statements());
                     matches!(forgotten.await, Ok(Ok(())))
                 }
@@ -188,23 +195,21 @@ impl PostgresSession<'_> {
         loop {
             session.transaction.is_large = is_large(sql.text());
             let was_remembered = engine.shapes.get(&Shapes::key(sql, options)).is_some();
-            let was_ahead = session
-                .transaction
-                .opened
-                .as_ref()
-                .is_some_and(|opened| opened.is_short || opened.path != SearchPath::Own);
+            let was_ahead = session.is_ahead();
             let error = match session.within(options, end, read).await {
                 Err(error) => error,
                 result => return result,
             };
             if was_ahead && matches!(error, DatabaseError::Changing) {
-                // The transaction began for a remembered statement. The statement must be looked up again.
-                session = engine.open(&call, options, None).await?;
+                session = engine.open(&call, options, Purpose::Catalog).await?;
                 continue;
             }
             // An object changed during the check, or after the shape was remembered. Check the statement again, once.
             let is_changing = matches!(error, DatabaseError::Changing);
-            let is_stale = may_repeat && (is_changing || was_remembered && is_about_shape(&error));
+            let is_stale = is_changing
+                || was_remembered && is_about_shape(&error)
+                || !was_remembered && was_ahead && is_about_objects(&error);
+            let is_stale = is_stale && may_repeat;
             if is_stale {
                 may_repeat = false;
                 if was_remembered {
@@ -214,8 +219,15 @@ impl PostgresSession<'_> {
             if !is_stale && !engine.wants_whole_path(sql, &error) {
                 return Err(error);
             }
-            session = engine.open(&call, options, None).await?;
+            session = engine.open(&call, options, Purpose::Catalog).await?;
         }
+    }
+
+    /// True if the transaction began for a remembered statement, or for one of known names. If these were forgotten
+    /// meanwhile, the statement must be looked up in another transaction.
+    fn is_ahead(&self) -> bool {
+        let opened = self.transaction.opened.as_ref();
+        opened.is_some_and(|opened| opened.is_short || opened.path != SearchPath::Own)
     }
 
     pub(in crate::database) async fn explain(
@@ -279,11 +291,15 @@ impl PostgresSession<'_> {
             };
             Ok((explanation, false))
         };
-        match self.within(options, end, read).await {
-            Err(error) if engine.wants_whole_path(sql, &error) => {
-                engine.open(&call, options, None).await?.within(options, end, read).await
+        let mut session = self;
+        loop {
+            let was_ahead = session.is_ahead();
+            match session.within(options, end, read).await {
+                Err(error) if was_ahead && is_about_objects(&error) || engine.wants_whole_path(sql, &error) => {
+                    session = engine.open(&call, options, Purpose::Catalog).await?;
+                }
+                result => return result,
             }
-            result => result,
         }
     }
 
@@ -424,6 +440,15 @@ fn makes_unusable(error: &DatabaseError) -> bool {
         DatabaseError::Sql { sqlstate, .. } => sqlstate.as_deref() == Some("26000"),
         _ => false,
     }
+}
+
+/// True if the statement may name an object that was created after its names became known.
+fn is_about_objects(error: &DatabaseError) -> bool {
+    let DatabaseError::Sql { sqlstate: Some(sqlstate), .. } = error else {
+        return matches!(error, DatabaseError::Changing);
+    };
+    // undefined_table, invalid_schema_name, undefined_function, undefined_object.
+    matches!(sqlstate.as_str(), "42P01" | "3F000" | "42883" | "42704")
 }
 
 /// True if an object that changed after the shape was remembered may be the cause.

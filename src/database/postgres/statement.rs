@@ -2,7 +2,7 @@
 //! rows into the reply.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,13 +15,15 @@ use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, Val
 
 use super::column_rules;
 use super::look_up::Checked;
+use super::plain::Sought;
+use super::plain_names::PlainNames;
 use super::probe::{DescribedColumn, FIRST_USER_OID, probe, with_base_types};
 use super::session::Opened;
 use super::value_kinds::Kind;
 use super::{OWN_PATH, PostgresEngine, SearchPath, catalog, sql_error, under_path};
 use crate::database::result_set::{Budget, ResultColumn, ResultSet, ResultWriter};
 use crate::database::value::Cell;
-use crate::database::{DatabaseError, ReadOptions};
+use crate::database::{DatabaseError, Purpose, ReadOptions};
 use crate::guard::columns::MASK;
 use crate::guard::{ApprovedSql, QualifiedSql};
 use crate::limits::LARGE_SQL_BYTES;
@@ -57,7 +59,8 @@ pub(super) struct Shape {
 }
 
 /// Shapes of statements that ran before. All shapes are forgotten when the fingerprint of the catalog changes, when a
-/// remembered statement fails and a changed object may be the cause, and when there are too many shapes.
+/// remembered statement fails and a changed object may be the cause, and when there are too many shapes. The names of
+/// plain statements are forgotten with them.
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
     known: Mutex<HashMap<String, Arc<Shape>>>,
@@ -67,6 +70,8 @@ pub(super) struct Shapes {
     /// Number of calls of [`Shapes::forget`]. A number above 0 is appended as a comment to texts that may be prepared
     /// by name. So the driver prepares these texts again.
     generation: AtomicU64,
+    /// Names of statements that the short look-up found harmless.
+    plain: Mutex<PlainNames>,
     /// When the fingerprint of the catalog was last read, and the fingerprint.
     fingerprint: Mutex<(Option<Instant>, String)>,
 }
@@ -127,7 +132,43 @@ impl Shapes {
     pub(super) fn forget(&self) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.clear();
+        let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        *plain = PlainNames::default();
         self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Remembers the names of a plain statement, unless names were forgotten after `generation` was read.
+    pub(super) fn keep_plain(
+        &self,
+        sought: &Sought<'_>,
+        schemas: &[String],
+        found: &BTreeMap<String, String>,
+        generation: u64,
+    ) {
+        let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.generation() == generation {
+            plain.insert(sought, schemas, found);
+        }
+    }
+
+    /// See [`PlainNames::found`].
+    pub(super) fn plain(&self, sought: &Sought<'_>, schemas: &[String]) -> Option<BTreeMap<String, String>> {
+        self.plain.lock().unwrap_or_else(PoisonError::into_inner).found(sought, schemas)
+    }
+
+    /// See [`PlainNames::has`].
+    pub(super) fn has_plain(&self, sought: &Sought<'_>) -> bool {
+        self.plain.lock().unwrap_or_else(PoisonError::into_inner).has(sought)
+    }
+
+    /// True if this is the fingerprint that was read last.
+    #[cfg(debug_assertions)]
+    pub(super) fn is_same(&self, fingerprint: &str) -> bool {
+        self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner).1 == fingerprint
     }
 
     /// True if the fingerprint of the catalog is due to be read again.
@@ -156,14 +197,34 @@ impl PostgresEngine {
     }
 
     /// Returns the path that a transaction begins with. For a remembered statement it is one of the two paths for a
-    /// caller's text, so that the statement can run at once. Otherwise it is [`SearchPath::Own`].
-    pub(super) fn first_path(&self, sql: Option<&ApprovedSql>, options: &ReadOptions) -> SearchPath {
-        let remembered = sql.filter(|sql| self.may_remember() && !sql.is_explain() && !self.shapes.is_due());
-        match remembered.and_then(|sql| self.shapes.get(&Shapes::key(sql, options))) {
+    /// caller's text, so that the statement can run at once. For a statement that uses known names only, it is the path
+    /// of such statements. Otherwise it is [`SearchPath::Own`].
+    pub(super) fn first_path(&self, purpose: Purpose<'_>, options: &ReadOptions) -> SearchPath {
+        let (Purpose::Run(sql) | Purpose::Plan(sql)) = purpose else { return SearchPath::Own };
+        if !self.may_remember() || self.shapes.is_due() {
+            return SearchPath::Own;
+        }
+        let is_run = matches!(purpose, Purpose::Run(_));
+        match self.shapes.get(&Shapes::key(sql, options)).filter(|_| is_run) {
             Some(shape) if shape.path == OWN_PATH => SearchPath::OwnForCaller,
             Some(_) => SearchPath::Callers,
+            None if self.has_known_names(sql) => SearchPath::OwnForCaller,
             None => SearchPath::Own,
         }
+    }
+
+    /// Forgets what is remembered of statements if the catalog has changed. Reads the catalog's fingerprint if the last
+    /// time was [`FINGERPRINT_EVERY`] ago. Does nothing under a path for a caller's text.
+    pub(super) async fn look_for_changes(
+        &self,
+        connection: &mut PgConnection,
+        path: SearchPath,
+    ) -> Result<(), DatabaseError> {
+        if path == SearchPath::Own && self.may_remember() && self.shapes.is_due() {
+            let now = catalog::fingerprint(connection).await.map_err(|error| sql_error(error, None))?;
+            self.shapes.saw(now);
+        }
+        Ok(())
     }
 
     /// Returns the columns of a statement and its text, remembered or newly checked, and true if they are new. Afterwards the
@@ -183,10 +244,7 @@ impl PostgresEngine {
             if path != SearchPath::Own && self.shapes.is_due() {
                 return Err(DatabaseError::Changing);
             }
-            if path == SearchPath::Own && self.shapes.is_due() {
-                let now = catalog::fingerprint(connection).await.map_err(own)?;
-                self.shapes.saw(now);
-            }
+            self.look_for_changes(connection, path).await?;
             if let Some(shape) = self.shapes.get(&key).filter(|shape| shape.callers_path == opened.callers_path) {
                 let is_set = match path {
                     SearchPath::Own => false,
@@ -205,10 +263,7 @@ impl PostgresEngine {
                 return Ok((shape, false));
             }
         }
-        if opened.is_short {
-            return Err(DatabaseError::Changing);
-        }
-        let generation = self.shapes.generation.load(Ordering::Relaxed);
+        let generation = self.shapes.generation();
         // The checked text and its path are remembered with the shape. All shapes are forgotten when the catalog
         // changes, because a name can then mean another object.
         let mut checked = self.judged(connection, opened, approved).await?;
