@@ -374,7 +374,8 @@ fn unquoted(dialect: Dialect, tokens: &[Token], snapshot: &Snapshot) -> Option<S
         }
         let parts: Vec<String> = tokens_of(name).iter().map(|token| token.to_string().to_lowercase()).collect();
         parts.first().is_some_and(|first| firsts.contains(first.as_str()))
-            && said.windows(parts.len()).any(|window| window == parts)
+            // The first word is SELECT or WITH, and no name.
+            && said.get(1..).unwrap_or_default().windows(parts.len()).any(|window| window == parts)
     };
     let table_name = |table: &TableDescription| match dialect {
         Dialect::Sqlite => table.name.clone(),

@@ -102,7 +102,7 @@ impl SqliteEngine {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let worker = match idle {
             Some(worker) => worker,
-            None => tokio::time::timeout(waited, self.start()).await.map_err(|_| no_connection())??,
+            None => tokio::time::timeout(waited, self.start()).await.map_err(|_| self.slow_to_open(waited_ms))??,
         };
         Ok(SqliteSession { engine: self, worker: Some(worker), place: Some(place) })
     }
@@ -127,6 +127,18 @@ impl SqliteEngine {
             source_name: self.source_name.clone(),
             problem: problem.to_owned(),
             remedy: "Try again; the next call starts a new process.".to_owned(),
+        }
+    }
+
+    /// The error for a file whose opening takes too long.
+    fn slow_to_open(&self, waited_ms: u64) -> DatabaseError {
+        DatabaseError::Unreadable {
+            source_name: self.source_name.clone(),
+            problem: format!("the database file was not open after {waited_ms} ms"),
+            remedy:
+                "See whether a file beside it (-wal, -shm, -journal) is a pipe or damaged, and whether its schema is \
+                     very large."
+                    .to_owned(),
         }
     }
 
@@ -375,7 +387,7 @@ fn too_big(limits: &Limits) -> DatabaseError {
     let megabytes = limits.sqlite_value_bytes >> 20;
     bounded(
         format!("string or blob too big: a value may have at most {megabytes} MB here"),
-        "Read a part of the value with substr(), or build a shorter one.",
+        "Leave out the column of a longer stored value (substr() cannot read a part of it), or build a shorter value.",
     )
 }
 

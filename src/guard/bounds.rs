@@ -25,7 +25,11 @@ pub(super) fn check(tokens: &[TokenWithSpan], limits: &Limits) -> Result<(), Rej
     if definitions(tokens) > MAX_CTES {
         return Err(Rejection::ManyCtes { limit: MAX_CTES });
     }
-    let bounds = [(longest_run(tokens), MAX_RUN), (nesting(tokens), MAX_COSTLY_NESTING)];
+    let bounds = [
+        (longest_run(tokens), MAX_RUN),
+        (nesting(tokens), MAX_COSTLY_NESTING),
+        (tokens.iter().filter(|token| is_pattern(token)).count(), MAX_PATTERNS),
+    ];
     match bounds.into_iter().find(|(found, limit)| found > limit) {
         Some((_, limit)) => Err(Rejection::TooDeep { limit }),
         None => Ok(()),
@@ -378,6 +382,15 @@ const MAX_OPEN: usize = 50;
 /// Maximum number of dots in one name, and of repetitions of one word in a row. Both readers (the parser and the second
 /// reader) go back from each part over all earlier parts.
 const MAX_RUN: usize = 60;
+
+/// Maximum number of the operators of [`is_pattern`]. In the dialect of SQLite, the parser copies all that stands before
+/// such an operator, so its time grows with the square of their number: 3,600 take 4 s.
+const MAX_PATTERNS: usize = 300;
+
+/// True for an operator whose left side the parser copies.
+fn is_pattern(token: &TokenWithSpan) -> bool {
+    ["glob", "match", "regexp"].iter().any(|word| is_word(token, word))
+}
 
 /// Maximum number of CTEs. Every `AS (` and every `MATERIALIZED (` counts as one CTE. The planner of PostgreSQL
 /// descends into a chain of CTEs, and does not react to a cancel meanwhile.

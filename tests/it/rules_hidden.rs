@@ -436,3 +436,49 @@ fn a_statement_over_many_partitions_obeys_the_rules_in_time() {
         }
     }
 }
+
+/// SQLite does not say which columns USING and NATURAL join, so such a view over a table with a rule is closed.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn views_that_join_by_names_are_closed() {
+    let home = Home::new("rules-views");
+    let path = home.scratch.path("main.db");
+    sqlite(
+        &path,
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, ssn TEXT); INSERT INTO users VALUES (1, 'Ann', 'PLANTED-SSN');
+         CREATE TABLE other (id INTEGER, ssn TEXT, note TEXT); INSERT INTO other VALUES (1, 'PLANTED-SSN', 'free');
+         CREATE VIEW a AS SELECT ssn FROM users FULL JOIN other USING (ssn);
+         CREATE VIEW b AS SELECT * FROM \"Users\" NATURAL FULL JOIN other;
+         CREATE VIEW c AS SELECT o.note FROM other o JOIN [users] uSiNg(ssn);
+         CREATE VIEW d AS WITH q AS (SELECT ssn FROM users LEFT JOIN other USING (ssn)) SELECT ssn AS x FROM q;
+         CREATE VIEW e AS SELECT x FROM d; CREATE VIEW f AS SELECT * FROM a, e;
+         CREATE VIEW names AS SELECT id, name FROM users; CREATE VIEW g AS SELECT name FROM names JOIN other USING (id);
+         CREATE VIEW h AS SELECT p.note FROM other p JOIN other q USING (id); CREATE TABLE a_data AS SELECT 7 AS n;",
+    );
+    let home = home.set("TUDB_CONFIG", path.with_file_name("tudb.toml").display());
+    for rule in ["mask = [\"users.ssn\"]", "deny = [\"users.ssn\"]", "deny = [\"users\"]"] {
+        let text = format!("[sources.main]\nurl = \"sqlite://{}\"\n{rule}\n", path.display());
+        std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
+        let mut server = home.serve();
+        for view in ["a", "b", "c", "d", "e", "f", "g"] {
+            for sql in [
+                format!("SELECT * FROM {view}"),
+                format!("SELECT count(*) FROM \"{view}\" WHERE 1"),
+                format!("WITH q AS (SELECT * FROM {view}) SELECT count(*) FROM q JOIN other o"),
+            ] {
+                let reply = server.call("run_sql", json!({"sql": sql}));
+                assert_eq!(reply["error"]["code"], "relation_refused", "{rule}: {sql}: {reply}");
+                assert!(!reply.to_string().contains("PLANTED"), "{rule}: {sql}: {reply}");
+            }
+            let described = server.call("describe_table", json!({"table": view}));
+            assert_eq!(described["error"]["code"], "unknown_table", "{rule}: {view}: {described}");
+        }
+        // Tables and views without a rule can be read.
+        for (sql, value) in [("SELECT note FROM h", json!("free")), ("SELECT n FROM a_data", json!(7))] {
+            assert_eq!(server.call("run_sql", json!({"sql": sql}))["rows"], json!([[value]]), "{rule}: {sql}");
+        }
+        assert!(server.call("run_sql", json!({"sql": "SELECT sqlite_version()"}))["rows"].is_array());
+        let listed = server.call("list_tables", json!({})).to_string();
+        assert!(listed.contains("\"h\"") && !listed.contains("\"a\"") && !listed.contains("\"f\""), "{listed}");
+    }
+}

@@ -288,6 +288,10 @@ fn other_collations_compare_without_case_and_decimals_by_value() {
     assert_eq!(rows(&mut server, "SELECT w FROM t WHERE w = 'b'"), json!([["B"]]));
     assert_eq!(rows(&mut server, "SELECT e FROM t ORDER BY e"), json!([["-1"], ["9.5"], ["10.0"]]));
     assert_eq!(rows(&mut server, "SELECT max(e) FROM t"), json!([["10.0"]]));
+    // The warning says so too when only the statement names the collation.
+    let named =
+        server.call("run_sql", json!({"sql": "SELECT 'b' AS x UNION SELECT 'A' ORDER BY x COLLATE \"win32case\""}));
+    assert!(named["warnings"].to_string().contains("the statement uses the collation WIN32CASE"), "{named}");
     // A name that the schema does not have is a mistake.
     let (code, message, _) = error(&mut server, "SELECT 'a' = 'A' COLLATE nocasse");
     assert!(code == "sql_error" && message.contains("no such collation sequence"), "{message}");

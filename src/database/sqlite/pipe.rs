@@ -187,6 +187,8 @@ pub(super) enum ReadError {
 pub(super) enum Reason {
     Catalog,
     Virtual,
+    /// A view that joins a table with a rule by USING or NATURAL.
+    View,
     /// The relation is on the list of the guard.
     Listed,
     /// The plan scans a whole index that contains a column with a rule. The order of the rows could then reveal the
@@ -202,6 +204,10 @@ impl Reason {
             Reason::Order => {
                 "this source has rules, and the rows would come in the order of a column with a rule; sort the rows by \
                  other columns"
+            }
+            Reason::View => {
+                "this source has rules, and this view joins a table with a rule by USING or NATURAL, so SQLite does not tell \
+                 which columns it shows"
             }
             Reason::Virtual => "this source has rules, and this virtual table may show values of a table with a rule",
         }

@@ -61,32 +61,43 @@ fn shape_of_old_views<'a>(handle: &'a Handle, text: &str, fault: Fault) -> Resul
     Ok(Shape { strings: Some(strings), ..handle.shape(text)? })
 }
 
-/// Returns a warning if a table of the statement uses a collation that has a stand-in. The name of the collation is
-/// searched in the schema's CREATE statements for the table.
-fn collation_warning(handle: &Handle, reads: &[ColumnRead]) -> Result<Option<String>, ReadError> {
+/// Returns a warning if the statement, or a table of it, uses a collation that has a stand-in. The name of the collation is
+/// searched after COLLATE in the statement, and in the schema's CREATE statements for the table.
+fn collation_warning(handle: &Handle, sql: &str, reads: &[ColumnRead]) -> Result<Option<String>, ReadError> {
     const TEXTS: &str = "SELECT sql FROM sqlite_schema WHERE tbl_name = ?1 COLLATE NOCASE";
     let stand_ins = handle.stand_ins();
     if stand_ins.is_empty() {
         return Ok(None);
+    }
+    let used_in = |text: &str| {
+        let text = text.to_lowercase();
+        stand_ins.iter().find(|name| {
+            let name = name.to_lowercase();
+            text.contains(&name) || text.contains(&name.replace('"', "\"\""))
+        })
+    };
+    let warning = |user: &str, name: &str| {
+        Ok(Some(format!(
+            "{user} uses the collation {}, which only the program that made the file has; texts were compared without \
+             regard to case instead (EF_DECIMAL: by value), so that equality and order may differ, and a look-up in an index \
+             with this collation may miss rows (NOT INDEXED after the table's name reads the table without an index)",
+            cut(name, 60)
+        )))
+    };
+    let low = sql.to_lowercase();
+    let named = low.match_indices("collate").filter_map(|(at, word)| low.get(at + word.len()..));
+    let named = named.map(|rest| rest.trim_start_matches(|c: char| c.is_whitespace() || "\"'`[".contains(c)));
+    let named: Vec<&str> = named.collect();
+    if let Some(name) = stand_ins.iter().find(|name| named.iter().any(|rest| rest.starts_with(&name.to_lowercase()))) {
+        return warning("the statement", name);
     }
     let tables: BTreeSet<String> = reads.iter().map(|read| read.table.to_ascii_lowercase()).collect();
     for table in tables {
         let mut texts = handle.prepare(TEXTS)?;
         texts.bind(&table)?;
         while texts.step()? {
-            let text = texts.text(0).unwrap_or_default().to_lowercase();
-            let is_in = |name: &&String| {
-                let name = name.to_lowercase();
-                text.contains(&name) || text.contains(&name.replace('"', "\"\""))
-            };
-            if let Some(name) = stand_ins.iter().find(is_in) {
-                return Ok(Some(format!(
-                    "{table} uses the collation {}, which only the program that made the file has; texts were compared \
-                     without regard to case instead (EF_DECIMAL: by value), so that equality and order may differ, and \
-                     a look-up in an index with this collation may miss rows (NOT INDEXED after the table's name reads \
-                     the table without an index)",
-                    cut(name, 60)
-                )));
+            if let Some(name) = used_in(&texts.text(0).unwrap_or_default()) {
+                return warning(&table, name);
             }
         }
     }
@@ -112,7 +123,7 @@ pub(super) fn rows(
     tell: &mut dyn FnMut(u64),
 ) -> Result<ResultSet, ReadError> {
     let (Shape { columns, reads, strings: _strings, .. }, masked) = shape(handle, sql, rules)?;
-    let warning = collation_warning(handle, &reads)?;
+    let warning = collation_warning(handle, sql.text(), &reads)?;
     let count = columns.len();
     let untyped: Vec<usize> =
         columns.iter().enumerate().filter(|(_, column)| column.type_name.is_none()).map(|(index, _)| index).collect();

@@ -123,19 +123,25 @@ fn names_by_string(sql: &str) -> bool {
     false
 }
 
-/// The virtual tables of a database, by their names in ASCII lower case.
+/// Virtual tables and views of a database, by their names in ASCII lower case.
 #[derive(Default)]
-struct Virtuals {
-    all: BTreeSet<String>,
-    /// The members of `all` that no statement may read, because they may show values of a ruled table.
-    closed: BTreeSet<String>,
+struct Closed {
+    /// All virtual tables.
+    virtual_tables: BTreeSet<String>,
+    /// The virtual tables that no statement may read, because they may show values of a ruled table.
+    closed_tables: BTreeSet<String>,
+    /// The views that no statement may read.
+    closed_views: BTreeSet<String>,
 }
 
-impl Virtuals {
-    /// True if `table` is a closed table or a shadow table that stores the rows of a closed table.
-    fn closes(&self, table: &str) -> bool {
-        let mut of = self.closed.iter().filter_map(|closed| table.strip_prefix(closed.as_str()));
-        of.any(|rest| rest.is_empty() || SHADOWS.contains(&rest))
+impl Closed {
+    /// Why no statement may read `table`. `None` if it may be read. A shadow table stores the rows of a virtual table.
+    fn reason(&self, table: &str) -> Option<Reason> {
+        let mut of = self.closed_tables.iter().filter_map(|closed| table.strip_prefix(closed.as_str()));
+        if of.any(|rest| rest.is_empty() || SHADOWS.contains(&rest)) {
+            return Some(Reason::Virtual);
+        }
+        self.closed_views.contains(table).then_some(Reason::View)
     }
 }
 
@@ -147,21 +153,38 @@ struct Object {
     words: String,
     /// The part of the CREATE statement that may name other tables, in that form.
     text: String,
+    is_view: bool,
 }
 
-/// Finds all virtual tables, and closes those that may show values of a ruled table.
+impl Object {
+    /// True for a view that joins tables by USING or NATURAL.
+    fn joins_by_names(&self) -> bool {
+        self.is_view && ["using", "natural"].iter().any(|word| names(&self.text, word))
+    }
+}
+
+/// Finds the virtual tables and the views that no statement may read.
+///
+/// SQLite does not report the columns by which USING and NATURAL join two tables. In a FULL JOIN, such a column of the
+/// result has no origin either. So a view with such a join is closed if its text names a ruled table, and so is a view
+/// over a closed one.
 ///
 /// A virtual table is closed if its arguments name a ruled table (for example as the content of a full-text table), or
 /// if a trigger of a ruled table names the virtual table. A view whose text names a ruled table, and a closed virtual
 /// table, count as ruled tables in this search.
-fn virtual_tables(handle: &Handle, rules: &ColumnRules) -> Result<Virtuals, ReadError> {
-    let mut found = Virtuals::default();
-    // The `rootpage` of a virtual table is 0: <https://sqlite.org/schematab.html>.
-    let mut statement = handle.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage = 0")?;
+fn closed(handle: &Handle, rules: &ColumnRules) -> Result<Closed, ReadError> {
+    // Whoever edits the schema table can give a virtual table a `rootpage`, and SQLite still takes it for virtual.
+    const VIRTUAL: &str =
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND (rootpage = 0 OR sql LIKE '%virtual%')";
+    const JOINED: &str =
+        "SELECT 1 FROM sqlite_schema WHERE type = 'view' AND (sql LIKE '%using%' OR sql LIKE '%natural%')";
+    let mut found = Closed::default();
+    let mut statement = handle.prepare(VIRTUAL)?;
     while statement.step()? {
-        found.all.extend(statement.text(0).map(|name| name.to_ascii_lowercase()));
+        found.virtual_tables.extend(statement.text(0).map(|name| name.to_ascii_lowercase()));
     }
-    if found.all.is_empty() {
+    drop(statement);
+    if found.virtual_tables.is_empty() && !handle.prepare(JOINED)?.step()? {
         return Ok(found);
     }
     let mut statement = handle
@@ -173,12 +196,16 @@ fn virtual_tables(handle: &Handle, rules: &ColumnRules) -> Result<Virtuals, Read
         let (kind, name) = (text(0), text(1).to_ascii_lowercase());
         bytes += text(3).len();
         if bytes > MAX_SEARCHED_BYTES {
-            // The rest of the schema is not searched, so any virtual table may show values of a ruled table.
-            found.closed.clone_from(&found.all);
+            // The rest of the schema is not searched, so any virtual table and any view may show values of a ruled table.
+            found.closed_tables.clone_from(&found.virtual_tables);
+            let mut views = handle.prepare("SELECT name FROM sqlite_schema WHERE type = 'view'")?;
+            while views.step()? {
+                found.closed_views.extend(views.text(0).map(|name| name.to_ascii_lowercase()));
+            }
             return Ok(found);
         }
         let sql = match kind.as_str() {
-            "table" if found.all.contains(&name) => {
+            "table" if found.virtual_tables.contains(&name) => {
                 let sql = searched(&text(3));
                 // Keeps the arguments of the module, which follow USING.
                 sql.split_once(" using ").map_or(sql.clone(), |(_, arguments)| format!(" {arguments}"))
@@ -187,7 +214,7 @@ fn virtual_tables(handle: &Handle, rules: &ColumnRules) -> Result<Virtuals, Read
             "table" => String::new(),
             _ => searched(&text(3)),
         };
-        let object = Object { words: searched(&name), text: sql, name };
+        let object = Object { words: searched(&name), text: sql, name, is_view: kind == "view" };
         match kind.as_str() {
             "trigger" => triggers.push((text(2).to_ascii_lowercase(), object)),
             _ => tables.push(object),
@@ -201,13 +228,13 @@ fn virtual_tables(handle: &Handle, rules: &ColumnRules) -> Result<Virtuals, Read
         }
     }
     loop {
-        let before = telling.len();
+        let before = (telling.len(), found.closed_views.len());
         for table in &tables {
             let names_one = |text: &str| {
                 let others = tables.iter().filter(|other| other.name != table.name);
                 others.filter(|other| telling.contains(other.name.as_str())).any(|other| names(text, &other.words))
             };
-            let is_virtual = found.all.contains(&table.name);
+            let is_virtual = found.virtual_tables.contains(&table.name);
             let is_filled = is_virtual
                 && triggers
                     .iter()
@@ -215,19 +242,31 @@ fn virtual_tables(handle: &Handle, rules: &ColumnRules) -> Result<Virtuals, Read
             if is_filled || names_one(&table.text) {
                 telling.insert(&table.name);
                 if is_virtual {
-                    found.closed.insert(table.name.clone());
+                    found.closed_tables.insert(table.name.clone());
+                }
+                let is_over_closed = || {
+                    let closed = tables.iter().filter(|other| found.closed_views.contains(&other.name));
+                    closed.into_iter().any(|other| names(&table.text, &other.words))
+                };
+                if table.joins_by_names() || table.is_view && is_over_closed() {
+                    found.closed_views.insert(table.name.clone());
                 }
             }
         }
-        if telling.len() == before {
+        if (telling.len(), found.closed_views.len()) == before {
             return Ok(found);
         }
     }
 }
 
-/// Returns the virtual tables that no statement may read under the rules, by their names in ASCII lower case.
+/// Returns the virtual tables and views that no statement may read under the rules, by their names in ASCII lower case.
 pub(super) fn closed_tables(handle: &Handle, rules: &ColumnRules) -> Result<BTreeSet<String>, ReadError> {
-    if rules.is_empty() { Ok(BTreeSet::new()) } else { Ok(virtual_tables(handle, rules)?.closed) }
+    if rules.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let Closed { mut closed_tables, closed_views, .. } = closed(handle, rules)?;
+    closed_tables.extend(closed_views);
+    Ok(closed_tables)
 }
 
 /// True if a rule covers the table or one of its columns. Also true if the columns of the table are unknown.
@@ -284,16 +323,18 @@ fn ruled_tables(
 ) -> Result<Vec<RuledTable>, ReadError> {
     let mut named: BTreeSet<String> = sql.names().reads.iter().map(|(_, name)| name.clone()).collect();
     named.extend(reads.iter().map(|read| read.table.to_ascii_lowercase()));
-    let virtuals = virtual_tables(handle, rules)?;
+    let closed = closed(handle, rules)?;
     let mut found = Vec::new();
     for table in named {
-        if virtuals.closes(&table) {
-            return Err(ReadError::Relation { name: table, reason: Reason::Virtual });
+        if let Some(reason) = closed.reason(&table) {
+            return Err(ReadError::Relation { name: table, reason });
         }
         // Statistics tables contain samples of the values of an index.
         let is_statistics = table.starts_with("sqlite_stat");
         // CREATE statements in the schema contain values: defaults, CHECK constraints and conditions of indexes.
-        if is_statistics || !rules.is_empty() && (table.starts_with("sqlite_") || table.starts_with("pragma_")) {
+        // SQLite allows no user's table with this prefix, and `sqlite_version` is a function.
+        let is_catalog = table.starts_with("sqlite_") && table != "sqlite_version" || table.starts_with("pragma_");
+        if is_statistics || !rules.is_empty() && is_catalog {
             return Err(ReadError::Relation { name: table, reason: Reason::Catalog });
         }
         let base = SHADOWS.iter().find_map(|ending| table.strip_suffix(ending));
@@ -339,7 +380,7 @@ fn ruled_tables(
         let exists = !columns.is_empty();
         // In FTS3 and FTS4 a pattern for one column can name another column, and a rank depends on all columns. So no
         // column of a virtual table with a ruled column may be used.
-        let is_searched = has_rule && virtuals.all.contains(&ruled.table);
+        let is_searched = has_rule && closed.virtual_tables.contains(&ruled.table);
         ruled.whole = (exists && (is_shadow || rules.denies_table("", &ruled.table))) || hidden || is_searched;
         // Reads inside a view or a CTE do not count here. If such a read is of a ruled column, `hidden` is already
         // true.

@@ -364,45 +364,62 @@ fn text(expr: &Expr, number: usize) -> String {
     let text = match expr {
         Expr::CompoundIdentifier(parts) => {
             let skipped = parts.len().saturating_sub(2);
-            parts.iter().skip(skipped).map(folded).collect::<Vec<_>>().join(".")
+            Some(parts.iter().skip(skipped).map(folded).collect::<Vec<_>>().join("."))
         }
-        Expr::Identifier(name) => folded(name),
+        Expr::Identifier(name) => Some(folded(name)),
         // `(t).c` is `t.c`.
-        other => other.to_string().replace(['(', ')'], ""),
+        other => short_text(other).map(|text| text.replace(['(', ')'], "")),
     };
-    if text.len() > MAX_TEXT { format!("{number} {}", text.len()) } else { text }
+    text.filter(|text| text.len() <= MAX_TEXT).unwrap_or_else(|| format!("{number} long"))
 }
 
-/// The only column in an expression over one column and literals, such as `(c)::int`, `c + 0` or `CASE WHEN true THEN c
-/// END`. Any other expression is returned as it is.
+/// The SQL of an expression, if it has at most twice [`MAX_TEXT`] bytes. A longer text is not written to its end: one
+/// statement may compare thousands of expressions with the rest of its text.
+fn short_text(expr: &Expr) -> Option<String> {
+    struct Short(String);
+    impl std::fmt::Write for Short {
+        fn write_str(&mut self, part: &str) -> std::fmt::Result {
+            if self.0.len() + part.len() > 2 * MAX_TEXT {
+                return Err(std::fmt::Error);
+            }
+            self.0.push_str(part);
+            Ok(())
+        }
+    }
+    let mut short = Short(String::new());
+    std::fmt::Write::write_fmt(&mut short, format_args!("{expr}")).ok()?;
+    Some(short.0)
+}
+
+/// The only part of an expression that is no value: the column of `(c)::int`, `c + 0` or `CASE WHEN true THEN c END`, and
+/// `a + b` of `(a + b) + 0`. An expression with several such parts is returned as it is.
 fn column(expr: &Expr) -> &Expr {
-    fn one_of(parts: Vec<&Expr>) -> Option<&Expr> {
-        let mut columns = parts.into_iter().map(column).filter(|part| !is_value(part));
+    fn one_of<'a>(parts: impl Iterator<Item = &'a Expr>) -> Option<&'a Expr> {
+        let mut columns = parts.filter(|part| !is_value(part));
         columns.next().filter(|_| columns.next().is_none())
     }
     let inner = match expr {
-        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } | Expr::UnaryOp { expr: inner, .. } => Some(column(inner)),
-        Expr::Collate { expr: inner, .. } => Some(column(inner)),
-        Expr::BinaryOp { left, right, .. } => one_of(vec![left, right]),
+        Expr::Nested(inner)
+        | Expr::Cast { expr: inner, .. }
+        | Expr::UnaryOp { expr: inner, .. }
+        | Expr::Collate { expr: inner, .. } => Some(&**inner),
+        // A chain such as `c + 0 + 0` is nested to the left.
+        Expr::BinaryOp { left, right, .. } if is_value(right) => Some(&**left),
+        Expr::BinaryOp { left, right, .. } if is_value(left) => Some(&**right),
         Expr::Case { operand, conditions, else_result, .. } => {
             let results = conditions.iter().flat_map(|when| [&when.condition, &when.result]);
-            one_of(operand.as_deref().into_iter().chain(results).chain(else_result.as_deref()).collect())
+            one_of(operand.as_deref().into_iter().chain(results).chain(else_result.as_deref()))
         }
         Expr::Function(function) => match &function.args {
-            FunctionArguments::List(list) => one_of(
-                list.args
-                    .iter()
-                    .filter_map(|arg| match arg {
-                        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
-                        _ => None,
-                    })
-                    .collect(),
-            ),
+            FunctionArguments::List(list) => one_of(list.args.iter().filter_map(|arg| match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+                _ => None,
+            })),
             _ => None,
         },
         _ => None,
     };
-    inner.unwrap_or(expr)
+    inner.map_or(expr, column)
 }
 
 /// The items of a row: `(a, b)` or `ROW(a, b)`. `None` for any other expression.
@@ -428,7 +445,8 @@ fn is_value(expr: &Expr) -> bool {
     match plain(expr) {
         Expr::Value(_) | Expr::TypedString(_) | Expr::Interval(_) => true,
         Expr::UnaryOp { expr, .. } | Expr::Cast { expr, .. } => is_value(expr),
-        Expr::BinaryOp { left, right, .. } => is_value(left) && is_value(right),
+        // The right side first: the left one may be the rest of a long chain.
+        Expr::BinaryOp { left, right, .. } => is_value(right) && is_value(left),
         Expr::Function(function) => match &function.args {
             FunctionArguments::None => true,
             FunctionArguments::Subquery(_) => false,
