@@ -170,6 +170,8 @@ pub(super) struct Reader<'a> {
     words: Vec<String>,
     is_negated: bool,
     is_alternative: bool,
+    /// True after "either", which needs alternatives.
+    has_either: bool,
     is_relative: bool,
     /// A column that was just named, for the comparison or the value that follows.
     last: Option<Mention>,
@@ -191,6 +193,7 @@ impl<'a> Reader<'a> {
             words: Vec::new(),
             is_negated: false,
             is_alternative: false,
+            has_either: false,
             is_relative: false,
             last: None,
             is_head: true,
@@ -209,6 +212,9 @@ impl<'a> Reader<'a> {
         }
         if self.is_negated {
             self.remark("a denial without an object".to_owned());
+        }
+        if self.has_either && !self.frame.conditions.iter().any(|condition| condition.is_alternative) {
+            self.remark("either of what".to_owned());
         }
         if let Some(few) = self.few {
             self.remark(format!("which {few}"));
@@ -489,7 +495,10 @@ impl<'a> Reader<'a> {
                 }
                 Cue::Not => self.is_negated = true,
                 Cue::Distinct => self.frame.is_distinct |= self.is_head,
-                Cue::Or => self.is_alternative = atom.low != "either",
+                Cue::Or => {
+                    self.is_alternative = atom.low != "either";
+                    self.has_either |= !self.is_alternative;
+                }
                 Cue::Both => self.frame.is_both = true,
                 // "Whose contract ends in 2027" asks for the owner of what is named.
                 Cue::That if self.at == 1 && atom.low == "whose" => self.doubt(atom.text.clone()),
@@ -582,19 +591,5 @@ impl<'a> Reader<'a> {
         if !self.frame.entities.iter().any(|known| best(known) == best(&mention)) {
             self.frame.entities.push(mention);
         }
-    }
-
-    fn follows_and(&self) -> bool {
-        (1..=2).any(|back| self.before(back).is_some_and(|atom| atom.cues.contains(&Cue::And) || atom.text == ","))
-    }
-
-    /// True if "and" or a comma stands before the atoms that were just read.
-    fn follows_and_before(&self, consumed: usize) -> bool {
-        let before = self.at.checked_sub(consumed).and_then(|end| self.atoms.get(..end)).unwrap_or_default();
-        let is_soft = |atom: &Atom| {
-            atom.mention.is_none() && atom.cues.iter().any(|cue| matches!(cue, Cue::Skip | Cue::Their | Cue::Distinct))
-        };
-        let mut before = before.iter().rev().skip_while(|atom| is_soft(atom) && !atom.cues.contains(&Cue::And));
-        before.next().is_some_and(|atom| atom.cues.contains(&Cue::And) || atom.text == ",")
     }
 }

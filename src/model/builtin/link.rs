@@ -261,7 +261,10 @@ impl<'a> Linker<'a> {
         let low = span.iter().map(|token| token.low.as_str()).collect::<Vec<_>>().join(" ");
         let mut values = self.stored(&words_of(&low));
         if span.len() == 1 {
-            values.extend(countries(&first.low).flat_map(|country| self.stored(country)));
+            // "Dutch" may be a stored language. Then it is not short for the Netherlands.
+            if values.is_empty() {
+                values.extend(countries(&first.low).flat_map(|country| self.stored(country)));
+            }
             let is_of_sex = |(at, _): &(At, String)| {
                 name_words(&self.schema.column(*at).name).iter().any(|word| matches!(word.as_str(), "sex" | "gender"))
             };

@@ -9,6 +9,7 @@ mod order;
 mod root;
 mod say;
 mod show;
+mod times;
 
 use std::cell::Cell;
 
@@ -28,6 +29,9 @@ const FAR: f32 = 0.12;
 
 /// Two readings whose fits differ by less are equally good.
 const MARGIN: f32 = 0.04;
+
+/// As [`MARGIN`], for words that no name of the schema contains.
+const GUESS_MARGIN: f32 = 0.1;
 
 pub(super) struct Plan {
     pub query: Query,
@@ -158,11 +162,14 @@ impl<'a> Planner<'a> {
             let fit = mention.columns.iter().find(|(of, _)| *of == at).map_or(0.0, |(_, fit)| *fit);
             fit - FAR * self.graph.distance(anchor, at.0).unwrap_or(3) as f32
         };
+        // "Areas" is only another word for `location` as well as for `district`.
+        let is_guess = mention.columns.iter().any(|(at, fit)| *at == best && *fit <= OTHER_WORD);
+        let margin = if is_guess { GUESS_MARGIN } else { MARGIN };
         let rivals: Vec<At> = mention
             .columns
             .iter()
             .map(|(at, _)| *at)
-            .filter(|at| *at == best || at.0 == best.0 && (fit(best) - fit(*at)).abs() < MARGIN)
+            .filter(|at| *at == best || at.0 == best.0 && (fit(best) - fit(*at)).abs() < margin)
             .collect();
         // A rare meaning of a word is no column of a table that the question does not name.
         let named: Vec<usize> = self.frame.entities.iter().filter_map(|mention| self.table_of(mention)).collect();

@@ -219,3 +219,82 @@ fn rows_are_counted_for_each_row_or_value_that_is_named() {
         doubts(&workshop, question);
     }
 }
+
+/// Shops, the people who work there, and the languages of their towns.
+fn chain() -> Snapshot {
+    let mut staff = table(
+        "employees",
+        &["employee_id integer", "name text = Ann|Bob", "age integer", "city text", "rank text", "mentor integer"],
+        &[("mentor", "managers", "manager_id")],
+    );
+    staff.columns.iter_mut().filter(|column| column.name == "mentor").for_each(|column| column.nullable = true);
+    let mut works = table(
+        "works_at",
+        &["employee_id integer", "shop_id integer", "shift text = early|late"],
+        &[("employee_id", "employees", "employee_id"), ("shop_id", "shops", "shop_id")],
+    );
+    works.primary_key = vec!["employee_id".to_owned(), "shop_id".to_owned()];
+    let mut spoken = table(
+        "spoken",
+        &["shop_id integer", "language text = Dutch|English|Chinese"],
+        &[("shop_id", "shops", "shop_id")],
+    );
+    spoken.primary_key = vec!["shop_id".to_owned(), "language".to_owned()];
+    let mut tables = vec![
+        staff,
+        table("managers", &["manager_id integer", "first_name text", "last_name text"], &[]),
+        table(
+            "shops",
+            &[
+                "shop_id integer",
+                "name text",
+                "location text = Kotka|Oulu",
+                "manager_name text",
+                "country text = Netherlands|China",
+            ],
+            &[],
+        ),
+        works,
+        spoken,
+    ];
+    for (table, key) in tables.iter_mut().zip(["employee_id", "manager_id", "shop_id"]) {
+        table.primary_key = vec![key.to_owned()];
+    }
+    Snapshot::of(tables)
+}
+
+#[test]
+fn a_limit_of_people_is_their_age_and_a_key_shows_who_is_meant() {
+    let chain = chain();
+    let reads = |question: &str, expected: &str| reads_of(&chain, question, expected);
+    reads(
+        "How many employees under 30 are there?",
+        "SELECT COUNT(*) AS number_of_employees FROM employees WHERE age < 30",
+    );
+    reads("employees with an id under 30", "SELECT name FROM employees WHERE employee_id < 30");
+    reads("What ranks do we have for employees?", "SELECT DISTINCT rank FROM employees");
+    reads(
+        "What is the mentor of Ann?",
+        "SELECT m.first_name, m.last_name FROM employees e JOIN managers m ON m.manager_id = e.mentor WHERE e.name = 'Ann'",
+    );
+    reads("mentors of the employees", "SELECT mentor FROM employees");
+    // The row of the shop in Kotka names its manager, and nothing says what the employee 7 does.
+    for question in ["Who runs the shop in Kotka?", "What does employee 7 study?", "How many shops under 30 are there?"]
+    {
+        doubts(&chain, question);
+    }
+}
+
+#[test]
+fn a_stored_word_is_no_country_and_alternatives_stay_alternatives() {
+    let chain = chain();
+    let reads = |question: &str, expected: &str| reads_of(&chain, question, expected);
+    reads(
+        "shops where Dutch is spoken",
+        "SELECT s.name FROM shops s WHERE EXISTS (SELECT 1 FROM spoken s2 WHERE s.shop_id = s2.shop_id AND s2.language = 'Dutch')",
+    );
+    // One of two conditions must not become both.
+    doubts(&chain, "employees who either work at a shop or are older than 20");
+    // A denial for one language of a shop, or for all of them.
+    doubts(&chain, "shop ids where the language is not English");
+}

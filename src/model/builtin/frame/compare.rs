@@ -138,7 +138,16 @@ impl Reader<'_> {
             Some(What::Compare(column, ..)) if self.is_alternative => Some(column.clone()),
             _ => None,
         };
-        let Some(column) = self.column_before().or(other) else { return false };
+        let Some(column) = self.column_before().or(other) else {
+            // "Employees under 30".
+            let people = self.mention_before().and_then(Mention::best_table).map(|(t, _)| t);
+            let is_age = people.is_some_and(|t| self.schema.is_of_people(t) && self.schema.find(t, "age").is_some());
+            if is_age {
+                self.at += ahead;
+                self.condition(What::By(vec!["age".to_owned()], op, number));
+            }
+            return is_age;
+        };
         self.at += ahead;
         self.unshow(&column);
         self.condition(What::Compare(column, op, literal()));

@@ -14,6 +14,14 @@ impl Reader<'_> {
         {
             self.frame.items = vec![Item::Aggregate(Function::Sum, shown.clone())];
         }
+        // "What ranks do we have for faculty" asks for different ranks.
+        let asks_kinds = self.atoms.first().is_some_and(|atom| matches!(atom.low.as_str(), "what" | "which"))
+            && self.atoms.iter().any(|atom| matches!(atom.low.as_str(), "do we have" | "do you have" | "are there"));
+        if let ([Item::Attribute(shown)], true) = (self.frame.items.as_slice(), asks_kinds)
+            && !shown.columns.iter().any(|(at, _)| self.schema.is_key(*at))
+        {
+            self.frame.is_distinct = true;
+        }
         // "What is each cinema called" lists the cinemas.
         let is_plain = |item: &Item| matches!(item, Item::Attribute(_) | Item::Entity(_));
         let is_table = |group: &Mention| group.table_fit() > 0.8 && group.table_fit() >= group.column_fit();
@@ -90,6 +98,11 @@ impl Reader<'_> {
                 })
                 .map(|atom| format!("what \"{}\" is about", atom.low)),
             );
+        }
+        // "What does student 1020 study?"
+        let is_row = |item: &Item| matches!(item, Item::Entity(_));
+        if low(0) == "what" && matches!(low(1), "do" | "does" | "did") && self.frame.items.iter().all(is_row) {
+            doubts.push("what of the row".to_owned());
         }
         // "What costs more than 200?" asks for things.
         let is_shown =

@@ -422,6 +422,19 @@ impl Reader<'_> {
             return true;
         }
         self.at += 1;
+        // "Departments with the manager's first name", where `manager_id` is a key: whose name is shown.
+        let is_owner = self.atom(0).is_some_and(|atom| matches!(atom.low.as_str(), "'s" | "'"));
+        if let Some((at, _)) = mention.best_column().filter(|_| !named.is_table && is_owner && self.belongs_to_next()) {
+            let words = name_words(&self.schema.column(at).name);
+            let is_id = words.len() > 1 && words.last().is_some_and(|word| word == "id");
+            if self.schema.is_foreign(at) {
+                self.words.push(mention.text.to_lowercase());
+                return true;
+            } else if is_id {
+                self.doubt(mention.text);
+                return true;
+            }
+        }
         if !named.is_table {
             // "Which country and state", where "state" only resembles the column `country`.
             let before = self.before(3).and_then(|atom| atom.mention.as_ref()).and_then(Mention::best_column);

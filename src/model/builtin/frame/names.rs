@@ -122,6 +122,20 @@ impl Reader<'_> {
         self.last.is_some() || self.before(1).is_some_and(|atom| atom.cues.contains(&Cue::Named))
     }
 
+    pub(super) fn follows_and(&self) -> bool {
+        (1..=2).any(|back| self.before(back).is_some_and(|atom| atom.cues.contains(&Cue::And) || atom.text == ","))
+    }
+
+    /// True if "and" or a comma stands before the atoms that were just read.
+    pub(super) fn follows_and_before(&self, consumed: usize) -> bool {
+        let before = self.at.checked_sub(consumed).and_then(|end| self.atoms.get(..end)).unwrap_or_default();
+        let is_soft = |atom: &Atom| {
+            atom.mention.is_none() && atom.cues.iter().any(|cue| matches!(cue, Cue::Skip | Cue::Their | Cue::Distinct))
+        };
+        let mut before = before.iter().rev().skip_while(|atom| is_soft(atom) && !atom.cues.contains(&Cue::And));
+        before.next().is_some_and(|atom| atom.cues.contains(&Cue::And) || atom.text == ",")
+    }
+
     pub(super) fn follows_their(&self, consumed: usize) -> bool {
         self.before(consumed + 1).is_some_and(|atom| atom.cues.contains(&Cue::Their))
     }

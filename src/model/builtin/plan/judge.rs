@@ -79,8 +79,10 @@ impl Planner<'_> {
                 // The list of nouns lacks some words for people, such as "founder". Their endings mark them.
                 let is_agent = |word: &String| word.len() > 4 && (word.ends_with("er") || word.ends_with("or"));
                 let is_one = |word: &String| is_agent(word) || cues::is_person(&singulars(word));
-                let is_person =
-                    self.schema.holds(at) == Holds::Text && name_words(&column.name).last().is_some_and(is_one);
+                // `builder`, `manager_name`.
+                let words = name_words(&column.name);
+                let head = words.iter().rev().find(|word| *word != "name");
+                let is_person = self.schema.holds(at) == Holds::Text && head.is_some_and(is_one);
                 is_person && !self.schema.is_key(at) && !self.is_reference(at)
             })
         };
@@ -94,12 +96,19 @@ impl Planner<'_> {
         let is_made = self.frame.verbs.iter().any(is_maker)
             && self.tables_used().into_iter().any(|t| t != self.root && person_of(t));
         let is_open = is_made || others.any(|t| t != self.root && person_of(t));
+        // "Who runs the store in Kotka", where the row of Kotka names its manager.
+        let holds_value = |t: usize| {
+            self.frame.conditions.iter().any(|condition| matches!(&condition.what, What::Value(_, value) if value.values.iter().all(|(at, _)| at.0 == t)))
+        };
+        let is_open =
+            is_open || self.tables_used().into_iter().any(|t| t != self.root && person_of(t) && holds_value(t));
         if self.frame.is_who && (is_open || !self.plan.query.columns.iter().any(|(expr, _)| is_of_person(expr))) {
             self.doubt("who");
         }
-        // "Who comes from Miami", where a row of gymnasts has a key alone.
-        let shows_key = |(expr, _): &(Expr, Option<String>)| matches!(expr, Expr::Column(_, at) if self.schema.is_key(*at) && self.schema.is_number(*at));
-        if self.frame.is_who && self.plan.query.columns.iter().all(shows_key) {
+        // "Who comes from Miami", where a row of gymnasts has a key alone. "Who advises Ann", where the adviser is a number.
+        let shows_number =
+            |(expr, _): &(Expr, Option<String>)| matches!(expr, Expr::Column(_, at) if self.schema.is_number(*at));
+        if self.frame.is_who && self.plan.query.columns.iter().all(shows_number) {
             self.doubt("who");
         }
         self.judge_verbs();
@@ -107,7 +116,39 @@ impl Planner<'_> {
         if self.frame.is_both && self.plan.query.conditions.len() < 2 {
             self.doubt("both of what");
         }
+        self.judge_both();
         self.settle(&fixed);
+    }
+
+    /// The column that a limit such as "under 30" is about: the age, if `at` is only the key of a person. Doubts a limit of
+    /// any other key that the question does not name.
+    pub(super) fn limited(&mut self, at: At, mention: &Mention, op: Op) -> At {
+        let is_limit = matches!(op, Op::Gt | Op::Ge | Op::Lt | Op::Le);
+        let is_code = |word: &String| matches!(word.as_str(), "id" | "ids" | "number" | "numbers" | "code" | "codes");
+        if !is_limit || !self.schema.is_key(at) || name_words(&mention.text).iter().any(is_code) {
+            return at;
+        }
+        match self.quality(&["age".to_owned()], at.0).filter(|_| self.schema.is_of_people(at.0)) {
+            Some((age, false)) => age,
+            _ => {
+                self.doubt(format!("a limit of {}", self.schema.column(at).name));
+                at
+            }
+        }
+    }
+
+    /// "Both English and Dutch": two values of different columns are no pair.
+    fn judge_both(&mut self) {
+        let values = self.frame.conditions.iter().filter_map(|condition| match &condition.what {
+            What::Value(None, value) => Some(&value.values),
+            _ => None,
+        });
+        let mut values = values.take(3);
+        if let (true, Some(one), Some(other), None) = (self.frame.is_both, values.next(), values.next(), values.next())
+            && !one.iter().any(|(at, _)| other.iter().any(|(of, _)| of == at))
+        {
+            self.doubt("both of what");
+        }
     }
 
     /// Drops doubts about words that the finished statement explains. `fixed` are columns with a given value.
@@ -162,7 +203,18 @@ impl Planner<'_> {
         let is_repeated = all(&is_above)
             && query.conditions.iter().all(of_above)
             && (!query.is_distinct && query.groups.is_empty() && query.order.is_empty());
+        // "Codes of countries that do not speak English", shown from rows of country and language.
+        let is_unequal = |condition: &Condition| {
+            matches!(
+                condition,
+                Condition::Compare(Expr::Column(0, _), Op::Ne, _) | Condition::In(Expr::Column(0, _), _, false)
+            )
+        };
+        let is_part_of_key = |expr: &Expr| matches!(expr, Expr::Column(0, at) if self.schema.is_foreign(*at) && !self.schema.is_only_key(*at));
+        let is_unnamed = !self.frame.entities.iter().any(|mention| self.table_of(mention) == Some(self.root));
+        let denies_one_of_many = is_unnamed && query.conditions.iter().any(is_unequal) && all(&is_part_of_key);
         let doubts = [
+            (denies_one_of_many, "a denial for each row or for each group"),
             // "The content of the series Sky Radio": a channel's content would repeat for each series of the channel.
             (is_repeated, "rows that repeat the answer"),
             // "friends of Kyle": the name in the question is no answer.

@@ -137,7 +137,34 @@ impl Planner<'_> {
         if mention.columns.iter().any(|(of, fit)| *of == at && *fit < 0.5) {
             self.doubt(format!("the word \"{}\"", mention.text));
         }
+        if let Some((target, role)) = self.named_by_key(at, mention) {
+            let before = columns.len();
+            for named in self.schema.display(target) {
+                columns.extend(self.above(named, std::slice::from_ref(&role)).map(|expr| (expr, None)));
+            }
+            if columns.len() > before {
+                return;
+            }
+        }
         self.show_column(at, mention, columns);
+    }
+
+    /// "The capital of a country", where `capital` is the number of a city: the city's table, and the words of the key.
+    /// `None` if the question asks for the number.
+    fn named_by_key(&self, at: At, mention: &Mention) -> Option<(usize, String)> {
+        let is_code = |word: &String| {
+            matches!(word.as_str(), "id" | "ids" | "number" | "numbers" | "no" | "code" | "codes" | "key" | "keys")
+        };
+        let column = self.schema.column(at);
+        let is_list = self.frame.conditions.is_empty();
+        if at.0 != self.root || is_list || !self.schema.is_number(at) || name_words(&mention.text).iter().any(is_code) {
+            return None;
+        }
+        let keys = &self.schema.table(at.0).foreign_keys;
+        let key = keys.iter().find(|key| key.columns.as_slice() == std::slice::from_ref(&column.name))?;
+        let target = self.schema.tables().iter().position(|table| table.name == key.references)?;
+        let is_named = self.schema.display(target).iter().all(|named| self.schema.holds(*named) == Holds::Text);
+        (target != self.root && is_named).then(|| (target, name_words(&column.name).join(" ")))
     }
 
     fn show_column(&mut self, at: At, mention: &Mention, columns: &mut Columns) {
@@ -171,6 +198,12 @@ impl Planner<'_> {
         };
         match self.above(at, &[]) {
             Some(expr) => {
+                // "The employees of each manager": who has no manager is in no group.
+                if at.0 == self.root && self.schema.is_foreign(at) && self.schema.column(at).nullable {
+                    self.plan.query.conditions.push(Condition::NotNull(expr.clone()));
+                    let name = name_words(&self.schema.column(at).name).join(" ");
+                    self.assume(format!("rows without {name} are left out"));
+                }
                 self.plan.query.groups.push(expr.clone());
                 columns.push((expr, None));
             }
