@@ -25,8 +25,8 @@ impl Places {
 
     /// Takes places until the result is dropped. `None` if too few are free, or if the holder would have too many.
     /// `holder` is `None` for a caller without a name. Such a caller has no bound of its own.
-    pub fn take(self: &Arc<Self>, holder: Option<&str>, number: usize) -> Option<Place> {
-        let mut place = Place { places: Arc::clone(self), holder: holder.map(str::to_owned), number: 0 };
+    pub fn take(self: &Arc<Self>, holder: Option<&str>, number: usize) -> Option<TakenPlaces> {
+        let mut place = TakenPlaces { places: Arc::clone(self), holder: holder.map(str::to_owned), number: 0 };
         place.grow(number).then_some(place)
     }
 
@@ -42,13 +42,13 @@ impl Places {
 
 /// Taken places. They are free again when the value is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct TakenPlaces {
     places: Arc<Places>,
     holder: Option<String>,
     number: usize,
 }
 
-impl Place {
+impl TakenPlaces {
     pub fn number(&self) -> usize {
         self.number
     }
@@ -73,7 +73,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for TakenPlaces {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
         taken.total = taken.total.saturating_sub(self.number);
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn one_holder_leaves_half_to_others() {
         let places = Places::new(10, 1);
-        let held: Vec<Place> = (0..5).map(|_| places.take(Some("a"), 1).unwrap()).collect();
+        let held: Vec<TakenPlaces> = (0..5).map(|_| places.take(Some("a"), 1).unwrap()).collect();
         assert!(places.take(Some("a"), 1).is_none());
         let mut other = places.take(Some("b"), 3).unwrap();
         assert!(!other.grow(3) && other.grow(2) && other.number() == 5);

@@ -26,7 +26,7 @@ use crate::database::value::cut;
 use crate::error::ToolError;
 use crate::gateway::{Caller, Gateway, Grant};
 use crate::limits::Limits;
-use crate::places::{Place, Places};
+use crate::places::{Places, TakenPlaces};
 use crate::reply::Reply;
 use crate::tools::{self, Core, ToolName};
 use crate::transport::Unread;
@@ -154,7 +154,7 @@ impl Server {
     /// # Errors
     ///
     /// `busy` if too many calls run or wait.
-    fn place(&self, context: &RequestContext<RoleServer>) -> Result<Option<Place>, ToolError> {
+    fn place(&self, context: &RequestContext<RoleServer>) -> Result<Option<TakenPlaces>, ToolError> {
         let Transport::Http { calls } = &self.transport else { return Ok(None) };
         let grant = grant(context);
         let place = calls.take(grant.as_ref().map(|grant| grant.key.as_str()), 1);

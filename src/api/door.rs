@@ -26,7 +26,7 @@ use super::oauth::Fault;
 use super::{Api, reply};
 use crate::error::{Code, ToolError};
 use crate::gateway::Grant;
-use crate::places::Place;
+use crate::places::TakenPlaces;
 use crate::transport::values_of;
 
 /// How long a browser may cache the reply to a preflight request (`Access-Control-Max-Age`).
@@ -205,13 +205,13 @@ pub(super) async fn with_key(State(api): State<Arc<Api>>, mut request: Request, 
 pub(super) struct Whole(pub(super) Bytes);
 
 /// A body that keeps its places until the body is sent.
-pub(super) fn held_with(body: Body, place: Place) -> Body {
+pub(super) fn held_with(body: Body, place: TakenPlaces) -> Body {
     Body::new(Holding { body, _place: place })
 }
 
 struct Holding {
     body: Body,
-    _place: Place,
+    _place: TakenPlaces,
 }
 
 impl hyper::body::Body for Holding {
@@ -312,7 +312,7 @@ fn too_many(wait: Duration, message: &str) -> Response {
     response
 }
 
-type Held = Option<Place>;
+type Held = Option<TakenPlaces>;
 
 /// Reads a body within the limits on its size, its time and its number of JSON values. Also returns the places of
 /// the body in [`Api`]'s `bodies`, or `None` for an empty body. `holder` is the name of the key.

@@ -20,7 +20,7 @@ use crate::gateway::Caller;
 /// How long an answer is reused for later requests.
 const KEPT: Duration = Duration::from_secs(10);
 /// Time limit for one source.
-const PATIENCE: Duration = Duration::from_secs(4);
+const TIME_LIMIT: Duration = Duration::from_secs(4);
 
 /// The last answer, and its time.
 #[derive(Debug, Default)]
@@ -83,7 +83,7 @@ async fn ask(api: &Api, source: &SourceConfig) -> (Option<&'static str>, Option<
     let cancel = api.end.child_token();
     let _cancelled_when_late = cancel.clone().drop_guard();
     let caller = Caller { client: Some("health".into()), cancel, ..Caller::default() };
-    let answered = tokio::time::timeout(PATIENCE, gateway.ping(&caller, source)).await;
+    let answered = tokio::time::timeout(TIME_LIMIT, gateway.ping(&caller, source)).await;
     let is_recorded = !matches!(&answered, Ok(Err(error)) if error.code == Code::AuditUnavailable);
     let provider = gateway.database_report(source).await.and_then(|report| report.provider);
     // Without a record nothing is run, so it is not known whether the source answers.

@@ -23,12 +23,12 @@ use crate::config::{JwksFrom, OAuthConfig};
 use crate::gateway::Grant;
 
 /// Age of the keys at which they are read again.
-const FRESH: Duration = Duration::from_secs(600);
+const MAX_AGE_OF_KEYS: Duration = Duration::from_secs(600);
 /// Shortest time between two readings. Without it, tokens with unknown keys could make the server send many requests to
 /// the issuer.
-const AGAIN: Duration = Duration::from_secs(30);
+const MIN_PAUSE: Duration = Duration::from_secs(30);
 /// Time limit for reading the keys.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 const MAX_JWKS_BYTES: usize = 1 << 20;
 /// Longest token, in bytes.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
@@ -85,12 +85,12 @@ impl Issuer {
         // If the issuer cannot be reached, or another request is reading its keys, the keys from the last reading are
         // used.
         if let Ok(read_at) = Arc::clone(&self.read_at).try_lock_owned() {
-            let _ = self.read_unless(read_at, FRESH).await;
+            let _ = self.read_unless(read_at, MAX_AGE_OF_KEYS).await;
         }
         let key = match self.key(header.kid.as_deref()) {
             Some(key) => key,
             None => {
-                let _ = self.read(AGAIN).await;
+                let _ = self.read(MIN_PAUSE).await;
                 self.key(header.kid.as_deref()).ok_or(Fault::Token)?
             }
         };
@@ -150,7 +150,7 @@ impl Issuer {
         }
     }
 
-    /// Reads the keys, unless the last attempt was less than `age` or less than [`AGAIN`] ago.
+    /// Reads the keys, unless the last attempt was less than `age` or less than [`MIN_PAUSE`] ago.
     async fn read(&self, age: Duration) -> Result<(), String> {
         self.read_unless(Arc::clone(&self.read_at).lock_owned().await, age).await
     }
@@ -160,7 +160,7 @@ impl Issuer {
         mut read_at: tokio::sync::OwnedMutexGuard<Option<Instant>>,
         age: Duration,
     ) -> Result<(), String> {
-        if read_at.is_some_and(|at| at.elapsed() < age.max(AGAIN)) {
+        if read_at.is_some_and(|at| at.elapsed() < age.max(MIN_PAUSE)) {
             return Ok(());
         }
         let (from, keys) = (self.config.keys.clone(), Arc::clone(&self.keys));
@@ -199,7 +199,7 @@ async fn read_from(from: &JwksFrom) -> Result<JwkSet, String> {
         JwksFrom::File(path) => {
             tokio::fs::read(path).await.map_err(|error| format!("http.oauth.jwks_file: {error}"))?
         }
-        JwksFrom::Url(url) => match tokio::time::timeout(PATIENCE, fetched(url)).await {
+        JwksFrom::Url(url) => match tokio::time::timeout(TIME_LIMIT, fetched(url)).await {
             Ok(fetched) => fetched.map_err(|error| format!("http.oauth.jwks_url: {error}"))?,
             Err(_) => return Err("http.oauth.jwks_url does not answer in time".into()),
         },

@@ -114,7 +114,7 @@ impl Asker {
     /// The error that a question would get.
     pub async fn check_model(&self) -> Result<String, ToolError> {
         let model = self.model.as_ref().map_err(Clone::clone)?;
-        model.check().await.map_err(|error| model.told(&error))
+        model.check().await.map_err(|error| model.tool_error(&error))
     }
 
     /// Answers one question. Every outcome is recorded and has a receipt, unless the audit record cannot be opened.

@@ -184,7 +184,7 @@ impl Question<'_> {
             let turn = match turn {
                 Ok(turn) => turn,
                 Err(ModelError::Deadline) => return self.out_of_time(progress),
-                Err(error) => return self.ended(progress, self.model.told(&error)),
+                Err(error) => return self.ended(progress, self.model.tool_error(&error)),
             };
             receipt.usage = receipt.usage.plus(turn.usage);
             self.spending.add(turn.usage);
@@ -195,7 +195,7 @@ impl Question<'_> {
                     return self.success(progress, Answer { summary: said, ..Answer::default() }.bounded());
                 }
                 if progress.nudged || call == limits.max_model_calls {
-                    return self.ended(progress, self.model.told(&ModelError::Reply("it called no tool".into())));
+                    return self.ended(progress, self.model.tool_error(&ModelError::Reply("it called no tool".into())));
                 }
                 progress.nudged = true;
                 messages.push(Message::Model { blocks: turn.blocks, raw: turn.raw });
@@ -254,7 +254,7 @@ impl Question<'_> {
     }
 
     fn failed(&self, error: &ModelError) -> Outcome {
-        Outcome::Failed(self.model.told(error))
+        Outcome::Failed(self.model.tool_error(error))
     }
 }
 

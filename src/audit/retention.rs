@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection};
 
 use super::chain::Checkpoint;
-use super::store::{PATIENCE, now, seal};
+use super::store::{TIME_LIMIT, now, seal};
 use super::trail::{Trail, TrailError};
 use crate::config::{AuditConfig, AuditStore};
 
@@ -112,6 +112,6 @@ pub async fn prune(config: &AuditConfig, retention: &Retention) -> Result<u64, T
 }
 
 async fn open(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
-    let options = SqliteConnectOptions::new().filename(path).busy_timeout(PATIENCE);
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(TIME_LIMIT);
     options.disable_statement_logging().connect().await
 }

@@ -24,13 +24,13 @@ pub(super) use postgres::connect as connect_postgres;
 pub(super) use sqlite::{SCHEMA, SchemaFault, schema_as_made};
 
 /// Time limit for a store that is locked or does not answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Maximum events taken at once.
 const GROUP: usize = 256;
 /// Maximum outcomes kept while the store cannot be written.
 const MAX_LATE: usize = 10_000;
 /// Interval for writing kept outcomes again while no other events arrive.
-const AGAIN: Duration = Duration::from_millis(500);
+const RETRY_EVERY: Duration = Duration::from_millis(500);
 
 type Written = oneshot::Sender<Result<(), AuditUnavailable>>;
 
@@ -92,7 +92,7 @@ impl Writer {
                 if more.await == 0 {
                     return;
                 }
-            } else if let Ok(0) = tokio::time::timeout(AGAIN, more).await {
+            } else if let Ok(0) = tokio::time::timeout(RETRY_EVERY, more).await {
                 return;
             }
             // Lets the ready tasks add events to the group. A commit of ten events costs as much as of one event.

@@ -305,7 +305,7 @@ async fn open_file(path: &Path) -> Result<SqliteConnection, TrailError> {
     if !path.exists() {
         return Err(TrailError::Unavailable(format!("there is no store at {} (TUDB_AUDIT_DB)", path.display())));
     }
-    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(super::store::PATIENCE);
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(super::store::TIME_LIMIT);
     let mut store = options.disable_statement_logging().connect().await?;
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut store).await?;
     if version < VERSION {

@@ -112,7 +112,7 @@ impl SqliteEngine {
             Ok((worker, Reply::Failed(error))) => {
                 tracing::warn!(source = self.source_name, ?error, "cannot open the database file");
                 worker.kill(None);
-                Err(error.told(&self.source_name, 0))
+                Err(error.into_error(&self.source_name, 0))
             }
             Ok((worker, _)) => Ok(worker),
             Err(error) => {
@@ -324,7 +324,7 @@ impl SqliteSession<'_> {
                         Reply::Done(answer) => Ok(*answer),
                         Reply::Failed(ReadError::NeedsMemory) => Err(too_much(&engine.limits)),
                         Reply::Failed(ReadError::TooBig) => Err(too_big(&engine.limits)),
-                        Reply::Failed(error) => Err(error.told(&engine.source_name, limit_ms)),
+                        Reply::Failed(error) => Err(error.into_error(&engine.source_name, limit_ms)),
                         Reply::Rows(_) | Reply::Table(_) | Reply::Again => Err(strange()),
                     };
                 }

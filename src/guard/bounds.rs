@@ -67,7 +67,7 @@ pub(super) fn check_unread(sql: &str, dialect: Dialect) -> Result<(), Rejection>
 /// # Errors
 ///
 /// [`Rejection::ManyCopies`] with the bound. [`Rejection::TooDeep`] for more than [`MAX_OPEN`] queries inside each
-/// other. The rejections of [`Joins::judge`].
+/// other. The rejections of [`UnreadJoins::judge`].
 pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<u64, Rejection> {
     // These bounds are not needed for SQLite, whose memory is limited.
     if dialect == Dialect::Sqlite {
@@ -98,7 +98,7 @@ pub(super) fn check_copies(sql: &str, dialect: Dialect) -> Result<u64, Rejection
     let (mut copies, mut depth, mut open) = (1_u64, 0_usize, Vec::<Open>::new());
     // Lexemes of the longest select list that another SELECT may use.
     let mut largest = 1;
-    let mut joins = Joins::default();
+    let mut joins = UnreadJoins::default();
     // Depths of the lists after IN that are open.
     let mut lists: Vec<usize> = Vec::new();
     for (at, lexeme) in lexemes.iter().enumerate() {
@@ -202,7 +202,7 @@ fn is_indexed(written: &str) -> bool {
 
 /// The joins of a text that the parser cannot read, as far as its words tell.
 #[derive(Default)]
-struct Joins {
+struct UnreadJoins {
     /// Number of tables after FROM and JOIN.
     tables: u64,
     /// Number of NATURAL.
@@ -224,7 +224,7 @@ struct Joins {
     follows_using: bool,
 }
 
-impl Joins {
+impl UnreadJoins {
     /// Counts a lexeme. `beside` returns the lexeme so many places after it. `depth` is the number of open parentheses.
     fn read<'a>(&mut self, beside: &dyn Fn(isize) -> &'a str, depth: usize) {
         let (before, written) = (beside(-1), beside(0));

@@ -226,7 +226,7 @@ pub(crate) struct Hints {
 }
 
 impl ModelError {
-    fn told(&self, hints: &Hints) -> ToolError {
+    fn with_hints(&self, hints: &Hints) -> ToolError {
         let (code, hint) = match self {
             ModelError::Credentials(_) => (Code::ModelCredentials, hints.credentials),
             ModelError::NoRegion => (Code::ModelCredentials, hints.region),
@@ -313,8 +313,8 @@ impl Model {
     }
 
     /// The error for the client, with a hint that names this model's settings.
-    pub fn told(&self, error: &ModelError) -> ToolError {
-        error.told(if matches!(self, Model::OpenAi(_)) { &openai::HINTS } else { &bedrock::HINTS })
+    pub fn tool_error(&self, error: &ModelError) -> ToolError {
+        error.with_hints(if matches!(self, Model::OpenAi(_)) { &openai::HINTS } else { &bedrock::HINTS })
     }
 
     /// Runs one turn.

@@ -18,14 +18,14 @@ const MOST_VALUES: u64 = 40;
 const MOST_ROWS: i64 = 1_000_000;
 
 /// Time limit of all searches of one question.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIME_LIMIT: Duration = Duration::from_secs(2);
 
 impl Question<'_> {
     /// Returns stored values that the question contains and the snapshot does not know. Each search is a statement with a
     /// record of its own. A search that fails finds nothing.
     pub(super) async fn stored_values(&self, snapshot: &Snapshot) -> Vec<Found> {
         let phrases = builtin::phrases(self.reading(), snapshot, self.today);
-        let end = (Instant::now() + PATIENCE).min(self.deadline);
+        let end = (Instant::now() + TIME_LIMIT).min(self.deadline);
         let caller = Caller { deadline: Some(end), ..self.caller.clone() };
         let mut found = Vec::new();
         if phrases.is_empty() {

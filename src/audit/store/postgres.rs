@@ -6,7 +6,7 @@ use sqlx::{ConnectOptions, PgConnection};
 
 use super::super::chain::{Beginning, Row, Seal};
 use super::super::{AuditRemedy, AuditUnavailable};
-use super::{PATIENCE, unavailable};
+use super::{TIME_LIMIT, unavailable};
 use crate::config::SourceConfig;
 use crate::database::target::{self, Target};
 
@@ -23,7 +23,7 @@ pub(in super::super) async fn connect(store: &SourceConfig) -> Result<PgConnecti
     let mut last = failed("TUDB_AUDIT_DB names no server".into());
     for endpoint in &target.endpoints {
         let endpoint = endpoint.clone().application_name(concat!("tudb/", env!("CARGO_PKG_VERSION"), " audit"));
-        match tokio::time::timeout(PATIENCE, endpoint.connect()).await {
+        match tokio::time::timeout(TIME_LIMIT, endpoint.connect()).await {
             Ok(Ok(connected)) => return Ok(connected),
             Ok(Err(error)) => last = unavailable(error),
             Err(_) => last = failed("its server does not answer".into()),
@@ -33,7 +33,7 @@ pub(in super::super) async fn connect(store: &SourceConfig) -> Result<PgConnecti
 }
 
 async fn within<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, AuditUnavailable> {
-    match tokio::time::timeout(PATIENCE, work).await {
+    match tokio::time::timeout(TIME_LIMIT, work).await {
         Ok(done) => done.map_err(unavailable),
         Err(_) => Err(AuditUnavailable { reason: "its server does not answer".into(), remedy: AuditRemedy::Login }),
     }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
 use super::super::chain::{Beginning, Row, Seal};
 use super::super::{AuditRemedy, AuditUnavailable};
-use super::PATIENCE;
+use super::TIME_LIMIT;
 use crate::blocking;
 
 /// The migrations. `PRAGMA user_version` is the number of those applied.
@@ -65,7 +65,7 @@ impl File {
                     Ok(connection) => {
                         return Ok(File { connection, path: path.to_owned(), identity, power, pages: 0 });
                     }
-                    Err(OpenError::Store(error)) if is_locked(&error) && began.elapsed() < PATIENCE => {
+                    Err(OpenError::Store(error)) if is_locked(&error) && began.elapsed() < TIME_LIMIT => {
                         std::thread::sleep(Duration::from_millis(20));
                     }
                     Err(error) => return Err(error.into()),
@@ -136,14 +136,14 @@ impl File {
         self.patiently(|store| store.execute(INSERT, params![process, at, last_seq, head, hash]).map(drop))
     }
 
-    /// Runs work that waits up to [`PATIENCE`] for the locks of other processes.
+    /// Runs work that waits up to [`TIME_LIMIT`] for the locks of other processes.
     fn patiently<T>(
         &mut self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, AuditUnavailable> {
         let store = &mut self.connection;
         Ok(blocking::run(|| {
-            store.busy_timeout(PATIENCE)?;
+            store.busy_timeout(TIME_LIMIT)?;
             let done = work(store);
             store.busy_timeout(Duration::ZERO)?;
             done
@@ -172,7 +172,7 @@ fn add(store: &mut Connection, process: &str, rows: &[Row]) -> rusqlite::Result<
 fn opened(path: &Path, power: bool) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut store = Connection::open_with_flags(path, flags)?;
-    store.busy_timeout(PATIENCE)?;
+    store.busy_timeout(TIME_LIMIT)?;
     store.pragma_update(None, "synchronous", if power { "FULL" } else { "NORMAL" })?;
     store.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     // `File::checkpoint` does it, off the commit.

@@ -345,7 +345,7 @@ impl PostgresEngine {
                 report.summary(self.settings.vouched.foreign_tables)
             );
         }
-        if self.settings.require_safe_role && !report.has_rights {
+        if self.settings.require_safe_role && !report.knows_rights {
             // The cause may pass, so the next call reads them again.
             return Err(NotOpened::Refused(self.unsafe_role(&report)));
         }

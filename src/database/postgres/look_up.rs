@@ -6,12 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor};
 
-use super::plain::Sought;
 use super::session::Opened;
-use super::statement::{is_large, shadowed};
+use super::statement::shadowed;
 use super::verdict::Refusal;
 use super::{
-    OWN_PATH, PostgresEngine, SearchPath, catalog_check, column_rules, expansion, path_of, plain, sql_error, under_path,
+    OWN_PATH, PostgresEngine, SearchPath, catalog_check, column_rules, expansion, path_of, sql_error, under_path,
 };
 use crate::database::DatabaseError;
 use crate::dialect::Dialect;
@@ -46,15 +45,15 @@ pub(super) struct Checked {
     /// Relations that the caller writes without a schema, each with the schema that the text adds. Without that schema,
     /// another user could create a relation of the same name in an earlier schema of the path before the statement
     /// runs.
-    relations: BTreeMap<String, String>,
+    pub(super) relations: BTreeMap<String, String>,
     /// Why the first check refused the statement, if it was then checked without the schemas of users. `None` if the
     /// first check passed.
-    refusal: Option<Refusal>,
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl Checked {
-    /// The result of the short look-up. `found`: see [`plain::look_up`].
-    fn plain(approved: &ApprovedSql, found: BTreeMap<String, String>) -> Self {
+    /// The result of the short look-up. `found`: see [`super::plain::look_up`].
+    pub(super) fn plain(approved: &ApprovedSql, found: BTreeMap<String, String>) -> Self {
         let relations = with_missing(approved.names(), found);
         Checked {
             text: approved.qualified(&as_built_in(BTreeSet::new()), &relations),
@@ -169,100 +168,8 @@ impl PostgresEngine {
         connection.execute(AssertSqlSafe(back)).await.map(drop).map_err(|error| sql_error(error, None))
     }
 
-    /// Runs the short look-up. Returns `None` if the whole look-up has to check the statement. Otherwise `search_path`
-    /// is the `path` of the result afterwards.
-    pub(super) async fn look_up_plain(
-        &self,
-        connection: &mut PgConnection,
-        opened: &Opened,
-        approved: &ApprovedSql,
-    ) -> Result<Option<Checked>, DatabaseError> {
-        self.judge_encoding(approved)?;
-        let Some(sought) = self.sought(approved) else { return Ok(None) };
-        let generation = self.shapes.generation();
-        let vouched = &self.settings.vouched;
-        let found = plain::look_up(connection, sought, opened, vouched, !self.is_pooled()).await;
-        let Some(found) = found.map_err(|error| sql_error(error, None))? else { return Ok(None) };
-        #[cfg(debug_assertions)]
-        self.assert_plain(connection, opened, approved, &found).await?;
-        if !is_large(approved.text()) {
-            self.shapes.keep_plain(&sought, &opened.schemas, &found, generation);
-        }
-        Ok(Some(Checked::plain(approved, found)))
-    }
-
-    /// The names that the short look-up would judge. `None` if the whole look-up has to check the statement.
-    fn sought<'a>(&self, approved: &'a ApprovedSql) -> Option<Sought<'a>> {
-        Sought::of(approved.names()).filter(|_| self.may_remember() && !self.is_for_whole_path(approved))
-    }
-
-    /// True if short look-ups found all names of the statement harmless a short time ago.
-    pub(super) fn has_known_names(&self, approved: &ApprovedSql) -> bool {
-        self.sought(approved).is_some_and(|sought| self.shapes.has_plain(&sought))
-    }
-
-    /// The result of the short look-up, if all names of the statement are known.
-    fn known_plain(&self, opened: &Opened, approved: &ApprovedSql) -> Option<Checked> {
-        if self.shapes.is_due() || self.judge_encoding(approved).is_err() {
-            return None;
-        }
-        let found = self.shapes.plain(&self.sought(approved)?, &opened.schemas)?;
-        Some(Checked::plain(approved, found))
-    }
-
-    /// Runs the short look-up for a statement of known names, and panics if the result differs although the catalog has
-    /// not changed. Only debug builds do this.
-    #[cfg(debug_assertions)]
-    async fn assert_known(
-        &self,
-        connection: &mut PgConnection,
-        opened: &Opened,
-        approved: &ApprovedSql,
-        checked: &Checked,
-    ) -> Result<(), DatabaseError> {
-        let own = |error| sql_error(error, None);
-        let sought = Sought::of(approved.names()).ok_or(DatabaseError::Changing)?;
-        let vouched = &self.settings.vouched;
-        let found = plain::look_up(connection, sought, opened, vouched, !self.is_pooled()).await.map_err(own)?;
-        match found {
-            Some(found) if with_missing(approved.names(), found.clone()) == checked.relations => {
-                self.assert_plain(connection, opened, approved, &found).await
-            }
-            found => {
-                let now = super::catalog::fingerprint(connection).await.map_err(own)?;
-                assert!(!self.shapes.is_same(&now), "known names differ for {:?}: {found:?}", approved.text());
-                Ok(())
-            }
-        }
-    }
-
-    /// Runs the whole look-up too and panics if its result differs. Only debug builds do this; most tests run a debug
-    /// build.
-    #[cfg(debug_assertions)]
-    async fn assert_plain(
-        &self,
-        connection: &mut PgConnection,
-        opened: &Opened,
-        approved: &ApprovedSql,
-        found: &BTreeMap<String, String>,
-    ) -> Result<(), DatabaseError> {
-        use_own_path(connection).await?;
-        let whole = self.look_up(connection, opened, approved).await;
-        let is_same = whole.as_ref().is_ok_and(|whole| {
-            let relations = with_missing(approved.names(), found.clone());
-            let is_as_plain = !whole.is_replaceable && !whole.may_change && whole.path == OWN_PATH;
-            is_as_plain && whole.masked.is_empty() && whole.relations == relations && whole.refusal.is_none()
-        });
-        assert!(is_same, "the short look-up differs for {:?}: {:?}", approved.text(), whole.err());
-        connection
-            .execute(AssertSqlSafe(opened.settings_of_caller(OWN_PATH)))
-            .await
-            .map_err(|error| sql_error(error, None))?;
-        Ok(())
-    }
-
     /// True if the statement has to run under the caller's whole path, as far as its text and earlier runs show.
-    fn is_for_whole_path(&self, approved: &ApprovedSql) -> bool {
+    pub(super) fn is_for_whole_path(&self, approved: &ApprovedSql) -> bool {
         let names = approved.names();
         names.uses.is_none()
             || names_tell_of_path(names)
@@ -531,7 +438,7 @@ impl PostgresEngine {
     /// or truncate a name differently than the guard does. In a single-byte encoding the server folds letters beyond
     /// ASCII by its locale. It truncates a name by its bytes in the encoding of the database. Source:
     /// `downcase_identifier` in PostgreSQL's `scansup.c`.
-    fn judge_encoding(&self, approved: &ApprovedSql) -> Result<(), DatabaseError> {
+    pub(super) fn judge_encoding(&self, approved: &ApprovedSql) -> Result<(), DatabaseError> {
         let encoding = self.server().map_or("UTF8", |server| server.encoding.as_str());
         if encoding != "UTF8" && approved.names().beyond_ascii {
             return Err(DatabaseError::Ruled(Rejection::names_beyond_ascii(encoding)));
@@ -585,7 +492,7 @@ fn relations(approved: &ApprovedSql, checked: &Checked) -> (Vec<String>, Vec<Str
 }
 
 /// Sets `search_path` to [`OWN_PATH`] until the end of the transaction.
-async fn use_own_path(connection: &mut PgConnection) -> Result<(), DatabaseError> {
+pub(super) async fn use_own_path(connection: &mut PgConnection) -> Result<(), DatabaseError> {
     let set = connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await;
     set.map(drop).map_err(|error| sql_error(error, None))
 }
@@ -620,7 +527,7 @@ fn has_bare_tables(names: &Names, found: &BTreeMap<String, String>) -> bool {
 /// Adds the schema `pg_catalog` to each table for which no relation was found. So the server does not find a relation
 /// that is created after the check. Reserved words get no schema, because the parser reads some of them in FROM as
 /// tables.
-fn with_missing(names: &Names, mut found: BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(super) fn with_missing(names: &Names, mut found: BTreeMap<String, String>) -> BTreeMap<String, String> {
     // The second reader may take a column for a table, and a column must not get a schema.
     if names.uses.is_none() {
         return found;

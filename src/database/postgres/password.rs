@@ -19,7 +19,7 @@ use crate::secret::Secret;
 const USED_FOR: Duration = Duration::from_secs(300);
 
 /// Longest wait for a command, and for AWS's credentials.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// Lifetime of a token. The service allows no longer lifetime.
 const TOKEN_LIVES: Duration = Duration::from_secs(900);
@@ -51,10 +51,10 @@ impl PasswordSource {
             PasswordFrom::File(path) => std::fs::read_to_string(path)
                 .map(|text| Secret::new(text.trim_end_matches(['\r', '\n'])))
                 .map_err(|error| format!("its password_file cannot be read: {error}"))?,
-            PasswordFrom::Command(command) => run(command, PATIENCE).await?,
+            PasswordFrom::Command(command) => run(command, TIME_LIMIT).await?,
             PasswordFrom::RdsIam(iam) => {
                 let host = iam.sign_host.as_deref().unwrap_or(host);
-                tokio::time::timeout(PATIENCE, token(iam, host, port, user))
+                tokio::time::timeout(TIME_LIMIT, token(iam, host, port, user))
                     .await
                     .map_err(|_| "AWS's credentials did not come in time".to_owned())??
             }

@@ -9,12 +9,21 @@ use std::collections::BTreeMap;
 
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
+#[cfg(debug_assertions)]
+use sqlx::{AssertSqlSafe, Executor};
 
 use super::catalog::own;
 use super::catalog_check::{OPERATORS_OF_KEYWORDS, REG_TYPES, Vouched};
-use super::lossy;
+use super::look_up::Checked;
+#[cfg(debug_assertions)]
+use super::look_up::{use_own_path, with_missing};
 use super::session::Opened;
-use crate::guard::Names;
+use super::shapes::is_large;
+#[cfg(debug_assertions)]
+use super::{OWN_PATH, catalog};
+use super::{PostgresEngine, lossy, sql_error};
+use crate::database::DatabaseError;
+use crate::guard::{ApprovedSql, Names};
 
 /// $1 functions by bare name and names after a dot; $2 operators, also those of keywords; $3 names of types;
 /// $4 and $5 schemas (or NULL) and names of relations; $6 the schemas of the caller's path, in order; $7 the caller's
@@ -167,4 +176,98 @@ pub(super) async fn look_up(
     }
     let (found, of) = (lossy::texts(&row, 1)?, lossy::texts(&row, 2)?);
     Ok(Some(found.into_iter().zip(of).collect()))
+}
+
+impl PostgresEngine {
+    /// Runs the short look-up. Returns `None` if the whole look-up has to check the statement. Otherwise `search_path`
+    /// is the `path` of the result afterwards.
+    pub(super) async fn look_up_plain(
+        &self,
+        connection: &mut PgConnection,
+        opened: &Opened,
+        approved: &ApprovedSql,
+    ) -> Result<Option<Checked>, DatabaseError> {
+        self.judge_encoding(approved)?;
+        let Some(sought) = self.sought(approved) else { return Ok(None) };
+        let generation = self.shapes.generation();
+        let vouched = &self.settings.vouched;
+        let found = look_up(connection, sought, opened, vouched, !self.is_pooled()).await;
+        let Some(found) = found.map_err(|error| sql_error(error, None))? else { return Ok(None) };
+        #[cfg(debug_assertions)]
+        self.assert_plain(connection, opened, approved, &found).await?;
+        if !is_large(approved.text()) {
+            self.shapes.keep_plain(&sought, &opened.schemas, &found, generation);
+        }
+        Ok(Some(Checked::plain(approved, found)))
+    }
+
+    /// The names that the short look-up would judge. `None` if the whole look-up has to check the statement.
+    fn sought<'a>(&self, approved: &'a ApprovedSql) -> Option<Sought<'a>> {
+        Sought::of(approved.names()).filter(|_| self.may_remember() && !self.is_for_whole_path(approved))
+    }
+
+    /// True if short look-ups found all names of the statement harmless a short time ago.
+    pub(super) fn has_known_names(&self, approved: &ApprovedSql) -> bool {
+        self.sought(approved).is_some_and(|sought| self.shapes.has_plain(&sought))
+    }
+
+    /// The result of the short look-up, if all names of the statement are known.
+    pub(super) fn known_plain(&self, opened: &Opened, approved: &ApprovedSql) -> Option<Checked> {
+        if self.shapes.is_due() || self.judge_encoding(approved).is_err() {
+            return None;
+        }
+        let found = self.shapes.plain(&self.sought(approved)?, &opened.schemas)?;
+        Some(Checked::plain(approved, found))
+    }
+
+    /// Runs the short look-up for a statement of known names, and panics if the result differs although the catalog has
+    /// not changed. Only debug builds do this.
+    #[cfg(debug_assertions)]
+    pub(super) async fn assert_known(
+        &self,
+        connection: &mut PgConnection,
+        opened: &Opened,
+        approved: &ApprovedSql,
+        checked: &Checked,
+    ) -> Result<(), DatabaseError> {
+        let own = |error| sql_error(error, None);
+        let sought = Sought::of(approved.names()).ok_or(DatabaseError::Changing)?;
+        let vouched = &self.settings.vouched;
+        let found = look_up(connection, sought, opened, vouched, !self.is_pooled()).await.map_err(own)?;
+        match found {
+            Some(found) if with_missing(approved.names(), found.clone()) == checked.relations => {
+                self.assert_plain(connection, opened, approved, &found).await
+            }
+            found => {
+                let now = catalog::fingerprint(connection).await.map_err(own)?;
+                assert!(!self.shapes.is_same(&now), "known names differ for {:?}: {found:?}", approved.text());
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs the whole look-up too and panics if its result differs. Only debug builds do this; most tests run a debug
+    /// build.
+    #[cfg(debug_assertions)]
+    async fn assert_plain(
+        &self,
+        connection: &mut PgConnection,
+        opened: &Opened,
+        approved: &ApprovedSql,
+        found: &BTreeMap<String, String>,
+    ) -> Result<(), DatabaseError> {
+        use_own_path(connection).await?;
+        let whole = self.look_up(connection, opened, approved).await;
+        let is_same = whole.as_ref().is_ok_and(|whole| {
+            let relations = with_missing(approved.names(), found.clone());
+            let is_as_plain = !whole.is_replaceable && !whole.may_change && whole.path == OWN_PATH;
+            is_as_plain && whole.masked.is_empty() && whole.relations == relations && whole.refusal.is_none()
+        });
+        assert!(is_same, "the short look-up differs for {:?}: {:?}", approved.text(), whole.err());
+        connection
+            .execute(AssertSqlSafe(opened.settings_of_caller(OWN_PATH)))
+            .await
+            .map_err(|error| sql_error(error, None))?;
+        Ok(())
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! [`plain`](super::plain) judges each name of a statement for itself, and casts and operator classes of the whole
 //! database. So a statement of names that were each part of some plain statement is plain too. The names are forgotten
-//! together with the shapes of statements ([`Shapes`](super::statement::Shapes)), and under another path of the caller.
+//! together with the shapes of statements ([`Shapes`](super::shapes::Shapes)), and under another path of the caller.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -184,7 +184,7 @@ pub struct ServerReport {
     /// so. If there is no entry, the role counts as safe.
     pub dangers: Vec<String>,
     /// False if the rights could not be read.
-    pub(super) has_rights: bool,
+    pub(super) knows_rights: bool,
     /// Views, quoted, that show the role rows which row-level security hides in the tables. At most 20; if there
     /// are more, the last entry is "and more".
     pub views_past_policies: Vec<String>,
@@ -220,7 +220,7 @@ impl ServerReport {
             own_settings: OwnSettings::of(row.try_get(11)?, row.try_get(12)?, row.try_get(13)?),
             foreign_tables: 0,
             dangers: Vec::new(),
-            has_rights: true,
+            knows_rights: true,
             views_past_policies: Vec::new(),
             children_past_policies: Vec::new(),
             owner: None,
@@ -237,7 +237,7 @@ impl ServerReport {
             Err(sqlx::Error::Database(error)) => {
                 let message: String = printable(error.message()).collect();
                 report.dangers = vec![format!("rights that could not be read ({message})")];
-                report.has_rights = false;
+                report.knows_rights = false;
             }
             Err(error) => return Err(error),
         }
@@ -268,7 +268,7 @@ impl ServerReport {
     /// Adds the rights of `other`, the report on the role under which statements run. Replaces `views_past_policies` and
     /// `children_past_policies`.
     pub(super) fn add(&mut self, other: ServerReport) {
-        self.has_rights &= other.has_rights;
+        self.knows_rights &= other.knows_rights;
         self.foreign_tables = self.foreign_tables.max(other.foreign_tables);
         for danger in other.dangers {
             let danger = format!("{danger} (as {})", other.role);

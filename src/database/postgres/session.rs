@@ -11,7 +11,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::canceller::{Backend, Canceller};
 use super::recent::{Idle, Known, Recent};
-use super::statement::{Shapes, approved, is_large, limit_planner};
+use super::shapes::{Shapes, is_large};
+use super::statement::{approved, limit_planner};
 use super::{OWN_PATH, PostgresEngine, SearchPath, ServerReport, catalog, plan_indexes, schema, sql_error, under_path};
 use crate::allocation::{Bounded, TooLarge};
 use crate::audit::OpenEntry;

@@ -221,7 +221,7 @@ impl ReadError {
     }
 
     /// Converts the error to the [`DatabaseError`] that the caller gets.
-    pub(super) fn told(self, source_name: &str, limit_ms: u64) -> DatabaseError {
+    pub(super) fn into_error(self, source_name: &str, limit_ms: u64) -> DatabaseError {
         let source_name = source_name.to_owned();
         let sql = |message: &str| DatabaseError::Sql {
             message: message.to_owned(),
