@@ -319,8 +319,8 @@ static WORDNET: LazyLock<WordNet> = LazyLock::new(|| {
             let stem = noun.split('_').map(|word| stems.of(word)).collect::<Vec<_>>().join(" ");
             // Stemming makes some unrelated nouns equal: "animation" and "animal" have the same stem. So nouns whose stem
             // is much shorter are left out.
-            let is_far = noun.len() > stem.len() + 3 || noun.ends_with("ing") || noun.ends_with("ity");
-            if is_far && !noun.contains('_') {
+            let is_derived = noun.len() > stem.len() + 3 || noun.ends_with("ing") || noun.ends_with("ity");
+            if is_derived && !noun.contains('_') {
                 continue;
             }
             net.senses.entry(stem.clone()).or_default().push((net.general.len(), rank));

@@ -174,11 +174,11 @@ pub(super) struct Reader<'a> {
     has_either: bool,
     is_relative: bool,
     /// A column that was just named, for the comparison or the value that follows.
-    last: Option<Mention>,
+    named_column: Option<Mention>,
     /// True while what is shown is being named.
     is_head: bool,
     /// 5 in "the 5 customers with the most orders", until the superlative is read.
-    few: Option<u32>,
+    pending_limit: Option<u32>,
     /// "How much" as written, until a verb such as "spend" is read.
     how_much: Option<String>,
 }
@@ -195,9 +195,9 @@ impl<'a> Reader<'a> {
             is_alternative: false,
             has_either: false,
             is_relative: false,
-            last: None,
+            named_column: None,
             is_head: true,
-            few: None,
+            pending_limit: None,
             how_much: None,
         }
     }
@@ -216,8 +216,8 @@ impl<'a> Reader<'a> {
         if self.has_either && !self.frame.conditions.iter().any(|condition| condition.is_alternative) {
             self.remark("either of what".to_owned());
         }
-        if let Some(few) = self.few {
-            self.remark(format!("which {few}"));
+        if let Some(limit) = self.pending_limit {
+            self.remark(format!("which {limit}"));
         }
         if let Some(how_much) = self.how_much.take() {
             self.doubt(how_much);
@@ -295,7 +295,7 @@ impl<'a> Reader<'a> {
         let is_table = |ahead: usize| self.mention_at(ahead).is_some_and(|mention| mention.table_fit() > 0.0);
         let follows = self
             .mention_at(ahead + 1)
-            .is_some_and(|next| next.table_fit() > 0.0 && next.values.is_empty() && !next.is_verb());
+            .is_some_and(|next| next.table_fit() > 0.0 && next.values.is_empty() && !next.ends_with_ed());
         if is_table(ahead) && follows { ahead + 1 } else { ahead }
     }
 
@@ -341,7 +341,7 @@ impl<'a> Reader<'a> {
             return;
         }
         if let (true, Some(window)) = (self.is_from_on(), atom.window.clone().or(year_window(&atom))) {
-            let column = self.last.take().filter(|column| self.is_timely(column)).or_else(|| self.shown_date());
+            let column = self.named_column.take().filter(|column| self.is_timely(column)).or_else(|| self.shown_date());
             self.at += 2;
             return self.condition(What::During(window.since(), column));
         }
@@ -387,7 +387,7 @@ impl<'a> Reader<'a> {
                 self.frame.verbs.push(atom.stem.clone());
             }
             // "dogs that were never treated".
-            let verb = atom.verb.clone().or_else(|| self.sold(&atom));
+            let verb = atom.verb.clone().or_else(|| self.sales_of_verb(&atom));
             // "singers who never sang in a concert": the verb only repeats the singers.
             let last = self.frame.entities.last().and_then(Mention::best_table).map(|(t, _)| t);
             let verb = verb.filter(|verb| last.is_none() || verb.best_table().map(|(t, _)| t) != last);
@@ -512,7 +512,7 @@ impl<'a> Reader<'a> {
                 Cue::Where if self.at == 1 => self.doubt(atom.text.clone()),
                 // "... and where are they?" asks for more.
                 Cue::When | Cue::Where if self.follows_and_before(1) || self.has_before(2, &Cue::Open) => {
-                    self.wanted(atom)
+                    self.show_time_or_place(atom)
                 }
                 Cue::Who if self.follows_and_before(1) => self.doubt(atom.text.clone()),
                 // "What are the books about?"

@@ -52,12 +52,12 @@ pub(super) struct Mention {
     /// Columns that contain the value, each with the stored spelling.
     pub values: Vec<(At, String)>,
     /// True for a text in quotes, and for words of which the first is capitalised and does not begin a sentence.
-    pub is_quoted: bool,
+    pub looks_like_value: bool,
 }
 
 impl Mention {
     /// True if the text ends with "ed", as most past participles do.
-    pub fn is_verb(&self) -> bool {
+    pub fn ends_with_ed(&self) -> bool {
         self.text.ends_with("ed")
     }
 
@@ -245,7 +245,7 @@ impl<'a> Linker<'a> {
             return (span.len() == 1).then(|| Mention {
                 values: self.stored(&words_of(&first.low)),
                 text,
-                is_quoted: true,
+                looks_like_value: true,
                 ..Mention::default()
             });
         }
@@ -275,7 +275,7 @@ impl<'a> Linker<'a> {
             let single = low.strip_suffix('s').map(|single| self.stored(single)).unwrap_or_default();
             values = single;
         }
-        let mut mention = Mention { text, values, is_quoted: capital, ..Mention::default() };
+        let mut mention = Mention { text, values, looks_like_value: capital, ..Mention::default() };
         let is_name =
             |token: &Token| token.kind == TokenKind::Word && !matches!(token.low.as_str(), "named" | "called");
         if span.iter().all(is_name) {
@@ -495,7 +495,7 @@ impl<'a> Linker<'a> {
     pub fn entity_of_value(&self, mention: &mut Mention, low: &str) -> Option<Mention> {
         let (at, value) = mention.values.first()?.clone();
         let is_one_column = mention.values.iter().all(|(of, _)| *of == at);
-        let is_noun = !mention.is_quoted && mention.name_fit() < 0.8 && value.to_lowercase() == value;
+        let is_noun = !mention.looks_like_value && mention.name_fit() < 0.8 && value.to_lowercase() == value;
         let is_name = self.schema.display(at.0).contains(&at) || self.schema.is_key(at);
         if !is_one_column || !is_noun || is_name || self.schema.is_view(at.0) || low.len() < 3 {
             return None;

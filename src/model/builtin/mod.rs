@@ -153,7 +153,8 @@ pub fn phrases(question: &str, snapshot: &Snapshot, today: time::Date) -> Vec<St
             && atom.mention.as_ref().is_none_or(|mention| mention.values.is_empty())
     };
     let is_name = |atom: &frame::Atom| {
-        atom.mention.as_ref().is_none_or(|mention| mention.is_quoted && mention.fit() < 0.9) && atom.number.is_none()
+        atom.mention.as_ref().is_none_or(|mention| mention.looks_like_value && mention.fit() < 0.9)
+            && atom.number.is_none()
     };
     let mut phrases: Vec<String> = Vec::new();
     for from in 0..atoms.len() {

@@ -17,7 +17,7 @@ use super::cues::{self, Function, Op};
 use super::dates;
 use super::frame::{Condition as Asked, Frame, Item, Key, Literal as Said, Vague, What};
 use super::graph::{Graph, Step};
-use super::link::{Linker, Mention, OTHER_WORD, related};
+use super::link::{Linker, Mention, OTHER_WORD, ROLE, related};
 use super::measures;
 use super::schema::{At, Holds, Schema, singulars};
 use super::sql::{Branch, Condition, Expr, Literal, Node, Query, truth};
@@ -173,8 +173,8 @@ impl<'a> Planner<'a> {
             .collect();
         // A rare meaning of a word is no column of a table that the question does not name.
         let named: Vec<usize> = self.frame.entities.iter().filter_map(|mention| self.table_of(mention)).collect();
-        let is_far = mention.columns.iter().any(|(at, fit)| *at == best && *fit < OTHER_WORD);
-        if is_far && mention.values.is_empty() && !named.is_empty() && !named.contains(&best.0) {
+        let is_weak = mention.columns.iter().any(|(at, fit)| *at == best && *fit < OTHER_WORD);
+        if is_weak && mention.values.is_empty() && !named.is_empty() && !named.contains(&best.0) {
             self.doubt(format!("the word \"{}\"", mention.text));
         }
         // "Cost" may mean the column `cost`, or the column `price` of the same table. So both are offered.

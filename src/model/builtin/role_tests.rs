@@ -298,3 +298,46 @@ fn a_stored_word_is_no_country_and_alternatives_stay_alternatives() {
     // A denial for one language of a shop, or for all of them.
     doubts(&chain, "shop ids where the language is not English");
 }
+
+/// A campus is called by the column `campus`, and yearly numbers stand in rows of their own.
+#[test]
+fn a_row_is_called_by_its_own_column_and_stored_numbers_are_summed() {
+    let mut campuses = table("campuses", &["id integer", "campus text = North|South", "county text = Kern|Marin"], &[]);
+    campuses.primary_key = vec!["id".to_owned()];
+    let of_campus = [("campus_id", "campuses", "id")];
+    let mut awarded = table("degrees", &["campus_id integer", "year integer", "degrees integer"], &of_campus);
+    awarded.primary_key = vec!["campus_id".to_owned(), "year".to_owned()];
+    let disciplines = table("disciplines", &["id integer", "campus_id integer", "students integer"], &of_campus);
+    let games = table(
+        "games",
+        &[
+            "id integer",
+            "town text = Perth|Oslo",
+            "winner_name text",
+            "loser_name text",
+            "winner_rank integer",
+            "game_num integer",
+        ],
+        &[],
+    );
+    let codes = table("state_codes", &["area_code integer", "state text = NY|NJ"], &[]);
+    let mut schools = Snapshot::of(vec![campuses, awarded, disciplines, games, codes]);
+    if let Some(codes) = schools.tables.iter_mut().find(|table| table.name == "state_codes") {
+        codes.primary_key = vec!["area_code".to_owned()];
+    }
+    let reads = |question: &str, expected: &str| reads_of(&schools, question, expected);
+    reads("Which campuses are in Kern?", "SELECT campus FROM campuses WHERE county = 'Kern'");
+    reads(
+        "How many degrees were awarded at North in 2004?",
+        "SELECT SUM(d.degrees) AS number_of_degrees FROM degrees d JOIN campuses c ON c.id = d.campus_id WHERE c.campus = 'North' AND d.year = 2004",
+    );
+    reads("average winner rank in all games", "SELECT AVG(winner_rank) AS average_winner_rank FROM games");
+    for question in [
+        "Who won games in Perth?",
+        "Which states have more than 2 area codes?",
+        "What is the name of discipline 9?",
+        "Which campus has the most degrees?",
+    ] {
+        doubts(&schools, question);
+    }
+}

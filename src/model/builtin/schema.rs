@@ -218,29 +218,32 @@ impl<'a> Schema<'a> {
         named && !self.is_date(at) && !matches!(self.holds(at), Holds::Bool | Holds::Other)
     }
 
-    /// The columns that stand for a row of the table. In this order: a column such as name, title, label or
-    /// description; a text column with the name of the table; first and last name; the first column whose name ends
+    /// The columns that stand for a row of the table. In this order: a column such as name, title or label; a text column
+    /// with the name of the table; a description; first and last name; the first column whose name ends
     /// with name, title (of no job) or description; the first text column, if it has no known values, the key is no text and the
     /// table is no view; the primary key; the first text column of a table; the first column. Masked columns do not
     /// count.
     pub fn display(&self, t: usize) -> Vec<At> {
         let visible: Vec<(At, &Column)> = self.columns(t).filter(|(_, column)| !column.masked).collect();
         let own = singulars(self.bare(t));
-        for wanted in ["name", "title", "label", "full_name", "fullname", "description", "details"] {
-            let hit = visible.iter().find(|(_, column)| {
-                let low = column.name.to_lowercase();
-                low == wanted || low == format!("{own}_{wanted}") || low == format!("{own}{wanted}")
-            });
-            if let Some((at, _)) = hit {
-                return vec![*at];
-            }
+        let called_so = |all: &[&str]| {
+            all.iter().find_map(|wanted| {
+                let hit = visible.iter().find(|(_, column)| {
+                    let low = column.name.to_lowercase();
+                    low == *wanted || low == format!("{own}_{wanted}") || low == format!("{own}{wanted}")
+                });
+                hit.map(|(at, _)| *at)
+            })
+        };
+        if let Some(at) = called_so(&["name", "title", "label", "full_name", "fullname"]) {
+            return vec![at];
         }
         // `airlines.Airline`.
         let same = visible.iter().find(|(at, column)| {
             self.holds(*at) == Holds::Text && !self.is_foreign(*at) && singulars(&column.name) == own
         });
-        if let Some((at, _)) = same {
-            return vec![*at];
+        if let Some(at) = same.map(|(at, _)| *at).or_else(|| called_so(&["description", "details"])) {
+            return vec![at];
         }
         let called =
             |names: &[&str]| visible.iter().find(|(_, column)| names.contains(&column.name.to_lowercase().as_str()));
@@ -318,6 +321,10 @@ pub(super) fn singulars(bare: &str) -> String {
     if low.ends_with("ss") || low.ends_with("us") {
         return low;
     }
+    // "campuses", and not "houses" or "clauses".
+    if low.len() > 5 && low.ends_with("uses") && !low.ends_with("ouses") && !low.ends_with("auses") {
+        return low.strip_suffix("es").map(str::to_owned).unwrap_or(low);
+    }
     low.strip_suffix('s').map(str::to_owned).unwrap_or(low)
 }
 
@@ -327,9 +334,15 @@ mod tests {
 
     #[test]
     fn finds_singulars() {
-        for (many, one) in
-            [("categories", "category"), ("orders", "order"), ("boxes", "box"), ("status", "status"), ("dog", "dog")]
-        {
+        for (many, one) in [
+            ("categories", "category"),
+            ("orders", "order"),
+            ("boxes", "box"),
+            ("status", "status"),
+            ("dog", "dog"),
+            ("campuses", "campus"),
+            ("houses", "house"),
+        ] {
             assert_eq!(singulars(many), one);
         }
     }

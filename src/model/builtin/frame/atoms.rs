@@ -77,7 +77,7 @@ impl Splitter<'_> {
         } else if number.is_some() {
             atom.number = number;
         } else if token.kind == TokenKind::Quoted {
-            atom.mention = Some(Mention { text: token.text.clone(), is_quoted: true, ..Mention::default() });
+            atom.mention = Some(Mention { text: token.text.clone(), looks_like_value: true, ..Mention::default() });
         }
         let words = self.tokens.get(at..at + length).unwrap_or_default();
         atom.text = words.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ");
@@ -175,14 +175,14 @@ impl Splitter<'_> {
     /// True if several words that could be a name say something else.
     fn means_its_words(&self, at: usize, length: usize, mention: &Mention) -> bool {
         let Some(token) = self.tokens.get(at) else { return true };
-        let is_far = mention.fit() < 0.8;
+        let is_weak = mention.fit() < 0.8;
         // WordNet knows "average cost" as one noun; here it asks for an average. In a name such as `mean_temp`, "mean" asks
         // for no average.
         let is_own = |at: usize| {
             let stem = self.tokens.get(at).map_or("", |token| token.stem.as_str());
             mention.best_column().is_some_and(|(column, _)| self.linker.is_word_of(column, stem))
         };
-        if is_far && (at..at + length).any(|at| asks_measure(self.tokens, at) && !is_own(at)) {
+        if is_weak && (at..at + length).any(|at| asks_measure(self.tokens, at) && !is_own(at)) {
             return true;
         }
         // "Problems reported by Ann" are problems, and no `date_problem_reported`.
@@ -205,7 +205,7 @@ impl Splitter<'_> {
         }
         // "Public schools", where `Public` is a stored value.
         let is_value = |at: usize| self.one(at).is_some_and(|one| !one.values.is_empty());
-        if is_far && mention.values.is_empty() && (at..at + length).any(is_value) {
+        if is_weak && mention.values.is_empty() && (at..at + length).any(is_value) {
             return true;
         }
         // WordNet knows "phone booking" as one noun too; here it names the table of bookings.
@@ -213,7 +213,7 @@ impl Splitter<'_> {
         let names_table =
             |at: usize| self.one(at).is_some_and(|one| one.tables.iter().any(|(t, fit)| *fit > 0.94 && !is_known(*t)));
         let is_role = mention.table_fit() >= ROLE;
-        is_far && !is_role && mention.values.is_empty() && (at..at + length).any(names_table)
+        is_weak && !is_role && mention.values.is_empty() && (at..at + length).any(names_table)
     }
 
     /// "The total amount of charges" is a sum, if charges have amounts and the `total_amount` is that of other rows.
@@ -294,7 +294,7 @@ fn survives(mention: &Mention, cues: &[Cue], is_first: bool) -> bool {
             mention.table_fit().max(mention.column_fit()) > 0.5
         }
         (false, true) => mention.table_fit().max(mention.column_fit()) > 0.8,
-        (_, false) => !is_word_of_grammar && (mention.is_quoted || !needs_object),
+        (_, false) => !is_word_of_grammar && (mention.looks_like_value || !needs_object),
         (true, true) => mention.table_fit().max(mention.column_fit()) > OTHER_WORD,
     }
 }

@@ -22,7 +22,8 @@ impl Reader<'_> {
         }
         // "under age 30".
         let number = self.atom(ahead + 1).and_then(|atom| atom.number);
-        let named = self.mention_at(ahead).filter(|named| self.is_measure(named) && self.last.is_none()).cloned();
+        let named =
+            self.mention_at(ahead).filter(|named| self.is_measure(named) && self.named_column.is_none()).cloned();
         if let (Some(column), Some(number)) = (named, number) {
             self.at += ahead + 2;
             self.unshow(&column);
@@ -49,14 +50,14 @@ impl Reader<'_> {
     /// "with the word X in the name".
     fn compare_text(&mut self, op: Op, ahead: usize) -> bool {
         let Some(atom) = self.atom(ahead).cloned() else { return false };
-        let is_text = atom.mention.as_ref().is_some_and(|mention| mention.is_quoted)
+        let is_text = atom.mention.as_ref().is_some_and(|mention| mention.looks_like_value)
             || atom.cues.is_empty() && atom.mention.is_none();
         // "with the word X in their titles".
         let place = self.next_solid(ahead + 1);
         let named = self.next_solid(place + 1);
         let named = Some(named).filter(|_| self.has(place, &Cue::In));
         let after = named.and_then(|at| self.attribute_at(at).map(|(column, length)| (column, at + length)));
-        let before = self.last.clone().or_else(|| self.column_before());
+        let before = self.named_column.clone().or_else(|| self.column_before());
         let Some((column, length)) = after.or_else(|| before.map(|column| (column, ahead + 1))) else {
             return false;
         };
@@ -74,7 +75,7 @@ impl Reader<'_> {
         let named = self.next_solid(ahead + 1);
         let measure = self.mention_at(named).filter(|mention| mention.column_fit() > 0.0).cloned();
         self.at += if measure.is_some() { named + 1 } else { ahead + 1 };
-        let Some(column) = measure.or_else(|| self.last.take()).or_else(|| self.column_before()) else {
+        let Some(column) = measure.or_else(|| self.named_column.take()).or_else(|| self.column_before()) else {
             return false;
         };
         self.unshow(&column);
@@ -90,7 +91,7 @@ impl Reader<'_> {
         let is_value = |mention: &&Mention| !mention.values.is_empty() && mention.name_fit() < 0.8;
         let narrowed = self.mention_at(named).filter(is_value).cloned();
         let counted = self.mention_at(named + 1).filter(|table| table.table_fit() > 0.8).cloned();
-        if let (Some(value), Some(table), None) = (narrowed, counted, &self.last) {
+        if let (Some(value), Some(table), None) = (narrowed, counted, &self.named_column) {
             self.at += named + 2;
             self.entity(table.clone());
             self.condition(What::Counted(table, op, number));
@@ -100,8 +101,8 @@ impl Reader<'_> {
         let after = self.mention_at(named).cloned();
         // "mechanics who closed more than 80 orders", where `closed` is a date of orders.
         let counts_rows = after.as_ref().is_some_and(|after| after.table_fit() > 0.8);
-        let before = self.last.take();
-        let before = before.filter(|column| !counts_rows || !column.is_verb() || self.is_measure(column));
+        let before = self.named_column.take();
+        let before = before.filter(|column| !counts_rows || !column.ends_with_ed() || self.is_measure(column));
         // "customers who ordered more than 20 times".
         if self.atom(ahead).is_some_and(|atom| atom.low == "times") {
             let Some(verb) = self.verb_before() else { return false };
@@ -157,12 +158,13 @@ impl Reader<'_> {
     /// "stock below the reorder level".
     fn compare_columns(&mut self, op: Op, ahead: usize) -> bool {
         let other = self.mention_at(ahead).filter(|other| self.is_measure(other)).cloned();
-        let column = self.last.clone().or_else(|| self.column_before()).filter(|column| self.is_measure(column));
+        let column =
+            self.named_column.clone().or_else(|| self.column_before()).filter(|column| self.is_measure(column));
         let (Some(column), Some(other)) = (column, other) else { return false };
         if matches!(op, Op::Eq | Op::Ne) {
             return false;
         }
-        self.last = None;
+        self.named_column = None;
         self.at += ahead + 1;
         self.unshow(&column);
         self.condition(What::Columns(column, op, other));
@@ -326,7 +328,7 @@ impl Reader<'_> {
         let high = self.atom(3).and_then(|atom| atom.number);
         let glue = self.atom(2).is_some_and(|atom| matches!(atom.low.as_str(), "and" | "to"));
         if let (Some(low), Some(high), true) = (low, high, glue) {
-            let column = self.last.take().or_else(|| self.column_before());
+            let column = self.named_column.take().or_else(|| self.column_before());
             let named = self.next_solid(4);
             let after = self.mention_at(named).filter(|mention| mention.column_fit() > 0.0).cloned();
             if let Some(column) = column {
@@ -354,7 +356,7 @@ impl Reader<'_> {
         if let (Some(from), Some(to), true) = (from, to, glue) {
             let written = self.atom(1).map(|atom| atom.low.clone()).unwrap_or_default();
             self.at += 4;
-            let column = self.last.take();
+            let column = self.named_column.take();
             self.condition(What::During(from.through(to, &written), column));
             return true;
         }
@@ -369,14 +371,14 @@ impl Reader<'_> {
         // "delivered after the promised date".
         let is_date = |mention: &Mention| mention.columns.iter().any(|(at, _)| self.schema.is_date(*at));
         let dates = self.mention_at(ahead).filter(|other| is_date(other)).cloned();
-        let before = self.last.clone().or_else(|| self.mention_before().cloned()).filter(is_date);
+        let before = self.named_column.clone().or_else(|| self.mention_before().cloned()).filter(is_date);
         let op = match cue {
             Cue::After => Some(Op::Gt),
             Cue::Before => Some(Op::Lt),
             _ => None,
         };
         if let (Some(before), Some(other), Some(op)) = (before, dates, op) {
-            self.last = None;
+            self.named_column = None;
             self.at += ahead + 1;
             // "the promised date".
             self.at +=
@@ -388,7 +390,7 @@ impl Reader<'_> {
         let Some(window) = atom.window.or(year) else { return false };
         // "founded before 1980", where `founded` is a number.
         let number = atom.number.filter(|_| ahead == 1);
-        let column = self.last.clone().or_else(|| self.column_before());
+        let column = self.named_column.clone().or_else(|| self.column_before());
         let column =
             column.filter(|column| self.is_measure(column) && !self.is_timely(column) && column.column_fit() > 0.8);
         let op = match cue {
@@ -398,7 +400,7 @@ impl Reader<'_> {
             _ => None,
         };
         if let (Some(number), Some(column), Some(op)) = (number, column, op) {
-            self.last = None;
+            self.named_column = None;
             self.at += ahead + 1;
             self.unshow(&column);
             self.condition(What::Compare(column, op, Literal::Number(number)));
@@ -411,7 +413,7 @@ impl Reader<'_> {
             _ => window.until(),
         };
         self.at += ahead + 1;
-        let column = self.last.take().or_else(|| self.column_before().filter(|column| self.is_timely(column)));
+        let column = self.named_column.take().or_else(|| self.column_before().filter(|column| self.is_timely(column)));
         let column = column.or_else(|| self.shown_date());
         if let Some(column) = &column {
             self.unshow(column);
@@ -438,7 +440,7 @@ impl Reader<'_> {
             None => (window, length),
         };
         let window = self.or_later(window);
-        let column = self.last.take().or_else(|| self.column_before_window(length));
+        let column = self.named_column.take().or_else(|| self.column_before_window(length));
         let column = column.filter(|column| self.is_timely(column)).or_else(|| self.shown_date());
         self.condition(What::During(window, column));
     }
@@ -459,7 +461,7 @@ impl Reader<'_> {
     /// A number by itself: "grade 10", "in 2014", "with id 3".
     pub(super) fn numbered(&mut self, number: f64) {
         let value = self.mention_at(0).cloned();
-        let column = self.last.take().or_else(|| self.column_before()).or_else(|| self.alternative_column());
+        let column = self.named_column.take().or_else(|| self.column_before()).or_else(|| self.alternative_column());
         // "orders in 2014" is a time, unless the column holds years or was named for the number.
         let follows_in = self
             .before(1)
@@ -481,15 +483,15 @@ impl Reader<'_> {
         let follows_name = self.before(2).is_some_and(|atom| atom.mention.is_some());
         let has_order =
             self.frame.is_superlative || self.frame.items.iter().any(|item| !matches!(item, Item::Attribute(_)));
-        let may_list = self.is_head && !follows_name && !has_order && self.few.is_none();
+        let may_list = self.is_head && !follows_name && !has_order && self.pending_limit.is_none();
         // "the three cheapest products".
         let is_ranked =
             |atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Sup(_) | Cue::By(..) | Cue::Common(_)));
         let listed = usize::from(self.atom(0).is_some_and(is_ranked));
         // "the names of employees with the three lowest salaries".
-        let is_rank = listed == 1 && column.is_none() && self.few.is_none() && !self.frame.is_superlative;
+        let is_rank = listed == 1 && column.is_none() && self.pending_limit.is_none() && !self.frame.is_superlative;
         if may_list && self.mention_at(listed).is_some_and(is_listed) || is_rank {
-            self.few = Some(number.clamp(1.0, 1000.0) as u32);
+            self.pending_limit = Some(number.clamp(1.0, 1000.0) as u32);
             return;
         }
         // "4 or more students".

@@ -170,7 +170,8 @@ impl Reader<'_> {
         let rest = rest.iter().take_while(|atom| !atom.is_stop || atom.text == ",");
         let mut names = 0;
         for atom in rest {
-            let is_name = atom.mention.as_ref().is_some_and(|mention| mention.values.is_empty() && !mention.is_quoted);
+            let is_name =
+                atom.mention.as_ref().is_some_and(|mention| mention.values.is_empty() && !mention.looks_like_value);
             let is_soft = atom.cues.iter().any(|cue| {
                 matches!(cue, Cue::Skip | Cue::Their | Cue::And | Cue::Of | Cue::Count(_) | Cue::Distinct | Cue::Open)
             });

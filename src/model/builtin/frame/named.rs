@@ -81,6 +81,10 @@ impl Reader<'_> {
         if follows_that && counts && (is_group || self.frame.items.iter().any(is_same)) {
             return true;
         }
+        // "How many accounts does each customer have? List the number and the id."
+        if counts && self.follows_sentence() && mention.text.eq_ignore_ascii_case("number") {
+            return true;
+        }
         let best = mention.best_column().map(|(at, _)| at);
         let is_asked = |item: &Item| match item {
             Item::Attribute(shown) => shown.text == "when" && shown.columns.iter().any(|(at, _)| Some(*at) == best),
@@ -89,7 +93,7 @@ impl Reader<'_> {
         // "When was the order placed? Give me the date."
         let is_date = |item: &Item| matches!(item, Item::Attribute(shown) if self.is_timely(shown));
         let is_day = matches!(mention.text.to_lowercase().as_str(), "date" | "day" | "time");
-        mention.is_verb() && self.frame.items.iter().any(is_asked)
+        mention.ends_with_ed() && self.frame.items.iter().any(is_asked)
             || is_day && self.frame.asks_when && self.frame.items.iter().any(is_date)
     }
 
@@ -173,17 +177,17 @@ impl Reader<'_> {
         let is_dated =
             mention.columns.iter().any(|(at, fit)| *fit > 0.8 && self.schema.is_date(*at) && has_others(at.0));
         let is_date = is_dated
-            && !mention.is_quoted
+            && !mention.looks_like_value
             && (self.is_compared(1, mention) || self.is_negated && self.is_participle(mention));
         let is_date = is_date || self.is_own_date(mention);
         let is_stored = !mention.values.is_empty()
             && !is_date
-            && (mention.is_quoted
+            && (mention.looks_like_value
                 || !is_name
                 || mention.name_fit() < 0.9
                 || self.expects_value()
                 || self.is_value_here(mention));
-        is_stored || mention.is_quoted && !is_name
+        is_stored || mention.looks_like_value && !is_name
     }
 
     /// True for words that match no name and no stored value. A capitalised "United States" that no column contains is
@@ -196,7 +200,7 @@ impl Reader<'_> {
         };
         let is_in_name = is_capital(self.at.checked_sub(1)) || is_capital(Some(self.at + 1));
         let limit = if is_in_name { 0.85 } else { OTHER_WORD };
-        mention.name_fit() == 0.0 || mention.is_quoted && mention.values.is_empty() && mention.name_fit() < limit
+        mention.name_fit() == 0.0 || mention.looks_like_value && mention.values.is_empty() && mention.name_fit() < limit
     }
 
     /// "the first student to register".
@@ -229,7 +233,7 @@ impl Reader<'_> {
         if self.is_value_of(self.next_solid(1), mention) && mention.column_fit() > 0.5 && (has_items || named.is_table)
         {
             self.at += 1;
-            self.last = Some(mention.clone());
+            self.named_column = Some(mention.clone());
             return true;
         }
         if self.is_head && named.is_compared && has_items && !named.is_table {
@@ -405,7 +409,11 @@ impl Reader<'_> {
         let owned = self.attribute_at(0).filter(|(attribute, length)| {
             let best = attribute.best_column();
             let is_flag = best.is_some_and(|(at, _)| self.schema.answers(at).is_some());
-            named.is_table && *length > 1 && !is_flag && !attribute.is_verb() && !self.is_compared(*length, attribute)
+            named.is_table
+                && *length > 1
+                && !is_flag
+                && !attribute.ends_with_ed()
+                && !self.is_compared(*length, attribute)
         });
         if let Some((attribute, length)) = owned {
             self.at += length;
@@ -485,7 +493,7 @@ impl Reader<'_> {
         if !named.is_table {
             return false;
         }
-        if named.mention.is_verb() {
+        if named.mention.ends_with_ed() {
             self.frame.verbs.push(self.stem_here());
         }
         self.at += 1;
@@ -538,13 +546,13 @@ impl Reader<'_> {
             if !self.frame.entities.is_empty() {
                 self.frame.items.retain(|item| !matches!(item, Item::Attribute(shown) if *shown == owner));
             }
-            self.last = Some(owner);
+            self.named_column = Some(owner);
             return;
         }
         let begins = self.is_in_time(1, &mention) || self.atom(self.next_solid(1)).is_some_and(Atom::is_condition);
         self.at += 1;
         if begins {
-            self.last = Some(mention);
+            self.named_column = Some(mention);
             return;
         }
         let continues = self.follows_their(1) || self.follows_and_before(1);
@@ -554,7 +562,7 @@ impl Reader<'_> {
         }
         // "Storms that affected most regions", where the regions of a storm are rows of `affected_region`.
         let stem = self.before(1).map(|atom| atom.stem.clone()).unwrap_or_default();
-        if mention.is_verb() && !self.is_negated && cues::senses(&mention.text).is_none() {
+        if mention.ends_with_ed() && !self.is_negated && cues::senses(&mention.text).is_none() {
             return self.frame.loose.push((mention.text, stem));
         }
         self.doubt(mention.text);
@@ -571,7 +579,7 @@ impl Atom {
     fn is_condition(&self) -> bool {
         self.number.is_some()
             || self.window.is_some()
-            || self.mention.as_ref().is_some_and(|mention| !mention.values.is_empty() || mention.is_quoted)
+            || self.mention.as_ref().is_some_and(|mention| !mention.values.is_empty() || mention.looks_like_value)
             || self.cues.iter().any(|cue| {
                 matches!(
                     cue,

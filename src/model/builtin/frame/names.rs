@@ -8,7 +8,7 @@ impl Reader<'_> {
         let first = self.frame.entities.first().and_then(|entity| entity.best_table());
         let Some((t, _)) = first else { return false };
         let is_date = |(at, fit): &(At, f32)| at.0 == t && *fit > 0.8 && self.schema.is_date(*at);
-        !mention.is_quoted
+        !mention.looks_like_value
             && mention.columns.iter().any(is_date)
             && !mention.values.iter().any(|(at, _)| at.0 == t)
             && self.is_participle(mention)
@@ -29,7 +29,7 @@ impl Reader<'_> {
     pub(super) fn attribute_at(&self, ahead: usize) -> Option<(Mention, usize)> {
         let mention = self.mention_at(ahead)?;
         // "the total ordered quantity".
-        let next = self.mention_at(ahead + 1).filter(|next| mention.is_verb() && next.column_fit() > 0.8);
+        let next = self.mention_at(ahead + 1).filter(|next| mention.ends_with_ed() && next.column_fit() > 0.8);
         if let Some(next) = next.filter(|next| next.table_fit() == 0.0) {
             return Some((next.clone(), 2));
         }
@@ -119,7 +119,7 @@ impl Reader<'_> {
 
     /// True if the column right before or a word such as "named" asks for a value.
     pub(super) fn expects_value(&self) -> bool {
-        self.last.is_some() || self.before(1).is_some_and(|atom| atom.cues.contains(&Cue::Named))
+        self.named_column.is_some() || self.before(1).is_some_and(|atom| atom.cues.contains(&Cue::Named))
     }
 
     pub(super) fn follows_and(&self) -> bool {
@@ -134,6 +134,12 @@ impl Reader<'_> {
         };
         let mut before = before.iter().rev().skip_while(|atom| is_soft(atom) && !atom.cues.contains(&Cue::And));
         before.next().is_some_and(|atom| atom.cues.contains(&Cue::And) || atom.text == ",")
+    }
+
+    /// True after the end of a sentence, except at the end of the question.
+    pub(super) fn follows_sentence(&self) -> bool {
+        let read = self.atoms.get(..self.at).unwrap_or_default();
+        read.iter().any(|atom| atom.is_stop && atom.text != ",")
     }
 
     pub(super) fn follows_their(&self, consumed: usize) -> bool {
@@ -205,7 +211,7 @@ impl Reader<'_> {
         };
         let all = (0..self.schema.tables().len()).flat_map(|t| self.schema.columns(t));
         let dates: Vec<bool> = all.filter_map(is_named).collect();
-        is_time && !mention.is_quoted && !dates.is_empty() && !dates.contains(&true)
+        is_time && !mention.looks_like_value && !dates.is_empty() && !dates.contains(&true)
     }
 
     /// "Which singer ... name": the attributes replace the entity that was shown first.
@@ -219,7 +225,7 @@ impl Reader<'_> {
 
     pub(super) fn valued(&mut self, mut mention: Mention) {
         self.at += 1;
-        let column = self.last.take().or_else(|| {
+        let column = self.named_column.take().or_else(|| {
             let consumed = self.at - 1;
             let back = (1..=3).filter_map(|back| consumed.checked_sub(back).and_then(|at| self.atoms.get(at)));
             let mut back = back.skip_while(|atom| {

@@ -101,7 +101,7 @@ impl Reader<'_> {
         // "car models": the last noun is counted.
         if let Some(next) = self
             .mention_at(ahead + 1)
-            .filter(|next| next.table_fit() > 0.0 && mention.table_fit() > 0.0 && !next.is_verb())
+            .filter(|next| next.table_fit() > 0.0 && mention.table_fit() > 0.0 && !next.ends_with_ed())
             .filter(|_| !self.is_verb_phrase(ahead + 1))
             .cloned()
         {
@@ -127,7 +127,7 @@ impl Reader<'_> {
 
     /// "... and where are they", "... and when did they start": shows the only column of places or dates of the first
     /// table. If there are several or none, the word becomes a doubt.
-    pub(super) fn wanted(&mut self, atom: &Atom) {
+    pub(super) fn show_time_or_place(&mut self, atom: &Atom) {
         let is_place = |at: At| {
             let words = name_words(&self.schema.column(at).name);
             let is_one = |word: &String| {
@@ -158,9 +158,9 @@ impl Reader<'_> {
             |ahead: usize| self.atom(ahead).is_some_and(|atom| matches!(atom.low.as_str(), "people" | "persons"));
         let is_grammar = |ahead: usize| self.atom(ahead).is_some_and(|atom| !atom.cues.is_empty());
         let at = (1..=ahead).find(|ahead| is_said(*ahead) || !is_grammar(*ahead)).filter(|ahead| is_said(*ahead))?;
-        let follows = self
-            .mention_at(at + 1)
-            .is_some_and(|next| next.table_fit() > 0.0 && next.table_fit() >= next.column_fit() && !next.is_verb());
+        let follows = self.mention_at(at + 1).is_some_and(|next| {
+            next.table_fit() > 0.0 && next.table_fit() >= next.column_fit() && !next.ends_with_ed()
+        });
         let mut all = (0..self.schema.tables().len()).flat_map(|t| self.schema.columns(t));
         let is_stored = all.any(|(_, column)| name_words(&column.name).iter().any(|word| word == "population"));
         let t = self.schema.only_people().filter(|_| !follows && !is_stored)?;
@@ -494,7 +494,9 @@ impl Reader<'_> {
     pub(super) fn grouped_by(&mut self) -> bool {
         let ahead = self.next_solid(1);
         let names = self.mention_at(ahead).is_some_and(|mention| {
-            mention.values.is_empty() && !mention.is_quoted && (mention.column_fit() > 0.5 || mention.table_fit() > 0.5)
+            mention.values.is_empty()
+                && !mention.looks_like_value
+                && (mention.column_fit() > 0.5 || mention.table_fit() > 0.5)
         });
         let measured = self.frame.items.iter().any(|item| !matches!(item, Item::Attribute(_)));
         // "models made by the maker with the full name X": one maker.
@@ -513,7 +515,9 @@ impl Reader<'_> {
             !is_column && self.is_plural(ahead) && (is_done(1) || self.has_before(1, &Cue::In) && is_done(2));
         // "concentration of PM10 by city": after a name, "by city" is a group.
         let follows_name = ahead == 1
-            && self.mention_before().is_some_and(|before| !before.values.is_empty() || is_column && !before.is_verb());
+            && self
+                .mention_before()
+                .is_some_and(|before| !before.values.is_empty() || is_column && !before.ends_with_ed());
         names
             && !is_single
             && !is_agent

@@ -25,8 +25,10 @@ impl Reader<'_> {
         let Some(asked) = self.superlative_here(desc) else { return false };
         // "the top three lowest distances".
         let is_ranked = |atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Sup(_) | Cue::By(..)));
-        if let (Some(limit), true, None) = (asked.limit, self.atom(asked.ahead).is_some_and(is_ranked), self.few) {
-            self.few = Some(limit.clamp(1.0, 1000.0) as u32);
+        if let (Some(limit), true, None) =
+            (asked.limit, self.atom(asked.ahead).is_some_and(is_ranked), self.pending_limit)
+        {
+            self.pending_limit = Some(limit.clamp(1.0, 1000.0) as u32);
             self.at += asked.ahead;
             return true;
         }
@@ -123,7 +125,7 @@ impl Reader<'_> {
         let is_sup = |atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Sup(_)));
         if [Cue::That, Cue::Have].iter().any(|cue| self.has(0, cue)) && self.atom(key).is_some_and(is_sup) {
             self.frame.limit = None;
-            self.few = Some(limit);
+            self.pending_limit = Some(limit);
             self.is_head = false;
             self.at += key;
             return Some(true);
@@ -215,8 +217,8 @@ impl Reader<'_> {
         if !self.is_vague_here() || asked.counts || table.table_fit() <= table.column_fit() {
             return None;
         }
-        let phrase = self.text_of(usize::from(self.few.is_some()), ahead);
-        let limit = self.few.take().unwrap_or(if self.is_plural(ahead) { VAGUE_LIMIT } else { 1 });
+        let phrase = self.text_of(usize::from(self.pending_limit.is_some()), ahead);
+        let limit = self.pending_limit.take().unwrap_or(if self.is_plural(ahead) { VAGUE_LIMIT } else { 1 });
         self.at += ahead + 1;
         self.show(Item::Entity(table.clone()));
         self.entity(table.clone());
@@ -425,7 +427,7 @@ impl Reader<'_> {
             return false;
         }
         self.frame.order = vec![(key, desc)];
-        let few = self.few.take().unwrap_or(1);
+        let few = self.pending_limit.take().unwrap_or(1);
         self.frame.limit = Some(limit.map_or(few, |limit| limit.clamp(1.0, 1000.0) as u32));
         self.frame.is_superlative = true;
         self.is_head = false;
@@ -459,7 +461,7 @@ impl Reader<'_> {
         }
         self.frame.common = Some((mention, desc));
         // "the five most used parts".
-        self.frame.limit = self.few.take();
+        self.frame.limit = self.pending_limit.take();
         true
     }
 
@@ -473,7 +475,7 @@ impl Reader<'_> {
     /// The table that the verb right before means: `orders` for "ordered".
     pub(super) fn verb_before(&mut self) -> Option<Mention> {
         let before = self.before(1).cloned()?;
-        let named = before.mention.filter(|mention| mention.is_verb() && mention.values.is_empty());
+        let named = before.mention.filter(|mention| mention.ends_with_ed() && mention.values.is_empty());
         let verb = before.verb.or_else(|| {
             let mut mention = named?;
             if mention.tables.is_empty() {
@@ -490,7 +492,7 @@ impl Reader<'_> {
     }
 
     /// The table of sales, for a verb such as "bought" where no table is called so.
-    pub(super) fn sold(&self, atom: &Atom) -> Option<Mention> {
+    pub(super) fn sales_of_verb(&self, atom: &Atom) -> Option<Mention> {
         if !matches!(atom.stem.as_str(), "buy" | "purchas" | "sell") {
             return None;
         }
@@ -511,7 +513,7 @@ impl Reader<'_> {
         let number = self.atom(ahead).and_then(|atom| atom.number).filter(|_| self.mention_at(ahead).is_none());
         let mut place = if number.is_some() { self.next_solid(ahead + 1) } else { ahead };
         // "the three cheapest products".
-        let number = number.or_else(|| self.few.take().map(f64::from));
+        let number = number.or_else(|| self.pending_limit.take().map(f64::from));
         // "the cheapest double room".
         let is_value = |mention: &&Mention| mention.name_fit() == 0.0 && !mention.values.is_empty();
         let follows = self.mention_at(place + 1).is_some_and(|next| next.table_fit() > 0.5);

@@ -95,7 +95,18 @@ impl Planner<'_> {
         let is_maker = |verb: &String| MAKERS.contains(&verb.as_str());
         let is_made = self.frame.verbs.iter().any(is_maker)
             && self.tables_used().into_iter().any(|t| t != self.root && person_of(t));
-        let is_open = is_made || others.any(|t| t != self.root && person_of(t));
+        // "Who won matches", where a match has a winner and a loser.
+        let people_of_root = self.schema.columns(self.root).filter(|(at, column)| {
+            let words = name_words(&column.name);
+            let head = words.iter().rev().find(|word| *word != "name").cloned().unwrap_or_default();
+            self.schema.holds(*at) == Holds::Text
+                && (cues::is_person(&singulars(&head))
+                    || head.len() > 4 && (head.ends_with("er") || head.ends_with("or")))
+        });
+        let shows_root_only =
+            self.frame.items.iter().all(|item| matches!(item, Item::Entity(_))) && !self.schema.is_of_people(self.root);
+        let is_one_of_several = shows_root_only && people_of_root.count() > 1;
+        let is_open = is_one_of_several || is_made || others.any(|t| t != self.root && person_of(t));
         // "Who runs the store in Kotka", where the row of Kotka names its manager.
         let holds_value = |t: usize| {
             self.frame.conditions.iter().any(|condition| matches!(&condition.what, What::Value(_, value) if value.values.iter().all(|(at, _)| at.0 == t)))
@@ -117,6 +128,7 @@ impl Planner<'_> {
             self.doubt("both of what");
         }
         self.judge_both();
+        self.judge_roles();
         self.settle(&fixed);
     }
 
@@ -124,7 +136,8 @@ impl Planner<'_> {
     /// any other key that the question does not name.
     pub(super) fn limited(&mut self, at: At, mention: &Mention, op: Op) -> At {
         let is_limit = matches!(op, Op::Gt | Op::Ge | Op::Lt | Op::Le);
-        let is_code = |word: &String| matches!(word.as_str(), "id" | "ids" | "number" | "numbers" | "code" | "codes");
+        // "More than 2 area codes" counts the codes.
+        let is_code = |word: &String| matches!(word.as_str(), "id" | "number" | "code");
         if !is_limit || !self.schema.is_key(at) || name_words(&mention.text).iter().any(is_code) {
             return at;
         }
@@ -363,6 +376,20 @@ impl Planner<'_> {
             .chain(columns.iter().map(|at| self.schema.column(*at).name.as_str()));
         let mut words = names.flat_map(name_words).map(|word| self.linker.stem(&word));
         stem.len() > 2 && words.any(|word| word == *stem || related(&word, stem))
+    }
+
+    /// "The youngest winning pilot", where a key of another table is called `winning_pilot`: that table has to be used.
+    fn judge_roles(&mut self) {
+        let used = self.tables_used();
+        for mention in &self.frame.entities {
+            let Some(t) = self.table_of(mention).filter(|_| mention.table_fit() == ROLE) else { continue };
+            let own = name_words(self.schema.bare(t));
+            let is_own = |word: &String| own.iter().any(|own| singulars(own) == singulars(word));
+            let words = name_words(&mention.text);
+            if words.len() > 1 && words.iter().any(is_own) && !words.iter().all(is_own) && used == [t] {
+                self.doubt(format!("the words \"{}\"", mention.text));
+            }
+        }
     }
 
     /// Requires rows of each named, unused table, and may doubt the word.

@@ -226,6 +226,9 @@ impl Planner<'_> {
     /// The number of rows of a table that belong to a row of the root. A row that several rows in between lead to is
     /// counted once: "doctors and their number of patients".
     pub(super) fn counted(&mut self, t: usize, words: &[String]) -> Option<Expr> {
+        if self.own_number(t).is_some() {
+            self.doubt(format!("rows of {}, or the numbers in them", self.schema.table(t).name));
+        }
         let (branch, node) = self.branch_to(t, words)?;
         let is_repeated = branch.nodes.iter().any(|node| node.via.as_ref().is_some_and(|(_, step)| step.is_up));
         if !is_repeated {
@@ -234,6 +237,16 @@ impl Planner<'_> {
         let [key] = self.schema.primary_key(t) else { return None };
         let key = self.schema.find(t, key)?;
         Some(Expr::Measured(Box::new(branch), Box::new(Expr::CountDistinct(node, key))))
+    }
+
+    /// The column of numbers that has the name of its table: `degrees.degrees`.
+    pub(super) fn own_number(&self, t: usize) -> Option<At> {
+        let own = singulars(self.schema.bare(t));
+        let is_own = |at: &At| {
+            let is_measure = self.schema.is_number(*at) && !self.schema.is_key(*at);
+            is_measure && singulars(&self.schema.column(*at).name) == own
+        };
+        self.schema.columns(t).map(|(at, _)| at).find(is_own)
     }
 
     pub(super) fn order_by_revenue(&mut self) -> Option<Expr> {

@@ -10,7 +10,7 @@ impl Planner<'_> {
             return Some(t);
         }
         // "Who has never ordered anything": the verb is no person.
-        let is_verb = frame.entities.first().is_some_and(Mention::is_verb) && frame.items.is_empty();
+        let is_verb = frame.entities.first().is_some_and(Mention::ends_with_ed) && frame.items.is_empty();
         if frame.is_who && (first.is_none() || is_verb) {
             return self.people();
         }

@@ -134,6 +134,12 @@ impl Planner<'_> {
         if is_dated && fits_at_most(0.85) {
             self.doubt("which date");
         }
+        // "The name of discipline 9", where a discipline has no name, but its campus does.
+        let is_root_named = self.frame.entities.first().and_then(|first| self.table_of(first)) == Some(self.root);
+        let is_owner_named = self.frame.entities.iter().any(|mention| self.table_of(mention) == Some(at.0));
+        if matches!(low.as_str(), "name" | "names") && at.0 != self.root && is_root_named && !is_owner_named {
+            self.doubt(format!("the word \"{}\"", mention.text));
+        }
         if mention.columns.iter().any(|(of, fit)| *of == at && *fit < 0.5) {
             self.doubt(format!("the word \"{}\"", mention.text));
         }
@@ -156,7 +162,8 @@ impl Planner<'_> {
             matches!(word.as_str(), "id" | "ids" | "number" | "numbers" | "no" | "code" | "codes" | "key" | "keys")
         };
         let column = self.schema.column(at);
-        let is_list = self.frame.conditions.is_empty();
+        let asks_name = name_words(&mention.text).last().is_some_and(|word| word == "name" || word == "names");
+        let is_list = self.frame.conditions.is_empty() && !asks_name;
         if at.0 != self.root || is_list || !self.schema.is_number(at) || name_words(&mention.text).iter().any(is_code) {
             return None;
         }
@@ -243,8 +250,8 @@ impl Planner<'_> {
         let fits = self.schema.is_number(at) && !self.schema.is_key(at)
             || orders && (self.schema.is_date(at) || self.schema.is_year(at));
         // "How much was charged": the amount of the charges.
-        let amount =
-            measures::amount(self.schema, at.0).filter(|_| !fits && function == Function::Sum && mention.is_verb());
+        let amount = measures::amount(self.schema, at.0)
+            .filter(|_| !fits && function == Function::Sum && mention.ends_with_ed());
         let (at, fits) = amount.map_or((at, fits), |amount| (amount, true));
         if !fits {
             self.doubt(format!("\"{}\" is no measure", mention.text));
@@ -276,6 +283,15 @@ impl Planner<'_> {
             if distinct && self.schema.is_link_table(t) {
                 self.doubt(format!("different \"{}\"", mention.text));
             }
+            // "How many people came on July 3", where the only people are artists.
+            let is_anybody = matches!(mention.text.to_lowercase().as_str(), "people" | "persons" | "individuals");
+            let is_called_so = name_words(self.schema.bare(t))
+                .iter()
+                .any(|word| matches!(singulars(word).as_str(), "people" | "person" | "individual"));
+            let does_something = !self.frame.verbs.is_empty() || self.frame.entities.iter().any(Mention::ends_with_ed);
+            if is_anybody && !is_called_so && does_something {
+                self.doubt(format!("the word \"{}\"", mention.text));
+            }
             // "How many tyres were used", where a tyre is a value and the rows have a quantity: rows or pieces.
             let is_value = self
                 .frame
@@ -290,6 +306,10 @@ impl Planner<'_> {
                     .any(|(at, column)| self.schema.is_number(at) && name_words(&column.name).iter().any(is_quantity))
             {
                 self.doubt("rows or their quantity");
+            }
+            // "How many degrees were awarded", where a row of `degrees` has the number of its degrees.
+            if let Some(at) = self.own_number(t).filter(|_| t == self.root && !is_each && !distinct) {
+                return Some((Expr::Aggregate(Function::Sum, Box::new(Expr::Column(0, at))), name));
             }
             if t == self.root && !is_each {
                 return Some((Expr::Count, name));
