@@ -18,6 +18,7 @@
 
 mod catalog;
 mod child;
+mod closed;
 mod created;
 mod file;
 mod functions;

@@ -11,7 +11,7 @@ use crate::dialect::Dialect;
 
 /// The kind of a lexeme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A keyword, or a name without quotes.
     Word,
     /// A name in quotes.
@@ -30,14 +30,14 @@ pub(super) enum Kind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Lexeme {
-    pub(super) kind: Kind,
+pub(crate) struct Lexeme {
+    pub(crate) kind: Kind,
     /// Byte range in the text.
-    pub(super) range: Range<usize>,
+    pub(crate) range: Range<usize>,
 }
 
 /// Splits `sql`. `None` if a quoted stretch or comment does not end, or can be read in several ways.
-pub(super) fn lexemes(sql: &str, dialect: Dialect) -> Option<Vec<Lexeme>> {
+pub(crate) fn lexemes(sql: &str, dialect: Dialect) -> Option<Vec<Lexeme>> {
     let mut lexer = Lexer { sql, bytes: sql.as_bytes(), dialect, continues: None };
     let mut found = Vec::new();
     let mut place = 0;

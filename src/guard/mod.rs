@@ -13,7 +13,7 @@ pub mod columns;
 pub(crate) mod extensions;
 pub(crate) mod forms;
 pub(crate) mod functions;
-mod lexer;
+pub(crate) mod lexer;
 mod parameters;
 mod pipe;
 mod rejection;

@@ -534,10 +534,11 @@ impl<'a> Reader<'a> {
         if self.is(at + 1, b'(') && !self.is_declaration(at) {
             return true;
         }
-        let mut before = at;
-        while before > 0 && matches!(self.keyword(before - 1).as_str(), "as" | "ordinality" | "with") {
-            before -= 1;
-        }
+        // At most WITH ORDINALITY AS stands in between.
+        let words = (1..=3).take_while(|back| {
+            at.checked_sub(*back).is_some_and(|at| matches!(self.keyword(at).as_str(), "as" | "ordinality" | "with"))
+        });
+        let before = at - words.count();
         let Some(close) = before.checked_sub(1) else { return false };
         if VALUES_WITHOUT_PARENTHESES.contains(&self.keyword(close).as_str()) {
             return true;

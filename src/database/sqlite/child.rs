@@ -4,6 +4,7 @@
 //! The process ends when its input ends, even during a statement. It also ends when a statement is long overdue. A
 //! thread waits for each of these events, because SQLite checks the clock only between two operations.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -13,9 +14,10 @@ use super::file::{self, Look};
 use super::handle::{self, Handle};
 use super::pipe::{self, Answer, Place, ReadError, Reply, Request, Setup, Work};
 use super::read::{self, Wanted};
-use super::{catalog, rules, vfs};
+use super::{catalog, closed, vfs};
 use crate::database::bootstrap;
 use crate::guard::ApprovedSql;
+use crate::guard::columns::ColumnRules;
 
 /// How many times a file is opened at most for one read, if the file or the files beside it change during the read.
 const OPENINGS: u32 = 8;
@@ -292,14 +294,14 @@ impl Reader {
             }
             Work::Explain { sql } => read::plan(handle, &approved(sql)?, rules).map(Answer::Plan),
             Work::List(request) => catalog::list(handle, request).map(Answer::Page),
-            Work::Describe(table) => catalog::describe(handle, table, &rules::closed_tables(handle, rules)?)
+            Work::Describe(table) => catalog::describe(handle, table, &closed_names(handle, rules)?)
                 .map(|table| Answer::Table(Box::new(table))),
             Work::Snapshot { unless } => {
                 let fingerprint = catalog::fingerprint(handle)?;
                 if unless.as_ref() == Some(&fingerprint) {
                     return Ok(Answer::Unchanged);
                 }
-                let closed = rules::closed_tables(handle, rules)?;
+                let closed = closed_names(handle, rules)?;
                 let mut send = |table| tell(Reply::Table(Box::new(table)));
                 let left_out =
                     catalog::snapshot(handle, &closed, bounds.sampled_values, bounds.max_snapshot_bytes, &mut send)?;
@@ -330,4 +332,9 @@ fn missing(fault: handle::Fault) -> ReadError {
 
 fn bytes(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// The virtual tables and views that no statement may read, by their names in ASCII lower case.
+fn closed_names(handle: &Handle, rules: &ColumnRules) -> Result<BTreeSet<String>, ReadError> {
+    if rules.is_empty() { Ok(BTreeSet::new()) } else { Ok(closed::of(handle, rules)?.names()) }
 }

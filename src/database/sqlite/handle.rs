@@ -12,13 +12,15 @@
 
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use libsqlite3_sys as ffi;
 
+use super::closed::Closed;
 use super::functions::{self, StandIns};
 use crate::database::result_set::ResultColumn;
 use crate::guard::functions::is_harmless_in_sqlite;
@@ -47,6 +49,8 @@ pub(super) struct Handle {
     stand_ins: Box<StandIns>,
     /// True if SQLite reads a name in double quotes as a string literal when no column has this name.
     allows_strings: Cell<bool>,
+    /// What [`super::closed::of`] found, and the version of the schema at that time.
+    pub(super) closed: RefCell<Option<(i64, Rc<Closed>)>>,
 }
 
 impl Drop for Handle {
@@ -77,8 +81,13 @@ impl Handle {
                 offset: None,
             });
         }
-        let handle =
-            Handle { db, end: Box::new(Cell::new(None)), stand_ins: Box::default(), allows_strings: Cell::new(true) };
+        let handle = Handle {
+            db,
+            end: Box::new(Cell::new(None)),
+            stand_ins: Box::default(),
+            allows_strings: Cell::new(true),
+            closed: RefCell::default(),
+        };
         if code != ffi::SQLITE_OK {
             return Err(handle.fault());
         }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::catalog;
+use super::closed::{self, has_rule};
 use super::created::Created;
 use super::handle::{ColumnRead, Handle};
 use super::pipe::{ReadError, Reason};
@@ -123,196 +124,6 @@ fn names_by_string(sql: &str) -> bool {
     false
 }
 
-/// Virtual tables and views of a database, by their names in ASCII lower case.
-#[derive(Default)]
-struct Closed {
-    /// All virtual tables.
-    virtual_tables: BTreeSet<String>,
-    /// The virtual tables that no statement may read, because they may show values of a ruled table.
-    closed_tables: BTreeSet<String>,
-    /// The views that no statement may read.
-    closed_views: BTreeSet<String>,
-}
-
-impl Closed {
-    /// Why no statement may read `table`. `None` if it may be read. A shadow table stores the rows of a virtual table.
-    fn reason(&self, table: &str) -> Option<Reason> {
-        let mut of = self.closed_tables.iter().filter_map(|closed| table.strip_prefix(closed.as_str()));
-        if of.any(|rest| rest.is_empty() || SHADOWS.contains(&rest)) {
-            return Some(Reason::Virtual);
-        }
-        self.closed_views.contains(table).then_some(Reason::View)
-    }
-}
-
-/// A table, view or trigger of the database.
-struct Object {
-    /// In ASCII lower case, because SQLite ignores the case of names.
-    name: String,
-    /// The name in the form that [`searched`] returns.
-    words: String,
-    /// The part of the CREATE statement that may name other tables, in that form.
-    text: String,
-    is_view: bool,
-}
-
-impl Object {
-    /// True for a view that joins tables by USING or NATURAL.
-    fn joins_by_names(&self) -> bool {
-        self.is_view && ["using", "natural"].iter().any(|word| names(&self.text, word))
-    }
-}
-
-/// Finds the virtual tables and the views that no statement may read.
-///
-/// SQLite does not report the columns by which USING and NATURAL join two tables. In a FULL JOIN, such a column of the
-/// result has no origin either. So a view with such a join is closed if its text names a ruled table, and so is a view
-/// over a closed one.
-///
-/// A virtual table is closed if its arguments name a ruled table (for example as the content of a full-text table), or
-/// if a trigger of a ruled table names the virtual table. A view whose text names a ruled table, and a closed virtual
-/// table, count as ruled tables in this search.
-fn closed(handle: &Handle, rules: &ColumnRules) -> Result<Closed, ReadError> {
-    // Whoever edits the schema table can give a virtual table a `rootpage`, and SQLite still takes it for virtual.
-    const VIRTUAL: &str =
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND (rootpage = 0 OR sql LIKE '%virtual%')";
-    const JOINED: &str =
-        "SELECT 1 FROM sqlite_schema WHERE type = 'view' AND (sql LIKE '%using%' OR sql LIKE '%natural%')";
-    let mut found = Closed::default();
-    let mut statement = handle.prepare(VIRTUAL)?;
-    while statement.step()? {
-        found.virtual_tables.extend(statement.text(0).map(|name| name.to_ascii_lowercase()));
-    }
-    drop(statement);
-    if found.virtual_tables.is_empty() && !handle.prepare(JOINED)?.step()? {
-        return Ok(found);
-    }
-    let mut statement = handle
-        .prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type IN ('table', 'view', 'trigger')")?;
-    let (mut tables, mut triggers) = (Vec::new(), Vec::new());
-    let mut bytes = 0;
-    while statement.step()? {
-        let text = |column| statement.text(column).unwrap_or_default();
-        let (kind, name) = (text(0), text(1).to_ascii_lowercase());
-        bytes += text(3).len();
-        if bytes > MAX_SEARCHED_BYTES {
-            // The rest of the schema is not searched, so any virtual table and any view may show values of a ruled table.
-            found.closed_tables.clone_from(&found.virtual_tables);
-            let mut views = handle.prepare("SELECT name FROM sqlite_schema WHERE type = 'view'")?;
-            while views.step()? {
-                found.closed_views.extend(views.text(0).map(|name| name.to_ascii_lowercase()));
-            }
-            return Ok(found);
-        }
-        let sql = match kind.as_str() {
-            "table" if found.virtual_tables.contains(&name) => {
-                let sql = searched(&text(3));
-                // Keeps the arguments of the module, which follow USING.
-                sql.split_once(" using ").map_or(sql.clone(), |(_, arguments)| format!(" {arguments}"))
-            }
-            // An ordinary table names other tables only in foreign keys, which do not show the rows of those tables.
-            "table" => String::new(),
-            _ => searched(&text(3)),
-        };
-        let object = Object { words: searched(&name), text: sql, name, is_view: kind == "view" };
-        match kind.as_str() {
-            "trigger" => triggers.push((text(2).to_ascii_lowercase(), object)),
-            _ => tables.push(object),
-        }
-    }
-    drop(statement);
-    let mut telling: BTreeSet<&str> = BTreeSet::new();
-    for table in &tables {
-        if rules.touches("", &table.name) && has_rule(handle, rules, &table.name)? {
-            telling.insert(&table.name);
-        }
-    }
-    loop {
-        let before = (telling.len(), found.closed_views.len());
-        for table in &tables {
-            let names_one = |text: &str| {
-                let others = tables.iter().filter(|other| other.name != table.name);
-                others.filter(|other| telling.contains(other.name.as_str())).any(|other| names(text, &other.words))
-            };
-            let is_virtual = found.virtual_tables.contains(&table.name);
-            let is_filled = is_virtual
-                && triggers
-                    .iter()
-                    .any(|(on, trigger)| telling.contains(on.as_str()) && names(&trigger.text, &table.words));
-            if is_filled || names_one(&table.text) {
-                telling.insert(&table.name);
-                if is_virtual {
-                    found.closed_tables.insert(table.name.clone());
-                }
-                let is_over_closed = || {
-                    let closed = tables.iter().filter(|other| found.closed_views.contains(&other.name));
-                    closed.into_iter().any(|other| names(&table.text, &other.words))
-                };
-                if table.joins_by_names() || table.is_view && is_over_closed() {
-                    found.closed_views.insert(table.name.clone());
-                }
-            }
-        }
-        if (telling.len(), found.closed_views.len()) == before {
-            return Ok(found);
-        }
-    }
-}
-
-/// Returns the virtual tables and views that no statement may read under the rules, by their names in ASCII lower case.
-pub(super) fn closed_tables(handle: &Handle, rules: &ColumnRules) -> Result<BTreeSet<String>, ReadError> {
-    if rules.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let Closed { mut closed_tables, closed_views, .. } = closed(handle, rules)?;
-    closed_tables.extend(closed_views);
-    Ok(closed_tables)
-}
-
-/// True if a rule covers the table or one of its columns. Also true if the columns of the table are unknown.
-fn has_rule(handle: &Handle, rules: &ColumnRules, table: &str) -> Result<bool, ReadError> {
-    if rules.denies_table("", table) {
-        return Ok(true);
-    }
-    match catalog::columns(handle, table, &Created::default()) {
-        Ok(columns) => Ok(columns.iter().any(|column| rules.of_column("", table, &column.name).is_some())),
-        Err(fault) if fault.is_interrupted() || fault.is_out_of_memory() => Err(fault.into()),
-        // The columns are unknown: a view whose tables are missing, or a module that is not loaded.
-        Err(_) => Ok(true),
-    }
-}
-
-/// Normalises a text or a name for [`names`]: converts it to lower case and replaces each sequence of quotes and white
-/// space by one space. [`names`] gets both the text and the name in this form, so a quote inside a name does not
-/// prevent a match.
-fn searched(text: &str) -> String {
-    let mut searched = String::with_capacity(text.len() + 2);
-    searched.push(' ');
-    for character in text.chars().flat_map(char::to_lowercase).chain([' ']) {
-        if character.is_whitespace() || matches!(character, '\'' | '"' | '`' | '[' | ']') {
-            if !searched.ends_with(' ') {
-                searched.push(' ');
-            }
-        } else {
-            searched.push(character);
-        }
-    }
-    searched
-}
-
-/// True if `text` contains `name`, and not only as a part of a longer name. Both have to be results of [`searched`]. An
-/// empty name counts as found.
-fn names(text: &str, name: &str) -> bool {
-    let name = name.trim();
-    let is_part = |character: Option<char>| character.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    let mut starts = text.match_indices(name).map(|(at, _)| at);
-    starts.any(|at| {
-        let before = text.get(..at).and_then(|before| before.chars().next_back());
-        let after = text.get(at + name.len()..).and_then(|after| after.chars().next());
-        name.is_empty() || (!is_part(before) && !is_part(after))
-    })
-}
-
 /// Returns the ruled tables among the tables of a statement. The tables of a statement are those that the authorizer
 /// reports and those that the text names.
 fn ruled_tables(
@@ -323,7 +134,7 @@ fn ruled_tables(
 ) -> Result<Vec<RuledTable>, ReadError> {
     let mut named: BTreeSet<String> = sql.names().reads.iter().map(|(_, name)| name.clone()).collect();
     named.extend(reads.iter().map(|read| read.table.to_ascii_lowercase()));
-    let closed = closed(handle, rules)?;
+    let closed = closed::of(handle, rules)?;
     let mut found = Vec::new();
     for table in named {
         if let Some(reason) = closed.reason(&table) {
@@ -461,11 +272,8 @@ pub(super) fn judge_order(
     Ok(())
 }
 
-/// Maximum number of bytes of CREATE statements that are searched for the names of ruled tables.
-const MAX_SEARCHED_BYTES: usize = 8 << 20;
-
 /// Suffixes of the names of shadow tables, in which full-text and R-tree tables store their rows.
-const SHADOWS: [&str; 11] =
+pub(super) const SHADOWS: [&str; 11] =
     ["_content", "_data", "_idx", "_docsize", "_config", "_node", "_rowid", "_parent", "_segments", "_segdir", "_stat"];
 
 #[cfg(test)]
@@ -519,22 +327,5 @@ mod tests {
         {
             assert!(!names_by_string(sql), "{sql}");
         }
-    }
-
-    #[test]
-    fn a_name_is_found_whole_and_however_it_is_quoted() {
-        let found = |text: &str, name: &str| names(&searched(text), &searched(name));
-        for (text, name) in [
-            ("fts5(a, content='My Users', x)", "my users"),
-            ("fts5vocab(main, \"users\", row)", "users"),
-            ("fts5(a, content='it''s \t\"so\"')", "it's \t\"so\""),
-            ("fts5(a, content=\"a[b\")", "A[b"),
-            ("fts5(a, content=[\u{c4}mter])", "\u{e4}mter"),
-            ("fts5(a, content='\"')", "\""),
-        ] {
-            assert!(found(text, name), "{text}: {name}");
-        }
-        assert!(!found("fts5(a, content='users_old')", "users"));
-        assert!(!found("fts5(a, content='old users2')", "users"));
     }
 }

@@ -191,6 +191,7 @@ impl Sizes {
         match scope.tables.entry(name.unwrap_or_default()) {
             Entry::Vacant(free) => _ = free.insert(columns),
             Entry::Occupied(mut taken) => {
+                self.work += taken.get().named.len() + columns.named.len();
                 let mut both = taken.get().as_ref().clone();
                 both.extend(&columns);
                 taken.insert(Rc::new(both));
@@ -285,33 +286,6 @@ impl Sizes {
         scope.grouped = scope.grouped.saturating_add(columns as u64);
         let listed = scope.sets.saturating_mul(scope.grouped).saturating_mul(4);
         self.copy(listed);
-    }
-
-    /// Notes a `*` of a select list, and adds its columns.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::judge`].
-    pub(super) fn star(&mut self, of: Option<&str>, into: &mut Columns) -> Walked {
-        if !self.is_counted {
-            return Ok(());
-        }
-        let tables: Vec<Rc<Columns>> = match of {
-            Some(of) => self.tables_called(of).cloned().collect(),
-            None => self.scopes.last().into_iter().flat_map(|scope| scope.tables.values().cloned()).collect(),
-        };
-        for columns in tables {
-            self.count(columns.row);
-            self.work += columns.named.len();
-            into.extend(&columns);
-            self.judge()?;
-        }
-        // A column name of several tables may be one column of a join (USING). Then it has the sum of their sizes.
-        let row = into.row;
-        let named = self.scopes.last().filter(|_| of.is_none()).map(|scope| scope.named.clone());
-        named.into_iter().flatten().for_each(|(name, size)| into.add(Some(name), size));
-        into.row = row;
-        Ok(())
     }
 
     /// Notes `t.*` as a value.

@@ -1,9 +1,12 @@
 //! The sizes of expressions, and of the columns of tables and sub-queries.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
+use super::Sizes;
 use super::equalities::Joins;
 use crate::guard::bounds::MAX_COPIES;
+use crate::guard::walk::Walked;
 
 /// Names of columns that are kept of one table or sub-query.
 const MAX_NAMES: usize = 200;
@@ -127,5 +130,35 @@ impl Columns {
     /// Columns that are named by a list after the alias.
     pub(in crate::guard::walk) fn renamed(self) -> Self {
         Columns { row: self.row, body: self.body, joins: self.joins, ..Self::all(self.largest()) }
+    }
+}
+
+impl Sizes {
+    /// Notes a `*` of a select list, and adds its columns.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::judge`].
+    pub(in crate::guard::walk) fn star(&mut self, of: Option<&str>, into: &mut Columns) -> Walked {
+        if !self.is_counted {
+            return Ok(());
+        }
+        let tables: Vec<Rc<Columns>> = match of {
+            Some(of) => self.tables_called(of).cloned().collect(),
+            None => self.scopes.last().into_iter().flat_map(|scope| scope.tables.values().cloned()).collect(),
+        };
+        for columns in tables {
+            self.count(columns.row);
+            self.work += columns.named.len();
+            into.extend(&columns);
+            self.judge()?;
+        }
+        // A column name of several tables may be one column of a join (USING). Then it has the sum of their sizes.
+        let row = into.row;
+        let named = self.scopes.last().filter(|_| of.is_none()).map(|scope| scope.named.clone());
+        self.work += named.as_ref().map_or(0, |named| named.len());
+        named.into_iter().flatten().for_each(|(name, size)| into.add(Some(name), size));
+        into.row = row;
+        Ok(())
     }
 }
