@@ -17,6 +17,7 @@ use super::catalog_check::{OPERATORS_OF_KEYWORDS, REG_TYPES, Vouched};
 use super::look_up::Checked;
 #[cfg(debug_assertions)]
 use super::look_up::{use_own_path, with_missing};
+use super::plain_names::UsersNames;
 use super::session::Opened;
 use super::shapes::is_large;
 #[cfg(debug_assertions)]
@@ -61,16 +62,12 @@ WITH named AS MATERIALIZED (
     OR EXISTS (SELECT 1 FROM unnest($1::text[]) f(name), LATERAL (SELECT p.oid FROM pg_proc p WHERE p.proname = f.name
       AND p.oid >= 16384 OFFSET 0) p)
     -- The operators of an extension matter to values of its types only.
-    OR EXISTS (SELECT 1 FROM pg_operator o WHERE o.oid >= 16384 AND o.oprname = ANY ($2) AND NOT (
-      (o.oprleft >= 16384 OR o.oprright >= 16384) AND coalesce((SELECT r.rolsuper FROM pg_roles r WHERE r.oid = o.oprowner), false)
-      AND EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e')))
+    OR EXISTS (SELECT 1 FROM pg_operator o WHERE OPERATOR AND o.oprname = ANY ($2))
     -- Enums, and rows and arrays of what is harmless itself.
     OR EXISTS (SELECT 1 FROM unnest($3::text[] || ARRAY(SELECT '_' || x FROM unnest($3::text[]) x)) w(name),
       LATERAL (SELECT x.* FROM pg_type x WHERE x.typname = w.name AND x.oid >= 16384 OFFSET 0) t
       LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typtype = 'b'
-      WHERE coalesce(e.typtype, t.typtype) NOT IN ('c', 'e') AND coalesce(e.oid, t.oid) >= 16384
-        OR EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = coalesce(e.typrelid, t.typrelid) AND a.attnum > 0
-          AND a.atttypid >= 16384 AND NOT a.attisdropped))
+      WHERE TYPE)
     OR EXISTS (SELECT 1 FROM pg_cast k JOIN pg_type s ON s.oid = k.castsource JOIN pg_type t ON t.oid = k.casttarget
       WHERE k.oid >= 16384 AND (k.castsource < 16384 AND (k.casttarget < 16384 OR k.castcontext = 'i' OR s.typtype = 'p')
         OR k.casttarget >= 16384 AND (t.typtype <> 'b' OR t.typelem <> 0)
@@ -82,6 +79,16 @@ SELECT v.is_plain, ARRAY(SELECT f.n FROM found f WHERE f.is_bare ORDER BY f.n),
   ARRAY(SELECT f.nspname::text FROM found f WHERE f.is_bare ORDER BY f.n), MARK,
   CASE WHEN v.is_plain THEN set_config('plan_cache_mode', coalesce($7, current_setting('plan_cache_mode')), true) END
 FROM verdict v";
+
+/// The condition for an operator `o` of users that makes a statement not plain.
+pub(super) const OPERATOR: &str = "o.oid >= 16384 AND NOT (
+      (o.oprleft >= 16384 OR o.oprright >= 16384) AND coalesce((SELECT r.rolsuper FROM pg_roles r WHERE r.oid = o.oprowner), false)
+      AND EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_operator'::regclass AND d.objid = o.oid AND d.deptype = 'e'))";
+
+/// The condition for a type `t` of users, with the type `e` of its elements, that makes a statement not plain.
+pub(super) const TYPE: &str = "coalesce(e.typtype, t.typtype) NOT IN ('c', 'e') AND coalesce(e.oid, t.oid) >= 16384
+        OR EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = coalesce(e.typrelid, t.typrelid) AND a.attnum > 0
+          AND a.atttypid >= 16384 AND NOT a.attisdropped)";
 
 /// Whether an owner can replace every object of the database anyway: [`super::catalog_check::TRUSTED`] for one role. The list
 /// of all roles takes longer than the rest of the look-up.
@@ -98,6 +105,9 @@ pub(super) fn query(mark: &str) -> String {
     let judged = owners
         .iter()
         .fold(PLAIN.to_owned(), |query, owner| query.replace(&format!("IS_TRUSTED({owner})"), &is_trusted(owner)));
+    let judged = judged
+        .replace("WHERE OPERATOR", &format!("WHERE {OPERATOR}"))
+        .replace("WHERE TYPE)", &format!("WHERE {TYPE})"));
     judged.replace("REG_TYPES", REG_TYPES).replace("MARK", &format!("'{mark}'::text"))
 }
 
@@ -195,8 +205,9 @@ impl PostgresEngine {
         let Some(found) = found.map_err(|error| sql_error(error, None))? else { return Ok(None) };
         #[cfg(debug_assertions)]
         self.assert_plain(connection, opened, approved, &found).await?;
-        if !is_large(approved.text()) {
-            self.shapes.keep_plain(&sought, &opened.schemas, &found, generation);
+        if !is_large(approved.text()) && self.shapes.keep_plain(&sought, &opened.schemas, &found, generation) {
+            let users = UsersNames::read(connection).await.map_err(|error| sql_error(error, None))?;
+            self.shapes.keep_users_names(users, generation);
         }
         Ok(Some(Checked::plain(approved, found)))
     }

@@ -443,13 +443,14 @@ fn makes_unusable(error: &DatabaseError) -> bool {
     }
 }
 
-/// True if the statement may name an object that was created after its names became known.
+/// True if the statement may name an object that was created or changed after its names became known.
 fn is_about_objects(error: &DatabaseError) -> bool {
     let DatabaseError::Sql { sqlstate: Some(sqlstate), .. } = error else {
         return matches!(error, DatabaseError::Changing);
     };
-    // undefined_table, invalid_schema_name, undefined_function, undefined_object.
-    matches!(sqlstate.as_str(), "42P01" | "3F000" | "42883" | "42704")
+    // undefined_table, invalid_schema_name, undefined_function, undefined_object, insufficient_privilege,
+    // datatype_mismatch, cannot_coerce. A wrong column (42703) is the most frequent mistake and asks for no second look-up.
+    matches!(sqlstate.as_str(), "42P01" | "3F000" | "42883" | "42704" | "42501" | "42804" | "42846")
 }
 
 /// True if an object that changed after the shape was remembered may be the cause.

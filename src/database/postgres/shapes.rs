@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnection;
 
 use super::plain::Sought;
-use super::plain_names::PlainNames;
+use super::plain_names::{PlainNames, UsersNames};
 use super::statement::Shape;
 use super::{OWN_PATH, PostgresEngine, SearchPath, catalog, sql_error};
 use crate::database::{DatabaseError, Purpose, ReadOptions};
@@ -33,7 +33,7 @@ pub(super) struct Shapes {
     /// Number of calls of [`Shapes::forget`]. A number above 0 is appended as a comment to texts that may be prepared
     /// by name. So the driver prepares these texts again.
     generation: AtomicU64,
-    /// Names of statements that the short look-up found harmless.
+    /// What short look-ups found.
     plain: Mutex<PlainNames>,
     /// When the fingerprint of the catalog was last read, and the fingerprint.
     fingerprint: Mutex<(Option<Instant>, String)>,
@@ -104,17 +104,23 @@ impl Shapes {
         self.generation.load(Ordering::Relaxed)
     }
 
-    /// Remembers the names of a plain statement, unless names were forgotten after `generation` was read.
+    /// As [`PlainNames::insert`]. Nothing is remembered if the names were forgotten after `generation` was read.
     pub(super) fn keep_plain(
         &self,
         sought: &Sought<'_>,
         schemas: &[String],
         found: &BTreeMap<String, String>,
         generation: u64,
-    ) {
+    ) -> bool {
+        let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        self.generation() == generation && plain.insert(sought, schemas, found)
+    }
+
+    /// Remembers the names of users' objects, unless names were forgotten after `generation` was read.
+    pub(super) fn keep_users_names(&self, users: Option<UsersNames>, generation: u64) {
         let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
         if self.generation() == generation {
-            plain.insert(sought, schemas, found);
+            plain.keep(users);
         }
     }
 
