@@ -105,11 +105,14 @@ impl Setup {
         if self.yes {
             return Ok(());
         }
-        const URL: &str = "Connection string, postgres://… or sqlite:///…; empty for the embedded sample";
+        let old = std::fs::read_to_string(path).unwrap_or_default();
+        let has_source = old.parse::<DocumentMut>().is_ok_and(|old| old.get("sources").is_some());
+        let empty = if has_source { "to leave it as it is" } else { "for the embedded sample" };
+        let question = format!("Connection string, postgres://… or sqlite:///…; empty {empty}");
         let mut is_asked = self.url.is_none();
         while is_asked {
             let read = |text: &str| install::checked(text, env).and_then(|url| without_password(&url).map(|_| url));
-            self.url = ask(URL, read);
+            self.url = ask(&question, read);
             let is_usable = self.url.is_none() || self.can_connect(path, env).await;
             is_asked = !is_usable && !confirmed("Use it all the same?", false);
         }

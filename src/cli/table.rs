@@ -5,6 +5,7 @@ use serde_json::Value;
 
 /// A table of named columns and rows of JSON cells. A column of numbers and NULL
 /// is right-aligned. NULL is written as `NULL`.
+/// Cells beyond `columns` are left out.
 pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
@@ -15,7 +16,7 @@ pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
         columns.iter().map(|column| column.get("name").and_then(Value::as_str).map(plain).unwrap_or_default()),
     );
     for row in rows {
-        table.add_row(row.as_array().into_iter().flatten().map(|cell| match cell {
+        table.add_row(row.as_array().into_iter().flatten().take(columns.len()).map(|cell| match cell {
             Value::Null => "NULL".to_owned(),
             Value::String(text) => plain_lines(text),
             other => other.to_string(),

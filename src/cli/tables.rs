@@ -72,7 +72,9 @@ impl Tables {
                         complain(&super::terminal_words(hint));
                         break NO;
                     }
-                    tell(&table::render(&heads(&["table", "kind", "rows", "comment"]), &rows));
+                    let mut heads = heads(&["table", "kind", "rows", "comment"]);
+                    heads.truncate(width(&rows));
+                    tell(&table::render(&heads, &rows));
                     break DONE;
                 }
             }
@@ -131,6 +133,12 @@ fn show(reply: &Value, is_error: bool, as_json: bool) -> u8 {
 
 fn heads(names: &[&str]) -> Vec<Value> {
     names.iter().map(|name| json!({"name": name})).collect()
+}
+
+/// The number of columns of a list up to the last one in which some table has a value.
+fn width(rows: &[Value]) -> usize {
+    let is_used = |at: usize| rows.iter().any(|row| row.get(at).is_some_and(|cell| cell.as_str() != Some("")));
+    (2..4).rev().find(|at| is_used(*at)).map_or(2, |at| at + 1)
 }
 
 /// One table of a list as a row.
