@@ -175,42 +175,42 @@ fn find(handle: &Handle, rules: &ColumnRules) -> Result<Closed, ReadError> {
         let text = |column| statement.text(column).unwrap_or_default();
         let sql = text(2);
         bytes += sql.len();
-        // What is not searched may name any table.
-        let object = Object::new(&text(0), &text(1), if bytes > MAX_SEARCHED_BYTES { "" } else { &sql });
+        let mut object = Object::new(&text(0), &text(1), &sql);
+        if bytes > MAX_SEARCHED_BYTES {
+            object.text = String::new();
+        }
         objects.push(object);
     }
     drop(statement);
     found.virtual_tables =
         objects.iter().filter(|object| object.is_virtual).map(|object| object.name.clone()).collect();
     if bytes > MAX_SEARCHED_BYTES {
+        // What is not searched may name any table.
         found.tables.clone_from(&found.virtual_tables);
         found.views = objects.iter().filter(|object| object.is_view).map(|object| object.name.clone()).collect();
         return Ok(found);
     }
     let users = Users::of(&objects);
     let (seeds, ruled) = seeds(handle, rules, &objects)?;
-    // What shows values of a ruled table, directly or through others.
-    let mut reached = vec![false; objects.len()];
-    let mut is_seen = vec![false; objects.len()];
+    let mut seen: HashSet<usize> = seeds.iter().copied().collect();
+    // What may show values of a ruled table, directly or through others.
+    let mut reached = BTreeSet::new();
     let mut left = seeds;
-    left.iter().for_each(|at| is_seen.get_mut(*at).into_iter().for_each(|seen| *seen = true));
     while let Some(at) = left.pop() {
         let Some(object) = objects.get(at) else { continue };
-        let triggers = objects.iter().filter(|trigger| trigger.on.as_ref() == Some(&object.name));
-        let filled = triggers.flat_map(|trigger| {
-            let tables = objects.iter().enumerate().filter(|(_, table)| table.is_virtual);
-            tables.filter(|(_, table)| trigger.names(table)).map(|(at, _)| at).collect::<Vec<_>>()
-        });
+        let triggers: Vec<&Object> =
+            objects.iter().filter(|trigger| trigger.on.as_ref() == Some(&object.name)).collect();
+        let is_filled = |table: &Object| table.is_virtual && triggers.iter().any(|trigger| trigger.names(table));
+        let filled = objects.iter().enumerate().filter(|(_, table)| is_filled(table)).map(|(at, _)| at);
         for user in users.of_object(&objects, at).into_iter().chain(filled) {
-            reached.get_mut(user).into_iter().for_each(|reached| *reached = true);
-            if !is_seen.get(user).copied().unwrap_or(true) {
-                is_seen.get_mut(user).into_iter().for_each(|seen| *seen = true);
+            reached.insert(user);
+            if seen.insert(user) {
                 left.push(user);
             }
         }
     }
-    let is_reached = |at: &usize| reached.get(*at).copied().unwrap_or(false);
-    for (at, object) in objects.iter().enumerate().filter(|(at, _)| is_reached(at)) {
+    for at in reached {
+        let Some(object) = objects.get(at) else { continue };
         if object.is_virtual {
             found.tables.insert(object.name.clone());
         }
