@@ -136,7 +136,7 @@ impl Reader<'_> {
         before.next().is_some_and(|atom| atom.cues.contains(&Cue::And) || atom.text == ",")
     }
 
-    /// True after the end of a sentence, except at the end of the question.
+    /// True if a sentence of the question has ended before this word.
     pub(super) fn follows_sentence(&self) -> bool {
         let read = self.atoms.get(..self.at).unwrap_or_default();
         read.iter().any(|atom| atom.is_stop && atom.text != ",")
