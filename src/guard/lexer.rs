@@ -95,7 +95,7 @@ impl Lexer<'_> {
             b'0'..=b'9' => (Kind::Number, self.number(start)?),
             b'.' if self.at(start + 1).is_ascii_digit() => (Kind::Number, self.number(start)?),
             _ if is_name_start(byte) => self.word(start)?,
-            _ if is_operator(byte) => match operator_end(self.bytes, start) {
+            _ if is_operator(byte) => match self.operator_end(start) {
                 Some(end) => (Kind::Operator, end),
                 None => return None,
             },
@@ -212,6 +212,33 @@ impl Lexer<'_> {
             }
         }
     }
+
+    /// The end of an operator, or `None` if more than [`MAX_OPERATOR_RUN`] such characters follow. An operator is as long as
+    /// possible, but a comment ends it. An operator of several characters ends in
+    /// `+` or `-` only if it has one of the characters ``~ ! @ # % ^ & | ` ?``.
+    fn operator_end(&self, start: usize) -> Option<usize> {
+        let at = |place: usize| self.at(place);
+        // In SQLite a backtick begins a name.
+        let continues = |byte: u8| is_operator(byte) && (byte != b'`' || self.dialect == Dialect::Postgresql);
+        let mut end = start;
+        while continues(at(end)) {
+            let comment = (at(end) == b'-' && at(end + 1) == b'-') || (at(end) == b'/' && at(end + 1) == b'*');
+            if comment && end > start {
+                break;
+            }
+            end += 1;
+            if end - start > MAX_OPERATOR_RUN {
+                return None;
+            }
+        }
+        let operator = self.bytes.get(start..end).unwrap_or_default();
+        if !operator.iter().any(|byte| b"~!@#%^&|`?".contains(byte)) {
+            while end > start + 1 && matches!(at(end - 1), b'+' | b'-') {
+                end -= 1;
+            }
+        }
+        Some(end)
+    }
 }
 
 /// The end of a dollar quote at `place`. `None` if none begins there, `Some(None)` if it does not end.
@@ -230,31 +257,6 @@ fn dollar(sql: &str, place: usize) -> Option<Option<usize>> {
 
 /// Operator characters in a row that are read. To find the end of one operator, the whole run is read.
 const MAX_OPERATOR_RUN: usize = 200;
-
-/// The end of an operator, or `None` if more than [`MAX_OPERATOR_RUN`] such characters follow. An operator is as long as
-/// possible, but a comment ends it. An operator of several characters ends in
-/// `+` or `-` only if it has one of the characters ``~ ! @ # % ^ & | ` ?``.
-fn operator_end(bytes: &[u8], start: usize) -> Option<usize> {
-    let at = |place: usize| bytes.get(place).copied().unwrap_or(0);
-    let mut end = start;
-    while is_operator(at(end)) {
-        let comment = (at(end) == b'-' && at(end + 1) == b'-') || (at(end) == b'/' && at(end + 1) == b'*');
-        if comment && end > start {
-            break;
-        }
-        end += 1;
-        if end - start > MAX_OPERATOR_RUN {
-            return None;
-        }
-    }
-    let operator = bytes.get(start..end).unwrap_or_default();
-    if !operator.iter().any(|byte| b"~!@#%^&|`?".contains(byte)) {
-        while end > start + 1 && matches!(at(end - 1), b'+' | b'-') {
-            end -= 1;
-        }
-    }
-    Some(end)
-}
 
 fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0b

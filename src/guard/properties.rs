@@ -168,3 +168,24 @@ fn long_chains_are_judged() {
     let patterns = format!("SELECT name {}", "GLOB 'x' ".repeat(400));
     assert!(matches!(approve(&patterns, Dialect::Sqlite, &limits), Err(Rejection::TooDeep { .. })));
 }
+
+/// One column may be written in many ways. What is peeled off a column must not keep two spellings of it apart.
+#[test]
+fn spellings_of_one_column_are_one_expression() {
+    let limits = Limits::default();
+    let forms = [
+        "{}",
+        "({} + 0)",
+        "CASE WHEN true THEN {} ELSE ('1' COLLATE \"C\")::int END",
+        "abs({}::int)",
+        "(({})::text)::int",
+    ];
+    for form in forms {
+        let column = |number: usize| form.replace("{}", &format!("t{number}.id"));
+        let tables: Vec<String> = (0..60).map(|number| format!("t t{number}")).collect();
+        let equal: Vec<String> = (1..60).map(|number| format!("{} = {}", column(number - 1), column(number))).collect();
+        let sql = format!("SELECT 1 FROM {} WHERE {}", tables.join(", "), equal.join(" AND "));
+        let refused = approve(&sql, Dialect::Postgresql, &limits);
+        assert!(matches!(refused, Err(Rejection::ManyComparisons)), "{form}: {refused:?}");
+    }
+}

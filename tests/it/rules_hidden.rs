@@ -458,15 +458,28 @@ fn views_that_join_by_names_are_closed() {
          ; CREATE VIEW j AS SELECT o.note FROM other o JOIN other p USING (id) WHERE o.note <> 'users';
          CREATE VIEW k AS SELECT ssn FROM users FULL JOIN other USING (ssn);
          CREATE VIRTUAL TABLE l USING fts5(ssn, content='users');
+         CREATE VIEW m AS SELECT ssn, 1=`id` AS z FROM users NATURAL FULL JOIN other AS `q=`;
+         CREATE VIEW n AS SELECT ssn FROM \u{feff}'users' FULL JOIN other USING (ssn);
+         CREATE VIEW given AS SELECT id FROM other; CREATE VIRTUAL TABLE taken USING fts5(x);
+         CREATE TRIGGER gives AFTER UPDATE ON users BEGIN INSERT INTO given VALUES (new.ssn); END;
+         CREATE TRIGGER takes INSTEAD OF INSERT ON given BEGIN INSERT INTO taken VALUES (new.id); END;
+         UPDATE users SET name = 'Ann'; CREATE TABLE ages (id INTEGER, `age` INT CHECK(`age`>0 AND 200>`age`));
+         INSERT INTO ages VALUES (1, 30); CREATE TABLE secrets (pin TEXT);
          PRAGMA writable_schema = on; UPDATE sqlite_schema SET type = 'VIEW' WHERE name = 'k';
          UPDATE sqlite_schema SET type = cast('table' AS BLOB), rootpage = 2 WHERE name = 'l';",
     );
     let home = home.set("TUDB_CONFIG", path.with_file_name("tudb.toml").display());
-    for rule in ["mask = [\"users.ssn\"]", "deny = [\"users.ssn\"]", "deny = [\"users\"]"] {
+    let rules = [
+        "mask = [\"users.ssn\"]",
+        "deny = [\"users.ssn\"]",
+        "deny = [\"users\"]",
+        "mask = [\"users.ssn\"]\ndeny = [\"secrets\"]",
+    ];
+    for rule in rules {
         let text = format!("[sources.main]\nurl = \"sqlite://{}\"\n{rule}\n", path.display());
         std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
         let mut server = home.serve();
-        for view in ["a", "b", "c", "d", "e", "f", "k", "l"] {
+        for view in ["a", "b", "c", "d", "e", "f", "k", "l", "m", "n", "taken"] {
             for sql in [
                 format!("SELECT * FROM {view}"),
                 format!("SELECT count(*) FROM \"{view}\" WHERE 1"),
@@ -485,6 +498,7 @@ fn views_that_join_by_names_are_closed() {
             ("SELECT note FROM h", json!("free")),
             ("SELECT note FROM i", json!("free")),
             ("SELECT note FROM j", json!("free")),
+            ("SELECT `age` FROM `ages` WHERE `id`=`id`", json!(30)),
         ];
         if !rule.contains("\"users\"") {
             // Joined by a column without a rule.

@@ -25,7 +25,10 @@ const MOST_RELATIONS: usize = 4_096;
 const MAX_NAME_BYTES: usize = 63;
 
 /// After this number of look-ups since the last change of the catalog, the names of users' objects are read.
-const LOOK_UPS: u32 = 2;
+const LOOK_UPS: u32 = 4;
+
+/// After this number of changes of the catalog, the names of users' objects are read again if there were too many.
+const SKIPPED_CHANGES: u32 = 50;
 
 /// Names of users' functions, and of the operators and types that make a statement not plain.
 #[derive(Debug, Default)]
@@ -75,6 +78,8 @@ pub(super) struct PlainNames {
     look_ups: u32,
     /// `None` until they are read, and if there are too many.
     users: Option<UsersNames>,
+    /// Number of changes of the catalog after which the names of users' objects are read again.
+    skipped_changes: u32,
     /// The schemas of the caller's path for which the relations were found.
     schemas: Vec<String>,
     /// Relations as they are written. The value is the schema in which a relation written without a schema was found.
@@ -115,11 +120,17 @@ impl PlainNames {
                 self.relations.insert(relation.clone(), schema);
             }
         }
-        self.look_ups == LOOK_UPS
+        self.look_ups == LOOK_UPS && self.skipped_changes == 0
     }
 
     pub(super) fn keep(&mut self, users: Option<UsersNames>) {
+        self.skipped_changes = if users.is_none() { SKIPPED_CHANGES } else { 0 };
         self.users = users;
+    }
+
+    /// Forgets everything, after a change of the catalog.
+    pub(super) fn forget(&mut self) {
+        *self = PlainNames { skipped_changes: self.skipped_changes.saturating_sub(1), ..PlainNames::default() };
     }
 }
 
@@ -150,7 +161,10 @@ mod tests {
         let (orders, customers) = (names(&["count"], &["orders"], &[]), names(&["sum"], &["customers", "gone"], &[]));
         let in_public = |name: &str| BTreeMap::from([(name.to_owned(), "public".to_owned())]);
         assert!(!known.insert(&Sought::of(&orders).unwrap(), &public, &in_public("orders")));
-        assert!(known.insert(&Sought::of(&customers).unwrap(), &public, &in_public("customers")), "the second look-up");
+        for number in 2..=LOOK_UPS {
+            let is_time = known.insert(&Sought::of(&customers).unwrap(), &public, &in_public("customers"));
+            assert_eq!(is_time, number == LOOK_UPS);
+        }
         let both = names(&["avg"], &["orders", "customers", "gone"], &["alias"]);
         assert!(!known.has(&Sought::of(&both).unwrap()), "the names of users' objects are not read yet");
 
@@ -162,6 +176,15 @@ mod tests {
         assert_eq!(known.found(&Sought::of(&both).unwrap(), &path(&["pg_catalog", "shop"])), None, "another path");
         let operators = Names { operators: vec!["==".to_owned()], ..names(&[], &["orders"], &[]) };
         let field = Names { fields: vec!["lower".to_owned()], ..names(&[], &["orders"], &[]) };
+        let mut many = PlainNames::default();
+        many.keep(None);
+        let mut reads = 0;
+        for _ in 0..=SKIPPED_CHANGES {
+            reads +=
+                (0..LOOK_UPS).filter(|_| many.insert(&Sought::of(&orders).unwrap(), &public, &BTreeMap::new())).count();
+            many.forget();
+        }
+        assert_eq!(reads, 1, "too many names are read again after fifty changes");
         for other in [
             names(&["lower"], &["orders"], &[]),
             names(&["count"], &["payments"], &[]),

@@ -96,7 +96,7 @@ impl Shapes {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.clear();
         let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
-        *plain = PlainNames::default();
+        plain.forget();
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 

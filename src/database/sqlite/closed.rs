@@ -79,7 +79,12 @@ impl Object {
             joined_by: Some(Vec::new()),
             name,
         };
-        let found = lexemes(sql, Dialect::Sqlite);
+        // A byte order mark, which SQLite skips, makes the text unreadable too.
+        let whole_text =
+            lexemes(sql, Dialect::Sqlite).filter(|all| !all.iter().any(|one| one.kind == Kind::Unreadable));
+        let is_readable = whole_text.is_some();
+        // The kind of an ordinary table is known without its columns.
+        let found = whole_text.or_else(|| lexemes(sql.split('(').next().unwrap_or_default(), Dialect::Sqlite));
         let read: Vec<&Lexeme> = found.iter().flatten().filter(|lexeme| lexeme.kind != Kind::Comment).collect();
         let word = |at: usize| {
             read.get(at).filter(|lexeme| lexeme.kind == Kind::Word).and_then(|lexeme| sql.get(lexeme.range.clone()))
@@ -99,7 +104,7 @@ impl Object {
         if is(0, "create") && is(kind, "trigger") {
             return Object { text: searched(sql), on: Some(whole(on)), ..object };
         }
-        if is(0, "create") && is(kind, "view") {
+        if is(0, "create") && is(kind, "view") && is_readable {
             return Object { text: view_text(sql, &read), is_view: true, joined_by: joined_by(sql, &read), ..object };
         }
         Object { text: searched(sql), is_virtual: true, is_view: true, on: Some(whole(on)), joined_by: None, ..object }
@@ -108,9 +113,15 @@ impl Object {
     fn names(&self, other: &Object) -> bool {
         names(&self.text, &other.words)
     }
+
+    /// True for a trigger that is certainly nothing else. It shows no rows.
+    fn is_only_trigger(&self) -> bool {
+        self.on.is_some() && !self.is_view
+    }
 }
 
-/// The words and names of a view, in the form of [`searched`]. A string is a name only where a table may stand.
+/// The words and names of a view, in the form of [`searched`]. A string is a name only where a table may stand, and what
+/// follows AS is another name for what stands before.
 fn view_text(sql: &str, read: &[&Lexeme]) -> String {
     let part = |lexeme: &Lexeme| sql.get(lexeme.range.clone()).unwrap_or_default();
     let mut text = String::new();
@@ -119,7 +130,9 @@ fn view_text(sql: &str, read: &[&Lexeme]) -> String {
         let written = part(lexeme);
         let may_be_table = ["from", "join", "in"].iter().any(|word| before.eq_ignore_ascii_case(word))
             || matches!(before, "," | "(" | ".");
-        if lexeme.kind != Kind::String || may_be_table {
+        let begins_query = ["select", "with", "values"].iter().any(|word| written.eq_ignore_ascii_case(word));
+        let is_alias = before.eq_ignore_ascii_case("as") && !begins_query;
+        if !is_alias && (lexeme.kind != Kind::String || may_be_table) {
             text.push_str(written);
             text.push(' ');
         }
@@ -191,30 +204,16 @@ fn find(handle: &Handle, rules: &ColumnRules) -> Result<Closed, ReadError> {
         return Ok(found);
     }
     let users = Users::of(&objects);
-    let (seeds, ruled) = seeds(handle, rules, &objects)?;
-    let mut seen: HashSet<usize> = seeds.iter().copied().collect();
-    // What may show values of a ruled table, directly or through others.
-    let mut reached = BTreeSet::new();
-    let mut left = seeds;
-    while let Some(at) = left.pop() {
-        let Some(object) = objects.get(at) else { continue };
-        let triggers: Vec<&Object> =
-            objects.iter().filter(|trigger| trigger.on.as_ref() == Some(&object.name)).collect();
-        let is_filled = |table: &Object| table.is_virtual && triggers.iter().any(|trigger| trigger.names(table));
-        let filled = objects.iter().enumerate().filter(|(_, table)| is_filled(table)).map(|(at, _)| at);
-        for user in users.of_object(&objects, at).into_iter().chain(filled) {
-            reached.insert(user);
-            if seen.insert(user) {
-                left.push(user);
-            }
-        }
-    }
+    let seeds = Seeds::of(handle, rules, &objects)?;
+    let reached = users.reached(handle, &objects, seeds.all)?;
+    let reached_from_unknown = users.reached(handle, &objects, seeds.unknown)?;
+    let mut left = Vec::new();
     for at in reached {
         let Some(object) = objects.get(at) else { continue };
         if object.is_virtual {
             found.tables.insert(object.name.clone());
         }
-        let is_ruled = |column: &String| ruled.as_ref().is_none_or(|ruled| ruled.contains(column));
+        let is_ruled = |column: &String| reached_from_unknown.contains(&at) || seeds.columns.contains(column);
         if object.is_view && object.joined_by.as_ref().is_none_or(|columns| columns.iter().any(is_ruled)) {
             left.push(at);
         }
@@ -222,68 +221,145 @@ fn find(handle: &Handle, rules: &ColumnRules) -> Result<Closed, ReadError> {
     while let Some(at) = left.pop() {
         let Some(view) = objects.get(at).filter(|object| object.is_view) else { continue };
         if found.views.insert(view.name.clone()) {
-            left.extend(users.of_object(&objects, at));
+            left.extend(users.of_object(handle, &objects, at)?);
         }
     }
     Ok(found)
 }
 
-/// The positions of the objects with a rule, and the names of their ruled columns. `None` if a whole table is ruled.
-type Seeds = (Vec<usize>, Option<HashSet<String>>);
+/// Where the search begins.
+#[derive(Default)]
+struct Seeds {
+    /// The positions of the objects with a rule.
+    all: Vec<usize>,
+    /// The positions of those whose columns are unknown.
+    unknown: Vec<usize>,
+    /// The names of ruled columns. Of a denied table these are all its columns.
+    columns: HashSet<String>,
+}
 
-fn seeds(handle: &Handle, rules: &ColumnRules, objects: &[Object]) -> Result<Seeds, ReadError> {
-    let mut seeds = Vec::new();
-    let mut ruled = Some(HashSet::new());
-    for (at, object) in objects.iter().enumerate().filter(|(_, object)| object.on.is_none() || object.is_view) {
-        if !rules.touches("", &object.name) || !has_rule(handle, rules, &object.name)? {
-            continue;
-        }
-        seeds.push(at);
-        match catalog::columns(handle, &object.name, &Created::default()) {
-            Ok(columns) if !rules.denies_table("", &object.name) => {
-                // A generated column may be computed from a ruled column.
-                let is_ruled = |name: &str| rules.of_column("", &object.name, name).is_some();
-                let names = columns.iter().filter(|column| column.generated.is_some() || is_ruled(&column.name));
-                let names = names.map(|column| searched(&column.name).trim().to_ascii_lowercase());
-                ruled.iter_mut().for_each(|ruled| ruled.extend(names.clone()));
+impl Seeds {
+    fn of(handle: &Handle, rules: &ColumnRules, objects: &[Object]) -> Result<Self, ReadError> {
+        let mut seeds = Seeds::default();
+        for (at, object) in objects.iter().enumerate().filter(|(_, object)| !object.is_only_trigger()) {
+            if !rules.touches("", &object.name) || !has_rule(handle, rules, &object.name)? {
+                continue;
             }
-            _ => ruled = None,
+            seeds.all.push(at);
+            match catalog::columns(handle, &object.name, &Created::default()) {
+                Ok(columns) => {
+                    let is_denied = rules.denies_table("", &object.name);
+                    // A generated column may be computed from a ruled column.
+                    let is_ruled = |name: &str| is_denied || rules.of_column("", &object.name, name).is_some();
+                    let ruled = columns.iter().filter(|column| column.generated.is_some() || is_ruled(&column.name));
+                    seeds.columns.extend(ruled.map(|column| searched(&column.name).trim().to_ascii_lowercase()));
+                }
+                Err(_) => seeds.unknown.push(at),
+            }
         }
+        Ok(seeds)
     }
-    Ok((seeds, ruled))
 }
 
-/// Finds the objects whose texts name an object.
-struct Users {
+/// Finds the objects that an object can show its values through.
+struct Users<'a> {
     /// For each word, the positions of the objects whose texts contain it.
-    by_word: HashMap<String, Vec<usize>>,
+    by_word: HashMap<&'a str, Vec<usize>>,
+    /// The positions of the triggers of each table or view.
+    triggers: HashMap<&'a str, Vec<usize>>,
+    /// The positions of virtual tables and views, which a trigger can fill or pass a row to.
+    filled: Vec<usize>,
 }
 
-impl Users {
-    fn of(objects: &[Object]) -> Self {
-        let mut by_word: HashMap<String, Vec<usize>> = HashMap::new();
-        for (at, object) in objects.iter().enumerate().filter(|(_, object)| object.on.is_none() || object.is_view) {
-            let words: HashSet<&str> = object.text.split(|c: char| !is_part_of_name(c)).collect();
+impl<'a> Users<'a> {
+    fn of(objects: &'a [Object]) -> Self {
+        let mut users = Users { by_word: HashMap::new(), triggers: HashMap::new(), filled: Vec::new() };
+        for (at, object) in objects.iter().enumerate() {
+            if let Some(on) = &object.on {
+                users.triggers.entry(on).or_default().push(at);
+            }
+            if object.is_virtual || object.is_view {
+                users.filled.push(at);
+            }
+            if object.is_only_trigger() {
+                continue;
+            }
+            let words: HashSet<&str> = runs(&object.text).collect();
             for word in words {
-                by_word.entry(word.to_owned()).or_default().push(at);
+                users.by_word.entry(word).or_default().push(at);
             }
         }
-        Users { by_word }
+        users
     }
 
     /// The positions of the objects that name this one.
-    fn of_object(&self, objects: &[Object], at: usize) -> Vec<usize> {
-        let Some(object) = objects.get(at) else { return Vec::new() };
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Timeout`] after the deadline of the call: SQLite itself notices it only in its own loops.
+    fn of_object(&self, handle: &Handle, objects: &[Object], at: usize) -> Result<Vec<usize>, ReadError> {
+        let Some(object) = objects.get(at) else { return Ok(Vec::new()) };
         let name = object.words.trim();
-        if !name.is_empty() && name.chars().all(is_part_of_name) {
-            let users = self.by_word.get(name).into_iter().flatten();
-            return users.copied().filter(|user| *user != at).collect();
+        let first = runs(name).next();
+        let mut found = Vec::new();
+        // A name of marks alone is searched in each text.
+        let all: Vec<usize>;
+        let candidates = match first {
+            Some(first) => self.by_word.get(first).map(Vec::as_slice).unwrap_or_default(),
+            None => {
+                all = (0..objects.len()).collect();
+                all.as_slice()
+            }
+        };
+        for user in candidates.iter().copied().filter(|user| *user != at) {
+            if handle.is_late() {
+                return Err(ReadError::Timeout);
+            }
+            let is_named = |user: &Object| first == Some(name) || user.names(object);
+            if objects.get(user).is_some_and(|user| !user.is_only_trigger() && is_named(user)) {
+                found.push(user);
+            }
         }
-        // A name with blanks or marks is searched in each text.
-        let others =
-            objects.iter().enumerate().filter(|(user, other)| *user != at && (other.on.is_none() || other.is_view));
-        others.filter(|(_, other)| other.names(object)).map(|(user, _)| user).collect()
+        Ok(found)
     }
+
+    /// The positions of the objects that may show values of the seeds, directly or through others.
+    fn reached(&self, handle: &Handle, objects: &[Object], seeds: Vec<usize>) -> Result<BTreeSet<usize>, ReadError> {
+        let mut seen: HashSet<usize> = seeds.iter().copied().collect();
+        let mut reached = BTreeSet::new();
+        let mut left = seeds;
+        while let Some(at) = left.pop() {
+            let Some(object) = objects.get(at) else { continue };
+            for user in self.of_object(handle, objects, at)? {
+                reached.insert(user);
+                if seen.insert(user) {
+                    left.push(user);
+                }
+            }
+            let triggers = self.triggers.get(object.name.as_str()).into_iter().flatten();
+            for trigger in triggers.filter_map(|at| objects.get(*at)) {
+                for user in &self.filled {
+                    if handle.is_late() {
+                        return Err(ReadError::Timeout);
+                    }
+                    let Some(filled) = objects.get(*user).filter(|filled| trigger.names(filled)) else { continue };
+                    // A view shows nothing of what a trigger passes to it, but its own triggers get it.
+                    if filled.is_virtual {
+                        reached.insert(*user);
+                    }
+                    if seen.insert(*user) {
+                        left.push(*user);
+                    }
+                }
+            }
+        }
+        Ok(reached)
+    }
+}
+
+/// The runs of characters that can be a name without quotes.
+fn runs(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !is_part_of_name(c)).filter(|run| !run.is_empty())
 }
 
 fn is_part_of_name(character: char) -> bool {

@@ -110,6 +110,11 @@ impl Handle {
         self.end.set(end);
     }
 
+    /// True after the deadline.
+    pub(super) fn is_late(&self) -> bool {
+        self.end.get().is_some_and(|end| Instant::now() >= end)
+    }
+
     /// Runs `work` with a nearer deadline, at most `limit` from now, and without waiting for the lock of a writer.
     pub(super) fn within<T>(&self, limit: Duration, work: impl FnOnce() -> T) -> T {
         let end = self.end.get();

@@ -373,9 +373,37 @@ fn text(expr: &Expr, number: usize) -> String {
     text.filter(|text| text.len() <= MAX_TEXT).unwrap_or_else(|| format!("{number} long"))
 }
 
-/// The SQL of an expression, if it has at most twice [`MAX_TEXT`] bytes. A longer text is not written to its end: one
-/// statement may compare thousands of expressions with the rest of its text.
+/// The part of an expression with which its text begins, if another expression comes first.
+fn left_of(expr: &Expr) -> Option<&Expr> {
+    match expr {
+        Expr::BinaryOp { left: expr, .. }
+        | Expr::IsNull(expr)
+        | Expr::IsNotNull(expr)
+        | Expr::IsTrue(expr)
+        | Expr::IsNotTrue(expr)
+        | Expr::IsFalse(expr)
+        | Expr::IsNotFalse(expr)
+        | Expr::IsDistinctFrom(expr, _)
+        | Expr::IsNotDistinctFrom(expr, _)
+        | Expr::Cast { expr, .. }
+        | Expr::Collate { expr, .. }
+        | Expr::AtTimeZone { timestamp: expr, .. }
+        | Expr::UnaryOp { expr, .. }
+        | Expr::Nested(expr)
+        | Expr::Like { expr, .. }
+        | Expr::ILike { expr, .. }
+        | Expr::InList { expr, .. }
+        | Expr::Between { expr, .. } => Some(expr),
+        _ => None,
+    }
+}
+
+/// The SQL of an expression, if it has at most twice [`MAX_TEXT`] bytes. A longer text is not written to its end, and a long
+/// chain is not begun: one statement may compare thousands of expressions with the rest of its text.
 fn short_text(expr: &Expr) -> Option<String> {
+    if std::iter::successors(Some(expr), |expr| left_of(expr)).nth(MAX_TEXT).is_some() {
+        return None;
+    }
     struct Short(String);
     impl std::fmt::Write for Short {
         fn write_str(&mut self, part: &str) -> std::fmt::Result {
@@ -444,7 +472,7 @@ fn items(expr: &Expr) -> Option<Vec<&Expr>> {
 fn is_value(expr: &Expr) -> bool {
     match plain(expr) {
         Expr::Value(_) | Expr::TypedString(_) | Expr::Interval(_) => true,
-        Expr::UnaryOp { expr, .. } | Expr::Cast { expr, .. } => is_value(expr),
+        Expr::UnaryOp { expr, .. } | Expr::Cast { expr, .. } | Expr::Collate { expr, .. } => is_value(expr),
         // The right side first: the left one may be the rest of a long chain.
         Expr::BinaryOp { left, right, .. } => is_value(right) && is_value(left),
         Expr::Function(function) => match &function.args {
