@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Api, reply};
 use crate::config::{JwksFrom, OAuthConfig};
 use crate::gateway::Grant;
+use crate::tools::ToolName;
 
 /// Age of the keys at which they are read again.
 const MAX_AGE_OF_KEYS: Duration = Duration::from_secs(600);
@@ -70,6 +71,9 @@ impl Issuer {
     pub(super) async fn new(config: OAuthConfig) -> Result<Self, String> {
         // Only the first call installs the provider. No other code uses the crate `jsonwebtoken`.
         let _ = PROVIDER.install_default();
+        if let Some(tool) = config.tools.iter().flatten().find(|tool| ToolName::parse(tool).is_none()) {
+            return Err(format!("http.oauth.tools: there is no tool {tool}"));
+        }
         let keys = Arc::new(RwLock::new(JwkSet { keys: Vec::new() }));
         let issuer = Issuer { config, keys, read_at: Arc::default() };
         issuer.read(Duration::ZERO).await?;

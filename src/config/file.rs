@@ -256,6 +256,14 @@ impl Keys {
                 problem: "must not be negative".into(),
             });
         }
+        let of_tokens = http.oauth.iter().flat_map(|oauth| oauth.sources.iter().flatten());
+        if let Some(unknown) = of_tokens.into_iter().find(|name| !sources.iter().any(|source| source.name == **name)) {
+            return Err(ConfigError::BadValue {
+                key: "http.oauth.sources".into(),
+                place: place.into(),
+                problem: format!("names {unknown:?}, which is no source"),
+            });
+        }
         Ok(Config {
             sources,
             default_source,

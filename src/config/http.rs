@@ -83,6 +83,11 @@ impl OAuthKeys {
             (None, Some(text)) => JwksFrom::Url(url("jwks_url", &text)?),
             _ => return Err(bad("jwks_file", "or jwks_url: one of them is needed")),
         };
+        for (key, list) in [("sources", &self.sources), ("tools", &self.tools)] {
+            if list.as_ref().is_some_and(Vec::is_empty) {
+                return Err(bad(key, "must not be empty: an empty list allows nothing, and no list allows everything"));
+            }
+        }
         url("issuer", &self.issuer)?;
         let resource = url("resource", &self.resource)?;
         Ok(OAuthConfig {

@@ -51,12 +51,19 @@ fn bedrock_is_chosen_only_when_something_says_so() {
     assert_eq!(load("[bedrock]\nregion = 'eu-west-1'\n", &[]).unwrap().model.choice, ModelChoice::Bedrock);
 }
 
+const OAUTH_OF_NO_SOURCE: &str = "[http.oauth]\nissuer = 'https://id.example'\nresource = 'https://tudb.example/mcp'\n\
+    jwks_file = 'keys.json'\nsources = ['main', 'nowhere']\n";
+const OAUTH_OF_NO_TOOL: &str = "[http.oauth]\nissuer = 'https://id.example'\nresource = 'https://tudb.example/mcp'\n\
+    jwks_file = 'keys.json'\ntools = []\n";
+
 #[test]
 fn errors_name_key_and_place_and_never_a_value() {
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
     let cases: &[Case<'_>] = &[
         ("max_rowz = 1\n", &[], "tudb.toml, line 1: unknown field `max_rowz`"),
         ("", &[("TUDB_MAX_ROWZ", "1")], "environment: unknown setting TUDB_MAX_ROWZ (did you mean TUDB_MAX_ROWS?)"),
+        (OAUTH_OF_NO_SOURCE, &[], "http.oauth.sources"),
+        (OAUTH_OF_NO_TOOL, &[], "http.oauth.tools"),
         ("", &[("TUDB_MAX_ROWS", "many")], "environment: TUDB_MAX_ROWS must be a whole number"),
         ("", &[("TUDB_MAX_ROWS", "0")], "max_rows must be from 1 to 10000"),
         ("", &[("TUDB_DATABASE_URL", "${DB}")], "TUDB_DATABASE_URL still holds a ${..} placeholder"),

@@ -271,6 +271,11 @@ fn a_limit_of_people_is_their_age_and_a_key_shows_who_is_meant() {
         "How many employees under 30 are there?",
         "SELECT COUNT(*) AS number_of_employees FROM employees WHERE age < 30",
     );
+    reads(
+        "How many employees are under thirty?",
+        "SELECT COUNT(*) AS number_of_employees FROM employees WHERE age < 30",
+    );
+    doubts(&chain, "How many employees are under thirty-five?");
     reads("employees with an id under 30", "SELECT name FROM employees WHERE employee_id < 30");
     reads("What ranks do we have for employees?", "SELECT DISTINCT rank FROM employees");
     reads(

@@ -232,9 +232,34 @@ pub(super) fn measure_unit(word: &str) -> Option<&'static str> {
 
 /// Small numbers in words.
 pub(super) fn count_word(word: &str) -> Option<f64> {
-    const WORDS: [&str; 13] =
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
-    WORDS.iter().position(|known| *known == word).map(|n| n as f64)
+    const WORDS: [&str; 20] = [
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+    ];
+    const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+    let position = |words: &[&str], word: &str| words.iter().position(|known| *known == word);
+    if let Some(number) = position(&WORDS, word) {
+        return Some(number as f64);
+    }
+    position(&TENS, word).map(|tens| (10 * (tens + 2)) as f64)
 }
 
 fn month(word: &str, capital: bool) -> Option<u8> {

@@ -140,8 +140,9 @@ impl Reader<'_> {
             _ => None,
         };
         let Some(column) = self.column_before().or(other) else {
-            // "Employees under 30".
-            let people = self.mention_before().and_then(Mention::best_table).map(|(t, _)| t);
+            // "Employees under 30", "employees are under 30".
+            let before = (1..=2).filter_map(|back| self.before(back)).find(|atom| !atom.cues.contains(&Cue::Be));
+            let people = before.and_then(|atom| atom.mention.as_ref()).and_then(Mention::best_table).map(|(t, _)| t);
             let is_age = people.is_some_and(|t| self.schema.is_of_people(t) && self.schema.find(t, "age").is_some());
             if is_age {
                 self.at += ahead;
