@@ -218,8 +218,9 @@ impl Lexer<'_> {
     /// `+` or `-` only if it has one of the characters ``~ ! @ # % ^ & | ` ?``.
     fn operator_end(&self, start: usize) -> Option<usize> {
         let at = |place: usize| self.at(place);
-        // In SQLite a backtick begins a name.
-        let continues = |byte: u8| is_operator(byte) && (byte != b'`' || self.dialect == Dialect::Postgresql);
+        // In SQLite a backtick begins a name, and `@name(..)`, `#1` and `?1` are parameters.
+        let is_sqlite = self.dialect == Dialect::Sqlite;
+        let continues = |byte: u8| is_operator(byte) && !(is_sqlite && b"`@#?".contains(&byte));
         let mut end = start;
         while continues(at(end)) {
             let comment = (at(end) == b'-' && at(end + 1) == b'-') || (at(end) == b'/' && at(end + 1) == b'*');

@@ -437,6 +437,34 @@ fn a_statement_over_many_partitions_obeys_the_rules_in_time() {
     }
 }
 
+/// SQLite reads a BLOB in the schema table in the encoding of the file.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_schema_in_another_encoding_is_searched_too() {
+    let home = Home::new("rules-utf16");
+    let path = home.scratch.path("main.db");
+    sqlite(
+        &path,
+        "PRAGMA encoding = 'UTF-16le'; CREATE TABLE users (id INTEGER PRIMARY KEY, ssn TEXT);
+         INSERT INTO users VALUES (1, 'PLANTED-SSN'); CREATE TABLE other (ssn TEXT);
+         CREATE TABLE pragma_schema_version (schema_version); INSERT INTO pragma_schema_version VALUES (7);
+         CREATE VIEW v AS SELECT ssn FROM users FULL JOIN other USING (ssn);
+         CREATE VIEW vx AS SELECT ssn FROM users FULL JOIN other USING (ssn); PRAGMA writable_schema = on;
+         UPDATE sqlite_schema SET sql = CAST(sql AS BLOB) WHERE name = 'v';
+         UPDATE sqlite_schema SET name = CAST(name AS BLOB) WHERE name = 'vx';",
+    );
+    let home = home.set("TUDB_CONFIG", path.with_file_name("tudb.toml").display());
+    let text = format!("[sources.main]\nurl = \"sqlite://{}\"\nmask = [\"users.ssn\"]\n", path.display());
+    std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
+    let mut server = home.serve();
+    assert_eq!(server.call("run_sql", json!({"sql": "SELECT id, ssn FROM users"}))["rows"], json!([[1, "***"]]));
+    sqlite(&path, "CREATE VIEW late AS SELECT ssn FROM users NATURAL FULL JOIN other");
+    for view in ["v", "vx", "late"] {
+        let reply = server.call("run_sql", json!({"sql": format!("SELECT * FROM {view}")}));
+        assert!(reply["error"].is_object() && !reply.to_string().contains("PLANTED"), "{view}: {reply}");
+    }
+}
+
 /// SQLite does not say which columns USING and NATURAL join, so such a view over a table with a rule is closed.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
@@ -465,6 +493,12 @@ fn views_that_join_by_names_are_closed() {
          CREATE TRIGGER takes INSTEAD OF INSERT ON given BEGIN INSERT INTO taken VALUES (new.id); END;
          UPDATE users SET name = 'Ann'; CREATE TABLE ages (id INTEGER, `age` INT CHECK(`age`>0 AND 200>`age`));
          INSERT INTO ages VALUES (1, 30); CREATE TABLE secrets (pin TEXT);
+         CREATE VIRTUAL TABLE ft USING fts5(mail);
+         CREATE TRIGGER fills AFTER UPDATE ON users BEGIN INSERT INTO ft VALUES (new.ssn); END;
+         UPDATE users SET name = 'Ann'; CREATE TABLE same (mail, c0);
+         CREATE VIEW over_ft AS SELECT mail FROM ft FULL JOIN same USING (mail);
+         CREATE VIEW over_shadow AS SELECT c0 FROM ft_content FULL JOIN same USING (c0);
+         CREATE TABLE pragma_schema_version (schema_version); INSERT INTO pragma_schema_version VALUES (7);
          PRAGMA writable_schema = on; UPDATE sqlite_schema SET type = 'VIEW' WHERE name = 'k';
          UPDATE sqlite_schema SET type = cast('table' AS BLOB), rootpage = 2 WHERE name = 'l';",
     );
@@ -479,7 +513,7 @@ fn views_that_join_by_names_are_closed() {
         let text = format!("[sources.main]\nurl = \"sqlite://{}\"\n{rule}\n", path.display());
         std::fs::write(home.scratch.path("tudb.toml"), text).unwrap();
         let mut server = home.serve();
-        for view in ["a", "b", "c", "d", "e", "f", "k", "l", "m", "n", "taken"] {
+        for view in ["a", "b", "c", "d", "e", "f", "k", "l", "m", "n", "taken", "over_ft", "over_shadow"] {
             for sql in [
                 format!("SELECT * FROM {view}"),
                 format!("SELECT count(*) FROM \"{view}\" WHERE 1"),
@@ -491,6 +525,12 @@ fn views_that_join_by_names_are_closed() {
             }
             let described = server.call("describe_table", json!({"table": view}));
             assert_eq!(described["error"]["code"], "unknown_table", "{rule}: {view}: {described}");
+        }
+        // A parameter, in which SQLite reads quotes as plain characters.
+        for sign in ["=@", "+@", "=#", "=?", "||@"] {
+            let sql = format!("SELECT 1{sign}lower(') , ssn FROM users FULL JOIN (SELECT 1 AS ssn) USING(ssn) -- ')");
+            let reply = server.call("run_sql", json!({"sql": sql}));
+            assert!(reply["error"].is_object() && !reply.to_string().contains("PLANTED"), "{rule}: {sql}: {reply}");
         }
         // Tables and views without a rule can be read.
         let mut readable = vec![

@@ -166,7 +166,8 @@ fn joined_by(sql: &str, read: &[&Lexeme]) -> Option<Vec<String>> {
 
 /// Returns the virtual tables and views that no statement may read. The result is kept until the schema changes.
 pub(super) fn of(handle: &Handle, rules: &ColumnRules) -> Result<Rc<Closed>, ReadError> {
-    let mut statement = handle.prepare("SELECT schema_version FROM pragma_schema_version")?;
+    // A table of the file can be called `pragma_schema_version`, so the pragma itself is asked.
+    let mut statement = handle.prepare("PRAGMA schema_version")?;
     let version = if statement.step()? { statement.integer(0) } else { -1 };
     drop(statement);
     if let Some((of, closed)) = &*handle.closed.borrow()
@@ -182,7 +183,10 @@ pub(super) fn of(handle: &Handle, rules: &ColumnRules) -> Result<Rc<Closed>, Rea
 fn find(handle: &Handle, rules: &ColumnRules) -> Result<Closed, ReadError> {
     let mut found = Closed::default();
     let mut objects = Vec::new();
-    let mut statement = handle.prepare("SELECT name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
+    // SQLite reads a BLOB in this table as a text in the encoding of the file. The casts do so too.
+    let mut statement = handle.prepare(
+        "SELECT CAST(name AS TEXT), CAST(tbl_name AS TEXT), CAST(sql AS TEXT) FROM sqlite_schema WHERE sql IS NOT NULL",
+    )?;
     let mut bytes = 0;
     while statement.step()? {
         let text = |column| statement.text(column).unwrap_or_default();
@@ -205,8 +209,13 @@ fn find(handle: &Handle, rules: &ColumnRules) -> Result<Closed, ReadError> {
     }
     let users = Users::of(&objects);
     let seeds = Seeds::of(handle, rules, &objects)?;
+    let mut unknown = seeds.unknown;
+    let is_virtual = |at: &usize| objects.get(*at).is_some_and(|object| object.is_virtual);
+    unknown.extend(seeds.all.iter().copied().filter(is_virtual));
     let reached = users.reached(handle, &objects, seeds.all)?;
-    let reached_from_unknown = users.reached(handle, &objects, seeds.unknown)?;
+    // A virtual table may show ruled values under any name.
+    unknown.extend(reached.iter().copied().filter(is_virtual));
+    let reached_from_unknown = users.reached(handle, &objects, unknown)?;
     let mut left = Vec::new();
     for at in reached {
         let Some(object) = objects.get(at) else { continue };
@@ -299,7 +308,17 @@ impl<'a> Users<'a> {
     /// [`ReadError::Timeout`] after the deadline of the call: SQLite itself notices it only in its own loops.
     fn of_object(&self, handle: &Handle, objects: &[Object], at: usize) -> Result<Vec<usize>, ReadError> {
         let Some(object) = objects.get(at) else { return Ok(Vec::new()) };
-        let name = object.words.trim();
+        let mut found = self.of_name(handle, objects, at, object.words.trim())?;
+        if object.is_virtual {
+            for ending in SHADOWS {
+                found.extend(self.of_name(handle, objects, at, &format!("{}{ending}", object.words.trim()))?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The positions of the objects, other than `at`, whose texts contain this name.
+    fn of_name(&self, handle: &Handle, objects: &[Object], at: usize, name: &str) -> Result<Vec<usize>, ReadError> {
         let first = runs(name).next();
         let mut found = Vec::new();
         // A name of marks alone is searched in each text.
@@ -315,7 +334,7 @@ impl<'a> Users<'a> {
             if handle.is_late() {
                 return Err(ReadError::Timeout);
             }
-            let is_named = |user: &Object| first == Some(name) || user.names(object);
+            let is_named = |user: &Object| first == Some(name) || names(&user.text, name);
             if objects.get(user).is_some_and(|user| !user.is_only_trigger() && is_named(user)) {
                 found.push(user);
             }

@@ -261,6 +261,11 @@ impl Handle {
             compiled
         };
         let compiled = compiled?;
+        // The guard refuses parameters. What it took for something else must not run: within a parameter such as `@a(..)`
+        // SQLite reads quotes as plain characters.
+        if compiled.has_parameters() {
+            return Err(Fault::own("the statement has a parameter: write the value itself"));
+        }
         Ok(Shape { columns: compiled.columns(), origins: compiled.origins(), reads, strings: None })
     }
 }
@@ -396,6 +401,11 @@ impl Statement<'_> {
             ffi::SQLITE_DONE => Ok(false),
             _ => Err(self.handle.fault()),
         }
+    }
+
+    fn has_parameters(&self) -> bool {
+        // SAFETY: the statement is compiled.
+        unsafe { ffi::sqlite3_bind_parameter_count(self.raw) > 0 }
     }
 
     fn columns(&self) -> Vec<ResultColumn> {
