@@ -3,9 +3,8 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::Value;
 
-/// A table of named columns and rows of JSON cells. A column of numbers and NULL
-/// is right-aligned. NULL is written as `NULL`.
-/// Cells beyond `columns` are left out.
+/// A table of named columns and rows of JSON cells. A column of numbers and NULL is right-aligned. NULL is written as
+/// `NULL`. Cells beyond `columns` are left out.
 pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);

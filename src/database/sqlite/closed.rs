@@ -86,10 +86,10 @@ impl Object {
         // The kind of an ordinary table is known without its columns.
         let found = whole_text.or_else(|| lexemes(sql.split('(').next().unwrap_or_default(), Dialect::Sqlite));
         let read: Vec<&Lexeme> = found.iter().flatten().filter(|lexeme| lexeme.kind != Kind::Comment).collect();
-        let word = |at: usize| {
-            read.get(at).filter(|lexeme| lexeme.kind == Kind::Word).and_then(|lexeme| sql.get(lexeme.range.clone()))
+        let is = |at: usize, wanted: &str| {
+            let word = read.get(at).filter(|lexeme| lexeme.kind == Kind::Word);
+            word.is_some_and(|lexeme| written(sql, lexeme).eq_ignore_ascii_case(wanted))
         };
-        let is = |at: usize, wanted: &str| word(at).is_some_and(|word| word.eq_ignore_ascii_case(wanted));
         let kind = 1 + usize::from(is(1, "temp") || is(1, "temporary"));
         if is(0, "create") && (is(kind, "table") || is(1, "index") || is(1, "unique")) {
             // An ordinary table names other tables only in foreign keys, which do not show the rows of those tables.
@@ -120,14 +120,17 @@ impl Object {
     }
 }
 
+fn written<'a>(sql: &'a str, lexeme: &Lexeme) -> &'a str {
+    sql.get(lexeme.range.clone()).unwrap_or_default()
+}
+
 /// The words and names of a view, in the form of [`searched`]. A string is a name only where a table may stand, and what
 /// follows AS is another name for what stands before.
 fn view_text(sql: &str, read: &[&Lexeme]) -> String {
-    let part = |lexeme: &Lexeme| sql.get(lexeme.range.clone()).unwrap_or_default();
     let mut text = String::new();
     let mut before = "";
     for lexeme in read {
-        let written = part(lexeme);
+        let written = written(sql, lexeme);
         let may_be_table = ["from", "join", "in"].iter().any(|word| before.eq_ignore_ascii_case(word))
             || matches!(before, "," | "(" | ".");
         let begins_query = ["select", "with", "values"].iter().any(|word| written.eq_ignore_ascii_case(word));
@@ -143,11 +146,10 @@ fn view_text(sql: &str, read: &[&Lexeme]) -> String {
 
 /// The columns after each USING, in ASCII lower case. `None` if there is a NATURAL.
 fn joined_by(sql: &str, read: &[&Lexeme]) -> Option<Vec<String>> {
-    let part = |lexeme: &Lexeme| sql.get(lexeme.range.clone()).unwrap_or_default();
     let mut columns = Vec::new();
     let mut is_using = false;
     for lexeme in read {
-        let written = part(lexeme);
+        let written = written(sql, lexeme);
         let is_word = lexeme.kind == Kind::Word;
         if is_word && written.eq_ignore_ascii_case("natural") {
             return None;
@@ -270,7 +272,7 @@ impl Seeds {
     }
 }
 
-/// Finds the objects that an object can show its values through.
+/// An index of the objects. It tells which objects can show values of another one.
 struct Users<'a> {
     /// For each word, the positions of the objects whose texts contain it.
     by_word: HashMap<&'a str, Vec<usize>>,

@@ -1,6 +1,7 @@
 //! Doubts about the plan: statements that no question can mean, and words that the statement does not use.
 
 use super::*;
+use crate::database::catalog::Column;
 
 /// Stems of verbs whose subject is a maker.
 const MAKERS: [&str; 14] = [
@@ -74,18 +75,20 @@ impl Planner<'_> {
             _ => false,
         };
         // "Who made the most railways": a manager, or the person in a column `builder`.
-        let person_of = |t: usize| {
-            self.schema.columns(t).any(|(at, column)| {
+        let people_in = |t: usize| {
+            let is_person = |(at, column): &(At, &Column)| {
                 // The list of nouns lacks some words for people, such as "founder". Their endings mark them.
                 let is_agent = |word: &String| word.len() > 4 && (word.ends_with("er") || word.ends_with("or"));
                 let is_one = |word: &String| is_agent(word) || cues::is_person(&singulars(word));
                 // `builder`, `manager_name`.
                 let words = name_words(&column.name);
                 let head = words.iter().rev().find(|word| *word != "name");
-                let is_person = self.schema.holds(at) == Holds::Text && head.is_some_and(is_one);
-                is_person && !self.schema.is_key(at) && !self.is_reference(at)
-            })
+                let is_text = self.schema.holds(*at) == Holds::Text && head.is_some_and(is_one);
+                is_text && !self.schema.is_key(*at) && !self.is_reference(*at)
+            };
+            self.schema.columns(t).filter(is_person).count()
         };
+        let person_of = |t: usize| people_in(t) > 0;
         let others = self.frame.entities.iter().chain(self.frame.order.iter().filter_map(|(key, _)| match key {
             Key::Count(counted) => counted.as_ref(),
             _ => None,
@@ -96,16 +99,9 @@ impl Planner<'_> {
         let is_made = self.frame.verbs.iter().any(is_maker)
             && self.tables_used().into_iter().any(|t| t != self.root && person_of(t));
         // "Who won matches", where a match has a winner and a loser.
-        let people_of_root = self.schema.columns(self.root).filter(|(at, column)| {
-            let words = name_words(&column.name);
-            let head = words.iter().rev().find(|word| *word != "name").cloned().unwrap_or_default();
-            self.schema.holds(*at) == Holds::Text
-                && (cues::is_person(&singulars(&head))
-                    || head.len() > 4 && (head.ends_with("er") || head.ends_with("or")))
-        });
         let shows_root_only =
             self.frame.items.iter().all(|item| matches!(item, Item::Entity(_))) && !self.schema.is_of_people(self.root);
-        let is_one_of_several = shows_root_only && people_of_root.count() > 1;
+        let is_one_of_several = shows_root_only && people_in(self.root) > 1;
         let is_open = is_one_of_several || is_made || others.any(|t| t != self.root && person_of(t));
         // "Who runs the store in Kotka", where the row of Kotka names its manager.
         let holds_value = |t: usize| {
@@ -116,7 +112,7 @@ impl Planner<'_> {
         if self.frame.is_who && (is_open || !self.plan.query.columns.iter().any(|(expr, _)| is_of_person(expr))) {
             self.doubt("who");
         }
-        // "Who comes from Miami", where a row of gymnasts has a key alone. "Who advises Ann", where the adviser is a number.
+        // "Who comes from Miami", where a gymnast has a number and no name. "Who advises Ann", where the adviser is a number.
         let shows_number =
             |(expr, _): &(Expr, Option<String>)| matches!(expr, Expr::Column(_, at) if self.schema.is_number(*at));
         if self.frame.is_who && self.plan.query.columns.iter().all(shows_number) {
