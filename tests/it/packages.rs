@@ -120,3 +120,46 @@ fn the_debian_package_and_the_archive_hold_a_binary_that_answers() {
     let unpacked = files(&out).into_iter().find(|path| path.is_dir()).unwrap();
     answers(&unpacked.join("tudb"), &home);
 }
+
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn the_wheel_answers_in_a_fresh_environment_and_by_uvx() {
+    let home = Home::new("package-wheel");
+    let tools = tool_path("TEST_CLIENTS").join("python-wheel/bin");
+    // The binary under test, which cargo has built already. `packaging/README.md` has the command of a release.
+    let directory = Path::new(env!("CARGO_BIN_EXE_tudb")).parent().unwrap();
+    let profile = if directory.ends_with("debug") { "dev" } else { "release" };
+    let out = home.scratch.path("out");
+    let mut maturin = Command::new(tools.join("maturin"));
+    maturin.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/pypi"));
+    maturin.args(["build", "--locked", "--strip", "--profile", profile, "--target-dir"]);
+    maturin.arg(directory.parent().unwrap()).arg("-o").arg(&out);
+    // What cargo sets for a test would make it build ring again, and all that uses it.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_") && name != "CARGO_HOME") {
+        maturin.env_remove(name);
+    }
+    maturin.env_remove("OUT_DIR");
+    if let Some(features) = std::env::var("TEST_FEATURES").ok().filter(|features| !features.is_empty()) {
+        maturin.args(["--features", &features]);
+    }
+    output_of(&mut maturin);
+    let wheel = files(&out).remove(0);
+    assert!(wheel.to_str().unwrap().contains("-py3-none-"), "{wheel:?}");
+
+    output_of(command("python3", &home).args(["-m", "venv", "fresh"]));
+    let pip = home.scratch.path("fresh/bin/pip");
+    output_of(command(pip.to_str().unwrap(), &home).args(["install", "--no-index", "-q"]).arg(&wheel));
+    answers(&home.scratch.path("fresh/bin/tudb"), &home);
+
+    // `uvx` keeps the program in a cache, which is no place that a client's entry should name.
+    let uvx = tools.join("uvx");
+    let mut run = command(uvx.to_str().unwrap(), &home);
+    let installed = run.args(["--offline", "--from"]).arg(&wheel).args(["tudb", "install", "cursor", "--dry-run"]);
+    let installed = installed.output().unwrap();
+    assert!(String::from_utf8_lossy(&installed.stderr).contains("uv tool install tudb"), "{installed:?}");
+    let program = home.scratch.path("fresh/bin/tudb");
+    let installed =
+        command(program.to_str().unwrap(), &home).args(["install", "cursor", "--dry-run"]).output().unwrap();
+    assert!(installed.status.success(), "{installed:?}");
+    assert!(!String::from_utf8_lossy(&installed.stderr).contains("cache"), "{installed:?}");
+}

@@ -106,6 +106,13 @@ impl Install {
         } else if config.is_none() {
             notes.push("No database is named, so the server will read the embedded sample.".to_owned());
         }
+        if is_in_cache(&command) {
+            notes.push(
+                "This program is in the cache of npx, uvx or pipx, and may be deleted with it. Install tudb for good (npm \
+                 install -g tudb, or uv tool install tudb), then run that program's install command."
+                    .to_owned(),
+            );
+        }
         let entry = client.entry(&self.place.name, &command.display().to_string(), &arguments, &values, &passed);
         self.place.apply(Some(&entry), &notes, env)
     }
@@ -177,6 +184,13 @@ impl Place {
             Err(error) => fail(&path, &error.to_string()),
         }
     }
+}
+
+/// Whether a program is in the cache of a package runner: `_npx` is npm's directory, `archive-v0` uv's, `.cache` or `Caches`
+/// pipx's (seen with npm 10, uv 0.13 and pipx 1.7).
+fn is_in_cache(program: &Path) -> bool {
+    let caches = ["_npx", "archive-v0", ".cache", "Caches"];
+    program.components().any(|part| caches.iter().any(|cache| part.as_os_str() == *cache))
 }
 
 fn fail(path: &Path, problem: &str) -> u8 {
