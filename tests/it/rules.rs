@@ -195,6 +195,44 @@ fn denied_and_masked_columns_are_out_of_reach_on_postgres() {
     }
 }
 
+/// With rules each run is checked anew, and so are the columns of the result.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_changed_table_is_seen_at_the_next_call_under_rules() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("changed");
+        let made = "DROP TABLE IF EXISTS t; CREATE TABLE t (id int, a text, b text, ssn text); INSERT INTO t VALUES (1, 'A', 'B', 'PLANTED')";
+        for rule in ["mask = [\"t.ssn\"]", "deny = [\"other.x\"]", "allow_foreign_tables = false"] {
+            postgres.script(&database, made);
+            let home = Home::new("changed");
+            let config = home.scratch.path("tudb.toml");
+            std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n{rule}\n")).unwrap();
+            let mut server = home.set("TUDB_CONFIG", config.display()).serve();
+            let ssn = if rule.starts_with("mask") { "***" } else { "PLANTED" };
+            let mut expect = |change: &str, names: &[&str], row: serde_json::Value| {
+                postgres.script(&database, change);
+                for _ in 0..2 {
+                    let reply = server.call("run_sql", json!({"sql": "SELECT * FROM t"}));
+                    let found: Vec<_> = reply["columns"]
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .map(|column| column["name"].clone())
+                        .collect();
+                    assert_eq!((json!(found), &reply["rows"][0]), (json!(names), &row), "{rule}: {change}: {reply}");
+                }
+            };
+            expect("SELECT 1", &["id", "a", "b", "ssn"], json!([1, "A", "B", ssn]));
+            let swap = "ALTER TABLE t RENAME a TO z; ALTER TABLE t RENAME b TO a; ALTER TABLE t RENAME z TO b";
+            expect(swap, &["id", "b", "a", "ssn"], json!([1, "A", "B", ssn]));
+            expect("ALTER TABLE t ADD n int", &["id", "b", "a", "ssn", "n"], json!([1, "A", "B", ssn, null]));
+            expect("ALTER TABLE t DROP n", &["id", "b", "a", "ssn"], json!([1, "A", "B", ssn]));
+            expect("ALTER TABLE t ALTER id TYPE text", &["id", "b", "a", "ssn"], json!(["1", "A", "B", ssn]));
+            expect(made, &["id", "a", "b", "ssn"], json!([1, "A", "B", ssn]));
+        }
+    }
+}
+
 /// A plan, the catalog and a row's partition reveal no masked value and no denied name.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]

@@ -33,6 +33,8 @@ pub(super) struct Shapes {
     /// Number of calls of [`Shapes::forget`]. A number above 0 is appended as a comment to texts that may be prepared
     /// by name. So the driver prepares these texts again.
     generation: AtomicU64,
+    /// Number of descriptions that were asked for on a source whose statements are not remembered.
+    descriptions: AtomicU64,
     /// What short look-ups found.
     plain: Mutex<PlainNames>,
     /// When the fingerprint of the catalog was last read, and the fingerprint.
@@ -102,6 +104,10 @@ impl Shapes {
 
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn next_description(&self) -> u64 {
+        self.descriptions.fetch_add(1, Ordering::Relaxed)
     }
 
     /// As [`PlainNames::insert`]. Nothing is remembered if the names were forgotten after `generation` was read.

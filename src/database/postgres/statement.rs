@@ -156,7 +156,14 @@ impl PostgresEngine {
         connection: &mut PgConnection,
         sql: &QualifiedSql,
     ) -> Result<Option<Vec<DescribedColumn>>, DatabaseError> {
-        let text = format!("{}{}", sql.text(), self.generation_mark());
+        // The driver remembers what it once described. Where no statement is remembered, nothing says when that is out of
+        // date, so each text is a new one.
+        let mark = if self.may_remember() {
+            self.generation_mark()
+        } else {
+            format!("\n/* description {} */", self.shapes.next_description())
+        };
+        let text = format!("{}{mark}", sql.text());
         match connection.prepare(approved(text).into_sql_str()).await {
             Ok(statement) => {
                 let columns = statement.columns().iter().map(|column| {
@@ -235,8 +242,11 @@ impl PostgresEngine {
         let place = Some((prefix, &shape.text));
         // The server parses a named prepared statement again when an object that it uses changes. Under the caller's
         // path it could then choose an object that another user created meanwhile.
-        let may_name =
-            self.may_name() && shape.path == OWN_PATH && !is_large(sql.text()) && shape.columns.len() <= MANY_COLUMNS;
+        let may_name = self.may_name()
+            && self.may_remember()
+            && shape.path == OWN_PATH
+            && !is_large(sql.text())
+            && shape.columns.len() <= MANY_COLUMNS;
         let mut rows = connection.fetch(sqlx::query(approved(text)).persistent(may_name));
         let mut unread = false;
         let mut is_first = true;
