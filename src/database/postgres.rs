@@ -412,6 +412,13 @@ impl PostgresEngine {
             ("geqo", "on".to_owned()),
             ("geqo_threshold", "9".to_owned()),
         ];
+        if scope == Scope::Transaction {
+            // Another client of a pooler may have left these in the session.
+            settings.extend([("row_security", "on".to_owned()), ("role", "DEFAULT".to_owned())]);
+            if self.server().is_some_and(|server| server.major().is_some_and(|major| major >= 17)) {
+                settings.push(("transaction_timeout", "0".to_owned()));
+            }
+        }
         // An index-only scan returns rows in the order of the index, which would reveal the ranking of a ruled column.
         if !self.settings.column_rules.is_empty() {
             settings.push(("enable_indexonlyscan", "off".to_owned()));

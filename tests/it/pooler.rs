@@ -94,6 +94,63 @@ fn eight_workers_get_their_own_answers() {
     }
 }
 
+/// A temporary table, a role and settings that another client left in a session of the pooler change no reply.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn what_another_client_left_in_the_session_changes_nothing() {
+    for postgres in servers() {
+        let (database, _) = postgres.database("leftovers");
+        postgres.script(
+            &database,
+            "CREATE ROLE user_of_pool; CREATE ROLE other_of_pool; CREATE TABLE notes (owner text, n int);
+             INSERT INTO notes VALUES ('ann', 1), ('bob', 2); ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY own ON notes USING (owner = 'ann'); GRANT SELECT ON notes TO user_of_pool;",
+        );
+        let bouncer = PgBouncer::before(postgres, &database);
+        let url = format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable&pgbouncer=true", bouncer.port);
+        let leave = |statement: &str| {
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        let mut psql = postgres.psql(&database);
+                        let text = format!("{statement}; SELECT pg_sleep(0.3)");
+                        output_of(psql.args(["-p", &bouncer.port.to_string(), "-c", &text]));
+                    });
+                }
+            });
+        };
+        let serve = |user: &str| {
+            let home = Home::new("leftovers");
+            let config = home.scratch.path("tudb.toml");
+            std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n{user}")).unwrap();
+            home.set("TUDB_CONFIG", config.display()).serve()
+        };
+        let mut users = serve("[sources.main.user]\nrole = \"user_of_pool\"\n");
+        let mut plain = serve("");
+        for left in [
+            "SELECT 1",
+            "CREATE TEMP TABLE notes (owner text, n int); INSERT INTO notes VALUES ('forged', 3); GRANT ALL ON notes TO public",
+            "SET row_security = off",
+            "DO $$BEGIN IF current_setting('transaction_timeout', true) IS NOT NULL THEN
+               PERFORM set_config('transaction_timeout', '400', false); END IF; END$$",
+            "SET ROLE other_of_pool",
+        ] {
+            leave(left);
+            for _ in 0..2 {
+                let sql = "SELECT owner, n FROM notes";
+                let reply = users.call("run_sql", json!({"sql": sql, "user_id": "ann"}));
+                assert_eq!(reply["rows"], json!([["ann", 1]]), "{left}: {reply}");
+                let reply = plain.call("run_sql", json!({"sql": "SELECT count(*), current_user FROM notes"}));
+                assert_eq!(reply["rows"], json!([[2, "postgres"]]), "{left}: {reply}");
+            }
+        }
+        let slow = plain.call("run_sql", json!({"sql": "SELECT count(*) FROM generate_series(1, 8000000)"}));
+        assert_eq!(slow["rows"], json!([[8_000_000]]), "{slow}");
+        drop((users, plain, bouncer));
+        postgres.query(&database, "DROP OWNED BY user_of_pool, other_of_pool; DROP ROLE user_of_pool, other_of_pool");
+    }
+}
+
 /// A provider's host name does not say whether a pooler is in front of its servers.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]

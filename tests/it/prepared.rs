@@ -76,3 +76,35 @@ fn a_session_with_statements_of_others_is_not_used_again() {
         postgres.query(&database, "DROP OWNED BY reader_of_notes; DROP ROLE reader_of_notes");
     }
 }
+
+/// The same where each session takes on the role of a user when it opens.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_user_is_served_by_a_new_session_after_the_statements_are_gone() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("prepareduser");
+        postgres.script(
+            &database,
+            "CREATE ROLE login_of_more LOGIN NOINHERIT; CREATE ROLE user_of_more; GRANT user_of_more TO login_of_more;
+             CREATE TABLE orders (id int); CREATE TABLE more (id int); INSERT INTO more VALUES (2);
+             CREATE FUNCTION forgets() RETURNS bool LANGUAGE plpgsql AS $$BEGIN
+               EXECUTE 'DEALLOCATE ALL'; RETURN true; END$$;
+             ALTER TABLE more ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON more USING (forgets());
+             GRANT SELECT ON orders, more TO user_of_more;",
+        );
+        let home = Home::new("prepareduser");
+        let config = home.scratch.path("tudb.toml");
+        let url = url.replace("postgres@", "login_of_more@");
+        let text = format!("[sources.main]\nurl = \"{url}\"\n[sources.main.user]\nrole = \"user_of_more\"\n");
+        std::fs::write(&config, text).unwrap();
+        let mut server = home.set("TUDB_CONFIG", config.display()).serve();
+        for _ in 0..5 {
+            for (sql, rows) in [("SELECT id FROM more", json!([[2]])), ("SELECT count(*) FROM orders", json!([[0]]))] {
+                let reply = server.call("run_sql", json!({"sql": sql, "user_id": "ann"}));
+                assert_eq!(reply["rows"], rows, "{sql}: {reply}");
+            }
+        }
+        drop(server);
+        postgres.query(&database, "DROP OWNED BY user_of_more; DROP ROLE user_of_more, login_of_more");
+    }
+}

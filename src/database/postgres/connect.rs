@@ -150,7 +150,9 @@ impl PostgresEngine {
                     self.judge_role()?;
                     return Ok(PostgresSession { engine: self, transaction });
                 }
-                Ok(Err(NotOpened::Failed(error))) if is_broken(&error) => last = Some(error),
+                Ok(Err(NotOpened::Failed(error))) if is_broken(&error) || self.is_forgotten(&error) => {
+                    last = Some(error)
+                }
                 Ok(Err(NotOpened::Failed(error))) => return Err(self.connect_error(error)),
                 Ok(Err(NotOpened::Refused(error))) => return Err(error),
                 // The network may have failed while the connection was idle. Then the other idle connections are broken
@@ -163,6 +165,13 @@ impl PostgresEngine {
             }
         }
         Err(last.map_or_else(|| self.unreachable(), |error| self.connect_error(error)))
+    }
+
+    /// True if the session has lost its prepared statements. Code of another user may have removed them, also in the other
+    /// idle sessions, which are closed.
+    fn is_forgotten(&self, error: &sqlx::Error) -> bool {
+        let sqlstate = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        sqlstate.is_some_and(|sqlstate| sqlstate == "26000" && self.is_retryable(&sqlstate))
     }
 
     /// Opens the transaction of one call and takes on the role of its user, if it has one.

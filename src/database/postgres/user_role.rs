@@ -51,7 +51,13 @@ impl PostgresEngine {
         if taken.0.as_ref() != Some(&identity.role) || taken.1.unwrap_or_default() != claims {
             return Err(refused("its user.role was not taken on".into()));
         }
-        opened.schemas = names(row.try_get(4)?)?;
+        let schemas = names(row.try_get(4)?)?;
+        // Behind a pooler another client may have left a temporary table in the session. It must not be found before a table
+        // of the database, so its schema comes last, as in `callers_path`.
+        let (temporary, mut lasting): (Vec<_>, Vec<_>) =
+            schemas.into_iter().partition(|schema| schema.starts_with("pg_temp"));
+        lasting.extend(temporary);
+        opened.schemas = lasting;
         opened.callers_path = path_of(&opened.schemas);
         opened.path = SearchPath::Own;
         match row.try_get::<Option<bool>, _>(2)? {
