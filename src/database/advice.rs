@@ -43,8 +43,10 @@ enum About<'a> {
     Ambiguous(&'a str),
     /// Types that cannot be combined.
     Types,
-    /// A table, view or schema that the role may not read as the statement does.
+    /// A table or view that the role may not read as the statement does, without schema and quotes.
     Denied(&'a str),
+    /// A schema that the role may not use, without quotes.
+    DeniedSchema(&'a str),
 }
 
 /// True if a schema snapshot can help with this error.
@@ -109,17 +111,30 @@ pub fn with_names(
                 push_columns(&mut hint, dialect, found, false);
             }
             if hint.is_empty() {
-                let named = tables.iter().find(|name| is_same_table(name, wanted)).map_or(wanted, String::as_str);
+                // An operator may run this line with all rights, and any user can choose a table's name. So each name is
+                // quoted, and the schema is the one that the statement names.
                 let role = quoting::quoted_name(role);
-                let schema = named.rsplit_once('.').map_or("public", |(schema, _)| schema);
-                hint = format!(
-                    "The role may not read it: GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {named} TO {role};"
-                );
+                hint = match tables.iter().find(|name| is_same_table(name, wanted)) {
+                    Some(named) => {
+                        let schema = quoting::split_name(named).0.unwrap_or_else(|| "public".to_owned());
+                        let (schema, table) = (quoting::name(dialect, &schema), quoting::name(dialect, wanted));
+                        format!(
+                            "The role may not read it: GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON \
+                             {schema}.{table} TO {role};"
+                        )
+                    }
+                    None => "A view of the statement reads it with the role's rights, which do not suffice.".to_owned(),
+                };
             } else {
                 hint = format!("The role may read some columns only:{hint}");
             }
             hint
         }
+        About::DeniedSchema(wanted) => format!(
+            "The role may not use it: GRANT USAGE ON SCHEMA {} TO {};",
+            quoting::name(dialect, wanted),
+            quoting::quoted_name(role)
+        ),
         About::Types => {
             let mut hint =
                 "Compare and compute with values of one type: write the value in the column's type, or CAST it."
@@ -148,7 +163,12 @@ fn about(error: &ToolError) -> Option<About<'_>> {
             Some(About::Column(name.get(last(name)..)?.trim_matches('"')))
         }
         // `permission denied for table x`, `.. for schema x`.
-        Some("42501") => Some(About::Denied(message.strip_prefix("permission denied for ")?.split_once(' ')?.1)),
+        Some("42501") => {
+            let rest = message.strip_prefix("permission denied for ")?;
+            let kinds = ["table ", "view ", "materialized view ", "foreign table "];
+            let table = kinds.iter().find_map(|kind| rest.strip_prefix(kind)).map(About::Denied);
+            table.or_else(|| rest.strip_prefix("schema ").map(About::DeniedSchema))
+        }
         // A missing operator for these types, or a text that is not a value of the column's type.
         Some("42883") if message.starts_with("operator does not exist") => Some(About::Types),
         Some("22P02" | "22007" | "42804") => Some(About::Types),
@@ -353,6 +373,20 @@ mod tests {
         assert_eq!(
             hint("42501", "permission denied for table secret", &["app.secret"]),
             "The role may not read it: GRANT USAGE ON SCHEMA app TO \"reader\"; GRANT SELECT ON app.secret TO \"reader\";"
+        );
+        // Any user can choose a name, and the view that reads it.
+        let name = "x TO mallory; ALTER ROLE mallory SUPERUSER; --";
+        let message = format!("permission denied for table {name}");
+        assert!(
+            hint("42501", &message, &[&format!("app.{name}")]).contains(&format!("ON app.\"{name}\" TO \"reader\""))
+        );
+        assert_eq!(
+            hint("42501", &message, &["invoices"]),
+            "A view of the statement reads it with the role's rights, which do not suffice."
+        );
+        assert_eq!(
+            hint("42501", "permission denied for schema x; y", &["\"x; y\".t"]),
+            "The role may not use it: GRANT USAGE ON SCHEMA \"x; y\" TO \"reader\";"
         );
         assert_eq!(
             hint("42501", "permission denied for table orders", &["orders"]),
