@@ -258,6 +258,7 @@ impl Seeds {
             }
             seeds.all.push(at);
             match catalog::columns(handle, &object.name, &Created::default()) {
+                Ok(columns) if columns.is_empty() => seeds.unknown.push(at),
                 Ok(columns) => {
                     let is_denied = rules.denies_table("", &object.name);
                     // A generated column may be computed from a ruled column.
@@ -387,12 +388,14 @@ fn is_part_of_name(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
-/// True if a rule covers the table or one of its columns. Also true if the columns of the table are unknown.
+/// True if a rule covers the table or one of its columns. Also true if the columns of the table are unknown. A table whose name
+/// is not valid UTF-8 is not found by the name that is known of it.
 pub(super) fn has_rule(handle: &Handle, rules: &ColumnRules, table: &str) -> Result<bool, ReadError> {
     if rules.denies_table("", table) {
         return Ok(true);
     }
     match catalog::columns(handle, table, &Created::default()) {
+        Ok(columns) if columns.is_empty() => Ok(true),
         Ok(columns) => Ok(columns.iter().any(|column| rules.of_column("", table, &column.name).is_some())),
         Err(fault) if fault.is_interrupted() || fault.is_out_of_memory() => Err(fault.into()),
         // The columns are unknown: a view whose tables are missing, or a module that is not loaded.

@@ -189,6 +189,8 @@ pub(super) enum Reason {
     Virtual,
     /// A view that joins a table with a rule by USING or NATURAL.
     View,
+    /// The name is not valid UTF-8, so it cannot be compared with the rules.
+    Name,
     /// The relation is on the list of the guard.
     Listed,
     /// The plan scans a whole index that contains a column with a rule. The order of the rows could then reveal the
@@ -205,6 +207,7 @@ impl Reason {
                 "this source has rules, and the rows would come in the order of a column with a rule; sort the rows by \
                  other columns"
             }
+            Reason::Name => "this source has rules, and the name of this table is not valid UTF-8",
             Reason::View => {
                 "this source has rules, and this view joins a table with a rule by USING or NATURAL, so SQLite does not tell \
                  which columns it shows"

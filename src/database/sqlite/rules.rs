@@ -106,7 +106,9 @@ fn names_by_string(sql: &str) -> bool {
     while let Some(first) = rest.chars().next() {
         let skipped = match first {
             _ if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
-            _ if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
+            _ if rest.starts_with("/*") => {
+                rest.get(2..).and_then(|inner| inner.find("*/")).map_or(rest.len(), |end| end + 4)
+            }
             '\'' if is_after_dot => return true,
             '\'' | '"' | '`' | '[' => {
                 let close = if first == '[' { ']' } else { first };
@@ -139,6 +141,10 @@ fn ruled_tables(
     for table in named {
         if let Some(reason) = closed.reason(&table) {
             return Err(ReadError::Relation { name: table, reason });
+        }
+        // A name with other bytes is reported with this character. The catalog is not asked for it by its bytes.
+        if !rules.is_empty() && table.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(ReadError::Relation { name: table, reason: Reason::Name });
         }
         // Statistics tables contain samples of the values of an index.
         let is_statistics = table.starts_with("sqlite_stat");
@@ -194,8 +200,10 @@ fn ruled_tables(
         let is_searched = has_rule && closed.virtual_tables.contains(&ruled.table);
         ruled.whole = (exists && (is_shadow || rules.denies_table("", &ruled.table))) || hidden || is_searched;
         // Reads inside a view or a CTE do not count here. If such a read is of a ruled column, `hidden` is already
-        // true.
-        let is_read = reads.iter().any(|read| read.table.eq_ignore_ascii_case(&ruled.table) && read.inside.is_none());
+        // true. SQLite reports a table of which only rows are counted, or only the rowid is read, without a column and
+        // without the view.
+        let is_direct = |read: &ColumnRead| read.inside.is_none() && !read.column.is_empty();
+        let is_read = reads.iter().any(|read| read.table.eq_ignore_ascii_case(&ruled.table) && is_direct(read));
         let is_named = sql.names().reads.iter().any(|(_, name)| *name == ruled.table);
         if ruled.whole || (has_rule && (is_read || is_named)) {
             found.push(ruled);
@@ -320,7 +328,12 @@ mod tests {
 
     #[test]
     fn a_string_behind_a_dot_is_a_column() {
-        for sql in ["SELECT t.'email' FROM t", "SELECT t . /* x' */ 'email'", "SELECT 'a.', \"b\".'c'"] {
+        for sql in [
+            "SELECT t.'email' FROM t",
+            "SELECT t . /* x' */ 'email'",
+            "SELECT 'a.', \"b\".'c'",
+            "SELECT /*/ ' */ t.'email' --'",
+        ] {
             assert!(names_by_string(sql), "{sql}");
         }
         for sql in ["SELECT 'a.', 'b'", "SELECT t.email, 'it''s.' -- t.'x'", "SELECT \"t.\" 'x'", "SELECT [a.] 'b', 1."]
