@@ -6,7 +6,7 @@ use rmcp::model::{Resource, ResourceTemplate};
 use url::Url;
 
 use crate::error::{Code, ToolError};
-use crate::gateway::{Caller, DescribeTable, Gateway, ListTables};
+use crate::gateway::{Caller, DescribeTable, Gateway, Grant, ListTables};
 use crate::tools::{ToolName, describe_table, list_tables};
 
 const OVERVIEW: &str = "tudb://schema";
@@ -23,8 +23,10 @@ pub fn list() -> Vec<Resource> {
     vec![overview]
 }
 
-pub fn templates(gateway: Option<&Gateway>) -> Vec<ResourceTemplate> {
-    let several = gateway.is_some_and(|gateway| gateway.config().sources.len() > 1);
+/// The templates as a key may see them: with a source only if it may read several.
+pub fn templates(gateway: Option<&Gateway>, grant: Option<&Grant>) -> Vec<ResourceTemplate> {
+    let sources = gateway.iter().flat_map(|gateway| &gateway.config().sources);
+    let several = sources.filter(|source| grant.is_none_or(|grant| grant.allows_source(&source.name))).count() > 1;
     let uri = if several { "tudb://schema/{table}{?source}" } else { "tudb://schema/{table}" };
     let table = ResourceTemplate::new(uri, "table")
         .with_title("Table")

@@ -283,9 +283,9 @@ impl ServerHandler for Server {
     async fn list_resource_templates(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        let templates = resources::templates(self.gateway().ok());
+        let templates = resources::templates(self.gateway().ok(), grant(&context).as_deref());
         Ok(ListResourceTemplatesResult::with_all_items(templates).with_ttl_ms(UNCHANGED_MS))
     }
 

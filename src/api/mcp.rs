@@ -85,13 +85,15 @@ fn session(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Whether a body opens a session.
-fn is_initialize(request: &Request) -> bool {
+/// The size of the body in bytes if the request opens a session.
+fn initialize_bytes(request: &Request) -> Option<usize> {
     #[derive(serde::Deserialize)]
     struct Message {
         method: String,
     }
-    let body = request.extensions().get::<Whole>();
-    body.and_then(|Whole(body)| serde_json::from_slice::<Message>(body).ok()).is_some_and(|m| m.method == "initialize")
+    let Whole(body) = request.extensions().get::<Whole>()?;
+    let message = serde_json::from_slice::<Message>(body).ok()?;
+    (message.method == "initialize").then_some(body.len())
 }
 
 /// Refuses a session that belongs to another key, and limits the number of sessions and of open streams.
@@ -105,7 +107,14 @@ pub(super) async fn with_session(State(api): State<Arc<Api>>, request: Request, 
         let error = ToolError::invalid("there is no such session").hint("Send initialize again.");
         return reply::json(StatusCode::NOT_FOUND, error.to_json());
     }
-    let _opening = if is_initialize(&request) {
+    let _opening = if let Some(bytes) = initialize_bytes(&request) {
+        // A session keeps what this message says until it ends.
+        let most = api.limits.http_max_initialize_bytes;
+        if bytes > most {
+            let error = ToolError::new(Code::TooLong, format!("initialize has {bytes} bytes; the limit is {most}"));
+            let error = error.hint("Send a shorter name and description of the client.");
+            return reply::json(StatusCode::PAYLOAD_TOO_LARGE, error.to_json());
+        }
         let opening = sessions.opening.lock().await;
         if !sessions.has_place(key.as_ref(), &api.limits).await {
             return busy("too many MCP sessions are open");

@@ -128,8 +128,9 @@ impl Issuer {
             Some(name) => Some(claims.others.get(name).and_then(Value::as_str).ok_or(Fault::Token)?.to_owned()),
         };
         let mut subject: String = claims.sub.chars().filter(|c| !c.is_control()).take(MAX_SUBJECT_CHARACTERS).collect();
-        // Sessions and conversations belong to this name, so two subjects never have the same one.
-        if subject != claims.sub {
+        // Sessions and conversations belong to this name, so two subjects never have the same one. A subject that contains the
+        // mark could be the name of another.
+        if subject != claims.sub || subject.contains('~') {
             let hash = Sha256::digest(claims.sub.as_bytes());
             subject.push('~');
             subject.extend(hash.iter().take(16).map(|byte| format!("{byte:02x}")));

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::api::{keyed, with_file};
 use crate::support::Home;
-use crate::support::web::Response;
+use crate::support::web::{Response, Web};
 
 /// A statement that runs until it is cancelled.
 const SLOW: &str =
@@ -99,4 +99,45 @@ fn a_refused_read_of_a_resource_is_recorded() {
     let records = home.records();
     let record = records.iter().find(|record| record["tool"] == "describe_table").expect("a record");
     assert_eq!(record["code"], "forbidden", "{record}");
+}
+
+/// A session keeps the message that opens it, so that message has a limit of its own.
+#[test]
+fn a_session_is_opened_by_a_short_message_only() {
+    let home = Home::new("hello");
+    let web = Web::start(&home, &[]);
+    let hello = |bytes: usize| {
+        let info = json!({"name": "x".repeat(bytes), "version": "1"});
+        let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": info});
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
+        web.post("/mcp", &[("Accept", "application/json, text/event-stream")], &message)
+    };
+    assert_eq!(hello(16_000).status, 200);
+    let refused = hello(16_400);
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (413, &json!("too_long")), "{refused:?}");
+}
+
+/// A key of one source does not learn from the templates that there are others.
+#[test]
+fn the_templates_name_a_source_only_for_keys_that_may_choose_one() {
+    let home = Home::new("templates");
+    let keys = keyed(&home, "", &["one = { KEY, sources = [\"one\"] }", "all = { KEY }"]);
+    let file = home.scratch.path("tudb.toml");
+    let sources = format!("{}\n[sources.one]\n[sources.two]\n", std::fs::read_to_string(&file).unwrap());
+    std::fs::write(&file, sources).unwrap();
+    let web = with_file(&home);
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "harness", "version": "1"}});
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/templates/list", "params": {"_meta": meta}});
+    for (key, says) in keys.iter().zip([false, true]) {
+        let headers = [
+            ("X-API-Key", key.as_str()),
+            ("Accept", "application/json, text/event-stream"),
+            ("MCP-Protocol-Version", "2026-07-28"),
+            ("Mcp-Method", "resources/templates/list"),
+        ];
+        let told = web.post("/mcp", &headers, &message).body;
+        assert!(told.contains("tudb://schema/{table}"), "{told}");
+        assert_eq!(told.contains("{?source}"), says, "{told}");
+    }
 }

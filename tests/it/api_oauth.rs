@@ -90,6 +90,14 @@ fn access_tokens_of_the_configured_issuer_are_accepted() {
     let good = sign(&header, &claims);
     assert_eq!(call(&good).status, 200, "{:?}", call(&good));
     assert_eq!(call(&sign(&header, &with("aud", json!(["x", "https://tudb.example.com/mcp"])))).status, 200);
+    // What belongs to a subject is found by its name. A name that is made of another subject is not its own.
+    assert_eq!(call(&sign(&header, &with("sub", json!("a\nb")))).status, 200);
+    let clients = || home.records().into_iter().filter_map(|record| record["client"].as_str().map(str::to_owned));
+    let made = clients().find(|client| client.contains("oauth:ab~")).expect("a shortened name");
+    let made = made.split("oauth:").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    assert_eq!(call(&sign(&header, &with("sub", json!(made)))).status, 200);
+    let names = clients().filter(|client| client.contains("oauth:ab~"));
+    assert_eq!(names.collect::<std::collections::BTreeSet<_>>().len(), 2);
     for (token, why) in [
         (sign(&header, &with("iss", json!("https://evil.example.com"))), "another issuer"),
         (sign(&header, &with("aud", json!("https://other.example.com"))), "another resource"),
