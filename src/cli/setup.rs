@@ -173,6 +173,15 @@ impl Setup {
         let mut password = None;
         if let Some(url) = &self.url {
             let (bare, secret) = without_password(url)?;
+            // What would take the place of the new string: the short form, another default, another way to a password.
+            document.remove("database_url");
+            if document.contains_key("default_source") {
+                put(&mut document, &[], "default_source", Some("main"))?;
+            }
+            if secret.is_some() {
+                put(&mut document, &["sources", "main"], "password_command", None)?;
+                put(&mut document, &["sources", "main"], "auth", None)?;
+            }
             put(&mut document, &["sources", "main"], "url", Some(&bare))?;
             let file = secret.is_some().then(|| password_file.display().to_string());
             put(&mut document, &["sources", "main"], "password_file", file.as_deref())?;
@@ -186,9 +195,16 @@ impl Setup {
         let password_file = path.with_extension("password");
         let (draft, draft_password) = (path.with_extension("toml.draft"), path.with_extension("password.draft"));
         let invalid = |problem: String| std::io::Error::new(std::io::ErrorKind::InvalidInput, problem);
+        if password_file == path {
+            return Err(invalid(
+                "--file: the password goes to a file that ends in .password; choose another name".to_owned(),
+            ));
+        }
         let (text, password) = self.settings(old, &password_file).map_err(invalid)?;
         let (text_of_draft, _) = self.settings(old, &draft_password).map_err(invalid)?;
-        let _drafts = Drafts([&draft, &draft_password]);
+        let drafts = Drafts([&draft, &draft_password]);
+        // A file that is there keeps its permissions, and others may be able to read it.
+        drafts.remove();
         let secret = password.map(|password| format!("{password}\n"));
         install::write_new(&draft, &text_of_draft)?;
         if let Some(secret) = &secret {
@@ -250,11 +266,17 @@ struct Checked {
 /// Files that are removed when the check is over.
 struct Drafts<'a>([&'a PathBuf; 2]);
 
-impl Drop for Drafts<'_> {
-    fn drop(&mut self) {
+impl Drafts<'_> {
+    fn remove(&self) {
         for path in self.0 {
             let _ = std::fs::remove_file(path);
         }
+    }
+}
+
+impl Drop for Drafts<'_> {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 

@@ -399,10 +399,15 @@ impl Keys {
         }
         let mut origin = format!("sources from {place}");
         if let Some(url) = self.database_url.take() {
-            origin = "source main from TUDB_DATABASE_URL".into();
+            let said = if env.get("TUDB_DATABASE_URL").is_some_and(|value| !value.is_empty()) {
+                "TUDB_DATABASE_URL".to_owned()
+            } else {
+                format!("database_url of {place}")
+            };
+            origin = format!("source main from {said}");
             match sources.iter_mut().find(|source| source.name == "main") {
                 Some(main) => {
-                    origin = format!("sources from {place}; the url of main from TUDB_DATABASE_URL");
+                    origin = format!("sources from {place}; the url of main from {said}");
                     main.url = Some(Secret::new(url));
                 }
                 None => sources.insert(0, SourceConfig::new("main", Some(Secret::new(url)), limits)),

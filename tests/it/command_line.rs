@@ -348,6 +348,15 @@ fn setup_writes_the_settings_and_connects_a_client() {
     assert!(!said.contains("pl4nted"), "{said}");
     assert_eq!(std::fs::read_to_string(&settings).unwrap(), written);
     assert!(!home.scratch.path(".config/tudb/tudb.password").exists());
+    // The chosen database is the one that is read, whatever named another one before.
+    for before in ["database_url = \"sqlite:///none.db\"\n", "default_source = \"b\"\n[sources.b]\n"] {
+        std::fs::write(&settings, before).unwrap();
+        home.say(&["setup", "--url", &url, "--yes"]);
+        // The sample, which is source b, has orders.
+        assert_eq!(home.say(&["sql", "SELECT count(*) FROM orders", "--format", "csv"]).lines().nth(1), Some("0"));
+    }
+    let named = home.run(&["setup", "--url", &url, "--yes", "--file", "here.password"]);
+    assert_eq!(named.status.code(), Some(2), "{named:?}");
     // Without a terminal and without --yes it asks nothing.
     assert_eq!(home.run(&["setup"]).status.code(), Some(2));
     assert_eq!(home.run(&["setup", "--model", "openai", "--yes"]).status.code(), Some(2));
@@ -372,6 +381,14 @@ fn setup_keeps_a_password_in_a_file_of_its_own() {
     assert_eq!(std::fs::read_to_string(&password).unwrap(), "pl4nted@pass\n");
     assert_eq!(std::fs::metadata(&password).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(home.say(&["sql", "SELECT 1 AS one", "--format", "csv"]), "one\r\n1\n");
+    let shown = home.run(&["install", "cursor", "--dry-run", "--source", &format!("{url}?sslpassword=pl4nted")]);
+    assert!(!format!("{shown:?}").contains("pl4nted") && format!("{shown:?}").contains("***"), "{shown:?}");
+    // A value in `options` may be a secret.
+    for options in ["-c work_mem=pl4nted", "--pl4nted"] {
+        let source = format!("{url}?options={}", options.replace(' ', "%20"));
+        let said = home.command().args(["sql", "SELECT 1"]).env("TUDB_DATABASE_URL", &source).output().unwrap();
+        assert!(!format!("{said:?}").contains("pl4nted") && format!("{said:?}").contains("config_error"), "{said:?}");
+    }
     // A second try that fails keeps the first password.
     let failed = home.run(&["setup", "--url", "postgres://a:other@127.0.0.1:1/none", "--yes"]);
     assert_eq!(failed.status.code(), Some(1));

@@ -254,10 +254,13 @@ pub(super) fn client_named(name: &str) -> Option<Client> {
     })
 }
 
-/// True unless the string is known to have no password. A string that cannot be read counts as one with a password.
+/// True unless the string is known to have no password. A string that cannot be read counts as one with a password, and so
+/// does one with a parameter such as `sslpassword`.
 fn has_secret(url: &str, env: &Environment) -> bool {
     !url.starts_with("sqlite:")
-        && (password_of(url, env).is_some() || dsn::read(url, &PgEnvironment::default()).is_err())
+        && (url.to_lowercase().contains("password=")
+            || password_of(url, env).is_some()
+            || dsn::read(url, &PgEnvironment::default()).is_err())
 }
 
 /// The password in a connection string, and not one from the environment or the password file.

@@ -52,6 +52,14 @@ pub(super) fn explain(error: sqlx::Error, source_name: &str, preset: &Preset, ha
             (Some("3D000"), _) => DatabaseError::Missing { source_name, message: "the database does not exist".into() },
             (Some("53300"), _) => DatabaseError::TooManyConnections { source_name },
             (Some("57P03"), _) => unreachable(source_name, "The server is starting or shutting down: try again."),
+            // invalid_parameter_value, undefined_object, syntax_error, insufficient_privilege: a setting in `options`. What
+            // follows the colon is its value.
+            (Some("22023" | "42704" | "42601" | "42501"), message) if !message.starts_with("permission denied for") => {
+                let problem = message.split(": ").next().unwrap_or_default();
+                let problem =
+                    format!("the server refuses a setting of the connection ({problem}): check options and time_zone");
+                DatabaseError::Config { source_name, problem }
+            }
             _ => super::sql_error(error, None),
         },
         sqlx::Error::Tls(reason) if reason.to_string().contains("does not support TLS") => {
