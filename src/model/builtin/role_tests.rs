@@ -346,3 +346,53 @@ fn a_row_is_called_by_its_own_column_and_stored_numbers_are_summed() {
         doubts(&schools, question);
     }
 }
+
+/// What stands for a row, and words that the schema has for another thing only.
+#[test]
+fn a_person_is_called_by_name_and_words_of_other_things_are_doubted() {
+    let mut staff = table(
+        "staff",
+        &[
+            "id integer",
+            "title text = Agent|Chief",
+            "last_name text = Lee|Orr",
+            "first_name text = Ann|Ben",
+            "birth_date date",
+        ],
+        &[],
+    );
+    staff.primary_key = vec!["id".to_owned()];
+    let mut branch = table("branch", &["branch_id integer", "bname text", "state text = Ohio|Utah"], &[]);
+    branch.primary_key = vec!["branch_id".to_owned()];
+    let mut client = table(
+        "client",
+        &[
+            "client_id integer",
+            "client_name text",
+            "state text = Ohio|Utah",
+            "country text = USA|Peru",
+            "branch_id integer",
+        ],
+        &[("branch_id", "branch", "branch_id")],
+    );
+    client.primary_key = vec!["client_id".to_owned()];
+    let mut film =
+        table("film", &["film_id integer", "title text = Argo|Rush", "rental_rate numeric", "rating text = G|PG"], &[]);
+    film.primary_key = vec!["film_id".to_owned()];
+    let flight = table("flight", &["id integer", "pilot text = Sorlie|Kahn", "payment_date date"], &[]);
+    let all = Snapshot::of(vec![staff, branch, client, film, flight]);
+    let reads = |question: &str, expected: &str| reads_of(&all, question, expected);
+    reads("Who is the oldest of the staff?", "SELECT first_name, last_name FROM staff ORDER BY birth_date LIMIT 1");
+    reads("names of clients in Utah", "SELECT client_name FROM client WHERE state = 'Utah'");
+    reads("What is the rental rate of Argo?", "SELECT rental_rate FROM film WHERE title = 'Argo'");
+    for question in [
+        "branch names in Utah",
+        "What was the destination of Sorlie's flight?",
+        "What salary does Sorlie have?",
+        "Which film has the highest rental rate? And what is the rate?",
+        "number of clients from the US",
+        "How many stars does Argo have?",
+    ] {
+        doubts(&all, question);
+    }
+}

@@ -219,7 +219,7 @@ impl<'a> Schema<'a> {
     }
 
     /// The columns that stand for a row of the table. In this order: a column such as name, title or label; a text column
-    /// with the name of the table; a description; first and last name; the first column whose name ends
+    /// with the name of the table; a description; first and last name (before a title); the first column whose name ends
     /// with name, title (of no job) or description; the first text column, if it has no known values, the key is no text and the
     /// table is no view; the primary key; the first text column of a table; the first column. Masked columns do not
     /// count.
@@ -235,7 +235,14 @@ impl<'a> Schema<'a> {
                 hit.map(|(at, _)| *at)
             })
         };
-        if let Some(at) = called_so(&["name", "title", "label", "full_name", "fullname"]) {
+        let called =
+            |names: &[&str]| visible.iter().find(|(_, column)| names.contains(&column.name.to_lowercase().as_str()));
+        let first = called(&["first_name", "firstname", "fname", "given_name", "forename"]);
+        let last = called(&["last_name", "lastname", "lname", "surname", "family_name"]);
+        // The title of a person is a rank or a job.
+        let is_person = first.is_some() && last.is_some();
+        let own_names: &[&str] = if is_person { &["name"] } else { &["name", "title"] };
+        if let Some(at) = called_so(own_names).or_else(|| called_so(&["label", "full_name", "fullname"])) {
             return vec![at];
         }
         // `airlines.Airline`.
@@ -245,10 +252,6 @@ impl<'a> Schema<'a> {
         if let Some(at) = same.map(|(at, _)| *at).or_else(|| called_so(&["description", "details"])) {
             return vec![at];
         }
-        let called =
-            |names: &[&str]| visible.iter().find(|(_, column)| names.contains(&column.name.to_lowercase().as_str()));
-        let first = called(&["first_name", "firstname", "fname", "given_name", "forename"]);
-        let last = called(&["last_name", "lastname", "lname", "surname", "family_name"]);
         if let (Some((first, _)), Some((last, _))) = (first, last) {
             return vec![*first, *last];
         }

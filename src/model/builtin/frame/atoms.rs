@@ -123,6 +123,8 @@ impl Splitter<'_> {
         let is_written_so = token.text.chars().all(char::is_uppercase);
         cues::cue_at(self.tokens, at)
             .filter(|(cues, length)| !is_column(*length) && (!cues.contains(&Cue::Sort) || sorts(*length)))
+            // "US" is a country.
+            .filter(|(_, length)| *length > 1 || token.text != "US")
             .filter(|(_, length)| !is_title || *length > 1 || has_name && !is_written_so)
             .map(
                 |(cues, length)| {

@@ -2,6 +2,10 @@
 
 use super::*;
 
+/// Words for a role that need a column of that role. Other such words ("from", "to") mean any place too.
+const ROLE_NOUNS: [&str; 8] =
+    ["destination", "origin", "departure", "arrival", "sender", "recipient", "receiver", "target"];
+
 impl Planner<'_> {
     pub(super) fn conditions(&mut self) {
         let asked = &self.frame.conditions;
@@ -452,7 +456,10 @@ impl Planner<'_> {
         let fits = |at: At| roles(at).iter().any(|role| asked.contains(role));
         let has_role = mention.values.iter().any(|(at, _)| !roles(*at).is_empty());
         if asked.is_empty() || !has_role {
-            return Some(mention.clone());
+            // "The destination of Sorlie's flight", where a flight has none. The role may also be that of a key.
+            let is_noun = words.iter().any(|word| ROLE_NOUNS.contains(&word.as_str()));
+            let mut columns = (0..self.schema.tables().len()).flat_map(|t| self.schema.columns(t)).map(|(at, _)| at);
+            return (!is_noun || columns.any(fits)).then(|| mention.clone());
         }
         let mut told = mention.clone();
         told.values.retain(|(at, _)| fits(*at));

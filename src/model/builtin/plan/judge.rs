@@ -35,9 +35,17 @@ impl Planner<'_> {
         if self.plan.query.columns.iter().any(|(expr, _)| counts_fixed(expr)) {
             self.doubt("the count of a column whose value is given");
         }
+        // "How many stars does Argo have", where a star may be a rating: one row has one.
+        let is_row_named =
+            fixed.iter().any(|expr| matches!(expr, Expr::Column(0, at) if self.schema.display(self.root) == [*at]));
+        let counts_root = |expr: &Expr| matches!(expr, Expr::CountDistinct(0, at) if at.0 == self.root);
+        if is_row_named && self.plan.query.columns.iter().any(|(expr, _)| counts_root(expr)) {
+            self.doubt("the count of a column of one row");
+        }
         self.judge_shown(&fixed);
         self.judge_revenue();
         self.judge_number_of();
+        self.judge_short_names();
         let bound = |condition: &Condition, lower: bool| match condition {
             Condition::Compare(expr, Op::Gt | Op::Ge, Literal::Number(value)) if lower => Some((expr.clone(), *value)),
             Condition::Compare(expr, Op::Lt | Op::Le, Literal::Number(value)) if !lower => Some((expr.clone(), *value)),
@@ -142,6 +150,23 @@ impl Planner<'_> {
             _ => {
                 self.doubt(format!("a limit of {}", self.schema.column(at).name));
                 at
+            }
+        }
+    }
+
+    /// "Which film has the highest rental rate? What is the rate?", where `rating` is another column.
+    fn judge_short_names(&mut self) {
+        let ordered = self.frame.order.iter().filter_map(|(key, _)| match key {
+            Key::Attribute(mention) => Some(mention),
+            _ => None,
+        });
+        let ordered: Vec<&Mention> = ordered.collect();
+        for item in &self.frame.items {
+            let Item::Attribute(short) = item else { continue };
+            let ending = format!(" {}", short.text.to_lowercase());
+            let is_short = |long: &&Mention| long.text.to_lowercase().ends_with(&ending) && !long.shares_column(short);
+            if ordered.iter().any(is_short) {
+                self.doubt(format!("the word \"{}\"", short.text));
             }
         }
     }

@@ -131,13 +131,24 @@ impl Planner<'_> {
         // "Which races were run in the rain" wants no `race_date`.
         let low = mention.text.to_lowercase();
         let is_dated = self.schema.is_date(at) && low.ends_with('s') && !low.contains("date");
-        if is_dated && fits_at_most(0.85) {
+        // A salary is no `payment_date`.
+        let is_time = ["date", "day", "time", "birth", "year", "month"].iter().any(|word| low.contains(word));
+        if is_dated && fits_at_most(0.85) || self.schema.is_date(at) && !is_time && fits_at_most(OTHER_WORD) {
             self.doubt("which date");
         }
-        // "The name of discipline 9", where a discipline has no name, but its campus does.
-        let is_root_named = self.frame.entities.first().and_then(|first| self.table_of(first)) == Some(self.root);
-        let is_owner_named = self.frame.entities.iter().any(|mention| self.table_of(mention) == Some(at.0));
-        if matches!(low.as_str(), "name" | "names") && at.0 != self.root && is_root_named && !is_owner_named {
+        // "The name of discipline 9", where a discipline has no name, but its campus does. "Branch names", where only customers
+        // have names.
+        let shown = self.frame.items.iter().filter_map(|item| match item {
+            Item::Attribute(other) if other != mention => Some(other),
+            _ => None,
+        });
+        let named = self.frame.entities.iter().chain(&self.frame.groups).chain(shown);
+        let is_of = |other: &Mention| {
+            other.tables.iter().any(|(t, _)| *t == at.0)
+                || other.columns.iter().any(|(of, _)| of.0 == at.0 && !self.schema.is_foreign(*of))
+        };
+        let is_owner_named = named.into_iter().any(is_of);
+        if matches!(low.as_str(), "name" | "names") && !self.frame.entities.is_empty() && !is_owner_named {
             self.doubt(format!("the word \"{}\"", mention.text));
         }
         if mention.columns.iter().any(|(of, fit)| *of == at && *fit < 0.5) {
