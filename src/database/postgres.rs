@@ -367,10 +367,16 @@ impl PostgresEngine {
     fn begin_message(&self, application_name: &str, timeout: Duration) -> String {
         let timeout_ms = timeout.as_millis().max(1);
         let application_name = quoting::literal(application_name);
-        // Settings of the session are made once, on a connection that is certainly not shared through a pooler.
-        let settings = if self.has_session_settings() { String::new() } else { self.settings(Scope::Transaction) };
+        // Settings of the session are made once, on a connection that is certainly not shared through a pooler. In another
+        // session, another client may have left any setting, also one that a policy reads. RESET ALL lasts until the
+        // rollback. It leaves the role and the transaction's own settings.
+        let (reset, settings) = if self.has_session_settings() {
+            ("", String::new())
+        } else {
+            ("RESET ALL;", self.settings(Scope::Transaction))
+        };
         format!(
-            "BEGIN READ ONLY;SET LOCAL statement_timeout={timeout_ms};{settings}SET LOCAL application_name={application_name};"
+            "BEGIN READ ONLY;{reset}SET LOCAL statement_timeout={timeout_ms};{settings}SET LOCAL application_name={application_name};"
         )
     }
 
@@ -413,11 +419,7 @@ impl PostgresEngine {
             ("geqo_threshold", "9".to_owned()),
         ];
         if scope == Scope::Transaction {
-            // Another client of a pooler may have left these in the session.
-            settings.extend([("row_security", "on".to_owned()), ("role", "DEFAULT".to_owned())]);
-            if self.server().is_some_and(|server| server.major().is_some_and(|major| major >= 17)) {
-                settings.push(("transaction_timeout", "0".to_owned()));
-            }
+            settings.push(("role", "DEFAULT".to_owned()));
         }
         // An index-only scan returns rows in the order of the index, which would reveal the ranking of a ruled column.
         if !self.settings.column_rules.is_empty() {
@@ -427,6 +429,9 @@ impl PostgresEngine {
         // it refuses to send texts that are not valid in it.
         if self.server().is_some_and(|server| server.encoding == "SQL_ASCII") {
             settings.push(("client_encoding", "SQL_ASCII".to_owned()));
+        } else if scope == Scope::Transaction {
+            // Behind a pooler, RESET ALL returns to what the pooler asked for.
+            settings.push(("client_encoding", "UTF8".to_owned()));
         }
         // From version 14 on the server can check at this interval whether the client is still connected. This is set
         // only for direct connections: a proxy may close one half of a silent connection while the answer is still

@@ -104,7 +104,9 @@ fn what_another_client_left_in_the_session_changes_nothing() {
             &database,
             "CREATE ROLE user_of_pool; CREATE ROLE other_of_pool; CREATE TABLE notes (owner text, n int);
              INSERT INTO notes VALUES ('ann', 1), ('bob', 2); ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
-             CREATE POLICY own ON notes USING (owner = 'ann'); GRANT SELECT ON notes TO user_of_pool;",
+             CREATE POLICY own ON notes USING (owner = coalesce(nullif(current_setting('app.owner', true), ''), 'ann'));
+             CREATE SCHEMA evil; CREATE TABLE evil.notes AS SELECT 'evil' AS owner, 9 AS n; GRANT USAGE ON SCHEMA evil TO public;
+             GRANT SELECT ON evil.notes TO public; GRANT SELECT ON notes TO user_of_pool;",
         );
         let bouncer = PgBouncer::before(postgres, &database);
         let url = format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable&pgbouncer=true", bouncer.port);
@@ -131,6 +133,10 @@ fn what_another_client_left_in_the_session_changes_nothing() {
             "SELECT 1",
             "CREATE TEMP TABLE notes (owner text, n int); INSERT INTO notes VALUES ('forged', 3); GRANT ALL ON notes TO public",
             "SET row_security = off",
+            "SET search_path = evil, public",
+            "SET transform_null_equals = on",
+            "SET client_encoding = LATIN1",
+            "SET app.owner = 'bob'",
             "DO $$BEGIN IF current_setting('transaction_timeout', true) IS NOT NULL THEN
                PERFORM set_config('transaction_timeout', '400', false); END IF; END$$",
             "SET ROLE other_of_pool",
@@ -140,8 +146,11 @@ fn what_another_client_left_in_the_session_changes_nothing() {
                 let sql = "SELECT owner, n FROM notes";
                 let reply = users.call("run_sql", json!({"sql": sql, "user_id": "ann"}));
                 assert_eq!(reply["rows"], json!([["ann", 1]]), "{left}: {reply}");
-                let reply = plain.call("run_sql", json!({"sql": "SELECT count(*), current_user FROM notes"}));
-                assert_eq!(reply["rows"], json!([[2, "postgres"]]), "{left}: {reply}");
+                let reply = plain.call(
+                    "run_sql",
+                    json!({"sql": "SELECT count(*), current_user, 'é', count(*) FILTER (WHERE n = NULL) FROM notes"}),
+                );
+                assert_eq!(reply["rows"], json!([[2, "postgres", "é", 0]]), "{left}: {reply}");
             }
         }
         let slow = plain.call("run_sql", json!({"sql": "SELECT count(*) FROM generate_series(1, 8000000)"}));
