@@ -229,13 +229,15 @@ pub(super) fn judge_order(
         "SELECT l.name, i.name, i.cid FROM pragma_index_list(?1) AS l, pragma_index_xinfo(l.name) AS i";
     /// `cid` of a term that is an expression: <https://sqlite.org/pragma.html#pragma_index_info>.
     const EXPRESSION: i64 = -2;
-    // A statement that uses no column, such as `SELECT count(*)`, does not depend on the order of rows.
+    // A statement that uses no column, such as `SELECT count(*)`, does not depend on the order of rows. A view with a LIMIT
+    // does.
     let names_columns = sql
         .names()
         .uses
         .as_ref()
         .is_none_or(|uses| !uses.uses.is_empty() || !uses.plain.is_empty() || !uses.wildcards.is_empty());
-    if rules.is_empty() || !names_columns {
+    let reads_view = reads.iter().any(|read| read.inside.is_some());
+    if rules.is_empty() || !names_columns && !reads_view {
         return Ok(());
     }
     let tables: BTreeSet<String> = reads.iter().map(|read| read.table.to_ascii_lowercase()).collect();
