@@ -112,18 +112,19 @@ pub fn with_names(
             }
             if hint.is_empty() {
                 // An operator may run this line with all rights, and any user can choose a table's name. So each name is
-                // quoted, and the schema is the one that the statement names.
+                // quoted. Without a schema in the statement, or with a dot in a name, the schema is not known.
                 let role = quoting::quoted_name(role);
-                hint = match tables.iter().find(|name| is_same_table(name, wanted)) {
-                    Some(named) => {
-                        let schema = quoting::split_name(named).0.unwrap_or_else(|| "public".to_owned());
+                let named =
+                    tables.iter().find(|name| is_same_table(name, wanted)).map(|name| quoting::split_name(name));
+                hint = match named {
+                    Some((Some(schema), table)) if table == wanted && !wanted.contains(['.', '"']) => {
                         let (schema, table) = (quoting::name(dialect, &schema), quoting::name(dialect, wanted));
                         format!(
                             "The role may not read it: GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON \
                              {schema}.{table} TO {role};"
                         )
                     }
-                    None => "A view of the statement reads it with the role's rights, which do not suffice.".to_owned(),
+                    _ => format!("An administrator can GRANT SELECT on it, and USAGE on its schema, to {role}."),
                 };
             } else {
                 hint = format!("The role may read some columns only:{hint}");
@@ -380,10 +381,11 @@ mod tests {
         assert!(
             hint("42501", &message, &[&format!("app.{name}")]).contains(&format!("ON app.\"{name}\" TO \"reader\""))
         );
-        assert_eq!(
-            hint("42501", &message, &["invoices"]),
-            "A view of the statement reads it with the role's rights, which do not suffice."
-        );
+        // Which schema it is in is not known: a view may read it, or a table's name may have a dot.
+        let general = "An administrator can GRANT SELECT on it, and USAGE on its schema, to \"reader\".";
+        assert_eq!(hint("42501", &message, &["invoices"]), general);
+        assert_eq!(hint("42501", "permission denied for table hidden", &["hidden"]), general);
+        assert_eq!(hint("42501", "permission denied for table hr.pay", &["hr.pay"]), general);
         assert_eq!(
             hint("42501", "permission denied for schema x; y", &["\"x; y\".t"]),
             "The role may not use it: GRANT USAGE ON SCHEMA \"x; y\" TO \"reader\";"
