@@ -178,9 +178,12 @@ impl Setup {
             if document.contains_key("default_source") {
                 put(&mut document, &[], "default_source", Some("main"))?;
             }
-            if secret.is_some() {
-                put(&mut document, &["sources", "main"], "password_command", None)?;
-                put(&mut document, &["sources", "main"], "auth", None)?;
+            let main = document.get("sources").and_then(|sources| sources.get("main"));
+            let before = main.and_then(|main| main.get("url")?.as_str()).map(str::to_owned);
+            if secret.is_some() || before.as_ref() != Some(&bare) {
+                for key in ["password_command", "auth", "region", "profile", "sign_host"] {
+                    put(&mut document, &["sources", "main"], key, None)?;
+                }
             }
             put(&mut document, &["sources", "main"], "url", Some(&bare))?;
             let file = secret.is_some().then(|| password_file.display().to_string());

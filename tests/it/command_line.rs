@@ -389,6 +389,16 @@ fn setup_keeps_a_password_in_a_file_of_its_own() {
         let said = home.command().args(["sql", "SELECT 1"]).env("TUDB_DATABASE_URL", &source).output().unwrap();
         assert!(!format!("{said:?}").contains("pl4nted") && format!("{said:?}").contains("config_error"), "{said:?}");
     }
+    // How the old database got its password is no way to the new one, and the file keeps its owner.
+    let file = home.scratch.path(".config/tudb/tudb.toml");
+    let old = "[sources.main]\nurl = \"postgres://a@127.0.0.1/b\"\nauth = \"rds-iam\"\nregion = \"eu-west-1\"\n";
+    std::fs::write(&file, old).unwrap();
+    let is_root = std::os::unix::fs::chown(&file, Some(65_534), None).is_ok();
+    home.say(&["setup", "--url", &format!("{user}:pl4nted%40pass@{rest}"), "--yes"]);
+    let settings = std::fs::read_to_string(&file).unwrap();
+    assert!(!settings.contains("rds-iam") && !settings.contains("region"), "{settings}");
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&file).unwrap());
+    assert!(!is_root || owner == 65_534, "{owner}");
     // A second try that fails keeps the first password.
     let failed = home.run(&["setup", "--url", "postgres://a:other@127.0.0.1:1/none", "--yes"]);
     assert_eq!(failed.status.code(), Some(1));

@@ -331,6 +331,12 @@ fn write_to(next: &Path, path: &Path, new: &str) -> std::io::Result<()> {
     file.sync_all()?;
     if let Ok(old) = std::fs::metadata(path) {
         std::fs::set_permissions(next, old.permissions())?;
+        // Root may write the file of another user, who has to be able to read it afterwards.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let _ = std::os::unix::fs::chown(next, Some(old.uid()), Some(old.gid()));
+        }
     }
     std::fs::rename(next, path)
 }
