@@ -23,7 +23,7 @@ pub fn list() -> Vec<Resource> {
     vec![overview]
 }
 
-/// The templates as a key may see them: with a source only if it may read several.
+/// The resource templates for a key. They have the parameter `source` only if the key may read several sources.
 pub fn templates(gateway: Option<&Gateway>, grant: Option<&Grant>) -> Vec<ResourceTemplate> {
     let sources = gateway.iter().flat_map(|gateway| &gateway.config().sources);
     let several = sources.filter(|source| grant.is_none_or(|grant| grant.allows_source(&source.name))).count() > 1;

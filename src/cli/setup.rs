@@ -173,7 +173,7 @@ impl Setup {
         let mut password = None;
         if let Some(url) = &self.url {
             let (bare, secret) = without_password(url)?;
-            // What would take the place of the new string: the short form, another default, another way to a password.
+            // These keys would override the new connection string.
             document.remove("database_url");
             if document.contains_key("default_source") {
                 put(&mut document, &[], "default_source", Some("main"))?;
@@ -206,7 +206,7 @@ impl Setup {
         let (text, password) = self.settings(old, &password_file).map_err(invalid)?;
         let (text_of_draft, _) = self.settings(old, &draft_password).map_err(invalid)?;
         let drafts = Drafts([&draft, &draft_password]);
-        // A file that is there keeps its permissions, and others may be able to read it.
+        // Writing to an existing file keeps its permissions, and others may be able to read it.
         drafts.remove();
         let secret = password.map(|password| format!("{password}\n"));
         install::write_new(&draft, &text_of_draft)?;

@@ -111,8 +111,8 @@ pub fn with_names(
                 push_columns(&mut hint, dialect, found, false);
             }
             if hint.is_empty() {
-                // An operator may run this line with all rights, and any user can choose a table's name. So each name is
-                // quoted. Without a schema in the statement, or with a dot in a name, the schema is not known.
+                // A superuser may run the GRANT of this hint, and any user can choose the name of a table. So each name is
+                // quoted. If the statement names no schema, or a name contains a dot, the schema is not known.
                 let role = quoting::quoted_name(role);
                 let named =
                     tables.iter().find(|name| is_same_table(name, wanted)).map(|name| quoting::split_name(name));
@@ -375,13 +375,13 @@ mod tests {
             hint("42501", "permission denied for table secret", &["app.secret"]),
             "The role may not read it: GRANT USAGE ON SCHEMA app TO \"reader\"; GRANT SELECT ON app.secret TO \"reader\";"
         );
-        // Any user can choose a name, and the view that reads it.
+        // The name of a table that another user made. A view of that user may read it.
         let name = "x TO mallory; ALTER ROLE mallory SUPERUSER; --";
         let message = format!("permission denied for table {name}");
         assert!(
             hint("42501", &message, &[&format!("app.{name}")]).contains(&format!("ON app.\"{name}\" TO \"reader\""))
         );
-        // Which schema it is in is not known: a view may read it, or a table's name may have a dot.
+        // The schema is not known: only a view reads the table, or the name contains a dot.
         let general = "An administrator can GRANT SELECT on it, and USAGE on its schema, to \"reader\".";
         assert_eq!(hint("42501", &message, &["invoices"]), general);
         assert_eq!(hint("42501", "permission denied for table hidden", &["hidden"]), general);

@@ -430,7 +430,7 @@ impl PostgresEngine {
         if self.server().is_some_and(|server| server.encoding == "SQL_ASCII") {
             settings.push(("client_encoding", "SQL_ASCII".to_owned()));
         } else if scope == Scope::Transaction {
-            // Behind a pooler, RESET ALL returns to what the pooler asked for.
+            // After RESET ALL the encoding is the one that the pooler asked for when it connected.
             settings.push(("client_encoding", "UTF8".to_owned()));
         }
         // From version 14 on the server can check at this interval whether the client is still connected. This is set

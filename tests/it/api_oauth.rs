@@ -90,7 +90,8 @@ fn access_tokens_of_the_configured_issuer_are_accepted() {
     let good = sign(&header, &claims);
     assert_eq!(call(&good).status, 200, "{:?}", call(&good));
     assert_eq!(call(&sign(&header, &with("aud", json!(["x", "https://tudb.example.com/mcp"])))).status, 200);
-    // What belongs to a subject is found by its name. A name that is made of another subject is not its own.
+    // Sessions and conversations are found by the name of their subject. A subject that is equal to the shortened name of
+    // another one gets a different name.
     assert_eq!(call(&sign(&header, &with("sub", json!("a\nb")))).status, 200);
     let clients = || home.records().into_iter().filter_map(|record| record["client"].as_str().map(str::to_owned));
     let made = clients().find(|client| client.contains("oauth:ab~")).expect("a shortened name");

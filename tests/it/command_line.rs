@@ -389,7 +389,7 @@ fn setup_keeps_a_password_in_a_file_of_its_own() {
         let said = home.command().args(["sql", "SELECT 1"]).env("TUDB_DATABASE_URL", &source).output().unwrap();
         assert!(!format!("{said:?}").contains("pl4nted") && format!("{said:?}").contains("config_error"), "{said:?}");
     }
-    // How the old database got its password is no way to the new one, and the file keeps its owner.
+    // The settings for the password of the old database are removed, and the file keeps its owner.
     let file = home.scratch.path(".config/tudb/tudb.toml");
     let old = "[sources.main]\nurl = \"postgres://a@127.0.0.1/b\"\nauth = \"rds-iam\"\nregion = \"eu-west-1\"\n";
     std::fs::write(&file, old).unwrap();

@@ -134,7 +134,7 @@ fn the_wheel_answers_in_a_fresh_environment_and_by_uvx() {
     maturin.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/pypi"));
     maturin.args(["build", "--locked", "--strip", "--profile", profile, "--target-dir"]);
     maturin.arg(directory.parent().unwrap()).arg("-o").arg(&out);
-    // What cargo sets for a test would make it build ring again, and all that uses it.
+    // With the variables that cargo sets for a test, cargo would compile ring again, and all crates that use it.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_") && name != "CARGO_HOME") {
         maturin.env_remove(name);
     }
@@ -151,7 +151,7 @@ fn the_wheel_answers_in_a_fresh_environment_and_by_uvx() {
     output_of(command(pip.to_str().unwrap(), &home).args(["install", "--no-index", "-q"]).arg(&wheel));
     answers(&home.scratch.path("fresh/bin/tudb"), &home);
 
-    // `uvx` keeps the program in a cache, which is no place that a client's entry should name.
+    // `uvx` runs the program from a cache. The entry of a client should not name a path there.
     let uvx = tools.join("uvx");
     let mut run = command(uvx.to_str().unwrap(), &home);
     let installed = run.args(["--offline", "--from"]).arg(&wheel).args(["tudb", "install", "cursor", "--dry-run"]);

@@ -77,7 +77,7 @@ fn a_session_with_statements_of_others_is_not_used_again() {
     }
 }
 
-/// The same where each session takes on the role of a user when it opens.
+/// As above, on a source whose sessions take on the role of a user when they open.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn a_user_is_served_by_a_new_session_after_the_statements_are_gone() {

@@ -142,8 +142,8 @@ fn the_lists_hold_every_keyword_and_type_of_the_servers() {
     }
 }
 
-/// A name that is not UTF-8 cannot be compared with a rule, and the catalog is not asked by its bytes. And statements that
-/// only use the key of a view, or count its rows, use no masked column.
+/// A name that is not UTF-8 cannot be compared with a rule. And statements that only use the key of a view, or count its
+/// rows, use no masked column.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
 fn a_table_whose_name_is_not_utf8_is_closed_and_keys_of_views_are_open() {

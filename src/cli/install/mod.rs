@@ -331,7 +331,7 @@ fn write_to(next: &Path, path: &Path, new: &str) -> std::io::Result<()> {
     file.sync_all()?;
     if let Ok(old) = std::fs::metadata(path) {
         std::fs::set_permissions(next, old.permissions())?;
-        // Root may write the file of another user, who has to be able to read it afterwards.
+        // If root replaces the file of another user, that user has to be able to read the new one.
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt;

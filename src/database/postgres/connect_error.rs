@@ -52,8 +52,8 @@ pub(super) fn explain(error: sqlx::Error, source_name: &str, preset: &Preset, ha
             (Some("3D000"), _) => DatabaseError::Missing { source_name, message: "the database does not exist".into() },
             (Some("53300"), _) => DatabaseError::TooManyConnections { source_name },
             (Some("57P03"), _) => unreachable(source_name, "The server is starting or shutting down: try again."),
-            // invalid_parameter_value, undefined_object, syntax_error, insufficient_privilege: a setting in `options`. What
-            // follows the colon is its value.
+            // invalid_parameter_value, undefined_object, syntax_error, insufficient_privilege: the server refuses a setting of
+            // `options`. The text after the colon is the value of the setting, which may be a secret.
             (Some("22023" | "42704" | "42601" | "42501"), message) if !message.starts_with("permission denied for") => {
                 let problem = message.split(": ").next().unwrap_or_default();
                 let problem =

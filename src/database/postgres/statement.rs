@@ -156,8 +156,8 @@ impl PostgresEngine {
         connection: &mut PgConnection,
         sql: &QualifiedSql,
     ) -> Result<Option<Vec<DescribedColumn>>, DatabaseError> {
-        // The driver remembers what it once described. Where no statement is remembered, nothing says when that is out of
-        // date, so each text is a new one.
+        // The driver keeps the description of a text. On a source whose statements are not remembered, a changed table does
+        // not remove that description. So each text gets a number of its own.
         let mark = if self.may_remember() {
             self.generation_mark()
         } else {

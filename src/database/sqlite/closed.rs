@@ -388,8 +388,8 @@ fn is_part_of_name(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
-/// True if a rule covers the table or one of its columns. Also true if the columns of the table are unknown. A table whose name
-/// is not valid UTF-8 is not found by the name that is known of it.
+/// True if a rule covers the table or one of its columns. Also true if the columns of the table are unknown. The columns of a
+/// table whose name is not valid UTF-8 are unknown.
 pub(super) fn has_rule(handle: &Handle, rules: &ColumnRules, table: &str) -> Result<bool, ReadError> {
     if rules.denies_table("", table) {
         return Ok(true);

@@ -142,7 +142,7 @@ fn ruled_tables(
         if let Some(reason) = closed.reason(&table) {
             return Err(ReadError::Relation { name: table, reason });
         }
-        // A name with other bytes is reported with this character. The catalog is not asked for it by its bytes.
+        // Bytes that are not UTF-8 are reported as this character, so the real name is not known.
         if !rules.is_empty() && table.contains(char::REPLACEMENT_CHARACTER) {
             return Err(ReadError::Relation { name: table, reason: Reason::Name });
         }

@@ -347,7 +347,7 @@ fn a_row_is_called_by_its_own_column_and_stored_numbers_are_summed() {
     }
 }
 
-/// What stands for a row, and words that the schema has for another thing only.
+/// The columns that stand for a person, and words that fit only a column of another table.
 #[test]
 fn a_person_is_called_by_name_and_words_of_other_things_are_doubted() {
     let mut staff = table(

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Words for a role that need a column of that role. Other such words ("from", "to") mean any place too.
+/// Nouns for a role, which need a column of that role. Prepositions ("from", "to") have other meanings too.
 const ROLE_NOUNS: [&str; 8] =
     ["destination", "origin", "departure", "arrival", "sender", "recipient", "receiver", "target"];
 
@@ -456,7 +456,7 @@ impl Planner<'_> {
         let fits = |at: At| roles(at).iter().any(|role| asked.contains(role));
         let has_role = mention.values.iter().any(|(at, _)| !roles(*at).is_empty());
         if asked.is_empty() || !has_role {
-            // "The destination of Sorlie's flight", where a flight has none. The role may also be that of a key.
+            // "The destination of Sorlie's flight", where no column has that role. The column may be in another table.
             let is_noun = words.iter().any(|word| ROLE_NOUNS.contains(&word.as_str()));
             let mut columns = (0..self.schema.tables().len()).flat_map(|t| self.schema.columns(t)).map(|(at, _)| at);
             return (!is_noun || columns.any(fits)).then(|| mention.clone());
