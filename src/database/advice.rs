@@ -116,15 +116,19 @@ pub fn with_names(
                 let role = quoting::quoted_name(role);
                 let named =
                     tables.iter().find(|name| is_same_table(name, wanted)).map(|name| quoting::split_name(name));
-                hint = match named {
-                    Some((Some(schema), table)) if table == wanted && !wanted.contains(['.', '"']) => {
-                        let (schema, table) = (quoting::name(dialect, &schema), quoting::name(dialect, wanted));
+                let table = quoting::name(dialect, wanted);
+                hint = match named.filter(|(_, name)| name == wanted && !wanted.contains(['.', '"'])) {
+                    Some((None, _)) => format!(
+                        "The role may not read it: GRANT SELECT ON {table} TO {role}; and GRANT USAGE on its schema."
+                    ),
+                    Some((Some(schema), _)) => {
+                        let schema = quoting::name(dialect, &schema);
                         format!(
                             "The role may not read it: GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON \
                              {schema}.{table} TO {role};"
                         )
                     }
-                    _ => format!("An administrator can GRANT SELECT on it, and USAGE on its schema, to {role}."),
+                    None => format!("An administrator can GRANT SELECT on it, and USAGE on its schema, to {role}."),
                 };
             } else {
                 hint = format!("The role may read some columns only:{hint}");
@@ -384,7 +388,10 @@ mod tests {
         // The schema is not known: only a view reads the table, or the name contains a dot.
         let general = "An administrator can GRANT SELECT on it, and USAGE on its schema, to \"reader\".";
         assert_eq!(hint("42501", &message, &["invoices"]), general);
-        assert_eq!(hint("42501", "permission denied for table hidden", &["hidden"]), general);
+        assert_eq!(
+            hint("42501", "permission denied for table hidden", &["hidden"]),
+            "The role may not read it: GRANT SELECT ON hidden TO \"reader\"; and GRANT USAGE on its schema."
+        );
         assert_eq!(hint("42501", "permission denied for table hr.pay", &["hr.pay"]), general);
         assert_eq!(
             hint("42501", "permission denied for schema x; y", &["\"x; y\".t"]),
