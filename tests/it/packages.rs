@@ -62,6 +62,12 @@ fn the_npm_package_answers_in_an_empty_directory() {
     output_of(command("npm", &home).args(install).args(&made));
     let program = home.scratch.path("node_modules/.bin/tudb");
     answers(&program, &home);
+    // The MCP registry compares this name with the one of `server.json`.
+    let text = std::fs::read(home.scratch.path("node_modules/tudb/package.json")).unwrap();
+    let package: Value = serde_json::from_slice(&text).unwrap();
+    let entry = include_str!("../../packaging/server.json").replace("@OWNER@", "tudb");
+    let entry: Value = serde_json::from_str(&entry).unwrap();
+    assert_eq!(package["mcpName"], entry["name"]);
     // A client that sends a signal ends the binary too.
     let mut child = command(program.to_str().unwrap(), &home)
         .arg("serve")
