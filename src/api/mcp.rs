@@ -84,7 +84,6 @@ fn session(headers: &HeaderMap) -> Option<&str> {
     headers.get(SESSION).and_then(|id| id.to_str().ok())
 }
 
-/// Whether a body opens a session.
 /// The size of the body in bytes if the request opens a session.
 fn initialize_bytes(request: &Request) -> Option<usize> {
     #[derive(serde::Deserialize)]

@@ -369,11 +369,11 @@ impl PostgresEngine {
         let application_name = quoting::literal(application_name);
         // Settings of the session are made once, on a connection that is certainly not shared through a pooler. In another
         // session, another client may have left any setting, also one that a policy reads. RESET ALL lasts until the
-        // rollback. It leaves the role and the transaction's own settings.
+        // rollback. It does not reset the role.
         let (reset, settings) = if self.has_session_settings() {
             ("", String::new())
         } else {
-            ("RESET ALL;", self.settings(Scope::Transaction))
+            ("RESET ALL;SET LOCAL role=DEFAULT;", self.settings(Scope::Transaction))
         };
         format!(
             "BEGIN READ ONLY;{reset}SET LOCAL statement_timeout={timeout_ms};{settings}SET LOCAL application_name={application_name};"
@@ -418,9 +418,6 @@ impl PostgresEngine {
             ("geqo", "on".to_owned()),
             ("geqo_threshold", "9".to_owned()),
         ];
-        if scope == Scope::Transaction {
-            settings.push(("role", "DEFAULT".to_owned()));
-        }
         // An index-only scan returns rows in the order of the index, which would reveal the ranking of a ruled column.
         if !self.settings.column_rules.is_empty() {
             settings.push(("enable_indexonlyscan", "off".to_owned()));

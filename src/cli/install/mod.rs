@@ -187,7 +187,7 @@ impl Place {
 }
 
 /// Whether a program is in the cache of a package runner: `_npx` is npm's directory, `archive-v0` uv's, `.cache` or `Caches`
-/// pipx's (seen with npm 10, uv 0.13 and pipx 1.7).
+/// pipx's (seen with npm 11, uv 0.13 and pipx 1.7).
 fn is_in_cache(program: &Path) -> bool {
     let caches = ["_npx", "archive-v0", ".cache", "Caches"];
     program.components().any(|part| caches.iter().any(|cache| part.as_os_str() == *cache))

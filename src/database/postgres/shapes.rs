@@ -106,6 +106,7 @@ impl Shapes {
         self.generation.load(Ordering::Relaxed)
     }
 
+    /// A number for the next such description.
     pub(super) fn next_description(&self) -> u64 {
         self.descriptions.fetch_add(1, Ordering::Relaxed)
     }

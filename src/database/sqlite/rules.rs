@@ -143,7 +143,7 @@ fn ruled_tables(
             return Err(ReadError::Relation { name: table, reason });
         }
         // Bytes that are not UTF-8 are reported as this character, so the real name is not known.
-        if !rules.is_empty() && table.contains(char::REPLACEMENT_CHARACTER) {
+        if table.contains(char::REPLACEMENT_CHARACTER) {
             return Err(ReadError::Relation { name: table, reason: Reason::Name });
         }
         // Statistics tables contain samples of the values of an index.

@@ -218,8 +218,8 @@ impl<'a> Schema<'a> {
         named && !self.is_date(at) && !matches!(self.holds(at), Holds::Bool | Holds::Other)
     }
 
-    /// The columns that stand for a row of the table. In this order: a column such as name, title or label; a text column
-    /// with the name of the table; a description; first and last name (before a title); the first column whose name ends
+    /// The columns that stand for a row of the table. In this order: a column such as name, label or title (of no person); a text column
+    /// with the name of the table; a description; first and last name; the first column whose name ends
     /// with name, title (of no job) or description; the first text column, if it has no known values, the key is no text and the
     /// table is no view; the primary key; the first text column of a table; the first column. Masked columns do not
     /// count.

@@ -160,12 +160,11 @@ impl Planner<'_> {
             Key::Attribute(mention) => Some(mention),
             _ => None,
         });
-        let ordered: Vec<&Mention> = ordered.collect();
         for item in &self.frame.items {
             let Item::Attribute(short) = item else { continue };
             let ending = format!(" {}", short.text.to_lowercase());
-            let is_short = |long: &&Mention| long.text.to_lowercase().ends_with(&ending) && !long.shares_column(short);
-            if ordered.iter().any(is_short) {
+            let is_short = |long: &Mention| long.text.to_lowercase().ends_with(&ending) && !long.shares_column(short);
+            if ordered.clone().any(is_short) {
                 self.doubt(format!("the word \"{}\"", short.text));
             }
         }

@@ -142,12 +142,12 @@ impl Planner<'_> {
             Item::Attribute(other) if other != mention => Some(other),
             _ => None,
         });
-        let named = self.frame.entities.iter().chain(&self.frame.groups).chain(shown);
+        let mut named = self.frame.entities.iter().chain(&self.frame.groups).chain(shown);
         let is_of = |other: &Mention| {
             other.tables.iter().any(|(t, _)| *t == at.0)
                 || other.columns.iter().any(|(of, _)| of.0 == at.0 && !self.schema.is_foreign(*of))
         };
-        let is_owner_named = named.into_iter().any(is_of);
+        let is_owner_named = named.any(is_of);
         if matches!(low.as_str(), "name" | "names") && !self.frame.entities.is_empty() && !is_owner_named {
             self.doubt(format!("the word \"{}\"", mention.text));
         }
