@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::database::value::{cut, json_escaped_len};
+use crate::quoting::steers;
 
 /// All codes that a client may receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -164,7 +165,9 @@ impl ToolError {
             .hint("Try again. If the error repeats, report it with the server's log (stderr).")
     }
 
-    /// The `{"error": {..}}` object of a tool result. Message and hint are shortened to `MAX_TEXT_BYTES`.
+    /// The `{"error": {..}}` object of a tool result. Message and hint are shortened to `MAX_TEXT_BYTES`. Both may
+    /// contain names that another user of the database chose, so characters that steer a terminal or the reading order
+    /// are replaced, except line feeds and tabs.
     pub fn to_json(&self) -> String {
         #[derive(Serialize)]
         struct Body<'a> {
@@ -176,7 +179,9 @@ impl ToolError {
             while most > 0 && json_escaped_len(cut(text, most)) > MAX_TEXT_BYTES {
                 most /= 2;
             }
-            if text.len() > most { format!("{}…", cut(text, most)) } else { text.to_owned() }
+            let plain = |c: char| if steers(c) && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c };
+            let end = if text.len() > most { "…" } else { "" };
+            cut(text, most).chars().map(plain).chain(end.chars()).collect::<String>()
         };
         let told =
             ToolError { message: shorten(&self.message), hint: self.hint.as_deref().map(shorten), ..self.clone() };
@@ -311,6 +316,14 @@ mod tests {
             let json = ToolError::invalid(text.clone()).hint(text).to_json();
             assert!(json.len() < 5_000, "{}", json.len());
         }
+    }
+
+    #[test]
+    fn a_name_in_an_error_cannot_steer_a_terminal_or_the_reading_order() {
+        let json = ToolError::invalid("no\u{1b}[2J \u{202e}eman").hint("try\r\nthis\tté\u{9b}").to_json();
+        let told: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(told["error"]["message"], "no\u{fffd}[2J \u{fffd}eman");
+        assert_eq!(told["error"]["hint"], "try\u{fffd}\nthis\tté\u{fffd}");
     }
 
     #[test]

@@ -128,6 +128,8 @@ pub struct Limits {
     pub http_max_sessions: usize,
     /// Bytes of the message that opens such a session, which keeps it.
     pub http_max_initialize_bytes: usize,
+    /// JSON arrays, objects and commas of that message.
+    pub http_max_initialize_values: usize,
     /// Calls of tools over HTTP that run or wait, for all sources together. Further calls get `busy`.
     pub http_max_calls: usize,
     /// Time that running HTTP requests get to end when the server stops.
@@ -192,6 +194,7 @@ impl Default for Limits {
             http_max_connections: 1_000,
             http_max_sessions: 500,
             http_max_initialize_bytes: 16 << 10,
+            http_max_initialize_values: 200,
             http_max_calls: 400,
             http_drain_ms: 8_000,
         }

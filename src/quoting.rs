@@ -51,10 +51,18 @@ fn holds(list: &str, word: &str) -> bool {
     list.split_ascii_whitespace().any(|keyword| keyword.eq_ignore_ascii_case(word))
 }
 
-/// The characters of a text, each control character replaced by U+FFFD. So a text from outside cannot end a line of the
+/// The characters of a text, each one that [`steers`] replaced by U+FFFD. So a text from outside cannot end a line of the
 /// log, of a report or of a record.
 pub fn printable(text: &str) -> impl Iterator<Item = char> {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+    text.chars().map(|c| if steers(c) { char::REPLACEMENT_CHARACTER } else { c })
+}
+
+/// Whether a character can control a terminal or the reading order: control and direction characters, line and
+/// paragraph separators, byte order mark.
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
 /// Whether an unquoted word that follows no dot cannot be a column in this dialect.

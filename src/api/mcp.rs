@@ -19,6 +19,7 @@ use crate::gateway::Grant;
 use crate::limits::Limits;
 use crate::places::Places;
 use crate::server::{Server, Transport};
+use crate::transport::values_of;
 
 /// An unused session is closed after this time. The time is long, because few clients open a new session by themselves.
 const UNUSED: Duration = Duration::from_secs(3_600);
@@ -84,15 +85,33 @@ fn session(headers: &HeaderMap) -> Option<&str> {
     headers.get(SESSION).and_then(|id| id.to_str().ok())
 }
 
-/// The size of the body in bytes if the request opens a session.
-fn initialize_bytes(request: &Request) -> Option<usize> {
+/// The body of a request that opens a session.
+fn initialize(request: &Request) -> Option<&[u8]> {
     #[derive(serde::Deserialize)]
     struct Message {
         method: String,
     }
     let Whole(body) = request.extensions().get::<Whole>()?;
     let message = serde_json::from_slice::<Message>(body).ok()?;
-    (message.method == "initialize").then_some(body.len())
+    (message.method == "initialize").then_some(body.as_ref())
+}
+
+/// Why a session is not opened by a message of this size. A session keeps what this message says until it ends.
+fn too_long(initialize: &[u8], limits: &Limits) -> Option<ToolError> {
+    let (bytes, most) = (initialize.len(), limits.http_max_initialize_bytes);
+    let (values, most_values) = (values_of(initialize), limits.http_max_initialize_values);
+    let (message, hint) = if bytes > most {
+        (
+            format!("initialize has {bytes} bytes; the limit is {most}"),
+            "Send a shorter name and description of the client.",
+        )
+    } else if values > most_values {
+        let message = format!("initialize has {values} JSON arrays, objects and commas; the limit is {most_values}");
+        (message, "Send fewer capabilities.")
+    } else {
+        return None;
+    };
+    Some(ToolError::new(Code::TooLong, message).hint(hint))
 }
 
 /// Refuses a session that belongs to another key, and limits the number of sessions and of open streams.
@@ -106,12 +125,8 @@ pub(super) async fn with_session(State(api): State<Arc<Api>>, request: Request, 
         let error = ToolError::invalid("there is no such session").hint("Send initialize again.");
         return reply::json(StatusCode::NOT_FOUND, error.to_json());
     }
-    let _opening = if let Some(bytes) = initialize_bytes(&request) {
-        // A session keeps what this message says until it ends.
-        let most = api.limits.http_max_initialize_bytes;
-        if bytes > most {
-            let error = ToolError::new(Code::TooLong, format!("initialize has {bytes} bytes; the limit is {most}"));
-            let error = error.hint("Send a shorter name and description of the client.");
+    let _opening = if let Some(body) = initialize(&request) {
+        if let Some(error) = too_long(body, &api.limits) {
             return reply::json(StatusCode::PAYLOAD_TOO_LARGE, error.to_json());
         }
         let opening = sessions.opening.lock().await;

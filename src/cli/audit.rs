@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use super::table::{plain, steers};
+use super::table::plain;
 use super::{DONE, NO, USAGE, complain, say, tell};
 use crate::audit::{
     AuditLog, EntryStart, FIELDS, Filter, Finished, OutcomeKind, Outcomes, Retention, Trail, TrailError, prune,
 };
 use crate::config::{AuditConfig, AuditStore, Config};
+use crate::quoting::steers;
 
 /// The SQL that creates the store on PostgreSQL.
 const POSTGRES: &str = include_str!("../../migrations/audit/postgres.sql");

@@ -3,6 +3,8 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::Value;
 
+use crate::quoting::steers;
+
 /// A table of named columns and rows of JSON cells. A column of numbers and NULL is right-aligned. NULL is written as
 /// `NULL`. Cells beyond `columns` are left out.
 pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
@@ -49,14 +51,6 @@ pub(super) fn plain(text: &str) -> String {
 /// As [`plain`], but line feeds are kept.
 pub(super) fn plain_lines(text: &str) -> String {
     text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
-}
-
-/// Whether a character can control a terminal or the reading order: control and direction characters, line and
-/// paragraph separators, byte order mark.
-pub(super) fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
 /// Renders the columns and rows of a reply as a table. `None` if the reply lacks the array `columns` or the array `rows`.

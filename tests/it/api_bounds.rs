@@ -106,15 +106,20 @@ fn a_refused_read_of_a_resource_is_recorded() {
 fn a_session_is_opened_by_a_short_message_only() {
     let home = Home::new("hello");
     let web = Web::start(&home, &[]);
-    let hello = |bytes: usize| {
+    let hello = |bytes: usize, values: usize| {
         let info = json!({"name": "x".repeat(bytes), "version": "1"});
-        let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": info});
+        let capabilities = json!({"experimental": {"x": {"values": vec![0; values]}}});
+        let params = json!({"protocolVersion": "2025-06-18", "capabilities": capabilities, "clientInfo": info});
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
         web.post("/mcp", &[("Accept", "application/json, text/event-stream")], &message)
     };
-    assert_eq!(hello(16_000).status, 200);
-    let refused = hello(16_400);
-    assert_eq!((refused.status, &refused.json()["error"]["code"]), (413, &json!("too_long")), "{refused:?}");
+    assert_eq!(hello(16_000, 1).status, 200);
+    assert_eq!(hello(10, 180).status, 200);
+    for (bytes, values, says) in [(16_400, 1, "bytes; the limit is 16384"), (10, 200, "commas; the limit is 200")] {
+        let refused = hello(bytes, values);
+        assert_eq!((refused.status, &refused.json()["error"]["code"]), (413, &json!("too_long")), "{refused:?}");
+        assert!(refused.body.contains(says), "{refused:?}");
+    }
 }
 
 /// A key of one source does not learn from the templates that there are others.

@@ -208,9 +208,7 @@ impl Finding {
                     extension.unwrap_or_default(),
                     self.chosen_name()
                 ),
-                _ => {
-                    format!("Its administrator can list \"{}\" in the source's allow_functions.", self.chosen_name())
-                }
+                _ => format!("Its administrator can list {} in the source's allow_functions.", self.entry()),
             },
             name: self.identity,
         }
@@ -257,6 +255,13 @@ impl Finding {
         format!("{}.{}", self.chosen.0, self.chosen.1)
     }
 
+    /// The entry of `allow_functions` that allows the function, in double quotes. The look-up puts words before the schema
+    /// if a name alone does not allow it. Then the entry needs the argument types.
+    fn entry(&self) -> String {
+        let needs_types = ["user in ", "beside the type in "].iter().any(|words| self.chosen.0.starts_with(words));
+        format!("\"{}\"", if needs_types { self.identity.clone() } else { self.chosen_name() })
+    }
+
     /// True if the function is not volatile and the configuration lists it. An entry without argument types does not
     /// count if functions of several owners have the name.
     pub(super) fn is_allowed(&self, allowed: &[String]) -> bool {
@@ -267,5 +272,33 @@ impl Finding {
             && is_plain(&self.chosen.0)
             && is_plain(&self.chosen.1)
             && (by_name || allowed.contains(&self.identity))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hint_names_the_entry_that_allows_the_function() {
+        let of = |schema: &str| Finding {
+            what: Reach::Function,
+            chosen: (schema.into(), "money2".into()),
+            schema: "public".into(),
+            name: "money2".into(),
+            identity: "public.money2(integer)".into(),
+            extension: None,
+            volatility: "s".into(),
+            language: "sql".into(),
+            takes_internals: false,
+            operator_schema: None,
+            is_shared: false,
+            is_users: true,
+        };
+        for (schema, entry) in [("public", "public.money2"), ("beside the type in public", "public.money2(integer)")] {
+            let DatabaseError::NotVouched { hint, .. } = of(schema).refusal(&[]) else { panic!("another error") };
+            assert!(hint.contains(&format!("list \"{entry}\" in")), "{hint}");
+            assert!(of(schema).is_allowed(&[entry.into()]), "{entry}");
+        }
     }
 }
