@@ -59,6 +59,10 @@ pub enum Transport {
     Http { calls: Arc<Places> },
 }
 
+/// Cancelled when the calls of an HTTP request have to end: its client has left, or has ended the session.
+#[derive(Clone, Debug)]
+pub struct CallsEnd(pub CancellationToken);
+
 impl Server {
     pub fn new(core: Result<Arc<Core>, ToolError>, end: CancellationToken, transport: Transport) -> Self {
         let tools = Arc::new(tools::list(core.as_ref().ok().map(Arc::as_ref), None));
@@ -88,7 +92,10 @@ impl Server {
             },
             grant,
             traceparent: context.meta.get_traceparent().and_then(keep_trace),
-            cancel: self.end.child_token(),
+            cancel: parts(context)
+                .and_then(|parts| parts.extensions.get())
+                .map_or(&self.end, |CallsEnd(end)| end)
+                .child_token(),
             deadline: None,
             question_id: None,
             outcomes: Outcomes::default(),
@@ -174,7 +181,12 @@ impl Server {
 
 /// What the API key or the token of an HTTP request allows. `None` without either, and over stdio.
 fn grant(context: &RequestContext<RoleServer>) -> Option<Arc<Grant>> {
-    context.extensions.get::<http::request::Parts>()?.extensions.get().cloned()
+    parts(context)?.extensions.get().cloned()
+}
+
+/// The head of an HTTP request. `None` over stdio.
+fn parts(context: &RequestContext<RoleServer>) -> Option<&http::request::Parts> {
+    context.extensions.get()
 }
 
 /// Turns a panic into `None` and logs it.

@@ -204,17 +204,17 @@ pub(super) async fn with_key(State(api): State<Arc<Api>>, mut request: Request, 
 #[derive(Clone)]
 pub(super) struct Whole(pub(super) Bytes);
 
-/// A body that keeps its places until the body is sent.
-pub(super) fn held_with(body: Body, place: TakenPlaces) -> Body {
-    Body::new(Holding { body, _place: place })
+/// A body that keeps a value until the body is sent or the client has left.
+pub(super) fn held_with<T: Send + Unpin + 'static>(body: Body, held: T) -> Body {
+    Body::new(Holding { body, _held: held })
 }
 
-struct Holding {
+struct Holding<T> {
     body: Body,
-    _place: TakenPlaces,
+    _held: T,
 }
 
-impl hyper::body::Body for Holding {
+impl<T: Unpin> hyper::body::Body for Holding<T> {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio_util::sync::CancellationToken;
 
 use super::door::{self, Whole};
 use super::{Api, reply};
@@ -18,7 +19,7 @@ use crate::error::{Code, ToolError};
 use crate::gateway::Grant;
 use crate::limits::Limits;
 use crate::places::Places;
-use crate::server::{Server, Transport};
+use crate::server::{CallsEnd, Server, Transport};
 use crate::transport::values_of;
 
 /// An unused session is closed after this time. The time is long, because few clients open a new session by themselves.
@@ -29,15 +30,23 @@ const REPLY_KEPT: Duration = Duration::from_secs(2);
 
 const SESSION: &str = "mcp-session-id";
 
-/// The sessions of the older protocol versions, and the key of each. A session belongs to the key that opened it.
+/// The sessions of the older protocol versions, and what is known of each.
 #[derive(Debug)]
 pub(super) struct Sessions {
     manager: Arc<LocalSessionManager>,
-    owners: Mutex<HashMap<String, Option<String>>>,
+    known: Mutex<HashMap<String, Session>>,
     /// Locked while a session is opened, so that two requests cannot both take the last free place.
     opening: tokio::sync::Mutex<()>,
     /// Places for streams that stay open (GET).
     streams: Arc<Places>,
+}
+
+/// A session belongs to the key that opened it.
+#[derive(Clone, Debug)]
+struct Session {
+    key: Option<String>,
+    /// Cancelled when the client ends the session.
+    end: CancellationToken,
 }
 
 impl Sessions {
@@ -47,24 +56,24 @@ impl Sessions {
         manager.session_config.completed_cache_ttl = REPLY_KEPT;
         Sessions {
             manager: Arc::new(manager),
-            owners: Mutex::default(),
+            known: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
             // The other half of the connections stays free for calls.
             streams: Places::new((limits.http_max_connections / 2).max(1), 1),
         }
     }
 
-    fn owners(&self) -> MutexGuard<'_, HashMap<String, Option<String>>> {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether one more session may be opened. A key may have half of all sessions.
     async fn has_place(&self, key: Option<&String>, limits: &Limits) -> bool {
         let open = self.manager.sessions.read().await;
-        let mut owners = self.owners();
+        let mut known = self.known();
         // Removes the sessions that have ended.
-        owners.retain(|id, _| open.contains_key(id.as_str()));
-        let of_key = owners.values().filter(|owner| owner.as_ref() == key).count();
+        known.retain(|id, _| open.contains_key(id.as_str()));
+        let of_key = known.values().filter(|session| session.key.as_ref() == key).count();
         open.len() < limits.http_max_sessions && (key.is_none() || of_key < limits.http_max_sessions / 2)
     }
 }
@@ -114,14 +123,15 @@ fn too_long(initialize: &[u8], limits: &Limits) -> Option<ToolError> {
     Some(ToolError::new(Code::TooLong, message).hint(hint))
 }
 
-/// Refuses a session that belongs to another key, and limits the number of sessions and of open streams.
-pub(super) async fn with_session(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+/// Refuses a session that belongs to another key, and limits the number of sessions and of open streams. Says when the
+/// calls of the request have to end: the SDK cancels them two to five seconds after a client has left or has ended its
+/// session.
+pub(super) async fn with_session(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let sessions = &api.sessions;
     let busy = |what: &str| reply::error(&ToolError::new(Code::Busy, what).hint("Close one, or try later."));
     let key = request.extensions().get::<Arc<Grant>>().map(|grant| grant.key.clone());
-    if let Some(id) = session(request.headers())
-        && sessions.owners().get(id).is_some_and(|owner| *owner != key)
-    {
+    let known = session(request.headers()).and_then(|id| sessions.known().get(id).cloned());
+    if known.as_ref().is_some_and(|session| session.key != key) {
         let error = ToolError::invalid("there is no such session").hint("Send initialize again.");
         return reply::json(StatusCode::NOT_FOUND, error.to_json());
     }
@@ -146,16 +156,19 @@ pub(super) async fn with_session(State(api): State<Arc<Api>>, request: Request, 
         None
     };
     let is_end = request.method() == Method::DELETE;
+    let end = known.map_or_else(|| api.end.child_token(), |session| session.end);
+    request.extensions_mut().insert(CallsEnd(end.clone()));
+    // Outside a session, the calls of a request end with its connection. In a session, a client may come back for its reply.
+    let has_left = session(request.headers()).is_none().then(|| end.clone().drop_guard());
     let mut response = next.run(request).await;
     // The Rust SDK answers DELETE with 202. The Python SDK takes only 200 and 204 as the end of a session.
     if is_end && response.status() == StatusCode::ACCEPTED {
         *response.status_mut() = StatusCode::NO_CONTENT;
+        end.cancel();
     }
     if let Some(id) = session(response.headers()) {
-        sessions.owners().entry(id.to_owned()).or_insert(key);
+        let session = || Session { key, end: api.end.child_token() };
+        sessions.known().entry(id.to_owned()).or_insert_with(session);
     }
-    match stream {
-        Some(place) => response.map(|body| door::held_with(body, place)),
-        None => response,
-    }
+    response.map(|body| door::held_with(body, (stream, has_left)))
 }

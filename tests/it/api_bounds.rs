@@ -1,7 +1,7 @@
 //! What one key may take of the HTTP server, and how a refused request ends.
 
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -144,5 +144,58 @@ fn the_templates_name_a_source_only_for_keys_that_may_choose_one() {
         let told = web.post("/mcp", &headers, &message).body;
         assert!(told.contains("tudb://schema/{table}"), "{told}");
         assert_eq!(told.contains("{?source}"), says, "{told}");
+    }
+}
+
+/// The statement of a client that leaves, or that ends its session, is cancelled at once. Without this, the SDK waits two
+/// and five seconds first.
+#[test]
+fn a_client_of_mcp_that_leaves_or_ends_its_session_cancels_its_statement() {
+    let home = Home::new("left");
+    let web = Web::start(&home, &[]);
+    let accept = ("Accept", "application/json, text/event-stream");
+    let hello =
+        json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "harness", "version": "1"}});
+    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello});
+    let session = web.post("/mcp", &[accept], &hello).header("mcp-session-id").expect("a session").to_owned();
+    let in_session = [accept, ("Mcp-Session-Id", session.as_str()), ("MCP-Protocol-Version", "2025-06-18")];
+    let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    assert_eq!(web.post("/mcp", &in_session, &initialized).status, 202);
+    let alone = [accept, ("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/call"), ("Mcp-Name", "run_sql")];
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "harness", "version": "1"}});
+    let with_progress = {
+        let mut meta = meta.clone();
+        meta["progressToken"] = json!(1);
+        meta
+    };
+    let ends =
+        [("session", &in_session[..], json!({})), ("alone", &alone[..], meta), ("progress", &alone[..], with_progress)];
+    for (at, (name, headers, meta)) in ends.into_iter().enumerate() {
+        let params = json!({"name": "run_sql", "arguments": {"sql": SLOW}, "_meta": meta});
+        let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}).to_string();
+        let mut stream = web.connect();
+        let head = web.posting("/mcp", headers, &body);
+        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        if name == "session" {
+            assert_eq!(web.raw(&web.head("DELETE", "/mcp", headers), "").status, 204);
+        } else {
+            drop(stream);
+        }
+        let left = Instant::now();
+        let ended = || {
+            let records = home.records();
+            let calls: Vec<_> = records.into_iter().filter(|record| record["tool"] == "run_sql").collect();
+            calls.get(at).map(|record| (record["outcome"].clone(), record["elapsed_ms"].clone()))
+        };
+        let (outcome, took) = loop {
+            if let Some((outcome, took)) = ended().filter(|(outcome, _)| *outcome == json!("cancelled")) {
+                break (outcome, took);
+            }
+            assert!(left.elapsed() < Duration::from_secs(10), "{name}: {:?}", ended());
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        assert!(took.as_f64().unwrap() < 2_400.0, "{name}: {outcome} after {took} ms");
     }
 }
