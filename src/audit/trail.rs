@@ -113,6 +113,8 @@ impl Reader {
             }
             Reader::Postgres(store) => {
                 let mut query = sqlx::query(AssertSqlSafe(sql.replace("{}", "tudb_audit.")));
+                // Behind a pooler, a name could belong to another client's statement.
+                query = query.persistent(false);
                 for bind in binds {
                     query = query.bind(bind.map(str::to_owned));
                 }

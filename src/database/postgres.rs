@@ -15,6 +15,7 @@ mod connect_error;
 mod endpoints;
 mod expansion;
 mod finding;
+mod left_out;
 mod look_up;
 mod lossy;
 mod password;
@@ -67,8 +68,14 @@ use crate::quoting;
 /// operator can be chosen for a name in them.
 const OWN_PATH: &str = "pg_catalog, pg_temp";
 
-/// Opens a transaction of TUDB's own on a connection that no caller uses.
-const BEGIN: &str = "BEGIN READ ONLY;SET LOCAL search_path=pg_catalog,pg_temp";
+/// Opens a transaction. It names what would otherwise follow defaults, which the role, the database, or another client of a
+/// pooler may have set. With a later level, a look-up would read the catalog as it was at the beginning, while the server
+/// reads a statement with the newest catalog. A deferrable transaction can wait for those of other users.
+const BEGIN_ALONE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED,READ ONLY,NOT DEFERRABLE";
+
+/// Opens a transaction of TUDB's own on a connection that no caller uses: [`BEGIN_ALONE`] and its path.
+const BEGIN: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED,READ ONLY,NOT DEFERRABLE;SET LOCAL search_path=pg_catalog,pg_temp";
 
 /// The `search_path` of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -369,14 +376,17 @@ impl PostgresEngine {
         let application_name = quoting::literal(application_name);
         // Settings of the session are made once, on a connection that is certainly not shared through a pooler. In another
         // session, another client may have left any setting, also one that a policy reads. RESET ALL lasts until the
-        // rollback. It does not reset the role.
+        // rollback. It does not reset the role, nor the user that a superuser's session took on.
         let (reset, settings) = if self.has_session_settings() {
             ("", String::new())
         } else {
-            ("RESET ALL;SET LOCAL role=DEFAULT;", self.settings(Scope::Transaction))
+            (
+                "RESET ALL;SET LOCAL SESSION AUTHORIZATION DEFAULT;SET LOCAL role=DEFAULT;",
+                self.settings(Scope::Transaction),
+            )
         };
         format!(
-            "BEGIN READ ONLY;{reset}SET LOCAL statement_timeout={timeout_ms};{settings}SET LOCAL application_name={application_name};"
+            "{BEGIN_ALONE};{reset}SET LOCAL statement_timeout={timeout_ms};{settings}SET LOCAL application_name={application_name};"
         )
     }
 

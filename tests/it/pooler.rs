@@ -140,6 +140,8 @@ fn what_another_client_left_in_the_session_changes_nothing() {
             "DO $$BEGIN IF current_setting('transaction_timeout', true) IS NOT NULL THEN
                PERFORM set_config('transaction_timeout', '400', false); END IF; END$$",
             "SET ROLE other_of_pool",
+            "SET SESSION AUTHORIZATION other_of_pool",
+            "SET default_transaction_isolation = serializable; SET default_transaction_deferrable = on",
         ] {
             leave(left);
             for _ in 0..2 {
@@ -148,15 +150,54 @@ fn what_another_client_left_in_the_session_changes_nothing() {
                 assert_eq!(reply["rows"], json!([["ann", 1]]), "{left}: {reply}");
                 let reply = plain.call(
                     "run_sql",
-                    json!({"sql": "SELECT count(*), current_user, 'é', count(*) FILTER (WHERE n = NULL) FROM notes"}),
+                    json!({"sql": "SELECT count(*), current_user, session_user, 'é', count(*) FILTER (WHERE n = NULL),
+                        current_setting('transaction_isolation') FROM notes"}),
                 );
-                assert_eq!(reply["rows"], json!([[2, "postgres", "é", 0]]), "{left}: {reply}");
+                let expected = json!([[2, "postgres", "postgres", "é", 0, "read committed"]]);
+                assert_eq!(reply["rows"], expected, "{left}: {reply}");
             }
         }
         let slow = plain.call("run_sql", json!({"sql": "SELECT count(*) FROM generate_series(1, 8000000)"}));
         assert_eq!(slow["rows"], json!([[8_000_000]]), "{slow}");
         drop((users, plain, bouncer));
         postgres.query(&database, "DROP OWNED BY user_of_pool, other_of_pool; DROP ROLE user_of_pool, other_of_pool");
+    }
+}
+
+/// The statements of the audit trail have no names: those of another process, or of another client, do not answer for them.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn an_audit_store_behind_a_pooler_keeps_every_record() {
+    for postgres in servers() {
+        let (database, _) = postgres.database("pooled_store");
+        let home = Home::new("pooled-store");
+        postgres.script(&database, &home.say(&["audit", "schema"]));
+        let bouncer = PgBouncer::before(postgres, &database);
+        let url = format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", bouncer.port);
+        let home = home.set("TUDB_AUDIT_DB", &url);
+        let mut servers = [home.serve(), home.serve()];
+        for round in 0..3 {
+            for server in &mut servers {
+                let reply = server.call("run_sql", json!({"sql": format!("SELECT {round}")}));
+                assert_eq!(reply["rows"], json!([[round]]), "{reply}");
+            }
+            // Statements of these names that write nothing, in each session of the pooler.
+            let text = (1..=3).map(|n| format!("PREPARE sqlx_s_{n}(text, text) AS SELECT 1 WHERE $1 = $2; "));
+            let text = format!("DEALLOCATE ALL; {} SELECT pg_sleep(0.3)", text.collect::<String>());
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        let mut psql = postgres.psql(&database);
+                        output_of(psql.args(["-p", &bouncer.port.to_string(), "-c", &text]));
+                    });
+                }
+            });
+        }
+        drop(servers);
+        let records = postgres.query(&database, "SELECT count(*) FROM tudb_audit.event");
+        assert_eq!(records, "12", "an intent and an outcome for each of six calls");
+        let verified = home.say(&["audit", "verify"]);
+        assert!(verified.contains("ok"), "{verified}");
     }
 }
 

@@ -151,6 +151,8 @@ fn an_object_made_while_a_statement_waits_for_a_lock_does_not_run() {
                 ("run_sql", "", ""),
                 ("run_sql", "&pgbouncer=true", ""),
                 ("run_sql", "", "deny = [\"customers.ssn\"]\n"),
+                // A snapshot of the whole transaction would not show what was made meanwhile.
+                ("run_sql", "&options=-c%20default_transaction_isolation=serializable", "deny = [\"customers.ssn\"]\n"),
                 ("explain_query", "", ""),
             ] {
                 let (_home, mut server) = serve(postgres, &database, parameter, rules);

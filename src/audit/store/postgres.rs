@@ -39,6 +39,25 @@ async fn within<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result
     }
 }
 
+/// Runs an INSERT of this many rows. The statement has no name: behind a pooler, another client could have prepared another
+/// statement by that name, which would answer instead.
+///
+/// # Errors
+///
+/// If it added another number of rows, the record is not known to be written.
+async fn added(
+    insert: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
+    rows: usize,
+    store: &mut PgConnection,
+) -> Result<(), AuditUnavailable> {
+    let added = within(insert.persistent(false).execute(store)).await?.rows_affected();
+    if usize::try_from(added) == Ok(rows) {
+        return Ok(());
+    }
+    let reason = format!("its database added {added} rows instead of {rows}");
+    Err(AuditUnavailable { reason, remedy: AuditRemedy::Place })
+}
+
 /// Registers a process. A role that may only insert cannot read earlier chains, so `previous` stays empty.
 pub(super) async fn register(
     store: &mut PgConnection,
@@ -64,7 +83,7 @@ pub(super) async fn register(
         .bind(beginning.key_id.clone())
         .bind(beginning.previous.clone())
         .bind(beginning.hash.clone());
-    within(insert.execute(store)).await?;
+    added(insert, 1, store).await?;
     Ok(beginning)
 }
 
@@ -76,8 +95,7 @@ pub(super) async fn insert(store: &mut PgConnection, process: &str, rows: &[Row]
           seq pg_catalog.int8, kind pg_catalog.text, id pg_catalog.uuid, at pg_catalog.text, body pg_catalog.text,
           hash pg_catalog.text)";
     let events = super::json(&rows);
-    within(sqlx::query(INSERT).bind(process.to_owned()).bind(events).execute(store)).await?;
-    Ok(())
+    added(sqlx::query(INSERT).bind(process.to_owned()).bind(events), rows.len(), store).await
 }
 
 /// Adds the `closing` row of a process: process, time, last sequence number, last hash, hash of the row.
@@ -93,6 +111,5 @@ pub(super) async fn close(
     .bind(last_seq)
     .bind(head.to_owned())
     .bind(hash.to_owned());
-    within(insert.execute(store)).await?;
-    Ok(())
+    added(insert, 1, store).await
 }

@@ -13,8 +13,8 @@ use super::endpoints::{self, ConnectFailure};
 use super::recent::{Idle, Known};
 use super::session::{OpenTransaction, Opened, Permit, PostgresSession};
 use super::{
-    OWN_PATH, PREPARED, PostgresEngine, SESSION_MARK, SearchPath, ServerReport, connect_error, is_broken, path_of,
-    pooler_proof, under_path,
+    BEGIN_ALONE, OWN_PATH, PREPARED, PostgresEngine, SESSION_MARK, SearchPath, ServerReport, connect_error, is_broken,
+    path_of, pooler_proof, under_path,
 };
 use crate::database::target::ServerRole;
 use crate::database::{DatabaseError, Identity, Purpose, ReadOptions};
@@ -548,9 +548,6 @@ impl PostgresEngine {
         connect_error::explain(error, &self.source_name, self.preset, self.has_password)
     }
 }
-
-/// The first statement of the opening message.
-const BEGIN_ALONE: &str = "BEGIN READ ONLY";
 
 /// True if the connection goes through pgpool-II. pgpool-II answers `SHOW pool_version` itself; PostgreSQL reports an
 /// unknown setting.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
+use super::BEGIN_ALONE;
 use super::session::MOST_STATEMENTS;
 use crate::database::target::ServerRole;
 use crate::secret::Secret;
@@ -138,8 +139,8 @@ async fn fits(endpoint: &PgConnectOptions, role: ServerRole) -> Result<bool, sql
         ServerRole::Primary | ServerRole::Standby => {
             // One message of the simple protocol works behind every pooler. Closing the connection ends the
             // transaction.
-            const ASK: &str = "BEGIN READ ONLY;SELECT pg_catalog.pg_is_in_recovery()::text";
-            let row = sqlx::raw_sql(ASK).fetch_one(&mut connection).await?;
+            let ask = format!("{BEGIN_ALONE};SELECT pg_catalog.pg_is_in_recovery()::text");
+            let row = sqlx::raw_sql(sqlx::AssertSqlSafe(ask)).fetch_one(&mut connection).await?;
             let standby = sqlx::Row::try_get_raw(&row, 0)?.as_str().map_err(sqlx::Error::Decode)? == "true";
             standby == (role == ServerRole::Standby)
         }
