@@ -19,6 +19,7 @@ mod clients;
 mod command_line;
 mod connecting;
 mod context;
+mod crowded_answers;
 mod crowded_names;
 
 mod documents;

@@ -8,7 +8,7 @@
 //! configuration. `pg_depend` has no rows for built-ins, so the query finds the built-ins inside a view in the
 //! expression tree of the view's rule.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
 use sqlx::Row;
@@ -85,7 +85,7 @@ fn unread(error: DatabaseError, schemas: &[String]) -> Refusal {
                 .into(),
         is_relation: true,
     };
-    without_users(error, schemas)
+    Refusal { is_partial: true, ..without_users(error, schemas) }
 }
 
 /// Returns the refusal for a statement with more than [`MAX_FINDINGS`] findings.
@@ -96,7 +96,7 @@ fn too_much(schemas: &[String]) -> Refusal {
         hint: "Read tables rather than views.".into(),
         is_relation: true,
     };
-    without_users(error, schemas)
+    Refusal { is_partial: true, ..without_users(error, schemas) }
 }
 
 /// SQL array: the types whose text depends on `search_path`, and their array types. These are regclass, regproc,
@@ -279,39 +279,4 @@ fn finding(what: Reach, row: &PgRow) -> Result<Finding, DatabaseError> {
 /// Returns one part of each of the names after a dot.
 fn dotted<T>(forms: &Forms, part: impl Fn(&Dotted) -> T) -> Vec<T> {
     forms.dotted.iter().map(part).collect()
-}
-
-/// The schemas in which the bare names of a statement are found.
-pub(super) struct Found {
-    /// Relations, each with the schemas of the path that have a relation of that name, in order.
-    pub(super) relations: Vec<(String, Vec<String>)>,
-    /// Functions, each with the schemas of the path that have a function of that name.
-    pub(super) functions: Vec<(String, Vec<String>)>,
-}
-
-/// Looks up the bare names of the statement in `schemas`, the caller's path. A function is looked up only if each of
-/// its calls can be written with a schema.
-pub(super) async fn schemas_of(
-    connection: &mut PgConnection,
-    names: &Names,
-    schemas: &[String],
-) -> Result<Found, DatabaseError> {
-    const RELATIONS: &str = "SELECT u.name, array_agg(p.name ORDER BY p.place)
-        FROM unnest($1::text[]) u(name) CROSS JOIN unnest($2::text[]) WITH ORDINALITY p(name, place)
-        JOIN pg_namespace n ON n.nspname = p.name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = u.name
-        GROUP BY u.name";
-    const FUNCTIONS: &str = "SELECT u.name, array_agg(DISTINCT p.name) FROM unnest($1::text[]) u(name)
-        CROSS JOIN unnest($2::text[]) p(name) JOIN pg_namespace n ON n.nspname = p.name
-        JOIN pg_proc f ON f.pronamespace = n.oid AND f.proname = u.name GROUP BY u.name";
-    let failed = |error| sql_error(error, None);
-    let bare = names.reads.iter().filter(|(schema, _)| schema.is_none());
-    let relations: BTreeSet<String> = bare.map(|(_, name)| name.clone()).collect();
-    let relations: Vec<String> = relations.into_iter().collect();
-    let relations = sqlx::query_as(RELATIONS).bind(relations).bind(schemas).persistent(false);
-    let relations = relations.fetch_all(&mut *connection).await.map_err(failed)?;
-    let functions: BTreeSet<String> = names.calls.iter().map(|(_, name)| name.clone()).collect();
-    let functions: Vec<String> = functions.into_iter().collect();
-    let functions = sqlx::query_as(FUNCTIONS).bind(functions).bind(schemas).persistent(false);
-    let functions = functions.fetch_all(connection).await.map_err(failed)?;
-    Ok(Found { relations, functions })
 }

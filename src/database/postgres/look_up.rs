@@ -10,7 +10,8 @@ use super::session::Opened;
 use super::statement::shadowed;
 use super::verdict::Refusal;
 use super::{
-    OWN_PATH, PostgresEngine, SearchPath, catalog_check, column_rules, expansion, path_of, sql_error, under_path,
+    OWN_PATH, PostgresEngine, SearchPath, catalog_check, column_rules, expansion, left_out, path_of, sql_error,
+    under_path,
 };
 use crate::database::DatabaseError;
 use crate::dialect::Dialect;
@@ -389,7 +390,12 @@ impl PostgresEngine {
         if !built_ins_first || without.iter().any(|schema| !refusal.schemas.contains(schema)) {
             return Err(refusal.error);
         }
-        let found = catalog_check::schemas_of(connection, &names, &opened.schemas).await?;
+        let vouched = &self.settings.vouched;
+        if refusal.is_partial && left_out::needs_schemas(connection, &names, vouched, &opened.schemas, &without).await?
+        {
+            return Err(refusal.error);
+        }
+        let found = left_out::schemas_of(connection, &names, &opened.schemas).await?;
         let is_table = |name: &String| names.tables.iter().any(|(_, site)| site == name);
         // A relation without a schema means the first relation of that name in the path. If several schemas have a
         // function of one name, the server chooses by argument types. So the name of such a function stays without a
@@ -413,7 +419,6 @@ impl PostgresEngine {
         for (function, schema) in &functions {
             names.unknown.push((Some(schema.clone()), function.clone()));
         }
-        let vouched = &self.settings.vouched;
         let forms = Forms::of(approved);
         match catalog_check::vouch(connection, &names, &left, vouched, !self.is_pooled(), &forms, false).await {
             Ok(harmless) => {

@@ -38,11 +38,14 @@ pub(super) struct Refusal {
     /// Name of the refused object. If a function is not found, the server reports `value.name` as a missing column. An
     /// error about a column is replaced by this refusal only if the error contains this name.
     pub(super) name: Option<String>,
+    /// True if the look-up did not see every object that the statement can reach. Then nobody knows whether the server would
+    /// choose a harmless object of these schemas.
+    pub(super) is_partial: bool,
 }
 
 impl From<DatabaseError> for Refusal {
     fn from(error: DatabaseError) -> Self {
-        Refusal { error, schemas: BTreeSet::new(), name: None }
+        Refusal { error, schemas: BTreeSet::new(), name: None, is_partial: false }
     }
 }
 
@@ -50,7 +53,7 @@ impl From<DatabaseError> for Refusal {
 /// schemas.
 pub(super) fn without_users(error: DatabaseError, schemas: &[String]) -> Refusal {
     let schemas = schemas.iter().filter(|schema| *schema != "pg_catalog").cloned().collect();
-    Refusal { error, schemas, name: None }
+    Refusal { error, schemas, name: None, is_partial: false }
 }
 
 /// Judges the findings of a look-up. The parameters are those of [`vouch`](super::catalog_check::vouch).
@@ -68,6 +71,7 @@ pub(super) fn verdict(
 ) -> Result<Harmless, Box<Refusal>> {
     let Reached { mut findings, relations, mut needs_path, has_foreign_types } = reached;
     let mark = take_mark(&mut findings, &vouched.mark).map_err(Refusal::from)?;
+    let is_partial = findings.iter().any(|finding| finding.what == Reach::Crowded);
     let functions: Vec<Finding> = findings.extract_if(.., |finding| finding.what == Reach::Forms).collect();
     let functions = functions.first().map_or("", |finding| finding.identity.as_str());
     findings.retain(|finding| can_form(finding.what, forms, functions, &names.operators));
@@ -96,17 +100,22 @@ pub(super) fn verdict(
     let may_leave_out = |schema: &&String| !calls.schemas.contains(*schema);
     if let Some((error, name)) = refused {
         let users = schemas.iter().filter(|schema| *schema != "pg_catalog").filter(may_leave_out);
-        return Err(Box::new(Refusal { error, schemas: users.cloned().collect(), name: Some(name) }));
+        return Err(Box::new(Refusal { error, schemas: users.cloned().collect(), name: Some(name), is_partial }));
     }
     needs_path |= called_by_path.iter().any(|name| !calls.shadowed.contains(name));
     if needs_path || keeps_path {
         for finding in by_path {
-            finding.judge(vouched).map_err(|error| without_users(error, schemas))?;
+            finding.judge(vouched).map_err(|error| {
+                let mut refusal = without_users(error, schemas);
+                refusal.schemas.retain(|schema| may_leave_out(&schema));
+                refusal.is_partial = is_partial;
+                refusal
+            })?;
         }
     }
     if let Some(error) = refused_operator {
         let schemas = schemas.iter().filter(may_leave_out).cloned().collect();
-        return Err(Box::new(Refusal { error, schemas, name: None }));
+        return Err(Box::new(Refusal { error, schemas, name: None, is_partial }));
     }
     Ok(Harmless {
         shadowed: calls.shadowed,
