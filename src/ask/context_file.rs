@@ -225,13 +225,15 @@ fn fits(pattern: &[&str], asked: &[&str], values: &mut HashMap<String, String>) 
 
 /// Returns the value as an SQL literal. `None` if the value is not of this kind.
 fn literal(value: &str, kind: ParameterKind) -> Option<String> {
+    // After a minus of the statement, a negative number without parentheses would begin a comment.
+    let signed = |number: String| if number.starts_with('-') { format!("({number})") } else { number };
     match kind {
         ParameterKind::Text if value.contains('\0') => None,
         ParameterKind::Text => Some(quoting::literal(value)),
-        ParameterKind::Integer => value.parse::<i64>().ok().map(|number| number.to_string()),
+        ParameterKind::Integer => value.parse::<i64>().ok().map(|number| signed(number.to_string())),
         ParameterKind::Number => {
             let is_plain = value.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-');
-            (is_plain && value.parse::<f64>().is_ok()).then(|| value.to_owned())
+            (is_plain && value.parse::<f64>().is_ok()).then(|| signed(value.to_owned()))
         }
         ParameterKind::Date => {
             let format = time::macros::format_description!("[year]-[month]-[day]");
@@ -290,6 +292,9 @@ mod tests {
             "SELECT count(*) FROM customers WHERE city = '{city}'"
         );
         assert_eq!(sql("Orders over 12.5 since 2026-01-05").unwrap(), "SELECT 1 WHERE 12.5 > 0 AND '2026-01-05' < 'x'");
+        // Two minus signs in a row would begin a comment.
+        assert_eq!(sql("orders over -5 since 2026-01-05").unwrap(), "SELECT 1 WHERE (-5) > 0 AND '2026-01-05' < 'x'");
+        assert_eq!(literal("-7", ParameterKind::Integer).unwrap(), "(-7)");
         for other in [
             "How many customers?",
             "How many customers live in",

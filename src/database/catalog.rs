@@ -353,6 +353,8 @@ impl TableDescription {
             // A materialized view may contain the values of a masked column under any name.
             if column.masked || self.kind == TableKind::MaterializedView {
                 column.values.clear();
+                // Whether the values of a column are all known depends on these values.
+                column.has_all_values = true;
             }
             kind != Some(RuleKind::Deny)
         });

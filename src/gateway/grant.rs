@@ -96,8 +96,9 @@ impl Grant {
             return Ok(());
         }
         let tools = self.tools.as_deref().unwrap_or_default().join(", ");
-        Err(ToolError::new(Code::Forbidden, format!("the key {} may not call {tool}", self.key))
-            .hint(format!("Tools of this key: {tools}.")))
+        let hint =
+            if tools.is_empty() { "This key may call no tool.".into() } else { format!("Tools of this key: {tools}.") };
+        Err(ToolError::new(Code::Forbidden, format!("the key {} may not call {tool}", self.key)).hint(hint))
     }
 
     /// Whether the key may use every source and every tool.

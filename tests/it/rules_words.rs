@@ -156,7 +156,8 @@ fn a_table_whose_name_is_not_utf8_is_closed_and_keys_of_views_are_open() {
          CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, email TEXT); CREATE TABLE orders (id INTEGER, user_id INTEGER);
          INSERT INTO users VALUES (1, 'Ann', 'PLANTED-2'), (2, 'Bob', 'PLANTED-3'); INSERT INTO orders VALUES (10, 1), (11, 1);
          CREATE VIEW names AS SELECT id, name FROM users; CREATE VIEW mails AS SELECT id, email FROM users;
-         CREATE INDEX by_name ON users (name, email); CREATE VIEW first AS SELECT 1 AS n WHERE 'Ann' IN (SELECT name FROM users ORDER BY name LIMIT 1);
+         CREATE INDEX by_name ON users (name, email); CREATE INDEX by_email ON users (email);
+         CREATE VIEW over AS SELECT 1 AS n WHERE EXISTS (SELECT 1 FROM first); CREATE VIEW first AS SELECT 1 AS n WHERE 'Ann' IN (SELECT name FROM users ORDER BY name LIMIT 1);
          PRAGMA writable_schema = on;
          UPDATE sqlite_schema SET name = replace(name, 'tQ', CAST(x'74fc' AS TEXT)), tbl_name = replace(tbl_name, 'tQ', CAST(x'74fc' AS TEXT)),
            sql = replace(sql, 'tQ', CAST(x'2274fc22' AS TEXT));";
@@ -197,6 +198,7 @@ fn a_table_whose_name_is_not_utf8_is_closed_and_keys_of_views_are_open() {
                 "SELECT max(email) FROM mails",
                 "SELECT id FROM mails WHERE email > 'Q'",
                 "SELECT count(*) FROM first",
+                "SELECT count(*) FROM over",
             ] {
                 let reply = server.call("run_sql", json!({"sql": sql}));
                 assert!(reply["error"].is_object() && !reply.to_string().contains(PLANTED), "{sql}: {reply}");

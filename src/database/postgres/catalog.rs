@@ -383,12 +383,15 @@ fn describe_query() -> String {
           WHERE k.confrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0 AND a.attrelid = k.conrelid
             AND a.attnum = u.own AND b.attrelid = k.confrelid AND b.attnum = u.other
           GROUP BY k.conname, k.conrelid) q),
-        'indexes', (SELECT jsonb_agg(pg_get_indexdef(i.indexrelid) ORDER BY i.indexrelid) FROM pg_catalog.pg_index i
-          WHERE i.indrelid = c.oid AND i.indisvalid AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
+        'indexes', (SELECT jsonb_agg(d.def ORDER BY i.indexrelid) FROM pg_catalog.pg_index i, LATERAL (
+          -- NULL for an index that was dropped a moment ago.
+          SELECT pg_get_indexdef(i.indexrelid) AS def OFFSET 0) d
+          WHERE d.def IS NOT NULL AND i.indrelid = c.oid AND i.indisvalid AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
             WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u')
               AND to_jsonb(i)->>'indnullsnotdistinct' IS DISTINCT FROM 'true')),
-        'checks', (SELECT jsonb_agg(pg_get_constraintdef(k.oid) ORDER BY k.conname) FROM pg_catalog.pg_constraint k
-          WHERE k.conrelid = c.oid AND (k.contype = 'c' AND cardinality(k.conkey) IS DISTINCT FROM 1 OR k.contype = 'x'
+        'checks', (SELECT jsonb_agg(d.def ORDER BY k.conname) FROM pg_catalog.pg_constraint k, LATERAL (
+          SELECT pg_get_constraintdef(k.oid) AS def OFFSET 0) d
+          WHERE d.def IS NOT NULL AND k.conrelid = c.oid AND (k.contype = 'c' AND cardinality(k.conkey) IS DISTINCT FROM 1 OR k.contype = 'x'
             OR k.contype IN ('p', 'u') AND to_jsonb(k)->>'conperiod' = 'true')),
         'inherits', CASE WHEN NOT c.relispartition THEN (SELECT jsonb_agg(quote_ident(pn.nspname) || '.' || quote_ident(p.relname)
           ORDER BY i.inhseqno) FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
@@ -576,9 +579,14 @@ pub(super) async fn describe(
     let Lossy(text) = sqlx::query_scalar(own(describe_query()))
         .bind(oid)
         .persistent(keep_plan)
-        .fetch_one(connection)
+        .fetch_optional(connection)
         .await
-        .map_err(|error| sql_error(error, None))?;
+        .map_err(|error| match sql_error(error, None) {
+            // "Cache lookup failed": a part of the table was dropped while it was described.
+            DatabaseError::Sql { sqlstate: Some(state), .. } if state == "XX000" => DatabaseError::Changing,
+            error => error,
+        })?
+        .ok_or(DatabaseError::Changing)?;
     let mut table: TableDescription = parse(&text)?;
     for column in &mut table.columns {
         let values = std::mem::take(&mut column.values);

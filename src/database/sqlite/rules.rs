@@ -229,15 +229,15 @@ pub(super) fn judge_order(
         "SELECT l.name, i.name, i.cid FROM pragma_index_list(?1) AS l, pragma_index_xinfo(l.name) AS i";
     /// `cid` of a term that is an expression: <https://sqlite.org/pragma.html#pragma_index_info>.
     const EXPRESSION: i64 = -2;
-    // A statement that uses no column, such as `SELECT count(*)`, does not depend on the order of rows. A view with a LIMIT
-    // does.
+    // A statement that uses no column, such as `SELECT count(*)`, does not depend on the order of rows. A view that picks
+    // rows or values by their order does.
     let names_columns = sql
         .names()
         .uses
         .as_ref()
         .is_none_or(|uses| !uses.uses.is_empty() || !uses.plain.is_empty() || !uses.wildcards.is_empty());
     let reads_view = reads.iter().any(|read| read.inside.is_some());
-    if rules.is_empty() || !names_columns && !reads_view {
+    if rules.is_empty() || !(names_columns || reads_view && a_view_may_pick(handle, reads)?) {
         return Ok(());
     }
     let tables: BTreeSet<String> = reads.iter().map(|read| read.table.to_ascii_lowercase()).collect();
@@ -280,6 +280,24 @@ pub(super) fn judge_order(
         }
     }
     Ok(())
+}
+
+/// Whether the text of a view that the statement reads, also inside other views, has a word whose result can depend on the
+/// order of rows: LIMIT, a window, groups (a column that is not grouped has the value of any row), and aggregates that
+/// join values.
+fn a_view_may_pick(handle: &Handle, reads: &[ColumnRead]) -> Result<bool, ReadError> {
+    const PICKS: &str = "SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = ?1 COLLATE NOCASE
+        AND (sql LIKE '%limit%' OR sql LIKE '%over%' OR sql LIKE '%group%' OR sql LIKE '%having%' OR sql LIKE '%concat%'
+          OR sql LIKE '%agg%')";
+    let names = reads.iter().flat_map(|read| read.inside.iter().chain([&read.table]));
+    for name in names.collect::<BTreeSet<_>>() {
+        let mut picks = handle.prepare(PICKS)?;
+        picks.bind(name)?;
+        if picks.step()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Suffixes of the names of shadow tables, in which full-text and R-tree tables store their rows.
