@@ -181,7 +181,7 @@ impl ToolError {
             }
             let plain = |c: char| if steers(c) && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c };
             let end = if text.len() > most { "…" } else { "" };
-            cut(text, most).chars().map(plain).chain(end.chars()).collect::<String>()
+            cut(text, most).replace("\r\n", "\n").chars().map(plain).chain(end.chars()).collect::<String>()
         };
         let told =
             ToolError { message: shorten(&self.message), hint: self.hint.as_deref().map(shorten), ..self.clone() };
@@ -320,10 +320,10 @@ mod tests {
 
     #[test]
     fn a_name_in_an_error_cannot_steer_a_terminal_or_the_reading_order() {
-        let json = ToolError::invalid("no\u{1b}[2J \u{202e}eman").hint("try\r\nthis\tté\u{9b}").to_json();
+        let json = ToolError::invalid("no\u{1b}[2J \u{202e}eman").hint("try\r\nth\ris\tté\u{9b}").to_json();
         let told: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(told["error"]["message"], "no\u{fffd}[2J \u{fffd}eman");
-        assert_eq!(told["error"]["hint"], "try\u{fffd}\nthis\tté\u{fffd}");
+        assert_eq!(told["error"]["hint"], "try\nth\u{fffd}is\tté\u{fffd}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::index::{stems, words};
-use crate::config::{Context, ParameterKind, TableNote, Verified, placeholders};
+use crate::config::{Context, ParameterKind, TableNote, Verified, placeholders, places};
 use crate::database::catalog::{Snapshot, Synonym, TableDescription};
 use crate::quoting;
 
@@ -93,10 +93,10 @@ impl<'a> ContextFile<'a> {
     pub fn verified(self, question: &str, spelling: impl Fn(&str) -> String) -> Option<(&'a Verified, String)> {
         self.queries().find_map(|query| {
             let values = matched(&query.question, question)?;
-            let sql = filled(query, |name, kind| match kind {
-                ParameterKind::Text => literal(&spelling(values.get(name)?), kind),
+            let sql = filled(query, |name, kind, is_alone| match kind {
+                ParameterKind::Text => literal(&spelling(values.get(name)?), kind, is_alone),
                 ParameterKind::Integer | ParameterKind::Number | ParameterKind::Date => {
-                    literal(values.get(name)?, kind)
+                    literal(values.get(name)?, kind, is_alone)
                 }
             })?;
             Some((query, sql))
@@ -106,13 +106,13 @@ impl<'a> ContextFile<'a> {
     /// Returns each verified query and its statement with sample values, to test whether the statement still fits the
     /// schema.
     pub fn trials(self) -> impl Iterator<Item = (&'a Verified, String)> {
-        let value = |_: &str, kind| {
+        let value = |_: &str, kind, is_alone| {
             let value = match kind {
                 ParameterKind::Text => "x",
                 ParameterKind::Integer | ParameterKind::Number => "1",
                 ParameterKind::Date => "2026-01-01",
             };
-            literal(value, kind)
+            literal(value, kind, is_alone)
         };
         self.queries().filter_map(move |query| Some((query, filled(query, value)?)))
     }
@@ -152,15 +152,18 @@ impl<'a> ContextFile<'a> {
 }
 
 /// Returns the query's statement with the values of its parameters. The text is read once, from left to right. So
-/// braces in a value are not read as a placeholder. `None` if a value does not have the parameter's kind.
-fn filled(query: &Verified, value: impl Fn(&str, ParameterKind) -> Option<String>) -> Option<String> {
+/// braces in a value are not read as a placeholder. `None` if a value does not have the parameter's kind. `value` is also
+/// told whether the placeholder stands alone.
+fn filled(query: &Verified, value: impl Fn(&str, ParameterKind, bool) -> Option<String>) -> Option<String> {
+    let mut alone = places(query).into_iter();
     let (mut sql, mut rest) = (String::new(), query.sql.as_str());
     while let Some((before, after)) = rest.split_once('{') {
         sql.push_str(before);
         let named = after.split_once('}').and_then(|(name, left)| Some((*query.parameters.get(name)?, name, left)));
         rest = match named {
             Some((kind, name, left)) => {
-                sql.push_str(&value(name, kind)?);
+                let is_alone = alone.next().is_some_and(|(_, is_alone)| is_alone);
+                sql.push_str(&value(name, kind, is_alone)?);
                 left
             }
             None => {
@@ -214,7 +217,10 @@ fn fits(pattern: &[&str], asked: &[&str], values: &mut HashMap<String, String>) 
     (1..=PARAMETER_WORDS.min(asked.len())).any(|taken| {
         let (Some(value), Some(left)) = (asked.get(..taken), asked.get(taken..)) else { return false };
         let value = value.join(" ");
-        let value = value.trim_matches(|c: char| matches!(c, '"' | '\'' | '“' | '”' | '?' | '!' | '.' | ','));
+        let is_quote = |c: char| matches!(c, '"' | '\'' | '“' | '”');
+        // A dot at the beginning may be that of `.5`.
+        let value = value.trim_start_matches(is_quote);
+        let value = value.trim_end_matches(|c: char| is_quote(c) || matches!(c, '?' | '!' | '.' | ','));
         let is_fit = !value.is_empty() && fits(rest, left, values);
         if is_fit {
             values.insert(name.clone(), value.to_owned());
@@ -224,9 +230,10 @@ fn fits(pattern: &[&str], asked: &[&str], values: &mut HashMap<String, String>) 
 }
 
 /// Returns the value as an SQL literal. `None` if the value is not of this kind.
-fn literal(value: &str, kind: ParameterKind) -> Option<String> {
-    // After a minus of the statement, a negative number without parentheses would begin a comment.
-    let signed = |number: String| if number.starts_with('-') { format!("({number})") } else { number };
+fn literal(value: &str, kind: ParameterKind, is_alone: bool) -> Option<String> {
+    // After a minus of the statement, a negative number without parentheses would begin a comment. Inside a literal it
+    // cannot, and parentheses would change the text.
+    let signed = |number: String| if is_alone && number.starts_with('-') { format!("({number})") } else { number };
     match kind {
         ParameterKind::Text if value.contains('\0') => None,
         ParameterKind::Text => Some(quoting::literal(value)),
@@ -270,6 +277,11 @@ mod tests {
                     "SELECT 1 WHERE {limit} > 0 AND {day} < 'x'",
                     &[("limit", ParameterKind::Number), ("day", ParameterKind::Date)],
                 ),
+                query(
+                    "due since {n} days",
+                    "SELECT date('now', '{n} days') -- {m}\n, 1-{n}",
+                    &[("n", ParameterKind::Integer)],
+                ),
             ],
             ..Context::default()
         };
@@ -294,7 +306,8 @@ mod tests {
         assert_eq!(sql("Orders over 12.5 since 2026-01-05").unwrap(), "SELECT 1 WHERE 12.5 > 0 AND '2026-01-05' < 'x'");
         // Two minus signs in a row would begin a comment.
         assert_eq!(sql("orders over -5 since 2026-01-05").unwrap(), "SELECT 1 WHERE (-5) > 0 AND '2026-01-05' < 'x'");
-        assert_eq!(literal("-7", ParameterKind::Integer).unwrap(), "(-7)");
+        assert_eq!(sql("orders over .5 since 2026-01-05").unwrap(), "SELECT 1 WHERE .5 > 0 AND '2026-01-05' < 'x'");
+        assert_eq!(sql("due since -30 days").unwrap(), "SELECT date('now', '-30 days') -- {m}\n, 1-(-30)");
         for other in [
             "How many customers?",
             "How many customers live in",

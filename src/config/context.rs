@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::ConfigError;
+use crate::dialect::Dialect;
+use crate::guard::lexer::{self, Kind, Lexeme};
 
 /// The content of the context file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -122,9 +124,48 @@ impl Context {
             if let Some(name) = asked.iter().find(|name| !query.parameters.contains_key(*name)) {
                 return Err(bad(format!("the parameter {name} of {:?} has no type in parameters", query.question)));
             }
+            let inside = |(name, alone): &(String, bool)| {
+                !alone && matches!(query.parameters.get(name), Some(ParameterKind::Text | ParameterKind::Date))
+            };
+            if let Some((name, _)) = places(query).into_iter().find(inside) {
+                return Err(bad(format!(
+                    "{{{name}}} of {:?} stands inside a literal, a quoted name or a comment of the sql; its value comes with \
+                     quotes, so write for example '%' || {{{name}}} || '%'",
+                    query.question
+                )));
+            }
         }
         Ok(context)
     }
+}
+
+/// The placeholders in a statement, in order, each with whether it stands alone: not inside a literal, a quoted name or a
+/// comment, in every dialect that can read the text.
+pub(crate) fn places(query: &Verified) -> Vec<(String, bool)> {
+    let mut found = Vec::new();
+    let (mut text, mut rest) = (String::new(), query.sql.as_str());
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        match after.split_once('}').filter(|(name, _)| query.parameters.contains_key(*name)) {
+            Some((name, left)) => {
+                found.push((name.to_owned(), text.len()));
+                text.push('1');
+                rest = left;
+            }
+            None => {
+                text.push('{');
+                rest = after;
+            }
+        }
+    }
+    text.push_str(rest);
+    let read: Vec<_> =
+        [Dialect::Postgresql, Dialect::Sqlite].iter().filter_map(|it| lexer::lexemes(&text, *it)).collect();
+    let begins = |lexemes: &Vec<Lexeme>, at: usize| {
+        lexemes.iter().any(|lexeme| lexeme.range.start == at && lexeme.kind != Kind::Comment)
+    };
+    let is_alone = |at: usize| !read.is_empty() && read.iter().all(|lexemes| begins(lexemes, at));
+    found.into_iter().map(|(name, at)| (name, is_alone(at))).collect()
 }
 
 /// Returns the placeholders of a text (names of ASCII letters, digits and `_` in braces), each once, in order.
@@ -153,6 +194,10 @@ mod tests {
             ("[[tables]]\ndescription = 'x'\n", "missing field `name`"),
             ("[[queries]]\nquestion = 'How many {what}?'\nsql = 'SELECT 1'\n", "line 2: the parameter what of"),
             ("[[queries]]\nquestion = 'How many?'\nsql = 'SELECT {n}'\n", "{n} is in the sql but not in the question"),
+            (
+                "[[queries]]\nquestion = 'x {n}'\nsql = \"SELECT 'a{n}', {n}\"\n[queries.parameters]\nn = 'text'\n",
+                "{n} of \"x {n}\" stands inside a literal",
+            ),
             (
                 "[[queries]]\nquestion = 'x {n}'\nsql = 'SELECT {n}'\n[queries.parameters]\nn = 'float'\n",
                 "unknown variant `float`",

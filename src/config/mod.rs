@@ -12,6 +12,7 @@ mod http;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub(crate) use context::places;
 pub use context::{Context, ParameterKind, TableNote, Verified, placeholders};
 use etcetera::BaseStrategy;
 pub use http::{HttpConfig, JwksFrom, KeysFrom, OAuthConfig};

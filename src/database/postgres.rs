@@ -417,6 +417,8 @@ impl PostgresEngine {
             ("IntervalStyle", if is_standard { "sql_standard" } else { "postgres" }.to_owned()),
             ("bytea_output", "hex".to_owned()),
             ("extra_float_digits", "1".to_owned()),
+            // Otherwise types come as `"text"[]`, and identities of functions match no entry of the settings.
+            ("quote_all_identifiers", "off".to_owned()),
             ("standard_conforming_strings", "on".to_owned()),
             // Otherwise the planner would evaluate the constant parts of CHECKs of children and partitions.
             ("constraint_exclusion", "off".to_owned()),

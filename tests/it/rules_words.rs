@@ -157,7 +157,9 @@ fn a_table_whose_name_is_not_utf8_is_closed_and_keys_of_views_are_open() {
          INSERT INTO users VALUES (1, 'Ann', 'PLANTED-2'), (2, 'Bob', 'PLANTED-3'); INSERT INTO orders VALUES (10, 1), (11, 1);
          CREATE VIEW names AS SELECT id, name FROM users; CREATE VIEW mails AS SELECT id, email FROM users;
          CREATE INDEX by_name ON users (name, email); CREATE INDEX by_email ON users (email);
-         CREATE VIEW over AS SELECT 1 AS n WHERE EXISTS (SELECT 1 FROM first); CREATE VIEW first AS SELECT 1 AS n WHERE 'Ann' IN (SELECT name FROM users ORDER BY name LIMIT 1);
+         CREATE VIEW over AS SELECT 1 AS n WHERE EXISTS (SELECT 1 FROM first);
+         CREATE VIEW lowest AS SELECT 1 AS n FROM orders WHERE 'Ann' = (SELECT name FROM users ORDER BY name);
+         CREATE VIEW overdue AS SELECT id AS credit_limit FROM users; CREATE VIEW first AS SELECT 1 AS n WHERE 'Ann' IN (SELECT name FROM users ORDER BY name LIMIT 1);
          PRAGMA writable_schema = on;
          UPDATE sqlite_schema SET name = replace(name, 'tQ', CAST(x'74fc' AS TEXT)), tbl_name = replace(tbl_name, 'tQ', CAST(x'74fc' AS TEXT)),
            sql = replace(sql, 'tQ', CAST(x'2274fc22' AS TEXT));";
@@ -184,6 +186,7 @@ fn a_table_whose_name_is_not_utf8_is_closed_and_keys_of_views_are_open() {
             ("SELECT o.id FROM orders o WHERE o.user_id IN (SELECT id FROM names)", json!([[10], [11]])),
             ("SELECT count(o.id) FROM orders o JOIN names n ON n.id = o.user_id", json!([[2]])),
             ("SELECT count(*) FROM names", json!([[2]])),
+            ("SELECT count(*) FROM overdue", json!([[2]])),
         ] {
             let reply = server.call("run_sql", json!({"sql": sql}));
             if is_masked {
@@ -199,6 +202,7 @@ fn a_table_whose_name_is_not_utf8_is_closed_and_keys_of_views_are_open() {
                 "SELECT id FROM mails WHERE email > 'Q'",
                 "SELECT count(*) FROM first",
                 "SELECT count(*) FROM over",
+                "SELECT count(*) FROM lowest",
             ] {
                 let reply = server.call("run_sql", json!({"sql": sql}));
                 assert!(reply["error"].is_object() && !reply.to_string().contains(PLANTED), "{sql}: {reply}");

@@ -49,9 +49,9 @@ pub(super) async fn schemas_of(
 /// of the statement decide, and not what was found. Without `citext`'s operator `=`, for example, a comparison of `citext`
 /// with a text heeds case.
 ///
-/// It may if it can have values of a type of an extension or of a user, except enums and domains over built-in types, or if
-/// one of these schemas has an operator between built-in types, or a function with the name of a built-in, that belongs to
-/// an extension or is listed in the configuration.
+/// It may if it can have values of a type of an extension or of a user, except a user's enums and domains over built-in
+/// types. It also may if one of these schemas has an operator whose function the configuration lists, an extension's operator
+/// between built-in types, or a function with the name of a built-in that belongs to an extension or is listed.
 pub(super) async fn needs_schemas(
     connection: &mut PgConnection,
     names: &Names,
@@ -62,31 +62,34 @@ pub(super) async fn needs_schemas(
     const NEEDS: &str = "WITH
         path AS (SELECT n.oid, p.place, p.name = ANY ($2) AS is_left FROM unnest($1::text[]) WITH ORDINALITY p(name, place)
           JOIN pg_namespace n ON n.nspname = p.name),
-        vouched AS (SELECT d.classid, d.objid FROM pg_depend d WHERE d.deptype = 'e' AND d.objid >= 16384
-            AND d.classid IN ('pg_operator'::regclass, 'pg_proc'::regclass)
-          UNION SELECT 'pg_proc'::regclass, p.oid FROM unnest($9::text[]) l(entry) JOIN pg_proc p ON p.oid >= 16384
-            JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname || '.' || p.proname = split_part(l.entry, '(', 1)),
+        members AS (SELECT d.classid, d.objid FROM pg_depend d WHERE d.deptype = 'e' AND d.objid >= 16384
+          AND d.classid IN ('pg_operator'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass)),
+        listed AS (SELECT p.oid FROM unnest($9::text[]) l(entry) JOIN pg_proc p ON p.oid >= 16384
+          JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname || '.' || p.proname = split_part(l.entry, '(', 1)),
         -- A bare name means the first relation of that name in the path.
         relations AS (SELECT c.oid FROM unnest($3::text[], $4::text[]) u(s, n) JOIN pg_namespace p ON p.nspname = u.s
             JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n
           UNION SELECT (SELECT c.oid FROM path p JOIN pg_class c ON c.relnamespace = p.oid AND c.relname = u.n
             ORDER BY p.place LIMIT 1) FROM unnest($3::text[], $4::text[]) u(s, n) WHERE u.s IS NULL),
-        functions AS (SELECT p.oid, p.proname, p.prorettype, p.proallargtypes FROM pg_proc p
-          WHERE p.proname = ANY ($8) AND p.pronamespace IN (SELECT oid FROM path WHERE is_left)
-            AND EXISTS (SELECT 1 FROM vouched v WHERE v.classid = 'pg_proc'::regclass AND v.objid = p.oid)),
+        -- In any schema: a function outside of the path can return a value of such a type.
+        functions AS (SELECT p.oid, p.proname, p.pronamespace, p.prorettype, p.proallargtypes FROM pg_proc p
+          WHERE p.proname = ANY ($8) AND p.oid >= 16384 AND (p.oid IN (SELECT oid FROM listed)
+            OR EXISTS (SELECT 1 FROM members m WHERE m.classid = 'pg_proc'::regclass AND m.objid = p.oid))),
         types AS (SELECT a.atttypid AS oid FROM relations r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0
           UNION SELECT t.oid FROM unnest($5::text[], $6::text[]) u(s, n) JOIN pg_namespace p ON p.nspname = u.s
             JOIN pg_type t ON t.typnamespace = p.oid AND t.typname = u.n
           UNION SELECT unnest(f.prorettype || coalesce(f.proallargtypes, '{}')) FROM functions f)
       SELECT EXISTS (SELECT 1 FROM types x JOIN pg_type t ON t.oid = x.oid
           LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
-          WHERE x.oid >= 16384 AND coalesce(e.oid, t.oid) >= 16384 AND coalesce(e.typtype, t.typtype) <> 'e'
-            AND NOT (coalesce(e.typtype, t.typtype) = 'd' AND coalesce(e.typbasetype, t.typbasetype) < 16384))
-        OR EXISTS (SELECT 1 FROM pg_operator o WHERE o.oprname = ANY ($7) AND o.oprleft < 16384 AND o.oprright < 16384
-          AND o.oprnamespace IN (SELECT oid FROM path WHERE is_left)
-          AND EXISTS (SELECT 1 FROM vouched v WHERE v.classid = 'pg_operator'::regclass AND v.objid = o.oid
-            OR v.classid = 'pg_proc'::regclass AND v.objid = o.oprcode))
-        OR EXISTS (SELECT 1 FROM functions f JOIN pg_proc b ON b.proname = f.proname AND b.oid < 16384)";
+          WHERE x.oid >= 16384 AND coalesce(e.oid, t.oid) >= 16384 AND (coalesce(e.typtype, t.typtype) NOT IN ('d', 'e')
+            OR coalesce(e.typtype, t.typtype) = 'd' AND coalesce(e.typbasetype, t.typbasetype) >= 16384
+            OR EXISTS (SELECT 1 FROM members m WHERE m.classid = 'pg_type'::regclass AND m.objid = coalesce(e.oid, t.oid))))
+        OR EXISTS (SELECT 1 FROM pg_operator o WHERE o.oprname = ANY ($7)
+          AND o.oprnamespace IN (SELECT oid FROM path WHERE is_left) AND (o.oprcode IN (SELECT oid FROM listed)
+            OR o.oprleft < 16384 AND o.oprright < 16384 AND EXISTS (SELECT 1 FROM members m
+              WHERE m.classid = 'pg_operator'::regclass AND m.objid = o.oid)))
+        OR EXISTS (SELECT 1 FROM functions f JOIN pg_proc b ON b.proname = f.proname AND b.oid < 16384
+          WHERE f.pronamespace IN (SELECT oid FROM path WHERE is_left))";
     let (relation_schemas, relations): (Vec<Option<String>>, Vec<String>) = names.reads.iter().cloned().unzip();
     let (type_schemas, types): (Vec<String>, Vec<String>) = names.qualified_types.iter().cloned().unzip();
     let mut operators = names.operators.clone();

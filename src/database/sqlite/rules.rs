@@ -10,8 +10,9 @@ use super::closed::{self, has_rule};
 use super::created::Created;
 use super::handle::{ColumnRead, Handle};
 use super::pipe::{ReadError, Reason};
+use crate::dialect::Dialect;
 use crate::guard::columns::{self, ColumnRules, RuleKind, RuledTable};
-use crate::guard::{ApprovedSql, Rejection};
+use crate::guard::{ApprovedSql, Rejection, lexer};
 
 /// Returns the positions of the result's columns that have to be masked.
 ///
@@ -282,18 +283,33 @@ pub(super) fn judge_order(
     Ok(())
 }
 
-/// Whether the text of a view that the statement reads, also inside other views, has a word whose result can depend on the
-/// order of rows: LIMIT, a window, groups (a column that is not grouped has the value of any row), and aggregates that
-/// join values.
+/// Whether a view that the statement reads, also inside other views, may pick rows or values by the order of rows: with
+/// LIMIT, a window, groups (a column that is not grouped has the value of any row), a sub-query (whose first row counts),
+/// `max` and `min` (beside which another column has the value of their row), or an aggregate that joins values.
 fn a_view_may_pick(handle: &Handle, reads: &[ColumnRead]) -> Result<bool, ReadError> {
-    const PICKS: &str = "SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = ?1 COLLATE NOCASE
-        AND (sql LIKE '%limit%' OR sql LIKE '%over%' OR sql LIKE '%group%' OR sql LIKE '%having%' OR sql LIKE '%concat%'
-          OR sql LIKE '%agg%')";
+    const TEXT: &str = "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?1 COLLATE NOCASE";
+    const PICKS: [&str; 10] =
+        ["limit", "offset", "over", "group", "having", "max", "min", "group_concat", "string_agg", "window"];
+    let may_pick = |text: &str| {
+        let Some(lexemes) = lexer::lexemes(text, Dialect::Sqlite) else { return true };
+        let words =
+            lexemes.iter().map(|lexeme| text.get(lexeme.range.clone()).unwrap_or_default().to_ascii_lowercase());
+        let words: Vec<String> = words.collect();
+        let picks = |word: &String| {
+            PICKS.contains(&word.trim_matches(['"', '`', '[', ']']))
+                || word.contains("json_group")
+                || word.contains("jsonb_group")
+        };
+        let is_query =
+            |word: Option<&String>| word.is_some_and(|word| matches!(word.as_str(), "select" | "values" | "with"));
+        let has_query = words.iter().zip(1..).any(|(word, next)| word == "(" && is_query(words.get(next)));
+        has_query || words.iter().any(picks)
+    };
     let names = reads.iter().flat_map(|read| read.inside.iter().chain([&read.table]));
     for name in names.collect::<BTreeSet<_>>() {
-        let mut picks = handle.prepare(PICKS)?;
-        picks.bind(name)?;
-        if picks.step()? {
+        let mut view = handle.prepare(TEXT)?;
+        view.bind(name)?;
+        if view.step()? && view.text(0).is_none_or(|text| may_pick(&text)) {
             return Ok(true);
         }
     }
