@@ -72,7 +72,7 @@ const ASKED_BACK: usize = 200;
 type AskedBack = ((String, Option<String>, String), String, Vec<Choice>);
 
 /// What the `choice` of a request means.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Chosen {
     /// The request names no choice.
     Nothing,
@@ -119,7 +119,9 @@ pub(super) fn chosen(choice: Option<&str>, offered: Option<(String, Vec<Choice>)
     let Some(choice) = choice.map(str::trim).filter(|choice| !choice.is_empty()) else { return Chosen::Nothing };
     let Some((message, choices)) = offered else { return Chosen::Reading(choice.to_owned()) };
     let is_it = |text: &str| text.trim().to_lowercase() == choice.to_lowercase();
-    match choices.iter().find(|offer| is_it(&offer.reading) || is_it(&offer.label)) {
+    // Or the number of its place, from 1.
+    let place = choice.parse::<usize>().ok().and_then(|number| choices.get(number.checked_sub(1)?));
+    match choices.iter().find(|offer| is_it(&offer.reading) || is_it(&offer.label)).or(place) {
         Some(offer) => Chosen::Reading(offer.reading.clone()),
         None => Chosen::Unknown { message, choices },
     }
@@ -130,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_choice_is_a_label_or_a_reading_and_nothing_else() {
+    fn a_choice_is_a_label_a_reading_or_a_place_and_nothing_else() {
         let offer = |label: &str, reading: &str| Choice { label: label.into(), reading: reading.into() };
         let choices =
             vec![offer("by order date", "Revenue by order date"), offer("by payment", "Revenue by payment date")];
@@ -140,10 +142,11 @@ mod tests {
         let of = |request: &AskDatabase| offered.of("main", request);
         assert_eq!(of(&asks("Revenue?", Some("bob"), "s")), None, "another user's question");
         assert_eq!(offered.of("other", &ann), None);
-        for text in ["by payment", " BY PAYMENT ", "Revenue by payment date"] {
+        for text in ["by payment", " BY PAYMENT ", "Revenue by payment date", "2"] {
             assert_eq!(chosen(Some(text), of(&ann)), Chosen::Reading("Revenue by payment date".into()), "{text}");
         }
         let unknown = Chosen::Unknown { message: "Which date?".into(), choices };
+        assert_eq!((chosen(Some("0"), of(&ann)), chosen(Some("3"), of(&ann))), (unknown.clone(), unknown.clone()));
         assert_eq!(chosen(Some("by weight"), of(&ann)), unknown);
         assert_eq!(chosen(Some("Revenue by weight"), None), Chosen::Reading("Revenue by weight".into()));
         assert_eq!((chosen(None, of(&ann)), chosen(Some(" "), of(&ann))), (Chosen::Nothing, Chosen::Nothing));

@@ -145,7 +145,11 @@ fn not_answered(reply: &Value) -> String {
         return reply["message"].as_str().unwrap_or_default().to_owned();
     };
     let mut lines = vec![match doubts.trim_start() {
-        "" => "This question is not understood.".to_owned(),
+        "" => {
+            "This question is not understood. The built-in answerer reads English that names tables, columns or stored \
+               values."
+                .to_owned()
+        }
         doubts => doubts.to_owned(),
     }];
     if let Some(draft) = reply.pointer("/draft/sql").and_then(Value::as_str) {

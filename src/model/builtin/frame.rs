@@ -4,6 +4,7 @@
 //! part becomes a doubt.
 
 mod atoms;
+mod clauses;
 mod compare;
 mod finish;
 mod named;
@@ -348,7 +349,7 @@ impl<'a> Reader<'a> {
         if let Some(window) = atom.window {
             return self.window(window, 1);
         }
-        if self.asks_for_key() || self.more_than(&atom) || self.by_cue(&atom) {
+        if self.asks_for_key() || self.reads_clause() || self.more_than(&atom) || self.by_cue(&atom) {
             return;
         }
         // "Still open" means "open". In "still running" the verb names no column or value, so "still" is a doubt.
@@ -378,8 +379,9 @@ impl<'a> Reader<'a> {
             // "Open orders", "orders that are paid": a word for a state, which is no stored value.
             let follows_verb_to_be = self.before(2).is_some_and(|before| before.cues.contains(&Cue::Be));
             let is_last = self.atom(0).is_none_or(|next| next.is_stop);
-            let is_state =
-                atom.verb.is_none() && (follows_verb_to_be && is_last || self.begins_phrase(1) && self.is_table_at(0));
+            let is_state = self.says_state(&atom, is_last)
+                || atom.verb.is_none()
+                    && (follows_verb_to_be && is_last || self.begins_phrase(1) && self.is_table_at(0));
             let is_link = cues::is_link(&atom.stem)
                 && !(is_noun && (atom.low.ends_with('s') || atom.low == "order"))
                 && !is_state;
@@ -434,7 +436,7 @@ impl<'a> Reader<'a> {
                     self.dated_bucket();
                     true
                 }
-                Cue::By_ => self.sorted_by() || self.grouped_by(),
+                Cue::By_ => self.ranked_by() || self.sorted_by() || self.grouped_by(),
                 Cue::Dated => {
                     let ahead = self.next_solid(1);
                     let named = self.mention_at(ahead).cloned();

@@ -8,6 +8,8 @@ mod fit;
 
 use fit::fit;
 pub(super) use fit::related;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 use super::Found;
 use super::cues::{self, Senses, countries};
@@ -219,8 +221,14 @@ impl<'a> Linker<'a> {
                     let meant =
                         |token: &Token| countries(&token.low).chain(cues::sexes(&token.low)).any(|one| one == low);
                     let demonym = tokens.iter().any(meant);
-                    if demonym || low.chars().next().is_some_and(|first| starts.contains(&first)) {
+                    let begins = |text: &str| text.chars().next().is_some_and(|first| starts.contains(&first));
+                    if demonym || begins(&low) {
                         values.entry(words_of(&low)).or_default().push((at, value.clone()));
+                    }
+                    // "Zurich" for the stored `Zürich`.
+                    let plain: String = low.nfd().filter(|c| !is_combining_mark(*c)).collect();
+                    if plain != low && begins(&plain) {
+                        values.entry(words_of(&plain)).or_default().push((at, value.clone()));
                     }
                 }
             }

@@ -5,6 +5,8 @@
 //! must have a part in the statement. If one has none, the engine hands the question back. The engine reads no database, no
 //! clock and no model: the same input gives the same verdict.
 
+#[cfg(test)]
+mod clause_tests;
 mod cues;
 mod dates;
 mod frame;
@@ -289,6 +291,7 @@ impl Engine<'_> {
         let linker = link::Linker::new(schema, self.found, &tokens, self.stems);
         let mut frame = frame::Reader::new(frame::atoms(&tokens, &linker, self.today), schema).read();
         measures::count_sales(&mut frame, schema);
+
         let planner = plan::Planner::new(schema, self.graph, &linker, &frame);
         let Some(plan) = planner.plan() else { return unsure };
         let sql = sql::write(&plan.query, schema, self.dialect);

@@ -3,12 +3,12 @@
 use super::*;
 
 /// What is known of the current name before its part in the frame is found.
-struct Named {
-    mention: Mention,
+pub(super) struct Named {
+    pub(super) mention: Mention,
     /// True if the name fits a table better than a column, or at most 0.05 worse.
-    is_table: bool,
+    pub(super) is_table: bool,
     /// True if a time or a comparison follows.
-    is_compared: bool,
+    pub(super) is_compared: bool,
 }
 
 impl Reader<'_> {
@@ -29,7 +29,7 @@ impl Reader<'_> {
         self.keep_owned(&mut mention);
         if self.is_value(&mention) {
             // "staff without a manager": "manager" may name a table or be a value.
-            if self.is_negated && mention.tables.iter().any(|(_, fit)| *fit >= 0.75) {
+            if self.is_negated && (mention.tables.iter().any(|(_, fit)| *fit >= 0.75) || self.lacks_value()) {
                 self.remark(format!("\"{}\" may be a stored value or a row of a table", mention.text));
             }
             return self.valued(mention);
@@ -45,13 +45,14 @@ impl Reader<'_> {
         }
         let is_compared = self.is_compared(1, &mention);
         let named = Named { mention, is_table, is_compared };
-        let parts: [fn(&mut Self, &Named) -> bool; 14] = [
+        let parts: [fn(&mut Self, &Named) -> bool; 15] = [
             Self::reads_infinitive,
             Self::reads_flag,
             Self::reads_column_of_value,
             Self::reads_kind_of_value,
             Self::reads_name_of_entity,
             Self::reads_key,
+            Self::reads_known,
             Self::reads_participle,
             Self::reads_predicate,
             Self::reads_link,
@@ -66,7 +67,7 @@ impl Reader<'_> {
         }
     }
 
-    fn stem_here(&self) -> String {
+    pub(super) fn stem_here(&self) -> String {
         self.atom(0).map(|atom| atom.stem.clone()).unwrap_or_default()
     }
 
@@ -275,28 +276,6 @@ impl Reader<'_> {
         self.frame.verbs.push(self.stem_here());
         self.words.push(low);
         self.at += 1;
-        true
-    }
-
-    /// "loans returned", "patients admitted for asthma".
-    fn reads_participle(&mut self, named: &Named) -> bool {
-        if !self.is_participle(&named.mention) || named.is_compared {
-            return false;
-        }
-        let stem = self.stem_here();
-        self.at += 1;
-        let ends = |atom: &Atom| {
-            atom.is_stop
-                || atom.cues.iter().any(|cue| matches!(cue, Cue::And | Cue::Or | Cue::Not))
-                || atom.low == "but"
-        };
-        if self.atom(0).is_none_or(ends) {
-            self.condition(What::Known(named.mention.clone()));
-        } else {
-            // "problems reported by Ann": the key may be `reported_by_staff_id`.
-            self.words.push(named.mention.text.to_lowercase());
-            self.frame.verbs.push(stem);
-        }
         true
     }
 
@@ -552,7 +531,10 @@ impl Reader<'_> {
         let begins = self.is_in_time(1, &mention) || self.atom(self.next_solid(1)).is_some_and(Atom::is_condition);
         self.at += 1;
         if begins {
-            self.named_column = Some(mention);
+            // "In state open but not closed", where `open` may be a date: the state has no value then.
+            if let Some(lost) = self.named_column.replace(mention) {
+                self.doubt(lost.text);
+            }
             return;
         }
         let continues = self.follows_their(1) || self.follows_and_before(1);

@@ -91,9 +91,11 @@ impl Reader<'_> {
         let low = mention.text.to_lowercase();
         let best = mention.best_column().map(|(at, _)| at);
         let is_verb = low.ends_with("ed") || matches!(low.as_str(), "sent" | "paid" | "sold" | "written" | "built");
-        let follows = self.before(1).is_some_and(|atom| {
+        let before =
+            (1..=2).filter_map(|back| self.before(back)).find(|atom| !matches!(atom.low.as_str(), "yet" | "ever"));
+        let follows = before.is_some_and(|atom| {
             let is_noun = atom.mention.as_ref().is_some_and(|noun| noun.values.is_empty() && noun.name_fit() > 0.8);
-            let is_be = matches!(atom.low.as_str(), "was" | "were" | "been" | "being");
+            let is_be = matches!(atom.low.as_str(), "was" | "were" | "been" | "being" | "but not");
             is_noun || is_be || atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Not | Cue::Have))
         });
         is_verb && follows && mention.table_fit() < 0.8 && best.is_some_and(|at| self.schema.is_date(at))
@@ -162,7 +164,8 @@ impl Reader<'_> {
         let says = best.is_some_and(|(at, _)| self.schema.answers(at).is_some());
         let follows_be = self.before(1).is_some_and(|atom| {
             let is_past = matches!(atom.low.as_str(), "was" | "were" | "been");
-            is_past || atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Not | Cue::That | Cue::And))
+            let is_on = atom.low == "on" && atom.cues.contains(&Cue::In);
+            is_past || is_on || atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Not | Cue::That | Cue::And))
         });
         let precedes_table = self.mention_at(1).is_some_and(|next| next.table_fit() > 0.0);
         // "doctors on leave".

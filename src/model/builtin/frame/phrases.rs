@@ -71,6 +71,9 @@ impl Reader<'_> {
             self.at += 1;
             return true;
         };
+        if self.counts_described(ahead, distinct) {
+            return true;
+        }
         // "How many French singers": the value comes first.
         let next = self.mention_at(ahead + 1);
         // "How many active members".
@@ -227,10 +230,9 @@ impl Reader<'_> {
         let mut functions = vec![function];
         let mut ahead = self.next_solid(1);
         loop {
-            let glue = (0..3).take_while(|more| {
-                self.has(ahead + more, &Cue::And) || self.atom(ahead + more).is_some_and(|atom| atom.text == ",")
-            });
-            let next = ahead + glue.count();
+            let is_glue = |atom: &Atom| atom.cues.contains(&Cue::And) || atom.text == ",";
+            let glue = (0..3).take_while(|more| self.atom(ahead + more).is_some_and(is_glue)).count();
+            let next = ahead + glue;
             let more = self.atom(next).and_then(|atom| {
                 atom.cues.iter().find_map(|cue| match cue {
                     Cue::Agg(function) => Some(*function),
@@ -242,6 +244,10 @@ impl Reader<'_> {
             let Some(more) = more.filter(|_| self.mention_at(next).is_none_or(|mention| mention.fit() < WHOLE)) else {
                 break;
             };
+            // "The average total credits": the average of sums, or of a column with another name.
+            if glue == 0 {
+                self.remark("one number of another".to_owned());
+            }
             functions.push(more);
             ahead = self.next_solid(next + 1);
         }

@@ -518,6 +518,7 @@ impl Reader<'_> {
         let is_value = |mention: &&Mention| mention.name_fit() == 0.0 && !mention.values.is_empty();
         let follows = self.mention_at(place + 1).is_some_and(|next| next.table_fit() > 0.5);
         let value = self.mention_at(place).filter(is_value).filter(|_| follows).cloned();
+        let value = value.map(|value| What::Value(None, value)).or_else(|| self.describes(place));
         if value.is_some() && !self.frame.is_superlative {
             place += 1;
         }
@@ -540,7 +541,7 @@ impl Reader<'_> {
                 self.entity(mention);
                 let head = self.is_head;
                 if let Some(value) = value {
-                    self.condition(What::Value(None, value));
+                    self.condition(value);
                 }
                 let done = self.rank(Key::By(words.to_vec()), desc, number);
                 self.is_head = head;

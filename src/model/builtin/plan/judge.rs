@@ -30,6 +30,7 @@ impl Planner<'_> {
         if fixed.iter().enumerate().any(|(at, expr)| fixed.iter().skip(at + 1).any(|other| other == expr)) {
             self.doubt("two values of one column");
         }
+        self.judge_conditions(&fixed);
         let counts_fixed =
             |expr: &Expr| matches!(expr, Expr::CountDistinct(node, at) if fixed.contains(&Expr::Column(*node, *at)));
         if self.plan.query.columns.iter().any(|(expr, _)| counts_fixed(expr)) {
@@ -209,6 +210,58 @@ impl Planner<'_> {
             "the word \"number\"" => !shows_count,
             _ => true,
         });
+    }
+
+    /// Doubts conditions that no row can need together. `fixed` are columns that equal a given value.
+    fn judge_conditions(&mut self, fixed: &[Expr]) {
+        let conditions = &self.plan.query.conditions;
+        // "Routes with trips on weekdays but not on Sundays": a route has trips of both kinds in different rows.
+        let is_denied_too =
+            |condition: &Condition| matches!(condition, Condition::Compare(expr, Op::Ne, _) if fixed.contains(expr));
+        let is_two_sided = conditions.iter().any(is_denied_too);
+        // "Supplier countries without customers", where three tables lie between a supplier and a customer.
+        let is_far =
+            |condition: &Condition| matches!(condition, Condition::Exists(branch, false) if branch.nodes.len() > 3);
+        let is_far = conditions.iter().any(is_far);
+        let strange = conditions.iter().find_map(|condition| self.status_without_date(condition, conditions));
+        if is_two_sided {
+            self.doubt("one value of a column and not another");
+        }
+        if is_far {
+            self.doubt("a denial of rows that several tables lead to");
+        }
+        if let Some(why) = strange {
+            self.doubt(why);
+        }
+    }
+
+    /// "Failed payments last month", where the only date is `paid_at` and `paid` is another status: a failed payment may have
+    /// no such date.
+    fn status_without_date(&self, condition: &Condition, all: &[Condition]) -> Option<String> {
+        let Condition::Compare(Expr::Column(node, at), Op::Eq, Literal::Text(value)) = condition else { return None };
+        let is_status =
+            |word: &String| self.schema.column(*at).values.iter().any(|known| known.eq_ignore_ascii_case(word));
+        let date_of = |condition: &Condition| match condition {
+            Condition::Compare(Expr::Column(other, date), Op::Ge | Op::Gt | Op::Lt | Op::Le, _) => {
+                (other == node && self.schema.is_date(*date)).then_some(*date)
+            }
+            _ => None,
+        };
+        let parts = all.iter().flat_map(|condition| match condition {
+            Condition::All(parts) => parts.as_slice(),
+            one => std::slice::from_ref(one),
+        });
+        let mut dates = parts.filter_map(date_of);
+        let date = dates.find(|date| {
+            let verb = name_words(&self.schema.column(*date).name).into_iter().next();
+            self.schema.column(*date).nullable
+                && verb.is_some_and(|verb| is_status(&verb) && !verb.eq_ignore_ascii_case(value))
+        })?;
+        Some(format!(
+            "the {} of {value} {}",
+            name_words(&self.schema.column(date).name).join(" "),
+            self.schema.bare(at.0)
+        ))
     }
 
     /// True if a word may be a role of one row for another row of the same table: "the mentor of Ann".

@@ -32,13 +32,18 @@ impl Planner<'_> {
         None
     }
 
-    /// The date of the rows, for "newest" where no column is called "date".
+    /// The date of the rows, for "newest" and "oldest" where no column is called "date". The oldest person is not the one
+    /// whose row is oldest.
     pub(super) fn newest(&self, words: &[String]) -> Option<(At, bool)> {
-        if words.first().is_none_or(|word| word != "date") {
+        let is_oldest = words.iter().any(|word| word == "-date");
+        let names = name_words(self.schema.bare(self.root));
+        let is_person = names.last().is_some_and(|word| cues::is_person(&singulars(word)));
+        let asks_date = words.first().is_some_and(|word| word == "date") || is_oldest && !is_person;
+        if !asks_date {
             return None;
         }
         match dates::of_rows(self.schema, self.graph, self.root, false, |word| self.linker.stem(word)).as_slice() {
-            [only] if only.0 == self.root => Some((*only, false)),
+            [only] if only.0 == self.root => Some((*only, is_oldest)),
             _ => None,
         }
     }
@@ -338,15 +343,16 @@ impl Planner<'_> {
                     continue;
                 }
             };
-            let in_columns = query.columns.iter_mut().map(|(expr, _)| expr);
-            let in_order = query.order.iter_mut().map(|(expr, _)| expr);
+            let in_columns = query.columns.iter_mut().map(|(expr, _)| (expr, false));
+            let in_order = query.order.iter_mut().map(|(expr, _)| (expr, false));
             let in_conditions = query.conditions.iter_mut().filter_map(|condition| match condition {
-                Condition::Compare(expr, ..) => Some(expr),
+                Condition::Compare(expr, ..) => Some((expr, true)),
                 _ => None,
             });
             let mut is_moved = false;
+            let mut is_compared = false;
             let mut is_repeated = false;
-            for expr in in_columns.chain(in_order).chain(in_conditions) {
+            for (expr, is_condition) in in_columns.chain(in_order).chain(in_conditions) {
                 let is_sum = !matches!(expr, Expr::Measured(_, what) if matches!(**what, Expr::CountDistinct(..)));
                 if let Expr::Counted(branch) | Expr::Measured(branch, _) = expr
                     && branch.link == wider.link
@@ -357,9 +363,11 @@ impl Planner<'_> {
                     let goes_down = |node: &Node| node.via.as_ref().is_some_and(|(_, step)| !step.is_up);
                     is_repeated |= is_sum && branch.nodes.iter().skip(known).any(goes_down);
                     is_moved = true;
+                    is_compared |= is_condition;
                 }
             }
-            if !is_moved {
+            // "For shippers that have orders" leaves out the others.
+            if !is_moved || *exists && wider.conditions.is_empty() && !is_compared {
                 query.conditions.push(condition);
             }
             let why = "a number over rows that a join repeats".to_owned();

@@ -1,0 +1,94 @@
+//! Questions with a clause that has one meaning as a whole, and with words for a state.
+
+use super::more_kinds_tests::{doubts, reads_of};
+use super::tests::table;
+use crate::database::catalog::Snapshot;
+
+/// A help desk: tickets of clients, payments, and opening hours.
+fn help_desk() -> Snapshot {
+    let mut tables = vec![
+        table("clients", &["client_id integer", "client_name text", "city text = Zürich|Bern", "deleted_at date"], &[]),
+        table("staff", &["staff_id integer", "last_name text", "job text = Technician|Dispatcher"], &[]),
+        table(
+            "tickets",
+            &[
+                "ticket_id integer",
+                "client_id integer",
+                "staff_id integer",
+                "state text = open|closed",
+                "opened_at date",
+                "closed_at date",
+            ],
+            &[("client_id", "clients", "client_id"), ("staff_id", "staff", "staff_id")],
+        ),
+        table(
+            "payments",
+            &["payment_id integer", "client_id integer", "state text = failed|paid", "paid_on date", "amount numeric"],
+            &[("client_id", "clients", "client_id")],
+        ),
+        table("hours", &["service text", "saturday integer = 0|1"], &[]),
+    ];
+    for (table, key) in tables.iter_mut().zip(["client_id", "staff_id", "ticket_id", "payment_id"]) {
+        table.primary_key = vec![key.to_owned()];
+        for column in &mut table.columns {
+            column.nullable = matches!(column.name.as_str(), "deleted_at" | "closed_at" | "paid_on" | "staff_id");
+        }
+    }
+    Snapshot::of(tables)
+}
+
+#[test]
+fn groups_without_rows_are_shown_when_the_question_asks_for_them() {
+    let desk = help_desk();
+    let counts = "SELECT c.client_name, (SELECT COUNT(*) FROM tickets t WHERE c.client_id = t.client_id) AS number_of_tickets FROM clients c";
+    for clause in ["including clients without tickets", "include those with no tickets", "even those with no tickets"] {
+        reads_of(&desk, &format!("How many tickets does each client have, {clause}?"), counts);
+    }
+    reads_of(
+        &desk,
+        "For each client, how many tickets are there, for clients that have tickets?",
+        &format!("{counts} WHERE EXISTS (SELECT 1 FROM tickets t2 WHERE c.client_id = t2.client_id)"),
+    );
+}
+
+#[test]
+fn a_participle_tells_rows_apart() {
+    let desk = help_desk();
+    let reads = |question: &str, expected: &str| reads_of(&desk, question, expected);
+    let deleted = "SELECT client_name FROM clients WHERE deleted_at IS NOT NULL";
+    reads("deleted clients", deleted);
+    reads("clients whose deleted_at is set", deleted);
+    reads("clients who have been deleted (deleted_at is set)", deleted);
+    reads("clients whose deleted_at is missing", "SELECT client_name FROM clients WHERE deleted_at IS NULL");
+    reads("clients not yet deleted", "SELECT client_name FROM clients WHERE deleted_at IS NULL");
+    reads(
+        "How many deleted clients are there?",
+        "SELECT COUNT(*) AS number_of_clients FROM clients WHERE deleted_at IS NOT NULL",
+    );
+    reads(
+        "deleted clients per city",
+        "SELECT city, COUNT(*) AS number_of_clients FROM clients WHERE deleted_at IS NOT NULL GROUP BY city",
+    );
+    reads("oldest open ticket", "SELECT ticket_id FROM tickets WHERE state = 'open' ORDER BY opened_at LIMIT 1");
+    reads("How many open tickets are there?", "SELECT COUNT(*) AS number_of_tickets FROM tickets WHERE state = 'open'");
+    // No column and no value says so.
+    doubts(&desk, "Which tickets have been paid?");
+    // A failed payment may have no `paid_on`.
+    doubts(&desk, "How many failed payments were there in 2025?");
+    // Tickets of nobody, or of somebody else.
+    doubts(&desk, "tickets without a technician");
+}
+
+#[test]
+fn a_flag_a_measure_and_a_plain_spelling_are_understood() {
+    let desk = help_desk();
+    reads_of(&desk, "Which services run on Saturday?", "SELECT service FROM hours WHERE saturday = 1");
+    reads_of(
+        &desk,
+        "What is the most expensive payment by amount?",
+        "SELECT payment_id FROM payments ORDER BY amount DESC LIMIT 1",
+    );
+    reads_of(&desk, "clients in Zurich", "SELECT client_name FROM clients WHERE city = 'Zürich'");
+    doubts(&desk, "What is the average total amount of payments?");
+    doubts(&desk, "Which clients have tickets in state open but not in state closed?");
+}

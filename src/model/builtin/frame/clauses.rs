@@ -1,0 +1,203 @@
+//! Short clauses that have one meaning as a whole: "including those without orders", "is set", "by price".
+
+use super::super::cues::Cue;
+use super::super::link::Mention;
+use super::named::Named;
+use super::{Atom, Item, Key, Reader, What};
+
+impl Reader<'_> {
+    pub(super) fn reads_clause(&mut self) -> bool {
+        self.keeps_empty() || self.denies_participle()
+    }
+
+    /// "Including circuits with no races" after a count: groups without rows are shown too, as they are anyway.
+    fn keeps_empty(&mut self) -> bool {
+        let begins =
+            self.atom(0).is_some_and(|atom| matches!(atom.low.as_str(), "include" | "includes" | "including" | "even"));
+        let mut ahead = 1;
+        while let Some(atom) = self.atom(ahead).filter(|atom| !atom.is_stop && !atom.cues.contains(&Cue::Not)) {
+            let is_soft =
+                atom.mention.as_ref().is_some_and(|mention| mention.name_fit() > 0.0 && mention.values.is_empty())
+                    || atom
+                        .cues
+                        .iter()
+                        .any(|cue| matches!(cue, Cue::Skip | Cue::Have | Cue::That | Cue::Their | Cue::Distinct));
+            if !is_soft || ahead > 5 {
+                return false;
+            }
+            ahead += 1;
+        }
+        let denies = self.atom(ahead).is_some_and(|atom| atom.cues.contains(&Cue::Not));
+        if !begins || !denies {
+            return false;
+        }
+        let rest = self.atoms.get(self.at + ahead..).unwrap_or_default();
+        let length = rest.iter().take_while(|atom| !atom.is_stop).count();
+        if rest.iter().take(length).any(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::And | Cue::Or))) {
+            return false;
+        }
+        let counts = |item: &Item| matches!(item, Item::Count(..) | Item::Aggregate(..));
+        if !self.frame.items.iter().any(counts) {
+            return false;
+        }
+        self.at += ahead + length;
+        true
+    }
+
+    /// "Placed but not shipped", where `shipped_at` is a date: what has no such date, and not what has another status.
+    fn denies_participle(&mut self) -> bool {
+        let denies = self.atom(0).is_some_and(|atom| atom.low == "but not");
+        let is_date = self.mention_at(1).is_some_and(|mention| {
+            let best = mention.best_column().filter(|(_, fit)| *fit > 0.8).map(|(at, _)| at);
+            mention.ends_with_ed() && best.is_some_and(|at| self.schema.is_date(at))
+        });
+        // "In state open but not closed": the column `state` still waits for its values.
+        if !denies || !is_date || self.named_column.is_some() {
+            return false;
+        }
+        self.at += 1;
+        self.is_negated = true;
+        true
+    }
+
+    /// "Patients whose `deleted_at` is set", "orders whose shipping date is missing".
+    pub(super) fn reads_known(&mut self, named: &Named) -> bool {
+        let is_column = !named.is_table && named.mention.column_fit() > 0.5;
+        if !is_column || !self.has(1, &Cue::Be) && !self.has(1, &Cue::Not) {
+            return false;
+        }
+        let mut ahead = 1;
+        let mut is_negated = false;
+        while let Some(atom) =
+            self.atom(ahead).filter(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Be | Cue::Not)))
+        {
+            is_negated ^= atom.cues.contains(&Cue::Not);
+            ahead += 1;
+        }
+        let known = match self.atom(ahead).map(|atom| atom.low.as_str()) {
+            Some("set" | "filled" | "given" | "known" | "recorded") => true,
+            Some("null" | "missing" | "empty" | "blank" | "unset" | "unknown") => false,
+            _ => return false,
+        };
+        if self
+            .atom(ahead + 1)
+            .is_some_and(|next| !next.is_stop && !next.cues.iter().any(|cue| matches!(cue, Cue::And | Cue::Or)))
+        {
+            return false;
+        }
+        self.at += ahead + 1;
+        self.is_negated ^= is_negated ^ !known;
+        self.condition(What::Known(named.mention.clone()));
+        true
+    }
+
+    /// "loans returned", "patients admitted for asthma", "deleted patients".
+    pub(super) fn reads_participle(&mut self, named: &Named) -> bool {
+        let describes_next = self.is_participle_of_next(&named.mention);
+        if !describes_next && !self.is_participle(&named.mention) || named.is_compared {
+            return false;
+        }
+        let stem = self.stem_here();
+        self.at += 1;
+        let ends = |atom: &Atom| {
+            atom.is_stop
+                || atom.cues.iter().any(|cue| matches!(cue, Cue::And | Cue::Or | Cue::Not))
+                || matches!(atom.low.as_str(), "but" | "yet")
+        };
+        // "Deleted (deleted_at is set)" names the column twice.
+        let best = named.mention.best_column().map(|(at, _)| at);
+        let repeats = self.mention_at(0).and_then(Mention::best_column).is_some_and(|(at, _)| Some(at) == best);
+        // "(deleted_at is set)": the "at" belongs to the name.
+        let has_object = |next: &Atom| !next.is_stop && !next.cues.contains(&Cue::Be);
+        let is_open = self.has(0, &Cue::In) && !self.atom(1).is_some_and(has_object);
+        if describes_next || repeats || is_open || self.atom(0).is_none_or(ends) {
+            self.condition(What::Known(named.mention.clone()));
+        } else {
+            // "problems reported by Ann": the key may be `reported_by_staff_id`.
+            self.words.push(named.mention.text.to_lowercase());
+            self.frame.verbs.push(stem);
+        }
+        true
+    }
+
+    /// "Deleted patients", where patients have a date `deleted_at`.
+    fn is_participle_of_next(&self, mention: &Mention) -> bool {
+        matches!(self.describes(0), Some(What::Known(column)) if column == *mention)
+    }
+
+    /// The condition that a word before a table stands for: "shipped orders", "open tickets". A stored value of the table
+    /// is preferred to a date such as `shipped_at`.
+    pub(super) fn describes(&self, ahead: usize) -> Option<What> {
+        let mention = self.mention_at(ahead)?;
+        let next = self.mention_at(ahead + 1).filter(|next| !next.ends_with_ed())?;
+        let is_of_next = |t: usize| next.tables.iter().any(|(of, fit)| *of == t && *fit > 0.8);
+        let (at, fit) = mention.best_column().filter(|(_, fit)| *fit > mention.table_fit())?;
+        let is_verb = mention.text.to_lowercase().ends_with("ed") && !mention.text.contains(['_', ' ']);
+        let is_stored = mention.values.iter().any(|(of, _)| is_of_next(of.0));
+        if !self.schema.is_date(at) || !is_of_next(at.0) || !(is_verb || is_stored && fit < 0.95) {
+            return None;
+        }
+        Some(if is_stored { What::Value(None, mention.clone()) } else { What::Known(mention.clone()) })
+    }
+
+    /// "How many shipped orders".
+    pub(super) fn counts_described(&mut self, ahead: usize, distinct: bool) -> bool {
+        let (Some(described), Some(table)) = (self.describes(ahead), self.mention_at(ahead + 1).cloned()) else {
+            return false;
+        };
+        self.at += ahead + 2;
+        self.show(Item::Count(table.clone(), distinct));
+        self.entity(table);
+        self.condition(described);
+        true
+    }
+
+    /// "Tickets without a technician", where "Technician" is a stored value: those that nobody has, or that somebody else has.
+    pub(super) fn lacks_value(&self) -> bool {
+        let lacks = (1..=2).filter_map(|back| self.before(back)).any(|atom| {
+            matches!(atom.low.as_str(), "without" | "without any" | "with no" | "have no" | "has no" | "lacking" | "no")
+        });
+        lacks && self.mention_at(1).is_none_or(|next| next.table_fit() == 0.0)
+    }
+
+    /// "The most expensive treatment by price": says which column the superlative compares.
+    pub(super) fn ranked_by(&mut self) -> bool {
+        let ahead = self.next_solid(1);
+        let Some(mention) = self.mention_at(ahead).cloned() else { return false };
+        let compares = mention.table_fit() == 0.0
+            && mention.best_column().is_some_and(|(at, fit)| {
+                fit > 0.8 && !self.schema.is_key(at) && (self.schema.is_number(at) || self.schema.is_date(at))
+            });
+        if !self.frame.is_superlative || !compares || !self.ends_at(ahead + 1) {
+            return false;
+        }
+        let [(key @ Key::By(_), _)] = self.frame.order.as_mut_slice() else { return false };
+        *key = Key::Attribute(mention);
+        self.at += ahead + 1;
+        true
+    }
+
+    /// "Which orders have been paid?": a verb that tells rows apart, without anything that it links to.
+    pub(super) fn says_state(&self, atom: &Atom, is_last: bool) -> bool {
+        let tells = matches!(
+            atom.low.as_str(),
+            "paid"
+                | "completed"
+                | "submitted"
+                | "signed"
+                | "accepted"
+                | "registered"
+                | "released"
+                | "published"
+                | "closed"
+        );
+        let follows_be = self.before(2).is_some_and(|before| {
+            before.cues.contains(&Cue::Be) || matches!(before.low.as_str(), "was" | "were" | "been" | "being")
+        });
+        tells && follows_be && is_last
+    }
+
+    fn ends_at(&self, ahead: usize) -> bool {
+        self.atom(ahead).is_none_or(|next| next.is_stop)
+    }
+}
