@@ -42,6 +42,8 @@ const DONE: u8 = 0;
 const NO: u8 = 1;
 /// The exit code for an error in the command line or the configuration.
 const USAGE: u8 = 2;
+/// The exit code for a result of which only a part was written.
+const PART: u8 = 3;
 
 /// Talk to Your Database: a read-only MCP server for PostgreSQL and SQLite.
 #[derive(Parser)]
@@ -252,7 +254,8 @@ fn confirmed(question: &str, yes: bool) -> bool {
     }
     complain(&format!("{question} [y/N]"));
     let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("y")
+    let is_read = std::io::stdin().lock().read_line(&mut answer).is_ok();
+    is_read && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 /// Names of tools and arguments in a hint, and what a person types in a terminal instead.

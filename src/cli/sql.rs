@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::progress::Progress;
-use super::{DONE, NO, USAGE, complain, core, say, table, tell, terminal_words};
+use super::{DONE, NO, PART, USAGE, complain, core, say, table, tell, terminal_words};
 use crate::config::{Config, Environment};
 use crate::gateway::{Caller, Ran, RunSql};
 use crate::tools::run_sql_reply;
@@ -90,7 +90,17 @@ impl Sql {
                 for warning in warnings.filter_map(Value::as_str).filter(|_| self.format != Format::Json) {
                     complain(&format!("Warning: {warning}"));
                 }
-                DONE
+                // A program that reads CSV does not see the hint.
+                let is_part = parsed.get("truncated").and_then(Value::as_bool).unwrap_or(false);
+                let is_text = matches!(self.format, Format::Csv | Format::Markdown);
+                let is_by = |limit: &str| {
+                    let limits = parsed.get("truncated_by").and_then(Value::as_array);
+                    limits.is_some_and(|limits| limits.iter().any(|one| one == limit))
+                };
+                if is_by("bytes") {
+                    complain("TUDB_MAX_REPLY_BYTES is the limit on the bytes of a reply.");
+                }
+                if is_part && is_text { PART } else { DONE }
             }
             Err(error) => {
                 if self.format == Format::Json {

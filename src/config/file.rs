@@ -408,6 +408,10 @@ impl Keys {
             match sources.iter_mut().find(|source| source.name == "main") {
                 Some(main) => {
                     origin = format!("sources from {place}; the url of main from {said}");
+                    // A string with a password is whole: the password of the other database does not fit.
+                    if has_password(&url) {
+                        main.password = None;
+                    }
                     main.url = Some(Secret::new(url));
                 }
                 None => sources.insert(0, SourceConfig::new("main", Some(Secret::new(url)), limits)),
@@ -548,4 +552,12 @@ impl UserKeys {
         }
         Ok(rule)
     }
+}
+
+/// Whether a connection string contains a password: `user:password@`, or the parameter `password`.
+fn has_password(url: &str) -> bool {
+    let login = url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next()?.rsplit_once('@'));
+    let in_login = login.and_then(|(login, _)| login.split_once(':')).is_some_and(|(_, password)| !password.is_empty());
+    in_login
+        || url.split(['?', '&', ' ']).any(|part| part.strip_prefix("password=").is_some_and(|text| !text.is_empty()))
 }

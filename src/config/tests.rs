@@ -13,6 +13,23 @@ pub(crate) fn load(text: &str, pairs: &[(&str, &str)]) -> Result<Config, ConfigE
 }
 
 #[test]
+fn a_string_with_a_password_needs_no_other() {
+    let file = "[sources.main]\nurl = 'postgres://a@h/d'\npassword_file = 'p'\n";
+    let password = |url: &str| {
+        let config = load(file, &[("TUDB_DATABASE_URL", url)]).unwrap();
+        config.sources[0].password.is_some()
+    };
+    for url in
+        ["postgres://b:x@h/d", "postgres://b:x@h,i/d", "postgres://h/d?sslmode=require&password=x", "host=h password=x"]
+    {
+        assert!(!password(url), "{url}");
+    }
+    for url in ["postgres://b@h/d", "postgres://b:@h/d", "postgres://h/d?sslpassword=x", "postgres://h/a:b@c"] {
+        assert!(password(url), "{url}");
+    }
+}
+
+#[test]
 fn nothing_set_is_the_sample_and_the_builtin_engine() {
     let config = load("", &[]).unwrap();
     assert_eq!(config.default_source, "main");

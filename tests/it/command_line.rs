@@ -41,6 +41,10 @@ fn sql_prints_every_format_and_its_exit_code_tells() {
     assert_eq!(home.say(&["sql", "SELECT 1 AS one", "--format", "markdown"]), "| one |\n| --- |\n| 1 |\n");
     let json: Value = serde_json::from_str(&home.say(&["sql", "SELECT 1 AS one", "--format", "json"])).unwrap();
     assert_eq!(json["row_count"], 1);
+    for (format, code) in [("csv", 3), ("markdown", 3), ("json", 0), ("table", 0)] {
+        let part = home.run(&["sql", "SELECT id FROM customers", "--max-rows", "2", "--format", format]);
+        assert_eq!(part.status.code(), Some(code), "{format}");
+    }
     let refused = home.run(&["sql", "DELETE FROM customers"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).starts_with("write_refused: "));
