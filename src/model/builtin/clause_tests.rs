@@ -1,8 +1,12 @@
 //! Questions with a clause that has one meaning as a whole, and with words for a state.
 
+use time::macros::date;
+
 use super::more_kinds_tests::{doubts, reads_of};
 use super::tests::table;
+use super::{Verdict, read};
 use crate::database::catalog::Snapshot;
+use crate::dialect::Dialect;
 
 /// A help desk: tickets of clients, payments, and opening hours.
 fn help_desk() -> Snapshot {
@@ -91,4 +95,35 @@ fn a_flag_a_measure_and_a_plain_spelling_are_understood() {
     reads_of(&desk, "clients in Zurich", "SELECT client_name FROM clients WHERE city = 'Zürich'");
     doubts(&desk, "What is the average total amount of payments?");
     doubts(&desk, "Which clients have tickets in state open but not in state closed?");
+}
+
+/// A category may be under another one. What is below it is not counted, and the reply says so.
+#[test]
+fn rows_under_other_rows_are_left_out_aloud() {
+    let mut tables = vec![
+        table(
+            "groups",
+            &["group_id integer", "group_name text = Kitchen|Pans", "parent_id integer"],
+            &[("parent_id", "groups", "group_id")],
+        ),
+        table(
+            "goods",
+            &["good_id integer", "good_name text", "group_id integer"],
+            &[("group_id", "groups", "group_id")],
+        ),
+    ];
+    for (table, key) in tables.iter_mut().zip(["group_id", "good_id"]) {
+        table.primary_key = vec![key.to_owned()];
+    }
+    let goods = Snapshot::of(tables);
+    for (question, is_said) in [
+        ("How many goods are in Kitchen?", true),
+        ("number of goods per group", true),
+        ("How many goods are there?", false),
+    ] {
+        let verdict = read(question, &goods, Dialect::Postgresql, date!(2026 - 07 - 15));
+        let Verdict::Sure(reading) = verdict else { panic!("{question}: {verdict:?}") };
+        let said = reading.assumptions.iter().any(|one| one == "groups alone, without those under them");
+        assert_eq!(said, is_said, "{question}: {reading:?}");
+    }
 }

@@ -223,7 +223,11 @@ impl Planner<'_> {
         let is_far =
             |condition: &Condition| matches!(condition, Condition::Exists(branch, false) if branch.nodes.len() > 3);
         let is_far = conditions.iter().any(is_far);
+        let tree = self.tree();
         let strange = conditions.iter().find_map(|condition| self.status_without_date(condition, conditions));
+        if let Some(t) = tree {
+            self.assume(format!("{} alone, without those under them", self.schema.bare(t)));
+        }
         if is_two_sided {
             self.doubt("one value of a column and not another");
         }
@@ -233,6 +237,26 @@ impl Planner<'_> {
         if let Some(why) = strange {
             self.doubt(why);
         }
+    }
+
+    /// The table whose rows may be under other rows of it, as categories are, if the statement counts or filters by one of its
+    /// rows: "products of the category Kitchen". `None` for people.
+    fn tree(&self) -> Option<usize> {
+        let query = &self.plan.query;
+        let above = |expr: &Expr| match expr {
+            Expr::Column(node, at) if *node > 0 => Some(at.0),
+            _ => None,
+        };
+        let filtered = query.conditions.iter().filter_map(|condition| match condition {
+            Condition::Compare(expr, Op::Eq, _) => above(expr),
+            _ => None,
+        });
+        let counts = query.columns.iter().any(|(expr, _)| matches!(expr, Expr::Counted(_) | Expr::Measured(..)));
+        let mut tables = filtered.chain(query.groups.iter().filter_map(above)).chain(counts.then_some(self.root));
+        tables.find(|t| {
+            let table = self.schema.table(*t);
+            !self.schema.is_of_people(*t) && table.foreign_keys.iter().any(|key| key.references == table.name)
+        })
     }
 
     /// "Failed payments last month", where the only date is `paid_at` and `paid` is another status: a failed payment may have
