@@ -93,6 +93,10 @@ fn a_flag_a_measure_and_a_plain_spelling_are_understood() {
         "SELECT payment_id FROM payments ORDER BY amount DESC LIMIT 1",
     );
     reads_of(&desk, "clients in Zurich", "SELECT client_name FROM clients WHERE city = 'Zürich'");
+    reads_of(&desk, "list the payments by amount", "SELECT payment_id FROM payments ORDER BY amount");
+    reads_of(&desk, "payments by state", "SELECT state, COUNT(*) AS number_of_payments FROM payments GROUP BY state");
+    // Clients have no such number.
+    doubts(&desk, "the 3 highest rated clients");
     doubts(&desk, "What is the average total amount of payments?");
     doubts(&desk, "Which clients have tickets in state open but not in state closed?");
 }

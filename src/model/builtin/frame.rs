@@ -436,7 +436,7 @@ impl<'a> Reader<'a> {
                     self.dated_bucket();
                     true
                 }
-                Cue::By_ => self.ranked_by() || self.sorted_by() || self.grouped_by(),
+                Cue::By_ => self.ranked_by() || self.listed_by() || self.sorted_by() || self.grouped_by(),
                 Cue::Dated => {
                     let ahead = self.next_solid(1);
                     let named = self.mention_at(ahead).cloned();

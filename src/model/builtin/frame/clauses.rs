@@ -2,7 +2,9 @@
 
 use super::super::cues::Cue;
 use super::super::link::Mention;
+use super::super::schema::At;
 use super::named::Named;
+use super::superlatives::Superlative;
 use super::{Atom, Item, Key, Reader, What};
 
 impl Reader<'_> {
@@ -195,6 +197,57 @@ impl Reader<'_> {
             before.cues.contains(&Cue::Be) || matches!(before.low.as_str(), "was" | "were" | "been" | "being")
         });
         tells && follows_be && is_last
+    }
+
+    /// "The best rated products", "the highest priced phone": rows by a measure. Their table may have no such column.
+    pub(super) fn rated_rows(&mut self, asked: &Superlative) -> Option<bool> {
+        let measure =
+            self.mention_at(asked.ahead).filter(|measure| measure.ends_with_ed() && measure.values.is_empty())?;
+        let measure = measure.clone();
+        let table = self.mention_at(asked.ahead + 1).filter(|table| table.table_fit() > 0.8).cloned()?;
+        if asked.counts || !self.is_head || !self.frame.items.is_empty() || measure.column_fit() == 0.0 {
+            return None;
+        }
+        let is_own = |(at, _): &(At, f32)| {
+            table.tables.iter().any(|(t, fit)| *t == at.0 && *fit > 0.8) && self.schema.is_number(*at)
+        };
+        if !measure.columns.iter().any(is_own) {
+            self.remark(format!("{} by which number", table.text));
+        }
+        let limit = asked.limit.or_else(|| self.pending_limit.take().map(f64::from));
+        if limit.is_none() && self.is_plural(asked.ahead + 1) {
+            self.remark(format!("how many {}", table.text));
+        }
+        self.at += asked.ahead + 2;
+        self.show(Item::Entity(table.clone()));
+        self.entity(table);
+        let done = self.rank(Key::Attribute(measure), asked.desc, limit);
+        self.is_head = true;
+        Some(done)
+    }
+
+    /// "List the products by price": in the order of a number that hardly two rows share.
+    pub(super) fn listed_by(&mut self) -> bool {
+        let ahead = self.next_solid(1);
+        let Some(mention) = self.mention_at(ahead).cloned() else { return false };
+        // "Reviews by rating" asks for the number of each rating.
+        let asks_list =
+            self.atoms.first().is_some_and(|atom| atom.low.starts_with("list") || atom.low.starts_with("show"));
+        let lists_rows = asks_list
+            && matches!(self.frame.items.as_slice(), [Item::Entity(_)])
+            && self.frame.groups.is_empty()
+            && self.frame.order.is_empty();
+        let is_measure = mention.table_fit() == 0.0
+            && mention.best_column().is_some_and(|(at, fit)| {
+                let is_number = self.schema.is_number(at) && !self.schema.is_key(at) && !self.schema.is_year(at);
+                fit > 0.8 && is_number && self.schema.column(at).values.is_empty()
+            });
+        if !lists_rows || !is_measure || !self.ends_at(ahead + 1) {
+            return false;
+        }
+        self.frame.order = vec![(Key::Attribute(mention), false)];
+        self.at += ahead + 1;
+        true
     }
 
     fn ends_at(&self, ahead: usize) -> bool {

@@ -6,14 +6,14 @@ use super::*;
 const VAGUE_LIMIT: u32 = 10;
 
 /// A superlative, and what stands right after it.
-struct Superlative {
-    desc: bool,
+pub(super) struct Superlative {
+    pub(super) desc: bool,
     /// "3" in "the 3 highest".
-    limit: Option<f64>,
+    pub(super) limit: Option<f64>,
     /// True for "the largest number of".
-    counts: bool,
+    pub(super) counts: bool,
     /// Place of the first word after the superlative, its number and its "number of".
-    ahead: usize,
+    pub(super) ahead: usize,
 }
 
 impl Reader<'_> {
@@ -33,9 +33,10 @@ impl Reader<'_> {
             return true;
         }
         // The parts are tried in order. The first one that returns a value decides.
-        let parts: [fn(&mut Self, &Superlative) -> Option<bool>; 7] = [
+        let parts: [fn(&mut Self, &Superlative) -> Option<bool>; 8] = [
             Self::aggregate_of_superlative,
             Self::most_rows_of_value,
+            Self::rated_rows,
             Self::top_rows,
             Self::most_revenue,
             Self::vaguely_best,
