@@ -48,6 +48,14 @@ fn groups_without_rows_are_shown_when_the_question_asks_for_them() {
     for clause in ["including clients without tickets", "include those with no tickets", "even those with no tickets"] {
         reads_of(&desk, &format!("How many tickets does each client have, {clause}?"), counts);
     }
+    // A condition, and no word about empty groups.
+    let verdict =
+        read("How many clients include tickets without staff?", &desk, Dialect::Postgresql, date!(2026 - 07 - 15));
+    if let Verdict::Sure(reading) = verdict {
+        assert!(reading.sql.contains("EXISTS"), "{}", reading.sql);
+    }
+    // The time would be lost.
+    doubts(&desk, "How many tickets does each client have, including clients without tickets opened in 2025?");
     reads_of(
         &desk,
         "For each client, how many tickets are there, for clients that have tickets?",

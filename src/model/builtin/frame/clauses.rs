@@ -14,35 +14,31 @@ impl Reader<'_> {
 
     /// "Including circuits with no races" after a count: groups without rows are shown too, as they are anyway.
     fn keeps_empty(&mut self) -> bool {
-        let begins =
-            self.atom(0).is_some_and(|atom| matches!(atom.low.as_str(), "include" | "includes" | "including" | "even"));
-        let mut ahead = 1;
-        while let Some(atom) = self.atom(ahead).filter(|atom| !atom.is_stop && !atom.cues.contains(&Cue::Not)) {
-            let is_soft =
-                atom.mention.as_ref().is_some_and(|mention| mention.name_fit() > 0.0 && mention.values.is_empty())
-                    || atom
-                        .cues
-                        .iter()
-                        .any(|cue| matches!(cue, Cue::Skip | Cue::Have | Cue::That | Cue::Their | Cue::Distinct));
-            if !is_soft || ahead > 5 {
-                return false;
-            }
-            ahead += 1;
-        }
-        let denies = self.atom(ahead).is_some_and(|atom| atom.cues.contains(&Cue::Not));
-        if !begins || !denies {
-            return false;
-        }
-        let rest = self.atoms.get(self.at + ahead..).unwrap_or_default();
-        let length = rest.iter().take_while(|atom| !atom.is_stop).count();
-        if rest.iter().take(length).any(|atom| atom.cues.iter().any(|cue| matches!(cue, Cue::And | Cue::Or))) {
-            return false;
-        }
+        // "Albums that include songs without lyrics" is a condition.
+        let starts = self.before(1).is_none_or(|before| before.is_stop) || !self.frame.groups.is_empty();
+        let says = |atom: &Atom| matches!(atom.low.as_str(), "include" | "includes" | "including" | "even");
+        let begins = starts && self.atom(0).is_some_and(says);
+        // Only names and small words: another word, such as a time, would be lost.
+        let is_soft = |atom: &Atom| {
+            let is_name = |mention: &Mention| mention.name_fit() > 0.0 && mention.values.is_empty();
+            let is_small =
+                |cue: &Cue| matches!(cue, Cue::Skip | Cue::Have | Cue::That | Cue::Their | Cue::Distinct | Cue::Not);
+            let is_plain = atom.window.is_none() && atom.number.is_none();
+            is_plain && (atom.mention.as_ref().is_some_and(is_name) || atom.cues.iter().any(is_small))
+        };
+        let clause = self.atoms.get(self.at + 1..).unwrap_or_default();
+        let length = clause.iter().take_while(|atom| !atom.is_stop).count();
+        let clause = clause.get(..length).unwrap_or_default();
+        let denies = clause.iter().any(|atom| atom.cues.contains(&Cue::Not));
         let counts = |item: &Item| matches!(item, Item::Count(..) | Item::Aggregate(..));
-        if !self.frame.items.iter().any(counts) {
+        if !begins || !denies || !self.frame.items.iter().any(counts) {
             return false;
         }
-        self.at += ahead + length;
+        if length > 8 || !clause.iter().all(is_soft) {
+            self.remark("which groups are included".to_owned());
+            return false;
+        }
+        self.at += 1 + length;
         true
     }
 
