@@ -68,9 +68,10 @@ use crate::quoting;
 /// operator can be chosen for a name in them.
 const OWN_PATH: &str = "pg_catalog, pg_temp";
 
-/// Opens a transaction. It names what would otherwise follow defaults, which the role, the database, or another client of a
-/// pooler may have set. With a later level, a look-up would read the catalog as it was at the beginning, while the server
-/// reads a statement with the newest catalog. A deferrable transaction can wait for those of other users.
+/// Opens a transaction, whatever the defaults are. The role, the database or another client of a pooler can set them.
+///
+/// Under REPEATABLE READ or SERIALIZABLE, a look-up would read the catalog as it was at the beginning of the transaction,
+/// but the server parses a statement with the newest catalog. A deferrable transaction waits for those of other users.
 const BEGIN_ALONE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED,READ ONLY,NOT DEFERRABLE";
 
 /// Opens a transaction of TUDB's own on a connection that no caller uses: [`BEGIN_ALONE`] and its path.

@@ -44,14 +44,15 @@ pub(super) async fn schemas_of(
     Ok(Found { relations, functions })
 }
 
-/// True if the statement may choose another operator or function without the schemas `left_out`, although somebody vouches
-/// for the one that it chooses with them. Asked after a look-up that did not see every object of these schemas: the names
-/// of the statement decide, and not what was found. Without `citext`'s operator `=`, for example, a comparison of `citext`
-/// with a text heeds case.
+/// True if the statement may need a harmless operator or function of the schemas `left_out`. Without the operator `=` of
+/// `citext`, for example, a comparison would heed case. This query is for statements whose look-up did not see every object
+/// of these schemas, so only the names in the statement decide.
 ///
-/// It may if it can have values of a type of an extension or of a user, except a user's enums and domains over built-in
-/// types. It also may if one of these schemas has an operator whose function the configuration lists, an extension's operator
-/// between built-in types, or a function with the name of a built-in that belongs to an extension or is listed.
+/// The statement may need the schemas in these cases:
+/// - It can have values of a type of an extension or of a user. A user's enums, and domains over built-in types, do not count.
+/// - One of the schemas has an operator of these names whose function the configuration lists.
+/// - One of the schemas has an extension's operator of these names between built-in types.
+/// - One of the schemas has a function with the name of a built-in, and it belongs to an extension or is listed.
 pub(super) async fn needs_schemas(
     connection: &mut PgConnection,
     names: &Names,

@@ -38,8 +38,8 @@ pub(super) struct Refusal {
     /// Name of the refused object. If a function is not found, the server reports `value.name` as a missing column. An
     /// error about a column is replaced by this refusal only if the error contains this name.
     pub(super) name: Option<String>,
-    /// True if the look-up did not see every object that the statement can reach. Then nobody knows whether the server would
-    /// choose a harmless object of these schemas.
+    /// True if the look-up did not see every object that the statement can reach. Then the server may choose a harmless
+    /// object of these schemas that the look-up did not see.
     pub(super) is_partial: bool,
 }
 

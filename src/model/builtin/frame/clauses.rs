@@ -8,6 +8,7 @@ use super::superlatives::Superlative;
 use super::{Atom, Item, Key, Reader, What};
 
 impl Reader<'_> {
+    /// Reads a clause that begins here, if it is of a kind that has one meaning as a whole.
     pub(super) fn reads_clause(&mut self) -> bool {
         self.keeps_empty() || self.denies_participle()
     }
@@ -42,7 +43,7 @@ impl Reader<'_> {
         true
     }
 
-    /// "Placed but not shipped", where `shipped_at` is a date: what has no such date, and not what has another status.
+    /// "Placed but not shipped", where `shipped_at` is a date: rows without that date. Rows with another status are not meant.
     fn denies_participle(&mut self) -> bool {
         let denies = self.atom(0).is_some_and(|atom| atom.low == "but not");
         let is_date = self.mention_at(1).is_some_and(|mention| {

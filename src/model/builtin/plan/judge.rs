@@ -281,11 +281,8 @@ impl Planner<'_> {
             self.schema.column(*date).nullable
                 && verb.is_some_and(|verb| is_status(&verb) && !verb.eq_ignore_ascii_case(value))
         })?;
-        Some(format!(
-            "the {} of {value} {}",
-            name_words(&self.schema.column(date).name).join(" "),
-            self.schema.bare(at.0)
-        ))
+        let date = name_words(&self.schema.column(date).name).join(" ");
+        Some(format!("\"{date}\", which {value} {} may not have", self.schema.bare(at.0)))
     }
 
     /// True if a word may be a role of one row for another row of the same table: "the mentor of Ann".
