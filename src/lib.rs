@@ -49,6 +49,7 @@ pub mod http;
 pub mod limits;
 pub mod model;
 pub mod places;
+mod progress;
 pub mod prompts;
 pub mod quoting;
 pub mod reply;

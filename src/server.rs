@@ -27,13 +27,11 @@ use crate::error::ToolError;
 use crate::gateway::{Caller, Gateway, Grant};
 use crate::limits::Limits;
 use crate::places::{Places, TakenPlaces};
+use crate::progress::with_progress;
 use crate::reply::Reply;
 use crate::tools::{self, Core, ToolName};
 use crate::transport::Unread;
 use crate::{elicitation, prompts, resources};
-
-/// Longest time between two progress notifications.
-const PROGRESS_EVERY: Duration = Duration::from_secs(4);
 
 /// Time for which a client may cache the lists of tools, resources and prompts. They change only when the API keys are
 /// read again.
@@ -78,7 +76,7 @@ impl Server {
         work: impl AsyncFnOnce(&Caller) -> T,
     ) -> Option<T> {
         let token = context.meta.get_progress_token();
-        let (stage, mut stages) = watch::channel(String::from("starting"));
+        let (stage, stages) = watch::channel(String::from("starting"));
         let client = context.client_info().map(|client| {
             let most = self.max_client_bytes;
             format!("{}/{}", cut(&client.name, most), cut(&client.version, most))
@@ -113,25 +111,20 @@ impl Server {
             };
             work(&caller).await
         });
+        let work = async {
+            let Some(token) = token else { return work.await };
+            with_progress(work, stages, &caller.cancel, |number, stage| {
+                let progress = ProgressNotificationParam::new(token.clone(), number).with_message(stage);
+                context.peer.notify_progress(progress)
+            })
+            .await
+        };
         tokio::pin!(work);
-        let began = tokio::time::Instant::now();
-        let mut told = 0.0;
-        let mut ticks = tokio::time::interval_at(began + PROGRESS_EVERY, PROGRESS_EVERY);
-        loop {
-            tokio::select! {
-                done = &mut work => return done,
-                () = context.ct.cancelled(), if !caller.cancel.is_cancelled() => caller.cancel.cancel(),
-                _ = ticks.tick(), if token.is_some() => {}
-                Ok(()) = stages.changed(), if token.is_some() => {}
-            }
-            if let Some(token) = &token {
-                told += 1.0;
-                let mut message = stages.borrow_and_update().clone();
-                if began.elapsed() >= PROGRESS_EVERY {
-                    message = format!("{message}, {} s", began.elapsed().as_secs());
-                }
-                let progress = ProgressNotificationParam::new(token.clone(), told).with_message(message);
-                let _ = context.peer.notify_progress(progress).await;
+        tokio::select! {
+            done = &mut work => done,
+            () = context.ct.cancelled() => {
+                caller.cancel.cancel();
+                work.await
             }
         }
     }
