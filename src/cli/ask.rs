@@ -10,13 +10,15 @@ use crate::ask::NOT_SURE;
 use crate::chart::{self, Chart};
 use crate::config::{Config, Environment};
 use crate::gateway::{AskDatabase, Caller};
+use crate::tools::Core;
 
 /// Arguments of `tudb ask`.
 #[derive(Args)]
 #[command(after_help = "Example: tudb ask \"number of orders per status\"")]
 pub(super) struct Ask {
-    /// The question, in plain language
-    question: String,
+    /// The question, in plain language; a question with ? or * needs quotes
+    #[arg(required = true)]
+    question: Vec<String>,
     /// One of the readings that an earlier answer offered
     #[arg(long)]
     choice: Option<String>,
@@ -53,9 +55,11 @@ impl Ask {
             stage: Some(stage),
             ..Caller::default()
         };
-        let title = self.question.clone();
+        let question = self.question.join(" ");
+        let title = question.clone();
+        let source = self.source.clone();
         let request = AskDatabase {
-            question: self.question,
+            question,
             choice: self.choice,
             max_rows: self.max_rows,
             chart: None,
@@ -65,8 +69,9 @@ impl Ask {
         };
         let reply = core.asker.ask(&caller, &request).await.with_warning(caller.outcomes.written().await);
         drop(progress);
-        core.gateway.close().await;
         let parsed: Value = serde_json::from_str(&reply.json).unwrap_or_default();
+        let tried = address_tried(&core, &parsed, source.as_deref()).await;
+        core.gateway.close().await;
         // A pipe gets no chart.
         let width = table::terminal_width().filter(|_| !self.no_chart);
         let chart = width.and_then(|width| drawn(&title, &parsed, width)).unwrap_or_default();
@@ -74,6 +79,9 @@ impl Ask {
             say(&reply.json);
         } else {
             tell(&words(&parsed, self.verbose, &chart));
+            if let Some(tried) = tried {
+                tell(&tried);
+            }
         }
         if reply.is_error || parsed.get("status").is_some_and(|status| status == "unanswerable") { NO } else { DONE }
     }
@@ -169,6 +177,16 @@ pub(super) fn error_words(reply: &Value) -> String {
         text.push_str(&format!("\n{}", terminal_words(part("hint"))));
     }
     text
+}
+
+/// A sentence with the address of a source that cannot be reached. Replies do not contain it: a model would read it.
+pub(super) async fn address_tried(core: &Core, reply: &Value, source: Option<&str>) -> Option<String> {
+    if reply.pointer("/error/code")? != "unreachable" {
+        return None;
+    }
+    let source = core.gateway.source(source).ok()?;
+    let place = core.gateway.database_report(source).await?.place?;
+    Some(format!("Address: {place}."))
 }
 
 fn receipt_words(receipt: &Value) -> String {

@@ -133,7 +133,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>, env: Environment) -> Exit
         Err(command) => command,
     };
     let config = Config::load(arguments.config, &env);
-    start_log(config.as_ref().map_or("warn", |config| config.log.as_str()));
+    let is_server = matches!(command, None | Some(Command::Serve(_)));
+    start_log(config.as_ref().map_or("warn", |config| config.log.as_str()), is_server);
     // The debug form of the code needs several times the stack of the release form.
     let stack_bytes = if cfg!(debug_assertions) { 16 << 20 } else { 2 << 20 };
     let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -199,7 +200,11 @@ async fn with(config: Result<Config, ConfigError>, run: impl AsyncFnOnce(Config)
 /// headers, and so rows and secrets. Messages that code in a database raises (`RAISE WARNING`) are not logged: they may
 /// contain rows, and look like lines of this log. The AWS configuration warns of each place without credentials with a whole response;
 /// the error of the question says the same in one line.
-fn start_log(filter: &str) {
+///
+/// A command prints its own errors, and `doctor` what is wrong with a role. So at the usual level, databases are
+/// logged only by a server.
+fn start_log(filter: &str, is_server: bool) {
+    let filter = if filter == "warn" && !is_server { "warn,tudb::database=error" } else { filter };
     let wanted: Targets = filter.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::WARN));
     let cap = Targets::new()
         .with_default(LevelFilter::WARN)

@@ -108,6 +108,9 @@ impl Sql {
                 } else {
                     let reply: Value = serde_json::from_str(&error.to_json()).unwrap_or_default();
                     complain(&super::ask::error_words(&reply));
+                    if let Some(tried) = super::ask::address_tried(&core, &reply, request.source.as_deref()).await {
+                        complain(&tried);
+                    }
                 }
                 NO
             }

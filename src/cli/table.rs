@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::quoting::steers;
 
-/// A table of named columns and rows of JSON cells. A column of numbers and NULL is right-aligned. NULL is written as
+/// A table of named columns and rows of JSON cells. A column of numbers and NULL is right-aligned, and so is one of
+/// PostgreSQL's types `numeric` and `money`, whose values are texts in JSON. NULL is written as
 /// `NULL`. Cells beyond `columns` are left out.
 pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
     let mut table = Table::new();
@@ -23,10 +24,11 @@ pub(super) fn render(columns: &[Value], rows: &[Value]) -> String {
             other => other.to_string(),
         }));
     }
-    for (index, _) in columns.iter().enumerate() {
+    for (index, column) in columns.iter().enumerate() {
+        let is_exact = matches!(column.get("type").and_then(Value::as_str), Some("numeric" | "money"));
         let is_number = |row: &Value| row.get(index).is_some_and(|cell| cell.is_number() || cell.is_null());
         if !rows.is_empty()
-            && rows.iter().all(is_number)
+            && (is_exact || rows.iter().all(is_number))
             && let Some(column) = table.column_mut(index)
         {
             column.set_cell_alignment(CellAlignment::Right);
@@ -63,7 +65,17 @@ pub(super) fn of_reply(reply: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn numbers_stand_on_the_right() {
+        let columns =
+            [json!({"name": "n", "type": "numeric"}), json!({"name": "i"}), json!({"name": "t", "type": "text"})];
+        let shown = render(&columns, &[json!(["10.50", 10, "1"]), json!(["9", null, "10"])]);
+        assert!(shown.contains("│     9 ┆ NULL ┆ 10 │"), "{shown}");
+    }
 
     #[test]
     fn what_steers_a_terminal_is_shown_by_its_number() {

@@ -29,8 +29,9 @@ pub(super) struct Tables {
 #[derive(Args)]
 #[command(after_help = "Example: tudb describe orders --sample")]
 pub(super) struct Describe {
-    /// The table, as `name` or `schema.name`
-    table: String,
+    /// The tables, each as `name` or `schema.name`
+    #[arg(required = true, value_name = "TABLE")]
+    tables: Vec<String>,
     /// Source to read
     #[arg(long)]
     source: Option<String>,
@@ -50,13 +51,13 @@ impl Tables {
         if !self.words.is_empty() {
             arguments.insert("search".into(), self.words.join(" ").into());
         }
-        insert(&mut arguments, "source", self.source);
+        insert(&mut arguments, "source", self.source.clone());
         insert(&mut arguments, "schema", self.schema);
         let mut rows = Vec::new();
         let code = loop {
             let (reply, is_error) = call(&core, &caller, "list_tables", arguments.clone()).await;
             if is_error {
-                break show(&reply, true, self.json);
+                break show(&core, &reply, true, self.json, self.source.as_deref()).await;
             }
             if self.json {
                 say(&reply.to_string());
@@ -90,16 +91,18 @@ impl Describe {
         let caller =
             Caller { client: Some(format!("tudb describe/{}", env!("CARGO_PKG_VERSION"))), ..Caller::default() };
         let mut arguments = Map::new();
-        arguments.insert("table".into(), self.table.into());
-        insert(&mut arguments, "source", self.source);
+        arguments.insert("table".into(), self.tables.join(",").into());
+        insert(&mut arguments, "source", self.source.clone());
         if self.sample {
             arguments.insert("sample".into(), true.into());
         }
         let (reply, is_error) = call(&core, &caller, "describe_table", arguments).await;
-        core.gateway.close().await;
         if self.json || is_error {
-            return show(&reply, is_error, self.json);
+            let code = show(&core, &reply, is_error, self.json, self.source.as_deref()).await;
+            core.gateway.close().await;
+            return code;
         }
+        core.gateway.close().await;
         match reply.get("tables").and_then(Value::as_array) {
             Some(tables) => tables.iter().for_each(|table| tell(&described(table))),
             None => tell(&described(&reply)),
@@ -122,11 +125,14 @@ async fn call(core: &Core, caller: &Caller, tool: &str, arguments: Map<String, V
     }
 }
 
-fn show(reply: &Value, is_error: bool, as_json: bool) -> u8 {
+async fn show(core: &Core, reply: &Value, is_error: bool, as_json: bool, source: Option<&str>) -> u8 {
     if as_json {
         say(&reply.to_string());
     } else {
         complain(&super::ask::error_words(reply));
+        if let Some(tried) = super::ask::address_tried(core, reply, source).await {
+            complain(&tried);
+        }
     }
     if is_error { NO } else { DONE }
 }

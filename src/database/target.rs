@@ -1,7 +1,7 @@
 //! Converts the settings of a source into connect options. Reads libpq's files and never connects. The engine itself
 //! reads a password that changes (file, command, token). Errors name the setting that is wrong and never show a value.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -100,14 +100,20 @@ pub fn dialect(source: &SourceConfig) -> Result<Dialect, String> {
     }
     match text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
         Some("sqlite" | "file") => Ok(Dialect::Sqlite),
-        _ if source.provider.as_deref() == Some("sqlite") || text.ends_with(".db") || text.ends_with(".sqlite") => {
+        _ if source.provider.as_deref() == Some("sqlite") || has_sqlite_ending(text) || Path::new(text).is_file() => {
             Ok(Dialect::Sqlite)
         }
         _ => {
-            Err("its url must begin with postgres://, postgresql:// or sqlite://, or be keywords such as host=db"
+            Err("its url must begin with postgres://, postgresql:// or sqlite://, be keywords such as host=db, or be a path \
+                 that ends in .db, .db3, .sqlite or .sqlite3"
                 .into())
         }
     }
+}
+
+/// True if a path ends as the names of SQLite files usually do.
+pub fn has_sqlite_ending(path: &str) -> bool {
+    [".db", ".db3", ".sqlite", ".sqlite3"].iter().any(|ending| path.ends_with(ending))
 }
 
 /// Returns the connect options of a source, with the password if the string or libpq's files contain it.

@@ -140,8 +140,13 @@ impl From<Rejection> for ToolError {
                 ToolError::new(Code::SyntaxError, message).hint("Send one query, for example SELECT 1.")
             }
             Rejection::Syntax { position, .. } => {
-                let mut error = ToolError::new(Code::SyntaxError, message)
-                    .hint("Correct the statement at that place; `describe_table` shows the columns.");
+                // `\d` and `.tables`
+                let is_command = ["found: \\", "found: ."].iter().any(|found| message.ends_with(found));
+                let mut error = ToolError::new(Code::SyntaxError, message).hint(if is_command {
+                    "Commands of psql and sqlite3 are not SQL: `list_tables` shows the tables, `describe_table` the columns."
+                } else {
+                    "Correct the statement at that place; `describe_table` shows the columns."
+                });
                 error.position = position;
                 error
             }

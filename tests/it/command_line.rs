@@ -21,6 +21,8 @@ fn ask_prints_answer_table_sql_and_receipt() {
     let choice = text.split("--choice \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let text = home.say(&["ask", "Who are the best customers?", "--choice", &choice]);
     assert!(text.contains("SQL: SELECT"), "{text}");
+    let text = home.say(&["ask", "How", "many", "customers"]);
+    assert!(text.contains("number_of_customers"), "{text}");
     let text = home.say(&["ask", "Why is the sky blue?"]);
     assert!(text.contains("tudb sql") && !text.contains("order_items("), "{text}");
     assert!(home.say(&["ask", "Why is the sky blue?", "--verbose"]).contains("order_items("));
@@ -98,10 +100,38 @@ fn tables_and_describe_show_what_the_tools_show() {
     let both = home.say(&["describe", "orders, customers", "--json"]);
     let both: Value = serde_json::from_str(&both).unwrap();
     assert_eq!(both["tables"].as_array().map(Vec::len), Some(2));
+    let two = home.say(&["describe", "orders", "customers"]);
+    assert!(two.contains("orders (table") && two.contains("customers (table"), "{two}");
     let missing = home.run(&["describe", "order"]);
     assert_eq!(missing.status.code(), Some(1));
     let error = String::from_utf8_lossy(&missing.stderr);
     assert!(error.starts_with("unknown_table: ") && !error.contains("list_tables"), "{error}");
+}
+
+#[test]
+fn an_error_names_the_address_and_nothing_is_logged_twice() {
+    let home = Home::new("cli-address");
+    for arguments in [&["sql", "SELECT 1"][..], &["tables"], &["describe", "t"], &["ask", "How many orders?"]] {
+        let mut command = home.command();
+        let failed = command.args(arguments).env("TUDB_DATABASE_URL", "postgres://me:pl4nted@127.0.0.1:1/shop");
+        let failed = failed.output().unwrap();
+        let text = [failed.stdout, failed.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.contains("Address: 127.0.0.1:1 database shop as me"), "{arguments:?}: {text}");
+        assert!(!text.contains("pl4nted") && !text.contains(" WARN "), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_path_is_enough_for_a_sqlite_file() {
+    let home = Home::new("cli-path");
+    for name in ["one.sqlite3", "two.db3", "three.data", "four"] {
+        let path = home.scratch.path(name);
+        std::fs::write(&path, []).unwrap();
+        let mut command = home.command();
+        let output = command.args(["sql", "SELECT 1 AS one"]).env("TUDB_DATABASE_URL", &path).output().unwrap();
+        assert!(output.status.success(), "{name}: {output:?}");
+    }
 }
 
 #[test]

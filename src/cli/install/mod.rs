@@ -13,6 +13,7 @@ use clients::{Passing, System};
 use super::{DONE, NO, USAGE, complain, tell};
 use crate::config::Config;
 use crate::database::dsn;
+use crate::database::target::has_sqlite_ending;
 use crate::environment::{Environment, PgEnvironment};
 
 /// The variable that names the database.
@@ -233,7 +234,7 @@ fn sqlite_path<'a>(url: &'a str, env: &Environment) -> Option<&'a str> {
         return Some(path).filter(|path| !path.is_empty() && !path.starts_with(':'));
     }
     let is_file = |path: &str| without_tilde(path, env).is_file();
-    let is_named_so = [".db", ".sqlite", ".sqlite3"].iter().any(|ending| url.ends_with(ending));
+    let is_named_so = has_sqlite_ending(url);
     (!url.contains("://") && !url.starts_with("file:") && (is_named_so && !url.contains('=') || is_file(url)))
         .then_some(url)
 }
