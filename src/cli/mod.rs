@@ -254,7 +254,7 @@ fn confirmed(question: &str, yes: bool) -> bool {
         return true;
     }
     if !std::io::stdin().is_terminal() {
-        complain(&format!("{question} Say so with --yes."));
+        complain(&format!("{question} Pass --yes to agree."));
         return false;
     }
     complain(&format!("{question} [y/N]"));

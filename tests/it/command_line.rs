@@ -184,6 +184,8 @@ fn install_adds_an_entry_to_ten_clients() {
         assert!(dry.contains("+ ") && !dry.contains("pl4nted"), "{client}: {dry}");
         let unasked = home.run(&arguments);
         assert_eq!(unasked.status.code(), Some(1), "{client}");
+        let notes = String::from_utf8_lossy(&unasked.stderr);
+        assert!(notes.contains("The password of --source stands in the entry") && notes.contains("--yes"), "{notes}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), old, "{client}");
         let text = home.say(&[&arguments[..], &["--yes"]].concat());
         assert!(text.contains("Written.") && !text.contains("pl4nted"), "{client}: {text}");
@@ -218,7 +220,10 @@ fn install_writes_no_secret_that_it_was_not_given() {
         let new = std::fs::read_to_string(&file).unwrap();
         assert!(new.contains(passed) && !new.contains("pl4nted"), "{client}: {new}");
         assert!(!String::from_utf8_lossy(&output.stdout).contains("pl4nted"), "{output:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains("names the variable"), "{output:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("which was not written. Set TUDB_DATABASE_URL in"),
+            "{output:?}"
+        );
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -83,7 +83,16 @@ impl Install {
         }
         if let Some(url) = &self.source {
             match checked(url, env) {
-                Ok(url) => values.push((URL, url)),
+                Ok(url) => {
+                    if has_secret(&url, env) {
+                        notes.push(
+                            "The password of --source stands in the entry as it is. `tudb setup` keeps a password in a \
+                             file of its own."
+                                .to_owned(),
+                        );
+                    }
+                    values.push((URL, url));
+                }
                 Err(problem) => {
                     complain(&format!("config_error: --source: {problem}"));
                     return USAGE;
@@ -100,8 +109,10 @@ impl Install {
                 )),
                 (true, _) => {
                     passed.push(URL);
-                    notes
-                        .push(format!("{URL} has a password, so the entry names the variable. Set it for the client."));
+                    notes.push(format!(
+                        "{URL} has a password, which was not written. Set {URL} in the environment of {}.",
+                        client.title()
+                    ));
                 }
             }
         } else if config.is_none() {
@@ -171,7 +182,7 @@ impl Place {
             tell("Nothing was written (--dry-run).");
             return DONE;
         }
-        if !super::confirmed("Write this?", self.yes) {
+        if !super::confirmed("Write these changes?", self.yes) {
             return NO;
         }
         // An older copy would keep the password that is taken out here.

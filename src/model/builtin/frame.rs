@@ -212,10 +212,10 @@ impl<'a> Reader<'a> {
             }
         }
         if self.is_negated {
-            self.remark("a denial without an object".to_owned());
+            self.remark("what \"not\" refers to".to_owned());
         }
         if self.has_either && !self.frame.conditions.iter().any(|condition| condition.is_alternative) {
-            self.remark("either of what".to_owned());
+            self.remark("what \"either\" refers to".to_owned());
         }
         if let Some(limit) = self.pending_limit {
             self.remark(format!("which {limit}"));
@@ -525,7 +525,7 @@ impl<'a> Reader<'a> {
                     self.doubt(atom.text.clone());
                 }
                 // "Is it a town or a village?"
-                Cue::Be if self.asks_yes_or_no() => self.remark("a question for yes or no".to_owned()),
+                Cue::Be if self.asks_yes_or_no() => self.remark("a question that yes or no would answer".to_owned()),
                 // The "year" of "show name and year" is a doubt. In "the year of 1970" it adds nothing to the number.
                 Cue::Time if !self.is_of_number() => self.doubt(atom.text.clone()),
                 Cue::Skip if atom.low == "to" => self.words.push(atom.low.clone()),

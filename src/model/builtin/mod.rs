@@ -303,7 +303,9 @@ impl Engine<'_> {
             let phrase = frame.vague.as_ref().and_then(|vague| vague.phrase.as_deref());
             let is_found = phrase.is_none_or(|phrase| question.contains(phrase));
             if !is_found && !frame.conditions.is_empty() {
-                return Verdict::Unsure { draft: Some(Draft { sql, doubts: vec!["by which measure".to_owned()] }) };
+                return Verdict::Unsure {
+                    draft: Some(Draft { sql, doubts: vec!["which number to sort by".to_owned()] }),
+                };
             }
             let phrase = phrase.filter(|_| is_found);
             let whole = |words: String| phrase.map_or(words.clone(), |phrase| question.replacen(phrase, &words, 1));

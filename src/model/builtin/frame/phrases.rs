@@ -26,7 +26,7 @@ impl Reader<'_> {
                 })
             };
             if counted.is_some_and(|(t, _)| is_named(t)) {
-                self.remark("count or show the numbers".to_owned());
+                self.remark("whether to count or to show the numbers".to_owned());
             }
         }
         let skipped = (1..).take_while(|ahead| self.has(*ahead, &Cue::Distinct)).count();
@@ -246,7 +246,7 @@ impl Reader<'_> {
             };
             // "The average total credits": the average of sums, or of a column with another name.
             if glue == 0 {
-                self.remark("one number of another".to_owned());
+                self.remark("a number computed of another computed number".to_owned());
             }
             functions.push(more);
             ahead = self.next_solid(next + 1);
@@ -420,7 +420,7 @@ impl Reader<'_> {
         });
         match last.or(first) {
             Some(key) => self.frame.order.push((key, desc)),
-            None => self.remark("the order of what".to_owned()),
+            None => self.remark("what to sort by".to_owned()),
         }
         true
     }

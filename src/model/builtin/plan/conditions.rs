@@ -10,7 +10,7 @@ impl Planner<'_> {
     pub(super) fn conditions(&mut self) {
         let asked = &self.frame.conditions;
         if asked.first().is_some_and(|first| first.is_alternative) {
-            self.doubt("or what");
+            self.doubt("what \"or\" joins");
         }
         let mut at = 0;
         while let Some(first) = asked.get(at) {
@@ -65,7 +65,7 @@ impl Planner<'_> {
             self.one(&asked);
             // "Who participate in an activity or are older than 20": the sub-query of the participation has the activity.
             if self.plan.query.conditions.len() == before {
-                self.doubt("or what");
+                self.doubt("what \"or\" joins");
             }
             parts.extend(self.plan.query.conditions.drain(before..));
         }
@@ -143,7 +143,7 @@ impl Planner<'_> {
                         .place(at, &asked.words, true, move |expr| Condition::Compare(expr, op, literal.clone()));
                 }
                 let op = if negated { op.negated() } else { Some(*op) };
-                let Some(op) = op else { return self.doubt("a denial of a part of a text") };
+                let Some(op) = op else { return self.doubt("\"not\" before a part of a text") };
                 self.place(at, &asked.words, false, |expr| Condition::Compare(expr, op, literal.clone()));
             }
             What::Between(mention, low, high) => {
@@ -152,7 +152,7 @@ impl Planner<'_> {
                     self.doubt(format!("\"{}\" is no number", mention.text));
                 }
                 if low > high || negated {
-                    self.doubt("an empty range");
+                    self.doubt("a range that holds no value");
                 }
                 let (low, high) = (*low, *high);
                 self.place(at, &asked.words, false, move |expr| {
@@ -186,21 +186,21 @@ impl Planner<'_> {
                 let about = about.and_then(|mention| self.table_of(mention)).filter(|_| asked.is_relative);
                 let quality = about.and_then(|t| self.quality(words, t)).or_else(|| self.quality(words, self.root));
                 let Some((at, turned)) = quality else {
-                    return self.doubt("no column for the comparison");
+                    return self.doubt("which column to compare");
                 };
                 let op = if turned { op.negated() } else { Some(*op) };
                 if turned {
-                    self.doubt("an age by the date of birth");
+                    self.doubt("an age, where the column holds dates of birth");
                 }
                 let (Some(op), value) = (op, *value) else { return };
                 self.place(at, &asked.words, false, move |expr| Condition::Compare(expr, op, Literal::Number(value)));
             }
             What::AverageBy(words, op) => {
                 let Some((at, turned)) = self.quality(words, self.root) else {
-                    return self.doubt("no column for the comparison");
+                    return self.doubt("which column to compare");
                 };
                 if turned || negated || !self.schema.is_number(at) {
-                    self.doubt("no number for the comparison");
+                    self.doubt("which number to compare with");
                 }
                 let op = *op;
                 self.place(at, &asked.words, false, move |expr| Condition::Average(expr, op, at));
@@ -316,7 +316,7 @@ impl Planner<'_> {
                 self.plan.query.conditions.push(Condition::Null(Expr::Column(0, *key)));
                 return;
             }
-            return self.doubt("a denial of what each row has");
+            return self.doubt("\"not\" before something that each row has");
         }
         if let Some((branch, _)) = self.branch_to(t, words) {
             // "did not visit any museum": the museum belongs to the visits that are denied.

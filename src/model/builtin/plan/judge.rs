@@ -20,7 +20,7 @@ impl Planner<'_> {
         let mixed = query.columns.iter().any(|(expr, _)| is_group(expr)) || !query.groups.is_empty();
         let per_row = query.columns.iter().any(|(expr, _)| matches!(expr, Expr::Counted(_) | Expr::Measured(..)));
         if mixed && (loose || per_row) {
-            self.doubt("rows and groups are mixed");
+            self.doubt("whether rows or groups are wanted");
         }
         let equals = |condition: &Condition| match condition {
             Condition::Compare(expr @ Expr::Column(..), Op::Eq, _) => Some(expr.clone()),
@@ -28,7 +28,7 @@ impl Planner<'_> {
         };
         let fixed: Vec<Expr> = self.plan.query.conditions.iter().filter_map(equals).collect();
         if fixed.iter().enumerate().any(|(at, expr)| fixed.iter().skip(at + 1).any(|other| other == expr)) {
-            self.doubt("two values of one column");
+            self.doubt("one column cannot equal two values at once");
         }
         self.judge_conditions(&fixed);
         let counts_fixed =
@@ -56,7 +56,7 @@ impl Planner<'_> {
         let lows: Vec<(Expr, f64)> = conditions.iter().filter_map(|condition| bound(condition, true)).collect();
         let highs: Vec<(Expr, f64)> = conditions.iter().filter_map(|condition| bound(condition, false)).collect();
         if lows.iter().any(|(low, from)| highs.iter().any(|(high, to)| low == high && from >= to)) {
-            self.doubt("an empty range");
+            self.doubt("a range that holds no value");
         }
         // "New customers this year": the condition on the date says "new" already.
         let own = dates::of_rows(self.schema, self.graph, self.root, false, |word| self.linker.stem(word));
@@ -130,7 +130,7 @@ impl Planner<'_> {
         self.judge_verbs();
         self.judge_when();
         if self.frame.is_both && self.plan.query.conditions.len() < 2 {
-            self.doubt("both of what");
+            self.doubt("what \"both\" refers to");
         }
         self.judge_both();
         self.judge_roles();
@@ -181,7 +181,7 @@ impl Planner<'_> {
         if let (true, Some(one), Some(other), None) = (self.frame.is_both, values.next(), values.next(), values.next())
             && !one.iter().any(|(at, _)| other.iter().any(|(of, _)| of == at))
         {
-            self.doubt("both of what");
+            self.doubt("what \"both\" refers to");
         }
     }
 
@@ -232,7 +232,7 @@ impl Planner<'_> {
             self.doubt("one value of a column and not another");
         }
         if is_far {
-            self.doubt("a denial of rows that several tables lead to");
+            self.doubt("\"not\" for rows that are reached through several tables");
         }
         if let Some(why) = strange {
             self.doubt(why);
@@ -321,17 +321,23 @@ impl Planner<'_> {
         let is_unnamed = !self.frame.entities.iter().any(|mention| self.table_of(mention) == Some(self.root));
         let denies_one_of_many = is_unnamed && query.conditions.iter().any(is_unequal) && all(&is_part_of_key);
         let doubts = [
-            (denies_one_of_many, "a denial for each row or for each group"),
+            (denies_one_of_many, "whether each row or the whole group must lack it"),
             // "The content of the series Sky Radio": a channel's content would repeat for each series of the channel.
-            (is_repeated, "rows that repeat the answer"),
+            (is_repeated, "the same answer would stand in many rows"),
             // "friends of Kyle": the name in the question is no answer.
-            (all(&|expr| fixed.contains(expr)), "a given value is shown"),
-            (all(&is_answer) && (query.groups.is_empty() || self.frame.is_superlative), "a list of yes and no"),
+            (all(&|expr| fixed.contains(expr)), "the answer would only repeat a value of the question"),
+            (
+                all(&is_answer) && (query.groups.is_empty() || self.frame.is_superlative),
+                "the answer would be a list of yes and no",
+            ),
             (self.is_role_of_itself(), "which of two rows of one table is meant"),
             // "Which countries have no channel": a denial for each row, or for all rows of a country.
-            (is_denied && first != Some(self.root) && all(&is_of_rows), "a denial for each row or for each group"),
+            (
+                is_denied && first != Some(self.root) && all(&is_of_rows),
+                "whether each row or the whole group must lack it",
+            ),
             // "Which floor has the most beds": by the sum of a floor, or by one row of it.
-            (is_ranked && first.is_none() && all(&is_of_rows), "one row or the sum of each group"),
+            (is_ranked && first.is_none() && all(&is_of_rows), "whether one row counts or the sum of its group"),
         ];
         for (is_doubted, why) in doubts {
             if is_doubted {
@@ -386,11 +392,11 @@ impl Planner<'_> {
         };
         let is_sum = |condition: &Asked| matches!(&condition.what, What::Compare(mention, ..) if counts(mention));
         if self.frame.conditions.iter().any(is_sum) {
-            self.doubt("a value, or a sum of several");
+            self.doubt("whether one value or a sum is meant");
         }
         let is_number_of = |condition: &Asked| matches!(&condition.what, What::Compare(mention, op, _) if *op != Op::Eq && averaged(mention));
         if !self.frame.groups.is_empty() && self.frame.conditions.iter().any(is_number_of) {
-            self.doubt("a number of rows, or a value");
+            self.doubt("whether a number of rows or a value is meant");
         }
     }
 
@@ -410,7 +416,7 @@ impl Planner<'_> {
                 };
                 let is_unclear = |item: &Item| matches!(item, Item::Count(counted, _) if !self.is_units(counted) && !is_sale(counted));
                 if self.frame.items.iter().any(is_unclear) {
-                    self.doubt("units or rows that were sold");
+                    self.doubt("whether sold units or rows are counted");
                 }
             }
             let named = |t: usize| {

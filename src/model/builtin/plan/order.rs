@@ -90,7 +90,7 @@ impl Planner<'_> {
                         && self.frame.limit == Some(1)
                         && matches!(&expr, Expr::Column(_, at) if is_above(at.0))
                     {
-                        self.doubt("one row or all rows of the first");
+                        self.doubt("whether one row is wanted or all rows of the first group");
                     }
                     if self.frame.is_superlative
                         && (matches!(&expr, Expr::Column(_, at) if self.schema.column(*at).nullable)
@@ -102,7 +102,7 @@ impl Planner<'_> {
                     self.plan.query.order.push((expr, *desc));
                 }
                 None if self.offer_aggregates(key, *desc) => {}
-                None => self.doubt("no measure to order by"),
+                None => self.doubt("no number to sort by"),
             }
         }
         if self.frame.limit.is_some() {
@@ -276,7 +276,7 @@ impl Planner<'_> {
     pub(super) fn offer_measures(&mut self) {
         let Some(Vague { table: mention, limit, phrase }) = &self.frame.vague else { return };
         if phrase.is_none() && !self.frame.conditions.is_empty() {
-            return self.doubt("by which measure");
+            return self.doubt("which number to sort by");
         }
         let (schema, graph, root) = (self.schema, self.graph, self.root);
         let words = |t: usize| name_words(schema.bare(t)).join(" ");
@@ -293,7 +293,7 @@ impl Planner<'_> {
             self.plan.measures.push((label.clone(), format!("top {limit} {} {label}", mention.text)));
         }
         if self.plan.measures.len() < 2 {
-            self.doubt("by which measure");
+            self.doubt("which number to sort by");
         }
     }
 

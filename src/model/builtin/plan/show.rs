@@ -201,7 +201,9 @@ impl Planner<'_> {
         const NO_MONEY: &str = "no amount of money";
         if !measures::sales(self.schema).contains(&self.root) {
             return match function {
-                Function::Avg | Function::Min | Function::Max => Err("one amount of several sums"),
+                Function::Avg | Function::Min | Function::Max => {
+                    Err("whether the amount of each row or the sum of each group is meant")
+                }
                 _ => self.order_by_revenue().ok_or(NO_MONEY),
             };
         }
@@ -316,7 +318,7 @@ impl Planner<'_> {
                     .columns(t)
                     .any(|(at, column)| self.schema.is_number(at) && name_words(&column.name).iter().any(is_quantity))
             {
-                self.doubt("rows or their quantity");
+                self.doubt("whether rows are counted or their quantity is summed");
             }
             // "How many degrees were awarded", where a row of `degrees` has the number of its degrees.
             if let Some(at) = self.own_number(t).filter(|_| t == self.root && !is_each && !distinct) {

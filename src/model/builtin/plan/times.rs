@@ -65,7 +65,7 @@ impl Planner<'_> {
     pub(super) fn during(&mut self, window: &Window, column: Option<&Mention>, asked: &Asked) {
         let words = &asked.words;
         if asked.is_negated {
-            return self.doubt("a denial of a time");
+            return self.doubt("\"not\" before a time");
         }
         if let (Some(from), Some(to)) = (window.from, window.to)
             && from >= to
@@ -107,7 +107,7 @@ impl Planner<'_> {
                 .chain(window.to.map(|to| (Op::Lt, text(to))))
                 .collect()
         } else {
-            let Some((from, to)) = window.years() else { return self.doubt("days of a column of years") };
+            let Some((from, to)) = window.years() else { return self.doubt("days, where the column holds years") };
             match (from, to) {
                 (Some(from), Some(to)) if from + 1 == to => vec![(Op::Eq, Literal::Number(f64::from(from)))],
                 (from, to) => {
