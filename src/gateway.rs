@@ -461,7 +461,8 @@ impl Gateway {
                 drop(prepared);
                 let error = match self.source(source_name) {
                     Ok(source) => {
-                        let error = self.explained(caller, source, (reading.sql(), &tables), error, &entry).await;
+                        let error =
+                            Box::pin(self.explained(caller, source, (reading.sql(), &tables), error, &entry)).await;
                         // The model that answers a question can only read the question's source, so its errors do not
                         // name other sources.
                         if caller.question_id.is_some() { error } else { self.elsewhere(caller, source, error) }

@@ -1,6 +1,6 @@
 //! Progress notifications of a call.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use futures_util::future::OptionFuture;
@@ -17,12 +17,11 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(4);
 ///
 /// The work goes on while a notification is being sent, because a client that has left never accepts it.
 pub(crate) async fn with_progress<T, Sending: Future>(
-    work: impl Future<Output = T>,
+    mut work: Pin<&mut impl Future<Output = T>>,
     mut stages: watch::Receiver<String>,
     cancel: &CancellationToken,
     mut send: impl FnMut(f64, String) -> Sending,
 ) -> T {
-    let mut work = pin!(work);
     let began = Instant::now();
     let mut ticks = interval_at(began + PROGRESS_EVERY, PROGRESS_EVERY);
     let mut sending = pin!(OptionFuture::from(None));
@@ -70,6 +69,7 @@ mod tests {
             tokio::task::yield_now().await;
             7
         };
+        let work = pin!(work);
         let done = with_progress(work, stages, &cancel, |_, _| std::future::pending::<()>());
         assert_eq!(tokio::time::timeout(Duration::from_secs(60), done).await.expect("ends"), 7);
     }
@@ -92,7 +92,7 @@ mod tests {
                 sent.lock().unwrap().push((number, text));
             }
         };
-        with_progress(work, stages, &cancel, send).await;
+        with_progress(pin!(work), stages, &cancel, send).await;
         assert_eq!(*sent.lock().unwrap(), [(1.0, "running".to_owned())]);
     }
 }

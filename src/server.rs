@@ -3,6 +3,7 @@
 //! cancellation on to the database.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,7 +102,7 @@ impl Server {
         };
         // Over stdio, a call begins only when the client has read enough of the earlier replies.
         let unread = context.extensions.get::<Arc<Unread>>().cloned();
-        let work = caught(what, async {
+        let mut work = pin!(caught(what, async {
             let _begun = match &unread {
                 Some(unread) => tokio::select! {
                     permit = unread.begin() => permit,
@@ -110,16 +111,15 @@ impl Server {
                 None => None,
             };
             work(&caller).await
-        });
-        let work = async {
+        }));
+        let mut work = pin!(async {
             let Some(token) = token else { return work.await };
-            with_progress(work, stages, &caller.cancel, |number, stage| {
+            with_progress(work.as_mut(), stages, &caller.cancel, |number, stage| {
                 let progress = ProgressNotificationParam::new(token.clone(), number).with_message(stage);
                 context.peer.notify_progress(progress)
             })
             .await
-        };
-        tokio::pin!(work);
+        });
         tokio::select! {
             done = &mut work => done,
             () = context.ct.cancelled() => {
@@ -183,9 +183,9 @@ fn parts(context: &RequestContext<RoleServer>) -> Option<&http::request::Parts> 
 }
 
 /// Turns a panic into `None` and logs it.
-pub(crate) async fn caught<T>(what: &str, work: impl Future<Output = T>) -> Option<T> {
-    let done = AssertUnwindSafe(work).catch_unwind().await;
-    done.inspect_err(|_| tracing::error!(what, "a call panicked")).ok()
+pub(crate) fn caught<T>(what: &str, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
+    let done = AssertUnwindSafe(work).catch_unwind();
+    done.map(move |done| done.inspect_err(|_| tracing::error!(what, "a call panicked")).ok())
 }
 
 /// The protocol error for a failed read of a resource, with the requested URI.
@@ -309,7 +309,7 @@ impl ServerHandler for Server {
                     gateway.refuse(caller, tool, &error).await?;
                     return Err(error);
                 }
-                let read = resources::read(gateway, caller, &request.uri).await;
+                let read = Box::pin(resources::read(gateway, caller, &request.uri)).await;
                 // The result of a resource cannot carry the warning that the outcome was not recorded. If the audit
                 // store is unusable, the next tool call reports it.
                 let _ = caller.outcomes.written().await;
@@ -354,7 +354,7 @@ impl ServerHandler for Server {
             let source = request.context.and_then(|context| context.arguments?.remove("source"));
             let typed = &request.argument.value;
             let found = self.attend("completion", &context, async |caller| {
-                resources::complete_table(gateway, caller, typed, source).await
+                Box::pin(resources::complete_table(gateway, caller, typed, source)).await
             });
             // A completion is only a convenience. Reading the resource reports the error.
             (names, total) = found.await.and_then(Result::ok).unwrap_or_default();

@@ -95,7 +95,8 @@ impl Gateway {
         if self.snapshots.is_slow(&source.name) {
             return;
         }
-        let snapshot = tokio::time::timeout(WARNING_PATIENCE, self.snapshot(caller, source, &read.entry)).await;
+        let snapshot =
+            tokio::time::timeout(WARNING_PATIENCE, Box::pin(self.snapshot(caller, source, &read.entry))).await;
         let snapshot = match snapshot {
             Ok(Ok(snapshot)) => snapshot,
             Ok(Err(_)) => return,

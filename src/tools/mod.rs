@@ -141,25 +141,26 @@ async fn reply(core: &Core, tool: ToolName, mut arguments: JsonObject, caller: &
         let recorded = gateway.refuse(caller, tool.as_str(), &error).await;
         return recorded.err().unwrap_or(error).into();
     }
+    // Boxed: the future of a call is moved several times before it runs, and that of a tool has up to 20 KB.
     let result = match tool {
         ToolName::ListTables => match parse(gateway, caller, tool, arguments).await {
-            Ok(request) => list_tables::call(gateway, caller, &request).await,
+            Ok(request) => Box::pin(list_tables::call(gateway, caller, &request)).await,
             Err(error) => Err(error),
         },
         ToolName::DescribeTable => match parse(gateway, caller, tool, arguments).await {
-            Ok(request) => describe_table::call(gateway, caller, &request).await,
+            Ok(request) => Box::pin(describe_table::call(gateway, caller, &request)).await,
             Err(error) => Err(error),
         },
         ToolName::RunSql => match parse(gateway, caller, tool, arguments).await {
-            Ok(request) => run_sql::call(gateway, caller, &request).await,
+            Ok(request) => Box::pin(run_sql::call(gateway, caller, &request)).await,
             Err(error) => Err(error),
         },
         ToolName::ExplainQuery => match parse(gateway, caller, tool, arguments).await {
-            Ok(request) => explain_query::call(gateway, caller, &request).await,
+            Ok(request) => Box::pin(explain_query::call(gateway, caller, &request)).await,
             Err(error) => Err(error),
         },
         ToolName::AskDatabase => match parse(gateway, caller, tool, arguments).await {
-            Ok(request) => return ask_database::call(core, caller, &request).await,
+            Ok(request) => return Box::pin(ask_database::call(core, caller, &request)).await,
             Err(error) => Err(error),
         },
     };

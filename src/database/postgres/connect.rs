@@ -129,7 +129,7 @@ impl PostgresEngine {
                         // One call inspects the server. The other calls wait for its result.
                         let _turn = self.looking.lock().await;
                         match self.server.get() {
-                            None => self.look_at_server(&mut transaction, options.identity.as_ref()).await,
+                            None => Box::pin(self.look_at_server(&mut transaction, options.identity.as_ref())).await,
                             Some(_) => Ok(()),
                         }
                     };
@@ -378,13 +378,20 @@ impl PostgresEngine {
         }
     }
 
-    /// Takes the connection that was used last, or one from the pool. After a failure TUDB tries once more: with a new
-    /// password, with another endpoint, or after a short pause. While the server closes each new connection, TUDB tries
-    /// up to [`CLOSED_PAUSES`] times more. `None` if the server accepts no more connections than those in use.
+    /// Takes the connection that was used last, or one from the pool. `None` if the server accepts no more connections
+    /// than those in use.
     async fn acquire(&self) -> Result<Option<Idle>, DatabaseError> {
-        if let Some(idle) = self.recent.take() {
-            return Ok(Some(idle));
+        match self.recent.take() {
+            Some(idle) => Ok(Some(idle)),
+            // Boxed: this is rare, and its future is large.
+            None => Box::pin(self.acquire_from_pool()).await,
         }
+    }
+
+    /// Takes a connection from the pool. After a failure TUDB tries once more: with a new password, with another endpoint,
+    /// or after a short pause. While the server closes each new connection, TUDB tries up to [`CLOSED_PAUSES`] times
+    /// more.
+    async fn acquire_from_pool(&self) -> Result<Option<Idle>, DatabaseError> {
         self.refresh_password(false).await?;
         if self.endpoints.is_open() {
             self.choose_endpoint().await?;

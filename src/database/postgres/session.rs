@@ -132,7 +132,7 @@ impl OpenTransaction {
             if let (true, Some(backend)) = (unread, &backend) {
                 // Before the rollback the driver would read the remaining rows. A cancel makes the server stop sending
                 // them.
-                canceller.cancel(backend).await;
+                Box::pin(canceller.cancel(backend)).await;
             }
             let rolled_back = tokio::time::timeout(canceller.grace, connection.execute("ROLLBACK")).await;
             // After the rollback or its timeout the read is no longer counted, even if its backend still runs.
@@ -150,7 +150,7 @@ impl OpenTransaction {
             } else {
                 drop(connection.detach());
                 if let Some(backend) = backend {
-                    canceller.end(&backend, permit).await;
+                    Box::pin(canceller.end(&backend, permit)).await;
                 }
             }
         });
@@ -197,7 +197,7 @@ impl PostgresSession<'_> {
             session.transaction.is_large = is_large(sql.text());
             let was_remembered = engine.shapes.get(&Shapes::key(sql, options)).is_some();
             let was_ahead = session.is_ahead();
-            let error = match session.within(options, end, read).await {
+            let error = match Box::pin(session.within(options, end, read)).await {
                 Err(error) => error,
                 result => return result,
             };
@@ -392,12 +392,12 @@ impl PostgresSession<'_> {
                 Err(why @ DatabaseError::MessageTooLarge { .. }) => (Err(why), true),
                 Err(why) => {
                     // Cancels repeatedly, because a cancel between two statements of the read has no effect.
-                    let cancelling = async {
+                    let cancelling = Box::pin(async {
                         loop {
                             canceller.cancel(&backend).await;
                             tokio::time::sleep(CANCEL_AGAIN).await;
                         }
-                    };
+                    });
                     let is_back = tokio::select! {
                         back = &mut reading => back.is_ok(),
                         () = cancelling => false,

@@ -90,7 +90,7 @@ impl PostgresEngine {
         let generation = self.shapes.generation();
         // The checked text and its path are remembered with the shape. All shapes are forgotten when the catalog
         // changes, because a name can then mean another object.
-        let mut checked = self.judged(connection, opened, approved).await?;
+        let mut checked = Box::pin(self.judged(connection, opened, approved)).await?;
         // From here on the server may plan the caller's text, in the probes too.
         limit_planner(connection, approved).await?;
         // To describe a statement, the driver itself asks the catalog about each type that it meets for the first time. Its
