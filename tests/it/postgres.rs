@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tudb::dialect::Dialect;
 
-use crate::support::Home;
 use crate::support::postgres::{Postgres, server, servers};
+use crate::support::{Home, content};
 
 fn dealership(server: &Postgres) -> (String, String) {
     let (database, url) = server.database("car_dealership");
@@ -364,6 +364,53 @@ fn a_warm_statement_opens_its_transaction_with_a_short_message() {
     for line in short {
         for set in ["statement_timeout=", "application_name='tudb/"] {
             assert!(line.contains(set), "{line}");
+        }
+    }
+}
+
+/// A call that waits for a connection sends the rollback of the call before in the message that opens its own transaction.
+/// Where the waiting call was cancelled, the transaction ends too.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_waiting_call_rolls_the_one_before_back() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("left_open");
+        postgres.query("postgres", &format!("ALTER DATABASE {database} SET log_statement = 'all'"));
+        let home = Home::new("pg-left-open").set("TUDB_DATABASE_URL", url);
+        let mut server = home.serve();
+        let mut expected = Vec::new();
+        let has_rolled_back = || postgres.log().contains("ROLLBACK;BEGIN");
+        // On a slow machine the short opening message may be too old each time, and then nothing is left to a waiting call.
+        for round in 0..50 {
+            for number in 0..40 {
+                let sql = if number % 7 == 6 { "SELECT 1/0".to_owned() } else { "SELECT 41 + 1".to_owned() };
+                let id = server.send_call("run_sql", json!({"sql": sql}));
+                if number % 5 == 4 {
+                    server.notify("notifications/cancelled", json!({"requestId": id}));
+                } else {
+                    expected.push((id, number % 7 == 6));
+                }
+            }
+            for (id, is_error) in expected.drain(..) {
+                let reply = content(&server.answer(id));
+                if is_error {
+                    assert_eq!(reply["error"]["code"], "sql_error", "{reply}");
+                } else {
+                    assert_eq!(reply["rows"], json!([[42]]), "{reply}");
+                }
+            }
+            if round > 1 && has_rolled_back() {
+                break;
+            }
+        }
+        assert!(has_rolled_back(), "{}", postgres.log());
+        let open = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND application_name LIKE 'tudb%' AND xact_start IS NOT NULL"
+        );
+        let began = Instant::now();
+        while postgres.query("postgres", &open) != "0" {
+            assert!(began.elapsed() < Duration::from_secs(10), "a transaction stays open");
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }

@@ -107,13 +107,15 @@ impl PostgresEngine {
                 self.give_up(permit);
                 continue;
             };
+            let (connection, known, is_open) = idle.into_parts();
             permit.in_use = Some(Arc::clone(&self.connections_in_use));
             // A remembered statement may run unchecked only for a short time. The wait for a connection may have been longer.
             let path = if self.shapes.is_due() { SearchPath::Own } else { path };
             let mut transaction = OpenTransaction {
-                connection: Some(idle.connection),
+                connection,
                 opened: None,
-                known: idle.known,
+                known,
+                is_open,
                 application_name: application_name.clone(),
                 seen_at: None,
                 canceller: self.canceller.clone(),
@@ -187,10 +189,17 @@ impl PostgresEngine {
         if let Some(known) = &transaction.known {
             let opened = Opened { path, is_short: true, ..known.opened.clone() };
             let message = self.begin_message(application_name, options.time_left());
-            if self.begin_short(connection, &message, &opened).await? {
+            // The rollback of the call before, if that call has left it to this one.
+            let rollback = if transaction.is_open { "ROLLBACK;" } else { "" };
+            let is_same = self.begin_short(connection, &format!("{rollback}{message}"), &opened).await?;
+            transaction.is_open = false;
+            if is_same {
                 transaction.opened = Some(opened);
                 return Ok(());
             }
+            connection.execute("ROLLBACK").await?;
+        }
+        if std::mem::take(&mut transaction.is_open) {
             connection.execute("ROLLBACK").await?;
         }
         let read_at = Instant::now();
@@ -299,6 +308,10 @@ impl PostgresEngine {
     /// Waits for a permit to use a connection. A read whose backend does not end keeps its permit, so abandoned calls
     /// cannot fill the server with backends.
     async fn permit(&self) -> Result<Permit, DatabaseError> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok(Permit { permit, in_use: None });
+        }
+        let _waiting = self.recent.wait();
         match tokio::time::timeout(self.patience, Arc::clone(&self.permits).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(Permit { permit, in_use: None }),
             _ if self.are_all_taken() => Err(self.no_connection(NoConnection::AllTaken)),
@@ -310,7 +323,7 @@ impl PostgresEngine {
     /// Closes all idle connections of the source.
     pub(super) fn drop_idle(&self) {
         while let Some(idle) = self.recent.take().or_else(|| self.pool.try_acquire().map(Idle::from)) {
-            drop(idle.connection.detach());
+            idle.close();
         }
     }
 

@@ -1,6 +1,7 @@
 //! Connections that were used a moment ago. The driver's pool pings each connection that is returned to it. A ping
 //! costs a round trip. A connection that the next call uses within a second needs no ping.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,9 @@ const KNOWN: Duration = Duration::from_secs(1);
 /// closes connections that are too old.
 const THROUGH_THE_POOL_EVERY: Duration = Duration::from_secs(10);
 
+/// How long a connection whose transaction is still open waits for the call that it was left to.
+const LEFT: Duration = Duration::from_millis(5);
+
 /// What the last whole opening message on a connection returned, and a time before it was sent.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
@@ -38,16 +42,44 @@ impl Known {
     }
 }
 
-/// An idle connection, and what is known of its session. `known` is `None` for a connection from the pool.
+/// An idle connection, and what is known of its session.
 #[derive(Debug)]
 pub(super) struct Idle {
-    pub(super) connection: PoolConnection<Postgres>,
-    pub(super) known: Option<Known>,
+    connection: Option<PoolConnection<Postgres>>,
+    /// `None` for a connection from the pool.
+    known: Option<Known>,
+    /// True if the last transaction is still open. The connection is then closed if nobody takes it: the pool would
+    /// give it to another call.
+    is_open: bool,
+}
+
+impl Idle {
+    pub(super) fn new(connection: PoolConnection<Postgres>, known: Option<Known>, is_open: bool) -> Self {
+        Idle { connection: Some(connection), known, is_open }
+    }
+
+    /// The connection, what is known of it, and whether its last transaction is still open.
+    pub(super) fn into_parts(mut self) -> (Option<PoolConnection<Postgres>>, Option<Known>, bool) {
+        (self.connection.take(), self.known.take(), self.is_open)
+    }
+
+    /// Closes the connection.
+    pub(super) fn close(mut self) {
+        drop(self.connection.take().map(PoolConnection::detach));
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        if self.is_open {
+            drop(self.connection.take().map(PoolConnection::detach));
+        }
+    }
 }
 
 impl From<PoolConnection<Postgres>> for Idle {
     fn from(connection: PoolConnection<Postgres>) -> Self {
-        Idle { connection, known: None }
+        Idle::new(connection, None, false)
     }
 }
 
@@ -57,6 +89,17 @@ pub(super) struct Recent {
     state: Mutex<State>,
     /// Notified when a connection is kept.
     kept: Notify,
+    /// Number of calls that wait for a permit to use a connection.
+    waiting: AtomicUsize,
+}
+
+/// A call that waits for a permit, until it is dropped.
+pub(super) struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -72,7 +115,7 @@ struct State {
 impl Default for Recent {
     fn default() -> Self {
         let state = State { kept: Vec::new(), last_returned: Instant::now(), is_watched: false };
-        Recent { state: Mutex::new(state), kept: Notify::new() }
+        Recent { state: Mutex::new(state), kept: Notify::new(), waiting: AtomicUsize::new(0) }
     }
 }
 
@@ -86,6 +129,27 @@ impl Recent {
         self.state().kept.pop().map(|(idle, _)| idle)
     }
 
+    /// Counts a call that waits for a permit.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(&self.waiting)
+    }
+
+    /// True if a call waits for a permit.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Takes a connection whose transaction is still open and that nobody has taken in time. The call that it was left to
+    /// may have been cancelled.
+    pub(super) async fn take_left(&self) -> Option<Idle> {
+        tokio::time::sleep(LEFT).await;
+        let mut state = self.state();
+        let left = |(idle, since): &(Idle, Instant)| idle.is_open && since.elapsed() >= LEFT;
+        let at = state.kept.iter().position(left)?;
+        Some(state.kept.remove(at).0)
+    }
+
     /// Waits for a connection.
     pub(super) async fn next(&self) -> Idle {
         loop {
@@ -96,11 +160,12 @@ impl Recent {
         }
     }
 
-    /// Keeps an idle connection for the next call. Once per [`THROUGH_THE_POOL_EVERY`], returns it to the pool instead.
+    /// Keeps an idle connection for the next call. Once per [`THROUGH_THE_POOL_EVERY`], returns it to the pool instead,
+    /// unless its transaction is still open.
     pub(super) fn keep(self: &Arc<Self>, idle: Idle) {
         let mut state = self.state();
         let now = Instant::now();
-        if now.duration_since(state.last_returned) >= THROUGH_THE_POOL_EVERY {
+        if !idle.is_open && now.duration_since(state.last_returned) >= THROUGH_THE_POOL_EVERY {
             state.last_returned = now;
             return drop(idle);
         }

@@ -95,6 +95,8 @@ pub(super) struct OpenTransaction {
     pub(super) canceller: Canceller,
     /// Released when the backend is idle or gone.
     pub(super) permit: Option<Permit>,
+    /// True while the transaction of an earlier call is open on the connection.
+    pub(super) is_open: bool,
     /// True if the driver may have cached a large statement. Its statement cache is then cleared before the connection
     /// is used again.
     pub(super) is_large: bool,
@@ -125,6 +127,23 @@ impl OpenTransaction {
         let (backend, canceller, permit) = (self.backend(), self.canceller.clone(), self.permit.take());
         let (recent, reading, is_large) = (Arc::clone(&self.recent), self.reading.take(), self.is_large);
         let known = self.known.take();
+        let has_place = connection.cached_statements_size() <= MOST_STATEMENTS - OF_ONE_CALL;
+        let is_short = self.opened.as_ref().is_some_and(|opened| opened.is_short);
+        if !unread && !is_large && has_place && is_short && recent.is_awaited() {
+            // Another call waits. It sends ROLLBACK in the message that opens its own transaction.
+            recent.keep(Idle::new(connection, known, true));
+            drop((reading, permit));
+            tokio::spawn(async move {
+                let Some((Some(mut connection), known, _)) = recent.take_left().await.map(Idle::into_parts) else {
+                    return;
+                };
+                match tokio::time::timeout(canceller.grace, connection.execute("ROLLBACK")).await {
+                    Ok(Ok(_)) => recent.keep(Idle::new(connection, known, false)),
+                    _ => drop(connection.detach()),
+                }
+            });
+            return;
+        }
         tokio::spawn(async move {
             let mut connection = connection;
             // Gives way to the task that writes the reply.
@@ -139,14 +158,14 @@ impl OpenTransaction {
             drop(reading);
             let is_kept = match rolled_back {
                 // With a full cache, the driver would wait for the end of an old statement in each later call.
-                Ok(Ok(_)) if is_large || connection.cached_statements_size() > MOST_STATEMENTS - OF_ONE_CALL => {
+                Ok(Ok(_)) if is_large || !has_place => {
                     let forgotten = tokio::time::timeout(canceller.grace, connection.clear_cached_statements());
                     matches!(forgotten.await, Ok(Ok(())))
                 }
                 rolled_back => matches!(rolled_back, Ok(Ok(_))),
             };
             if is_kept {
-                recent.keep(Idle { connection, known });
+                recent.keep(Idle::new(connection, known, false));
             } else {
                 drop(connection.detach());
                 if let Some(backend) = backend {
