@@ -135,9 +135,9 @@ impl Recent {
         Waiting(&self.waiting)
     }
 
-    /// True if a call waits for a permit.
+    /// True if a call waits for a permit, and if the connection does not have to go through the pool first.
     pub(super) fn is_awaited(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+        self.waiting.load(Ordering::Relaxed) > 0 && self.state().last_returned.elapsed() < THROUGH_THE_POOL_EVERY
     }
 
     /// Takes a connection whose transaction is still open and that nobody has taken in time. The call that it was left to
@@ -160,8 +160,8 @@ impl Recent {
         }
     }
 
-    /// Keeps an idle connection for the next call. Once per [`THROUGH_THE_POOL_EVERY`], returns it to the pool instead,
-    /// unless its transaction is still open.
+    /// Keeps an idle connection for the next call. Once per [`THROUGH_THE_POOL_EVERY`], returns it to the pool instead.
+    /// A connection whose transaction is still open is always kept.
     pub(super) fn keep(self: &Arc<Self>, idle: Idle) {
         let mut state = self.state();
         let now = Instant::now();
