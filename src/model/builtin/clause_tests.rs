@@ -139,3 +139,62 @@ fn rows_under_other_rows_are_left_out_aloud() {
         assert_eq!(said, is_said, "{question}: {reading:?}");
     }
 }
+
+/// A stage: actors live in towns and play in plays; costumes are bought and mended.
+fn stage() -> Snapshot {
+    let mut tables = vec![
+        table("plays", &["id integer", "title text = Hamlet|Medea", "budget numeric"], &[]),
+        table(
+            "characters",
+            &["id integer", "name text = Hamlet|Jason", "play_id integer"],
+            &[("play_id", "plays", "id")],
+        ),
+        table("actors", &["id integer", "name text", "shoe_size integer", "height_cm integer"], &[]),
+        table(
+            "costumes",
+            &["id integer", "name text", "purchase_cost numeric", "actor_id integer"],
+            &[("actor_id", "actors", "id")],
+        ),
+        table(
+            "repairs",
+            &["id integer", "costume_id integer", "cost numeric", "outcome text = Done|Failed", "town text = Kotka"],
+            &[("costume_id", "costumes", "id")],
+        ),
+        table("workshops", &["id integer", "actor_id integer", "village text = Ulm"], &[("actor_id", "actors", "id")]),
+    ];
+    for table in &mut tables {
+        table.primary_key = vec!["id".to_owned()];
+    }
+    Snapshot::of(tables)
+}
+
+#[test]
+fn words_that_leave_rows_out_are_doubted() {
+    let stage = stage();
+    for question in [
+        "Which costumes have only had repairs with the outcome Done?",
+        "Which costumes only have repairs with the outcome Done?",
+        "Which costumes cost more than the average of their own actor?",
+        "Which repairs cost more than 100 in total?",
+        // Costumes have a cost of their own.
+        "Which costumes cost more than 100?",
+        // A workshop is no home.
+        "Which actor lives in Ulm?",
+        // A character and a play.
+        "Names of the characters of Hamlet",
+        "Which stay had the largest budget?",
+        "Who won in Kotka?",
+    ] {
+        doubts(&stage, question);
+    }
+    let reads = |question: &str, expected: &str| reads_of(&stage, question, expected);
+    reads(
+        "How many characters are there in the play Hamlet?",
+        "SELECT COUNT(*) AS number_of_characters FROM characters c JOIN plays p ON p.id = c.play_id WHERE p.title = 'Hamlet'",
+    );
+    reads("Show only the names of the actors", "SELECT name FROM actors");
+    reads("How many costumes are there in total?", "SELECT COUNT(*) AS number_of_costumes FROM costumes");
+    reads("Which costumes have a purchase cost over 100?", "SELECT name FROM costumes WHERE purchase_cost > 100");
+    reads("Who is the shortest actor?", "SELECT name FROM actors ORDER BY height_cm LIMIT 1");
+    reads("Titles of plays with a budget over 100 in all", "SELECT title FROM plays WHERE budget > 100");
+}

@@ -142,6 +142,8 @@ pub(super) struct Frame {
     pub whole: Option<usize>,
     pub is_who: bool,
     pub asks_when: bool,
+    /// "Who lives in Kotka".
+    pub asks_home: bool,
     /// True for "What is each cinema called".
     pub asks_name: bool,
     /// True if the question says "both", which needs two conditions: "both A and B".
@@ -383,7 +385,7 @@ impl<'a> Reader<'a> {
                 || atom.verb.is_none()
                     && (follows_verb_to_be && is_last || self.begins_phrase(1) && self.is_table_at(0));
             let is_link = cues::is_link(&atom.stem)
-                && !(is_noun && (atom.low.ends_with('s') || atom.low == "order"))
+                && !(is_noun && (atom.low.ends_with('s') || atom.low == "order" || self.is_thing(&atom)))
                 && !is_state;
             if is_link {
                 self.frame.verbs.push(atom.stem.clone());

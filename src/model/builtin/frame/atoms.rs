@@ -26,6 +26,17 @@ pub(in crate::model::builtin) fn atoms(tokens: &[Token], linker: &Linker, today:
             ..Atom::default()
         }));
     }
+    // "The play Hamlet": the play, although a character has that name too.
+    for at in 1..atoms.len() {
+        let (before, rest) = atoms.split_at_mut(at);
+        let named = before.last().and_then(|atom| atom.mention.as_ref()).and_then(Mention::best_table);
+        let (Some((t, fit)), Some(value)) = (named, rest.first_mut().and_then(|atom| atom.mention.as_mut())) else {
+            continue;
+        };
+        if fit > 0.8 && value.values.iter().any(|(of, _)| of.0 == t) {
+            value.values.retain(|(of, _)| of.0 == t);
+        }
+    }
     atoms
 }
 

@@ -127,7 +127,49 @@ impl Reader<'_> {
                 doubts.push(format!("what \"{}\" denies", next.low));
             }
         }
+        // "The characters of Hamlet", where Hamlet is a character and a play.
+        for three in self.atoms.windows(3) {
+            let [owner, of, value] = three else { continue };
+            let owner = owner.mention.as_ref().and_then(Mention::best_table).map(|(t, _)| t);
+            let is_name = |(at, _): &&(At, String)| self.schema.display(at.0) == [*at];
+            let named: Vec<usize> =
+                value.mention.iter().flat_map(|mention| &mention.values).filter(is_name).map(|(at, _)| at.0).collect();
+            let is_of = of.cues.iter().any(|cue| matches!(cue, Cue::Of | Cue::In));
+            if is_of && owner.is_some_and(|t| named.contains(&t) && named.iter().any(|of| *of != t)) {
+                doubts.push(format!("which \"{}\"", value.text));
+            }
+        }
+        self.frame.asks_home = self.atoms.iter().any(|atom| atom.low.contains("live") || atom.low.contains("resid"));
         self.frame.doubts.extend(doubts);
+        self.judge_restrictions();
+    }
+
+    /// Doubts words that leave rows out, and for which the statement has no part: "have only had small orders", "a rocket
+    /// of their own operator", "cost more than 100 in total".
+    fn judge_restrictions(&mut self) {
+        let low = |at: usize| self.atoms.get(at).map_or("", |atom| atom.low.as_str());
+        let mut words = Vec::new();
+        for (at, atom) in self.atoms.iter().enumerate() {
+            let before = at.checked_sub(1).and_then(|before| self.atoms.get(before));
+            let follows = |is: &dyn Fn(&Cue) -> bool| before.is_some_and(|before| before.cues.iter().any(is));
+            let next_is_number = self.atoms.get(at + 1).is_some_and(|next| next.number.is_some());
+            let is_said = match atom.low.as_str() {
+                "only" if next_is_number => false,
+                "only" => {
+                    follows(&|cue| matches!(cue, Cue::Have | Cue::Be | Cue::That))
+                        || matches!(low(at + 1), "have" | "has" | "had")
+                }
+                "own" => follows(&|cue| matches!(cue, Cue::Their)),
+                "in total" => before.is_some_and(|before| before.number.is_some() && before.window.is_none()),
+                _ => false,
+            };
+            if is_said {
+                words.push(atom.text.clone());
+            }
+        }
+        for word in words {
+            self.doubt(word);
+        }
     }
 
     /// "distance in km", "over 800 km": the number of atoms up to the end of a unit that the column's name has too.
@@ -150,6 +192,14 @@ impl Reader<'_> {
         };
         let is_other = self.before(1).is_some_and(|atom| !unit.contains(&atom.low));
         (words.len() > 1 && is_other && words.iter().any(is_unit)).then_some(ahead + 1)
+    }
+
+    /// True if a verb in its plain form is the noun of a name or of a question: "the play Hamlet", "which play".
+    pub(super) fn is_thing(&self, atom: &Atom) -> bool {
+        let Some(before) = self.before(2) else { return false };
+        let has_name = self.atom(0).is_some_and(|next| next.text.starts_with(char::is_uppercase));
+        let asks = matches!(before.low.as_str(), "which" | "what") && self.before(3).is_none();
+        atom.low == atom.stem && (asks || before.low == "the" && has_name)
     }
 
     /// True if a number of rows and something else are shown.

@@ -223,10 +223,22 @@ impl Planner<'_> {
         let is_far =
             |condition: &Condition| matches!(condition, Condition::Exists(branch, false) if branch.nodes.len() > 3);
         let is_far = conditions.iter().any(is_far);
+        // "Which member lives in Kotka", where a member owns a site there.
+        let is_home_of_other = self.frame.asks_home
+            && conditions
+                .iter()
+                .any(|condition| matches!(condition, Condition::Exists(branch, true) if !branch.conditions.is_empty()));
+        let other_owner = self.measure_of_other(conditions);
         let tree = self.tree();
         let strange = conditions.iter().find_map(|condition| self.status_without_date(condition, conditions));
         if let Some(t) = tree {
             self.assume(format!("{} alone, without those under them", self.schema.bare(t)));
+        }
+        if is_home_of_other {
+            self.doubt("who lives there");
+        }
+        if let Some(column) = other_owner {
+            self.doubt(format!("whose {column}"));
         }
         if is_two_sided {
             self.doubt("one value of a column and not another");
@@ -346,6 +358,26 @@ impl Planner<'_> {
         }
     }
 
+    /// The name of a compared number of a table that the question does not name, if the table of the question has such a
+    /// number too: "costumes that cost more than 500", where a costume has a `purchase_cost` and a repair has a `cost`.
+    fn measure_of_other(&self, conditions: &[Condition]) -> Option<String> {
+        let compared = conditions.iter().find_map(|condition| match condition {
+            Condition::Exists(branch, true) => branch.conditions.iter().find_map(|inner| match inner {
+                Condition::Compare(Expr::Column(_, at), Op::Gt | Op::Ge | Op::Lt | Op::Le, _)
+                | Condition::Average(Expr::Column(_, at), ..) => Some(*at),
+                _ => None,
+            }),
+            _ => None,
+        })?;
+        let head = |name: &str| name_words(name).last().cloned();
+        let name = &self.schema.column(compared).name;
+        let is_named = self.frame.entities.iter().any(|mention| self.table_of(mention) == Some(compared.0));
+        let is_same = |(at, column): (At, &Column)| {
+            self.schema.is_number(at) && !self.schema.is_key(at) && head(&column.name) == head(name)
+        };
+        (!is_named && self.schema.columns(self.root).any(is_same)).then(|| name.clone())
+    }
+
     /// Doubts a shown date that no verb names if the table has others: "When was it released".
     fn judge_when(&mut self) {
         let mut dates = self.plan.query.columns.iter().filter_map(|(expr, _)| match expr {
@@ -418,6 +450,17 @@ impl Planner<'_> {
                 if self.frame.items.iter().any(is_unclear) {
                     self.doubt("whether sold units or rows are counted");
                 }
+            }
+            // "Who won in Kotka", where no column says who did.
+            let outcomes =
+                ["win", "won", "lose", "lost", "loss", "award", "prize", "medal", "champion", "result", "score"];
+            let says_outcome = |t: usize| {
+                let columns = self.schema.columns(t).map(|(_, column)| column.name.as_str());
+                let words = columns.chain([self.schema.bare(t)]).flat_map(name_words);
+                words.into_iter().any(|word| outcomes.iter().any(|outcome| word.starts_with(outcome)))
+            };
+            if matches!(verb.as_str(), "win" | "won") && !tables.iter().any(|t| says_outcome(*t)) {
+                self.doubt("which rows won");
             }
             let named = |t: usize| {
                 let words = name_words(self.schema.bare(t));
