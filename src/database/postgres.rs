@@ -2,10 +2,10 @@
 //!
 //! A fixed message of TUDB opens the transaction, sets its limits and reads the pid of the backend. The caller's text
 //! follows later, by the extended protocol. Only EXPLAIN of a statement with parameters uses the simple protocol. The
-//! caller's text is run only as a sub-query of TUDB's statement. The rollback runs after the reply, or in the message that
-//! opens the transaction of a call that waits for the connection. A connection that
-//! is dropped inside a transaction is closed and never used again, and its statement is cancelled on the server. The
-//! engine approves no statement itself.
+//! caller's text is run only as a sub-query of TUDB's statement. The rollback runs after the reply, or in the message
+//! that opens the transaction of a call that waits for the connection. A connection that is dropped inside a
+//! transaction is closed and never used again, and its statement is cancelled on the server. The engine approves no
+//! statement itself.
 
 mod canceller;
 mod catalog;
