@@ -26,8 +26,7 @@ pub(super) fn turn(request: &TurnRequest<'_>) -> Turn {
             }),
         ),
         (Verdict::Sure(reading), Some(result)) => {
-            let doubt = format!("the database refused it: {}", result.text);
-            ("hand_back", json!({"sql": reading.sql, "doubts": [doubt]}))
+            ("hand_back", json!({"sql": reading.sql, "doubts": [failure(&result.text)]}))
         }
         (Verdict::Ambiguous { message, choices }, _) => {
             let choices: Vec<_> =
@@ -41,14 +40,25 @@ pub(super) fn turn(request: &TurnRequest<'_>) -> Turn {
     Turn { blocks: vec![block], stop: StopReason::ToolUse, usage: Usage::default(), raw: None }
 }
 
-/// One or two sentences made from the rows.
-fn summary(reading: &Reading, shown: &str) -> String {
-    // The tool result is a fenced JSON object; the summary needs only its rows and their number.
-    let shown: serde_json::Value = shown
+/// The JSON object of a tool result, which stands in a fence. Null if there is none.
+fn object(shown: &str) -> serde_json::Value {
+    shown
         .find('{')
         .zip(shown.rfind('}'))
         .and_then(|(from, to)| serde_json::from_str(shown.get(from..=to)?).ok())
-        .unwrap_or_default();
+        .unwrap_or_default()
+}
+
+/// Why the statement of a reading failed.
+fn failure(shown: &str) -> String {
+    let error = object(shown);
+    let message = error.pointer("/error/message").and_then(serde_json::Value::as_str).unwrap_or(shown);
+    format!("the statement failed: {message}")
+}
+
+/// One or two sentences made from the rows.
+fn summary(reading: &Reading, shown: &str) -> String {
+    let shown = object(shown);
     let rows = shown.get("rows").and_then(serde_json::Value::as_array).map_or(&[][..], Vec::as_slice);
     let count = shown.get("row_count").and_then(serde_json::Value::as_u64).unwrap_or(rows.len() as u64);
     let cells = |row: &serde_json::Value| -> Vec<String> {

@@ -535,3 +535,15 @@ fn an_integer_column_of_zeros_and_ones_says_yes_or_no() {
         assert_eq!(reply["rows"], json!([[count]]), "{question}: {reply}");
     }
 }
+
+/// The built-in answerer's own statement fails: the question comes back with the message, and not with its JSON.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_reading_that_fails_comes_back_with_its_message() {
+    let script = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT); INSERT INTO notes VALUES (1, 'no json');
+        CREATE VIEW labels AS SELECT id, json_extract(body, '$.label') AS label FROM notes";
+    let (_home, mut server) = serve(Home::new("reading-fails"), script, "");
+    let reply = server.call("ask_database", json!({"question": "Show the id and label of all labels"}));
+    let message = reply["message"].as_str().unwrap_or_default();
+    assert!(message.contains("the statement failed: malformed JSON") && !message.contains("{\""), "{reply}");
+}
