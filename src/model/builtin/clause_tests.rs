@@ -149,7 +149,13 @@ fn stage() -> Snapshot {
             &["id integer", "name text = Hamlet|Jason", "play_id integer"],
             &[("play_id", "plays", "id")],
         ),
-        table("actors", &["id integer", "name text", "shoe_size integer", "height_cm integer"], &[]),
+        table(
+            "actors",
+            &["id integer", "name text", "shoe_size integer", "height_cm integer", "birth_year integer"],
+            &[],
+        ),
+        table("troupes", &["troupe_id integer", "troupe_name text", "seat_cap integer"], &[]),
+        table("tours", &["id integer", "troupe_id integer"], &[("troupe_id", "troupes", "troupe_id")]),
         table(
             "costumes",
             &["id integer", "name text", "purchase_cost numeric", "actor_id integer"],
@@ -163,9 +169,24 @@ fn stage() -> Snapshot {
         table("workshops", &["id integer", "actor_id integer", "village text = Ulm"], &[("actor_id", "actors", "id")]),
     ];
     for table in &mut tables {
-        table.primary_key = vec!["id".to_owned()];
+        table.primary_key = table.columns.iter().take(1).map(|column| column.name.clone()).collect();
     }
     Snapshot::of(tables)
+}
+
+#[test]
+fn names_of_rows_without_others_are_of_the_rows_that_are_asked_for() {
+    let stage = stage();
+    let without = "SELECT t.troupe_name FROM troupes t WHERE NOT EXISTS (SELECT 1 FROM tours t2 WHERE t.troupe_id = t2.troupe_id)";
+    for question in ["Names of troupes without a tour", "Give the names of the troupes that do not have any tours."] {
+        reads_of(&stage, question, without);
+    }
+    reads_of(
+        &stage,
+        "Which troupe has the largest seat capacity?",
+        "SELECT troupe_name FROM troupes ORDER BY seat_cap DESC LIMIT 1",
+    );
+    reads_of(&stage, "actors born after 1990", "SELECT name FROM actors WHERE birth_year >= 1991");
 }
 
 #[test]

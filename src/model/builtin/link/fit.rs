@@ -39,6 +39,13 @@ pub(super) fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
     {
         return OTHER_WORD;
     }
+    // "Born after 2000" for `birth_year`.
+    if let (["born"], true, [birth, parts @ ..]) = (words, is_column, whole.stems.as_slice())
+        && matches!(birth.as_str(), "birth" | "born")
+        && parts.iter().all(|part| matches!(part.as_str(), "year" | "date" | "day" | "on" | "in"))
+    {
+        return SHORTER;
+    }
     // "country name" for the column `country`.
     if let [words @ .., "name"] = words
         && is_column

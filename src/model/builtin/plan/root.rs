@@ -5,7 +5,7 @@ use super::*;
 impl Planner<'_> {
     pub(super) fn choose_root(&self) -> Option<usize> {
         let frame = self.frame;
-        let first = frame.entities.first().and_then(|mention| self.table_of(mention));
+        let first = self.asked_entities().next().and_then(|mention| self.table_of(mention));
         if let Some(t) = self.group_table() {
             return Some(t);
         }
@@ -62,6 +62,17 @@ impl Planner<'_> {
         self.root_of_attributes(&wanted, first)
     }
 
+    /// The named tables, without those that only a denial names: "names of agencies without a rocket".
+    fn asked_entities(&self) -> impl Iterator<Item = &Mention> {
+        let is_denied = |mention: &&Mention| {
+            self.frame
+                .conditions
+                .iter()
+                .any(|asked| asked.is_negated && matches!(&asked.what, What::Has(of) if of == *mention))
+        };
+        self.frame.entities.iter().filter(move |mention| !is_denied(mention))
+    }
+
     /// The table of the column that is aggregated.
     fn root_of_aggregate(&self, measure: &Mention, first: Option<usize>) -> Option<usize> {
         let frame = self.frame;
@@ -100,7 +111,7 @@ impl Planner<'_> {
         let frame = self.frame;
         let total = |root: usize| wanted.iter().map(|mention| self.fit_for(mention, root)).sum::<f32>();
         let named = |root: usize| {
-            let place = frame.entities.iter().position(|mention| self.table_of(mention) == Some(root));
+            let place = self.asked_entities().position(|mention| self.table_of(mention) == Some(root));
             place.map_or(0.0, |place| if place == 0 { 0.3 } else { 0.12 })
         };
         let valued = |root: usize| {
