@@ -190,6 +190,16 @@ fn names_of_rows_without_others_are_of_the_rows_that_are_asked_for() {
 }
 
 #[test]
+fn a_column_that_is_shown_and_named_again_is_one_column() {
+    let desk = help_desk();
+    let question = "Show the city and the number of clients for cities with more than 10 clients";
+    let sql = "SELECT city, COUNT(*) AS number_of_clients FROM clients GROUP BY city HAVING COUNT(*) > 10";
+    reads_of(&desk, question, sql);
+    let Verdict::Sure(reading) = read(question, &desk, Dialect::Postgresql, date!(2026 - 07 - 15)) else { return };
+    assert_eq!(reading.read_as, "city, number of rows of clients; for each city with number of rows > 10");
+}
+
+#[test]
 fn words_that_leave_rows_out_are_doubted() {
     let stage = stage();
     for question in [

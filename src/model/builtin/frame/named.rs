@@ -79,7 +79,10 @@ impl Reader<'_> {
         let is_group = self.frame.groups.iter().any(|group| group.shares_with(mention));
         let follows_that = self.before(1).is_some_and(|atom| matches!(atom.low.as_str(), "that" | "this" | "each"));
         let counts = self.frame.items.iter().any(|item| matches!(item, Item::Count(..)));
-        if follows_that && counts && (is_group || self.frame.items.iter().any(is_same)) {
+        // "The city and the number of customers, for cities with more than 10 customers", where the city is a column.
+        let follows_for = self.before(1).is_some_and(|atom| atom.low == "for") && self.has(1, &Cue::Have);
+        let is_column = mention.table_fit() < mention.column_fit();
+        if (follows_that || follows_for && is_column) && counts && (is_group || self.frame.items.iter().any(is_same)) {
             return true;
         }
         // "How many accounts does each customer have? List the number and the id."

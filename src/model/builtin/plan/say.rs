@@ -94,6 +94,10 @@ impl Planner<'_> {
         if !query.groups.is_empty() {
             let groups: Vec<String> = query.groups.iter().map(&said).collect();
             text.push_str(&format!("; for each {}", groups.join(", ")));
+            if let Some((op, value)) = query.having {
+                let value = crate::model::builtin::sql::number(value);
+                text.push_str(&format!(" with {} {} {value}", said(&Expr::Count), op.sql()));
+            }
         }
         for (expr, desc) in &query.order {
             text.push_str(&format!("; by {}{}", said(expr), if *desc { ", highest first" } else { "" }));
