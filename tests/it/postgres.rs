@@ -414,3 +414,33 @@ fn a_waiting_call_rolls_the_one_before_back() {
         }
     }
 }
+
+/// A cancel that meets the opening message of a call, which has no text of the caller, costs the call nothing but time.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_cancel_of_the_opening_message_is_not_the_callers_error() {
+    let postgres = server();
+    let (database, url) = postgres.database("cancelled_opening");
+    let home = Home::new("pg-cancelled-opening").set("TUDB_DATABASE_URL", url);
+    let mut server = home.serve();
+    server.call("run_sql", json!({"sql": "SELECT 41 + 1"}));
+    let hit = "cancel of an opening message";
+    let cancels = format!(
+        "DO $$ DECLARE hits int; BEGIN FOR i IN 1..4000 LOOP
+            SELECT count(pg_cancel_backend(pid)) INTO hits FROM pg_stat_activity
+            WHERE datname = '{database}' AND state = 'active' AND query LIKE '%BEGIN ISOLATION%';
+            IF hits > 0 THEN RAISE LOG '{hit}'; PERFORM pg_sleep(0.01); END IF;
+            PERFORM pg_stat_clear_snapshot();
+        END LOOP; END $$"
+    );
+    let mut canceller = postgres.psql("postgres").args(["-c", &cancels]).spawn().unwrap();
+    while canceller.try_wait().unwrap().is_none() {
+        let ids: Vec<u64> = (0..40).map(|_| server.send_call("run_sql", json!({"sql": "SELECT 41 + 1"}))).collect();
+        for id in ids {
+            let reply = content(&server.answer(id));
+            // The cancel may arrive when the statement itself runs.
+            assert!(reply["rows"] == json!([[42]]) || reply["error"]["code"] == "timeout", "{reply}");
+        }
+    }
+    assert!(postgres.log().contains(hit), "no opening message was cancelled");
+}

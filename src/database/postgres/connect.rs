@@ -152,7 +152,9 @@ impl PostgresEngine {
                     self.judge_role()?;
                     return Ok(PostgresSession { engine: self, transaction });
                 }
-                Ok(Err(NotOpened::Failed(error))) if is_broken(&error) || self.is_forgotten(&error) => {
+                Ok(Err(NotOpened::Failed(error)))
+                    if is_broken(&error) || self.is_forgotten(&error) || is_cancelled(&error) =>
+                {
                     last = Some(error)
                 }
                 Ok(Err(NotOpened::Failed(error))) => return Err(self.connect_error(error)),
@@ -583,6 +585,12 @@ async fn is_pgpool(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
 /// Parses a JSON array of names.
 pub(super) fn names(text: &str) -> Result<Vec<String>, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// True if the server cancelled the opening message, for example because an administrator wanted to end the statement
+/// before it. No text of a caller is in the message, so another connection is opened.
+fn is_cancelled(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("57014")
 }
 
 /// True if the server closed the connection while it was opened.

@@ -1,7 +1,10 @@
 //! Runs one read in a transaction of [`PostgresEngine::open`], to the read's end, deadline or cancellation. Then rolls
 //! back the transaction or closes the connection.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
@@ -411,18 +414,27 @@ impl PostgresSession<'_> {
                 Err(why @ DatabaseError::MessageTooLarge { .. }) => (Err(why), true),
                 Err(why) => {
                     // Cancels repeatedly, because a cancel between two statements of the read has no effect.
-                    let cancelling = Box::pin(async {
+                    let is_sending = AtomicBool::new(false);
+                    let mut cancelling = Box::pin(async {
                         loop {
+                            is_sending.store(true, Ordering::Relaxed);
                             canceller.cancel(&backend).await;
+                            is_sending.store(false, Ordering::Relaxed);
                             tokio::time::sleep(CANCEL_AGAIN).await;
                         }
                     });
                     let is_back = tokio::select! {
                         back = &mut reading => back.is_ok(),
-                        () = cancelling => false,
+                        () = &mut cancelling => false,
                         () = tokio::time::sleep(CANCEL_PATIENCE) => false,
                     };
-                    (Err(why), !is_back)
+                    // A cancel that is still under way would meet the next call on this connection.
+                    let is_sent = poll_fn(|context| {
+                        let _ = cancelling.as_mut().poll(context);
+                        if is_sending.load(Ordering::Relaxed) { Poll::Pending } else { Poll::Ready(()) }
+                    });
+                    let is_clear = is_back && tokio::time::timeout(canceller.grace, is_sent).await.is_ok();
+                    (Err(why), !is_clear)
                 }
             }
         };
