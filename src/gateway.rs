@@ -552,7 +552,8 @@ impl Gateway {
     }
 }
 
-/// How often a read whose error has a passing cause runs again. Several idle sessions may have lost their prepared statements.
+/// How often a read is repeated if the cause of its error has passed. It is more than once because several idle
+/// sessions may have lost their prepared statements.
 const MOST_REPEATS: usize = 3;
 /// Maximum number of characters of a tool name in a record.
 const MAX_TOOL_CHARACTERS: usize = 64;
@@ -565,7 +566,7 @@ struct Prepared<'a> {
     options: ReadOptions,
     dialect: Dialect,
     approved: Option<ApprovedSql>,
-    /// True if the approved statement itself may run, and not only a plan.
+    /// True if the approved statement may run, false if it may only be planned.
     runs: bool,
     database: Arc<Database>,
     _permit: SemaphorePermit<'a>,

@@ -17,12 +17,12 @@
 //!   query and accept no other statement from outside. The guard renders no statement from its tree: the text that was
 //!   approved runs. On PostgreSQL, the names in the text are checked against the catalog first. The only change to the
 //!   text is a schema in front of the name of a function or a table.
-//! - Every read of a database requires an [`audit::OpenEntry`], so there is no read without a committed record. An
-//!   entry that is dropped still writes its outcome. A tool's reply is sent after its outcome is stored. If the outcome
-//!   cannot be stored, the reply has a warning.
-//! - Every PostgreSQL statement runs in a read-only transaction whose first query is TUDB's own. Text from outside
-//!   never reaches the simple protocol. SQLite files are opened read-only, in child processes. A child process that
-//!   exceeds its time limit is killed.
+//! - Every read of a database requires an [`audit::OpenEntry`], so there is no read without a committed record, unless
+//!   the configuration sets `audit.required = false`. An entry that is dropped still writes its outcome. A tool's reply
+//!   is sent after its outcome is stored. If the outcome cannot be stored, the reply has a warning.
+//! - Every PostgreSQL statement runs in a read-only transaction whose first query is TUDB's own. Text from outside is
+//!   sent by the extended protocol. Only EXPLAIN of a statement with parameters uses the simple one, and does not run
+//!   it. SQLite files are opened read-only, in child processes. A child process that exceeds its time limit is killed.
 //! - `tools` and `ask` have no connection pool: they reach a database through the gateway. [`database::bootstrap`] is
 //!   the only module that writes to a database with data for questions: the embedded sample, on first use, and the
 //!   tables of the commands `migrate` and `seed`.

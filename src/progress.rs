@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
-/// Longest time between two progress notifications.
+/// Time after which the stage is sent again, if it has not changed.
 const PROGRESS_EVERY: Duration = Duration::from_secs(4);
 
-/// Runs `work`. Sends its stage each time it changes, and every [`PROGRESS_EVERY`]. `send` gets the number of the
-/// notification, from 1, and its text. The last notification is sent before the result is returned, unless `cancel` is
-/// cancelled.
+/// Runs `work` and reports its stage: when the stage has changed, and every [`PROGRESS_EVERY`]. One notification is
+/// sent at a time. Of the changes meanwhile, only the latest stage is sent. `send` gets the number of the notification,
+/// from 1, and its text. The last notification is sent before the result is returned, unless `cancel` is cancelled.
 ///
 /// The work goes on while a notification is being sent, because a client that has left never accepts it.
 pub(crate) async fn with_progress<T, Sending: Future>(

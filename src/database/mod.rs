@@ -275,7 +275,7 @@ impl Database {
         }
     }
 
-    /// True if a read that failed with `sqlstate` may run once more, because the cause has passed.
+    /// True if a read that failed with `sqlstate` may run again, because the cause has passed.
     pub fn is_retryable(&self, sqlstate: &str) -> bool {
         match self {
             Database::Sqlite(_) => false,

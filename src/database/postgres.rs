@@ -98,7 +98,8 @@ fn path_of(schemas: &[String]) -> String {
     format!("{middle}pg_temp")
 }
 
-/// A custom setting that marks a session in which TUDB has made its settings. Only this process knows its value.
+/// A custom setting that marks a session in which TUDB has made its settings. No other process knows its value, but
+/// code that runs in such a session can read it.
 const SESSION_MARK: &str = "tudb.session";
 
 /// See [`PostgresEngine::prepared`]. Every name has its schema, because the column is parsed under the role's own path.
@@ -252,8 +253,8 @@ impl PostgresEngine {
         self.server.get().map(AsRef::as_ref)
     }
 
-    /// True if the cause of the error has passed, so the read may run once more. Reads change nothing. If the error
-    /// shows an undetected pooler, the source counts as pooled from now on.
+    /// True if the cause of the error has passed, so the read may run again. Reads change nothing. If the error shows
+    /// an undetected pooler, the source counts as pooled from now on.
     pub(super) fn is_retryable(&self, sqlstate: &str) -> bool {
         match sqlstate {
             // A standby cancelled the statement because it had to apply a change to the same data. At isolation level
@@ -261,13 +262,14 @@ impl PostgresEngine {
             "40001" => true,
             // A deadlock between a lock of the look-up and another session.
             "40P01" => true,
-            // A named statement is missing, exists already or is another one: an undetected pooler shares backends.
-            // Code of another user deallocated the statements of the session, which is closed. It may have run in the other
-            // idle sessions too.
+            // On a direct connection, code of another user deallocated the statements of the session, which is closed.
+            // The code may have run in the other idle sessions too.
             "26000" if self.is_direct() => {
                 self.drop_idle();
                 true
             }
+            // A named statement is missing, exists already or is another one: a pooler that was not detected shares
+            // backends.
             "26000" | "42P05" | "08P01" if !self.is_direct() => {
                 self.pooled.store(true, Ordering::Relaxed);
                 true
@@ -336,7 +338,8 @@ impl PostgresEngine {
     }
 
     /// Returns the message that opens a transaction: BEGIN, settings local to the transaction, and a SELECT of the pid
-    /// and the path. The text is made of the configuration and the call's id alone.
+    /// and the path. The text is made of the configuration, the time limit, the call's id and settings that the server
+    /// reported. It contains no text of a caller.
     ///
     /// The SELECT is the first query of the transaction, after which the transaction can no longer become read-write.
     /// SET LOCAL is a third cheaper than as many calls of set_config (pgbench, PostgreSQL 15).
@@ -409,7 +412,8 @@ impl PostgresEngine {
         let idle_ms = self.limits.ask_timeout_ms.max(self.limits.statement_timeout_ms) + 10_000;
         let own = self.server().map(|server| &server.own_settings);
         let date_style = format!("'ISO, {}'", own.map_or("MDY", |own| own.order_of_fields));
-        // The other styles only change how intervals are written. This one also changes how they are read.
+        // `sql_standard` also changes how intervals are read, so it is kept. The other styles only change how they are
+        // written.
         let is_standard = own.is_some_and(|own| own.interval_style.eq_ignore_ascii_case("sql_standard"));
         let mut settings = vec![
             ("lock_timeout", lock_timeout_ms.to_string()),
@@ -424,11 +428,12 @@ impl PostgresEngine {
             ("standard_conforming_strings", "on".to_owned()),
             // Otherwise the planner would evaluate the constant parts of CHECKs of children and partitions.
             ("constraint_exclusion", "off".to_owned()),
-            // Compiling takes memory that nothing bounds, and it does not heed a cancel: a statement of 1,500 bytes took
-            // 540 MB, and an honest one of 5 KB 78 s instead of 2.
+            // Compilation does not react to a cancel, and nothing bounds its memory. A statement of 1,500 bytes took
+            // 540 MB, and a harmless one of 5 KB took 78 s instead of 2 s.
             ("jit", "off".to_owned()),
-            // The planner tries every order of eight tables. Of eleven tables that are equal in their keys this takes 1.2 GB. The
-            // other search (GEQO) takes a few MB, and the guard relies on it. See also `limit_planner`.
+            // The planner tries every order of eight tables. For eleven tables that are joined by equal keys, this
+            // takes 1.2 GB. The other search (GEQO) takes a few MB, and the guard relies on it. See also
+            // `limit_planner`.
             ("geqo", "on".to_owned()),
             ("geqo_threshold", "9".to_owned()),
         ];

@@ -40,8 +40,7 @@ pub(super) trait Reading: Sync {
         true
     }
 
-    /// Runs the read. After an error for which `Database::is_retryable` is true, the read runs once more in a new
-    /// session.
+    /// Runs the read. After an error for which `Database::is_retryable` is true, the read runs again in a new session.
     fn run(&self, work: Work<'_>) -> impl Future<Output = Result<Self::Found, ToolError>> + Send;
 }
 

@@ -1,11 +1,11 @@
 //! The guard: decides whether a statement from outside may run. Pure, without I/O and without `async`.
 //!
 //! It stands between the gateway and an engine: a text comes in, and an [`ApprovedSql`] or a [`Rejection`] comes out.
-//! It allows one query. The query may call known functions. Of the system catalog, it may read only listed relations.
-//! The guard refuses everything else. `walk` checks the parser's tree, and `second_reader` checks the lexemes. A
-//! statement that the parser cannot read is checked by `second_reader` alone. The guard does not query the database. It
-//! returns the names that only a catalog can judge as [`Names`], and the engine checks them. On PostgreSQL these
-//! include functions that are not on the list.
+//! It allows one query. The query may call the functions of a list. Of the system catalog, it may read only listed
+//! relations. The guard refuses everything else. `walk` checks the parser's tree, and `second_reader` checks the
+//! lexemes. A statement that the parser cannot read is checked by `second_reader` alone. The guard does not query the
+//! database. It returns the names that only a catalog can judge as [`Names`], and the engine checks them. On PostgreSQL
+//! a query may also call functions that are not on the list, if the engine finds them harmless.
 
 mod bounds;
 mod classify;
@@ -197,7 +197,7 @@ impl ApprovedSql {
         restored.unwrap_or_else(|| qualified.text.clone())
     }
 
-    /// Returns how often the statement names the one of these relations that it names most often. A name before a dot
+    /// Counts how often the statement names each of these relations, and returns the largest count. A name before a dot
     /// is a qualifier and does not count. PostgreSQL only.
     pub fn mentions(&self, relations: &[String]) -> u64 {
         let Some(lexemes) = lexer::lexemes(&self.text, Dialect::Postgresql) else { return u64::MAX };

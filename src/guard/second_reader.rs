@@ -7,12 +7,12 @@
 //!
 //! This reader does not check the grammar, because the server refuses a text that it cannot parse. The reader must find
 //! every name that could do harm, and finds too many rather than too few. Almost every call is a name before a
-//! parenthesis; the others have rules of their own. So such a name counts as a call, unless it is a keyword or a
-//! declaration there. A change of data, a lock and a new table need a keyword. A second statement needs a semicolon.
-//! The word INTO is refused everywhere, unless it is quoted or follows a dot. The other refused words are treated in
-//! the same way if the parser could not read the statement. If it could, they are refused only at places where a
-//! statement can begin. Any other name may count as a table and a type at once. So a few harmless statements are
-//! refused (a column alias named `into`). Pure.
+//! parenthesis. So a name before a parenthesis counts as a call, unless it is a keyword or part of a declaration. Calls
+//! of other forms have rules of their own. No statement can change data, lock or make a table without a keyword. A
+//! second statement needs a semicolon. The word INTO is refused everywhere, unless it is quoted or follows a dot. The
+//! other refused words are treated in the same way if the parser could not read the statement. If it could, they are
+//! refused only at places where a statement can begin. Any other name may count as a table and a type at once. These
+//! rules refuse a few harmless statements, such as one with a column alias named `into`. Pure.
 
 mod positions;
 mod unread;

@@ -171,8 +171,9 @@ impl PostgresEngine {
         Err(last.map_or_else(|| self.unreachable(), |error| self.connect_error(error)))
     }
 
-    /// True if the session has lost its prepared statements. Code of another user may have removed them, also in the other
-    /// idle sessions, which are closed.
+    /// True if the session has lost its prepared statements. On a direct connection, code of another user may have
+    /// removed them, also in other idle sessions, which are closed then. Otherwise the source counts as pooled from now
+    /// on.
     fn is_forgotten(&self, error: &sqlx::Error) -> bool {
         let sqlstate = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         sqlstate.is_some_and(|sqlstate| sqlstate == "26000" && self.is_retryable(&sqlstate))
@@ -191,7 +192,7 @@ impl PostgresEngine {
         if let Some(known) = &transaction.known {
             let opened = Opened { path, is_short: true, ..known.opened.clone() };
             let message = self.begin_message(application_name, options.time_left());
-            // The rollback of the call before, if that call has left it to this one.
+            // The transaction of an earlier call may still be open on the connection.
             let rollback = if transaction.is_open { "ROLLBACK;" } else { "" };
             let is_same = self.begin_short(connection, &format!("{rollback}{message}"), &opened).await?;
             transaction.is_open = false;
@@ -298,7 +299,8 @@ impl PostgresEngine {
     }
 
     /// True if the next transaction of a connection needs only a short opening message. Four conditions hold then: the
-    /// statement is remembered, no user's role is taken on, the session has TUDB's settings, and `known` is recent.
+    /// statement is remembered or uses only known names, no user's role is taken on, the session has TUDB's settings,
+    /// and `known` is recent.
     fn may_use(&self, known: &Known, options: &ReadOptions, path: SearchPath) -> bool {
         path != SearchPath::Own
             && options.identity.is_none()

@@ -485,8 +485,8 @@ const PATH_TYPES: [&str; 11] = [
     "regcollation",
 ];
 
-/// A statement that names no relation more often than this is not checked by [`expansion::check`], unless another user
-/// can replace an object that it reads.
+/// [`expansion::check`] runs if a statement names one relation more often than this, or if another user can replace an
+/// object that the statement reads.
 const FEW_MENTIONS: u64 = 25;
 
 /// Schemas and names of the relations that a statement names.

@@ -21,7 +21,7 @@ const KNOWN: Duration = Duration::from_secs(1);
 /// closes connections that are too old.
 const THROUGH_THE_POOL_EVERY: Duration = Duration::from_secs(10);
 
-/// How long a connection whose transaction is still open waits for the call that it was left to.
+/// How long a connection whose transaction is still open is kept for a waiting call.
 const LEFT: Duration = Duration::from_millis(5);
 
 /// What the last whole opening message on a connection returned, and a time before it was sent.
@@ -140,8 +140,8 @@ impl Recent {
         self.waiting.load(Ordering::Relaxed) > 0 && self.state().last_returned.elapsed() < THROUGH_THE_POOL_EVERY
     }
 
-    /// Takes a connection whose transaction is still open and that nobody has taken in time. The call that it was left to
-    /// may have been cancelled.
+    /// Takes a connection whose transaction is still open and that nobody has taken in time. The call that waited may
+    /// have been cancelled.
     pub(super) async fn take_left(&self) -> Option<Idle> {
         tokio::time::sleep(LEFT).await;
         let mut state = self.state();

@@ -378,8 +378,8 @@ impl PostgresSession<'_> {
         Ok(drafts.await?.map(schema::Drafts::snapshot))
     }
 
-    /// Runs `read` until shortly after `end`, or until the call is cancelled. Then cancels the statement on the server
-    /// and waits for `read`. A connection whose `read` does not return in time is closed.
+    /// Runs `read`. If it has not returned shortly after `end`, or if the call is cancelled, cancels the statement on
+    /// the server and waits a short time for `read`. A connection whose `read` does not return in time is closed.
     ///
     /// A second transaction of [`Self::run`] or [`Self::explain`] has the same `end`.
     async fn within<T>(

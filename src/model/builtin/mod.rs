@@ -106,7 +106,7 @@ pub fn guessed_joins(snapshot: &Snapshot, tables: &[String]) -> Vec<String> {
     graph::Graph::new(&schema).guesses_between(&schema, tables)
 }
 
-/// Returns the question back to an ambiguous question, and its choices. `None` if the question is not ambiguous.
+/// Returns the clarifying question for an ambiguous question, and its choices. `None` if the question is not ambiguous.
 pub fn choices(
     question: &str,
     snapshot: &Snapshot,
@@ -125,7 +125,8 @@ pub struct Found {
     /// Its table and column in the snapshot.
     pub at: (usize, usize),
     pub value: String,
-    /// The words of the question, in lower case. The value is these words, or the only one that begins with them.
+    /// The words of the question, in lower case. The value equals these words, or it is the only one that begins with
+    /// them.
     pub phrase: String,
 }
 
@@ -203,7 +204,8 @@ pub fn named_tables(question: &str, snapshot: &Snapshot) -> Vec<usize> {
     named
 }
 
-/// Returns one line for what is no question: a greeting, an order to change data, a question for the tables.
+/// Returns one line for a text that needs no statement: a greeting, an order to change data, or the question which
+/// tables there are.
 pub fn remark(question: &str, snapshot: &Snapshot) -> Option<String> {
     if question.len() > LONGEST_BYTES {
         return None;

@@ -212,7 +212,8 @@ impl Planner<'_> {
         });
     }
 
-    /// Doubts conditions that no row can need together. `fixed` are columns that equal a given value.
+    /// Records doubts about the conditions, and the assumption that a row of a tree stands for itself alone. `fixed`
+    /// are columns that equal a given value.
     fn judge_conditions(&mut self, fixed: &[Expr]) {
         let conditions = &self.plan.query.conditions;
         // "Routes with trips on weekdays but not on Sundays": a route has trips of both kinds in different rows.
