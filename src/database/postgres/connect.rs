@@ -153,7 +153,7 @@ impl PostgresEngine {
                     return Ok(PostgresSession { engine: self, transaction });
                 }
                 Ok(Err(NotOpened::Failed(error)))
-                    if is_broken(&error) || self.is_forgotten(&error) || is_cancelled(&error) =>
+                    if is_broken(&error) || self.is_forgotten(&error) || connect_error::is_cancelled(&error) =>
                 {
                     last = Some(error)
                 }
@@ -436,7 +436,7 @@ impl PostgresEngine {
                 Err(NoConnection::Failed(error)) if self.is_full(&error) => return Ok(None),
                 // Another call of this source may have got the server's last connection, and does not count as a read
                 // yet.
-                Err(NoConnection::Failed(error)) if is_closed(&error) && pauses < CLOSED_PAUSES => {
+                Err(NoConnection::Failed(error)) if connect_error::is_closed(&error) && pauses < CLOSED_PAUSES => {
                     pauses += 1;
                     tokio::time::sleep(TRY_AGAIN_AFTER).await;
                 }
@@ -449,7 +449,7 @@ impl PostgresEngine {
     /// source go on. PGlite's socket server accepts one connection, and resets the second connection.
     fn is_full(&self, error: &sqlx::Error) -> bool {
         let has_too_many = error.as_database_error().and_then(|error| error.code());
-        (is_closed(error) || has_too_many.as_deref() == Some(TOO_MANY_CONNECTIONS))
+        (connect_error::is_closed(error) || has_too_many.as_deref() == Some(TOO_MANY_CONNECTIONS))
             && Arc::strong_count(&self.reading) > 1
     }
 
@@ -587,17 +587,4 @@ async fn is_pgpool(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
 /// Parses a JSON array of names.
 pub(super) fn names(text: &str) -> Result<Vec<String>, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-/// True if the server cancelled the opening message, for example because an administrator wanted to end the statement
-/// before it. No text of a caller is in the message, so another connection is opened.
-fn is_cancelled(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("57014")
-}
-
-/// True if the server closed the connection while it was opened.
-fn is_closed(error: &sqlx::Error) -> bool {
-    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(error, sqlx::Error::Io(error)
-        if matches!(error.kind(), ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof))
 }

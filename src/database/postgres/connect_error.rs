@@ -135,3 +135,16 @@ fn certificate(error: &(dyn std::error::Error + 'static)) -> Option<(&'static st
         _ => ("the server's certificate cannot be verified", OTHER_TLS),
     })
 }
+
+/// True if the server cancelled the opening message, for example because an administrator wanted to end the statement
+/// before it. No text of a caller is in the message, so another connection is opened.
+pub(super) fn is_cancelled(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("57014")
+}
+
+/// True if the server closed the connection while it was opened.
+pub(super) fn is_closed(error: &sqlx::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error, sqlx::Error::Io(error)
+        if matches!(error.kind(), ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof))
+}
