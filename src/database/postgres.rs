@@ -496,9 +496,10 @@ impl PostgresEngine {
 fn is_broken(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
-        // admin_shutdown, crash_shutdown, cannot_connect_now, idle session and idle transaction timeouts.
+        // admin_shutdown, crash_shutdown, cannot_connect_now; timeouts of an idle session, an idle transaction and a
+        // transaction.
         sqlx::Error::Database(error) => {
-            matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03"))
+            matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04"))
         }
         _ => false,
     }

@@ -444,3 +444,42 @@ fn a_cancel_of_the_opening_message_is_not_the_callers_error() {
     }
     assert!(postgres.log().contains(hit), "no opening message was cancelled");
 }
+
+/// A limit that a vouched function set for the rest of its call does not end the next call.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_limit_of_one_call_does_not_end_the_next() {
+    for postgres in servers() {
+        let (database, url) = postgres.database("hasty");
+        let is_new = postgres.query("postgres", "SELECT current_setting('server_version_num')::int >= 170000") == "t";
+        let limit = if is_new { "'transaction_timeout', '3'" } else { "'statement_timeout', '1'" };
+        let hasty = format!(
+            "CREATE FUNCTION hasty() RETURNS text LANGUAGE sql STABLE AS $$ SELECT set_config({limit}, false) $$"
+        );
+        postgres.script(&database, &hasty);
+        let home = Home::new("pg-hasty");
+        let config = home.scratch.path("tudb.toml");
+        std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\nallow_functions = [\"public.hasty\"]\n"))
+            .unwrap();
+        let mut server = home.set("TUDB_CONFIG", config.display()).serve();
+        let mut hurt = 0;
+        for _ in 0..40 {
+            let sent: Vec<(bool, u64)> = (0..48)
+                .map(|number| {
+                    let is_hasty = number % 3 == 0;
+                    let sql = if is_hasty { "SELECT public.hasty()" } else { "SELECT 41 + 1" };
+                    (is_hasty, server.send_call("run_sql", json!({"sql": sql})))
+                })
+                .collect();
+            for (is_hasty, id) in sent {
+                let reply = content(&server.answer(id));
+                if is_hasty {
+                    hurt += usize::from(!reply["error"].is_null());
+                } else {
+                    assert_eq!(reply["rows"], json!([[42]]), "{reply}");
+                }
+            }
+        }
+        assert!(hurt < 40 * 16, "the function never ran");
+    }
+}

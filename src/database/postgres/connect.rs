@@ -152,8 +152,12 @@ impl PostgresEngine {
                     self.judge_role()?;
                     return Ok(PostgresSession { engine: self, transaction });
                 }
+                // The transaction of an earlier call may have a limit of its own, which ends the message that rolls it back.
                 Ok(Err(NotOpened::Failed(error)))
-                    if is_broken(&error) || self.is_forgotten(&error) || connect_error::is_cancelled(&error) =>
+                    if is_open
+                        || is_broken(&error)
+                        || self.is_forgotten(&error)
+                        || connect_error::is_cancelled(&error) =>
                 {
                     last = Some(error)
                 }
