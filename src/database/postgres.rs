@@ -75,9 +75,11 @@ const OWN_PATH: &str = "pg_catalog, pg_temp";
 /// but the server parses a statement with the newest catalog. A deferrable transaction waits for those of other users.
 const BEGIN_ALONE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED,READ ONLY,NOT DEFERRABLE";
 
-/// Opens a transaction of TUDB's own on a connection that no caller uses: [`BEGIN_ALONE`] and its path.
-const BEGIN: &str =
-    "BEGIN ISOLATION LEVEL READ COMMITTED,READ ONLY,NOT DEFERRABLE;SET LOCAL search_path=pg_catalog,pg_temp";
+/// Opens a transaction of TUDB's own on a connection that no caller uses: [`BEGIN_ALONE`], the role of the login and the
+/// path. Behind a pooler another client may have left any setting and any role in the session. The login may also have a
+/// default role, which may neither see nor cancel the statements of the login.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED,READ ONLY,NOT DEFERRABLE;RESET ALL;\
+    SET LOCAL SESSION AUTHORIZATION DEFAULT;SET LOCAL role=none;SET LOCAL search_path=pg_catalog,pg_temp";
 
 /// The `search_path` of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -369,10 +371,10 @@ impl PostgresEngine {
 
     /// Returns a column of the opening messages: whether a statement was prepared by SQL in this session. TUDB's own
     /// PREPARE ends within its transaction. Code of another user, in a policy for example, can leave a statement behind. If
-    /// that statement has the name of one of TUDB's, it answers in its place. Behind a pooler TUDB's statements have no
-    /// names, and such a statement may be another client's.
+    /// that statement has the name of one of TUDB's, it answers in its place. Unless the connection is certainly direct,
+    /// TUDB's statements have no names, and such a statement may be another client's.
     fn prepared(&self) -> &'static str {
-        if self.is_pooled() { "" } else { PREPARED }
+        if self.may_name() { PREPARED } else { "" }
     }
 
     /// The first part of the opening message, which returns no row.

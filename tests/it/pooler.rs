@@ -17,11 +17,16 @@ struct PgBouncer {
 
 impl PgBouncer {
     fn before(postgres: &Postgres, database: &str) -> Self {
+        Self::of(postgres, database, "postgres", 3)
+    }
+
+    /// A pooler that logs in as `user` and has so many backends.
+    fn of(postgres: &Postgres, database: &str, user: &str, backends: u32) -> Self {
         let directory = unprivileged_directory("pgbouncer");
         let port = free_port();
         let settings = format!(
-            "[databases]\n{database} = host=127.0.0.1 port={} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-             listen_port = {port}\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 3\nunix_socket_dir =\n",
+            "[databases]\n{database} = host=127.0.0.1 port={} user={user}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nauth_type = any\npool_mode = transaction\ndefault_pool_size = {backends}\nunix_socket_dir =\n",
             postgres.port
         );
         let file = directory.join("pgbouncer.ini");
@@ -74,8 +79,8 @@ fn eight_workers_get_their_own_answers() {
                 scope.spawn(move || work(home, index));
             }
         });
-        // The pooler's backends keep no read-only default, no limit and no named statement. Named statements may remain
-        // only if a process had not noticed the pooler yet, when all eight start at once.
+        // The pooler's backends keep no read-only default, no limit and no named statement, also none of a process that
+        // had not noticed the pooler yet.
         let left = "SELECT current_setting('statement_timeout'), current_setting('default_transaction_read_only'),
             (SELECT count(*) FROM pg_prepared_statements), pg_sleep(0.2)";
         std::thread::scope(|scope| {
@@ -84,8 +89,7 @@ fn eight_workers_get_their_own_answers() {
                 scope.spawn(|| {
                     let mut psql = postgres.psql(&database);
                     let text = output_of(psql.args(["-p", &bouncer.port.to_string(), "-c", left]));
-                    let named = text.trim().strip_prefix("0|off|").unwrap().trim_end_matches('|');
-                    assert!(named == "0" || said.is_empty(), "{text}");
+                    assert_eq!(text.trim(), "0|off|0|");
                 });
             }
         });
@@ -161,6 +165,93 @@ fn what_another_client_left_in_the_session_changes_nothing() {
         assert_eq!(slow["rows"], json!([[8_000_000]]), "{slow}");
         drop((users, plain, bouncer));
         postgres.query(&database, "DROP OWNED BY user_of_pool, other_of_pool; DROP ROLE user_of_pool, other_of_pool");
+    }
+}
+
+/// A pooler that is hard to notice gets no named statement, and statements are cancelled through it.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn a_pooler_that_hides_gets_no_named_statement() {
+    const RUNNING: &str = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%2000000000%' AND state = 'active'
+        AND pid <> pg_backend_pid()";
+    for postgres in servers() {
+        let (database, _) = postgres.database("hidden");
+        postgres.script(
+            &database,
+            "CREATE ROLE login_of_pool LOGIN; CREATE ROLE shown_of_pool; GRANT shown_of_pool TO login_of_pool;
+             CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TABLE notes (n int, feels mood, secret text);
+             INSERT INTO notes VALUES (1, 'sad', 'x'); GRANT SELECT ON notes TO login_of_pool, shown_of_pool;",
+        );
+        let bouncer = PgBouncer::of(postgres, &database, "login_of_pool", 2);
+        let psql = |text: &str| {
+            let mut psql = postgres.psql(&database);
+            psql.args(["-U", "login_of_pool", "-p", &bouncer.port.to_string(), "-c", text]);
+            psql
+        };
+        // At the same time, so that each session gets another backend.
+        let at_each_backend = |text: &str| -> [String; 2] {
+            let one = || output_of(&mut psql(&format!("SELECT {text}, pg_sleep(0.3)")));
+            std::thread::scope(|scope| [scope.spawn(one), scope.spawn(one)].map(|thread| thread.join().unwrap()))
+        };
+        let url = format!("postgres://login_of_pool@127.0.0.1:{}/{database}?sslmode=disable", bouncer.port);
+        let serve = |rules: &str| {
+            let home = Home::new("hidden");
+            let config = home.scratch.path("tudb.toml");
+            std::fs::write(&config, format!("[sources.main]\nurl = \"{url}\"\n{rules}")).unwrap();
+            home.set("TUDB_CONFIG", config.display()).serve()
+        };
+        for hides in ["by the role of another client", "by a default role", "by being busy"] {
+            let default = if hides == "by a default role" { "SET role = 'shown_of_pool'" } else { "RESET role" };
+            postgres.query(&database, &format!("ALTER ROLE login_of_pool {default}"));
+            // New backends of the pooler have the defaults of the login.
+            let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'login_of_pool'";
+            postgres.query(&database, end);
+            if hides == "by the role of another client" {
+                at_each_backend("set_config('role', 'shown_of_pool', false)");
+            }
+            let mut busy: Vec<Child> = Vec::new();
+            if hides == "by being busy" {
+                busy.extend((0..2).map(|_| psql("SELECT pg_sleep(2.5)").stdout(Stdio::null()).spawn().unwrap()));
+            }
+            let (mut plain, mut ruled) = (serve(""), serve("deny = [\"notes.secret\"]\n"));
+            for server in [&mut plain, &mut ruled] {
+                for sql in ["SELECT n, feels FROM notes", "SELECT count(*) FROM notes", "SELECT n, feels FROM notes"] {
+                    let reply = server.call("run_sql", json!({"sql": sql}));
+                    assert_eq!(reply["row_count"], 1, "{hides}: {reply}");
+                }
+                for (tool, arguments) in [
+                    ("explain_query", json!({"sql": "SELECT n FROM notes"})),
+                    ("list_tables", json!({})),
+                    ("describe_table", json!({"table": "notes"})),
+                ] {
+                    let reply = server.call(tool, arguments);
+                    assert!(reply["error"].is_null(), "{hides}: {reply}");
+                }
+            }
+            let refused = ruled.call("run_sql", json!({"sql": "SELECT secret FROM notes"}));
+            assert_eq!(refused["error"]["code"], "column_denied", "{hides}: {refused}");
+            for backend in at_each_backend("(SELECT count(*) FROM pg_prepared_statements)") {
+                assert_eq!(backend.trim(), "0|", "{hides}");
+            }
+            let until = |running: &str| {
+                let since = std::time::Instant::now();
+                while postgres.query(&database, RUNNING) != running {
+                    assert!(since.elapsed().as_secs() < 20, "{hides}: still not {running} running");
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                }
+            };
+            let long = "SELECT count(*) FROM generate_series(1, 2000000000) a";
+            let id = plain.send_call("run_sql", json!({"sql": long}));
+            until("1");
+            plain.notify("notifications/cancelled", json!({"requestId": id}));
+            until("0");
+            for mut child in busy {
+                child.wait().unwrap();
+            }
+        }
+        drop(bouncer);
+        postgres.query(&database, "DROP OWNED BY login_of_pool, shown_of_pool");
+        postgres.query(&database, "DROP ROLE login_of_pool, shown_of_pool");
     }
 }
 

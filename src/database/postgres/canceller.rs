@@ -105,8 +105,9 @@ impl Canceller {
 
     /// Returns true if a pooler in transaction mode shares backends. The signs: a new connection gets the backend
     /// `idle` of an idle connection, or a backend older than `before` (by the server's clock), or another backend in
-    /// its next transaction. Returns false if the server gives no answer in time.
-    pub(super) async fn shares_backends(&self, idle: i32, before: &str) -> bool {
+    /// its next transaction. `None` if the server gives no answer in time, or does not show the age of the backend.
+    /// "False" is no proof: a pooler may give this client the same backend each time.
+    pub(super) async fn shares_backends(&self, idle: i32, before: &str) -> Option<bool> {
         const ASK: &str = "SELECT pid, backend_start < $1::timestamptz FROM pg_catalog.pg_stat_activity
             WHERE pid = pg_catalog.pg_backend_pid()";
         let asked = async {
@@ -123,6 +124,6 @@ impl Canceller {
             }
             Ok::<_, sqlx::Error>(false)
         };
-        matches!(tokio::time::timeout(self.grace, asked).await, Ok(Ok(true)))
+        tokio::time::timeout(self.grace, asked).await.ok()?.ok()
     }
 }

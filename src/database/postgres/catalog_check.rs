@@ -153,7 +153,7 @@ pub(super) struct Reached {
 
 /// Refuses a statement that could reach code that nobody vouches for. `schemas` are the schemas of the caller's path,
 /// in order. `keeps_path` is true if the statement runs under that path, whatever is found. If `keep_plan` is true, the
-/// look-up is a named prepared statement, which does not work behind a pooler in transaction mode.
+/// look-up is a named prepared statement. That is safe only on a connection that is certainly direct.
 ///
 /// # Errors
 ///

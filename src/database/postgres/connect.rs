@@ -249,7 +249,7 @@ impl PostgresEngine {
             message = rest;
         }
         let row = connection.fetch_one(AssertSqlSafe(message)).await?;
-        self.refuse_prepared(&row)?;
+        refuse_prepared(&row)?;
         let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
         let pid = text(0)?.parse::<i32>().map_err(|error| sqlx::Error::Decode(error.into()))?;
         let schemas = names(text(3)?)?;
@@ -278,28 +278,10 @@ impl PostgresEngine {
             under_path(path)
         );
         let row = connection.fetch_one(AssertSqlSafe(message)).await?;
-        self.refuse_prepared(&row)?;
+        refuse_prepared(&row)?;
         let text = |at: usize| row.try_get_raw(at)?.as_str().map_err(sqlx::Error::Decode);
         let is_same_session = text(0)? == opened.pid.to_string() && text(1).ok() == opened.session_mark.as_deref();
         Ok(is_same_session && (schemas.is_empty() || names(text(2)?)? == opened.schemas))
-    }
-
-    /// Refuses a session in which SQL prepared a statement. If a pooler is possible, another client may have prepared
-    /// the statement. Then the source counts as pooled from now on. `row` is the row of an opening message.
-    ///
-    /// # Errors
-    ///
-    /// [`sqlx::Error::WorkerCrashed`], after which the connection is closed.
-    fn refuse_prepared(&self, row: &PgRow) -> Result<(), sqlx::Error> {
-        match row.try_get_raw("is_prepared") {
-            Ok(value) if value.as_str().map_err(sqlx::Error::Decode)? == "t" => {
-                if !self.is_direct() {
-                    self.pooled.store(true, Ordering::Relaxed);
-                }
-                Err(sqlx::Error::WorkerCrashed)
-            }
-            _ => Ok(()),
-        }
     }
 
     /// True if the next transaction of a connection needs only a short opening message. Four conditions hold then: the
@@ -360,9 +342,17 @@ impl PostgresEngine {
         self.proved.store(is_proved, Ordering::Relaxed);
         if is_open && is_proved {
             self.direct.store(true, Ordering::Relaxed);
-        } else if is_open && self.canceller.shares_backends(opened.pid, &report.seen_at).await {
-            tracing::info!(source = self.source_name, "a pooler in transaction mode was detected");
-            self.pooled.store(true, Ordering::Relaxed);
+        } else if is_open {
+            // A pooler whose backends are all in use gives no answer either.
+            let said = match self.canceller.shares_backends(opened.pid, &report.seen_at).await {
+                Some(false) => None,
+                Some(true) => Some("a pooler in transaction mode was detected"),
+                None => Some("no answer shows whether there is a pooler: one is assumed"),
+            };
+            if let Some(said) = said {
+                tracing::info!(source = self.source_name, "{said}");
+                self.pooled.store(true, Ordering::Relaxed);
+            }
         }
         // No direct connection goes through pgpool-II, so a direct connection is not asked.
         report.is_pgpool = !self.is_direct() && is_pgpool(connection).await?;
@@ -591,4 +581,16 @@ async fn is_pgpool(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
 /// Parses a JSON array of names.
 pub(super) fn names(text: &str) -> Result<Vec<String>, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// Refuses a session in which SQL prepared a statement. `row` is the row of an opening message.
+///
+/// # Errors
+///
+/// [`sqlx::Error::WorkerCrashed`], after which the connection is closed.
+fn refuse_prepared(row: &PgRow) -> Result<(), sqlx::Error> {
+    match row.try_get_raw("is_prepared") {
+        Ok(value) if value.as_str().map_err(sqlx::Error::Decode)? == "t" => Err(sqlx::Error::WorkerCrashed),
+        _ => Ok(()),
+    }
 }

@@ -207,7 +207,7 @@ impl PostgresEngine {
         let settings = self.settings_of_look_up();
         self.execute_both(connection, SAVEPOINT, &settings).await?;
         let vouched = &self.settings.vouched;
-        let keep_plan = !self.is_pooled();
+        let keep_plan = self.may_name();
         let vouch = match refusal {
             None => {
                 let forms = Forms::of(approved);
@@ -420,7 +420,7 @@ impl PostgresEngine {
             names.unknown.push((Some(schema.clone()), function.clone()));
         }
         let forms = Forms::of(approved);
-        match catalog_check::vouch(connection, &names, &left, vouched, !self.is_pooled(), &forms, false).await {
+        match catalog_check::vouch(connection, &names, &left, vouched, self.may_name(), &forms, false).await {
             Ok(harmless) => {
                 let mut functions = functions;
                 functions.extend(as_built_in(harmless.shadowed));

@@ -149,7 +149,7 @@ impl<'a> Sought<'a> {
 /// Returns the relations of a plain statement that are written without a schema, each with the schema in which it is
 /// found. `None` if the whole look-up has to judge the statement.
 ///
-/// `keep_plan` prepares the query by name, which works only where no pooler is in between.
+/// `keep_plan` prepares the query by name. That is safe only on a connection that is certainly direct.
 ///
 /// # Errors
 ///
@@ -201,7 +201,7 @@ impl PostgresEngine {
         let Some(sought) = self.sought(approved) else { return Ok(None) };
         let generation = self.shapes.generation();
         let vouched = &self.settings.vouched;
-        let found = look_up(connection, sought, opened, vouched, !self.is_pooled()).await;
+        let found = look_up(connection, sought, opened, vouched, self.may_name()).await;
         let Some(found) = found.map_err(|error| sql_error(error, None))? else { return Ok(None) };
         #[cfg(debug_assertions)]
         self.assert_plain(connection, opened, approved, &found).await?;
@@ -244,7 +244,7 @@ impl PostgresEngine {
         let own = |error| sql_error(error, None);
         let sought = Sought::of(approved.names()).ok_or(DatabaseError::Changing)?;
         let vouched = &self.settings.vouched;
-        let found = look_up(connection, sought, opened, vouched, !self.is_pooled()).await.map_err(own)?;
+        let found = look_up(connection, sought, opened, vouched, self.may_name()).await.map_err(own)?;
         match found {
             Some(found) if with_missing(approved.names(), found.clone()) == checked.relations => {
                 self.assert_plain(connection, opened, approved, &found).await

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use sqlx::postgres::PgConnection;
-use sqlx::{Executor, Row};
+use sqlx::{Column, Executor, Row};
 
 use super::sql_error;
 use super::statement::approved;
@@ -56,6 +56,42 @@ pub(super) async fn probe(
     let oids: Vec<sqlx::postgres::types::Oid> = row.try_get(0).map_err(DatabaseError::Connection)?;
     let columns = names.into_iter().zip(oids);
     Ok(columns.map(|(name, oid)| DescribedColumn { name, oid: oid.0, origin: None }).collect())
+}
+
+/// Returns the columns of a statement with their origins, as the server describes an unnamed statement. The driver must
+/// know all types of the columns already. `None` if the driver cannot describe the statement. Does not run the caller's
+/// text; see [`probe`].
+pub(super) async fn describe(
+    connection: &mut PgConnection,
+    sql: &QualifiedSql,
+) -> Result<Option<Vec<DescribedColumn>>, DatabaseError> {
+    let opening = "SELECT t.* FROM (SELECT 1) d LEFT JOIN (";
+    let text = format!("{opening}{}\n) t ON false", sql.text());
+    let row = match connection.fetch_one(sqlx::query(approved(text)).persistent(false)).await {
+        Ok(row) => row,
+        Err(error @ sqlx::Error::Database(_)) => {
+            return Err(sql_error(error, Some((opening.chars().count(), sql))));
+        }
+        Err(error @ (sqlx::Error::Io(_) | sqlx::Error::Tls(_))) => return Err(DatabaseError::Connection(error)),
+        Err(error) => {
+            tracing::debug!(%error, "the driver cannot describe this statement");
+            return Ok(None);
+        }
+    };
+    let columns = row.columns().iter().map(|column| {
+        let origin = column.relation_id().map(|table| table.0).zip(column.relation_attribute_no());
+        Some(DescribedColumn { name: column.name().to_owned(), oid: column.type_info().oid()?.0, origin })
+    });
+    Ok(columns.collect())
+}
+
+/// True for common types that the driver knows without asking the catalog. Source: `PgType::try_from_oid` of sqlx 0.9.
+pub(super) fn has_known_type(oid: u32) -> bool {
+    // bool, bytea, name, int8, int2, int4, text, oid, json, float4, float8, bpchar, varchar, date, time, timestamp,
+    // timestamptz, interval, numeric, uuid, jsonb.
+    const KNOWN: [u32; 21] =
+        [16, 17, 19, 20, 21, 23, 25, 26, 114, 700, 701, 1042, 1043, 1082, 1083, 1114, 1184, 1186, 1700, 2950, 3802];
+    KNOWN.contains(&oid)
 }
 
 /// The first oid of objects that users make. Source: `FirstNormalObjectId` in PostgreSQL's `transam.h`.

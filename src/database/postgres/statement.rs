@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, Val
 
 use super::column_rules;
 use super::look_up::Checked;
-use super::probe::{DescribedColumn, FIRST_USER_OID, probe, with_base_types};
+use super::probe::{DescribedColumn, FIRST_USER_OID, describe, has_known_type, probe, with_base_types};
 use super::session::Opened;
 use super::shapes::{MANY_COLUMNS, Shapes, is_large};
 use super::value_kinds::Kind;
@@ -95,7 +95,7 @@ impl PostgresEngine {
         limit_planner(connection, approved).await?;
         // To describe a statement, the driver itself asks the catalog about each type that it meets for the first time. Its
         // query names functions and operators without a schema, so it must not run under the path of a caller.
-        let is_probed = self.is_pooled() || checked.path != OWN_PATH;
+        let is_probed = !self.may_name() || checked.path != OWN_PATH;
         let described = async {
             let columns = if is_probed { None } else { self.prepare(connection, &checked.text).await? };
             match columns {
@@ -110,7 +110,7 @@ impl PostgresEngine {
             based.map_err(own)?;
             connection.execute(AssertSqlSafe(under_path(&checked.path))).await.map_err(own)?;
         }
-        if is_probed && !self.is_pooled() && !self.settings.column_rules.is_empty() {
+        if is_probed && !self.settings.column_rules.is_empty() {
             columns = self.with_origins(connection, &checked, columns).await.map_err(|error| checked.explain(error))?;
         }
         if is_probed && checked.is_replaceable {
@@ -181,12 +181,15 @@ impl PostgresEngine {
         }
     }
 
-    /// Returns probed columns with their origins, as the driver describes the statement. First the driver describes a
-    /// statement with the same types under [`OWN_PATH`]. So the driver sends no catalog query when it describes the
-    /// caller's statement. Afterwards the transaction is under the path of `checked`.
+    /// Returns probed columns with their origins, as the server describes the statement. Afterwards the transaction is
+    /// under the path of `checked`.
+    ///
+    /// The driver sends a catalog query for each type that it meets for the first time. That query must not run under the
+    /// path of a caller. So a statement with the same types is described first, under [`OWN_PATH`].
     ///
     /// The columns stay without origins if one of them has a pseudo-type (`record`, `anyarray`), or if the driver
-    /// cannot describe one of the two statements.
+    /// cannot describe one of the two statements. If statements may not be named, they also stay without origins if one
+    /// of them has an uncommon type: the driver's catalog query discards the unnamed statement, and the driver then fails.
     async fn with_origins(
         &self,
         connection: &mut PgConnection,
@@ -195,17 +198,24 @@ impl PostgresEngine {
     ) -> Result<Vec<DescribedColumn>, DatabaseError> {
         const NAMES: &str = "SELECT format_type(oid, NULL) FROM pg_type WHERE oid = ANY ($1::oid[]) AND typtype <> 'p'";
         let own = |error| sql_error(error, None);
-        let oids: BTreeSet<u32> = columns.iter().map(|column| column.oid).collect();
-        let bound: Vec<_> = oids.iter().map(|oid| sqlx::postgres::types::Oid(*oid)).collect();
-        connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(own)?;
-        let names: Vec<String> =
-            sqlx::query_scalar(NAMES).bind(bound).fetch_all(&mut *connection).await.map_err(own)?;
-        let nulls: Vec<String> = names.iter().map(|name| format!("NULL::{name}")).collect();
-        let text = AssertSqlSafe(format!("SELECT {}", nulls.join(", ")));
-        let is_known = names.len() == oids.len() && connection.prepare(text.into_sql_str()).await.is_ok();
-        connection.execute(AssertSqlSafe(under_path(&checked.path))).await.map_err(own)?;
-        let described = if is_known { self.prepare(connection, &checked.text).await? } else { None };
-        Ok(described.unwrap_or(columns))
+        let new: BTreeSet<u32> = columns.iter().map(|column| column.oid).filter(|oid| !has_known_type(*oid)).collect();
+        if !new.is_empty() {
+            if !self.may_name() {
+                return Ok(columns);
+            }
+            let bound: Vec<_> = new.iter().map(|oid| sqlx::postgres::types::Oid(*oid)).collect();
+            connection.execute(AssertSqlSafe(under_path(OWN_PATH))).await.map_err(own)?;
+            let names = sqlx::query_scalar::<_, String>(NAMES).bind(bound).persistent(false);
+            let names = names.fetch_all(&mut *connection).await.map_err(own)?;
+            let nulls: Vec<String> = names.iter().map(|name| format!("NULL::{name}")).collect();
+            let typed = AssertSqlSafe(format!("SELECT {}", nulls.join(", ")));
+            let is_known = names.len() == new.len() && connection.prepare(typed.into_sql_str()).await.is_ok();
+            connection.execute(AssertSqlSafe(under_path(&checked.path))).await.map_err(own)?;
+            if !is_known {
+                return Ok(columns);
+            }
+        }
+        Ok(describe(connection, &checked.text).await?.filter(|found| found.len() == columns.len()).unwrap_or(columns))
     }
 
     /// Returns the comment with the generation of the shapes, or an empty text. See [`Shapes`].
