@@ -253,7 +253,7 @@ mod tests {
         let source_name = || "main".to_owned();
         let words = || "…".to_owned();
         for error in [
-            DatabaseError::Sql { message: words(), hint: None, sqlstate: None, position: None },
+            DatabaseError::Sql { message: words(), hint: None, sqlstate: None, position: None, in_function: false },
             DatabaseError::Timeout { limit_ms: 30_000 },
             DatabaseError::Cancelled,
             DatabaseError::NoConnection { source_name: source_name(), waited_ms: 8_000 },

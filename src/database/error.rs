@@ -7,7 +7,14 @@ use crate::error::{Code, ToolError};
 pub enum DatabaseError {
     /// The database refused an approved statement.
     #[error("{message}")]
-    Sql { message: String, hint: Option<String>, sqlstate: Option<String>, position: Option<u64> },
+    Sql {
+        message: String,
+        hint: Option<String>,
+        sqlstate: Option<String>,
+        position: Option<u64>,
+        /// True if the error may come from code of a function.
+        in_function: bool,
+    },
     #[error("the statement ran past its limit of {limit_ms} ms")]
     Timeout { limit_ms: u64 },
     #[error("the call was cancelled")]

@@ -220,6 +220,7 @@ impl PostgresEngine {
                     source.allow_functions.clone(),
                     source.allow_extensions.clone(),
                     source.allow_foreign_tables,
+                    !source.column_rules.is_empty(),
                 ),
                 column_rules: source.column_rules.clone(),
                 require_safe_role: source.require_safe_role,
@@ -397,6 +398,23 @@ impl PostgresEngine {
         )
     }
 
+    /// Replaces the error of a function on a source with rules. The message, the hint and the SQLSTATE of such an error are
+    /// the function's own choice, so they may hold values that the rules hide.
+    fn withheld(&self, error: DatabaseError) -> DatabaseError {
+        match error {
+            DatabaseError::Sql { in_function: true, .. } if self.settings.vouched.judges_owners_code => {
+                DatabaseError::Sql {
+                    message: "a function failed; its message is not shown, because this source has rules".to_owned(),
+                    hint: Some("The message is in the log of the database server.".to_owned()),
+                    sqlstate: None,
+                    position: None,
+                    in_function: true,
+                }
+            }
+            error => error,
+        }
+    }
+
     /// True if the settings that never change are made for the session. Behind a pooler, another client may use the
     /// same session next.
     fn has_session_settings(&self) -> bool {
@@ -442,6 +460,11 @@ impl PostgresEngine {
         // An index-only scan returns rows in the order of the index, which would reveal the ranking of a ruled column.
         if !self.settings.column_rules.is_empty() {
             settings.push(("enable_indexonlyscan", "off".to_owned()));
+        }
+        // The planner then refuses a foreign table, also one that its owner attaches to another table after the look-up.
+        if !self.settings.vouched.foreign_tables && self.server().is_some_and(|server| server.restricts_foreign_tables)
+        {
+            settings.push(("restrict_nonsystem_relation_kind", "'foreign-table'".to_owned()));
         }
         // A database with the encoding SQL_ASCII does not know the encoding of its texts. With another client encoding,
         // it refuses to send texts that are not valid in it.
@@ -533,6 +556,8 @@ fn sql_error(error: sqlx::Error, sent: Option<(usize, &QualifiedSql)>) -> Databa
         hint: refused.hint().map(|hint| cut(hint, MAX_MESSAGE_BYTES).to_owned()),
         sqlstate: Some(refused.code().to_owned()),
         position,
+        // The server names the functions that were running in the context of the error.
+        in_function: refused.r#where().is_some(),
     }
 }
 

@@ -393,7 +393,7 @@ fn too_big(limits: &Limits) -> DatabaseError {
 }
 
 fn bounded(message: String, hint: &str) -> DatabaseError {
-    DatabaseError::Sql { message, hint: Some(hint.to_owned()), sqlstate: None, position: None }
+    DatabaseError::Sql { message, hint: Some(hint.to_owned()), sqlstate: None, position: None, in_function: false }
 }
 
 /// Tests the protections of a connection one after the other. No statement is inside a CTE. Before a protection is

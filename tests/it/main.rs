@@ -35,6 +35,7 @@ mod injections;
 mod other_casts;
 mod other_operators;
 mod other_users;
+mod owners_code;
 mod packages;
 mod pooler;
 mod postgres;

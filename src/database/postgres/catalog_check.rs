@@ -40,6 +40,9 @@ pub(super) struct Vouched {
     /// True if foreign tables may be read. A foreign table can be a view on the other server, and that view can call
     /// functions that change data.
     pub(super) foreign_tables: bool,
+    /// True if the source has rules that code of a table's owner could pass: column rules, or no foreign tables. Such code
+    /// stands in policies, and in expressions of indexes and statistics. It runs with the rights of TUDB's role.
+    pub(super) judges_owners_code: bool,
     /// A value that only this process knows. The look-up returns it in its last row, which proves that the rows are its
     /// own. Behind an undetected pooler, the prepared name of the look-up could stand for a statement of another
     /// client. Without this value, an empty result of that statement would look harmless.
@@ -50,7 +53,8 @@ pub(super) struct Vouched {
 }
 
 impl Vouched {
-    pub(super) fn new(functions: Vec<String>, extensions: Vec<String>, foreign_tables: bool) -> Self {
+    /// `has_rules`: the source has column rules.
+    pub(super) fn new(functions: Vec<String>, extensions: Vec<String>, foreign_tables: bool, has_rules: bool) -> Self {
         let mark = uuid::Uuid::now_v7().to_string();
         let (path, named) = (OPEN.replace("SCHEMAS", "$11::text[]"), OPEN.replace("SCHEMAS", "$2::text[]"));
         let conditions = format!("{path}, NULL, {named}, {REPLACEABLE}").replace("TRUSTED", TRUSTED);
@@ -59,7 +63,8 @@ impl Vouched {
             REACHED.replace("TRUSTED", TRUSTED).replace("REG_TYPES", REG_TYPES)
         );
         let short = super::plain::query(&mark);
-        Vouched { functions, extensions, foreign_tables, mark, query, short }
+        let judges_owners_code = has_rules || !foreign_tables;
+        Vouched { functions, extensions, foreign_tables, judges_owners_code, mark, query, short }
     }
 }
 
@@ -229,6 +234,7 @@ async fn look_up(
         .bind(vouched.functions.iter().map(|entry| entry.split('(').next().unwrap_or_default()).collect::<Vec<_>>())
         .bind(names.uses.is_some())
         .bind(names.cast_types.clone())
+        .bind(vouched.judges_owners_code)
         .persistent(keep_plan);
     let mut rows = rows.fetch(connection);
     let mut reached =

@@ -13,7 +13,7 @@
 -- program puts in. $21 columns whose values the statement may convert to another type, NULL for all; $22 tables whose
 -- whole row it may convert, NULL for all; $23 the functions and types that the settings list, as schema.name;
 -- $24 whether the parser read the statement, so that names of types are known from names of tables; $25 types without a schema
--- in its casts.
+-- in its casts; $26 whether code counts that other users attached to their tables.
 --
 -- Columns: kind of finding; schema and name of the chosen function; schema and name of the function that runs;
 -- identity (with argument types) of the chosen function; extension, volatility and language of the function that runs
@@ -116,32 +116,37 @@ WITH RECURSIVE
       WHERE o.oprname = ANY ($4) AND o.oprresult >= 16384 AND o.oprnamespace IN (SELECT oid FROM path)
     UNION
     SELECT x.class, x.oid FROM reach r, LATERAL (
-      -- A view reaches its relations, and the types of which it makes values. Types of values that the view only reads,
+      -- A view reaches its relations, and the types of which it makes values. So does a policy of another user, if such code
+      -- counts. Types of values that the view only reads,
       -- selects with CASE, COALESCE and the like, or collects in an array or an aggregate do not count.
-      SELECT t.class, t.oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid, LATERAL (
+      SELECT t.class, t.oid FROM (
+          SELECT w.ev_action::text AS tree, 'w' AS made FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid
+            WHERE r.class = 'c' AND c.oid = r.oid AND c.relkind = 'v'
+              AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+          -- A policy was parsed when it was made, so no cast is looked up for its types.
+          UNION ALL SELECT y.polqual::text, 'm' FROM pg_policy y JOIN pg_class c ON c.oid = y.polrelid
+            WHERE $26 AND r.class = 'c' AND y.polrelid = r.oid AND c.relowner <> ALL (TRUSTED)) w, LATERAL (
           -- Arrays keep the planner from expecting many rows, for which it would make a large table at each call.
           SELECT 'c' AS class, u.oid FROM unnest(ARRAY(SELECT m[1]::oid
-            FROM regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m)) u(oid)
+            FROM regexp_matches(w.tree, ':relid (\d+)', 'g') m)) u(oid)
           UNION ALL SELECT 'm', u.oid FROM unnest(ARRAY(SELECT t.oid
-            FROM regexp_matches(w.ev_action::text, ':funcresulttype (\d{5,})', 'g') m JOIN pg_type t ON t.oid = m[1]::oid)) u(oid)
-          UNION ALL SELECT 'w', u.oid FROM unnest(ARRAY(SELECT t.oid FROM regexp_matches(w.ev_action::text,
+            FROM regexp_matches(w.tree, ':funcresulttype (\d{5,})', 'g') m JOIN pg_type t ON t.oid = m[1]::oid)) u(oid)
+          UNION ALL SELECT w.made, u.oid FROM unnest(ARRAY(SELECT t.oid FROM regexp_matches(w.tree,
               ':(?!vartype |funcresulttype |casetype |coalescetype |minmaxtype |array_typeid |element_typeid |typeId |wintype '
               '|aggtype |\w*typmod |\w*location |\w*len )\w+ (\d{5,})', 'g') m
             -- The number is the oid of a type, or of an aggregate. An aggregate counts as its state types.
             JOIN pg_type t ON t.oid = ANY (coalesce((SELECT ARRAY[g.aggtranstype, g.aggmtranstype] FROM pg_aggregate g
               WHERE g.aggfnoid = m[1]::oid), ARRAY[m[1]::oid])) WHERE t.oid >= 16384)) u(oid)
           -- Where a row is filled, it may be a row of any value that the view reads.
-          UNION ALL SELECT 'w', u.oid FROM unnest(ARRAY(SELECT t.oid
-            FROM regexp_matches(w.ev_action::text, ':vartype (\d{5,})', 'g') m JOIN pg_type t ON t.oid = m[1]::oid
-            WHERE EXISTS (SELECT 1 FROM regexp_matches(w.ev_action::text, ':(?:funcid|opfuncid) (\d+)', 'g') f
+          UNION ALL SELECT w.made, u.oid FROM unnest(ARRAY(SELECT t.oid
+            FROM regexp_matches(w.tree, ':vartype (\d{5,})', 'g') m JOIN pg_type t ON t.oid = m[1]::oid
+            WHERE EXISTS (SELECT 1 FROM regexp_matches(w.tree, ':(?:funcid|opfuncid) (\d+)', 'g') f
               WHERE f[1]::oid = ANY ((SELECT oids FROM fillers)::oid[])))) u(oid)
           -- Lists of types. Only XMLTABLE and JSON_TABLE make values of those of `coltypes`.
-          UNION ALL SELECT 'w', u.oid FROM unnest(ARRAY(SELECT t.oid
-            FROM regexp_matches(w.ev_action::text, ':(\w+) \(o ([\d ]+)\)', 'g') m, unnest(string_to_array(m[2], ' ')) n
+          UNION ALL SELECT w.made, u.oid FROM unnest(ARRAY(SELECT t.oid
+            FROM regexp_matches(w.tree, ':(\w+) \(o ([\d ]+)\)', 'g') m, unnest(string_to_array(m[2], ' ')) n
               JOIN pg_type t ON t.oid = n::oid WHERE t.oid >= 16384 AND m[1] NOT IN ('ctecoltypes', 'colTypes', 'aggargtypes')
-              AND (m[1] <> 'coltypes' OR w.ev_action::text ~ '{TABLEFUNC '))) u(oid)) t
-        WHERE r.class = 'c' AND c.oid = r.oid AND c.relkind = 'v'
-          AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+              AND (m[1] <> 'coltypes' OR w.tree ~ '{TABLEFUNC '))) u(oid)) t
       UNION ALL SELECT CASE WHEN r.oid = ANY (ARRAY(SELECT oid FROM named))
           AND ($14::text[] IS NULL OR a.attname = ANY ($14) OR (SELECT is_any FROM row_calls))
           THEN 'l' ELSE 'v' END, a.atttypid
@@ -181,8 +186,8 @@ WITH RECURSIVE
   converted AS (SELECT coalesce(array_agg(r.oid), '{}') AS oids FROM reach r JOIN pg_type t ON t.oid = r.oid
     WHERE (r.class = 'k' OR r.class = 'w' AND ($24 OR t.typrelid NOT IN (SELECT n.oid FROM named n WHERE n.oid IS NOT NULL)))
       AND t.typtype IN ('c', 'e', 'r', 'm') OR r.class IN ('w', 'b') AND t.typtype IN ('e', 'r', 'm')),
-  -- If foreign tables are refused: also partitions, inheriting tables, and the relations of views and policies.
-  parts AS (SELECT r.oid FROM unnest((SELECT oids FROM reached)) r(oid) WHERE $10 UNION SELECT x.oid FROM parts p, LATERAL (
+  -- If other users' code counts: also partitions, inheriting tables, and the relations of views and policies.
+  parts AS (SELECT r.oid FROM unnest((SELECT oids FROM reached)) r(oid) WHERE $26 UNION SELECT x.oid FROM parts p, LATERAL (
     SELECT i.inhrelid AS oid FROM pg_inherits i WHERE i.inhparent = p.oid
     UNION ALL SELECT u.oid FROM pg_policy y, LATERAL unnest(ARRAY(SELECT m[1]::oid
       FROM regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m)) u(oid) WHERE y.polrelid = p.oid
@@ -192,7 +197,8 @@ WITH RECURSIVE
   -- make so many partitioned tables that looking for the root of each takes seconds.
   partitions AS (SELECT DISTINCT pg_partition_root(r.oid)::oid AS oid FROM unnest((SELECT oids FROM reached)) r(oid)
     UNION SELECT i.inhrelid FROM partitions p JOIN pg_inherits i ON i.inhparent = p.oid),
-  -- Expression trees that run: of views, of the checks of domains, and of partition keys.
+  -- Expression trees that run: of views, of the checks of domains, of partition keys, and those that other users attached
+  -- to their tables: policies, and expressions and conditions of indexes and statistics, which the planner computes.
   trees AS (SELECT w.ev_action::text AS tree FROM unnest((SELECT oids FROM reached)) r(oid)
       JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'v'
         AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
@@ -206,7 +212,12 @@ WITH RECURSIVE
     -- The server computes the constant parts of a partition key when it opens the partitioned table or one of its
     -- partitions.
     UNION ALL SELECT t.partexprs::text FROM partitions p JOIN pg_partitioned_table t ON t.partrelid = p.oid
-      WHERE t.partexprs IS NOT NULL),
+      WHERE t.partexprs IS NOT NULL
+    UNION ALL SELECT x.tree FROM parts p JOIN pg_class c ON c.oid = p.oid AND c.relowner <> ALL (TRUSTED), LATERAL (
+      -- A policy may ask for a setting (current_setting), such as the tenant or the claims.
+      SELECT regexp_replace(y.polqual::text, ':funcid (2077|3294) ', '', 'g') AS tree FROM pg_policy y WHERE y.polrelid = p.oid
+      UNION ALL SELECT concat(i.indexprs::text, i.indpred::text) FROM pg_index i WHERE i.indrelid = p.oid
+      UNION ALL SELECT e.stxexprs::text FROM pg_statistic_ext e WHERE e.stxrelid = p.oid) x WHERE x.tree <> ''),
   -- Whether the statement calls a function that writes JSON, and whether a view or another tree does.
   writes AS (SELECT EXISTS (SELECT 1 FROM pg_proc p WHERE p.oid = ANY ((SELECT oids FROM writers)::oid[]) AND p.proname = ANY ($15))
       OR $15::text[] IS NULL OR $15::text[] && '{json_object,json_array,json_objectagg,json_arrayagg,json_scalar,passing}' AS is_called,
@@ -466,7 +477,7 @@ SELECT 'cast', n.nspname::text, t.typname::text, n.nspname::text, t.typname::tex
 UNION ALL
 SELECT 'foreign table', n.nspname::text, c.relname::text, n.nspname::text, c.relname::text, n.nspname || '.' || c.relname,
     NULL, '', '', false, NULL, false, false
-  FROM parts p JOIN pg_class c ON c.oid = p.oid AND c.relkind = 'f' JOIN pg_namespace n ON n.oid = c.relnamespace
+  FROM parts p JOIN pg_class c ON c.oid = p.oid AND c.relkind = 'f' AND $10 JOIN pg_namespace n ON n.oid = c.relnamespace
 UNION ALL
 SELECT 'type', n.nspname::text, t.typname::text, n.nspname::text, t.typname::text, n.nspname || '.' || t.typname,
     e.extname::text, '', '', false, NULL, false, false

@@ -18,7 +18,8 @@ pub(super) enum Reach {
     /// A function that the statement can call as `value.name`.
     #[serde(rename = "function of a row")]
     FunctionOfRow,
-    /// A function that runs in an expression of a view, a domain, a virtual generated column or a partition key.
+    /// A function that runs in an expression of a view, a domain, a virtual generated column or a partition key. On a source
+    /// with rules, also in a policy, an index or statistics of another user's table.
     #[serde(rename = "function inside")]
     FunctionInside,
     #[serde(rename = "operator inside")]
@@ -189,7 +190,7 @@ impl Finding {
                 Reach::Operator | Reach::Lookalike => "is run by an operator of this name",
                 Reach::OperatorClass => "is run by comparisons of its type",
                 Reach::FunctionInside | Reach::OperatorInside => {
-                    "is run inside a view or a domain of the statement, and is not known to be harmless"
+                    "is run inside a view, a domain, a policy or an index of the statement, and is not known to be harmless"
                 }
                 _ if system => "is not on the list of functions known to be harmless",
                 _ if extension.is_some() => "belongs to an extension that is not known to only compute",

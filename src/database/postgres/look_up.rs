@@ -84,9 +84,11 @@ impl Checked {
             }
             // `with_missing` added `pg_catalog` to the table. The caller did not write this schema, so the message
             // leaves it out.
-            (DatabaseError::Sql { sqlstate: Some(state), message, hint, position }, _) if state == "42P01" => {
+            (DatabaseError::Sql { sqlstate: Some(state), message, hint, position, in_function }, _)
+                if state == "42P01" =>
+            {
                 let message = message.replacen("\"pg_catalog.", "\"", 1);
-                DatabaseError::Sql { sqlstate: Some(state), message, hint, position }
+                DatabaseError::Sql { sqlstate: Some(state), message, hint, position, in_function }
             }
             (error, _) if self.has_built_ins => shadowed(error),
             (error, _) => error,

@@ -240,7 +240,7 @@ impl PostgresSession<'_> {
                 }
             }
             if !is_stale && !engine.wants_whole_path(sql, &error) {
-                return Err(error);
+                return Err(engine.withheld(error));
             }
             session = engine.open(&call, options, Purpose::Catalog).await?;
         }
@@ -321,7 +321,7 @@ impl PostgresSession<'_> {
                 Err(error) if was_ahead && is_about_objects(&error) || engine.wants_whole_path(sql, &error) => {
                     session = engine.open(&call, options, Purpose::Catalog).await?;
                 }
-                result => return result,
+                result => return result.map_err(|error| engine.withheld(error)),
             }
         }
     }

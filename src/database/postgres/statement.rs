@@ -95,7 +95,10 @@ impl PostgresEngine {
         limit_planner(connection, approved).await?;
         // To describe a statement, the driver itself asks the catalog about each type that it meets for the first time. Its
         // query names functions and operators without a schema, so it must not run under the path of a caller.
-        let is_probed = !self.may_name() || checked.path != OWN_PATH;
+        // The owner of a table can attach code to it, or a foreign table, while the planner waits for a lock. The planner
+        // plans the probes too, and after them the statement is checked again.
+        let is_attachable = self.settings.vouched.judges_owners_code && checked.is_replaceable;
+        let is_probed = !self.may_name() || checked.path != OWN_PATH || is_attachable;
         let described = async {
             let columns = if is_probed { None } else { self.prepare(connection, &checked.text).await? };
             match columns {

@@ -143,6 +143,7 @@ fn take_mark(findings: &mut Vec<Finding>, mark: &str) -> Result<Finding, Databas
             hint: None,
             sqlstate: Some("26000".into()),
             position: None,
+            in_function: false,
         }),
     }
 }

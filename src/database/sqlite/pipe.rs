@@ -231,10 +231,11 @@ impl ReadError {
             hint: None,
             sqlstate: None,
             position: None,
+            in_function: false,
         };
         match self {
             ReadError::Sql { message, hint, position } => {
-                DatabaseError::Sql { message, hint, sqlstate: None, position }
+                DatabaseError::Sql { message, hint, sqlstate: None, position, in_function: false }
             }
             ReadError::Timeout => DatabaseError::Timeout { limit_ms },
             ReadError::NeedsMemory => sql("out of memory"),
