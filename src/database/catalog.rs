@@ -86,6 +86,9 @@ pub struct TableDescription {
     /// True if the name alone means a table of another schema, which comes earlier in the `search_path`.
     #[serde(skip)]
     pub is_shadowed: bool,
+    /// True if the table's schema is not in the `search_path`. Any user who may create schemas can have made it.
+    #[serde(skip)]
+    pub is_off_path: bool,
     /// Tables whose rows and columns this one adds to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inherits: Vec<String>,
@@ -280,6 +283,7 @@ impl TableDescription {
             foreign: false,
             row_security: false,
             is_shadowed: false,
+            is_off_path: false,
             inherits: Vec::new(),
             partition_of: None,
             partition_names: Vec::new(),

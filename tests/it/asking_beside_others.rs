@@ -50,13 +50,22 @@ fn a_table_outside_of_the_path_changes_no_answer() {
     for postgres in servers() {
         let script = "CREATE TABLE zed.orders (id int, amount int, note text, status text); INSERT INTO zed.orders VALUES (1, 666, 'n', 'open');
             CREATE TABLE mal.orders (id int, amount int, note text, status text); INSERT INTO mal.orders VALUES (1, 667, 'n', 'open');
-            GRANT SELECT ON zed.orders, mal.orders TO PUBLIC;";
+            CREATE TABLE mal.companies (id int, amount int); CREATE TABLE mal.cust (id int); CREATE TABLE mal.pop (id int);
+            CREATE TABLE mal.bills (id int, amount int, status text); INSERT INTO mal.bills VALUES (1, 668, 'open'), (2, 669, 'state 7');
+            GRANT SELECT ON ALL TABLES IN SCHEMA zed, mal TO PUBLIC;
+            RESET ROLE; CREATE TABLE company (id int); INSERT INTO company VALUES (1); CREATE TABLE people (id int, name text);
+            CREATE TABLE customers (id int, name text); INSERT INTO customers VALUES (1, 'x'), (2, 'y'); INSERT INTO people VALUES (1, 'z');
+            GRANT SELECT ON company, customers, people TO reader_#;";
         let (_home, mut server, _) = database(postgres, "b", script);
         for (question, right) in [
             ("total amount of orders", "5050"),
             ("maximum amount of the orders", "100"),
             ("How many orders are there?", "100"),
             ("total amount of open orders", "1300"),
+            ("How many companies are there?", "1"),
+            ("How many customers are there?", "2"),
+            ("how many people", "1"),
+            ("how many bills", "2"),
         ] {
             let reply = server.call("ask_database", json!({"question": question}));
             assert!(reply["rows"][0][0].to_string().trim_matches('"') == right, "{question}: {reply}");

@@ -421,8 +421,8 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// Marks tables that a statement cannot mean by their name alone, because a table of the same name comes earlier in the
-/// path.
+/// Marks tables whose schema is not in the path, and tables that a statement cannot mean by their name alone, because a
+/// table of the same name comes earlier in the path.
 fn shadow(drafts: &mut [Box<Draft>], path: &[String]) {
     let place = |schema: &str| path.iter().position(|known| known == schema).unwrap_or(path.len());
     // By hashes of the names, because one piece of memory with all names would be larger than a message.
@@ -441,6 +441,7 @@ fn shadow(drafts: &mut [Box<Draft>], path: &[String]) {
     for draft in drafts {
         let (name, place) = of(draft);
         draft.table.is_shadowed = first.get(&name).is_some_and(|first| *first < place);
+        draft.table.is_off_path = usize::try_from(place).is_ok_and(|place| place == path.len());
     }
 }
 
