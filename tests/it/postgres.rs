@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tudb::dialect::Dialect;
 
 use crate::support::postgres::{Postgres, server, servers};
+use crate::support::relay::Relay;
 use crate::support::{Home, content};
 
 fn dealership(server: &Postgres) -> (String, String) {
@@ -415,6 +416,33 @@ fn a_waiting_call_rolls_the_one_before_back() {
     }
 }
 
+/// Calls at once get all connections of the source, although a connection takes longer to open than many calls take.
+#[test]
+#[ignore = "needs servers or clients: tests/run"]
+fn many_calls_at_once_use_every_connection() {
+    let postgres = server();
+    let (database, _) = postgres.database("every_connection");
+    let relay = Relay::to(postgres.port);
+    let url = format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", relay.port);
+    let home = Home::new("pg-every").set("TUDB_DATABASE_URL", url);
+    let mut server = home.serve();
+    assert_eq!(server.call("run_sql", json!({"sql": "SELECT 1"}))["rows"], json!([[1]]));
+    relay.delay(Duration::from_secs(1));
+    let count = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND query NOT LIKE '%backend_start%'
+           AND application_name LIKE 'tudb%'"
+    );
+    let began = Instant::now();
+    while postgres.query("postgres", &count) != "4" {
+        assert!(began.elapsed() < Duration::from_secs(20), "{} connections", postgres.query("postgres", &count));
+        let ids: Vec<_> = (0..50).map(|_| server.send_call("run_sql", json!({"sql": "SELECT 1"}))).collect();
+        for id in ids {
+            let reply = content(&server.answer(id));
+            assert_eq!(reply["rows"], json!([[1]]), "{reply}");
+        }
+    }
+}
+
 /// A cancel that meets the opening message of a call, which has no text of the caller, costs the call nothing but time.
 #[test]
 #[ignore = "needs servers or clients: tests/run"]
@@ -435,7 +463,7 @@ fn a_cancel_of_the_opening_message_is_not_the_callers_error() {
     );
     let mut canceller = postgres.psql("postgres").args(["-c", &cancels]).spawn().unwrap();
     while canceller.try_wait().unwrap().is_none() {
-        let ids: Vec<u64> = (0..40).map(|_| server.send_call("run_sql", json!({"sql": "SELECT 41 + 1"}))).collect();
+        let ids: Vec<u64> = (0..50).map(|_| server.send_call("run_sql", json!({"sql": "SELECT 41 + 1"}))).collect();
         for id in ids {
             let reply = content(&server.answer(id));
             // The cancel may arrive when the statement itself runs.

@@ -355,7 +355,7 @@ impl PostgresEngine {
             }
         }
         // No direct connection goes through pgpool-II, so a direct connection is not asked.
-        report.is_pgpool = !self.is_direct() && is_pgpool(connection).await?;
+        report.is_pgpool = !self.is_direct() && pooler_proof::is_pgpool(connection).await?;
         self.splits_begin.store(report.is_pgpool, Ordering::Relaxed);
         report.is_pooled = self.is_pooled();
         if !report.is_safe() {
@@ -485,10 +485,24 @@ impl PostgresEngine {
                 }
             }
         };
+        // If another call returns its connection first, a connection that is being opened is still finished. Otherwise the
+        // source would never have more connections than at its first calls: a call takes less time than a connect.
+        let is_opening = self.pool.size() < self.limits.max_connections;
+        let mut acquiring = Box::pin(self.pool.acquire());
         tokio::select! {
             biased;
-            idle = self.recent.next() => Ok(idle),
-            acquired = self.pool.acquire() => acquired.map(Idle::from).map_err(|error| match error {
+            idle = self.recent.next() => {
+                if is_opening {
+                    let recent = Arc::clone(&self.recent);
+                    tokio::spawn(async move {
+                        if let Ok(connection) = acquiring.await {
+                            recent.keep(Idle::from(connection));
+                        }
+                    });
+                }
+                Ok(idle)
+            }
+            acquired = &mut acquiring => acquired.map(Idle::from).map_err(|error| match error {
                 sqlx::Error::PoolTimedOut if self.are_all_taken() => NoConnection::AllTaken,
                 sqlx::Error::PoolTimedOut => {
                     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -564,17 +578,6 @@ impl PostgresEngine {
 
     fn connect_error(&self, error: sqlx::Error) -> DatabaseError {
         connect_error::explain(error, &self.source_name, self.preset, self.has_password)
-    }
-}
-
-/// True if the connection goes through pgpool-II. pgpool-II answers `SHOW pool_version` itself; PostgreSQL reports an
-/// unknown setting.
-/// Source: <https://www.pgpool.net/docs/latest/en/html/sql-show-pool-version.html>.
-async fn is_pgpool(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    match connection.fetch_optional("SHOW pool_version").await {
-        Ok(row) => Ok(row.is_some()),
-        Err(sqlx::Error::Database(_)) => Ok(false),
-        Err(error) => Err(error),
     }
 }
 

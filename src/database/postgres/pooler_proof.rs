@@ -1,9 +1,12 @@
 //! Proves that a connection leads from this process to the server itself, without a pooler or an address translation.
 //!
 //! The proof: the server reports both ends of the connection, and this process has a socket with the same two ends.
-//! Linux lists the sockets of a process; on other systems nothing is proved.
+//! Linux lists the sockets of a process; on other systems nothing is proved. pgpool-II is known by an answer of its own.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use sqlx::Executor;
+use sqlx::postgres::PgConnection;
 
 /// An end of a connection: address and port.
 pub(super) type End = (IpAddr, u16);
@@ -40,6 +43,17 @@ fn end(text: &str) -> Option<End> {
         _ => return None,
     };
     Some((address, u16::from_str_radix(port, 16).ok()?))
+}
+
+/// True if the connection goes through pgpool-II. pgpool-II answers `SHOW pool_version` itself; PostgreSQL reports an
+/// unknown setting.
+/// Source: <https://www.pgpool.net/docs/latest/en/html/sql-show-pool-version.html>.
+pub(super) async fn is_pgpool(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match connection.fetch_optional("SHOW pool_version").await {
+        Ok(row) => Ok(row.is_some()),
+        Err(sqlx::Error::Database(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(all(test, target_os = "linux"))]
