@@ -305,7 +305,8 @@ impl PostgresSession<'_> {
                 if !explanation.candidates.is_empty() {
                     let relations = explanation.candidates.iter().map(|candidate| candidate.relation.clone()).collect();
                     let is_own_path = checked.path == OWN_PATH;
-                    let indexed = plan_indexes::indexed(connection, relations, is_own_path).await?;
+                    let keep_plan = engine.may_name() && is_own_path && !checked.is_replaceable && !checked.may_change;
+                    let indexed = plan_indexes::indexed(connection, relations, is_own_path, keep_plan).await?;
                     explanation.keep_missing(&indexed);
                 }
                 explanation
