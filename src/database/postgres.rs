@@ -556,8 +556,11 @@ fn sql_error(error: sqlx::Error, sent: Option<(usize, &QualifiedSql)>) -> Databa
         hint: refused.hint().map(|hint| cut(hint, MAX_MESSAGE_BYTES).to_owned()),
         sqlstate: Some(refused.code().to_owned()),
         position,
-        // The server names the functions that were running in the context of the error.
-        in_function: refused.r#where().is_some(),
+        // The server names the functions that were running in the context of the error, one a line. The context of bad JSON
+        // is the place in the JSON.
+        in_function: refused
+            .r#where()
+            .is_some_and(|place| !place.starts_with("JSON data, line ") || place.contains('\n')),
     }
 }
 

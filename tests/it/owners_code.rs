@@ -18,6 +18,8 @@ CREATE SCHEMA mal AUTHORIZATION attacher_of_code; GRANT USAGE ON SCHEMA mal TO P
 CREATE FUNCTION tenant() RETURNS int STABLE LANGUAGE sql AS 'SELECT 1';
 CREATE TABLE notes (id int, tenant int); INSERT INTO notes VALUES (1, 1), (2, 2); ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON notes USING (tenant = tenant()); GRANT SELECT ON notes TO reader_of_code;
+CREATE TABLE guarded (id int); INSERT INTO guarded VALUES (1), (7); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+GRANT SELECT ON guarded TO reader_of_code;
 SET ROLE attacher_of_code; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;
 CREATE FUNCTION mal.tell(int) RETURNS bool STABLE LANGUAGE plpgsql AS $$ BEGIN
   RAISE EXCEPTION '%', (SELECT string_agg(secret, ',') FROM public.people); END $$;
@@ -26,14 +28,15 @@ CREATE FUNCTION mal.filter(int) RETURNS bool STABLE LANGUAGE sql AS
 CREATE FUNCTION mal.planned(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
   IF current_user = 'reader_of_code' THEN RAISE EXCEPTION '%', (SELECT string_agg(secret, ',') FROM public.people); END IF;
   RETURN 1; END $$;
-CREATE FUNCTION mal.checked(int) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN mal.tell($1); END $$;
+CREATE FUNCTION mal.checked(int) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+  IF current_user = 'reader_of_code' THEN RETURN mal.tell($1); END IF; RETURN true; END $$;
 CREATE DOMAIN mal.told AS int CHECK (mal.checked(VALUE));
 CREATE FUNCTION mal.same(int, text) RETURNS bool STABLE LANGUAGE sql AS 'SELECT mal.tell($1)';
 CREATE OPERATOR mal.=== (LEFTARG = int, RIGHTARG = text, FUNCTION = mal.same);
 ";
 
 /// Tables of the attacher, each with code on it, and a statement on which the server runs that code.
-const ATTACHED: [(&str, &str); 12] = [
+const ATTACHED: [(&str, &str); 15] = [
     ("CREATE TABLE mal.t (k int); CREATE POLICY p ON mal.t USING (mal.tell(k))", "SELECT k FROM mal.t"),
     ("CREATE TABLE mal.t (k int); CREATE POLICY p ON mal.t USING (mal.filter(k))", "SELECT k FROM mal.t"),
     ("CREATE TABLE mal.t (k int); CREATE POLICY p ON mal.t USING (k === 'x')", "SELECT k FROM mal.t"),
@@ -65,6 +68,22 @@ const ATTACHED: [(&str, &str); 12] = [
          GRANT SELECT ON mal.s TO PUBLIC; INSERT INTO mal.s VALUES (1), (7);
          CREATE VIEW mal.t WITH (security_invoker) AS SELECT k FROM mal.s",
         "SELECT k FROM mal.t",
+    ),
+    // A scan of this index checks its whole condition again for each row.
+    (
+        "CREATE TABLE mal.t (k int, j int); CREATE INDEX ON mal.t USING brin (j) WHERE (k::mal.told > -1) OR k = 1",
+        "SELECT count(*) AS k FROM mal.t WHERE j BETWEEN 1 AND 9 AND k = 1",
+    ),
+    // Policies of the database's owner that read what another user made.
+    (
+        "CREATE VIEW mal.t AS SELECT 7 AS k WHERE mal.filter(7); RESET ROLE; GRANT SELECT ON mal.t TO PUBLIC;
+         CREATE POLICY p ON public.guarded USING (id IN (SELECT k FROM mal.t))",
+        "SELECT id AS k FROM guarded",
+    ),
+    (
+        "CREATE TABLE mal.t (k int); CREATE POLICY p ON mal.t USING (k::mal.told > 0); RESET ROLE;
+         CREATE POLICY p ON public.guarded USING (id IN (SELECT k FROM mal.t))",
+        "SELECT id AS k FROM guarded",
     ),
 ];
 
@@ -146,7 +165,8 @@ fn honest_code_of_an_owner_runs() {
              CREATE INDEX ON plain (lower(owner)) WHERE at > '2020-01-01'; CREATE STATISTICS s ON (lower(owner)), at FROM plain;
              CREATE FUNCTION one() RETURNS int STABLE LANGUAGE sql AS 'SELECT 1';
              CREATE TABLE listed (id int); INSERT INTO listed VALUES (1), (2); ALTER TABLE listed ENABLE ROW LEVEL SECURITY;
-             CREATE POLICY own ON listed USING (id = one()); ",
+             CREATE POLICY own ON listed USING (id = one()); CREATE POLICY late ON plain FOR UPDATE USING (id = one());
+             CREATE TABLE open (id int, note text); INSERT INTO open VALUES (3, '{bad'); CREATE POLICY own ON open USING (id = one()); ",
         );
         let allowed = format!("{DENY}allow_functions = [\"mal.one\"]\n");
         let (_home, mut server) = serve(postgres, &database, "", &allowed);
@@ -155,6 +175,7 @@ fn honest_code_of_an_owner_runs() {
             ("SELECT count(*) FROM mal.plain", json!([[1]])),
             ("SELECT id FROM mal.listed", json!([[1]])),
             ("SELECT id FROM notes", json!([[1]])),
+            ("SELECT id FROM mal.open", json!([[3]])),
         ] {
             let reply = server.call("run_sql", json!({"sql": sql}));
             assert_eq!(reply["rows"], expected, "{sql}: {reply}");
@@ -162,6 +183,8 @@ fn honest_code_of_an_owner_runs() {
         let (_home, mut server) = serve(postgres, &database, "", DENY);
         let reply = server.call("run_sql", json!({"sql": "SELECT id FROM mal.listed"}));
         let hint = reply["error"]["hint"].as_str().unwrap_or_default();
+        let bad = server.call("run_sql", json!({"sql": "SELECT note::json FROM mal.open"}));
+        assert_eq!(bad["error"]["sqlstate"], "22P02", "a built-in failed, and no function of a user: {bad}");
         assert!(hint.contains("\"mal.one\""), "the entry to add: {reply}");
     }
 }

@@ -60,7 +60,10 @@ impl Vouched {
         let conditions = format!("{path}, NULL, {named}, {REPLACEABLE}").replace("TRUSTED", TRUSTED);
         let query = format!(
             "{} UNION ALL SELECT '{MARK}', '', '', '', '', '{mark}', NULL, '', '', {conditions}",
-            REACHED.replace("TRUSTED", TRUSTED).replace("REG_TYPES", REG_TYPES)
+            REACHED
+                .replace("OWNERS_CODE(r.oid)", &OWNERS_CODE.replace("$oid$", "r.oid"))
+                .replace("TRUSTED", TRUSTED)
+                .replace("REG_TYPES", REG_TYPES)
         );
         let short = super::plain::query(&mark);
         let judges_owners_code = has_rules || !foreign_tables;
@@ -115,6 +118,16 @@ pub(in crate::database) const REG_TYPES: &str =
 pub(super) const TRUSTED: &str =
     "ARRAY(SELECT o.oid FROM pg_roles o WHERE o.rolsuper OR o.rolname = 'pg_database_owner'
     OR o.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()))";
+
+/// SQL: the expression trees that a user who is not in `TRUSTED` attached to the relation `$oid$`, as `o(tree)`: policies
+/// of reads, for any role, and expressions and conditions of indexes and of statistics. A policy may ask for a setting
+/// (`current_setting`, 2077 and 3294), such as the tenant or the claims.
+const OWNERS_CODE: &str = "(SELECT x.tree FROM pg_class c, LATERAL (
+      SELECT regexp_replace(y.polqual::text, ':funcid (2077|3294) ', '', 'g') AS tree FROM pg_policy y
+        WHERE y.polrelid = c.oid AND c.relrowsecurity AND y.polcmd IN ('r', '*')
+      UNION ALL SELECT concat(i.indexprs::text, i.indpred::text) FROM pg_index i WHERE i.indrelid = c.oid
+      UNION ALL SELECT e.stxexprs::text FROM pg_statistic_ext e WHERE e.stxrelid = c.oid) x
+    WHERE c.oid = $oid$ AND c.relowner <> ALL (TRUSTED) AND x.tree <> '') o(tree)";
 
 /// SQL condition: another user can replace a relation or a type that the statement reads, after the check and before
 /// the statement runs. It is true if the statement has one of these:

@@ -124,8 +124,7 @@ WITH RECURSIVE
             WHERE r.class = 'c' AND c.oid = r.oid AND c.relkind = 'v'
               AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
           -- A policy was parsed when it was made, so no cast is looked up for its types.
-          UNION ALL SELECT y.polqual::text, 'm' FROM pg_policy y JOIN pg_class c ON c.oid = y.polrelid
-            WHERE $26 AND r.class = 'c' AND y.polrelid = r.oid AND c.relowner <> ALL (TRUSTED)) w, LATERAL (
+          UNION ALL SELECT o.tree, 'm' FROM OWNERS_CODE(r.oid) WHERE $26 AND r.class = 'c') w, LATERAL (
           -- Arrays keep the planner from expecting many rows, for which it would make a large table at each call.
           SELECT 'c' AS class, u.oid FROM unnest(ARRAY(SELECT m[1]::oid
             FROM regexp_matches(w.tree, ':relid (\d+)', 'g') m)) u(oid)
@@ -147,6 +146,11 @@ WITH RECURSIVE
             FROM regexp_matches(w.tree, ':(\w+) \(o ([\d ]+)\)', 'g') m, unnest(string_to_array(m[2], ' ')) n
               JOIN pg_type t ON t.oid = n::oid WHERE t.oid >= 16384 AND m[1] NOT IN ('ctecoltypes', 'colTypes', 'aggargtypes')
               AND (m[1] <> 'coltypes' OR w.tree ~ '{TABLEFUNC '))) u(oid)) t
+      -- If other users' code counts: also partitions, inheriting tables, and the relations of all policies.
+      UNION ALL SELECT 'c', i.inhrelid FROM pg_inherits i WHERE $26 AND r.class = 'c' AND i.inhparent = r.oid
+      UNION ALL SELECT 'c', u.oid FROM pg_policy y, LATERAL unnest(ARRAY(SELECT m[1]::oid
+          FROM regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m)) u(oid)
+        WHERE $26 AND r.class = 'c' AND y.polrelid = r.oid AND u.oid >= 16384
       UNION ALL SELECT CASE WHEN r.oid = ANY (ARRAY(SELECT oid FROM named))
           AND ($14::text[] IS NULL OR a.attname = ANY ($14) OR (SELECT is_any FROM row_calls))
           THEN 'l' ELSE 'v' END, a.atttypid
@@ -186,13 +190,6 @@ WITH RECURSIVE
   converted AS (SELECT coalesce(array_agg(r.oid), '{}') AS oids FROM reach r JOIN pg_type t ON t.oid = r.oid
     WHERE (r.class = 'k' OR r.class = 'w' AND ($24 OR t.typrelid NOT IN (SELECT n.oid FROM named n WHERE n.oid IS NOT NULL)))
       AND t.typtype IN ('c', 'e', 'r', 'm') OR r.class IN ('w', 'b') AND t.typtype IN ('e', 'r', 'm')),
-  -- If other users' code counts: also partitions, inheriting tables, and the relations of views and policies.
-  parts AS (SELECT r.oid FROM unnest((SELECT oids FROM reached)) r(oid) WHERE $26 UNION SELECT x.oid FROM parts p, LATERAL (
-    SELECT i.inhrelid AS oid FROM pg_inherits i WHERE i.inhparent = p.oid
-    UNION ALL SELECT u.oid FROM pg_policy y, LATERAL unnest(ARRAY(SELECT m[1]::oid
-      FROM regexp_matches(y.polqual::text, ':relid (\d+)', 'g') m)) u(oid) WHERE y.polrelid = p.oid
-    UNION ALL SELECT u.oid FROM pg_class c JOIN pg_rewrite w ON w.ev_class = c.oid, LATERAL unnest(ARRAY(SELECT m[1]::oid
-      FROM regexp_matches(w.ev_action::text, ':relid (\d+)', 'g') m)) u(oid) WHERE c.oid = p.oid AND c.relkind = 'v') x),
   -- The partitioned tables of the statement with all their partitions. They are found from their roots: another user can
   -- make so many partitioned tables that looking for the root of each takes seconds.
   partitions AS (SELECT DISTINCT pg_partition_root(r.oid)::oid AS oid FROM unnest((SELECT oids FROM reached)) r(oid)
@@ -213,11 +210,7 @@ WITH RECURSIVE
     -- partitions.
     UNION ALL SELECT t.partexprs::text FROM partitions p JOIN pg_partitioned_table t ON t.partrelid = p.oid
       WHERE t.partexprs IS NOT NULL
-    UNION ALL SELECT x.tree FROM parts p JOIN pg_class c ON c.oid = p.oid AND c.relowner <> ALL (TRUSTED), LATERAL (
-      -- A policy may ask for a setting (current_setting), such as the tenant or the claims.
-      SELECT regexp_replace(y.polqual::text, ':funcid (2077|3294) ', '', 'g') AS tree FROM pg_policy y WHERE y.polrelid = p.oid
-      UNION ALL SELECT concat(i.indexprs::text, i.indpred::text) FROM pg_index i WHERE i.indrelid = p.oid
-      UNION ALL SELECT e.stxexprs::text FROM pg_statistic_ext e WHERE e.stxrelid = p.oid) x WHERE x.tree <> ''),
+    UNION ALL SELECT o.tree FROM unnest((SELECT oids FROM reached)) r(oid), LATERAL OWNERS_CODE(r.oid) WHERE $26),
   -- Whether the statement calls a function that writes JSON, and whether a view or another tree does.
   writes AS (SELECT EXISTS (SELECT 1 FROM pg_proc p WHERE p.oid = ANY ((SELECT oids FROM writers)::oid[]) AND p.proname = ANY ($15))
       OR $15::text[] IS NULL OR $15::text[] && '{json_object,json_array,json_objectagg,json_arrayagg,json_scalar,passing}' AS is_called,
@@ -477,7 +470,8 @@ SELECT 'cast', n.nspname::text, t.typname::text, n.nspname::text, t.typname::tex
 UNION ALL
 SELECT 'foreign table', n.nspname::text, c.relname::text, n.nspname::text, c.relname::text, n.nspname || '.' || c.relname,
     NULL, '', '', false, NULL, false, false
-  FROM parts p JOIN pg_class c ON c.oid = p.oid AND c.relkind = 'f' AND $10 JOIN pg_namespace n ON n.oid = c.relnamespace
+  FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'f' AND $10
+    JOIN pg_namespace n ON n.oid = c.relnamespace
 UNION ALL
 SELECT 'type', n.nspname::text, t.typname::text, n.nspname::text, t.typname::text, n.nspname || '.' || t.typname,
     e.extname::text, '', '', false, NULL, false, false
