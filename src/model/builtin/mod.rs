@@ -26,6 +26,8 @@ mod sql;
 #[cfg(test)]
 mod tests;
 mod text;
+#[cfg(test)]
+mod verb_tests;
 mod windows;
 
 use crate::database::catalog::Snapshot;

@@ -10,6 +10,7 @@ mod root;
 mod say;
 mod show;
 mod times;
+mod verbs;
 
 use std::cell::Cell;
 

@@ -1,11 +1,11 @@
 //! Short clauses that have one meaning as a whole: "including those without orders", "is set", "by price".
 
-use super::super::cues::Cue;
-use super::super::link::Mention;
+use super::super::cues::{Cue, Op};
+use super::super::link::{Mention, WHOLE};
 use super::super::schema::At;
 use super::named::Named;
 use super::superlatives::Superlative;
-use super::{Atom, Item, Key, Reader, What};
+use super::{Atom, Item, Key, Literal, Reader, What};
 
 impl Reader<'_> {
     /// Reads a clause that begins here, if it is of a kind that has one meaning as a whole.
@@ -137,6 +137,80 @@ impl Reader<'_> {
             return None;
         }
         Some(if is_stored { What::Value(None, mention.clone()) } else { What::Known(mention.clone()) })
+    }
+
+    /// "List every hut with its region" asks for huts. "With its average price" is a number for each hut. `ahead` is
+    /// the place of the table.
+    pub(super) fn is_determiner(&self, ahead: usize) -> bool {
+        let read = self.atoms.get(..self.at).unwrap_or_default();
+        let opens = |atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Open | Cue::Skip));
+        let says = self.atom(0).is_some_and(|atom| matches!(atom.low.as_str(), "every" | "each"));
+        let is_table = self.mention_at(ahead).is_some_and(|mention| mention.table_fit() > 0.8);
+        let rest = self.atoms.get(self.at + ahead + 1..).unwrap_or_default();
+        let measures = |atom: &Atom| atom.cues.iter().any(|cue| matches!(cue, Cue::Agg(_) | Cue::Count(_)));
+        let has_measure = rest.first().is_some_and(|next| next.low == "with")
+            && rest.iter().take_while(|atom| !atom.is_stop).any(measures);
+        let owns = rest.first().is_some_and(|next| matches!(next.low.as_str(), "'s" | "'"));
+        says && is_table && !read.is_empty() && read.iter().all(opens) && !has_measure && !owns
+    }
+
+    /// "For each project that has issues, give its name": groups without rows are left out.
+    pub(super) fn limits_groups(&self) -> bool {
+        let has = |atom: &Atom| atom.cues.contains(&Cue::Have) || atom.low == "with";
+        let before = (2..).map_while(|back| self.before(back)).find(|atom| !atom.cues.contains(&Cue::Skip));
+        let ends = self.atom(0).is_some_and(|next| next.is_stop);
+        self.frame.items.is_empty() && !self.frame.groups.is_empty() && ends && before.is_some_and(has)
+    }
+
+    /// "The percentage of orders that ..", "of the 2024 orders".
+    pub(super) fn share(&mut self) -> bool {
+        let ahead = self.next_solid(1);
+        let window = self.atom(ahead).and_then(|atom| atom.window.clone());
+        let ahead = ahead + usize::from(window.is_some());
+        // "of the valid measurements".
+        let is_value = |mention: &&Mention| !mention.values.is_empty() && mention.name_fit() < 0.9;
+        let values: Vec<Mention> =
+            (ahead..).map_while(|ahead| self.mention_at(ahead).filter(is_value)).cloned().collect();
+        let ahead = ahead + values.len();
+        let Some(mention) = self.mention_at(ahead).cloned() else { return false };
+        let is_table =
+            mention.values.is_empty() && mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit();
+        if !is_table || !self.frame.items.is_empty() {
+            return false;
+        }
+        self.frame.is_share = true;
+        self.show(Item::Count(mention.clone(), false));
+        self.entity(mention);
+        if let Some(window) = window {
+            self.condition(What::During(window, None));
+        }
+        for value in values {
+            self.condition(What::Value(None, value));
+        }
+        self.at += ahead + 1;
+        self.is_head = false;
+        true
+    }
+
+    /// "order 7": the row with the key 7.
+    pub(super) fn reads_number_of_row(&mut self, table: &Mention) -> bool {
+        let is_no_name = |atom: &&Atom| atom.mention.as_ref().is_none_or(|mention| mention.name_fit() == 0.0);
+        let number = self.atom(0).filter(is_no_name).and_then(|atom| atom.number);
+        let ends = self.atom(1).is_none_or(|next| next.mention.is_none() && next.number.is_none());
+        let t = table.best_table().filter(|(_, fit)| *fit > 0.8).map(|(t, _)| t);
+        let key = t.and_then(|t| {
+            let key = self.schema.columns(t).map(|(at, _)| at).find(|at| self.schema.is_only_key(*at));
+            key.filter(|at| self.schema.is_number(*at))
+        });
+        let is_plural = table.text.ends_with('s') && !table.text.ends_with("ss");
+        let (Some(number), Some(key), true, false) = (number, key, ends, is_plural || self.is_negated) else {
+            return false;
+        };
+        self.at += 1;
+        let columns = vec![(key, WHOLE)];
+        let key = Mention { text: format!("{} {number}", table.text), columns, ..Mention::default() };
+        self.condition(What::Compare(key, Op::Eq, Literal::Number(number)));
+        true
     }
 
     /// "How many shipped orders".

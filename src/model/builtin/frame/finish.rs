@@ -76,6 +76,12 @@ impl Reader<'_> {
     fn judge_objects(&mut self) {
         let low = |at: usize| self.atoms.get(at).map_or("", |atom| atom.low.as_str());
         let mut doubts = Vec::new();
+        // "What proportion of artefacts was found here", where `found_on` is a column.
+        let is_verb =
+            |item: &&Item| matches!(item, Item::Attribute(shown) if shown.ends_with_ed() || shown.text == "found");
+        if let Some(Item::Attribute(shown)) = self.frame.items.iter().find(is_verb).filter(|_| self.frame.is_share) {
+            doubts.push(format!("the word \"{}\"", shown.text));
+        }
         // "When did Ann get hurt?", where only an `injury` is found.
         let is_named_so = |at: At| {
             let words = name_words(&self.schema.column(at).name);

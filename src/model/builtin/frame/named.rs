@@ -317,7 +317,14 @@ impl Reader<'_> {
         let follows_value = self.mention_before().is_some_and(|before| !before.values.is_empty())
             && self.before(2).is_some_and(|atom| matches!(atom.low.as_str(), "do" | "does" | "did"));
         let is_verb = follows_table && (self.shows_entity_only() || ends) || is_passive || follows_value;
-        if !is_verb || !is_link {
+        // "Trails rated hard", where `marked` is another column.
+        let mention = &named.mention;
+        let says_value = mention.ends_with_ed()
+            && (0.0..=OTHER_WORD).contains(&mention.column_fit())
+            && !named.is_table
+            && self.mention_at(1).is_some_and(|next| !next.values.is_empty() && next.name_fit() < 0.8)
+            && !self.is_value_of(1, mention);
+        if !says_value && (!is_verb || !is_link) {
             return false;
         }
         self.at += 1;
@@ -460,6 +467,12 @@ impl Reader<'_> {
             self.show(Item::Attribute(mention));
             return true;
         }
+        if self.limits_groups() {
+            self.entity(mention.clone());
+            self.condition(What::Has(mention));
+            self.is_head = true;
+            return true;
+        }
         let owned = self.belongs_to_next();
         if !owned && (self.frame.items.is_empty() || self.follows_and_before(1) || self.follows_question(1)) {
             self.show(Item::Entity(mention.clone()));
@@ -479,6 +492,14 @@ impl Reader<'_> {
             self.frame.verbs.push(self.stem_here());
         }
         self.at += 1;
+        // "Huts with their region" shows the region.
+        let is_shown =
+            self.follows_their(1) && self.before(3).is_some_and(|atom| atom.low == "with") && !self.is_negated;
+        if is_shown && matches!(self.frame.items.as_slice(), [Item::Entity(_)]) {
+            self.show(Item::Entity(named.mention.clone()));
+            self.entity(named.mention.clone());
+            return true;
+        }
         let is_first = self.frame.entities.is_empty();
         self.entity(named.mention.clone());
         if self.reads_number_of_row(&named.mention) {
@@ -490,27 +511,6 @@ impl Reader<'_> {
             self.condition(What::Has(named.mention.clone()));
             self.words = words;
         }
-        true
-    }
-
-    /// "order 7": the row with the key 7.
-    fn reads_number_of_row(&mut self, table: &Mention) -> bool {
-        let is_no_name = |atom: &&Atom| atom.mention.as_ref().is_none_or(|mention| mention.name_fit() == 0.0);
-        let number = self.atom(0).filter(is_no_name).and_then(|atom| atom.number);
-        let ends = self.atom(1).is_none_or(|next| next.mention.is_none() && next.number.is_none());
-        let t = table.best_table().filter(|(_, fit)| *fit > 0.8).map(|(t, _)| t);
-        let key = t.and_then(|t| {
-            let key = self.schema.columns(t).map(|(at, _)| at).find(|at| self.schema.is_only_key(*at));
-            key.filter(|at| self.schema.is_number(*at))
-        });
-        let is_plural = table.text.ends_with('s') && !table.text.ends_with("ss");
-        let (Some(number), Some(key), true, false) = (number, key, ends, is_plural || self.is_negated) else {
-            return false;
-        };
-        self.at += 1;
-        let columns = vec![(key, WHOLE)];
-        let key = Mention { text: format!("{} {number}", table.text), columns, ..Mention::default() };
-        self.condition(What::Compare(key, Op::Eq, Literal::Number(number)));
         true
     }
 

@@ -192,36 +192,6 @@ impl Reader<'_> {
         Some(Mention { text, columns: vec![(at, WHOLE)], ..Mention::default() })
     }
 
-    /// "The percentage of orders that ..", "of the 2024 orders".
-    pub(super) fn share(&mut self) -> bool {
-        let ahead = self.next_solid(1);
-        let window = self.atom(ahead).and_then(|atom| atom.window.clone());
-        let ahead = ahead + usize::from(window.is_some());
-        // "of the valid measurements".
-        let is_value = |mention: &&Mention| !mention.values.is_empty() && mention.name_fit() < 0.9;
-        let values: Vec<Mention> =
-            (ahead..).map_while(|ahead| self.mention_at(ahead).filter(is_value)).cloned().collect();
-        let ahead = ahead + values.len();
-        let Some(mention) = self.mention_at(ahead).cloned() else { return false };
-        let is_table =
-            mention.values.is_empty() && mention.table_fit() > 0.0 && mention.table_fit() >= mention.column_fit();
-        if !is_table || !self.frame.items.is_empty() {
-            return false;
-        }
-        self.frame.is_share = true;
-        self.show(Item::Count(mention.clone(), false));
-        self.entity(mention);
-        if let Some(window) = window {
-            self.condition(What::During(window, None));
-        }
-        for value in values {
-            self.condition(What::Value(None, value));
-        }
-        self.at += ahead + 1;
-        self.is_head = false;
-        true
-    }
-
     /// "average and maximum age".
     pub(super) fn aggregate(&mut self, function: Function) -> bool {
         if !self.is_head && !self.frame.items.is_empty() && !self.follows_and() {
@@ -354,9 +324,15 @@ impl Reader<'_> {
             direction_at(self, 0).filter(|_| self.has(1, &Cue::And) || self.atom(1).is_none_or(|next| next.is_stop));
         let mut more = vec![(key, own)];
         self.at += usize::from(own.is_some());
-        // "by year and name".
-        while self.has(0, &Cue::And) {
-            let next = self.next_solid(1);
+        // "by year and name", "by year, then by name".
+        loop {
+            let comma = usize::from(self.atom(0).is_some_and(|atom| atom.text == ",") && self.has(1, &Cue::And));
+            if !self.has(comma, &Cue::And) {
+                break;
+            }
+            let after = comma + 1;
+            let by = usize::from(self.atom(after).is_some_and(|atom| atom.low == "by"));
+            let next = self.next_solid(after + by);
             let another = self.mention_at(next).filter(|mention| {
                 mention.column_fit() > 0.0 && self.atom(next).is_some_and(|atom| atom.cues.is_empty())
             });
@@ -437,6 +413,10 @@ impl Reader<'_> {
             return true;
         }
         let Some(atom) = self.atom(ahead).cloned() else { return false };
+        if self.is_determiner(ahead) {
+            self.at += 1;
+            return true;
+        }
         if atom.cues.contains(&Cue::Time)
             && atom.mention.as_ref().is_none_or(|mention| mention.fit() < 0.8)
             && let Some(unit) = unit(&atom.low)

@@ -336,7 +336,8 @@ impl Reader<'_> {
                 known.shares_column(mention)
                     || known.tables.iter().any(|(t, _)| mention.tables.iter().any(|(of, _)| of == t))
             }
-            _ => counted.is_some(),
+            // "At least two huts together with their average elevation" asks for no number of huts.
+            _ => counted.as_ref().is_some_and(|counted| counted.shares_with(mention)),
         };
         let is_soft = |atom: &&Atom| {
             let is_verb = measure_unit(&atom.low).is_some()
@@ -346,10 +347,9 @@ impl Reader<'_> {
                 )
                 || cues::is_link(&atom.stem);
             let is_grammar = atom.cues.iter().any(|cue| {
-                matches!(
-                    cue,
-                    Cue::Skip | Cue::Be | Cue::That | Cue::Their | Cue::In | Cue::Have | Cue::Agg(_) | Cue::Count(_)
-                )
+                let is_small =
+                    matches!(cue, Cue::Skip | Cue::Be | Cue::That | Cue::Their | Cue::In | Cue::Have | Cue::Count(_));
+                is_small || counted.is_none() && matches!(cue, Cue::Agg(_))
             });
             match &atom.mention {
                 Some(mention) => is_key(mention) || is_grammar && mention.fit() < 0.8,

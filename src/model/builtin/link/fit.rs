@@ -10,7 +10,10 @@ pub(super) fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
     if same(words, &whole.stems) {
         return WHOLE;
     }
-    if whole.stems.len() != words.len() && (asked.joined == whole.joined || is_compound(asked, whole)) {
+    // "Users that logged in" says nothing of `login`.
+    let is_past = words.len() > 1 && asked.written.first().is_some_and(|first| first.ends_with("ed"));
+    let is_joined = asked.joined == whole.joined && !is_past;
+    if whole.stems.len() != words.len() && (is_joined || is_compound(asked, whole)) {
         return WHOLE;
     }
     // "miles per gallon" for `mpg`.
@@ -76,10 +79,15 @@ pub(super) fn fit(asked: &Asked, name: &Name, is_column: bool) -> f32 {
     if let Some(far) = far(whole) {
         return OTHER_WORD - STEP * far as f32;
     }
-    if let Some(far) = far(rest).filter(|_| has_table) {
+    // A "telephone number" is a number to WordNet, but no `stop_number`.
+    let is_bare = |parts: &Words| {
+        words.len() > 1
+            && matches!(parts.stems.as_slice(), [only] if matches!(only.as_str(), "number" | "name" | "code" | "type" | "date"))
+    };
+    if let Some(far) = far(rest).filter(|_| has_table && !is_bare(rest)) {
         return OTHER_WORD - 0.03 - STEP * far as f32;
     }
-    if let Some(far) = far(short).filter(|_| is_shorter) {
+    if let Some(far) = far(short).filter(|_| is_shorter && !is_bare(short)) {
         return OTHER_WORD - 0.05 - STEP * far as f32;
     }
     // "teachers" for `tch`, "grade point" for `gr_pt`.

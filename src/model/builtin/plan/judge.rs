@@ -379,22 +379,6 @@ impl Planner<'_> {
         (!is_named && self.schema.columns(self.root).any(is_same)).then(|| name.clone())
     }
 
-    /// Doubts a shown date that no verb names if the table has others: "When was it released".
-    fn judge_when(&mut self) {
-        let mut dates = self.plan.query.columns.iter().filter_map(|(expr, _)| match expr {
-            Expr::Column(_, at) if self.schema.is_date(*at) => Some(*at),
-            _ => None,
-        });
-        let Some(shown) = dates.next().filter(|_| self.frame.asks_when && !self.frame.verbs.is_empty()) else { return };
-        let has_others = self.schema.columns(shown.0).filter(|(at, _)| self.schema.is_date(*at)).count() > 1;
-        let words: Vec<String> =
-            name_words(&self.schema.column(shown).name).iter().map(|word| self.linker.stem(word)).collect();
-        let is_named = |verb: &String| words.iter().any(|word| word == verb || related(word, verb));
-        if has_others && !self.frame.verbs.iter().any(is_named) {
-            self.doubt("which date");
-        }
-    }
-
     /// Doubts revenue if a named table's amounts are no sales: "How much did tickets bring in".
     pub(super) fn judge_revenue(&mut self) {
         let is_revenue = self.frame.items.iter().any(|item| matches!(item, Item::Revenue(_)));
@@ -430,47 +414,6 @@ impl Planner<'_> {
         let is_number_of = |condition: &Asked| matches!(&condition.what, What::Compare(mention, op, _) if *op != Op::Eq && averaged(mention));
         if !self.frame.groups.is_empty() && self.frame.conditions.iter().any(is_number_of) {
             self.doubt("whether a number of rows or a value is meant");
-        }
-    }
-
-    /// Doubts a statement without the table that a verb ("sold") names.
-    pub(super) fn judge_verbs(&mut self) {
-        let is_bought = |verb: &String| matches!(verb.as_str(), "buy" | "purchas" | "sell");
-        let sales = measures::sales(self.schema);
-        for verb in &self.frame.verbs {
-            let tables = self.tables_used();
-            if is_bought(verb) && !sales.is_empty() && self.frame.vague.is_none() {
-                if !sales.iter().any(|t| tables.contains(t)) {
-                    self.doubt("what was sold");
-                }
-                let is_sale = |counted: &Mention| {
-                    let t = self.table_of(counted).filter(|t| sales.contains(t));
-                    t.is_some_and(|t| measures::product(self.schema, t).is_none())
-                };
-                let is_unclear = |item: &Item| matches!(item, Item::Count(counted, _) if !self.is_units(counted) && !is_sale(counted));
-                if self.frame.items.iter().any(is_unclear) {
-                    self.doubt("whether sold units or rows are counted");
-                }
-            }
-            // "Who won in Kotka", where no column says who did.
-            let outcomes =
-                ["win", "won", "lose", "lost", "loss", "award", "prize", "medal", "champion", "result", "score"];
-            let says_outcome = |t: usize| {
-                let columns = self.schema.columns(t).map(|(_, column)| column.name.as_str());
-                let words = columns.chain([self.schema.bare(t)]).flat_map(name_words);
-                words.into_iter().any(|word| outcomes.iter().any(|outcome| word.starts_with(outcome)))
-            };
-            if matches!(verb.as_str(), "win" | "won") && !tables.iter().any(|t| says_outcome(*t)) {
-                self.doubt("which rows won");
-            }
-            let named = |t: usize| {
-                let words = name_words(self.schema.bare(t));
-                words.len() == 1 && words.iter().any(|word| self.linker.stem(word) == *verb)
-            };
-            let wanted: Vec<usize> = (0..self.schema.tables().len()).filter(|t| named(*t)).collect();
-            if !wanted.is_empty() && !wanted.iter().any(|t| tables.contains(t)) {
-                self.doubt(format!("rows of {}", self.schema.table(wanted.first().copied().unwrap_or(0)).name));
-            }
         }
     }
 

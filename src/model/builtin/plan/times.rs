@@ -51,17 +51,6 @@ impl Planner<'_> {
         named.next().filter(|_| named.next().is_none())
     }
 
-    /// Returns a doubt if a verb such as "started" names another date than the chosen column. Stays that started in 2023 may
-    /// have been booked in 2022.
-    fn other_date(&self, chosen: At) -> Option<&'static str> {
-        let is_end = |verb: &String| matches!(verb.as_str(), "start" | "begin" | "end" | "finish" | "expir");
-        let verb = self.frame.verbs.iter().find(|verb| is_end(verb))?;
-        let is_named =
-            |at: At| name_words(&self.schema.column(at).name).iter().any(|word| self.linker.stem(word) == *verb);
-        let others = self.schema.columns(chosen.0).filter(|(at, _)| *at != chosen && self.schema.is_date(*at)).count();
-        (others > 0 && !is_named(chosen)).then_some("which date")
-    }
-
     pub(super) fn during(&mut self, window: &Window, column: Option<&Mention>, asked: &Asked) {
         let words = &asked.words;
         if asked.is_negated {
