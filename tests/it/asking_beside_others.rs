@@ -69,6 +69,8 @@ fn a_table_outside_of_the_path_changes_no_answer() {
         ] {
             let reply = server.call("ask_database", json!({"question": question}));
             assert!(reply["rows"][0][0].to_string().trim_matches('"') == right, "{question}: {reply}");
+            let says = reply["assumptions"].to_string().contains("outside of the search_path: mal.bills");
+            assert_eq!(says, question.contains("bills"), "{reply}");
         }
     }
 }

@@ -311,14 +311,8 @@ impl<'a> Linker<'a> {
         (!mention.tables.is_empty() || !mention.columns.is_empty() || !mention.values.is_empty()).then_some(mention)
     }
 
-    /// Columns that hold a value. Those of tables outside of the path count only if no table of the path holds it.
     fn stored(&self, words: &str) -> Vec<(At, String)> {
-        let mut stored = self.values.get(words).cloned().unwrap_or_default();
-        let is_off = |(at, _): &(At, String)| self.schema.table(at.0).is_off_path;
-        if !stored.iter().all(is_off) {
-            stored.retain(|held| !is_off(held));
-        }
-        stored
+        self.values.get(words).cloned().unwrap_or_default()
     }
 
     fn names(&self, words: &[&str], written: &[&str], mention: &mut Mention) {
@@ -367,7 +361,6 @@ impl<'a> Linker<'a> {
                 mention.columns.push((*at, fit));
             }
         }
-        self.prefer_path(mention);
         for (_, synonym) in
             self.synonyms.iter().filter(|(stems, _)| stems.iter().map(String::as_str).eq(words.iter().copied()))
         {
@@ -400,18 +393,6 @@ impl<'a> Linker<'a> {
         let best = best.fold(0.0, f32::max);
         mention.tables.retain(|(_, fit)| *fit > best - 0.31);
         mention.columns.retain(|(_, fit)| *fit > best - 0.31);
-    }
-
-    /// Any user may have made a table outside of the path. So it takes no word that a table of the path takes as well.
-    fn prefer_path(&self, mention: &mut Mention) {
-        let is_off = |t: usize| self.schema.table(t).is_off_path;
-        let best = |fits: &mut dyn Iterator<Item = (usize, f32)>| {
-            fits.filter(|(t, _)| !is_off(*t)).map(|(_, fit)| fit).fold(0.0, f32::max)
-        };
-        let of_tables = best(&mut mention.tables.iter().copied());
-        mention.tables.retain(|(t, fit)| !is_off(*t) || *fit > of_tables);
-        let of_columns = best(&mut mention.columns.iter().map(|(at, fit)| (at.0, *fit)));
-        mention.columns.retain(|(at, fit)| !is_off(at.0) || *fit > of_columns);
     }
 
     /// "Contests" may be rows of `farm_competition` as well as of `competition_record`, if they mean competitions.

@@ -30,7 +30,7 @@ mod text;
 mod verb_tests;
 mod windows;
 
-use crate::database::catalog::Snapshot;
+use crate::database::catalog::{Snapshot, Synonym};
 use crate::dialect::Dialect;
 
 /// The result of reading a question.
@@ -239,12 +239,55 @@ pub fn read(question: &str, snapshot: &Snapshot, dialect: Dialect, today: time::
 }
 
 /// Reads a question against a schema. Any text is allowed. A question that is not simple gives [`Verdict::Unsure`].
+///
+/// Any user who may create schemas can have made a table outside of the `search_path`. So such tables count only if the
+/// tables of the path do not explain the question. Then the reading says so.
 pub fn read_with(
     question: &str,
     (snapshot, found): (&Snapshot, &[Found]),
     dialect: Dialect,
     today: time::Date,
 ) -> Verdict {
+    let Some((of_path, of_path_found)) = of_path(snapshot, found) else {
+        return read_all(question, (snapshot, found), dialect, today);
+    };
+    match read_all(question, (&of_path, &of_path_found), dialect, today) {
+        Verdict::Unsure { .. } => {}
+        verdict => return verdict,
+    }
+    let mut verdict = read_all(question, (snapshot, found), dialect, today);
+    if let Verdict::Sure(reading) = &mut verdict {
+        let off = snapshot.tables.iter().filter(|table| table.is_off_path && reading.tables.contains(&table.name));
+        let names: Vec<&str> = off.map(|table| table.name.as_str()).collect();
+        if !names.is_empty() {
+            reading.assumptions.push(format!("tables outside of the search_path: {}", names.join(", ")));
+        }
+    }
+    verdict
+}
+
+/// Returns the tables of the `search_path` alone, with the values that were found in them. `None` if all tables are in the
+/// path, or none is.
+fn of_path(snapshot: &Snapshot, found: &[Found]) -> Option<(Snapshot, Vec<Found>)> {
+    let kept: Vec<usize> = (0..snapshot.tables.len())
+        .filter(|t| snapshot.tables.get(*t).is_some_and(|table| !table.is_off_path))
+        .collect();
+    if kept.is_empty() || kept.len() == snapshot.tables.len() {
+        return None;
+    }
+    let place = |t: usize| kept.binary_search(&t).ok();
+    let tables = kept.iter().filter_map(|t| snapshot.tables.get(*t)).cloned().collect();
+    let synonyms = snapshot
+        .synonyms
+        .iter()
+        .filter_map(|synonym| Some(Synonym { table: place(synonym.table)?, ..synonym.clone() }));
+    let found = found.iter().filter_map(|found| Some(Found { at: (place(found.at.0)?, found.at.1), ..found.clone() }));
+    let found = found.collect();
+    Some((Snapshot { synonyms: synonyms.collect(), ..Snapshot::of(tables) }, found))
+}
+
+/// As [`read_with`], with all tables.
+fn read_all(question: &str, (snapshot, found): (&Snapshot, &[Found]), dialect: Dialect, today: time::Date) -> Verdict {
     let unsure = Verdict::Unsure { draft: None };
     if question.len() > LONGEST_BYTES || snapshot.tables.is_empty() {
         return unsure;

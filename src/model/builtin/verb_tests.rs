@@ -64,6 +64,15 @@ fn a_number_of_another_kind_is_no_number_of_the_row() {
 }
 
 #[test]
+fn people_are_the_rows_of_a_table_of_that_name() {
+    let tables = || vec![table("customers", &["id integer", "name text"], &[]), table("orders", &["id integer"], &[])];
+    reads_of(&Snapshot::of(tables()), "how many people", "SELECT COUNT(*) AS number_of_customers FROM customers");
+    let mut with_people = tables();
+    with_people.push(table("people", &["id integer", "name text"], &[]));
+    reads_of(&Snapshot::of(with_people), "how many people", "SELECT COUNT(*) AS number_of_people FROM people");
+}
+
+#[test]
 fn a_verb_before_a_value_shows_nothing() {
     let marina = marina();
     let good = "SELECT boat_name FROM boats WHERE grade = 'good'";

@@ -27,6 +27,13 @@ impl Reader<'_> {
             return;
         }
         self.keep_owned(&mut mention);
+        // "Households with pets", where households have a `has_pets`, and `Pets` is a stored value of products.
+        let flag = mention.best_column().map(|(at, _)| at).filter(|_| self.is_flag(&mention));
+        let of_entity =
+            |t: usize| self.frame.entities.iter().any(|known| known.best_table().is_some_and(|(of, _)| of == t));
+        if flag.is_some_and(|flag| of_entity(flag.0) && mention.values.iter().all(|(at, _)| at.0 != flag.0)) {
+            mention.values.clear();
+        }
         if self.is_value(&mention) {
             // "staff without a manager": "manager" may name a table or be a value.
             if self.is_negated && (mention.tables.iter().any(|(_, fit)| *fit >= 0.75) || self.lacks_value()) {

@@ -166,7 +166,10 @@ impl Reader<'_> {
         });
         let mut all = (0..self.schema.tables().len()).flat_map(|t| self.schema.columns(t));
         let is_stored = all.any(|(_, column)| name_words(&column.name).iter().any(|word| word == "population"));
-        let t = self.schema.only_people().filter(|_| !follows && !is_stored)?;
+        let is_called_so =
+            |t: &usize| matches!(self.schema.bare(*t).to_lowercase().as_str(), "people" | "persons" | "person");
+        let named = (0..self.schema.tables().len()).find(is_called_so);
+        let t = named.or_else(|| self.schema.only_people()).filter(|_| !follows && !is_stored)?;
         // "How many people work for us" does not ask for customers.
         let words = name_words(self.schema.bare(t));
         let is_employed = |word: &String| related(&singulars(word), "employe") || word.starts_with("employee");

@@ -129,6 +129,7 @@ impl Planner<'_> {
         }
         self.judge_verbs();
         self.judge_when();
+        self.judge_cost();
         if self.frame.is_both && self.plan.query.conditions.len() < 2 {
             self.doubt("what \"both\" refers to");
         }

@@ -70,6 +70,25 @@ impl Planner<'_> {
         }
     }
 
+    /// Doubts a condition on a cost where the table also has a price: "items that cost between 200 and 800".
+    pub(super) fn judge_cost(&mut self) {
+        let is_price = |at: At| name_words(&self.schema.column(at).name).iter().any(|word| word == "price");
+        let costs = |asked: &&Asked| match &asked.what {
+            What::Compare(mention, ..) | What::Between(mention, ..) => {
+                matches!(mention.text.to_lowercase().as_str(), "cost" | "costs" | "costing")
+            }
+            _ => false,
+        };
+        let compared = self.frame.conditions.iter().find(costs).and_then(|asked| match &asked.what {
+            What::Compare(mention, ..) | What::Between(mention, ..) => mention.best_column(),
+            _ => None,
+        });
+        let Some((cost, _)) = compared else { return };
+        if !is_price(cost) && self.schema.columns(cost.0).any(|(at, _)| is_price(at)) {
+            self.doubt("whether a cost or a price is meant");
+        }
+    }
+
     /// Doubts a statement without the table that a verb ("sold") names.
     pub(super) fn judge_verbs(&mut self) {
         let is_bought = |verb: &String| matches!(verb.as_str(), "buy" | "purchas" | "sell");
@@ -100,9 +119,12 @@ impl Planner<'_> {
             if matches!(verb.as_str(), "win" | "won") && !tables.iter().any(|t| says_outcome(*t)) {
                 self.doubt("which rows won");
             }
+            // "Attended" names `workshop_attendance`, which has keys to both sides, and not the leader of the workshop.
             let named = |t: usize| {
                 let words = name_words(self.schema.bare(t));
-                words.len() == 1 && words.iter().any(|word| self.linker.stem(word) == *verb)
+                let is_whole = words.len() == 1 && words.iter().any(|word| self.linker.stem(word) == *verb);
+                let is_between = self.schema.table(t).foreign_keys.len() > 1 && verb.len() > 4;
+                is_whole || is_between && words.iter().any(|word| related(&self.linker.stem(word), verb))
             };
             let wanted: Vec<usize> = (0..self.schema.tables().len()).filter(|t| named(*t)).collect();
             if !wanted.is_empty() && !wanted.iter().any(|t| tables.contains(t)) {
