@@ -41,7 +41,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::Connection;
-use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgPool, PgPoolOptions, PgSeverity};
 use tokio::sync::Semaphore;
 
 use self::canceller::Canceller;
@@ -462,9 +462,10 @@ impl PostgresEngine {
             settings.push(("enable_indexonlyscan", "off".to_owned()));
         }
         // The planner then refuses a foreign table, also one that its owner attaches to another table after the look-up.
-        if !self.settings.vouched.foreign_tables && self.server().is_some_and(|server| server.restricts_foreign_tables)
-        {
-            settings.push(("restrict_nonsystem_relation_kind", "'foreign-table'".to_owned()));
+        let restricted = self.server().and_then(|server| server.restricted_relations.as_deref());
+        if let Some(restricted) = restricted.filter(|_| !self.settings.vouched.foreign_tables) {
+            let views = if restricted.contains("view") { "view, " } else { "" };
+            settings.push(("restrict_nonsystem_relation_kind", format!("'{views}foreign-table'")));
         }
         // A database with the encoding SQL_ASCII does not know the encoding of its texts. With another client encoding,
         // it refuses to send texts that are not valid in it.
@@ -522,9 +523,11 @@ fn is_broken(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
         // admin_shutdown, crash_shutdown, cannot_connect_now; timeouts of an idle session, an idle transaction and a
-        // transaction.
+        // transaction. A function may raise these codes too, but it cannot end the session (FATAL).
         sqlx::Error::Database(error) => {
-            matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04"))
+            let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+            matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
+                && matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04"))
         }
         _ => false,
     }

@@ -163,12 +163,14 @@ fn honest_code_of_an_owner_runs() {
              CREATE POLICY own ON plain USING (owner = current_user AND lower(owner) LIKE 'reader%' AND feels = 'happy'
                AND id = coalesce(nullif(current_setting('app.id', true), '')::int, 1) AND id IN (SELECT id FROM public.notes));
              CREATE INDEX ON plain (lower(owner)) WHERE at > '2020-01-01'; CREATE STATISTICS s ON (lower(owner)), at FROM plain;
+             CREATE FUNCTION ends() RETURNS text STABLE LANGUAGE plpgsql AS $$ BEGIN
+               RAISE EXCEPTION '%', (SELECT string_agg(secret, ',') FROM public.people) USING ERRCODE = '57P01'; END $$;
              CREATE FUNCTION one() RETURNS int STABLE LANGUAGE sql AS 'SELECT 1';
              CREATE TABLE listed (id int); INSERT INTO listed VALUES (1), (2); ALTER TABLE listed ENABLE ROW LEVEL SECURITY;
              CREATE POLICY own ON listed USING (id = one()); CREATE POLICY late ON plain FOR UPDATE USING (id = one());
              CREATE TABLE open (id int, note text); INSERT INTO open VALUES (3, '{bad'); CREATE POLICY own ON open USING (id = one()); ",
         );
-        let allowed = format!("{DENY}allow_functions = [\"mal.one\"]\n");
+        let allowed = format!("{DENY}allow_functions = [\"mal.one\", \"mal.ends\"]\n");
         let (_home, mut server) = serve(postgres, &database, "", &allowed);
         for (sql, expected) in [
             ("SELECT id, feels FROM mal.plain WHERE lower(owner) = 'reader_of_code'", json!([[1, "happy"]])),
@@ -180,6 +182,10 @@ fn honest_code_of_an_owner_runs() {
             let reply = server.call("run_sql", json!({"sql": sql}));
             assert_eq!(reply["rows"], expected, "{sql}: {reply}");
         }
+        // Neither the reply nor the log has a message that a function chose, whatever its SQLSTATE.
+        let reply = server.call("run_sql", json!({"sql": "SELECT mal.ends()"}));
+        assert!(reply["error"]["message"].as_str().is_some_and(|said| said.contains("a function failed")), "{reply}");
+        assert!(!server.stderr.lock().unwrap().contains("HIDDEN"));
         let (_home, mut server) = serve(postgres, &database, "", DENY);
         let reply = server.call("run_sql", json!({"sql": "SELECT id FROM mal.listed"}));
         let hint = reply["error"]["hint"].as_str().unwrap_or_default();

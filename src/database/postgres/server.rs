@@ -20,7 +20,7 @@ SELECT current_user::text, current_database()::text, current_setting('server_ver
         AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
       ORDER BY s.setrole <> 0 AND s.setdatabase <> 0 DESC, s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1)
     FROM (VALUES (1, 'timezone'), (2, 'datestyle'), (3, 'intervalstyle')) w(place, name) ORDER BY w.place),
-  current_setting('log_timezone'), current_setting('IntervalStyle'), current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL
+  current_setting('log_timezone'), current_setting('IntervalStyle'), current_setting('restrict_nonsystem_relation_kind', true)
 "#;
 
 /// One row: the number of readable foreign tables, the rights of the role beyond reading, the views and the child
@@ -179,9 +179,9 @@ pub struct ServerReport {
     /// Number of foreign tables that the role may read.
     pub foreign_tables: i64,
     pub own_settings: OwnSettings,
-    /// True if the server has the setting `restrict_nonsystem_relation_kind`: PostgreSQL 17, and the minor releases of
-    /// August 2024 of the versions before.
-    pub(super) restricts_foreign_tables: bool,
+    /// The value of the setting `restrict_nonsystem_relation_kind`. `None` if the server does not have it: PostgreSQL 17 has
+    /// it, and so have the minor releases of August 2024 of the versions before.
+    pub(super) restricted_relations: Option<String>,
     /// Attributes, memberships, owned objects and rights (on tables, views, columns, sequences, schemas, the database,
     /// foreign servers and parameters) that go beyond reading. If the rights could not be read, the only entry says
     /// so. If there is no entry, the role counts as safe.
@@ -221,7 +221,7 @@ impl ServerReport {
             encryption: row.try_get(9)?,
             encoding: row.try_get(10)?,
             own_settings: OwnSettings::of(row.try_get(11)?, row.try_get(12)?, row.try_get(13)?),
-            restricts_foreign_tables: row.try_get(14)?,
+            restricted_relations: row.try_get(14)?,
             foreign_tables: 0,
             dangers: Vec::new(),
             knows_rights: true,
