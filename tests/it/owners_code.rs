@@ -36,7 +36,7 @@ CREATE OPERATOR mal.=== (LEFTARG = int, RIGHTARG = text, FUNCTION = mal.same);
 ";
 
 /// Tables of the attacher, each with code on it, and a statement on which the server runs that code.
-const ATTACHED: [(&str, &str); 15] = [
+const ATTACHED: [(&str, &str); 17] = [
     ("CREATE TABLE mal.t (k int); CREATE POLICY p ON mal.t USING (mal.tell(k))", "SELECT k FROM mal.t"),
     ("CREATE TABLE mal.t (k int); CREATE POLICY p ON mal.t USING (mal.filter(k))", "SELECT k FROM mal.t"),
     ("CREATE TABLE mal.t (k int); CREATE POLICY p ON mal.t USING (k === 'x')", "SELECT k FROM mal.t"),
@@ -84,6 +84,20 @@ const ATTACHED: [(&str, &str); 15] = [
         "CREATE TABLE mal.t (k int); CREATE POLICY p ON mal.t USING (k::mal.told > 0); RESET ROLE;
          CREATE POLICY p ON public.guarded USING (id IN (SELECT k FROM mal.t))",
         "SELECT id AS k FROM guarded",
+    ),
+    // A view that locks rows: the server adds the policies FOR UPDATE, and the planner computes constant parts.
+    (
+        "CREATE TABLE mal.s (k int); ALTER TABLE mal.s ENABLE ROW LEVEL SECURITY; ALTER TABLE mal.s FORCE ROW LEVEL SECURITY;
+         CREATE POLICY r ON mal.s FOR SELECT USING (true); CREATE POLICY u ON mal.s FOR UPDATE USING (mal.planned(1) = 1);
+         GRANT SELECT ON mal.s TO PUBLIC; CREATE VIEW mal.t WITH (security_invoker) AS SELECT k FROM mal.s FOR UPDATE",
+        "SELECT k FROM mal.t",
+    ),
+    (
+        "CREATE TABLE mal.s (k int); ALTER TABLE mal.s ENABLE ROW LEVEL SECURITY; ALTER TABLE mal.s FORCE ROW LEVEL SECURITY;
+         CREATE POLICY r ON mal.s FOR SELECT USING (true); CREATE POLICY u ON mal.s FOR UPDATE USING (mal.planned(1) = 1);
+         GRANT SELECT ON mal.s TO PUBLIC; CREATE TABLE mal.t (k int);
+         CREATE POLICY p ON mal.t USING (k IN (SELECT k FROM mal.s FOR KEY SHARE))",
+        "SELECT k FROM mal.t",
     ),
 ];
 
@@ -134,7 +148,9 @@ fn code_that_an_owner_attached_passes_no_rule() {
                     let reply = server.call(tool, json!({"sql": sql}));
                     let said = reply["error"]["message"].as_str().unwrap_or_default();
                     assert!(
-                        said.contains("not known to be harmless") || said.contains("mal.told"),
+                        said.contains("not known to be harmless")
+                            || said.contains("mal.told")
+                            || said.contains("locks the rows"),
                         "{tool} {sql} on {make}: {reply}"
                     );
                     assert!(!reply.to_string().contains("HIDDEN"), "{reply}");

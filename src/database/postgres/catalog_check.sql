@@ -468,6 +468,15 @@ SELECT 'cast', n.nspname::text, t.typname::text, n.nspname::text, t.typname::tex
         AND (k.casttarget IN (p.proargtypes[0], p.provariadic) OR t.typtype = 'd' OR EXISTS (
           SELECT 1 FROM pg_type b WHERE b.oid IN (p.proargtypes[0], p.provariadic) AND b.typtype = 'd'))))
 UNION ALL
+-- Views and policies that lock rows: the server would add the policies FOR UPDATE of these rows. A read-only transaction may
+-- not lock rows anyway.
+SELECT 'locks rows', n.nspname::text, c.relname::text, n.nspname::text, c.relname::text, n.nspname || '.' || c.relname,
+    NULL, '', '', false, NULL, false, false
+  FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE $26 AND (c.relkind = 'v' AND EXISTS (SELECT 1 FROM pg_rewrite w
+      WHERE w.ev_class = c.oid AND w.ev_action::text LIKE '%:hasForUpdate true%')
+    OR EXISTS (SELECT 1 FROM pg_policy y WHERE y.polrelid = c.oid AND y.polqual::text LIKE '%:hasForUpdate true%'))
+UNION ALL
 SELECT 'foreign table', n.nspname::text, c.relname::text, n.nspname::text, c.relname::text, n.nspname || '.' || c.relname,
     NULL, '', '', false, NULL, false, false
   FROM unnest((SELECT oids FROM reached)) r(oid) JOIN pg_class c ON c.oid = r.oid AND c.relkind = 'f' AND $10

@@ -35,6 +35,9 @@ pub(super) enum Reach {
     RelationInside,
     #[serde(rename = "foreign table")]
     ForeignTable,
+    /// A view or a table whose definition or policy locks rows (FOR UPDATE), on a source with rules.
+    #[serde(rename = "locks rows")]
+    LocksRows,
     Type,
     /// A domain that the statement can make values of, and whose owner is not in `TRUSTED`. The owner can add a check at any
     /// time, and the server runs it when it makes a value.
@@ -119,6 +122,7 @@ impl Finding {
         let extension = self.extension.as_deref();
         let harmless = match self.what {
             Reach::ForeignTable
+            | Reach::LocksRows
             | Reach::Crowded
             | Reach::Found
             | Reach::ShownByPath
@@ -162,10 +166,14 @@ impl Finding {
         let listed = allowed.contains(&self.chosen_name());
         let shared = listed && self.is_shared;
         DatabaseError::NotVouched {
-            is_relation: matches!(self.what, Reach::Relation | Reach::RelationInside | Reach::ForeignTable),
+            is_relation: matches!(
+                self.what,
+                Reach::Relation | Reach::RelationInside | Reach::ForeignTable | Reach::LocksRows
+            ),
             reason: match self.what {
                 Reach::Crowded => "has more operators, functions of a name, or conditions than TUDB checks",
                 Reach::ForeignTable => "is on another server, and the source's allow_foreign_tables is false",
+                Reach::LocksRows => "locks the rows that it reads, which a read-only transaction may not do",
                 Reach::Relation | Reach::RelationInside => "can show secrets, other sessions or files of the server",
                 Reach::Domain | Reach::DomainOfColumn | Reach::DomainInside => {
                     "is a domain whose owner can change its checks at any time, and that owner is neither a superuser nor the owner of \
@@ -197,7 +205,7 @@ impl Finding {
                 _ => "is a function of this database's users that could be called here",
             },
             hint: match self.what {
-                Reach::Relation | Reach::RelationInside | Reach::ForeignTable | Reach::Type => {
+                Reach::Relation | Reach::RelationInside | Reach::ForeignTable | Reach::LocksRows | Reach::Type => {
                     "`list_tables` shows what may be read.".to_owned()
                 }
                 Reach::Crowded => "Its administrator can take the schema out of the role's search_path.".to_owned(),
